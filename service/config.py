@@ -1,0 +1,335 @@
+"""All settings: environment variables `ORDERS_<GROUP>__<NAME>`, and files of the same names in `ORDERS_SECRETS_DIR`.
+
+A variable wins over a file. A misspelt name inside a group, and an unsafe value, are refused.
+"""
+
+import os
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from service.pkg.units import Bytes, Seconds
+
+PREFIX: Final = "ORDERS_"
+DELIMITER: Final = "__"
+REDACTED: Final = "***"
+
+_SECRET_WORDS: Final = ("password", "secret", "token", "jaas", "ssl.key.pem", "credentials", "keystore", "api.key")
+_OURS: Final = (
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "group.id",
+    "bootstrap.servers",
+    "acks",
+    "isolation.level",
+)
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Kafka(Group):
+    bootstrap_servers: str = Field("localhost:9092", min_length=1)
+    """Addresses of the brokers, with commas between them."""
+    topic: str = Field("orders", pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    """The topic that orders are read from."""
+    group_id: str = Field("orders", min_length=1)
+    """The consumer group."""
+    dead_letter_topic: str = Field("orders.dlq", pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    """The topic that takes what is invalid or can't be saved."""
+    properties: dict[str, str | int | float | bool] = {}
+    """JSON of librdkafka properties for every client: SASL, TLS, timeouts."""
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
+    session_timeout: Seconds = 6
+    """How long a dead consumer keeps its partitions (classic protocol; 6 s is the brokers' usual minimum)."""
+    prefetch: Bytes = 32 * 2**20
+    """How much librdkafka may fetch ahead of the batches."""
+    partitions: Count = 6
+    """Partitions of a topic that `orders migrate` creates."""
+    replication_factor: int = Field(-1, ge=-1)
+    """Replicas of a topic that `orders migrate` creates; -1 is the broker's default."""
+    retention: Seconds | None = None
+    """Retention of an order topic that `orders migrate` creates; empty is the broker's default."""
+    dead_letter_retention: Seconds = 30 * 86_400
+    """Retention of a dead-letter topic that `orders migrate` creates."""
+    dead_letter_max_bytes: Bytes = 10 * 2**20
+    """`max.message.bytes` of a dead-letter topic that `orders migrate` creates."""
+    create_topics: bool = True
+    """Whether `orders migrate` creates missing topics."""
+
+    @field_validator("properties")
+    @classmethod
+    def leave_guarantees_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in _OURS:
+            if name in value:
+                raise ValueError(f"{name} can't be passed through: the delivery guarantee rests on it")
+        return value
+
+    @model_validator(mode="after")
+    def keep_topics_apart(self) -> "Kafka":
+        if self.topic == self.dead_letter_topic:
+            raise ValueError("topic and dead_letter_topic must differ")
+        return self
+
+
+class Postgres(Group):
+    dsn: str = "postgresql://localhost/orders"
+    """A libpq connection string or URL; TLS by libpq's parameters (`sslmode`, `sslrootcert`)."""
+    listen_dsn: str | None = None
+    """A direct connection for LISTEN, where `dsn` goes through a pooler in transaction mode."""
+    connect_timeout: Seconds = 5
+    """How long to wait for a connection."""
+    statement_timeout: Seconds = 30
+    """How long PostgreSQL may work on one statement; clients give up 5 s later."""
+    lock_timeout: Seconds = 10
+    """How long a statement may wait for a lock."""
+    pool_size: int = Field(8, ge=1, le=1_000)
+    """Connections of one API process."""
+    prepared_statements: bool = True
+    """Off behind a pooler in transaction mode that does not know prepared statements."""
+
+
+class Http(Group):
+    host: str = "0.0.0.0"  # noqa: S104 - a pod is reached from outside
+    """The address that the API listens on."""
+    port: Port = 8000
+    """The port of the API and its page; 0 takes a free one."""
+    cors_origins: tuple[str, ...] = ()
+    """JSON list of origins that may read the API from a browser."""
+    drain_timeout: Seconds = 20
+    """How long running requests may take after SIGTERM."""
+    max_header_bytes: Bytes = 16 * 2**10
+    """Longest header block that is accepted."""
+    max_connections: Count = 10_000
+    """More connections at once are answered 503."""
+    event_clients: Count = 1_000
+    """Event streams at once; more are answered 503."""
+    event_queue: Count = 1_000
+    """Events kept for a slow reader before it is dropped."""
+    event_ring: Count = 10_000
+    """Events kept for `Last-Event-ID`."""
+
+
+class Admin(Group):
+    host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus come from outside
+    """The address of the probes and metrics."""
+    port: Port = 9000
+    """The port of `/livez /readyz /startupz /metrics /version`; 0 takes a free one."""
+    stall_after: Seconds = 30
+    """A loop that has not turned for this long fails `/livez`."""
+
+
+class Cache(Group):
+    max_entries: Count = 10_000
+    """Orders kept in memory."""
+    max_bytes: Bytes = 256 * 2**20
+    """Bytes kept in memory, overhead included."""
+    warm_orders: int = Field(10_000, ge=0)
+    """Newest orders that are loaded at start."""
+    warm_deadline: Seconds = 60
+    """After this the API serves although it is not warm, and says so."""
+    heartbeat: Seconds = Field(0.5, gt=0)
+    """How often the listener proves that notifications arrive."""
+    max_stale: Seconds | None = None
+    """Longest time that hits are served without a proven listener; empty is without end."""
+    negative_ttl: Seconds = 2
+    """How long an unknown id is remembered."""
+    negative_entries: Count = 10_000
+    """Unknown ids that are remembered."""
+    ready_without_database: bool = True
+    """Whether the API stays ready while PostgreSQL is away."""
+
+
+class Batch(Group):
+    max_orders: int = Field(2_000, ge=1, le=100_000)
+    """Messages of one batch."""
+    max_bytes: Bytes = 16 * 2**20
+    """Bytes of one batch."""
+    max_items: Count = 50_000
+    """Items of one batch."""
+
+
+class Retry(Group):
+    initial: Seconds = Field(0.1, gt=0)
+    """Upper bound of the first wait; each next bound is twice as long, and the wait is random below it."""
+    ceiling: Seconds = Field(10, gt=0)
+    """Longest wait between two attempts."""
+    give_up_after: Seconds | None = None
+    """Send to the dead-letter topic what could not be saved for this long; empty is never."""
+
+
+class Brake(Group):
+    enabled: bool = True
+    """Whether a flood of bad messages stops the consumer; `false` lets everything through."""
+    ratio: float = Field(0.5, gt=0, le=1)
+    """Engages when more than this share of the last `window` messages is bad."""
+    window: Count = 1_000
+    """Messages that the share is taken of."""
+    in_a_row: Count = 1_000
+    """Engages after this many bad messages in a row."""
+    refused_at_least: Count = 10
+    """Engages when PostgreSQL refuses every order of a batch of at least this many."""
+    retry_after: Seconds = 60
+    """How long to stand before a few messages are tried again."""
+    probe_messages: Count = 10
+    """How many."""
+
+
+class Rebalance(Group):
+    wait: Seconds = 5
+    """How long a revoked partition's running transaction may take to end."""
+
+
+class Document(Group):
+    max_message_bytes: Bytes = 2**20
+    """A larger message is dead-lettered as `too-large`."""
+    max_nesting: Count = 32
+    """A deeper document is dead-lettered as `undecodable`."""
+    max_future: Seconds = 86_400
+    """How far `date_created` may lie in the future."""
+    amounts: Literal["warn", "reject", "ignore"] = "warn"
+    """What happens to an order whose amounts don't add up."""
+
+
+class Version(Group):
+    order: Literal["timestamp", "offset"] = "timestamp"
+    """`offset` compares offsets before timestamps within one partition."""
+
+
+class Logging(Group):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["json", "text"] = "json"
+    """`text` is for people."""
+
+
+class Migration(Group):
+    deadline: Seconds = 600
+    """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, servers and schema."""
+    lock_timeout: Seconds = 10
+    """How long a migration may wait for a table's lock before it is tried again."""
+    statement_timeout: Seconds = 300
+    """How long one statement of a migration may take."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    mode: Literal["consumer", "api"] | None = None
+    """`consumer` or `api`; a subcommand wins over it."""
+    duplicates: Literal["replace", "reject"] = "replace"
+    """`reject` dead-letters a changed document of a stored order instead of replacing it."""
+    kafka: Kafka = Kafka()
+    postgres: Postgres = Postgres()
+    http: Http = Http()
+    admin: Admin = Admin()
+    cache: Cache = Cache()
+    batch: Batch = Batch()
+    retry: Retry = Retry()
+    brake: Brake = Brake()
+    rebalance: Rebalance = Rebalance()
+    document: Document = Document()
+    version: Version = Version()
+    log: Logging = Logging()
+    migration: Migration = Migration()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's interface
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's interface
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
+        if not folder:
+            return init_settings, env_settings
+        files = NestedSecretsSettingsSource(
+            file_secret_settings,
+            secrets_dir=folder,
+            secrets_dir_missing="error",
+            secrets_prefix=PREFIX,
+            secrets_nested_delimiter=DELIMITER,
+        )
+        return init_settings, env_settings, files
+
+
+class InvalidSettings(Exception):
+    """A setting is refused; the text is one line that names the variable, and never its value."""
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings from the environment; `overrides` are whole groups. Raises InvalidSettings."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None
+    except (SettingsError, OSError) as error:
+        # JSON that can't be read, a folder that isn't there: the cause's text may hold the value.
+        raise InvalidSettings(_source_problem(error)) from None
+
+
+def _line(problem: Any) -> str:
+    names = [str(part) for part in problem["loc"]]
+    variable = PREFIX + DELIMITER.join(names).upper() if names else "settings"
+    message = (
+        "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+    )
+    return f"{variable}: {message[:1].lower()}{message[1:]}"
+
+
+def _source_problem(error: Exception) -> str:
+    if (folder := os.environ.get(f"{PREFIX}SECRETS_DIR")) and not os.path.isdir(folder):  # noqa: PTH112 - one look
+        return f"{PREFIX}SECRETS_DIR: is not a folder"
+    field = getattr(error, "args", [""])[0]
+    group = next((name for name in Settings.model_fields if f'"{name}"' in str(field)), None)
+    return f"{PREFIX}{group.upper()}…: should be valid JSON" if group else f"{PREFIX}…: can't be read"
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """Return the settings as plain values with every secret replaced."""
+    plain = settings.model_dump(mode="json")
+    for name in ("dsn", "listen_dsn"):
+        plain["postgres"][name] = redacted_dsn(plain["postgres"][name])
+    properties = plain["kafka"]["properties"]
+    plain["kafka"]["properties"] = {name: REDACTED if _is_secret(name) else value for name, value in properties.items()}
+    return plain
+
+
+def redacted_dsn(dsn: str | None) -> str | None:
+    """Keep user, host, port and database of a URL; everything else of a connection string could be a secret."""
+    if not dsn:
+        return dsn
+    parts = urlsplit(dsn)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        return REDACTED
+    where = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{where}{parts.path}"
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in _SECRET_WORDS)

@@ -1,0 +1,80 @@
+"""The one tree of errors.
+
+OrdersError
+├── DocumentRejected             a message is not an order: it goes to the dead-letter topic
+├── StorageError                 PostgreSQL did not store what it was given
+│   ├── OrderRefused                 permanently: it refused the data of one order
+│   └── StorageUnavailable           for now: retried for as long as it takes
+│       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
+├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
+├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
+├── GivenUp                      the process was asked to stop before the work was done
+├── MigrationError               the schema or the topics could not be brought to what this release needs
+└── ServerUnavailable            an embedded server of the demo or the tests did not start
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.entities.dead_letter import Reason, Violation
+
+
+class OrdersError(Exception):
+    """Base of every error that this package raises on purpose. Its text never holds a value of an order or a secret."""
+
+
+class DocumentRejected(OrdersError):
+    """A message is not an order. `violations` name fields and rules, never values."""
+
+    def __init__(self, reason: "Reason", violations: "Sequence[Violation]") -> None:
+        super().__init__(f"{reason}: {', '.join(map(str, violations))}")
+        self.reason = reason
+        self.violations = tuple(violations)
+
+
+class StorageError(OrdersError):
+    """PostgreSQL did not store what it was given. `sqlstate` is five characters, or empty where there was none."""
+
+    def __init__(self, problem: str, *, sqlstate: str = "") -> None:
+        super().__init__(f"{problem} (SQLSTATE {sqlstate})" if sqlstate else problem)
+        self.problem = problem
+        self.sqlstate = sqlstate
+
+
+class OrderRefused(StorageError):
+    """PostgreSQL refused the data; `position` is the index of the order to blame, where it is known."""
+
+    def __init__(self, problem: str, *, sqlstate: str, where: str = "", position: int | None = None) -> None:
+        super().__init__(problem, sqlstate=sqlstate)
+        self.where = where
+        self.position = position
+
+
+class StorageUnavailable(StorageError):
+    """PostgreSQL is away, busy, read-only, or lost a race: the same call can succeed later."""
+
+
+class StatementTimedOut(StorageUnavailable):
+    """The statement timeout ended the call (57014): half as much may pass."""
+
+
+class DeadLettersUnavailable(OrdersError):
+    """The dead-letter topic did not acknowledge what it was sent; the same call can succeed later."""
+
+
+class BrakeEngaged(OrdersError):
+    """Too much of what comes is bad to be dead-lettered unseen."""
+
+
+class GivenUp(OrdersError):
+    """The process was asked to stop before the work was done; nothing of it counts."""
+
+
+class MigrationError(OrdersError):
+    """The schema or the topics could not be brought to what this release needs."""
+
+
+class ServerUnavailable(OrdersError):
+    """An embedded server did not start, or stopped by itself; the text tells which and why."""

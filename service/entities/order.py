@@ -1,0 +1,105 @@
+"""The order document: its shape and the rules that each field keeps.
+
+The limits stand here once. The column types, `docs/order.schema.json` and the decoder all follow from them. Lengths
+count characters (Unicode code points), as PostgreSQL's `varchar(n)` does.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import schema
+
+MAX_BIGINT: Final = 2**63 - 1
+MAX_ITEMS: Final = 1_000
+
+# `$` would let a newline through at the end; "no character follows" is spelt alike in Python and ECMAScript.
+_END: Final = r"(?![\s\S])"
+
+Amount = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Whole minor units of the currency.")]
+Number = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
+OrderUid = Annotated[str, Meta(min_length=1, max_length=64, pattern=rf"^[A-Za-z0-9_-]+{_END}")]
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+LongText = Annotated[str, Meta(min_length=1, max_length=1024)]
+OptionalText = Annotated[str, Meta(max_length=1024)]
+Phone = Annotated[str, Meta(max_length=16, pattern=rf"^\+[0-9]{{7,15}}{_END}")]
+Email = Annotated[str, Meta(max_length=254, pattern=rf"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+{_END}")]
+Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=rf"^[A-Z]{{3}}{_END}")]
+UnixSeconds = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Seconds since 1970-01-01T00:00:00Z.")]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; answered in UTC.")]
+
+
+class Document(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What all parts of the document share: immutable, closed, and left alone by the garbage collector."""
+
+
+class Delivery(Document, frozen=True):
+    name: LongText
+    phone: Phone
+    zip: Text
+    city: Text
+    address: LongText
+    region: Text
+    email: Email
+
+
+class Payment(Document, frozen=True, kw_only=True):
+    transaction: Text
+    request_id: OptionalText | UnsetType = UNSET
+    currency: Currency
+    provider: Text
+    amount: Amount
+    payment_dt: UnixSeconds
+    bank: Text
+    delivery_cost: Amount
+    goods_total: Amount
+    custom_fee: Amount
+
+
+class Item(Document, frozen=True):
+    chrt_id: Number
+    track_number: Text
+    price: Amount
+    rid: Text
+    name: LongText
+    sale: Annotated[int, Meta(ge=0, le=100, description="Per cent.")]
+    size: Text
+    total_price: Amount
+    nm_id: Number
+    brand: Text
+    status: Annotated[int, Meta(ge=0, le=999)]
+
+
+class Order(Document, frozen=True, kw_only=True):
+    order_uid: OrderUid
+    track_number: Text
+    entry: Text
+    delivery: Delivery
+    payment: Payment
+    items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)]
+    locale: Text
+    internal_signature: OptionalText | UnsetType = UNSET
+    customer_id: Text
+    delivery_service: Text
+    shardkey: Text
+    sm_id: Number
+    date_created: Moment
+    oof_shard: Text
+
+
+def amount_mismatches(order: Order) -> list[str]:
+    """Name the cross-field rules that the order breaks, by the path of the sum that is wrong."""
+    payment, broken = order.payment, []
+    if payment.amount != payment.goods_total + payment.delivery_cost + payment.custom_fee:
+        broken.append("payment.amount")
+    if payment.goods_total != sum(item.total_price for item in order.items):
+        broken.append("payment.goods_total")
+    return broken
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the document; unknown fields are allowed, for they are ignored."""
+    closed = schema(Order)
+    for component in closed["$defs"].values():
+        component.pop("additionalProperties")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Order"} | closed

@@ -1,0 +1,64 @@
+"""Structured logs: a fixed sentence plus fields, one JSON object a line, on standard error.
+
+Never a payload, never the text of a driver's error: psycopg's holds the failing row.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Format = Literal["json", "text"]
+
+
+def configure(level: str = "info", fmt: Format = "json") -> None:
+    """Send structlog's and the standard library's records to standard error in one format."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        _name_the_exception,
+    ]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(fmt)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], threshold
+    # The pool reports each failed attempt with the driver's text; we report the outage ourselves.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+
+
+def _renderer(fmt: Format) -> Processor:
+    if fmt == "json":
+        return structlog.processors.JSONRenderer(sort_keys=False)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+
+def _name_the_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace a traceback by the exception's type and place: its text could hold personal data."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info is True else info
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        event["at"] = _innermost(error)
+    return event
+
+
+def _innermost(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else ""

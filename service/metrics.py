@@ -1,0 +1,88 @@
+"""The catalogue of all metrics. Each is declared once, here: name with its unit, labels (bounded), meaning."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
+STAGES: Final = ("decode", "write", "dead_letters", "commit")
+
+_STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BATCH_ORDERS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+class Metrics:
+    """Made once for a process and passed to whoever counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._consumer(registry)
+        self._cache(registry)
+        self._process(registry)
+
+    def _consumer(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"orders_{name}", meaning, labels, registry=registry)
+
+        self.consumed = counter("consumed", "Messages taken from Kafka, tombstones and bad ones included.")
+        self.stored = counter("stored", "Orders stored for the first time.")
+        self.replaced = counter("replaced", "Orders replaced by a newer version.")
+        self.unchanged = counter("unchanged", "Orders that came again with the same document.")
+        self.stale = counter("stale", "Orders older than the stored version: they change nothing.")
+        self.tombstones = counter("tombstones", "Messages without a value: skipped.")
+        self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
+        self.dead_letter_retries = counter("dead_letter_retries", "Attempts that the dead-letter topic did not take.")
+        self.unknown_fields = counter("unknown_fields", "Fields that the order document does not have: ignored.")
+        self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts don't add up.", "path")
+        self.retries = counter("retries", "Repeated attempts to write, by the class of the SQLSTATE.", "sqlstate_class")
+        self.rebalances = counter("rebalances", "Changes of this member's partitions.", "kind")
+        self.offsets_skipped = counter("offsets_skipped", "Offsets that had left the topic before they were read.")
+        self.commit_failures = counter("commit_failures", "Offset commits that failed; the next one repeats them.")
+        self.paused_seconds = counter("paused_seconds", "Seconds during which fetching was paused.")
+        self.brake_engaged = Gauge(
+            "orders_brake_engaged", "1 while a flood of bad messages has stopped us.", registry=registry
+        )
+        self.batch_orders = Histogram(
+            "orders_batch_orders", "Messages of one batch.", buckets=_BATCH_ORDERS, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "orders_batch_seconds",
+            "Seconds of one batch by stage.",
+            ["stage"],
+            buckets=_STAGE_SECONDS,
+            registry=registry,
+        )
+        self.lag_messages = Gauge(
+            "orders_lag_messages", "Messages of a partition not yet committed.", ["partition"], registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "orders_lag_seconds", "Age of the newest stored record while others wait.", ["partition"], registry=registry
+        )
+        for reason in REASONS:
+            self.dead_letters.labels(reason)
+        for stage in STAGES:
+            self.batch_seconds.labels(stage)
+
+    def _cache(self, registry: CollectorRegistry) -> None:
+        self.cache_hits = Counter("orders_cache_hits", "Orders answered from memory.", registry=registry)
+        self.cache_misses = Counter("orders_cache_misses", "Orders asked of PostgreSQL.", registry=registry)
+        self.cache_evictions = Counter("orders_cache_evictions", "Orders dropped for want of room.", registry=registry)
+        self.cache_invalidations = Counter(
+            "orders_cache_invalidations", "Times that all entries became a miss.", registry=registry
+        )
+        self.cache_entries = Gauge("orders_cache_entries", "Orders in memory.", registry=registry)
+        self.cache_bytes = Gauge(
+            "orders_cache_bytes", "Bytes of orders in memory, overhead included.", registry=registry
+        )
+        self.warm_up_seconds = Gauge("orders_warm_up_seconds", "Seconds that the warm-up took.", registry=registry)
+        self.warm_up_orders = Gauge("orders_warm_up_orders", "Orders that the warm-up loaded.", registry=registry)
+        self.event_clients = Gauge("orders_event_clients", "Open event streams.", registry=registry)
+        self.event_clients_dropped = Counter(
+            "orders_event_clients_dropped", "Event streams closed because their reader was too slow.", registry=registry
+        )
+
+    def _process(self, registry: CollectorRegistry) -> None:
+        self.dependency_up = Gauge(
+            "orders_dependency_up", "1 while the last call to it succeeded.", ["dependency"], registry=registry
+        )
+        self.build_info = Gauge("orders_build_info", "Always 1.", ["version", "mode"], registry=registry)

@@ -1,0 +1,35 @@
+"""Durations and sizes as people write them: `500ms`, `10m`, `256MiB`."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field
+
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_NUMBER_WITH_UNIT: Final = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*", re.ASCII)
+
+
+def parse_seconds(value: Any) -> Any:
+    """Turn `1.5`, `500ms`, `10s`, `10m`, `2h` or `1d` into seconds."""
+    return _scaled(value, _SECONDS, "a duration such as 500ms, 10s, 5m, 2h or 1d")
+
+
+def parse_bytes(value: Any) -> Any:
+    """Turn `1048576`, `512KiB`, `256MiB` or `1GiB` into bytes."""
+    scaled = _scaled(value, _BYTES, "a size such as 1048576, 512KiB, 256MiB or 1GiB")
+    return int(scaled) if isinstance(scaled, float) else scaled
+
+
+def _scaled(value: Any, units: Mapping[str, float], expected: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _NUMBER_WITH_UNIT.fullmatch(value)
+    if match is None or (match["unit"] and match["unit"] not in units):
+        raise ValueError(f"should be {expected}")
+    return float(match["number"]) * units.get(match["unit"], 1)
+
+
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]

@@ -1,0 +1,104 @@
+"""The four tables, derived from the order document: its fields are the columns, its limits their types.
+
+Every key begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    func,
+)
+from sqlalchemy.types import TypeEngine
+
+from service.entities.order import Delivery, Item, Order, Payment
+
+_SMALLINT: Final = 2**15 - 1
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+
+def _type(field: msgspec.inspect.Type) -> TypeEngine[Any]:
+    match field:
+        case msgspec.inspect.Metadata(type=described):
+            return _type(described)
+        case msgspec.inspect.StrType(max_length=int(length)):
+            return String(length)
+        case msgspec.inspect.IntType(le=int(highest)):
+            return SmallInteger() if highest <= _SMALLINT else BigInteger()
+        case msgspec.inspect.DateTimeType():
+            return DateTime(timezone=True)
+    raise TypeError(f"no column type for {field}")
+
+
+def _columns(document: type[msgspec.Struct]) -> list[Column[Any]]:
+    """Return a column for each field that is not a document of its own or the key; an optional field is nullable."""
+    info = msgspec.inspect.type_info(document)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - for the type checker
+    return [
+        Column(field.name, _type(field.type), nullable=not field.required)
+        for field in info.fields
+        if field.name not in {"order_uid", "delivery", "payment", "items"}
+    ]
+
+
+def _key() -> Column[str]:
+    return Column("order_uid", String(64, collation="C"), primary_key=True)
+
+
+def _foreign_key() -> Column[str]:
+    key = ForeignKey("orders.order_uid", ondelete="CASCADE")
+    return Column("order_uid", String(64, collation="C"), key, primary_key=True)
+
+
+orders = Table(
+    "orders",
+    metadata,
+    _key(),
+    *_columns(Order),
+    Column("source_topic", String(249), nullable=False),
+    Column("source_partition", Integer, nullable=False),
+    Column("source_offset", BigInteger, nullable=False),
+    Column("source_timestamp", DateTime(timezone=True), nullable=False),
+    Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+deliveries = Table("deliveries", metadata, _foreign_key(), *_columns(Delivery))
+payments = Table("payments", metadata, _foreign_key(), *_columns(Payment))
+items = Table(
+    "items",
+    metadata,
+    _foreign_key(),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    *_columns(Item),
+)
+schema_releases = Table(
+    "schema_releases",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", String(32), nullable=False),
+    Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""Revisions numbered, so that an older image knows a newer schema without its scripts."""
+
+Index("orders_newest_idx", orders.c.date_created.desc(), orders.c.order_uid.desc())
+"""Serves the warm-up and the unfiltered list."""
+Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created.desc(), orders.c.order_uid.desc())
+"""Serves the list of one customer."""
+Index("orders_track_idx", orders.c.track_number, orders.c.date_created.desc(), orders.c.order_uid.desc())
+"""Serves the list of one track number."""
