@@ -1,0 +1,39 @@
+#!/bin/bash
+# POSTGRES_USER, _PASSWORD (each also as _FILE), _DB, _INITDB_ARGS, _HOST_AUTH_METHOD and PGDATA, as in the official image.
+set -e
+
+from_file() { # VARIABLE: takes it from the file that VARIABLE_FILE names
+  local file=$1_FILE
+  [ -z "${!file:-}" ] || export "$1=$(<"${!file}")"
+}
+
+initialise() {
+  local auth=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
+  if [ -z "$POSTGRES_PASSWORD" ] && [ "$auth" != trust ]; then
+    echo "Error: Database is uninitialized and superuser password is not specified." >&2
+    exit 1
+  fi
+  # Word splitting of the arguments is wanted.
+  # shellcheck disable=SC2086
+  initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") $POSTGRES_INITDB_ARGS
+  echo "host all all all $auth" >>"$PGDATA/pg_hba.conf"
+  printf '%s\n' "listen_addresses = '*'" "unix_socket_directories = '/var/run/postgresql'" >>"$PGDATA/postgresql.conf"
+  pg_ctl -o "-c listen_addresses=''" -w start
+  [ "$POSTGRES_DB" = postgres ] || createdb --username "$POSTGRES_USER" --maintenance-db postgres "$POSTGRES_DB"
+  pg_ctl -m fast -w stop
+  echo 'PostgreSQL init process complete; ready for start up.'
+}
+
+[ "${1:0:1}" != - ] || set -- postgres "$@"
+[ "$1" = postgres ] || exec "$@"
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$PGDATA"
+  chmod 700 "$PGDATA"
+  chown -R postgres: "$PGDATA"
+  exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
+fi
+for variable in POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB; do from_file $variable; done
+export POSTGRES_USER=${POSTGRES_USER:-postgres}
+export POSTGRES_DB=${POSTGRES_DB:-$POSTGRES_USER}
+[ -s "$PGDATA/PG_VERSION" ] || initialise
+exec "$@"

@@ -1,0 +1,55 @@
+# Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench web image e2e venv lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes \
+  --no-emit-index-url --no-emit-find-links
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, generated orders (ARGS=--help for more)
+	@$(BIN)/orders demo $(ARGS)
+
+test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
+	@$(BIN)/pytest $(ARGS)
+
+check: venv ## Lint, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: venv ## Format, and fix what lint can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: ## Measure the speed (not there yet)
+web: ## Build the page (not there yet)
+image: ## Build the container image (not there yet)
+e2e: ## Test the chart on a cluster (not there yet)
+bench web image e2e:
+	@echo "make $@ is not there yet" >&2; exit 2
+
+venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
+
+.venv/.installed: requirements-dev.lock pyproject.toml | .venv/bin/pip
+	@echo "installing requirements-dev.lock into .venv"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) is not here" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Orders needs Python 3.11 or later: $$($(PYTHON) --version) is older" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "Orders needs Python's venv module with ensurepip (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv
+
+lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
+	@$(PIP) install uv
+	@$(COMPILE) --output-file requirements.lock $(ARGS)
+	@$(COMPILE) --extra demo --group dev --output-file requirements-dev.lock $(ARGS)

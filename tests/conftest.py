@@ -1,0 +1,142 @@
+"""The servers, topics, databases and processes that tests ask for."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import fresh, processes, servers
+
+if TYPE_CHECKING:
+    from service.embedded.broker import Broker
+    from service.embedded.postgres import Postgres
+
+CHOICE = pytest.StashKey[servers.Choice]()
+ASKED_FOR = pytest.StashKey[bool]()
+NEEDS_SERVERS = {"kafka_server", "postgres_server", "own_kafka", "own_postgres"}
+
+Spawn = Callable[..., processes.Service]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[CHOICE] = servers.choose(os.environ)
+    except (servers.TierAway, ValueError) as refused:
+        raise pytest.UsageError(str(refused)) from None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if NEEDS_SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return _told(config.stash[CHOICE])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("servers")
+    unused = [] if config.stash.get(ASKED_FOR, False) else ["no test asked for them"]
+    for line in _told(config.stash[CHOICE]) + unused:
+        terminalreporter.line(line)
+
+
+def _told(choice: servers.Choice) -> list[str]:
+    not_run = [f"NOT RUN: {choice.not_run.upper()}"] if choice.not_run else []
+    return [f"Kafka and PostgreSQL from: {choice.tier}", *not_run]
+
+
+@pytest.fixture(scope="session")
+def tier(pytestconfig: pytest.Config) -> servers.Tier:
+    pytestconfig.stash[ASKED_FOR] = True
+    return pytestconfig.stash[CHOICE].tier
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Kafka]:
+    with servers.kafka(tier, tmp_path_factory.mktemp("kafka")) as server:
+        fresh.warm_up(server.bootstrap_servers)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
+    with servers.postgres(tier, tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def topic(kafka_server: servers.Kafka) -> Iterator[str]:
+    """Name of a fresh topic of three partitions; `<topic>.dlq` is there too."""
+    with fresh.topic(kafka_server.bootstrap_servers) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
+    """Name of a migrated database that nobody is connected to: copying it takes a tenth of migrating."""
+    from service.repo.migrate import migrate
+
+    with fresh.database(postgres_server.dsn) as (name, dsn):
+        migrate(dsn)
+        yield name
+
+
+@pytest.fixture
+def database(postgres_server: servers.Postgres, migrated_template: str) -> Iterator[str]:
+    """URL of a fresh migrated database."""
+    with fresh.database(postgres_server.dsn, migrated_template) as (_, dsn):
+        yield dsn
+
+
+@pytest.fixture
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Broker"]:
+    """A broker that the test may stop, freeze and kill: a process of this machine, whatever the tier."""
+    from service.embedded import broker
+
+    with broker.kafka(tmp_path_factory.mktemp("own-kafka"), say=print) as server:
+        fresh.warm_up(server.bootstrap_servers)
+        yield server
+
+
+@pytest.fixture
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres"]:
+    """A PostgreSQL that the test may stop and kill, migrated: a process of this machine, whatever the tier."""
+    from service.embedded import postgres
+    from service.repo.migrate import migrate
+
+    with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
+        migrate(server.dsn)
+        yield server
+
+
+@pytest.fixture
+def settings(kafka_server: servers.Kafka, topic: str, database: str) -> dict[str, str]:
+    """Environment that points a process of `spawn` at the test's own topic, group and database."""
+    return {
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
+        "ORDERS_KAFKA__TOPIC": topic,
+        "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{topic}.dlq",
+        "ORDERS_KAFKA__GROUP_ID": topic,
+        "ORDERS_POSTGRES__DSN": database,
+    }
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """`spawn("consumer", settings=…)` starts `python -m service consumer`; the test's end stops what still runs.
+
+    Logs are `tmp_path/<number>-<first argument>.log`. A Service can be waited for (`ready`), stopped and killed.
+    """
+    with ExitStack() as running:
+
+        def start(*arguments: str, settings: dict[str, str]) -> processes.Service:
+            number = len(list(tmp_path.glob("*.log")))
+            log = tmp_path / f"{number}-{'-'.join(arguments[:1])}.log"
+            return running.enter_context(processes.started(arguments, settings, log))
+
+        yield start

@@ -1,0 +1,58 @@
+"""Fresh topics and databases on a running server, and a broker past the delays of its first use."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from psycopg.sql import SQL, Identifier
+
+from tests.waiting import eventually
+
+PARTITIONS = 3
+ADMIN_SECONDS = 30.0
+FIRST_USE_SECONDS = 60.0
+
+
+@contextmanager
+def topic(bootstrap_servers: str) -> Iterator[str]:
+    """Name of a new topic of three partitions, with `<name>.dlq` beside it; both are deleted at the end."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    name = f"orders-{uuid4().hex[:12]}"
+    both = [name, f"{name}.dlq"]
+    _done(admin.create_topics([NewTopic(each, num_partitions=PARTITIONS, replication_factor=1) for each in both]))
+    eventually(lambda: set(both) <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, name)
+    yield name
+    _done(admin.delete_topics(both))
+
+
+def _done(requests: Mapping[str, Future[None]]) -> None:
+    for request in requests.values():
+        request.result(ADMIN_SECONDS)
+
+
+@contextmanager
+def database(admin_url: str, template: str = "template1") -> Iterator[tuple[str, str]]:
+    """Name and URL of a new copy of `template`, to which nobody may be connected; dropped at the end, used or not."""
+    name = f"orders_{uuid4().hex[:12]}"
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        yield name, urlsplit(admin_url)._replace(path=f"/{name}").geturl()
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def warm_up(bootstrap_servers: str) -> None:
+    """Block until the broker has served its first idempotent producer and its first group: that takes it 1-3 s once."""
+    with topic(bootstrap_servers) as name:
+        producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
+        producer.produce(name, b"warm-up")
+        assert producer.flush(FIRST_USE_SECONDS) == 0, "the broker took no message"
+        consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": name, "auto.offset.reset": "earliest"})
+        consumer.subscribe([name])
+        assert consumer.poll(FIRST_USE_SECONDS), "the broker served no group"
+        consumer.close()

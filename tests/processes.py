@@ -1,0 +1,101 @@
+"""Runs `python -m service` as its users do: another process, with its settings in the environment."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[1]
+DRAIN_SECONDS = 30.0  # the grace period of Kubernetes
+PROBE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `python -m service`; `log` receives what it prints."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    admin_port: int
+    http_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def ready(self, within: float = 30.0) -> "Service":
+        """Block until `/readyz` on the admin port answers 200; AssertionError with the end of the log if that fails."""
+        try:
+            eventually(lambda: self._ended() or self._answers_ready(), within, "ready")
+            assert not self._ended(), f"ended with {self.process.returncode} before it was ready"
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.tail()}") from error
+        return self
+
+    def stop(self, within: float = DRAIN_SECONDS) -> int:
+        """Send SIGTERM, block until the process has ended, return its exit code; TimeoutExpired if it doesn't end."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within)
+
+    def kill(self) -> None:
+        """Send SIGKILL and block until the process is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Stop the process if it runs still, by force if need be."""
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def _answers_ready(self) -> bool:
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_SECONDS) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+
+
+@contextmanager
+def started(arguments: tuple[str, ...], settings: Mapping[str, str], log: Path) -> Iterator[Service]:
+    """Run `python -m service ARGUMENTS` on free ports, unless `settings` names them, and stop it at the end.
+
+    Yields at once: `ready()` is what waits.
+    """
+    ports = {"ORDERS_ADMIN__PORT": str(free_port()), "ORDERS_HTTP__PORT": str(free_port())}
+    environment = {**_without_settings(os.environ), **ports, **settings}
+    command = [sys.executable, "-m", "service", *arguments]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(  # noqa: S603 our own program
+            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ) as process,
+    ):
+        service = Service(process, log, int(environment["ORDERS_ADMIN__PORT"]), int(environment["ORDERS_HTTP__PORT"]))
+        yield service
+        service.end()
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the developer's shell sets for Orders must not reach a test."""
+    return {name: value for name, value in environ.items() if not name.startswith("ORDERS_")}
+
+
+def free_port() -> int:
+    """Return a TCP port that was free on the loopback address a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,196 @@
+"""Where the tests' Kafka and PostgreSQL come from: given addresses, else containers, else this machine's processes."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import docker  # type: ignore[import-untyped]
+from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
+from testcontainers.community.postgres import PostgresContainer
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+KAFKA_IMAGE = "apache/kafka:4.3.1"
+POSTGRES_IMAGE = "postgres:17"
+KAFKA_START_SECONDS = 90  # 4 s on an idle machine, 17 s on a loaded one
+
+KAFKA_ADDRESS = "ORDERS_TEST_BOOTSTRAP_SERVERS"
+POSTGRES_ADDRESS = "ORDERS_TEST_DSN"
+FORCED = "ORDERS_TEST_TIER"
+
+
+class Tier(StrEnum):
+    ADDRESSES = "addresses"
+    TESTCONTAINERS = "testcontainers"
+    EMBEDDED = "embedded"
+
+
+class TierAway(Exception):
+    """A tier was asked for by name and can't be had; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The tier that serves this run; `not_run` says which better one couldn't, and why."""
+
+    tier: Tier
+    not_run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    bootstrap_servers: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    dsn: str
+    """Of a database in which others may be created."""
+
+
+def choose(environ: Mapping[str, str]) -> Choice:
+    """Return the tier that is asked for, else the first that can be had. Asks the Docker engine.
+
+    Raises TierAway if a tier is asked for, by its name or by an address, that can't be had.
+    """
+    if FORCED in environ:
+        return _asked_for(Tier(environ[FORCED]), environ)
+    if KAFKA_ADDRESS in environ or POSTGRES_ADDRESS in environ:
+        return _asked_for(Tier.ADDRESSES, environ)
+    obstacle = _engine_obstacle()
+    return Choice(Tier.EMBEDDED, f"{Tier.TESTCONTAINERS}: {obstacle}") if obstacle else Choice(Tier.TESTCONTAINERS)
+
+
+def _asked_for(tier: Tier, environ: Mapping[str, str]) -> Choice:
+    obstacle = _obstacle(tier, environ)
+    if obstacle:
+        raise TierAway(f"the tests were to run on {tier}, but {obstacle}")
+    return Choice(tier)
+
+
+def _obstacle(tier: Tier, environ: Mapping[str, str]) -> str | None:
+    match tier:
+        case Tier.ADDRESSES:
+            return _address_obstacle(environ)
+        case Tier.TESTCONTAINERS:
+            return _engine_obstacle()
+        case Tier.EMBEDDED:
+            return None
+
+
+def _address_obstacle(environ: Mapping[str, str]) -> str | None:
+    missing = [name for name in (KAFKA_ADDRESS, POSTGRES_ADDRESS) if name not in environ]
+    return f"{' and '.join(missing)} is not set" if missing else None
+
+
+def _engine_obstacle() -> str | None:
+    try:
+        with closing(docker.from_env()) as engine:
+            engine.ping()
+            absent = [image for image in (KAFKA_IMAGE, POSTGRES_IMAGE) if not _available(engine, image)]
+    except DockerException:
+        return "no Docker engine answers"
+    return f"{' and '.join(absent)} neither here nor in reach" if absent else None
+
+
+def _available(engine: docker.DockerClient, image: str) -> bool:
+    try:
+        engine.images.get(image)
+    except ImageNotFound:
+        return _pullable(engine, image)
+    return True
+
+
+def _pullable(engine: docker.DockerClient, image: str) -> bool:
+    try:
+        engine.images.get_registry_data(image)
+    except DockerException:
+        return False
+    return True
+
+
+def kafka(tier: Tier, folder: Path) -> AbstractContextManager[Kafka]:
+    match tier:
+        case Tier.ADDRESSES:
+            return nullcontext(Kafka(os.environ[KAFKA_ADDRESS]))
+        case Tier.TESTCONTAINERS:
+            return _kafka_container()
+        case Tier.EMBEDDED:
+            return _kafka_process(folder)
+
+
+def postgres(tier: Tier, folder: Path) -> AbstractContextManager[Postgres]:
+    match tier:
+        case Tier.ADDRESSES:
+            return nullcontext(Postgres(os.environ[POSTGRES_ADDRESS]))
+        case Tier.TESTCONTAINERS:
+            return _postgres_container()
+        case Tier.EMBEDDED:
+            return _postgres_process(folder)
+
+
+@contextmanager
+def _kafka_container() -> Iterator[Kafka]:
+    """Run the broker behind a port that the engine chooses: it starts when it has been told which one to advertise."""
+    _without_reaper()
+    container = (
+        DockerContainer(KAFKA_IMAGE)
+        .with_exposed_ports(9092)
+        .with_envs(
+            KAFKA_NODE_ID="1",
+            KAFKA_PROCESS_ROLES="broker,controller",
+            KAFKA_LISTENERS="CLIENTS://:9092,BROKER://:9093,CONTROLLER://:9094",
+            KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="CLIENTS:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            KAFKA_INTER_BROKER_LISTENER_NAME="BROKER",
+            KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
+            KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9094",
+            KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS="4",
+            KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR="1",
+            KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS="4",
+            KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR="1",
+            KAFKA_TRANSACTION_STATE_LOG_MIN_ISR="1",
+            KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="0",
+        )
+        .with_command(["bash", "-c", "until [ -s /tmp/start ]; do sleep 0.1; done; . /tmp/start"])
+    )
+    with container:
+        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(9092)}"
+        advertised = f"CLIENTS://{address},BROKER://localhost:9093"
+        start = f"export KAFKA_ADVERTISED_LISTENERS={advertised}; exec /etc/kafka/docker/run"
+        container.exec(["bash", "-c", f"echo '{start}' >/tmp/start.part && mv /tmp/start.part /tmp/start"])
+        LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(KAFKA_START_SECONDS).wait_until_ready(
+            container
+        )
+        yield Kafka(address)
+
+
+@contextmanager
+def _postgres_container() -> Iterator[Postgres]:
+    _without_reaper()
+    with PostgresContainer(POSTGRES_IMAGE, driver=None) as container:
+        yield Postgres(container.get_connection_url())
+
+
+def _without_reaper() -> None:
+    """Every container is removed by its fixture, and the reaper's image can't be pulled everywhere."""
+    testcontainers_config.ryuk_disabled = True
+
+
+@contextmanager
+def _kafka_process(folder: Path) -> Iterator[Kafka]:
+    from service.embedded import broker
+
+    with broker.kafka(folder, say=print) as running:
+        yield Kafka(running.bootstrap_servers)
+
+
+@contextmanager
+def _postgres_process(folder: Path) -> Iterator[Postgres]:
+    from service.embedded import postgres as postgres_processes
+
+    with postgres_processes.postgres(folder) as running:
+        yield Postgres(running.dsn)

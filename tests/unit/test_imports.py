@@ -1,0 +1,108 @@
+"""The import rule: which room of the tree may import which, and which of them stay free of drivers and frameworks."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("service", "generator", "migrations")
+
+INWARDS = {"service.entities", "service.pkg", "service.usecases"}
+MAY_IMPORT: Mapping[str, set[str]] = {
+    "service.entities": set(),
+    "service.pkg": set(),
+    "service.usecases": {"service.entities", "service.pkg"},
+    "service.repo": INWARDS,
+    "service.handler": INWARDS,
+    "service.embedded": INWARDS,
+    "service.dlq": INWARDS,
+    "generator": INWARDS,
+    "migrations": {"service.repo"},
+    "service.config": {"service.pkg"},
+    "service.logs": {"service.pkg"},
+    "service.metrics": {"service.pkg"},
+    "service.__main__": {"service.main"},
+}
+SEE_EVERYTHING = {"service.main", "service.app"}
+# These are passed in: who receives one may name its type, and still not make one.
+PASSED_IN = {"service.config", "service.metrics"}
+RECEIVE = {"service.repo", "service.handler", "service.embedded", "service.dlq", "generator"}
+
+FREE_OF_DRIVERS = {"service.entities", "service.usecases"}
+DRIVERS = {"confluent_kafka", "fastapi", "sqlalchemy", "psycopg", "psycopg_pool", "prometheus_client"}
+
+
+def test_every_room_imports_only_what_the_rule_lets_it() -> None:
+    assert [broken for path in _sources() for broken in _violations(_module(path), path.read_text())] == []
+
+
+def test_the_rule_notices_each_kind_of_forbidden_import() -> None:
+    forbidden = {
+        "service.pkg.lru": "import service.entities.order",
+        "service.usecases.ingest": "from service import repo",
+        "service.repo.writes": "from service.handler.kafka import batch",
+        "service.handler.http.api": "from service.app import App",
+        "service.handler.kafka.loop": "from service.config import Settings",
+        "service.entities.order": "import psycopg.errors",
+        "service.app": "from service.main import main",
+        "service.attic": "import json",
+    }
+    assert [module for module, source in forbidden.items() if not _violations(module, source)] == []
+
+
+def test_a_type_that_is_passed_in_may_be_named() -> None:
+    source = "if TYPE_CHECKING:\n    from service.config import Settings"
+    assert _violations("service.handler.kafka.loop", source) == []
+
+
+def _sources() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from (ROOT / package).rglob("*.py")
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _violations(module: str, source: str) -> list[str]:
+    room, tree = _room(module), ast.parse(source)
+    if room not in {"service", *MAY_IMPORT, *SEE_EVERYTHING}:
+        return [f"{module}: its room has no rule"]
+    typing_only = {node for branch in ast.walk(tree) if _is_typing_branch(branch) for node in ast.walk(branch)}
+    return [
+        f"{module} imports {target}"
+        for node in ast.walk(tree)
+        for target in _targets(node)
+        if not _allowed(room, _room(target), typing_only=node in typing_only)
+    ]
+
+
+def _is_typing_branch(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _targets(node: ast.AST) -> list[str]:
+    """Return what an import names; a relative one stays in its room, because ruff's TID252 refuses those of parents."""
+    match node:
+        case ast.Import(names):
+            return [name.name for name in names]
+        case ast.ImportFrom(str(source), names, level=0):
+            return [f"{source}.{name.name}" for name in names]
+        case _:
+            return []
+
+
+def _room(module: str) -> str:
+    """`service.repo.writes` is in `service.repo`, `generator.faults` in `generator`, `psycopg.errors` in `psycopg`."""
+    first, *rest = module.split(".")
+    return ".".join([first, *rest[:1]]) if first == "service" else first
+
+
+def _allowed(room: str, target: str, *, typing_only: bool) -> bool:
+    if not target.startswith(PACKAGES):
+        return not (room in FREE_OF_DRIVERS and target in DRIVERS)
+    if room in {target, "service.main"}:
+        return True
+    if room == "service.app":
+        return target != "service.main"
+    return target in MAY_IMPORT.get(room, set()) or (typing_only and room in RECEIVE and target in PASSED_IN)

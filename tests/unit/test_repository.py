@@ -1,0 +1,52 @@
+"""What no file of the repository may hold."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
+UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
+
+
+def test_no_lock_file_names_a_host() -> None:
+    locks = [path for path in _tracked() if "lock" in path.name and path.suffix not in {".py", ".md"}]
+    assert {"requirements.lock", "requirements-dev.lock"} <= {path.name for path in locks}
+    assert [str(path) for path in locks if "://" in _text(path)] == []
+
+
+def test_no_file_names_a_folder_of_one_machine() -> None:
+    assert [str(path) for path in _tracked() if SOMEBODYS_FOLDER.search(_text(path))] == []
+
+
+def test_no_file_points_outside_the_repository() -> None:
+    assert [f"{path}: {way}" for path in _tracked() for way in UPWARDS.findall(_text(path)) if _leaves(path, way)] == []
+
+
+def test_no_test_sleeps() -> None:
+    assert [f"{path}:{line}" for path in (ROOT / "tests").rglob("*.py") for line in _sleeps(path.read_text())] == []
+
+
+def test_a_sleep_is_noticed_however_it_is_imported() -> None:
+    assert list(_sleeps("time.sleep(1)\nsleep(1)\nawait asyncio.sleep(0)\nasleep(1)")) == [1, 2, 3]
+
+
+def _tracked() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
+    return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
+
+
+def _leaves(path: Path, way: str) -> bool:
+    return not (path.parent / way).resolve().is_relative_to(ROOT)
+
+
+def _sleeps(source: str) -> Iterator[int]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and re.search(r"\bsleep$", ast.unparse(node.func)):
+            yield node.lineno

@@ -1,0 +1,36 @@
+import pytest
+
+from tests import servers
+from tests.servers import FORCED, KAFKA_ADDRESS, POSTGRES_ADDRESS, Choice, Tier, TierAway
+
+ADDRESSES = {KAFKA_ADDRESS: "localhost:9092", POSTGRES_ADDRESS: "postgresql://localhost/postgres"}
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+
+
+def test_given_addresses_win_over_every_other_tier() -> None:
+    assert servers.choose(ADDRESSES) == Choice(Tier.ADDRESSES)
+
+
+@pytest.mark.parametrize("half", ADDRESSES)
+def test_one_address_alone_is_an_error_and_not_a_fallback(half: str) -> None:
+    with pytest.raises(TierAway, match="is not set"):
+        servers.choose({half: ADDRESSES[half]})
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_without_an_engine_the_servers_are_processes_and_the_reason_is_told() -> None:
+    assert servers.choose({}) == Choice(Tier.EMBEDDED, "testcontainers: no Docker engine answers")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_a_forced_tier_that_is_away_is_an_error_and_not_a_fallback() -> None:
+    with pytest.raises(TierAway, match="no Docker engine answers"):
+        servers.choose({FORCED: "testcontainers"})
+
+
+def test_a_forced_tier_wins_over_addresses() -> None:
+    assert servers.choose(ADDRESSES | {FORCED: "embedded"}) == Choice(Tier.EMBEDDED)

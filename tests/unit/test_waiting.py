@@ -1,0 +1,26 @@
+import pytest
+
+from tests.waiting import eventually
+
+
+def test_the_first_true_result_is_returned() -> None:
+    results = iter([0, None, 7])
+    assert eventually(lambda: next(results)) == 7
+
+
+def test_what_the_check_raises_counts_as_not_yet() -> None:
+    results = iter([ZeroDivisionError, None])
+
+    def check() -> bool:
+        error = next(results)
+        if error:
+            raise error
+        return True
+
+    assert eventually(check)
+
+
+def test_at_the_deadline_the_condition_and_its_last_error_are_told() -> None:
+    with pytest.raises(AssertionError, match=r"the answer: not within 0 s \(last: ZeroDivisionError") as failure:
+        eventually(lambda: 1 // 0, within=0, what="the answer")
+    assert isinstance(failure.value.__cause__, ZeroDivisionError)

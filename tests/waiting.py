@@ -1,0 +1,33 @@
+"""The only place of the tests that waits."""
+
+from collections.abc import Callable
+from threading import Event
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.05
+
+
+def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the condition") -> T:
+    """Block until `check()` returns something true, and return that.
+
+    What `check` raises counts as "not yet". After `within` seconds, and at least one try: AssertionError, caused by the
+    last thing that `check` raised.
+    """
+    deadline = monotonic() + within
+    while True:
+        result, error = _attempt(check)
+        if result:
+            return result
+        if monotonic() >= deadline:
+            raise AssertionError(f"{what}: not within {within:g} s (last: {error or result!r})") from error
+        Event().wait(POLL_SECONDS)
+
+
+def _attempt(check: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    try:
+        return check(), None
+    except Exception as error:  # noqa: BLE001 whatever it is, the deadline tells it
+        return None, error
