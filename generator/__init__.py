@@ -1,0 +1,1 @@
+"""Seeded streams of orders and faults, their producer, and the reconciliation of what became of them."""

@@ -1,0 +1,117 @@
+"""`orders check`: whether what was generated is stored, and what was faulty dead-lettered, exactly."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from generator.compare import LetterTable, OrderCounts, compare_letters, compare_orders
+from generator.expected import expected
+from generator.found import Progress, Unanswered, messages, open_consumer, progress, stored_orders
+from generator.options import add_plan_options, plan_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping
+
+    from confluent_kafka import Consumer
+
+EXACT, FAILED, WRONG_USAGE = 0, 1, 2
+LOOK_AGAIN_S: Final = 0.5
+WAIT_S: Final = 60.0
+
+EPILOG = """Takes the options of the `orders generate` that filled the topic, and expects nothing else to have been in
+the topic, the dead-letter topic and the tables before."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add_plan_options(parser)
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=WAIT_S,
+        metavar="SECONDS",
+        help=f"how long the consumer may still take to finish the topic (default {WAIT_S:.0f})",
+    )
+    parser.add_argument(
+        "--after-crash",
+        action="store_true",
+        help="let dead letters appear again with the same origin, as they may after a crash of the consumer",
+    )
+
+
+def run(  # noqa: PLR0913 - one for each setting that it needs
+    args: argparse.Namespace,
+    *,
+    dsn: str,
+    bootstrap_servers: str,
+    topic: str,
+    dead_letter_topic: str,
+    group_id: str,
+    properties: Mapping[str, Any],
+) -> int:
+    """Print the counts; returns the exit code: 0 only when all is exact and nothing is left to be consumed.
+
+    Blocks for `--wait` seconds at most until the group's lag is 0, then for as long as reading takes.
+    """
+    try:
+        must = expected(plan_of(args))
+        consumer = open_consumer(bootstrap_servers, group_id, properties)
+        try:
+            reached = _settled(consumer, topic, args.wait)
+            orders = compare_orders(must.orders, stored_orders(dsn))
+            letters = compare_letters(must.letters, messages(consumer, dead_letter_topic), topic)
+        finally:
+            consumer.close()
+    except ValueError as problem:
+        return _complain(problem, WRONG_USAGE)
+    except Unanswered as problem:
+        return _complain(problem, FAILED)
+    return _report(must.messages, reached, orders, letters, again_allowed=args.after_crash)
+
+
+def _settled(consumer: Consumer, topic: str, seconds: float) -> Progress:
+    deadline = time.monotonic() + seconds
+    while (reached := progress(consumer, topic)).lag and time.monotonic() < deadline:
+        time.sleep(LOOK_AGAIN_S)
+    return reached
+
+
+def _report(
+    messages_expected: int, reached: Progress, orders: OrderCounts, letters: LetterTable, *, again_allowed: bool
+) -> int:
+    exact = (
+        messages_expected == reached.produced
+        and not reached.lag
+        and orders.exact
+        and all(counts.is_exact(again_allowed=again_allowed) for counts in letters.rows.values())
+    )
+    rows = {reason: asdict(counts) for reason, counts in letters.rows.items()}
+    total = {"expected": messages_expected, "produced": reached.produced, "lag": reached.lag}
+    sys.stdout.write(
+        f"{_table('messages', {'': total})}\n"
+        f"{_table('orders', {'': asdict(orders)})}\n"
+        f"{_table('dead letters', rows)}\n"
+        f"{'exact' if exact else 'NOT EXACT'}\n"
+    )
+    return EXACT if exact else FAILED
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, int]]) -> str:
+    columns = next(iter(rows.values()))
+    names = (column.replace("_", " ") for column in columns)
+    lines = [_line(title, names)]
+    lines += [_line(f"  {name}", (f"{count:,}" for count in counts.values())) for name, counts in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _line(first: str, cells: Iterable[str]) -> str:
+    return f"{first:<16}" + "".join(f"{cell:>15}" for cell in cells)
+
+
+def _complain(problem: object, code: int) -> int:
+    sys.stderr.write(f"orders check: {problem}\n")
+    return code

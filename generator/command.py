@@ -1,0 +1,112 @@
+"""`orders generate`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException
+
+from generator.faults import FULL_CATALOGUE
+from generator.options import add_plan_options, plan_of
+from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
+from generator.progress import Progress
+from generator.stream import Plan, stream
+from service.pkg.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_plan_options(parser)
+    parser.add_argument("--rate", type=_rate, default=0.0, metavar="R", help="messages a second (default: no limit)")
+    parser.add_argument("--topic", help="instead of ORDERS_KAFKA__TOPIC")
+    parser.add_argument("--bootstrap-servers", help="instead of ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and end")
+
+
+def run(args: argparse.Namespace, *, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
+    """Produce what the options say; returns the exit code.
+
+    SIGINT and SIGTERM end a run cleanly and with 0, for that is how one without end is meant to end; a message that
+    was not acknowledged makes it 1.
+    """
+    if args.list_faults:
+        return list_faults()
+    try:
+        plan = plan_of(args)
+        return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
+    except ValueError as problem:
+        return _complain(problem, WRONG_USAGE)
+    except TopicUnavailable as problem:
+        return _complain(problem, FAILED)
+    except KafkaException as problem:
+        return _complain(problem.args[0].name(), FAILED)
+
+
+def list_faults() -> int:
+    for fault in FULL_CATALOGUE:
+        sys.stdout.write(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip() + "\n")
+    return DONE
+
+
+def _produce(plan: Plan, rate: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
+    producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
+    progress, started = Progress(sys.stderr, plan.count), time.monotonic()
+    with _stopped_by_signals() as stop:
+        tally = produce(stream(plan), producer, topic, pace=Pace(rate), stop=stop, watch=progress)
+    progress.close()
+    sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
+    return DONE if tally.complete else FAILED
+
+
+def _summary(tally: Tally, seconds: float) -> str:
+    sent = tally.sent.total()
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.sent.items()))
+    failed = ", ".join(f"{count:,} {name}" for name, count in sorted(tally.failed.items()))
+    return (
+        f"sent {sent:,} ({kinds or 'nothing'}), delivered {tally.delivered:,}, failed {sent - tally.delivered:,}"
+        f"{f' ({failed})' if failed else ''} in {seconds:.1f} s, {sent / max(seconds, 0.001):,.0f}/s"
+    )
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Stop]:
+    """Yield what the first SIGINT or SIGTERM sets; the second one does what it always did."""
+    stop = Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, on_signal)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _complain(problem: object, code: int) -> int:
+    sys.stderr.write(f"orders generate: {problem}\n")
+    return code
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < math.inf:
+        raise argparse.ArgumentTypeError("must be a number of messages a second, 0 for no limit")
+    return rate

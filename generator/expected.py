@@ -1,0 +1,62 @@
+"""What must have become of a stream, as digests: about 200 bytes an order, however large the documents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from generator.stream import UPDATE, VALID, stream
+
+if TYPE_CHECKING:
+    from generator.orders import Document
+    from generator.stream import Message, Plan
+    from service.entities.dead_letter import Reason
+
+DIGEST_BYTES = 16
+
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+@dataclass
+class Expected:
+    """`orders` maps each order_uid to the digest of its newest version, `letters` each dead letter's to its reason."""
+
+    messages: int = 0
+    orders: dict[str, bytes] = field(default_factory=dict)
+    letters: dict[bytes, Reason] = field(default_factory=dict)
+
+
+def expected(plan: Plan) -> Expected:
+    """Run the stream again, without a broker. Raises ValueError for a plan without end."""
+    if not plan.count:
+        raise ValueError("--count 0 is without end: there is nothing to compare with")
+    result = Expected()
+    for message in stream(plan):
+        _expect(result, message)
+    return result
+
+
+def _expect(result: Expected, message: Message) -> None:
+    result.messages += 1
+    if message.reason is not None:
+        result.letters[letter_digest(message.key, message.value)] = message.reason
+    elif message.kind in {VALID, UPDATE}:
+        result.orders[message.key.decode()] = order_digest(json.loads(message.value or b""))
+
+
+def order_digest(order: Document) -> bytes:
+    """Equal for documents of equal content; the same moment may be written in any zone."""
+    moment = datetime.fromisoformat(order["date_created"]).astimezone(UTC)
+    return _digest(_canonical(order | {"date_created": moment.isoformat()}).encode())
+
+
+def letter_digest(key: Any, value: Any) -> bytes:
+    """Equal for equal bytes of both; None is not the same as empty."""
+    return _digest(repr((key, value)).encode())
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=DIGEST_BYTES).digest()

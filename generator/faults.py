@@ -1,0 +1,251 @@
+"""The catalogue of faults: what producers really send, each named after what is wrong with it.
+
+`undecodable` can't be read as JSON text, `invalid` is JSON that breaks a rule of the order, `too-large` is both
+readable and right, but over the limit of 1 MiB.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from generator.orders import Document, Random, encoded
+from service.entities.dead_letter import Reason
+from service.entities.order import MAX_BIGINT, MAX_ITEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Make = Callable[[Document, Random], bytes]
+
+MAX_VALUE_BYTES: Final = 2**20
+"""What the consumer accepts unless told otherwise."""
+LARGEST_VALUE_BYTES: Final = 4 * 2**20
+TOO_DEEP: Final = 32
+"""Levels inside an unknown field: the document itself is one more, and 32 in all are allowed."""
+DEEP_ENOUGH_TO_OVERFLOW: Final = 100_000
+"""Levels at which parsers that recurse run out of stack."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`make` turns a valid order, which it may change, into the value of a message.
+
+    The message must be dead-lettered for `reason`, and the detail must name `field`, if there is one.
+    """
+
+    name: str
+    reason: Reason
+    field: str
+    make: Make
+
+
+def _replaced(field: str, value: Any) -> Make:
+    def make(order: Document, _: Random) -> bytes:
+        parent, key = _located(order, field)
+        parent[key] = value
+        return encoded(order)
+
+    return make
+
+
+def _removed(field: str) -> Make:
+    def make(order: Document, _: Random) -> bytes:
+        parent, key = _located(order, field)
+        del parent[key]
+        return encoded(order)
+
+    return make
+
+
+def _spelt(field: str, token: bytes) -> Make:
+    """Put text where a JSON value belongs, for what no encoder would write."""
+
+    def make(order: Document, random: Random) -> bytes:
+        return _replaced(field, "<token>")(order, random).replace(b'"<token>"', token)
+
+    return make
+
+
+def _located(order: Document, field: str) -> tuple[Any, Any]:
+    """Return the container and the key of a path like `items[0].price`."""
+    *parents, key = [int(step) if step.isdigit() else step for step in re.findall(r"\w+", field)]
+    container: Any = order
+    for step in parents:
+        container = container[step]
+    return container, key
+
+
+def _rewritten(rewrite: Callable[[bytes], bytes]) -> Make:
+    """Spoil the text of a valid order."""
+    return lambda order, _: rewrite(encoded(order))
+
+
+def _constant(value: bytes) -> Make:
+    return lambda _, __: value
+
+
+def _truncated(order: Document, random: Random) -> bytes:
+    value = encoded(order)
+    return value[: 1 + int(random() * (len(value) - 1))]
+
+
+def _with_items(count: int) -> Make:
+    def make(order: Document, _: Random) -> bytes:
+        return encoded(order | {"items": order["items"][:1] * count})
+
+    return make
+
+
+def _nested(levels: int) -> Make:
+    return _spelt("extra", b"[" * levels + b"]" * levels)
+
+
+def _padded(size: int) -> Make:
+    """Fill an otherwise valid order up to `size` bytes; the filling compresses well, so that brokers let it through."""
+
+    def make(order: Document, _: Random) -> bytes:
+        bare = len(encoded(order | {"extra": ""}))
+        return encoded(order | {"extra": "x" * (size - bare)})
+
+    return make
+
+
+def _undecodable(name: str, make: Make) -> Fault:
+    return Fault(name, Reason.UNDECODABLE, "", make)
+
+
+def _invalid(name: str, field: str, make: Make) -> Fault:
+    return Fault(name, Reason.INVALID, field, make)
+
+
+def _wrong(name: str, field: str, value: Any) -> Fault:
+    return _invalid(name, field, _replaced(field, value))
+
+
+def _missing(field: str) -> Fault:
+    return _invalid(f"missing-{field.replace('[0].', '-').replace('.', '-')}", field, _removed(field))
+
+
+_UNDECODABLE: Final = (
+    _undecodable("whitespace", _constant(b" \n\t ")),
+    _undecodable("plain-text", _constant(b"order received, thank you")),
+    _undecodable("truncated", _truncated),
+    _undecodable("trailing-characters", _rewritten(lambda value: value + b";")),
+    _undecodable("two-documents", _rewritten(lambda value: value + b"\n" + value)),
+    _undecodable("trailing-comma", _rewritten(lambda value: value[:-1] + b",}")),
+    _undecodable("single-quotes", _rewritten(lambda value: value.replace(b'"', b"'"))),
+    _undecodable("unquoted-key", _rewritten(lambda value: value.replace(b'"order_uid"', b"order_uid"))),
+    _undecodable("comment", _rewritten(lambda value: b"/* order */" + value)),
+    _undecodable("byte-order-mark", _rewritten(lambda value: b"\xef\xbb\xbf" + value)),
+    _undecodable("utf-16", _rewritten(lambda value: value.decode().encode("utf-16"))),
+    _undecodable("gzip", _rewritten(lambda value: gzip.compress(value, mtime=0))),
+    _undecodable("schema-registry-frame", _rewritten(lambda value: b"\x00\x00\x00\x00\x07" + value)),
+    _undecodable("latin-1-text", _spelt("delivery.city", b'"M\xfcnchen"')),
+    _undecodable("overlong-utf-8", _spelt("delivery.city", b'"\xc0\xaf"')),
+    _undecodable("surrogate-in-utf-8", _spelt("delivery.city", b'"\xed\xa0\x80"')),
+    _undecodable("truncated-utf-8", _spelt("delivery.city", b'"\xf0\x9f\xa7"')),
+    _undecodable("lone-surrogate", _spelt("delivery.name", b'"\\ud83e"')),
+    _undecodable("reversed-surrogates", _spelt("delivery.name", b'"\\uddd8\\ud83e"')),
+    _undecodable("lone-surrogate-in-unknown-field", _spelt("extra", b'"\\ud83e"')),
+    _undecodable("unknown-escape", _spelt("delivery.name", b'"\\x41nna"')),
+    _undecodable("raw-line-break", _spelt("delivery.address", b'"Allee 1\nBerlin"')),
+    _undecodable("raw-nul", _spelt("delivery.address", b'"Allee 1\x00"')),
+    _undecodable("nan", _spelt("payment.amount", b"NaN")),
+    _undecodable("infinity", _spelt("payment.amount", b"Infinity")),
+    _undecodable("minus-infinity", _spelt("payment.amount", b"-Infinity")),
+    _undecodable("python-none", _spelt("payment.bank", b"None")),
+    _undecodable("leading-zero", _spelt("payment.amount", b"007")),
+    _undecodable("leading-plus", _spelt("payment.amount", b"+7")),
+    _undecodable("hexadecimal", _spelt("payment.amount", b"0x1F")),
+    _undecodable("out-of-double-range", _spelt("payment.amount", b"1e400")),
+    _undecodable("nested-too-deeply", _nested(TOO_DEEP)),
+    _undecodable("nested-without-end", _nested(DEEP_ENOUGH_TO_OVERFLOW)),
+)
+
+_INVALID: Final = (
+    _invalid("json-null", "", _constant(b"null")),
+    _invalid("json-array", "", _rewritten(lambda value: b"[" + value + b"]")),
+    _invalid("json-text", "", _constant(b'"an order"')),
+    _invalid("json-number", "", _constant(b"42")),
+    _invalid("json-true", "", _constant(b"true")),
+    _invalid("empty-object", "order_uid", _constant(b"{}")),
+    _missing("order_uid"),
+    _missing("delivery"),
+    _missing("delivery.phone"),
+    _missing("payment"),
+    _missing("payment.currency"),
+    _missing("items"),
+    _missing("items[0].price"),
+    _missing("date_created"),
+    _wrong("null-text", "track_number", None),
+    _wrong("null-request-id", "payment.request_id", None),
+    _wrong("null-amount", "payment.amount", None),
+    _wrong("null-object", "delivery", None),
+    _wrong("null-item", "items[0]", None),
+    _wrong("array-for-object", "delivery", []),
+    _wrong("object-for-array", "items", {}),
+    _wrong("number-for-text", "customer_id", 5),
+    _wrong("text-for-number", "payment.amount", "1817"),
+    _invalid("true-for-number", "sm_id", _spelt("sm_id", b"true")),
+    _wrong("fraction", "payment.goods_total", 317.5),
+    _invalid("zero-fraction", "items[0].price", _spelt("items[0].price", b"453.0")),
+    _invalid("exponent", "payment.amount", _spelt("payment.amount", b"1e3")),
+    _wrong("negative-amount", "payment.delivery_cost", -1),
+    _wrong("over-bigint", "payment.amount", MAX_BIGINT + 1),
+    _wrong("over-unsigned-bigint", "items[0].chrt_id", 2**64),
+    _wrong("under-bigint", "sm_id", -(2**63) - 1),
+    _wrong("hundred-digits", "items[0].nm_id", 10**99),
+    _wrong("sale-over-100", "items[0].sale", 101),
+    _wrong("negative-sale", "items[0].sale", -1),
+    _wrong("status-over-999", "items[0].status", 1000),
+    _wrong("nul-in-text", "delivery.name", "Anna\x00"),
+    _wrong("nul-in-item", "items[0].brand", "\x00"),
+    _invalid("nul-in-unknown-field", "", _replaced("extra", "\x00")),
+    _invalid("nul-in-unknown-key", "", _replaced("extra", {"\x00": 1})),
+    _invalid("repeated-key", "order_uid", _rewritten(lambda value: value[:-1] + b',"order_uid":5}')),
+    _wrong("empty-text", "track_number", ""),
+    _wrong("too-long-text", "delivery.address", "ä" * 20_000),
+    _wrong("empty-uid", "order_uid", ""),
+    _wrong("uid-of-65-characters", "order_uid", "a" * 65),
+    _wrong("space-in-uid", "order_uid", "b563feb7 b2b84b6"),
+    _wrong("slash-in-uid", "order_uid", "../b563feb7b2b84b6"),
+    _wrong("line-break-after-uid", "order_uid", "b563feb7b2b84b6test\n"),
+    _wrong("cyrillic-uid", "order_uid", "заказ-1"),
+    _invalid("no-items", "items", _with_items(0)),
+    _invalid("too-many-items", "items", _with_items(MAX_ITEMS + 1)),
+    _wrong("phone-without-plus", "delivery.phone", "9720000000"),
+    _wrong("phone-too-short", "delivery.phone", "+123456"),
+    _wrong("phone-too-long", "delivery.phone", "+1234567890123456"),
+    _wrong("phone-with-spaces", "delivery.phone", "+972 000 0000"),
+    _wrong("phone-in-arabic-digits", "delivery.phone", "+٩٧٢٠٠٠٠٠٠٠"),
+    _wrong("email-without-at", "delivery.email", "test.gmail.com"),
+    _wrong("email-with-two-at", "delivery.email", "test@@gmail.com"),
+    _wrong("email-without-dot", "delivery.email", "test@localhost"),
+    _wrong("email-with-space", "delivery.email", "te st@gmail.com"),
+    _wrong("currency-in-lower-case", "payment.currency", "usd"),
+    _wrong("currency-of-four", "payment.currency", "EURO"),
+    _wrong("currency-symbol", "payment.currency", "€"),
+    _wrong("payment-time-as-text", "payment.payment_dt", "2021-11-26T06:22:19Z"),
+    _wrong("date-without-zone", "date_created", "2021-11-26T06:22:19"),
+    _wrong("date-without-time", "date_created", "2021-11-26"),
+    _wrong("date-as-number", "date_created", 1637907727),
+    _wrong("date-in-words", "date_created", "yesterday"),
+    _wrong("30th-of-february", "date_created", "2021-02-30T06:22:19Z"),
+    _wrong("hour-25", "date_created", "2021-11-26T25:22:19Z"),
+    _wrong("far-future", "date_created", "9999-12-31T23:59:59Z"),
+    _wrong("beyond-year-9999", "date_created", "9999-12-31T23:59:59-01:00"),
+)
+
+_TOO_LARGE: Final = (
+    Fault("one-byte-over-1-mib", Reason.TOO_LARGE, "", _padded(MAX_VALUE_BYTES + 1)),
+    Fault("4-mib", Reason.TOO_LARGE, "", _padded(LARGEST_VALUE_BYTES)),
+)
+
+CATALOGUE: Final = _UNDECODABLE + _INVALID
+"""What `invalid` mixes in: topics with stock limits take all of it."""
+
+FULL_CATALOGUE: Final = CATALOGUE + _TOO_LARGE
+"""With what only passes a broker because it was compressed, or because the topic's limit was raised."""

@@ -1,0 +1,42 @@
+"""A line on a terminal that tells how far a run has come."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from generator.produce import Tally
+
+EVERY_S: Final = 0.1
+WIDTH: Final = 30
+CLEAR_LINE: Final = "\r\x1b[K"
+
+
+class Progress:
+    """Silent where `out` is not a terminal. `count` is what is to come, 0 where it is without end."""
+
+    def __init__(self, out: TextIO, count: int) -> None:
+        self._out, self._count = out, count
+        self._shown = out.isatty()
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if self._shown and now - self._last >= EVERY_S:
+            self._last = now
+            self._write(CLEAR_LINE + self._line(tally.delivered, tally.delivered / (now - self._started)))
+
+    def close(self) -> None:
+        if self._shown:
+            self._write(CLEAR_LINE)
+
+    def _line(self, delivered: int, rate: float) -> str:
+        if not self._count:
+            return f"{delivered:,} delivered, {rate:,.0f}/s"
+        filled = WIDTH * delivered // self._count
+        return f"[{'#' * filled}{'.' * (WIDTH - filled)}] {delivered:,} of {self._count:,}, {rate:,.0f}/s"
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
