@@ -1,0 +1,53 @@
+"""Alembic runs this file: `service.repo.migrate` gives it a connection; the `alembic` command has it connect by itself.
+
+Every revision commits alone and is numbered in `schema_releases` by the same transaction.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from sqlalchemy import Connection, text
+
+from service.config import load
+from service.repo.migrate import engine
+from service.repo.tables import metadata
+
+
+def number_the_release(
+    ctx: MigrationContext,
+    step: MigrationInfo,
+    heads: Collection[Any],  # noqa: ARG001 - Alembic's interface
+    run_args: Mapping[str, Any],  # noqa: ARG001 - Alembic's interface
+) -> None:
+    assert ctx.connection is not None  # noqa: S101 - for the type checker
+    ctx.connection.execute(
+        text("INSERT INTO schema_releases (number, revision) VALUES (:number, :revision)"),
+        {"number": int(str(step.up_revision_id)), "revision": step.up_revision_id},
+    )
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
+        on_version_apply=number_the_release,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_alone() -> None:
+    settings = load()
+    with engine(settings.postgres.dsn, settings.migration).connect() as connection:
+        run(connection)
+
+
+given = context.config.attributes.get("connection")
+if given is None:
+    run_alone()
+else:
+    run(given)

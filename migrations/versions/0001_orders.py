@@ -1,0 +1,112 @@
+"""The four tables of an order, and the numbers of the releases of this schema."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: Final = "0001"
+down_revision: Final = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "schema_releases",
+        sa.Column("number", sa.Integer, autoincrement=False),
+        sa.Column("revision", sa.String(32), nullable=False),
+        sa.Column("applied_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        sa.PrimaryKeyConstraint("number", name="schema_releases_pkey"),
+    )
+    create_orders()
+    create_deliveries()
+    create_payments()
+    create_items()
+
+
+def create_orders() -> None:
+    op.create_table(
+        "orders",
+        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("track_number", sa.String(255), nullable=False),
+        sa.Column("entry", sa.String(255), nullable=False),
+        sa.Column("locale", sa.String(255), nullable=False),
+        sa.Column("internal_signature", sa.String(1024)),
+        sa.Column("customer_id", sa.String(255), nullable=False),
+        sa.Column("delivery_service", sa.String(255), nullable=False),
+        sa.Column("shardkey", sa.String(255), nullable=False),
+        sa.Column("sm_id", sa.BigInteger, nullable=False),
+        sa.Column("date_created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("oof_shard", sa.String(255), nullable=False),
+        sa.Column("source_topic", sa.String(249), nullable=False),
+        sa.Column("source_partition", sa.Integer, nullable=False),
+        sa.Column("source_offset", sa.BigInteger, nullable=False),
+        sa.Column("source_timestamp", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        sa.PrimaryKeyConstraint("order_uid", name="orders_pkey"),
+    )
+    newest_first: list[Any] = [sa.desc("date_created"), sa.desc("order_uid")]
+    op.create_index("orders_newest_idx", "orders", newest_first)
+    op.create_index("orders_customer_idx", "orders", ["customer_id", *newest_first])
+    op.create_index("orders_track_idx", "orders", ["track_number", *newest_first])
+
+
+def create_deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("name", sa.String(1024), nullable=False),
+        sa.Column("phone", sa.String(16), nullable=False),
+        sa.Column("zip", sa.String(255), nullable=False),
+        sa.Column("city", sa.String(255), nullable=False),
+        sa.Column("address", sa.String(1024), nullable=False),
+        sa.Column("region", sa.String(255), nullable=False),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.PrimaryKeyConstraint("order_uid", name="deliveries_pkey"),
+        of_an_order("deliveries"),
+    )
+
+
+def create_payments() -> None:
+    op.create_table(
+        "payments",
+        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("transaction", sa.String(255), nullable=False),
+        sa.Column("request_id", sa.String(1024)),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("provider", sa.String(255), nullable=False),
+        sa.Column("amount", sa.BigInteger, nullable=False),
+        sa.Column("payment_dt", sa.BigInteger, nullable=False),
+        sa.Column("bank", sa.String(255), nullable=False),
+        sa.Column("delivery_cost", sa.BigInteger, nullable=False),
+        sa.Column("goods_total", sa.BigInteger, nullable=False),
+        sa.Column("custom_fee", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("order_uid", name="payments_pkey"),
+        of_an_order("payments"),
+    )
+
+
+def create_items() -> None:
+    op.create_table(
+        "items",
+        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("position", sa.SmallInteger, autoincrement=False),
+        sa.Column("chrt_id", sa.BigInteger, nullable=False),
+        sa.Column("track_number", sa.String(255), nullable=False),
+        sa.Column("price", sa.BigInteger, nullable=False),
+        sa.Column("rid", sa.String(255), nullable=False),
+        sa.Column("name", sa.String(1024), nullable=False),
+        sa.Column("sale", sa.SmallInteger, nullable=False),
+        sa.Column("size", sa.String(255), nullable=False),
+        sa.Column("total_price", sa.BigInteger, nullable=False),
+        sa.Column("nm_id", sa.BigInteger, nullable=False),
+        sa.Column("brand", sa.String(255), nullable=False),
+        sa.Column("status", sa.SmallInteger, nullable=False),
+        sa.PrimaryKeyConstraint("order_uid", "position", name="items_pkey"),
+        of_an_order("items"),
+    )
+
+
+def of_an_order(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["order_uid"], ["orders.order_uid"], name=f"{table}_order_uid_fkey", ondelete="CASCADE"
+    )

@@ -1,0 +1,70 @@
+"""Waiting for something outside: it is said what for, it ends at a deadline, and a request to stop ends it at once."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from time import monotonic
+from typing import Final, TypeVar
+
+from service.pkg.stop import Stop
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+SAY_EVERY_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.05
+
+
+class OutOfPatience(Exception):
+    """The deadline passed, or a stop was asked for; the text says what was waited for."""
+
+
+class Patience:
+    """One deadline for all the waits of one command."""
+
+    def __init__(self, seconds: float, say: Say, stop: Stop | None = None) -> None:
+        self._seconds = seconds
+        self._say = say
+        self._stop = stop or Stop()
+        self._began = self._said = monotonic()
+        self._first = True
+
+    def call(self, work: Callable[[], T], what: str) -> T:
+        """Block until `work` has ended; return what it returns or raise what it raises.
+
+        It runs in a thread of its own, which is left behind when patience ends: a stopped server never answers.
+        """
+        future: Future[T] = Future()
+        Thread(target=_settle, args=(future, work), daemon=True).start()
+        while not future.done():
+            self._look(what, _LOOK_SECONDS)
+        return future.result()
+
+    def retry(self, what: str) -> None:
+        """Block for a moment before the next attempt."""
+        if self._first:
+            self._tell(what)
+        self._look(what, RETRY_SECONDS)
+
+    def _look(self, what: str, seconds: float) -> None:
+        if self._stop.wait(min(seconds, max(self._left(), 0))):
+            raise OutOfPatience(f"stopped while waiting for {what}")
+        if self._left() <= 0:
+            raise OutOfPatience(f"gave up after {self._seconds:g} s of waiting for {what}")
+        if monotonic() - self._said >= SAY_EVERY_SECONDS:
+            self._tell(what)
+
+    def _left(self) -> float:
+        return self._began + self._seconds - monotonic()
+
+    def _tell(self, what: str) -> None:
+        self._first, self._said = False, monotonic()
+        self._say(f"waiting for {what} ({self._said - self._began:.0f} s)")
+
+
+def _settle(future: "Future[T]", work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - handed to the caller of `call`
+        future.set_exception(error)
