@@ -5,8 +5,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-revision: Final = ${repr(up_revision)}
-down_revision: Final = ${repr(down_revision)}
+revision: Final = "${up_revision}"
+down_revision: Final = "${down_revision}"
 
 
 def upgrade() -> None:

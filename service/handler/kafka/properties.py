@@ -1,0 +1,69 @@
+"""What librdkafka is told: our tuning, over it what the user passes through, over both what a guarantee rests on."""
+
+from typing import Any, Final
+
+from service.config import Kafka
+
+Properties = dict[str, Any]
+
+STATISTICS_MS: Final = 5_000
+_HEARTBEATS_PER_SESSION: Final = 3
+_MAX_MESSAGE_BYTES: Final = 1_000_000_000
+"""The most that librdkafka allows: the topic's limit shall decide."""
+
+_CLASSIC_ONLY: Final = (
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "partition.assignment.strategy",
+    "group.protocol.type",
+)
+"""With `group.protocol=consumer` each of these makes the client refuse its configuration."""
+
+
+def common(kafka: Kafka) -> Properties:
+    """Return what every client needs; alone it suits an AdminClient."""
+    return {
+        "client.id": "orders",
+        "reconnect.backoff.max.ms": 1_000,  # the default of 10 s is added to every outage
+        **kafka.properties,
+        "bootstrap.servers": kafka.bootstrap_servers,
+    }
+
+
+def consumer(kafka: Kafka) -> Properties:
+    """Return what a member of the group needs; offsets are stored and committed by hand alone."""
+    return {
+        "auto.offset.reset": "earliest",
+        "queued.max.messages.kbytes": max(kafka.prefetch // 1024, 1),
+        "fetch.queue.backoff.ms": 20,  # the default of 1 s is how long a full queue then stands empty
+        "fetch.wait.max.ms": 100,
+        "statistics.interval.ms": STATISTICS_MS,
+        **_membership(kafka),
+        "group.id": kafka.group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+    }
+
+
+def producer(kafka: Kafka) -> Properties:
+    """Return what a producer needs that acknowledges only what all replicas have, once and in order."""
+    return {
+        "linger.ms": 5,
+        **common(kafka),
+        "enable.idempotence": True,
+        "acks": "all",
+        "message.max.bytes": _MAX_MESSAGE_BYTES,
+    }
+
+
+def _membership(kafka: Kafka) -> Properties:
+    if kafka.group_protocol == "consumer":
+        kept = {name: value for name, value in common(kafka).items() if name not in _CLASSIC_ONLY}
+        return kept | {"group.protocol": "consumer"}
+    session = round(kafka.session_timeout * 1_000)
+    return {
+        "session.timeout.ms": session,
+        "heartbeat.interval.ms": session // _HEARTBEATS_PER_SESSION,
+        "partition.assignment.strategy": "cooperative-sticky",
+        **common(kafka),
+    }
