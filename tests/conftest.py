@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.repo.migrate import migrate
 from tests import fresh, processes, servers
 
 if TYPE_CHECKING:
@@ -79,8 +80,6 @@ def topic(kafka_server: servers.Kafka) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     """Name of a migrated database that nobody is connected to: copying it takes a tenth of migrating."""
-    from service.repo.migrate import migrate
-
     with fresh.database(postgres_server.dsn) as (name, dsn):
         migrate(dsn)
         yield name
@@ -107,7 +106,6 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Broker"]:
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres"]:
     """A PostgreSQL that the test may stop and kill, migrated: a process of this machine, whatever the tier."""
     from service.embedded import postgres
-    from service.repo.migrate import migrate
 
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
         migrate(server.dsn)

@@ -1,0 +1,28 @@
+"""What every other test here leans on: topics and databases that nobody else has touched."""
+
+import psycopg
+from confluent_kafka.admin import AdminClient
+
+from tests import fresh, servers
+
+
+def test_a_fresh_topic_has_three_partitions_and_a_dead_letter_topic(kafka_server: servers.Kafka, topic: str) -> None:
+    topics = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers}).list_topics(timeout=10).topics
+    assert [len(topics[name].partitions) for name in (topic, f"{topic}.dlq")] == [3, 3]
+
+
+def test_a_fresh_database_is_migrated_and_shares_nothing(
+    postgres_server: servers.Postgres, migrated_template: str, database: str
+) -> None:
+    with psycopg.connect(database, autocommit=True) as mine:
+        mine.execute("DROP TABLE items")
+    with fresh.database(postgres_server.dsn, migrated_template) as (_, other), psycopg.connect(other) as yours:
+        assert yours.execute("SELECT count(*) FROM items").fetchone() == (0,)
+
+
+def test_a_database_can_be_dropped_while_a_process_still_holds_it(postgres_server: servers.Postgres) -> None:
+    with fresh.database(postgres_server.dsn) as (name, dsn):
+        left_open = psycopg.connect(dsn)
+    with psycopg.connect(postgres_server.dsn) as admin:
+        assert admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None
+    left_open.close()
