@@ -239,8 +239,6 @@ class Settings(BaseSettings):
 
     mode: Literal["consumer", "api"] | None = None
     """`consumer` or `api`; a subcommand wins over it."""
-    duplicates: Literal["replace", "reject"] = "replace"
-    """`reject` dead-letters a changed document of a stored order instead of replacing it."""
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
     http: Http = Http()

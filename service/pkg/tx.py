@@ -1,0 +1,103 @@
+"""Transactions on one PostgreSQL connection, each with timeouts of its own and an end that can be relied on."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+
+GRACE: Final = 5.0
+"""Seconds that a client waits beyond the server's own timeout: a stopped server never answers."""
+
+_POLL: Final = 0.1
+_SANE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach PostgreSQL and how long to wait for it; all times in seconds."""
+
+    dsn: str
+    application: str
+    connect_timeout: float = 5
+    statement_timeout: float = 30
+    lock_timeout: float = 10
+    prepared_statements: bool = True
+
+    @property
+    def begin(self) -> str:
+        """One round trip; SET LOCAL ends with the transaction, so that a pooler in transaction mode may stand between.
+
+        Without the planner's choice of a sequential scan, for on a table that was never analysed it would take one.
+        """
+        return (
+            f"BEGIN; SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
+            f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; SET LOCAL enable_seqscan = off"
+        )
+
+
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection on which no call blocks for longer than `deadline` seconds; psycopg.OperationalError then."""
+
+    deadline: float = 30 + GRACE
+
+    def wait(self, gen: PQGen[_Result], interval: float = _POLL, timeout: float | None = None) -> _Result:
+        return super().wait(gen, interval, self.deadline if timeout is None else timeout)
+
+
+class Transactions:
+    """Opens its connection when it is first needed, and anew after a failure. For one thread at a time."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._connection: BoundedConnection | None = None
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[BoundedConnection]:
+        """Commit at the end of the block, roll back if it raises. Raises psycopg.Error.
+
+        A commit without an answer has an unknown outcome: the same work must be safe to do again.
+        """
+        connection = self._usable()
+        try:
+            connection.execute(self._access.begin)
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _usable(self) -> BoundedConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> BoundedConnection:
+        connection = BoundedConnection.connect(
+            self._access.dsn,
+            autocommit=True,
+            connect_timeout=max(1, round(self._access.connect_timeout)),
+            prepare_threshold=5 if self._access.prepared_statements else None,
+            application_name=self._access.application,
+        )
+        connection.deadline = self._access.statement_timeout + GRACE
+        return connection
+
+    def _roll_back(self, connection: BoundedConnection) -> None:
+        """After a timeout or a cut the connection is in no known state: it is closed instead."""
+        try:
+            if connection.info.transaction_status in _SANE:
+                connection.execute("ROLLBACK")
+            else:
+                self.close()
+        except psycopg.Error:
+            self.close()

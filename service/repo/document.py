@@ -1,0 +1,44 @@
+"""The SQL that has PostgreSQL assemble the order document: the one place that fixes its bytes.
+
+Whoever reads an order (a miss, the warm-up, the writer that compares) uses this expression, so that its bytes, and the
+ETag made of them, are the same everywhere.
+"""
+
+from typing import Final
+
+from sqlalchemy import Table
+
+from service.repo import tables
+
+
+def _fields(table: Table, alias: str, *without: str) -> str:
+    return ", ".join(f"{alias}.{column.name}" for column in table.columns if column.name not in {"order_uid", *without})
+
+
+_DATE_CREATED: Final = (
+    """rtrim(rtrim(to_char(o.date_created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
+)
+"""RFC 3339 in UTC, with a fraction only where it is not zero."""
+
+_DELIVERY: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.deliveries, 'd')}) x"
+_PAYMENT: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.payments, 'p')}) x"
+_ITEMS: Final = f"""\
+SELECT ('[' || string_agg(row_to_json(x)::text, ',' ORDER BY i.position) || ']')::json
+FROM items i CROSS JOIN LATERAL (SELECT {_fields(tables.items, "i", "position")}) x
+WHERE i.order_uid = o.order_uid"""
+
+_WITH_NULLS: Final = f"""\
+SELECT row_to_json(x) FROM (SELECT
+    o.order_uid, o.track_number, o.entry,
+    ({_DELIVERY}) AS delivery,
+    ({_PAYMENT}) AS payment,
+    ({_ITEMS}) AS items,
+    o.locale, o.internal_signature, o.customer_id, o.delivery_service, o.shardkey, o.sm_id,
+    {_DATE_CREATED} AS date_created, o.oof_shard) x"""
+
+DOCUMENT: Final = f"""\
+CASE WHEN o.internal_signature IS NULL OR p.request_id IS NULL
+THEN json_strip_nulls(({_WITH_NULLS}))::text ELSE ({_WITH_NULLS})::text END"""
+"""Compact JSON text of the order `o` with its delivery `d` and payment `p`; absent fields stay absent."""
+
+FROM_ORDERS: Final = "FROM orders o JOIN deliveries d USING (order_uid) JOIN payments p USING (order_uid)"

@@ -1,0 +1,68 @@
+"""Driver errors become errors of ours, once, here: by SQLSTATE. `docs/delivery.md` has the table.
+
+Only names (table, column, constraint) are taken over; the driver's text holds the values of the failing row.
+"""
+
+import re
+from typing import Final
+
+import psycopg
+
+from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.repo.tables import metadata
+
+QUERY_CANCELED: Final = "57014"
+UNIQUE_VIOLATION: Final = "23505"
+_REFUSALS: Final = frozenset({"23502", "23514", "P0001"})
+_DATA_EXCEPTION: Final = "22"
+
+_OUR_KEYS: Final = frozenset(f"{table}_pkey" for table in metadata.tables)
+_COPY_CONTEXT: Final = re.compile(
+    r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
+)
+
+PROBLEMS: Final = {
+    "": "the connection to PostgreSQL failed",
+    "08": "the connection to PostgreSQL failed",
+    "23": "another writer was first",
+    "25": "PostgreSQL is read-only",
+    "26": "a prepared statement is gone",
+    "40": "the transaction was rolled back in favour of another",
+    "42": "the schema or the rights are not what this release needs",
+    "53": "PostgreSQL is out of resources",
+    "54": "a limit of PostgreSQL is reached",
+    "55": "an object is locked or not ready",
+    "57": "PostgreSQL is stopping or cancelled the statement",
+    "XX": "PostgreSQL reports an internal error",
+}
+
+
+def translate(error: psycopg.Error) -> StorageError:
+    """Decide whether the same call can succeed later (StorageUnavailable) or never (OrderRefused)."""
+    state = error.sqlstate or ""
+    if _refuses_data(state, error.diag.constraint_name):
+        return OrderRefused("PostgreSQL refused the data", sqlstate=state, where=place(error))
+    if state == QUERY_CANCELED:
+        return StatementTimedOut("a statement took too long", sqlstate=state)
+    return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL could not do it"), sqlstate=state)
+
+
+def copy_line(error: psycopg.Error) -> tuple[str, int] | None:
+    """Return the table and the 1-based line that COPY stopped at, where PostgreSQL says so."""
+    match = _COPY_CONTEXT.search(error.diag.context or "")
+    return (match["table"], int(match["line"])) if match else None
+
+
+def place(error: psycopg.Error) -> str:
+    """Name table, column and constraint, as far as PostgreSQL names them."""
+    match = _COPY_CONTEXT.search(error.diag.context or "")
+    table = error.diag.table_name or (match and match["table"])
+    column = error.diag.column_name or (match and match["column"])
+    named = ".".join(filter(None, (table, column)))
+    return " ".join(filter(None, (named, error.diag.constraint_name)))
+
+
+def _refuses_data(state: str, constraint: str | None) -> bool:
+    if state == UNIQUE_VIOLATION:
+        return constraint not in _OUR_KEYS
+    return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS

@@ -1,0 +1,222 @@
+"""The consumer's writes: a batch of orders in one transaction, the greatest version of each winning.
+
+New orders go in by COPY. An order that is already there is locked and compared: the same document only moves its
+version, another one replaces it whole. Orders go in sorted by id, first those that are there and then the new ones, so
+that writers never wait for each other in a circle.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, LiteralString, NamedTuple
+
+import msgspec
+import psycopg
+
+from service.entities.errors import OrderRefused, StorageUnavailable
+from service.entities.order import Order
+from service.entities.version import Source, Sourced, VersionOrder
+from service.pkg.tx import Transactions
+from service.repo import tables
+from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.notifications import CHANNEL, payloads
+from service.repo.rows import blocks, copy_statement, delivery_line, item_lines, order_line, payment_line, record_time
+from service.repo.translate import copy_line, translate
+from service.usecases.ports import Stored
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+COPY: Final = {
+    table.name: copy_statement(table) for table in (tables.orders, tables.deliveries, tables.payments, tables.items)
+}
+
+_SCALARS: Final = [name for name in Order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
+
+_VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset, source_topic"
+
+VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(%s)"
+"""Which of these ids are there, and in which version; served by the primary key."""
+
+LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
+"""The same, and nobody else changes them until this transaction ends."""
+
+DOCUMENTS_OF: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
+"""The stored documents of orders that are held."""
+
+MOVE: Final = """\
+UPDATE orders o
+SET source_topic = n.source_topic, source_partition = n.source_partition,
+    source_offset = n.source_offset, source_timestamp = n.source_timestamp
+FROM json_populate_recordset(NULL::orders, %s::json) n
+WHERE o.order_uid = n.order_uid"""
+"""The same document with a greater version: no child row is touched."""
+
+_COLUMNS: Final = [column.name for column in tables.orders.columns if column.server_default is None]
+REPLACE: Final = f"""\
+UPDATE orders o
+SET {", ".join(f"{name} = n.{name}" for name in _COLUMNS if name != "order_uid")}, stored_at = now()
+FROM json_populate_recordset(NULL::orders, %s::json) n
+WHERE o.order_uid = n.order_uid"""
+"""Another document with a greater version; its child rows are deleted and copied anew."""
+
+DELETE_CHILDREN: Final = {
+    table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)"
+    for table in (tables.deliveries, tables.payments, tables.items)
+}
+
+NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest(%s::text[]) payload"
+"""A few payloads a transaction: NOTIFY takes a global lock at commit."""
+
+
+class Contest(NamedTuple):
+    """The orders of one transaction, sorted by what has to be done with them."""
+
+    fresh: list[Sourced]
+    replacing: list[Sourced]
+    moving: list[Sourced]
+    redelivered: int
+    stale: int
+
+
+class OrderWriter:
+    """Implements usecases.ports.OrderStore. For one thread."""
+
+    def __init__(self, transactions: Transactions, version_order: VersionOrder = "timestamp") -> None:
+        self._transactions = transactions
+        self._version_order: VersionOrder = version_order
+
+    def store(self, orders: Sequence[Sourced]) -> Stored:
+        newest, surpassed = self._newest(orders)
+        copied: dict[str, list[Sourced]] = {}
+        try:
+            with self._transactions.begin() as connection:
+                return surpassed + self._write(connection.cursor(), newest, copied)
+        except psycopg.Error as error:
+            failure = translate(error)
+            if isinstance(failure, OrderRefused):
+                failure.position = _position(error, copied, orders)
+            raise failure from error
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def _newest(self, orders: Sequence[Sourced]) -> tuple[dict[str, Sourced], Stored]:
+        """Return the greatest version of each id, sorted by id, and how the others count."""
+        newest: dict[str, Sourced] = {}
+        unchanged = stale = 0
+        for sourced in orders:
+            uid = sourced.order.order_uid
+            rival = newest.get(uid)
+            if rival is None or sourced.source.is_newer_than(rival.source, self._version_order):
+                newest[uid] = sourced
+            if rival is not None:
+                unchanged += rival.order == sourced.order
+                stale += rival.order != sourced.order
+        return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
+
+    def _write(self, cursor: Cursor, newest: dict[str, Sourced], copied: dict[str, list[Sourced]]) -> Stored:
+        contest = self._contest(cursor, newest)
+        if contest.moving:
+            cursor.execute(MOVE, [_records(contest.moving)])
+        if contest.replacing:
+            _replace(cursor, contest.replacing)
+        _copy(cursor, contest, copied)
+        _notify(cursor, contest)
+        return Stored(
+            new=len(contest.fresh),
+            replaced=len(contest.replacing),
+            unchanged=len(contest.moving) + contest.redelivered,
+            stale=contest.stale,
+        )
+
+    def _contest(self, cursor: Cursor, newest: dict[str, Sourced]) -> Contest:
+        """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
+        stored = _versions(cursor, VERSIONS_OF, newest)
+        fresh = [sourced for uid, sourced in newest.items() if uid not in stored]
+        contenders = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
+        redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
+        held = self._held(cursor, contenders) if contenders else {}
+        moving = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
+        replacing = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
+        return Contest(fresh, replacing, moving, redelivered, len(stored) - len(held) - redelivered)
+
+    def _held(self, cursor: Cursor, contenders: dict[str, Sourced]) -> dict[str, Order | None]:
+        """Lock the contenders' rows and return the stored documents of those that are still older."""
+        locked = _versions(cursor, LOCK, contenders)
+        if len(locked) < len(contenders):
+            raise StorageUnavailable("an order was deleted while it was being replaced")
+        older = [uid for uid in sorted(locked) if self._is_newer(contenders[uid], locked[uid])]
+        documents = {uid: _read(text) for uid, text in cursor.execute(DOCUMENTS_OF, [older])}
+        return {uid: documents.get(uid) for uid in older}
+
+    def _is_newer(self, sourced: Sourced, stored: Source) -> bool:
+        return sourced.source.is_newer_than(stored, self._version_order)
+
+
+def _versions(cursor: Cursor, statement: LiteralString, ids: Iterable[str]) -> dict[str, Source]:
+    return {uid: Source(*version) for uid, *version in cursor.execute(statement, [list(ids)])}
+
+
+def _read(text: str) -> Order | None:
+    """Return a stored document; one that an earlier release let in and this one refuses is equal to none."""
+    try:
+        return msgspec.json.decode(text, type=Order)
+    except msgspec.ValidationError:
+        return None
+
+
+def _records(orders: Iterable[Sourced]) -> str:
+    """Return rows of the table `orders` as a JSON array for json_populate_recordset; absent ones are NULL."""
+    return msgspec.json.encode(
+        [
+            {
+                **{name: value for name in _SCALARS if (value := getattr(order, name)) is not msgspec.UNSET},
+                "source_topic": source.topic,
+                "source_partition": source.partition,
+                "source_offset": source.offset,
+                "source_timestamp": record_time(source),
+            }
+            for order, source in orders
+        ]
+    ).decode()
+
+
+def _replace(cursor: Cursor, replacing: Sequence[Sourced]) -> None:
+    cursor.execute(REPLACE, [_records(replacing)])
+    ids = [sourced.order.order_uid for sourced in replacing]
+    for statement in DELETE_CHILDREN.values():
+        cursor.execute(statement, [ids])
+
+
+def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) -> None:
+    """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading."""
+    whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
+    for table, source, lines in (
+        (tables.orders, contest.fresh, map(order_line, contest.fresh)),
+        (tables.deliveries, whole, (delivery_line(sourced.order) for sourced in whole)),
+        (tables.payments, whole, (payment_line(sourced.order) for sourced in whole)),
+        (tables.items, whole, (line for sourced in whole for line in item_lines(sourced.order))),
+    ):
+        if source:
+            copied[table.name] = source
+            with cursor.copy(COPY[table.name]) as copy:
+                for block in blocks(lines):
+                    copy.write(block)
+
+
+def _notify(cursor: Cursor, contest: Contest) -> None:
+    new = [sourced.order.order_uid for sourced in contest.fresh]
+    changed = [sourced.order.order_uid for sourced in contest.replacing]
+    if messages := list(payloads(new, changed)):
+        cursor.execute(NOTIFY, [messages])
+
+
+def _position(error: psycopg.Error, copied: dict[str, list[Sourced]], orders: Sequence[Sourced]) -> int | None:
+    """Return the index in `orders` of the one whose line COPY stopped at."""
+    stopped = copy_line(error)
+    if stopped is None or stopped[0] not in copied:
+        return None
+    table, line = stopped
+    blamed = copied[table]
+    if table == tables.items.name:
+        blamed = [sourced for sourced in blamed for _ in sourced.order.items]
+    culprit = blamed[line - 1] if line <= len(blamed) else None
+    return next((index for index, sourced in enumerate(orders) if sourced is culprit), None)
