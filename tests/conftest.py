@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.config import Migration
 from service.repo.migrate import migrate
 from tests import fresh, processes, servers
 
@@ -81,7 +82,7 @@ def topic(kafka_server: servers.Kafka) -> Iterator[str]:
 def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     """Name of a migrated database that nobody is connected to: copying it takes a tenth of migrating."""
     with fresh.database(postgres_server.dsn) as (name, dsn):
-        migrate(dsn)
+        migrate(dsn, Migration())
         yield name
 
 
@@ -108,7 +109,7 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres
     from service.embedded import postgres
 
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
-        migrate(server.dsn)
+        migrate(server.dsn, Migration())
         yield server
 
 

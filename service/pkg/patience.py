@@ -13,7 +13,11 @@ Say = Callable[[str], None]
 
 SAY_EVERY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.02
+
+
+class NotYet(Exception):
+    """An attempt did not succeed and the next one may; the text says what is waited for."""
 
 
 class OutOfPatience(Exception):
@@ -28,10 +32,23 @@ class Patience:
         self._say = say
         self._stop = stop or Stop()
         self._began = self._said = monotonic()
-        self._first = True
+
+    def until(self, attempt: Callable[[], T], what: str) -> T:
+        """Repeat `attempt` while it raises NotYet and return what it returns; any other error of it passes through.
+
+        Raises OutOfPatience.
+        """
+        while True:
+            try:
+                return self.call(attempt, what)
+            except NotYet as not_yet:
+                if str(not_yet) != what:
+                    what = str(not_yet)
+                    self._tell(what)
+            self._look(what, RETRY_SECONDS)
 
     def call(self, work: Callable[[], T], what: str) -> T:
-        """Block until `work` has ended; return what it returns or raise what it raises.
+        """Block until `work` has ended; return what it returns or raise what it raises. Raises OutOfPatience.
 
         It runs in a thread of its own, which is left behind when patience ends: a stopped server never answers.
         """
@@ -40,12 +57,6 @@ class Patience:
         while not future.done():
             self._look(what, _LOOK_SECONDS)
         return future.result()
-
-    def retry(self, what: str) -> None:
-        """Block for a moment before the next attempt."""
-        if self._first:
-            self._tell(what)
-        self._look(what, RETRY_SECONDS)
 
     def _look(self, what: str, seconds: float) -> None:
         if self._stop.wait(min(seconds, max(self._left(), 0))):
@@ -59,7 +70,7 @@ class Patience:
         return self._began + self._seconds - monotonic()
 
     def _tell(self, what: str) -> None:
-        self._first, self._said = False, monotonic()
+        self._said = monotonic()
         self._say(f"waiting for {what} ({self._said - self._began:.0f} s)")
 
 

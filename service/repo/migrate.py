@@ -1,9 +1,9 @@
 """Brings the schema to what this release needs, and tells whether it is there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from alembic import command
@@ -15,11 +15,13 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 import migrations
-from service.config import Migration
 from service.entities.errors import MigrationError
-from service.pkg.patience import OutOfPatience, Patience, Say
+from service.pkg.patience import NotYet, Patience, Say
 from service.pkg.stop import Stop
 from service.repo.away import what_is_missing
+
+if TYPE_CHECKING:
+    from service.config import Migration
 
 LOCK: Final = int.from_bytes(b"orders")
 """Whoever holds this advisory lock migrates."""
@@ -28,25 +30,20 @@ _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """SQLSTATEs: the connection was lost, a standby, a race, a full server, a lock not had in time, a server going."""
 
 
-class Unsettled(Exception):
-    """Not yet; the text says what is waited for."""
-
-
-def migrate(dsn: str, timeouts: Migration | None = None, *, say: Say = print, stop: Stop | None = None) -> None:
+def migrate(dsn: str, limits: "Migration", *, say: Say = print, stop: Stop | None = None) -> None:
     """Bring the schema to this release's head; leave a newer one as it is. Whoever comes second waits for the first.
 
-    Blocks until done. Raises MigrationError at the deadline, on a request to stop, or where PostgreSQL refuses.
+    Blocks until done. Raises MigrationError where PostgreSQL refuses, OutOfPatience at the deadline or on a stop.
     """
-    limits = timeouts or Migration()
-    _until_done(lambda: _migrate_once(dsn, limits, say), Patience(limits.deadline, say, stop))
+    Patience(limits.deadline, say, stop).until(lambda: _migrate_once(dsn, limits, say), "PostgreSQL")
 
 
-def wait_for_migrations(
-    dsn: str, timeouts: Migration | None = None, *, say: Say = print, stop: Stop | None = None
-) -> None:
-    """Block until the schema is at least at this release's head. Raises MigrationError at the deadline or on a stop."""
-    limits = timeouts or Migration()
-    _until_done(lambda: _require_head(dsn), Patience(limits.deadline, say, stop))
+def wait_for_migrations(dsn: str, limits: "Migration", *, say: Say = print, stop: Stop | None = None) -> None:
+    """Block until the schema is at least at this release's head.
+
+    Raises MigrationError where PostgreSQL refuses, OutOfPatience at the deadline or on a stop.
+    """
+    Patience(limits.deadline, say, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 
 
 def wanted_number() -> int:
@@ -60,7 +57,7 @@ def schema_number(dsn: str) -> int:
         return _number(connection)
 
 
-def engine(dsn: str, limits: Migration) -> Engine:
+def engine(dsn: str, limits: "Migration") -> Engine:
     """Return an engine that opens a connection for each use and limits the time of every transaction.
 
     Nothing outlives a transaction, so that a pooler in transaction mode may stand in between.
@@ -87,20 +84,7 @@ def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
     return psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, prepare_threshold=None)
 
 
-def _until_done(attempt: Callable[[], None], patience: Patience) -> None:
-    what = "PostgreSQL"
-    try:
-        while True:
-            try:
-                return patience.call(attempt, what)
-            except Unsettled as unsettled:
-                what = str(unsettled)
-            patience.retry(what)
-    except OutOfPatience as end:
-        raise MigrationError(str(end)) from None
-
-
-def _migrate_once(dsn: str, limits: Migration, say: Say) -> None:
+def _migrate_once(dsn: str, limits: "Migration", say: Say) -> None:
     wanted = wanted_number()
     with _translated(), _connect(dsn) as guard:
         _take_lock(guard)
@@ -118,14 +102,14 @@ def _require_head(dsn: str) -> None:
     with _translated():
         number = schema_number(dsn)
     if number < wanted:
-        raise Unsettled(f"the schema: it is at {number:04}, this release needs {wanted:04}")
+        raise NotYet(f"the schema: it is at {number:04}, this release needs {wanted:04}")
 
 
 def _take_lock(guard: psycopg.Connection[TupleRow]) -> None:
     """Hold the lock for as long as the transaction lasts: a session's lock would stay behind in a pooler."""
     guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     if guard.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone() != (True,):
-        raise Unsettled("another migration to end")
+        raise NotYet("another migration to end")
 
 
 def _number(connection: psycopg.Connection[TupleRow]) -> int:
@@ -139,7 +123,7 @@ def _number(connection: psycopg.Connection[TupleRow]) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the driver's errors into Unsettled or MigrationError, without their text."""
+    """Turn the driver's errors into NotYet or MigrationError, without their text."""
     try:
         yield
     except psycopg.Error as error:
@@ -150,10 +134,10 @@ def _translated() -> Iterator[None]:
 
 def _verdict(error: BaseException | None) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return Unsettled(f"PostgreSQL {what_is_missing(error)}")
+        return NotYet(f"PostgreSQL {what_is_missing(error)}")
     state = getattr(error, "sqlstate", None)
     if not state:
         return MigrationError("the connection string can't be read")
     if state.startswith(_RETRIED):
-        return Unsettled(f"PostgreSQL to let it happen (SQLSTATE {state})")
+        return NotYet(f"PostgreSQL to let it happen (SQLSTATE {state})")
     return MigrationError(f"PostgreSQL refused ({type(error).__name__}, SQLSTATE {state})")

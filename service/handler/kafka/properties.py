@@ -1,8 +1,9 @@
 """What librdkafka is told: our tuning, over it what the user passes through, over both what a guarantee rests on."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from service.config import Kafka
+if TYPE_CHECKING:
+    from service.config import Kafka
 
 Properties = dict[str, Any]
 
@@ -20,7 +21,7 @@ _CLASSIC_ONLY: Final = (
 """With `group.protocol=consumer` each of these makes the client refuse its configuration."""
 
 
-def common(kafka: Kafka) -> Properties:
+def common(kafka: "Kafka") -> Properties:
     """Return what every client needs; alone it suits an AdminClient."""
     return {
         "client.id": "orders",
@@ -30,7 +31,7 @@ def common(kafka: Kafka) -> Properties:
     }
 
 
-def consumer(kafka: Kafka) -> Properties:
+def consumer(kafka: "Kafka") -> Properties:
     """Return what a member of the group needs; offsets are stored and committed by hand alone."""
     return {
         "auto.offset.reset": "earliest",
@@ -45,7 +46,7 @@ def consumer(kafka: Kafka) -> Properties:
     }
 
 
-def producer(kafka: Kafka) -> Properties:
+def producer(kafka: "Kafka") -> Properties:
     """Return what a producer needs that acknowledges only what all replicas have, once and in order."""
     return {
         "linger.ms": 5,
@@ -56,7 +57,7 @@ def producer(kafka: Kafka) -> Properties:
     }
 
 
-def _membership(kafka: Kafka) -> Properties:
+def _membership(kafka: "Kafka") -> Properties:
     if kafka.group_protocol == "consumer":
         kept = {name: value for name, value in common(kafka).items() if name not in _CLASSIC_ONLY}
         return kept | {"group.protocol": "consumer"}

@@ -1,0 +1,126 @@
+"""Creates the topics that are missing and leaves those that are there alone."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
+
+from service.entities.errors import MigrationError
+from service.pkg.patience import NotYet, Patience, Say
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from service.config import Kafka
+
+CALL_SECONDS: Final = 10
+SIZE_LIMIT: Final = "max.message.bytes"
+_FINAL: Final = {
+    "CLUSTER_AUTHORIZATION_FAILED",
+    "TOPIC_AUTHORIZATION_FAILED",
+    "POLICY_VIOLATION",
+    "INVALID_CONFIG",
+    "INVALID_PARTITIONS",
+    "INVALID_REQUEST",
+}
+"""What waiting doesn't mend; a broker that is away, or too few of them for the replicas, may come."""
+
+
+def provide(kafka: "Kafka", admin: AdminClient, patience: Patience, say: Say) -> None:
+    """Block until both topics are there, and say what was done. Running it again, or twice at once, changes nothing.
+
+    Raises MigrationError where Kafka refuses, OutOfPatience.
+    """
+    created = patience.until(lambda: _create_missing(kafka, admin), "Kafka")
+    partitions = patience.until(lambda: _partitions(kafka, admin), "Kafka")
+    for name, count in partitions.items():
+        say(f"topic {name}: {'created' if name in created else 'was there'}, {count} partitions")
+    if warning := patience.until(lambda: too_small(kafka, admin), "Kafka"):
+        say(f"warning: {warning}")
+
+
+def wait_for_broker(admin: AdminClient, patience: Patience) -> None:
+    """Block until a broker answers. Raises OutOfPatience."""
+    patience.until(lambda: existing(admin), "Kafka")
+
+
+def existing(admin: AdminClient) -> dict[str, int]:
+    """Return the number of partitions of each topic that can be used. Raises NotYet where no broker answers."""
+    try:
+        topics = admin.list_topics(timeout=CALL_SECONDS).topics
+    except KafkaException as error:
+        raise verdict(error) from None
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+
+def too_small(kafka: "Kafka", admin: AdminClient) -> str | None:
+    """Say why a message of the order topic may not fit into the dead-letter topic; None where it does."""
+    orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
+    if dead_letters >= orders:
+        return None
+    return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than the {orders} of {kafka.topic}"
+
+
+def verdict(error: KafkaException) -> Exception:
+    """Return NotYet or MigrationError; both name the error by its code, whose set is fixed."""
+    code = error.args[0].name()
+    return MigrationError(f"Kafka refused ({code})") if code in _FINAL else NotYet(f"Kafka ({code})")
+
+
+def _create_missing(kafka: "Kafka", admin: AdminClient) -> list[str]:
+    there = existing(admin)
+    partitions = there.get(kafka.topic, kafka.partitions)
+    missing = [
+        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in there
+    ]
+    return [name for name, request in _requests(missing, admin).items() if _was_created(request)]
+
+
+def _requests(missing: list[NewTopic], admin: AdminClient) -> Mapping[str, "Future[None]"]:
+    return admin.create_topics(missing, operation_timeout=CALL_SECONDS) if missing else {}
+
+
+def _was_created(request: "Future[None]") -> bool:
+    try:
+        request.result(CALL_SECONDS)
+    except KafkaException as error:
+        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+            raise verdict(error) from None
+        return False
+    return True
+
+
+def _order_topic(kafka: "Kafka") -> NewTopic:
+    config = {} if kafka.retention is None else {"retention.ms": _milliseconds(kafka.retention)}
+    return NewTopic(kafka.topic, kafka.partitions, kafka.replication_factor, config=config)
+
+
+def _dead_letter_topic(kafka: "Kafka", partitions: int) -> NewTopic:
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": _milliseconds(kafka.dead_letter_retention),
+        SIZE_LIMIT: str(kafka.dead_letter_max_bytes),
+    }
+    return NewTopic(kafka.dead_letter_topic, partitions, kafka.replication_factor, config=config)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1_000))
+
+
+def _partitions(kafka: "Kafka", admin: AdminClient) -> dict[str, int]:
+    there = existing(admin)
+    for name in (kafka.topic, kafka.dead_letter_topic):
+        if name not in there:
+            raise NotYet(f"topic {name} to appear")
+    return {name: there[name] for name in (kafka.topic, kafka.dead_letter_topic)}
+
+
+def _size_limits(names: list[str], admin: AdminClient) -> list[int]:
+    requests = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    try:
+        return [int(request.result(CALL_SECONDS)[SIZE_LIMIT].value) for request in requests.values()]
+    except KafkaException as error:
+        raise verdict(error) from None

@@ -1,0 +1,60 @@
+"""`orders migrate` and `orders wait-for-migrations`: what has to be there before a consumer or an API runs.
+
+A composition root beside `app`: schema and topics meet here.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+
+from confluent_kafka.admin import AdminClient
+
+from service.config import Settings
+from service.entities.errors import MigrationError
+from service.handler.kafka import properties, topics
+from service.pkg.patience import OutOfPatience, Patience
+from service.pkg.stop import Stop
+from service.repo.migrate import migrate, wait_for_migrations
+
+say = partial(print, flush=True)
+
+
+def run_migrate(settings: Settings) -> int:
+    """Bring schema and topics to what this release needs; return the exit code."""
+    return _run(partial(_migrate, settings))
+
+
+def run_wait_for_migrations(settings: Settings) -> int:
+    """Block until the schema is there, and Kafka where the mode needs it; return the exit code."""
+    return _run(partial(_wait, settings))
+
+
+def _migrate(settings: Settings, stop: Stop) -> None:
+    # Where there is a direct connection it is taken: a pooler's own timeouts are not made for migrations.
+    dsn = settings.postgres.listen_dsn or settings.postgres.dsn
+    migrate(dsn, settings.migration, say=say, stop=stop)
+    if settings.kafka.create_topics:
+        topics.provide(settings.kafka, _admin(settings), Patience(settings.migration.deadline, say, stop), say)
+
+
+def _wait(settings: Settings, stop: Stop) -> None:
+    wait_for_migrations(settings.postgres.dsn, settings.migration, say=say, stop=stop)
+    if settings.mode != "api":
+        topics.wait_for_broker(_admin(settings), Patience(settings.migration.deadline, say, stop))
+
+
+def _run(command: Callable[[Stop], None]) -> int:
+    stop = Stop()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        command(stop)
+    except (MigrationError, OutOfPatience) as error:
+        say(error)
+        return 1
+    return 0
+
+
+def _admin(settings: Settings) -> AdminClient:
+    return AdminClient(properties.common(settings.kafka), logger=logging.getLogger("librdkafka"))
