@@ -1,7 +1,7 @@
 """The servers, topics, databases and processes that tests ask for."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 CHOICE = pytest.StashKey[servers.Choice]()
 ASKED_FOR = pytest.StashKey[bool]()
 NEEDS_SERVERS = {"kafka_server", "postgres_server", "own_kafka", "own_postgres"}
-
-Spawn = Callable[..., processes.Service]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -126,14 +124,14 @@ def settings(kafka_server: servers.Kafka, topic: str, database: str) -> dict[str
 
 
 @pytest.fixture
-def spawn(tmp_path: Path) -> Iterator[Spawn]:
+def spawn(tmp_path: Path) -> Iterator[processes.Spawn]:
     """`spawn("consumer", settings=…)` starts `python -m service consumer`; the test's end stops what still runs.
 
     Logs are `tmp_path/<number>-<first argument>.log`. A Service can be waited for (`ready`), stopped and killed.
     """
     with ExitStack() as running:
 
-        def start(*arguments: str, settings: dict[str, str]) -> processes.Service:
+        def start(*arguments: str, settings: Mapping[str, str]) -> processes.Service:
             number = len(list(tmp_path.glob("*.log")))
             log = tmp_path / f"{number}-{'-'.join(arguments[:1])}.log"
             return running.enter_context(processes.started(arguments, settings, log))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 from urllib.request import urlopen
 
 from tests.waiting import eventually
@@ -67,6 +68,10 @@ class Service:
     def _answers_ready(self) -> bool:
         with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_SECONDS) as answer:
             return bool(answer.status == HTTPStatus.OK)
+
+
+class Spawn(Protocol):
+    def __call__(self, *arguments: str, settings: Mapping[str, str]) -> Service: ...
 
 
 @contextmanager

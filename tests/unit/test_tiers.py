@@ -1,0 +1,44 @@
+"""`.ci/tiers.py` decides whether a run passed: a skipped test or a tier that never ran must not look like success."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / ".ci" / "tiers.py"
+UNIT = '<testcase classname="tests.unit.test_lru" name="test_a" time="0.5"/>'
+INTEGRATION = '<testcase classname="tests.integration.test_writes" name="test_b" time="1.5"/>'
+NOT_COLLECTED = '<testcase classname="" name="tests.unit.test_lru"><error/></testcase>'
+
+
+def told(folder: Path, *cases: str, embedded: str = INTEGRATION) -> tuple[int, str]:
+    main, second = folder / "main.xml", folder / "embedded.xml"
+    main.write_text(f"<testsuites>{''.join(cases)}</testsuites>")
+    second.write_text(f"<testsuites>{embedded}</testsuites>")
+    run = subprocess.run([sys.executable, SCRIPT, main, second], capture_output=True, text=True, check=False)  # noqa: S603
+    return run.returncode, run.stdout
+
+
+def test_a_run_in_which_every_tier_that_exists_passed_is_a_success(tmp_path: Path) -> None:
+    code, table = told(tmp_path, UNIT, INTEGRATION)
+    assert code == 0
+    assert "unit                  1        1        0        0       0.5" in table
+
+
+@pytest.mark.parametrize(
+    ("cases", "complaint"),
+    [
+        ([UNIT.replace("/>", "><failure/></testcase>"), INTEGRATION], "UNIT: 1 FAILED"),
+        ([UNIT, INTEGRATION.replace("/>", "><skipped/></testcase>")], "TESTCONTAINERS: 1 SKIPPED"),
+        ([UNIT, INTEGRATION, NOT_COLLECTED], "UNIT: 1 FAILED"),
+        ([UNIT], "TESTCONTAINERS: NOTHING RAN"),
+    ],
+)
+def test_what_did_not_pass_is_told_and_fails_the_run(tmp_path: Path, cases: list[str], complaint: str) -> None:
+    code, table = told(tmp_path, *cases)
+    assert (code, table.strip().splitlines()[-1]) == (1, complaint)
+
+
+def test_a_missing_second_report_fails_the_run(tmp_path: Path) -> None:
+    assert told(tmp_path, UNIT, INTEGRATION, embedded="")[0] == 1
