@@ -4,7 +4,6 @@ A composition root beside `app`: schema and topics meet here.
 """
 
 import logging
-import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +13,7 @@ from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka import properties, topics
 from service.pkg.patience import OutOfPatience, Patience
-from service.pkg.stop import Stop
+from service.pkg.stop import Stop, stop_at_signals
 from service.repo.migrate import migrate, wait_for_migrations
 
 say = partial(print, flush=True)
@@ -45,11 +44,8 @@ def _wait(settings: Settings, stop: Stop) -> None:
 
 
 def _run(command: Callable[[Stop], None]) -> int:
-    stop = Stop()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        command(stop)
+        command(stop_at_signals())
     except (MigrationError, OutOfPatience) as error:
         say(error)
         return 1

@@ -23,7 +23,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.metrics": {"service.pkg"},
     "service.__main__": {"service.main"},
 }
-SEE_EVERYTHING = {"service.main", "service.app"}
+SEE_EVERYTHING = {"service.main", "service.app", "service.provision", "service.doctor", "service.rewind"}
 # These are passed in: who receives one may name its type, and still not make one.
 PASSED_IN = {"service.config", "service.metrics"}
 RECEIVE = {"service.repo", "service.handler", "service.embedded", "service.dlq", "generator"}
@@ -103,6 +103,6 @@ def _allowed(room: str, target: str, *, typing_only: bool) -> bool:
         return not (room in FREE_OF_DRIVERS and target in DRIVERS)
     if room in {target, "service.main"}:
         return True
-    if room == "service.app":
+    if room in SEE_EVERYTHING:
         return target != "service.main"
     return target in MAY_IMPORT.get(room, set()) or (typing_only and room in RECEIVE and target in PASSED_IN)
