@@ -16,14 +16,14 @@ CLEAR_LINE: Final = "\r\x1b[K"
 class Progress:
     """Silent where `out` is not a terminal. `count` is what is to come, 0 where it is without end."""
 
-    def __init__(self, out: TextIO, count: int) -> None:
-        self._out, self._count = out, count
+    def __init__(self, out: TextIO, count: int, every_s: float = EVERY_S) -> None:
+        self._out, self._count, self._every_s = out, count, every_s
         self._shown = out.isatty()
         self._started = self._last = time.monotonic()
 
     def __call__(self, tally: Tally) -> None:
         now = time.monotonic()
-        if self._shown and now - self._last >= EVERY_S:
+        if self._shown and now - self._last >= self._every_s:
             self._last = now
             self._write(CLEAR_LINE + self._line(tally.delivered, tally.delivered / (now - self._started)))
 

@@ -1,0 +1,218 @@
+"""`orders check` against real tables and topics, filled as a consumer without fault would have, then spoilt."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from psycopg.types.json import Jsonb
+
+from generator import check, command
+from generator.stream import UPDATE, VALID, Message, Plan, stream
+from service.entities.dead_letter import Header
+from tests.servers import Kafka
+
+PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
+WORDS = shlex.split("--count 300 --seed 5 --invalid .2 --duplicates .1 --stale .1 --updates .1 --tombstones .05")
+FLUSH_SECONDS = 30.0
+
+# Missing optional fields stay NULL, which is how the schema tells absent from empty.
+INSERTS = (
+    """INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, %(order)s || jsonb_build_object(
+       'source_topic', 't', 'source_partition', 0, 'source_offset', 0, 'source_timestamp', now(), 'stored_at', now())
+       )).*""",
+    "INSERT INTO deliveries SELECT (jsonb_populate_record(NULL::deliveries, %(order)s->'delivery' || %(key)s)).*",
+    "INSERT INTO payments SELECT (jsonb_populate_record(NULL::payments, %(order)s->'payment' || %(key)s)).*",
+    """INSERT INTO items SELECT (jsonb_populate_record(NULL::items,
+       item || %(key)s || jsonb_build_object('position', place - 1))).*
+       FROM jsonb_array_elements(%(order)s->'items') WITH ORDINALITY AS each(item, place)""",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The servers of one test; the group is called as the topic is."""
+
+    bootstrap_servers: str
+    topic: str
+    dsn: str
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.topic}.dlq"
+
+    def spoil(self, statement: LiteralString) -> None:
+        """Run a statement on the first order, which is `%(uid)s`."""
+        uid = next(stream(PLAN)).key.decode()
+        with psycopg.connect(self.dsn) as connection:
+            changed = connection.execute(statement, {"uid": uid}).rowcount
+        assert changed, "the statement was to spoil something"
+
+    def store(self) -> None:
+        newest = {message.key: message.value for message in stream(PLAN) if message.kind in {VALID, UPDATE}}
+        with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:
+            for value in newest.values():
+                order = json.loads(value or b"")
+                parameters = {"order": Jsonb(order), "key": Jsonb({"order_uid": order["order_uid"]})}
+                for statement in INSERTS:
+                    cursor.execute(statement, parameters)
+
+    def bury(self, message: Message, offset: int, **headers: str) -> None:
+        origin = {Header.TOPIC: self.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "1"}
+        named = {Header.REASON: str(message.reason)} | origin | headers
+        self.send(self.dead_letters, message.key, message.value, [(name, text) for name, text in named.items()])
+
+    def send(
+        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]] | None = None
+    ) -> None:
+        producer = Producer({"bootstrap.servers": self.bootstrap_servers})
+        producer.produce(topic, value, key, headers=headers or [])
+        assert producer.flush(FLUSH_SECONDS) == 0
+
+    def commit(self, left: int = 0) -> None:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.topic})
+        partitions = [
+            TopicPartition(self.topic, n) for n in consumer.list_topics(self.topic).topics[self.topic].partitions
+        ]
+        for partition in partitions:
+            partition.offset = consumer.get_watermark_offsets(partition)[1] - left
+        consumer.commit(offsets=partitions, asynchronous=False)
+        consumer.close()
+
+    def check(self, *words: str) -> int:
+        parser = argparse.ArgumentParser()
+        check.add_arguments(parser)
+        return check.run(
+            parser.parse_args([*WORDS, "--wait", "0", *words]),
+            dsn=self.dsn,
+            bootstrap_servers=self.bootstrap_servers,
+            topic=self.topic,
+            dead_letter_topic=self.dead_letters,
+            group_id=self.topic,
+            properties={},
+        )
+
+
+@pytest.fixture
+def stage(kafka_server: Kafka, topic: str, database: str) -> Stage:
+    """A topic that holds the plan, and all that must have become of it."""
+    stage = Stage(kafka_server.bootstrap_servers, topic, database)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert not command.run(
+        parser.parse_args(WORDS), bootstrap_servers=stage.bootstrap_servers, topic=topic, properties={}
+    )
+    stage.store()
+    for offset, message in enumerate(letters()):
+        stage.bury(message, offset)
+    stage.commit()
+    return stage
+
+
+def letters() -> list[Message]:
+    return [message for message in stream(PLAN) if message.reason]
+
+
+def cells(out: str, title: str, row: str = "") -> dict[str, str]:
+    """Read a table of the report: one row's counts by column."""
+    lines = out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(title))
+    counts = next(line for line in lines[start + 1 :] if line.startswith(f"  {row}"))
+    return dict(zip(columns(lines[start]), columns(counts), strict=True))
+
+
+def columns(line: str) -> list[str]:
+    return [line[start : start + 15].strip() for start in range(16, len(line), 15)]
+
+
+def test_what_is_exact_passes(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stage.check() == 0
+    out = capsys.readouterr().out
+    assert out.endswith("\nexact\n")
+    assert cells(out, "messages") == {"expected": "300", "produced": "300", "lag": "0"}
+    assert cells(out, "orders")["missing"] == "0"
+    assert cells(out, "dead letters", "invalid")["found"] == cells(out, "dead letters", "invalid")["expected"] != "0"
+
+
+Spoil = Callable[[Stage], None]
+
+
+@pytest.mark.parametrize(
+    ("statement", "column"),
+    [
+        ("DELETE FROM orders WHERE order_uid = %(uid)s", "missing"),
+        ("DELETE FROM payments WHERE order_uid = %(uid)s", "wrong version"),
+        ("DELETE FROM items WHERE order_uid = %(uid)s AND position = 0", "wrong version"),
+        ("UPDATE orders SET sm_id = sm_id + 1 WHERE order_uid = %(uid)s", "wrong version"),
+        ("UPDATE deliveries SET name = '' WHERE order_uid = %(uid)s", "wrong version"),
+        ("UPDATE orders SET date_created = date_created + interval '1 us' WHERE order_uid = %(uid)s", "wrong version"),
+        (
+            """UPDATE orders SET internal_signature = CASE WHEN internal_signature IS NULL THEN '' END
+               WHERE order_uid = %(uid)s""",
+            "wrong version",
+        ),
+        (
+            """INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "none-of-ours"}')).*
+               FROM orders o WHERE order_uid = %(uid)s""",
+            "unexpected",
+        ),
+    ],
+)
+def test_a_spoilt_row_fails(
+    stage: Stage, capsys: pytest.CaptureFixture[str], statement: LiteralString, column: str
+) -> None:
+    stage.spoil(statement)
+    assert stage.check() == 1
+    out = capsys.readouterr().out
+    assert cells(out, "orders")[column] == "1"
+    assert out.endswith("\nNOT EXACT\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "column"),
+    [
+        (lambda stage: stage.bury(letters()[0], 0), "again"),
+        (lambda stage: stage.bury(letters()[0], 1_000), "doubled"),
+        (lambda stage: stage.bury(letters()[0]._replace(value=b"{}"), 0), "unexpected"),
+        (lambda stage: stage.bury(letters()[0]._replace(key=b"other"), 0), "unexpected"),
+    ],
+)
+def test_a_dead_letter_too_many_fails(
+    stage: Stage, capsys: pytest.CaptureFixture[str], spoil: Spoil, column: str
+) -> None:
+    spoil(stage)
+    assert stage.check() == 1
+    assert cells(capsys.readouterr().out, "dead letters", str(letters()[0].reason))[column] == "1"
+
+
+def test_a_dead_letter_may_come_again_after_a_crash(stage: Stage) -> None:
+    stage.bury(letters()[0], 0)
+    assert stage.check("--after-crash") == 0
+
+
+def test_lag_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.commit(left=1)
+    assert stage.check() == 1
+    assert cells(capsys.readouterr().out, "messages")["lag"] == "3"
+
+
+def test_a_topic_that_held_something_else_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.send(stage.topic, b"key", None)
+    stage.commit()
+    assert stage.check() == 1
+    assert cells(capsys.readouterr().out, "messages")["produced"] == "301"
+
+
+def test_another_seed_fails(stage: Stage) -> None:
+    assert stage.check("--seed", "6") == 1
+
+
+def test_a_missing_database_is_one_line_and_exit_1(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    away = Stage(stage.bootstrap_servers, stage.topic, "postgresql://someone:secret@127.0.0.1:1/orders")
+    assert away.check() == 1
+    assert capsys.readouterr().err == "orders check: PostgreSQL: OperationalError\n"

@@ -1,0 +1,138 @@
+"""`orders generate` against a real broker."""
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from generator import command
+from generator.options import plan_of
+from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
+from tests.servers import Kafka
+from tests.waiting import eventually
+
+READ_WITHIN = 30.0
+
+
+@pytest.fixture
+def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
+    """A consumer that stands at the beginning of all partitions."""
+    consumer = Consumer({"bootstrap.servers": kafka_server.bootstrap_servers, "group.id": topic})
+    partitions = consumer.list_topics(topic, READ_WITHIN).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
+    yield consumer
+    consumer.close()
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def generate(server: Kafka, topic: str, *words: str) -> int:
+    return command.run(parsed(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
+
+
+def taken(consumer: Consumer, count: int) -> list[Message]:
+    messages: list[Message] = []
+
+    def complete() -> bool:
+        messages.extend(consumer.consume(count, 1.0))
+        return len(messages) >= count
+
+    eventually(complete, READ_WITHIN, f"{count} messages")
+    return messages
+
+
+def end_of(consumer: Consumer) -> int:
+    ends = (consumer.get_watermark_offsets(partition, READ_WITHIN)[1] for partition in consumer.assignment())
+    return sum(ends)
+
+
+def test_the_topic_holds_the_stream_byte_for_byte(
+    kafka_server: Kafka, topic: str, read: Consumer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
+    assert generate(kafka_server, topic, *words) == 0
+    sent = Counter((message.key, message.value) for message in stream(plan_of(parsed(*words))))
+    assert Counter((message.key(), message.value()) for message in taken(read, 2000)) == sent
+    assert "delivered 2,000, failed 0" in capsys.readouterr().out
+
+
+def test_the_newest_record_of_a_key_is_the_newest_version_of_its_order(
+    kafka_server: Kafka, topic: str, read: Consumer
+) -> None:
+    plan = Plan(count=2_000, seed=3, duplicates=0.2, stale=0.2, updates=0.2)
+    words = shlex.split("--count 2000 --seed 3 --duplicates 0.2 --stale 0.2 --updates 0.2")
+    assert generate(kafka_server, topic, *words) == 0
+    expected = {message.key: message.value for message in stream(plan) if message.kind in {VALID, UPDATE}}
+    records = sorted(taken(read, 2_000), key=lambda record: (record.timestamp()[1], record.offset()))
+    assert {record.key(): record.value() for record in records} == expected
+
+
+def test_the_records_of_a_key_share_a_partition(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+    assert generate(kafka_server, topic, "--count", "1000", "--duplicates", "0.5") == 0
+    places: dict[bytes | str | None, set[int | None]] = {}
+    for record in taken(read, 1_000):
+        places.setdefault(record.key(), set()).add(record.partition())
+    assert {len(partitions) for partitions in places.values()} == {1}
+
+
+def test_stale_records_are_a_minute_older_than_the_run(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+    assert generate(kafka_server, topic, "--count", "500", "--stale", "0.2") == 0
+    kinds = [message.kind for message in stream(Plan(count=500, stale=0.2))]
+    stamps = sorted(record.timestamp()[1] for record in taken(read, 500))
+    stale = kinds.count(STALE)
+    assert stamps[stale] - stamps[stale - 1] >= STALE_BY_MS
+
+
+def test_values_over_1_mib_pass_a_topic_of_stock_limits(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+    plan = Plan(count=120, invalid=1.0, too_large=True)
+    assert generate(kafka_server, topic, "--count", "120", "--invalid", "1", "--too-large") == 0
+    sizes = sorted(len(message.value or b"") for message in stream(plan))
+    assert sorted(len(record.value() or b"") for record in taken(read, 120)) == sizes
+    assert sizes[-1] > 2**20
+
+
+def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
+    kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = parsed("--count", "120", "--invalid", "1", "--too-large")
+    plain = {"compression.type": "none"}
+    servers = kafka_server.bootstrap_servers
+    assert command.run(args, bootstrap_servers=servers, topic=topic, properties=plain) == 1
+    assert "MSG_SIZE_TOO_LARGE" in capsys.readouterr().out
+
+
+def test_a_missing_broker_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
+    assert generate(Kafka("127.0.0.1:1"), "orders") == 1
+    assert capfd.readouterr().err == "orders generate: no broker answers: _TRANSPORT\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_without_end_and_nothing_is_left_unacknowledged(
+    kafka_server: Kafka, topic: str, read: Consumer, number: signal.Signals
+) -> None:
+    words = ["--count", "0", "--rate", "500", "--topic", topic, "--bootstrap-servers", kafka_server.bootstrap_servers]
+    program = (
+        "import argparse, sys; from generator import command; parser = argparse.ArgumentParser();"
+        "command.add_arguments(parser);"
+        "sys.exit(command.run(parser.parse_args(), bootstrap_servers='', topic='', properties={}))"
+    )
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(  # noqa: S603 - our own words
+        [sys.executable, "-c", program, *words], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        eventually(lambda: end_of(read) > 100, READ_WITHIN, "a hundred messages")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=READ_WITHIN)
+    assert (process.returncode, err) == (0, "")
+    assert f"delivered {end_of(read):,}, failed 0" in out

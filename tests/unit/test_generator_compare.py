@@ -1,0 +1,134 @@
+"""What the reconciliation counts as exact, and that it misses nothing."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from generator.compare import LetterCounts, OrderCounts, compare_letters, compare_orders
+from generator.expected import expected, letter_digest, order_digest
+from generator.stream import UPDATE, VALID, Plan, stream
+from service.entities.dead_letter import Header, Reason
+from tests.factories import order_document
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+ORDER = order_document(order_uid="one")
+MUST = {"one": order_digest(ORDER)}
+LETTER = letter_digest(b"key", b"value")
+
+
+class Letter:
+    def __init__(self, key: bytes | None = b"key", value: bytes | None = b"value", **headers: str) -> None:
+        self._key, self._value = key, value
+        named = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
+        names = {"reason": Header.REASON} | {name: f"dlq-original-{name}" for name in list(named)[1:]}
+        self._headers = [(names[name], text.encode()) for name, text in named.items()]
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return self._headers
+
+
+def letters(*found: Letter) -> Mapping[str, LetterCounts]:
+    return compare_letters({LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
+
+
+def test_the_newest_version_is_expected() -> None:
+    plan = Plan(count=500, duplicates=0.2, stale=0.2, updates=0.2, tombstones=0.1)
+    newest = {m.key.decode(): m.value for m in stream(plan) if m.kind in {VALID, UPDATE}}
+    assert expected(plan).orders == {uid: order_digest(json.loads(value or b"")) for uid, value in newest.items()}
+
+
+def test_every_fault_is_expected_once_with_its_reason() -> None:
+    plan = Plan(count=500, invalid=0.5, tombstones=0.1)
+    faults = [message.reason for message in stream(plan) if message.reason]
+    assert sorted(expected(plan).letters.values()) == sorted(faults)
+
+
+def test_the_same_moment_in_another_zone_is_the_same_order() -> None:
+    assert order_digest(ORDER) == order_digest(ORDER | {"date_created": "2021-11-26T09:22:19.000+03:00"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"date_created": "2021-11-26T06:22:19.000001Z"},
+        {"items": []},
+        {"items": [*ORDER["items"], ORDER["items"][0]]},
+        {"sm_id": "99"},
+        {"sm_id": True},
+        {"internal_signature": None},
+        {"more": 1},
+    ],
+)
+def test_any_other_content_is_another_order(change: dict[str, Any]) -> None:
+    assert compare_orders(MUST, [("one", ORDER | change)]) == OrderCounts(1, wrong_version=1)
+
+
+def test_the_order_of_items_counts() -> None:
+    first, second = ORDER["items"][0], ORDER["items"][0] | {"chrt_id": 1}
+    assert order_digest(ORDER | {"items": [first, second]}) != order_digest(ORDER | {"items": [second, first]})
+
+
+def test_a_stored_order_is_exact() -> None:
+    counts = compare_orders(MUST, [("one", ORDER)])
+    assert counts == OrderCounts(1, stored=1)
+    assert counts.exact
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        ([], OrderCounts(1, missing=1)),
+        ([("one", ORDER), ("one", ORDER)], OrderCounts(1, stored=1, doubled=1)),
+        ([("one", ORDER), ("two", ORDER)], OrderCounts(1, stored=1, unexpected=1)),
+        ([("one", {})], OrderCounts(1, wrong_version=1)),
+    ],
+)
+def test_orders_that_are_not_exact(rows: list[tuple[str, Any]], counts: OrderCounts) -> None:
+    found = compare_orders(MUST, rows)
+    assert found == counts
+    assert not found.exact
+
+
+def test_a_dead_letter_is_exact() -> None:
+    counts = letters(Letter())["invalid"]
+    assert counts == LetterCounts(1, found=1)
+    assert counts.is_exact(again_allowed=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "counts"),
+    [
+        ([], LetterCounts(1, missing=1)),
+        ([Letter(reason="undecodable")], LetterCounts(1, wrong_reason=1)),
+        ([Letter(), Letter(offset="6")], LetterCounts(1, found=1, doubled=1)),
+        ([Letter(), Letter(key=b"other")], LetterCounts(1, found=1, unexpected=1)),
+        ([Letter(), Letter(value=None)], LetterCounts(1, found=1, unexpected=1)),
+        ([Letter(topic="elsewhere")], LetterCounts(1, missing=1, unexpected=1)),
+        ([Letter(offset="none")], LetterCounts(1, missing=1, unexpected=1)),
+    ],
+)
+def test_dead_letters_that_are_not_exact(found: list[Letter], counts: LetterCounts) -> None:
+    assert letters(*found)["invalid"] == counts
+    assert not counts.is_exact(again_allowed=True)
+
+
+def test_a_dead_letter_may_come_again_after_a_crash_alone() -> None:
+    counts = letters(Letter(), Letter())["invalid"]
+    assert counts == LetterCounts(1, found=1, again=1)
+    assert counts.is_exact(again_allowed=True)
+    assert not counts.is_exact(again_allowed=False)
+
+
+def test_an_unexpected_letter_stands_under_the_reason_that_it_states() -> None:
+    assert letters(Letter(key=b"other", reason="unsaved"))["unsaved"].unexpected == 1
+    assert letters(Letter(key=b"other", reason="mystery"))["mystery"].unexpected == 1

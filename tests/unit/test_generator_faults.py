@@ -1,0 +1,51 @@
+"""Each fault of the catalogue is what it claims to be, in the decoder's eyes."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from generator.faults import CATALOGUE, FULL_CATALOGUE, MAX_VALUE_BYTES, Fault
+from generator.orders import Orders
+from service.entities.dead_letter import Reason
+from service.entities.errors import DocumentRejected
+from service.handler.kafka.decode import Decoder, Rules
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SEEDS = range(3)
+
+
+def value_of(fault: Fault, seed: int) -> bytes:
+    source = random.Random(seed).random  # noqa: S311
+    return fault.make(Orders(source).draw(), source)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Decoder:
+    return Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+
+
+@pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_fault_is_rejected_for_its_reason_and_names_its_field(decoder: Decoder, fault: Fault, seed: int) -> None:
+    with pytest.raises(DocumentRejected) as rejected:
+        decoder.decode(value_of(fault, seed))
+    assert rejected.value.reason == fault.reason
+    if fault.field:
+        assert fault.field in {violation.path for violation in rejected.value.violations}
+
+
+@pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)
+def test_a_fault_is_no_tombstone(fault: Fault) -> None:
+    assert value_of(fault, 1)
+
+
+def test_faults_have_names_of_their_own() -> None:
+    assert len({fault.name for fault in FULL_CATALOGUE}) == len(FULL_CATALOGUE) >= 100
+
+
+def test_only_faults_outside_the_default_mix_are_larger_than_the_limit() -> None:
+    assert all(len(value_of(fault, 1)) <= MAX_VALUE_BYTES for fault in CATALOGUE)
+    too_large = [fault for fault in FULL_CATALOGUE if fault not in CATALOGUE]
+    assert {fault.reason for fault in too_large} == {Reason.TOO_LARGE}
+    assert min(len(value_of(fault, 1)) for fault in too_large) == MAX_VALUE_BYTES + 1

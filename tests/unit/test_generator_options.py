@@ -1,0 +1,86 @@
+"""The command line of `orders generate` and `orders check`."""
+
+import argparse
+
+import pytest
+
+from generator import check, command
+from generator.faults import FULL_CATALOGUE
+from generator.options import plan_of
+from generator.stream import Plan
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def generate(*words: str) -> int:
+    return command.run(parsed(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
+
+
+def test_options_make_a_plan() -> None:
+    words = "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
+    plan = Plan(count=5, seed=7, invalid=0.02, duplicates=0.05, stale=0.02, tombstones=0.01, too_large=True)
+    assert plan_of(parsed(*words.split())) == plan
+
+
+def test_no_options_make_the_default_plan() -> None:
+    assert plan_of(parsed()) == Plan()
+
+
+def test_check_takes_the_plan_of_generate() -> None:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    assert plan_of(parser.parse_args(["--seed", "7", "--stale", "0.5"])) == Plan(seed=7, stale=0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--invalid", "2"], "0.02 is 2 %"),
+        (["--stale", "-0.1"], "0.02 is 2 %"),
+        (["--duplicates", "nan"], "0.02 is 2 %"),
+        (["--tombstones", "few"], "0.02 is 2 %"),
+        (["--count", "-1"], "whole number"),
+        (["--count", "1.5"], "whole number"),
+        (["--seed", "٣"], "whole number"),
+        (["--rate", "inf"], "messages a second"),
+        (["--rate", "-1"], "messages a second"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_would_be_right(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        parsed(*words)
+    assert exit_code.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_shares_over_1_together_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--invalid", "0.6", "--stale", "0.6") == 2
+    assert "add up to 1 at most" in capsys.readouterr().err
+
+
+def test_the_catalogue_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--list-faults") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOGUE]
+
+
+def test_check_refuses_a_stream_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    code = check.run(
+        parser.parse_args(["--count", "0"]),
+        dsn="postgresql://127.0.0.1:1/none",
+        bootstrap_servers="127.0.0.1:1",
+        topic="orders",
+        dead_letter_topic="orders.dlq",
+        group_id="orders",
+        properties={},
+    )
+    assert code == 2
+    assert "without end" in capsys.readouterr().err

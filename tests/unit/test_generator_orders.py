@@ -1,0 +1,85 @@
+"""Orders that the generator draws are valid, realistic and add up."""
+
+import json
+import random
+from datetime import UTC, datetime
+from statistics import mean
+
+import pytest
+
+from generator.orders import DATE_RANGE_S, FIRST_DATE, Document, Orders, encoded
+from service.handler.kafka.decode import Decoder, Rules
+
+ORDERS = 2_000
+
+
+def refuse(what: object) -> None:
+    raise AssertionError(what)
+
+
+def strict_decoder() -> Decoder:
+    """Accepts neither an unknown field nor amounts that don't add up, on the first day that no date may follow."""
+    now = datetime.fromtimestamp(FIRST_DATE.timestamp() + DATE_RANGE_S, UTC)
+    return Decoder(Rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: now)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Document]:
+    orders = Orders(random.Random(7).random)  # noqa: S311
+    return [orders.draw() for _ in range(ORDERS)]
+
+
+def test_every_order_is_valid_and_its_amounts_add_up(drawn: list[Document]) -> None:
+    decoder = strict_decoder()
+    for order in drawn:
+        assert decoder.decode(encoded(order)).order_uid == order["order_uid"]
+
+
+def test_every_revised_order_is_valid_and_another_version_of_the_same_order(drawn: list[Document]) -> None:
+    decoder, orders = strict_decoder(), Orders(random.Random(8).random)  # noqa: S311
+    for order in drawn:
+        before = encoded(order)
+        revised = orders.revised(order)
+        decoder.decode(encoded(revised))
+        assert encoded(order) == before
+        assert revised != order
+        assert revised["order_uid"] == order["order_uid"]
+
+
+def test_revised_orders_gain_and_lose_items(drawn: list[Document]) -> None:
+    orders = Orders(random.Random(8).random)  # noqa: S311
+    differences = [len(orders.revised(order)["items"]) - len(order["items"]) for order in drawn]
+    assert min(differences) < 0 < max(differences)
+
+
+def test_an_order_has_three_items_and_1_3_kilobytes_on_average(drawn: list[Document]) -> None:
+    counts = [len(order["items"]) for order in drawn]
+    assert set(counts) == {1, 2, 3, 4, 5, 6}
+    assert mean(counts) == pytest.approx(3, abs=0.2)
+    assert mean(len(encoded(order)) for order in drawn) == pytest.approx(1_300, abs=100)
+
+
+def test_no_two_orders_share_an_id(drawn: list[Document]) -> None:
+    assert len({order["order_uid"] for order in drawn}) == ORDERS
+
+
+def test_orders_vary_in_place_person_and_currency(drawn: list[Document]) -> None:
+    assert len({order["delivery"]["city"] for order in drawn}) > 15
+    assert len({order["delivery"]["name"] for order in drawn}) > 300
+    assert len({order["delivery"]["phone"] for order in drawn}) > ORDERS * 0.99
+    assert len({order["payment"]["currency"] for order in drawn}) > 10
+
+
+def test_optional_texts_are_absent_empty_and_filled(drawn: list[Document]) -> None:
+    for parent, field in ((drawn, "internal_signature"), ([order["payment"] for order in drawn], "request_id")):
+        assert {bool(part[field]) if field in part else None for part in parent} == {None, False, True}
+
+
+def test_dates_are_written_in_several_zones_with_and_without_a_fraction(drawn: list[Document]) -> None:
+    endings = {order["date_created"][len("2021-11-26T06:22:19") :] for order in drawn}
+    assert {"Z", ".5Z", "+03:00", ".042-05:30"} <= endings
+
+
+def test_documents_are_compact_utf_8(drawn: list[Document]) -> None:
+    value = encoded(drawn[0])
+    assert value == json.dumps(drawn[0], ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,102 @@
+"""Pace, time stamps and progress, on clocks of their own."""
+
+import io
+
+import pytest
+
+from generator.produce import Clock, Pace, Tally
+from generator.progress import Progress
+from generator.stream import STALE_BY_MS, Message
+
+ORDER = Message(b"uid", b"{}", "valid")
+LIMIT = 1_000_000
+STALE = ORDER._replace(timestamp_offset_ms=-STALE_BY_MS)
+
+
+class FakeTime:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def sent_within(pace: Pace, time: FakeTime, seconds: float) -> int:
+    """Count what may go until `seconds` have passed, for somebody who waits as long as the pace says."""
+    end, sent = time.now + seconds, 0
+    while (due := time.now + pace.early()) < end and sent < LIMIT:
+        time.now = due
+        pace.step()
+        sent += 1
+    time.now = end
+    return sent
+
+
+@pytest.mark.parametrize("rate", [1, 7, 1_000, 20_000])
+def test_a_rate_is_kept(rate: int) -> None:
+    time = FakeTime()
+    assert sent_within(Pace(rate, time), time, 10) == pytest.approx(10 * rate, rel=0.01, abs=1)
+
+
+def test_a_pace_is_smooth() -> None:
+    time = FakeTime()
+    pace = Pace(100, time)
+    assert [sent_within(pace, time, 0.1) for _ in range(10)] == pytest.approx([10] * 10, abs=1)
+
+
+def test_at_most_a_second_of_a_standstill_is_made_up_for() -> None:
+    time = FakeTime()
+    pace = Pace(100, time)
+    time.now += 60
+    burst = 0
+    while not pace.early():
+        pace.step()
+        burst += 1
+    assert burst == pytest.approx(100, abs=2)
+
+
+def test_no_rate_is_no_wait() -> None:
+    pace = Pace(0, FakeTime())
+    for _ in range(1_000):
+        assert pace.early() == 0
+        pace.step()
+
+
+def test_messages_carry_the_time_at_which_they_are_sent() -> None:
+    time = FakeTime()
+    clock = Clock(wall=lambda: 5_000.0, now=time)
+    time.now += 2.5
+    assert clock.stamp(ORDER) == 5_002_500
+
+
+def test_a_stale_message_is_older_than_the_run_however_long_that_lasts() -> None:
+    time = FakeTime()
+    clock = Clock(wall=lambda: 5_000.0, now=time)
+    time.now += 86_400
+    assert clock.stamp(STALE) == 5_000_000 - STALE_BY_MS
+
+
+def test_progress_is_shown_on_a_terminal() -> None:
+    terminal = Terminal()
+    progress = Progress(terminal, 100, every_s=0)
+    progress(Tally(delivered=50))
+    assert "[###############...............] 50 of 100" in terminal.getvalue()
+
+
+def test_progress_without_end_has_no_bar() -> None:
+    terminal = Terminal()
+    Progress(terminal, 0, every_s=0)(Tally(delivered=50))
+    assert "50 delivered" in terminal.getvalue()
+
+
+def test_progress_leaves_other_files_alone() -> None:
+    file = io.StringIO()
+    progress = Progress(file, 100, every_s=0)
+    progress(Tally(delivered=50))
+    progress.close()
+    assert not file.getvalue()

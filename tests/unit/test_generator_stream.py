@@ -1,0 +1,143 @@
+"""A plan determines its stream: bytes, order, shares, versions."""
+
+import json
+from collections import Counter
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from generator import stream as streams
+from generator.faults import CATALOGUE, FULL_CATALOGUE
+from generator.stream import DUPLICATE, STALE, TOMBSTONE, UPDATE, VALID, WINDOW, Message, Plan, stream
+
+MIXED = Plan(count=5_000, seed=7, invalid=0.1, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
+
+# Holds on every machine and every Python from 3.11 on. Whoever changes it changes what every published seed means.
+DIGEST_OF_MIXED = "679c8c09c840fac2c46e7b98ec1d5816"
+
+
+def messages(**plan: Any) -> list[Message]:
+    return list(stream(Plan(**plan)))
+
+
+def test_the_bytes_of_a_plan_are_fixed_for_ever() -> None:
+    digest = blake2b(digest_size=16)
+    for message in stream(MIXED):
+        digest.update(repr((message.key, message.value, message.kind, message.timestamp_offset_ms)).encode())
+    assert digest.hexdigest() == DIGEST_OF_MIXED
+
+
+def test_another_seed_gives_other_orders() -> None:
+    assert {message.key for message in messages(seed=1)}.isdisjoint(message.key for message in messages(seed=2))
+
+
+def test_new_orders_are_the_same_whatever_is_mixed_in() -> None:
+    mixed = [message for message in stream(MIXED) if message.kind == VALID]
+    assert mixed == messages(count=len(mixed), seed=MIXED.seed)
+
+
+def test_count_is_the_number_of_messages_of_all_kinds() -> None:
+    assert len(list(stream(MIXED))) == MIXED.count
+
+
+def test_a_count_of_0_is_without_end() -> None:
+    assert len(list(islice(stream(Plan(count=0)), 5_000))) == 5_000
+
+
+def test_kinds_come_in_their_shares() -> None:
+    kinds = Counter("fault" if message.reason else message.kind for message in stream(MIXED))
+    shares = {kind: count / MIXED.count for kind, count in kinds.items()}
+    expected = {VALID: 0.55, "fault": 0.1, DUPLICATE: 0.1, STALE: 0.1, UPDATE: 0.1, TOMBSTONE: 0.05}
+    assert shares == pytest.approx(expected, abs=0.02)
+
+
+def test_the_key_of_every_readable_order_is_its_id() -> None:
+    for message in stream(MIXED):
+        if message.reason is None and message.value:
+            assert message.key.decode() == json.loads(message.value)["order_uid"]
+
+
+def test_a_duplicate_is_the_newest_version_byte_for_byte() -> None:
+    newest: dict[bytes, bytes | None] = {}
+    for message in stream(MIXED):
+        if message.kind == DUPLICATE:
+            assert newest[message.key] == message.value
+        elif message.kind in {VALID, UPDATE}:
+            newest[message.key] = message.value
+
+
+def test_a_stale_message_is_another_version_of_an_order_already_sent_under_an_earlier_time() -> None:
+    sent: dict[bytes, set[bytes | None]] = {}
+    for message in stream(MIXED):
+        if message.kind == STALE:
+            assert message.value not in sent[message.key]
+        elif message.kind in {VALID, UPDATE}:
+            sent.setdefault(message.key, set()).add(message.value)
+        assert (message.timestamp_offset_ms < 0) == (message.kind == STALE)
+
+
+def test_an_update_is_a_new_version_of_an_order_already_sent() -> None:
+    sent: dict[bytes, set[bytes | None]] = {}
+    for message in stream(MIXED):
+        if message.kind == UPDATE:
+            assert message.value not in sent[message.key]
+        if message.kind in {VALID, UPDATE}:
+            sent.setdefault(message.key, set()).add(message.value)
+
+
+def test_tombstones_are_null_or_empty_and_name_an_order_already_sent() -> None:
+    sent, values = set(), set()
+    for message in stream(MIXED):
+        if message.kind == TOMBSTONE:
+            assert message.key in sent
+            values.add(message.value)
+        elif message.kind == VALID:
+            sent.add(message.key)
+    assert values == {None, b""}
+
+
+def test_a_fault_has_a_key_that_no_order_has() -> None:
+    keys = {message.key for message in stream(MIXED) if not message.reason}
+    assert keys.isdisjoint(message.key for message in stream(MIXED) if message.reason)
+
+
+def test_all_faults_of_the_catalogue_come_equally_often() -> None:
+    names = Counter(message.kind for message in messages(count=3 * len(CATALOGUE), invalid=1.0))
+    assert names == {fault.name: 3 for fault in CATALOGUE}
+
+
+def test_values_over_the_limit_come_only_when_asked_for() -> None:
+    names = {message.kind for message in messages(count=len(FULL_CATALOGUE), invalid=1.0, too_large=True)}
+    assert names == {fault.name for fault in FULL_CATALOGUE}
+
+
+def test_what_repeats_an_order_is_a_new_one_as_long_as_there_is_none() -> None:
+    assert [message.kind for message in messages(count=3, duplicates=1.0)] == [VALID, DUPLICATE, DUPLICATE]
+
+
+def test_only_the_last_orders_come_again() -> None:
+    last_sent: dict[bytes, int] = {}
+    new = 0
+    for message in stream(Plan(count=20_000, duplicates=0.3)):
+        if message.kind == VALID:
+            new += 1
+            last_sent[message.key] = new
+        else:
+            assert new - last_sent[message.key] < WINDOW
+
+
+def test_memory_is_bounded_by_the_window() -> None:
+    mixer = streams._Mixer(Plan(updates=0.2))
+    for _ in range(3 * WINDOW):
+        mixer.draw()
+    assert len(mixer._sent) == WINDOW
+
+
+@pytest.mark.parametrize(
+    "plan", [{"invalid": 1.1}, {"stale": -0.1}, {"invalid": 0.6, "duplicates": 0.6}, {"count": -1}, {"seed": -1}]
+)
+def test_an_impossible_plan_is_refused(plan: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Plan(**plan)
