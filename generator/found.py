@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S: Final = 10.0
 ROWS_AT_ONCE: Final = 2_000
-MESSAGES_AT_ONCE: Final = 1_000
 
 # Written anew instead of taken from the API, whose statement is one of the things to be checked. A column that belongs
 # in no document would show as a wrong version of every order.
@@ -82,14 +81,13 @@ def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
     consumer.assign(partitions)
     unread = {partition.partition for partition in partitions}
     while unread:
-        batch = consumer.consume(MESSAGES_AT_ONCE, ANSWER_WITHIN_S)
-        if not batch:
+        message = consumer.poll(ANSWER_WITHIN_S)
+        if message is None:
             raise Unanswered(f"Kafka: nothing came from {topic} for {ANSWER_WITHIN_S:.0f} s")
-        for message in batch:
-            if message.error() is None:
-                yield message
-            else:
-                unread.discard(_ended(message))
+        if message.error() is None:
+            yield message
+        else:
+            unread.discard(_ended(message))
 
 
 def _ended(message: Message) -> int | None:

@@ -45,7 +45,7 @@ def taken(consumer: Consumer, count: int) -> list[Message]:
     messages: list[Message] = []
 
     def complete() -> bool:
-        messages.extend(consumer.consume(count, 1.0))
+        messages.extend(consumer.consume(count - len(messages), 1.0))
         return len(messages) >= count
 
     eventually(complete, READ_WITHIN, f"{count} messages")
