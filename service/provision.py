@@ -20,12 +20,12 @@ say = partial(print, flush=True)
 
 
 def run_migrate(settings: Settings) -> int:
-    """Bring schema and topics to what this release needs; return the exit code."""
+    """Bring schema and topics to what this release needs; return the exit code. Raises MigrationError."""
     return _run(partial(_migrate, settings))
 
 
 def run_wait_for_migrations(settings: Settings) -> int:
-    """Block until the schema is there, and Kafka where the mode needs it; return the exit code."""
+    """Block until the schema is there, and Kafka where it is needed; return the exit code. Raises MigrationError."""
     return _run(partial(_wait, settings))
 
 
@@ -46,9 +46,8 @@ def _wait(settings: Settings, stop: Stop) -> None:
 def _run(command: Callable[[Stop], None]) -> int:
     try:
         command(stop_at_signals())
-    except (MigrationError, OutOfPatience) as error:
-        say(error)
-        return 1
+    except OutOfPatience as end:
+        raise MigrationError(str(end)) from None
     return 0
 
 

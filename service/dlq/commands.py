@@ -1,0 +1,165 @@
+"""`orders dlq list|show|replay`: the command line of the dead-letter topic."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from service.dlq import listing
+from service.dlq.letters import Filters
+from service.dlq.reading import CALL_SECONDS, Topic
+from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, starts
+from service.entities.dead_letter import Reason
+from service.entities.errors import CommandRefused
+from service.pkg.moments import parse_moment
+from service.pkg.stop import Stop, stop_at_signals
+
+if TYPE_CHECKING:
+    from service.config import Kafka
+
+Properties = dict[str, Any]
+
+_LIST_MAX: Final = 100
+
+say = partial(print, flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
+    _add_list(commands.add_parser("list", help="show which letters lie there and why, never their content"))
+    _add_show(commands.add_parser("show", help="show one letter: its headers, and with --value its content"))
+    _add_replay(commands.add_parser("replay", help="send letters to the order topic again, from where it last ended"))
+
+
+def run(args: argparse.Namespace, kafka: "Kafka", *, consumer: Properties, producer: Properties) -> int:
+    """Run the command that was parsed, with these clients' properties; return the exit code. Raises CommandRefused."""
+    commands: dict[str, Callable[[Stop], None]] = {
+        "list": lambda stop: _list(args, kafka, consumer, stop),
+        "show": lambda stop: _show(args, kafka, consumer, stop),
+        "replay": lambda stop: _replay(args, kafka, consumer, producer, stop),
+    }
+    try:
+        commands[args.dlq_command](stop_at_signals())
+    except KafkaException as error:
+        raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
+    return 0
+
+
+def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+    with _opened(properties, kafka.group_id) as consumer:
+        topic = Topic(consumer, kafka.dead_letter_topic)
+        for line in listing.table(topic, _filters(args), args.max, stop):
+            say(line)
+
+
+def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+    with _opened(properties, kafka.group_id) as consumer:
+        letter = listing.find(Topic(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
+    if args.value:
+        sys.stdout.buffer.write(letter.value or b"")
+        sys.stdout.buffer.flush()
+    else:
+        say("\n".join(listing.description(letter)))
+
+
+def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: Stop) -> None:
+    plan = Plan(kafka.topic, _filters(args), args.max_replays, args.max, args.rate)
+    with _opened(properties, plan.group(kafka.group_id)) as consumer:
+        _refuse_mock(consumer)
+        topic = Topic(consumer, kafka.dead_letter_topic)
+        letters = topic.read(starts(topic, plan), stop)
+        if args.dry_run:
+            return _report(preview(letters, plan), "would be sent")
+        replay = Replay(consumer, _producer(producer), plan, say=say, stop=stop)
+        try:
+            replay.run(topic, letters)
+        finally:
+            _report(replay.tally, "sent")
+    if stop.is_set():
+        raise CommandRefused("stopped before the end: the same command goes on from here")
+    return None
+
+
+def _report(tally: Tally, verb: str) -> None:
+    for reason, count in sorted(tally.sent.items()):
+        say(f"{count:>10,}  {reason}")
+    for refusal, count in sorted(tally.refused.items()):
+        say(f"{count:>10,}  refused: {refusal}")
+    say(f"{tally.sent.total():>10,}  {verb}")
+
+
+def _refuse_mock(consumer: Consumer) -> None:
+    if (consumer.cluster_id(CALL_SECONDS) or "").startswith("mockCluster"):
+        raise CommandRefused("replay needs a real Kafka: the mock broker can't look messages up by time")
+
+
+@contextmanager
+def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
+    """Yield a consumer that joins no group; `group` is where replays commit."""
+    own = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
+    consumer = Consumer(properties | own, logger=logging.getLogger("librdkafka"))
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _producer(properties: Properties) -> Producer:
+    own = {"message.timeout.ms": round(DELIVERY_SECONDS * 1_000)}
+    return Producer(properties | own, logger=logging.getLogger("librdkafka"))
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    return Filters(frozenset(args.reason or ()), args.since)
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    _add_filters(parser)
+    parser.add_argument("--max", type=_count, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("partition", type=_count, help="partition of the dead-letter topic")
+    parser.add_argument("offset", type=_count, help="offset in that partition")
+    parser.add_argument("--value", action="store_true", help="write the value alone, byte for byte: personal data")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    _add_filters(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
+    parser.add_argument("--max", type=_count, default=0, metavar="N", help="send at most N; the next run goes on")
+    parser.add_argument("--rate", type=_rate, default=0.0, metavar="R", help="send at most R letters a second")
+    parser.add_argument(
+        "--max-replays", type=_count, default=3, metavar="N", help="refuse a letter that was replayed N times (3)"
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", action="append", choices=[str(each) for each in Reason], help="may be repeated")
+    parser.add_argument(
+        "--since",
+        type=parse_moment,
+        metavar="TIME",
+        help="only what was dead-lettered since, such as 2026-11-23T10:00:00Z",
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("should be a whole number")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError("should be a number of letters a second")
+    return rate

@@ -1,0 +1,52 @@
+"""`orders dlq list` and `orders dlq show`: what lies in the dead-letter topic."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from service.dlq.letters import Filters, Letter, printable
+from service.dlq.reading import Topic
+from service.entities.dead_letter import Header
+from service.entities.errors import CommandRefused
+from service.pkg.stop import Stop
+
+_COLUMNS: Final = "{:>9} {:>10}  {:<12} {:<32} {:<25} {:>7}  {}"
+_HEADINGS: Final = ("PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED AT", "REPLAYS", "DETAIL")
+_DETAIL_WIDTH: Final = 80
+
+
+def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[str]:
+    """Yield the lines of a table, oldest letters of each partition first; never a value."""
+    found = (letter for letter in topic.read(topic.at(filters.since_ms), stop) if filters.take(letter))
+    yield _COLUMNS.format(*_HEADINGS)
+    shown = 0
+    for letter in islice(found, limit):
+        shown += 1
+        yield _row(letter)
+    more = next(found, None) is not None
+    yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
+
+
+def find(topic: Topic, partition: int, offset: int, stop: Stop) -> Letter:
+    """Return one letter. Raises CommandRefused where there is none."""
+    if partition in topic.ends:
+        letter = next(topic.read({partition: offset}, stop), None)
+        if letter is not None and letter.offset == offset:
+            return letter
+    raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
+
+
+def description(letter: Letter) -> Iterator[str]:
+    """Yield all but the value, which may hold personal data."""
+    yield f"key: {printable(letter.key)}"
+    yield f"size: {len(letter.value or b'')} bytes{', a stub: the original was too large' if letter.is_stub else ''}"
+    for name, value in letter.headers:
+        yield f"{printable(name)}: {printable(value)}"
+
+
+def _row(letter: Letter) -> str:
+    origin = letter.origin
+    original = f"{printable(origin.topic)}/{origin.partition}/{origin.offset}" if origin else "?"
+    failed_at, detail = letter.text(Header.FAILED_AT), letter.text(Header.DETAIL)[:_DETAIL_WIDTH]
+    numbers = letter.partition, letter.offset
+    return _COLUMNS.format(*numbers, letter.reason, original, failed_at, letter.replays, detail).rstrip()

@@ -1,0 +1,87 @@
+"""Reads the dead-letter topic from where one says to where it ended when the command began."""
+
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from service.dlq.letters import Letter, read
+from service.entities.errors import CommandRefused
+from service.pkg.stop import Stop
+
+CALL_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 30.0
+"""A partition that has more and gives nothing for this long is away."""
+_POLL_SECONDS: Final = 0.25
+
+Offsets = Mapping[int, int]
+"""Partition to offset."""
+
+
+class Topic:
+    """A topic as it stood when this was made. `consumer` needs `enable.partition.eof` and joins no group.
+
+    Everything here blocks for at most some seconds, and raises KafkaException or CommandRefused.
+    """
+
+    def __init__(self, consumer: Consumer, name: str) -> None:
+        self._consumer = consumer
+        self.name = name
+        marks = {number: self._marks(number) for number in self._partitions()}
+        self.starts: Offsets = {number: low for number, (low, _) in marks.items()}
+        self.ends: Offsets = {number: high for number, (_, high) in marks.items()}
+
+    def at(self, timestamp_ms: int) -> Offsets:
+        """Return each partition's first offset with this timestamp or a greater one, its end where there is none."""
+        wanted = [TopicPartition(self.name, number, timestamp_ms) for number in self.ends]
+        found = self._consumer.offsets_for_times(wanted, timeout=CALL_SECONDS)
+        return {
+            each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
+        }
+
+    def committed(self) -> Offsets:
+        """Return what the consumer's group has committed, where it has."""
+        wanted = [TopicPartition(self.name, number) for number in self.ends]
+        found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
+        return {each.partition: each.offset for each in found if each.offset >= 0}
+
+    def read(self, starts: Offsets, stop: Stop) -> Iterator[Letter]:
+        """Yield the letters from `starts` to the ends, or until a stop is asked for."""
+        unread = {number for number, start in starts.items() if start < self.ends[number]}
+        self._consumer.assign([TopicPartition(self.name, number, starts[number]) for number in unread])
+        heard = monotonic()
+        while unread and not stop.is_set():
+            message = self._consumer.poll(_POLL_SECONDS)
+            if message is None:
+                _require_life(heard)
+                continue
+            heard = monotonic()
+            number, end = message.partition() or 0, self.ends[message.partition() or 0]
+            if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
+                unread.discard(number)
+            if message.error() is None and (message.offset() or 0) < end:
+                yield read(message)
+
+    def _partitions(self) -> list[int]:
+        topic = self._consumer.list_topics(self.name, timeout=CALL_SECONDS).topics[self.name]
+        if topic.error is not None:
+            raise CommandRefused(f"topic {self.name} can't be read ({topic.error.name()})")
+        return sorted(topic.partitions)
+
+    def _marks(self, number: int) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(self.name, number), timeout=CALL_SECONDS)
+
+
+def _is_end(error: KafkaError | None) -> bool:
+    """Tell the end of a partition from a message. Raises KafkaException for what is neither."""
+    if error is None:
+        return False
+    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+        raise KafkaException(error)
+    return True
+
+
+def _require_life(heard: float) -> None:
+    if monotonic() - heard > IDLE_SECONDS:
+        raise CommandRefused(f"Kafka sent nothing for {IDLE_SECONDS:g} s")

@@ -1,0 +1,181 @@
+"""`orders dlq replay`: sends dead letters to the topic that they came from, byte for byte.
+
+They carry the place and time of their first record, which is the order's version, so that sending one twice, or after
+a newer order, changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from service.dlq.letters import Filters, Letter
+from service.dlq.reading import CALL_SECONDS, Offsets, Topic
+from service.entities.dead_letter import Header, Headers, without_dlq_headers
+from service.entities.errors import CommandRefused
+from service.pkg.patience import Say
+from service.pkg.stop import Stop
+
+CHUNK_LETTERS: Final = 500
+"""Sent, acknowledged and committed together: what a crash repeats at most."""
+DELIVERY_SECONDS: Final = 30.0
+_ANY_PARTITION: Final = -1
+_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
+
+Failure = tuple[Letter, KafkaError]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to replay `to` the order topic; `limit` and `rate` (letters a second) are 0 where there is none."""
+
+    to: str
+    filters: Filters
+    max_replays: int = 3
+    limit: int = 0
+    rate: float = 0
+
+    def group(self, group_id: str) -> str:
+        """Name the group that remembers how far this replay came: another selection is another replay."""
+        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.to, self.max_replays)}"
+
+    def refusal(self, letter: Letter) -> str | None:
+        """Say why a letter must not be replayed; None where it may."""
+        origin = letter.origin
+        if letter.is_stub:
+            return "is a stub: its original was too large for the dead-letter topic"
+        if origin is None:
+            return "names no origin"
+        if origin.topic != self.to:
+            return "came from another topic"
+        return "was replayed too often: see --max-replays" if letter.replays >= self.max_replays else None
+
+    def sends(self, letter: Letter) -> bool:
+        return self.filters.take(letter) and self.refusal(letter) is None
+
+    def limited(self, letters: Iterator[Letter]) -> Iterator[Letter]:
+        """Yield letters, meant or not, until `limit` of them are to be sent."""
+        sent = 0
+        for letter in letters:
+            yield letter
+            sent += self.sends(letter)
+            if self.limit and sent >= self.limit:
+                return
+
+
+@dataclass
+class Tally:
+    """How many letters were sent, by reason, and how many were refused, by refusal."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def starts(topic: Topic, plan: Plan) -> Offsets:
+    """Return where to begin: where the last run of the same plan ended, else by the time asked for."""
+    return {**topic.at(plan.filters.since_ms), **topic.committed()}
+
+
+def preview(letters: Iterator[Letter], plan: Plan) -> Tally:
+    """Return what a replay would do."""
+    tally = Tally()
+    for letter in filter(plan.filters.take, plan.limited(letters)):
+        refusal = plan.refusal(letter)
+        if refusal:
+            tally.refused[refusal] += 1
+        else:
+            tally.sent[letter.reason] += 1
+    return tally
+
+
+class Replay:
+    """One run. Offsets are committed only after everything before them was acknowledged."""
+
+    def __init__(self, consumer: Consumer, producer: Producer, plan: Plan, *, say: Say, stop: Stop) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._plan = plan
+        self._say = say
+        self._stop = stop
+        self._partitions = _partitions(producer, plan.to)
+        self.tally = Tally()
+
+    def run(self, topic: Topic, letters: Iterator[Letter]) -> None:
+        """Send the letters; blocks until they end or a stop is asked for. Raises KafkaException, CommandRefused."""
+        rate, letters = self._plan.rate, self._plan.limited(letters)
+        size = max(1, int(min(rate or CHUNK_LETTERS, CHUNK_LETTERS)))
+        while chunk := list(islice(letters, size)):
+            sent = self._send_chosen(chunk)
+            self._commit(topic, chunk)
+            if self._stop.wait(sent / rate if rate else 0):
+                return
+
+    def _send_chosen(self, chunk: Sequence[Letter]) -> int:
+        meant = [letter for letter in chunk if self._plan.filters.take(letter)]
+        for letter in meant:
+            if refusal := self._plan.refusal(letter):
+                self._refuse(letter, refusal)
+        chosen = [letter for letter in meant if self._plan.refusal(letter) is None]
+        self.tally.sent.update(letter.reason for letter in chosen)
+        for letter in self._deliver(chosen):
+            self.tally.sent[letter.reason] -= 1
+            self._refuse(letter, f"is larger than {self._plan.to} takes")
+        return len(chosen)
+
+    def _refuse(self, letter: Letter, refusal: str) -> None:
+        self.tally.refused[refusal] += 1
+        self._say(f"refused: partition {letter.partition}, offset {letter.offset} {refusal}")
+
+    def _deliver(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Return the letters that are too large, once all others are acknowledged. Raises CommandRefused."""
+        # What failed goes again by itself: a batch of the client's making can be too large where no letter is.
+        failed = [again for letter, _ in self._attempt(letters) for again in self._attempt([letter])]
+        for _, error in failed:
+            if error.code() not in _TOO_LARGE:
+                raise CommandRefused(f"{self._plan.to} did not take a letter ({error.name()})")
+        return [letter for letter, _ in failed]
+
+    def _attempt(self, letters: Sequence[Letter]) -> list[Failure]:
+        failed: list[Failure] = []
+        for letter in letters:
+            self._produce(letter, failed)
+        if self._producer.flush(2 * DELIVERY_SECONDS):
+            raise CommandRefused("Kafka did not acknowledge in time")
+        return failed
+
+    def _produce(self, letter: Letter, failed: list[Failure]) -> None:
+        def acknowledge(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failed.append((letter, error))
+
+        origin = letter.origin
+        self._producer.produce(
+            self._plan.to,
+            letter.value,
+            letter.key,
+            origin.partition if origin and origin.partition < self._partitions else _ANY_PARTITION,
+            headers=[*replay_headers(letter)],
+            on_delivery=acknowledge,
+        )
+
+    def _commit(self, topic: Topic, chunk: Sequence[Letter]) -> None:
+        passed = {letter.partition: letter.offset + 1 for letter in chunk}
+        offsets = [TopicPartition(topic.name, partition, offset) for partition, offset in passed.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=False)
+
+
+def replay_headers(letter: Letter) -> Headers:
+    """Return the original headers, the first origin, and the number of this replay."""
+    kept = (Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
+    origin: Headers = [(name, value) for name, value in letter.headers if name in kept]
+    return [*without_dlq_headers(letter.headers), *origin, (Header.REPLAYS, str(letter.replays + 1).encode())]
+
+
+def _partitions(producer: Producer, name: str) -> int:
+    topic = producer.list_topics(name, timeout=CALL_SECONDS).topics[name]
+    if topic.error is not None:
+        raise CommandRefused(f"topic {name} can't be written ({topic.error.name()})")
+    return len(topic.partitions)

@@ -1,0 +1,77 @@
+"""`orders rewind`: reads the order topic again from a point in time, after a database failover that lost commits.
+
+A composition root beside `app`. What is stored already is known by its version, and reading it again changes nothing.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from service.config import Kafka, Settings
+from service.dlq.reading import CALL_SECONDS, Offsets, Topic
+from service.entities.errors import CommandRefused
+from service.handler.kafka import properties
+from service.pkg.moments import milliseconds, parse_moment
+
+_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+say = partial(print, flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to-timestamp", type=parse_moment, required=True, metavar="TIME", help="such as 2026-11-23T10:00:00Z"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be read again, and change nothing")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused."""
+    client = properties.consumer(settings.kafka) | {"statistics.interval.ms": 0}
+    consumer = Consumer(client, logger=logging.getLogger("librdkafka"))
+    try:
+        _require_no_members(settings.kafka)
+        _rewind(consumer, settings.kafka, milliseconds(args.to_timestamp), dry_run=args.dry_run)
+    except KafkaException as error:
+        raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
+    finally:
+        consumer.close()
+    return 0
+
+
+def _rewind(consumer: Consumer, kafka: Kafka, timestamp_ms: int, *, dry_run: bool) -> None:
+    topic = Topic(consumer, kafka.topic)
+    committed = topic.committed()
+    targets = _earlier(committed, topic.at(timestamp_ms))
+    for line in _comparison(committed, targets):
+        say(line)
+    if targets and not dry_run:
+        offsets = [TopicPartition(kafka.topic, partition, offset) for partition, offset in targets.items()]
+        consumer.commit(offsets=offsets, asynchronous=False)
+    again = sum(committed[partition] - target for partition, target in targets.items())
+    say(f"{again:,} offsets {'would be' if dry_run else 'will be'} read again")
+
+
+def _earlier(committed: Offsets, wanted: Offsets) -> Offsets:
+    """Return the targets that lie before what is committed: going forward would skip messages."""
+    return {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
+
+
+def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
+    for partition, offset in sorted(committed.items()):
+        target = targets.get(partition, offset)
+        yield f"partition {partition}: {offset} -> {target}" if target != offset else f"partition {partition}: stays"
+
+
+def _require_no_members(kafka: Kafka) -> None:
+    """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
+    admin = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
+    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
+    group = request.result(CALL_SECONDS)
+    if group.state not in _WITHOUT_MEMBERS:
+        raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

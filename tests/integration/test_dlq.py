@@ -1,0 +1,281 @@
+"""`orders dlq` on a real Kafka, as its users run it."""
+
+import argparse
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from service.config import Kafka
+from service.dlq import commands
+from service.entities.dead_letter import Header, Headers, read_origin, read_replays
+from service.entities.errors import CommandRefused
+from service.handler.kafka import properties
+from service.pkg.stop import Stop
+from tests import servers
+from tests.processes import Spawn
+from tests.waiting import eventually
+
+ORIGIN_MS = 1_700_000_000_000
+FAR = 10.0
+
+
+class Sent(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@pytest.fixture
+def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
+    return Kafka(
+        bootstrap_servers=kafka_server.bootstrap_servers,
+        topic=topic,
+        dead_letter_topic=f"{topic}.dlq",
+        group_id=topic,
+    )
+
+
+def dlq(kafka: Kafka, *arguments: str) -> int:
+    """Run `orders dlq ARGUMENTS` in this process and return its exit code."""
+    parser = argparse.ArgumentParser()
+    commands.add_arguments(parser)
+    clients = {"consumer": properties.consumer(kafka), "producer": properties.producer(kafka)}
+    return commands.run(parser.parse_args(arguments), kafka, **clients)
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "stop_at_signals", Stop)
+
+
+def letter(
+    kafka: Kafka,
+    number: int,
+    *,
+    reason: str = "invalid",
+    replays: int = 0,
+    changes: dict[str, bytes | None] | None = None,
+) -> Sent:
+    headers: dict[str, bytes | None] = {
+        Header.REASON: reason.encode(),
+        Header.DETAIL: b"items[0].price: expected `int`",
+        Header.TOPIC: kafka.topic.encode(),
+        Header.PARTITION: str(number % 3).encode(),
+        Header.OFFSET: str(100 + number).encode(),
+        Header.TIMESTAMP: str(ORIGIN_MS + number).encode(),
+        Header.FAILED_AT: b"2026-11-23T10:00:00.000Z",
+        Header.REPLAYS: str(replays).encode(),
+    }
+    headers.update(changes or {})
+    original: Headers = [("traceparent", b"00-ab"), ("twice", b"1"), ("twice", b"\xff\x00"), ("null", None)]
+    kept: Headers = [(name, value) for name, value in headers.items() if value is not None]
+    return Sent(f"key-{number}".encode(), b"\x00\xffvalue-%d" % number, [*original, *kept])
+
+
+def put(kafka: Kafka, *letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
+    producer = Producer(properties.producer(kafka))
+    for each in letters:
+        producer.produce(
+            kafka.dead_letter_topic, each.value, each.key, partition, headers=[*each.headers], timestamp=timestamp_ms
+        )
+    assert producer.flush(FAR) == 0
+
+
+def everything(kafka: Kafka, topic: str) -> list[Message]:
+    """Return all messages of a topic."""
+    consumer = Consumer(properties.consumer(kafka) | {"group.id": "reader", "enable.partition.eof": True})
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(3)])
+    found, open_partitions = [], 3
+    while open_partitions:
+        message = consumer.poll(FAR)
+        assert message is not None
+        error = message.error()
+        if error is None:
+            found.append(message)
+        else:
+            assert error.code() == KafkaError._PARTITION_EOF
+            open_partitions -= 1
+    consumer.close()
+    return found
+
+
+def keys(messages: list[Message]) -> Counter[bytes | None]:
+    return Counter(message.key() for message in messages)
+
+
+def test_the_list_names_place_reason_and_origin_and_never_a_value(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="unsaved", replays=2))
+    assert dlq(kafka, "list") == 0
+    output = capsys.readouterr().out
+    assert [line.split()[:6] for line in output.splitlines()[1:3]] == [
+        ["0", "0", "invalid", f"{kafka.topic}/1/101", "2026-11-23T10:00:00.000Z", "0"],
+        ["0", "1", "unsaved", f"{kafka.topic}/2/102", "2026-11-23T10:00:00.000Z", "2"],
+    ]
+    assert "value-" not in output
+
+
+def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now(UTC)
+    before, after = now - timedelta(hours=2), now - timedelta(hours=1)
+    put(kafka, letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
+    put(kafka, *(letter(kafka, number) for number in range(2, 6)), letter(kafka, 6, reason="unsaved"))
+    assert dlq(kafka, "list", "--since", after.isoformat(), "--reason", "invalid", "--max", "3") == 0
+    output = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in output[1:-1]] == ["1", "2", "3"]
+    assert output[-1] == "3 shown, there are more: --max shows them"
+
+
+def test_header_text_cannot_steer_the_terminal(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+    put(kafka, letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
+    assert dlq(kafka, "list") == 0
+    assert dlq(kafka, "show", "0", "0") == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_one_letter_shows_its_headers_and_only_when_asked_its_value(
+    kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2))
+    assert dlq(kafka, "show", "0", "1") == 0
+    shown = capfdbinary.readouterr().out.decode()
+    assert "key: key-2" in shown
+    assert "dlq-detail: items[0].price: expected `int`" in shown
+    assert "value-2" not in shown
+    assert dlq(kafka, "show", "0", "1", "--value") == 0
+    assert capfdbinary.readouterr().out == b"\x00\xffvalue-2"
+
+
+def test_a_letter_that_is_not_there_is_said_so(kafka: Kafka) -> None:
+    put(kafka, letter(kafka, 1))
+    for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
+        with pytest.raises(CommandRefused, match=f"no dead letter at partition {partition}, offset {offset}"):
+            dlq(kafka, "show", partition, offset)
+
+
+def test_a_replay_sends_the_bytes_as_they_came_with_origin_count_and_a_timestamp_of_now(kafka: Kafka) -> None:
+    sent = letter(kafka, 5, replays=1)
+    put(kafka, sent)
+    started = datetime.now(UTC).timestamp() * 1000 - 1
+    assert dlq(kafka, "replay") == 0
+    (message,) = everything(kafka, kafka.topic)
+    headers: Headers = message.headers()  # type: ignore[assignment]  # bytes, for Kafka gave them
+    assert (message.key(), message.value()) == (sent.key, sent.value)
+    assert headers[:4] == sent.headers[:4]
+    assert read_origin(headers) == (kafka.topic, 2, 105, ORIGIN_MS + 5)
+    assert read_replays(headers) == 2
+    assert {name for name, _ in headers[4:]} == {
+        Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP, Header.REPLAYS,
+    }  # fmt: skip
+    assert message.partition() == 2
+    assert message.timestamp()[1] >= started
+
+
+def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2))
+    assert dlq(kafka, "replay") == 0
+    put(kafka, letter(kafka, 3))
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
+
+
+def test_another_selection_is_another_replay(kafka: Kafka) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="unsaved"))
+    assert dlq(kafka, "replay", "--reason", "unsaved") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-2": 1}
+    assert dlq(kafka, "replay", "--reason", "invalid") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
+
+
+def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
+    put(kafka, *(letter(kafka, number) for number in range(5)))
+    put(kafka, *(letter(kafka, number) for number in range(5, 10)), partition=1)
+    for expected in (4, 8, 10):
+        assert dlq(kafka, "replay", "--max", "4") == 0
+        assert keys(everything(kafka, kafka.topic)).total() == expected
+    assert set(keys(everything(kafka, kafka.topic)).values()) == {1}
+
+
+def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, reason="unsaved"), letter(kafka, 4, replays=3))
+    for _ in range(2):
+        assert dlq(kafka, "replay", "--dry-run") == 0
+        assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
+            ["2", "invalid"],
+            ["1", "unsaved"],
+            ["1", "refused: was replayed too often: see --max-replays"],
+            ["3", "would be sent"],
+        ]
+    assert everything(kafka, kafka.topic) == []
+
+
+def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(
+        kafka,
+        letter(kafka, 1, replays=3),
+        letter(kafka, 2, changes={Header.STUB: b"true"}),
+        letter(kafka, 3, changes={Header.TOPIC: b"payroll"}),
+        letter(kafka, 4, changes={Header.OFFSET: None}),
+        letter(kafka, 5),
+    )
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-5": 1}
+    refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused")]
+    assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3"]
+
+
+def test_a_higher_bound_lets_a_refused_loop_through(kafka: Kafka) -> None:
+    put(kafka, letter(kafka, 1, replays=3))
+    assert dlq(kafka, "replay") == 0
+    assert dlq(kafka, "replay", "--max-replays", "4") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1}
+
+
+def test_a_letter_larger_than_the_topic_takes_costs_itself_alone(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = AdminClient(properties.common(kafka))
+    narrow = kafka.model_copy(update={"topic": f"{kafka.topic}-narrow"})
+    request = admin.create_topics([NewTopic(narrow.topic, 3, 1, config={"max.message.bytes": "20000"})])
+    request[narrow.topic].result(FAR)
+    small = [letter(narrow, number)._replace(value=b"x" * 5_000) for number in (0, 3, 6, 9, 12)]
+    put(narrow, *small, letter(narrow, 15)._replace(value=b"x" * 30_000))
+    assert dlq(narrow, "replay") == 0
+    assert keys(everything(narrow, narrow.topic)) == {each.key: 1 for each in small}
+    assert "offset 5 is larger than" in capsys.readouterr().out
+    admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
+
+
+def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(
+    kafka: Kafka, settings: dict[str, str], spawn: Spawn
+) -> None:
+    put(kafka, *(letter(kafka, number) for number in range(60)))
+    replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
+    eventually(lambda: everything(kafka, kafka.topic), within=30)
+    assert replay.stop() == 1
+    assert "the same command goes on from here" in replay.tail()
+    assert keys(everything(kafka, kafka.topic)).total() < 60
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(60)}
+
+
+def test_a_replay_that_was_killed_loses_nothing_and_repeats_only_what_has_the_same_version(
+    kafka: Kafka, settings: dict[str, str], spawn: Spawn
+) -> None:
+    put(kafka, *(letter(kafka, number) for number in range(60)))
+    replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
+    eventually(lambda: everything(kafka, kafka.topic), within=30)
+    replay.kill()
+    assert dlq(kafka, "replay") == 0
+    messages = everything(kafka, kafka.topic)
+    versions = {(message.key(), read_origin(message.headers())) for message in messages}  # type: ignore[arg-type]
+    assert len(versions) == 60
+    assert len(messages) <= 60 + 20
