@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(  # noqa: PLR0913 - one for each setting that it needs
+def run(
     args: argparse.Namespace,
     *,
     dsn: str,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
@@ -17,10 +15,10 @@ from generator.options import add_plan_options, plan_of
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.progress import Progress
 from generator.stream import Plan, stream
-from service.pkg.stop import Stop
+from service.pkg.stop import stop_at_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -61,8 +59,7 @@ def list_faults() -> int:
 def _produce(plan: Plan, rate: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
     producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
     progress, started = Progress(sys.stderr, plan.count), time.monotonic()
-    with _stopped_by_signals() as stop:
-        tally = produce(stream(plan), producer, topic, pace=Pace(rate), stop=stop, watch=progress)
+    tally = produce(stream(plan), producer, topic, pace=Pace(rate), stop=stop_at_signals(), watch=progress)
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
     return DONE if tally.complete else FAILED
@@ -76,25 +73,6 @@ def _summary(tally: Tally, seconds: float) -> str:
         f"sent {sent:,} ({kinds or 'nothing'}), delivered {tally.delivered:,}, failed {sent - tally.delivered:,}"
         f"{f' ({failed})' if failed else ''} in {seconds:.1f} s, {sent / max(seconds, 0.001):,.0f}/s"
     )
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Stop]:
-    """Yield what the first SIGINT or SIGTERM sets; the second one does what it always did."""
-    stop = Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_signal(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, on_signal)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _complain(problem: object, code: int) -> int:

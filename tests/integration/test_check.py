@@ -12,9 +12,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg.types.json import Jsonb
 
-from generator import check, command
+from generator import check
+from generator.produce import Pace, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Header
+from service.pkg.stop import Stop
 from tests.servers import Kafka
 
 PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
@@ -102,11 +104,8 @@ class Stage:
 def stage(kafka_server: Kafka, topic: str, database: str) -> Stage:
     """A topic that holds the plan, and all that must have become of it."""
     stage = Stage(kafka_server.bootstrap_servers, topic, database)
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    assert not command.run(
-        parser.parse_args(WORDS), bootstrap_servers=stage.bootstrap_servers, topic=topic, properties={}
-    )
+    producer = open_producer(stage.bootstrap_servers, topic, {}, compress=False)
+    assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=Stop(), watch=lambda _: None).complete
     stage.store()
     for offset, message in enumerate(letters()):
         stage.bury(message, offset)

@@ -21,6 +21,16 @@ from tests.waiting import eventually
 READ_WITHIN = 30.0
 
 
+@pytest.fixture(autouse=True)
+def signals_left_alone() -> Iterator[None]:
+    """A run in this process takes SIGINT and SIGTERM for itself."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
     """A consumer that stands at the beginning of all partitions."""
