@@ -1,0 +1,212 @@
+"""The schema's history on a real PostgreSQL: what it makes, who runs it, and what it waits for."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from psycopg.rows import TupleRow
+
+import migrations
+from service.config import Migration
+from service.entities.errors import MigrationError
+from service.pkg.patience import OutOfPatience
+from service.pkg.stop import Stop
+from service.repo.migrate import LOCK, engine, migrate, schema_number, wait_for_migrations, wanted_number
+from service.repo.tables import metadata
+from tests import fresh, servers
+from tests.processes import Spawn
+from tests.waiting import eventually
+
+LIMITS = Migration(deadline=30, lock_timeout=0.2)
+CATALOGUE = {
+    "columns": """
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
+               pg_get_expr(d.adbin, d.adrelid)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+        ORDER BY c.relname, a.attnum""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2""",
+    "indexes": "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+}
+
+
+@pytest.fixture
+def empty(postgres_server: servers.Postgres) -> Iterator[str]:
+    """URL of a fresh database without a schema."""
+    with fresh.database(postgres_server.dsn) as (_, dsn):
+        yield dsn
+
+
+def rows(dsn: str, statement: str) -> list[TupleRow]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def catalogue(dsn: str) -> dict[str, list[TupleRow]]:
+    described = {what: rows(dsn, statement) for what, statement in CATALOGUE.items()}
+    return {what: [row for row in found if row[0] != "alembic_version"] for what, found in described.items()}
+
+
+def without_kafka(dsn: str) -> dict[str, str]:
+    """Environment of a process that has a database alone."""
+    return {
+        "ORDERS_POSTGRES__DSN": dsn,
+        "ORDERS_KAFKA__CREATE_TOPICS": "false",
+        "ORDERS_MODE": "api",
+        "ORDERS_MIGRATION__DEADLINE": "30s",
+    }
+
+
+def test_migrating_makes_what_the_metadata_says(database: str) -> None:
+    with engine(database, LIMITS).connect() as connection:
+        options = {"compare_server_default": True, "target_metadata": metadata}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_migrating_makes_the_same_catalogue_as_the_metadata(database: str, empty: str) -> None:
+    with engine(empty, LIMITS).begin() as connection:
+        metadata.create_all(connection)
+    assert catalogue(database) == catalogue(empty)
+
+
+def test_every_revision_is_numbered(database: str) -> None:
+    versions = sorted((Path(str(migrations.__file__)).parent / "versions").glob("*.py"))
+    assert [
+        (number, revision) for number, revision in rows(database, "SELECT number, revision FROM schema_releases")
+    ] == [(number, f"{number:04}") for number in range(1, len(versions) + 1)]
+    assert schema_number(database) == wanted_number() == len(versions)
+
+
+def test_migrating_again_changes_nothing(database: str) -> None:
+    before = rows(database, "SELECT * FROM schema_releases")
+    said: list[str] = []
+    migrate(database, LIMITS, say=said.append)
+    assert rows(database, "SELECT * FROM schema_releases") == before
+    assert said == ["schema: at 0001, this release needs 0001: nothing to do"]
+
+
+@pytest.mark.parametrize("command", ["migrate", "wait-for-migrations"])
+def test_an_older_release_leaves_a_newer_schema_alone_and_is_content(database: str, spawn: Spawn, command: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO schema_releases (number, revision) VALUES (9999, '9999')")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = catalogue(database)
+    assert spawn(command, settings=without_kafka(database)).process.wait(30) == 0
+    assert catalogue(database) == before
+    assert rows(database, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_two_at_once_end_well_and_migrate_once(empty: str, spawn: Spawn) -> None:
+    both = [spawn("migrate", settings=without_kafka(empty)) for _ in range(2)]
+    assert [each.process.wait(60) for each in both] == [0, 0]
+    assert sum("brought from 0000" in each.tail() for each in both) == 1
+    assert schema_number(empty) == wanted_number()
+
+
+def test_who_comes_second_waits_for_the_first(empty: str) -> None:
+    said: list[str] = []
+    with psycopg.connect(empty) as first:
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        with pytest.raises(OutOfPatience, match="waiting for another migration to end"):
+            migrate(empty, Migration(deadline=1.5), say=said.append)
+        assert said == ["waiting for another migration to end (0 s)"]
+        assert schema_number(empty) == 0
+    migrate(empty, LIMITS)
+    assert schema_number(empty) == wanted_number()
+
+
+def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
+    """A table of the same name, locked by somebody else's statement, stands for any table that a migration alters."""
+    said: list[str] = []
+    with psycopg.connect(empty) as other, psycopg.connect(empty, autocommit=True) as probe:
+        other.execute("CREATE TABLE schema_releases (other int)")
+        release = Timer(1.0, other.rollback)
+        release.start()
+        migrate(empty, Migration(deadline=30, lock_timeout=0.2), say=said.append)
+        release.join()
+        assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (wanted_number(),)
+    assert said[0] == "waiting for PostgreSQL to let it happen (SQLSTATE 55P03) (0 s)"
+
+
+def test_what_postgresql_refuses_ends_at_once_without_its_words(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        connection.execute("CREATE TABLE orders (secret_column int)")
+    with pytest.raises(MigrationError) as refused:
+        migrate(empty, LIMITS)
+    assert str(refused.value) == "PostgreSQL refused (DuplicateTable, SQLSTATE 42P07)"
+    assert refused.value.__cause__ is None
+    assert rows(empty, "SELECT to_regclass('schema_releases')") == [(None,)]
+
+
+def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
+    late = Timer(1.2, migrate, (empty, LIMITS))
+    said: list[str] = []
+    late.start()
+    wait_for_migrations(empty, LIMITS, say=said.append)
+    assert said[0] == "waiting for the schema: it is at 0000, this release needs 0001 (0 s)"
+    late.join()
+
+
+@pytest.mark.parametrize(
+    ("dsn", "what"),
+    [
+        ("postgresql://u:hunter2@nowhere.invalid/x", "to be found: its name doesn't resolve"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "to listen: it refuses the connection"),
+        ("host=/nowhere password=hunter2", "to listen: its socket isn't there"),
+    ],
+)
+def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: str) -> None:
+    said: list[str] = []
+    with pytest.raises(OutOfPatience) as end:
+        migrate(dsn, Migration(deadline=1.5), say=said.append)
+    assert said == [f"waiting for PostgreSQL {what} (0 s)"]
+    assert "hunter2" not in str(end.value)
+
+
+def test_a_dsn_that_can_not_be_read_is_no_reason_to_wait() -> None:
+    with pytest.raises(MigrationError, match="the connection string can't be read"):
+        migrate("password=hunter2 nonsense", LIMITS)
+
+
+def test_a_stop_ends_the_wait_at_once() -> None:
+    stop = Stop()
+    Timer(0.3, stop.set).start()
+    with pytest.raises(OutOfPatience, match="stopped while waiting for PostgreSQL to listen"):
+        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(deadline=600), say=lambda _: None, stop=stop)
+
+
+def test_a_server_that_never_answers_is_given_up_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        dsn = f"postgresql://127.0.0.1:{mute.getsockname()[1]}/x"
+        with pytest.raises(OutOfPatience, match=r"gave up after 1 s of waiting for PostgreSQL"):
+            migrate(dsn, Migration(deadline=1))
+
+
+def test_sigterm_ends_the_command_at_once_with_a_failure(spawn: Spawn) -> None:
+    waiting = spawn("wait-for-migrations", settings=without_kafka("postgresql://127.0.0.1:1/x"))
+    eventually(lambda: "waiting for PostgreSQL" in waiting.tail(), within=30)
+    assert waiting.stop(within=5) == 1
+    assert "stopped while waiting for PostgreSQL to listen" in waiting.tail()
+
+
+def test_the_lock_does_not_stay_behind(database: str) -> None:
+    migrate(database, LIMITS)
+    assert rows(database, f"SELECT pg_try_advisory_xact_lock({LOCK})") == [(True,)]
+
+
+def test_every_transaction_of_a_migration_has_its_timeouts(database: str) -> None:
+    limits: dict[str, Any] = {"lock_timeout": 0.25, "statement_timeout": 7}
+    with engine(database, Migration(**limits)).connect() as connection:
+        shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in limits]
+        assert shown == ["250ms", "7s"]
+        connection.rollback()
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "250ms"

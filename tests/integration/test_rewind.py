@@ -1,0 +1,90 @@
+"""`orders rewind` on a real Kafka."""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from service import rewind
+from service.config import Kafka, Settings
+from service.entities.errors import CommandRefused
+from service.handler.kafka import properties
+from tests import servers
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FAR = 10.0
+
+
+@pytest.fixture
+def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
+    return Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, group_id=topic)
+
+
+def rewound(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
+    """Run the command and return what is committed afterwards."""
+    parser = argparse.ArgumentParser()
+    rewind.add_arguments(parser)
+    arguments = parser.parse_args(["--to-timestamp", to.isoformat(), *options])
+    assert rewind.run(arguments, Settings(kafka=kafka)) == 0
+    return committed(kafka)
+
+
+def committed(kafka: Kafka) -> dict[int, int]:
+    consumer = Consumer(properties.consumer(kafka))
+    found = consumer.committed([TopicPartition(kafka.topic, number) for number in range(3)], timeout=FAR)
+    consumer.close()
+    return {each.partition: each.offset for each in found if each.offset >= 0}
+
+
+def stand_at(kafka: Kafka, offsets: dict[int, int]) -> None:
+    """Put ten messages, a minute apart from noon on, into partitions 0 and 1, and commit offsets."""
+    producer = Producer(properties.producer(kafka))
+    for partition in (0, 1):
+        for minute in range(10):
+            moment = NOON + timedelta(minutes=minute)
+            producer.produce(kafka.topic, b"x", partition=partition, timestamp=round(moment.timestamp() * 1000))
+    assert producer.flush(FAR) == 0
+    consumer = Consumer(properties.consumer(kafka))
+    wanted = [TopicPartition(kafka.topic, partition, offset) for partition, offset in offsets.items()]
+    consumer.commit(offsets=wanted, asynchronous=False)
+    consumer.close()
+
+
+def test_offsets_go_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
+    stand_at(kafka, {0: 10, 1: 2})
+    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
+
+
+def test_a_time_after_the_last_message_changes_nothing(kafka: Kafka) -> None:
+    stand_at(kafka, {0: 10, 1: 2})
+    assert rewound(kafka, NOON + timedelta(days=1)) == {0: 10, 1: 2}
+
+
+def test_a_dry_run_says_what_would_be_read_and_changes_nothing(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_at(kafka, {0: 10})
+    assert rewound(kafka, NOON, "--dry-run") == {0: 10}
+    assert capsys.readouterr().out.splitlines() == ["partition 0: 10 -> 0", "10 offsets would be read again"]
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_group_with_members_is_refused(kafka: Kafka, protocol: str) -> None:
+    live = kafka.model_copy(update={"group_protocol": protocol})
+    stand_at(live, {0: 10})
+    member = Consumer(properties.consumer(live))
+    member.subscribe([kafka.topic])
+    assert member.poll(FAR) is not None
+    with pytest.raises(CommandRefused, match="has 1 members: stop the consumers first"):
+        rewound(live, NOON)
+    member.close()
+    assert rewound(live, NOON) == {0: 0}
+
+
+def test_a_time_without_a_zone_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    rewind.add_arguments(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--to-timestamp", "2026-11-23T12:00:00"])
+    assert "should be a time with a zone" in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""`orders migrate` and the topics, on a real Kafka."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
+
+from service.config import Kafka
+from service.entities.errors import MigrationError
+from service.handler.kafka import properties, topics
+from service.pkg.patience import OutOfPatience, Patience
+from tests import servers
+from tests.processes import Spawn
+
+FAR = 10.0
+
+
+@pytest.fixture
+def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
+    """Settings that name topics which aren't there yet."""
+    name = f"orders-{uuid4().hex[:12]}"
+    yield Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=name, dead_letter_topic=f"{name}.dlq")
+    admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
+    there = admin.list_topics(timeout=FAR).topics.keys() & {name, f"{name}.dlq"}
+    for request in (admin.delete_topics(list(there)) if there else {}).values():
+        request.result(FAR)
+
+
+def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
+    said: list[str] = []
+    topics.provide(kafka, AdminClient(properties.common(kafka)), Patience(deadline, said.append), said.append)
+    return said
+
+
+def partitions(kafka: Kafka) -> list[int]:
+    there = topics.existing(AdminClient(properties.common(kafka)))
+    return [there.get(kafka.topic, 0), there.get(kafka.dead_letter_topic, 0)]
+
+
+def configured(kafka: Kafka, name: str, *options: str) -> list[str]:
+    admin = AdminClient(properties.common(kafka))
+    (request,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)]).values()
+    return [request.result(FAR)[option].value for option in options]
+
+
+def make(kafka: Kafka, name: str, count: int, **options: str) -> None:
+    config = {option.replace("_", "."): value for option, value in options.items()}
+    topic = NewTopic(name, count, 1, config=config)
+    admin = AdminClient(properties.common(kafka))
+    admin.create_topics([topic])[name].result(FAR)
+
+
+def test_missing_topics_are_made_as_the_settings_say(kafka: Kafka) -> None:
+    kafka = kafka.model_copy(update={"partitions": 4, "retention": 3_600.0, "dead_letter_retention": 7_200.0})
+    said = provide(kafka)
+    assert partitions(kafka) == [4, 4]
+    assert configured(kafka, kafka.topic, "retention.ms") == ["3600000"]
+    wanted = ["7200000", str(10 * 2**20), "delete"]
+    assert configured(kafka, kafka.dead_letter_topic, "retention.ms", topics.SIZE_LIMIT, "cleanup.policy") == wanted
+    assert said == [f"topic {name}: created, 4 partitions" for name in (kafka.topic, kafka.dead_letter_topic)]
+
+
+def test_topics_that_are_there_are_left_alone(kafka: Kafka) -> None:
+    make(kafka, kafka.topic, 2)
+    make(kafka, kafka.dead_letter_topic, 1, retention_ms="5")
+    assert [line.split(": ")[1] for line in provide(kafka)] == ["was there, 2 partitions", "was there, 1 partitions"]
+    assert partitions(kafka) == [2, 1]
+    assert configured(kafka, kafka.dead_letter_topic, "retention.ms") == ["5"]
+
+
+def test_a_dead_letter_topic_has_as_many_partitions_as_the_topic_that_is_there(kafka: Kafka) -> None:
+    make(kafka, kafka.topic, 5)
+    provide(kafka)
+    assert partitions(kafka) == [5, 5]
+
+
+def test_a_dead_letter_topic_that_takes_less_than_the_order_topic_is_warned_of(kafka: Kafka) -> None:
+    make(kafka, kafka.topic, 1, max_message_bytes="2000000")
+    make(kafka, kafka.dead_letter_topic, 1, max_message_bytes="1000000")
+    name = kafka.dead_letter_topic
+    assert provide(kafka)[-1] == (
+        f"warning: max.message.bytes of {name} is 1000000, less than the 2000000 of {kafka.topic}"
+    )
+
+
+def test_two_at_once_end_well(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
+    environment = {
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "ORDERS_KAFKA__TOPIC": kafka.topic,
+        "ORDERS_KAFKA__DEAD_LETTER_TOPIC": kafka.dead_letter_topic,
+        "ORDERS_POSTGRES__DSN": postgres_server.dsn,
+    }
+    both = [spawn("migrate", settings=environment) for _ in range(2)]
+    assert [each.process.wait(60) for each in both] == [0, 0], [each.tail() for each in both]
+    assert partitions(kafka) == [6, 6]
+
+
+def test_topics_are_left_to_others_where_the_setting_says_so(kafka: Kafka, database: str, spawn: Spawn) -> None:
+    environment = {
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "ORDERS_KAFKA__TOPIC": kafka.topic,
+        "ORDERS_KAFKA__CREATE_TOPICS": "false",
+        "ORDERS_POSTGRES__DSN": database,
+    }
+    assert spawn("migrate", settings=environment).process.wait(60) == 0
+    assert partitions(kafka)[0] == 0
+
+
+def test_what_kafka_refuses_for_good_ends_at_once(kafka: Kafka) -> None:
+    impossible = kafka.model_copy(update={"dead_letter_max_bytes": -5})
+    with pytest.raises(MigrationError, match=r"Kafka refused \(INVALID_CONFIG\)"):
+        provide(impossible)
+
+
+def test_too_few_brokers_are_waited_for(kafka: Kafka) -> None:
+    with pytest.raises(OutOfPatience, match=r"waiting for Kafka \(INVALID_REPLICATION_FACTOR\)"):
+        provide(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
+
+
+def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
+    away = Kafka(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(OutOfPatience, match="gave up after 1 s of waiting for Kafka"):
+        topics.wait_for_broker(AdminClient(properties.common(away)), Patience(1, print))

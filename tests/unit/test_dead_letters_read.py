@@ -1,0 +1,60 @@
+"""Letters, filters and what a replay sends: without a broker."""
+
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime
+
+import pytest
+
+from service.dlq.letters import Filters, Letter, printable
+from service.dlq.replay import Plan, replay_headers
+from service.entities.dead_letter import Header
+from service.pkg.moments import milliseconds, parse_moment
+
+PLAIN = Letter(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
+
+
+def test_the_last_of_two_headers_of_one_name_counts() -> None:
+    assert PLAIN._replace(headers=[(Header.REASON, b"old"), (Header.REASON, b"new")]).reason == "new"
+
+
+def test_a_letter_without_a_reason_is_listed_as_unknown() -> None:
+    assert PLAIN._replace(headers=[]).reason == "unknown"
+
+
+def test_a_filter_takes_its_reasons_and_times_alone() -> None:
+    second = datetime.fromtimestamp(1, UTC)
+    assert Filters().take(PLAIN)
+    assert Filters(frozenset({"invalid"}), second).take(PLAIN)
+    assert not Filters(frozenset({"unsaved"})).take(PLAIN)
+    assert not Filters(since=second).take(PLAIN._replace(timestamp_ms=999))
+
+
+def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
+    plain = Plan("orders", Filters())
+    same = Plan("orders", Filters(), limit=5, rate=3)
+    others = [
+        Plan("other", Filters()),
+        Plan("orders", Filters(frozenset({"invalid"}))),
+        Plan("orders", Filters(since=datetime.fromtimestamp(1, UTC))),
+        Plan("orders", Filters(), max_replays=9),
+    ]
+    assert plain.group("orders") == same.group("orders")
+    assert len({plan.group("orders") for plan in [plain, *others]}) == 5
+    assert plain.group("orders").startswith("orders.dlq-replay.")
+
+
+def test_a_replay_keeps_headers_that_are_not_ours_and_replaces_those_that_are() -> None:
+    letter = PLAIN._replace(headers=[("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")])
+    assert replay_headers(letter) == [("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3")]
+
+
+@pytest.mark.parametrize(("raw", "shown"), [(b"a\x1b[2Jb", "a�[2Jb"), (b"\xff", "�"), (None, ""), ("é\n", "é�")])
+def test_what_could_steer_a_terminal_is_replaced(raw: bytes | str | None, shown: str) -> None:
+    assert printable(raw) == shown
+
+
+def test_a_time_has_a_zone() -> None:
+    assert milliseconds(parse_moment("1970-01-01T01:00:01.5+01:00")) == 1_500
+    for wrong in ("yesterday", "2026-11-23", "2026-11-23T10:00:00"):
+        with pytest.raises(ArgumentTypeError, match="with a zone"):
+            parse_moment(wrong)

@@ -1,0 +1,59 @@
+"""How long is waited, and what is said meanwhile."""
+
+from collections.abc import Callable
+from threading import Event, Timer
+
+import pytest
+
+from service.pkg import patience
+from service.pkg.patience import NotYet, OutOfPatience, Patience
+from service.pkg.stop import Stop
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+
+
+def failing(times: int, what: str = "rain") -> Callable[[], str]:
+    attempts = iter([*[True] * times, False])
+
+    def attempt() -> str:
+        if next(attempts):
+            raise NotYet(what)
+        return "done"
+
+    return attempt
+
+
+def test_an_attempt_is_repeated_until_it_succeeds() -> None:
+    assert Patience(10, print).until(failing(3), "rain") == "done"
+
+
+def test_what_is_waited_for_is_said_when_it_changes_and_then_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    Patience(10, said.append).until(failing(5, "snow"), "rain")
+    assert said == ["waiting for snow (0 s)"]
+    monkeypatch.setattr(patience, "SAY_EVERY_SECONDS", 0.0)
+    Patience(10, said.append).until(failing(5, "hail"), "rain")
+    assert said.count("waiting for hail (0 s)") >= 5
+
+
+def test_work_that_never_ends_is_left_behind_at_the_deadline() -> None:
+    never = Event()
+    with pytest.raises(OutOfPatience, match=r"gave up after 0.1 s of waiting for Godot"):
+        Patience(0.1, print).call(never.wait, "Godot")
+    never.set()
+
+
+def test_a_stop_ends_work_and_wait_alike() -> None:
+    stop, never = Stop(), Event()
+    Timer(0.05, stop.set).start()
+    with pytest.raises(OutOfPatience, match="stopped while waiting for Godot"):
+        Patience(60, print, stop).call(never.wait, "Godot")
+    never.set()
+
+
+def test_any_other_error_passes_through_at_once() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Patience(60, print).until(lambda: 1 // 0, "a miracle")
