@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from service.config import Settings
@@ -48,6 +49,8 @@ def _run(command: Callable[[Stop], None]) -> int:
         command(stop_at_signals())
     except OutOfPatience as end:
         raise MigrationError(str(end)) from None
+    except KafkaException as error:
+        raise MigrationError(f"librdkafka refuses ORDERS_KAFKA__PROPERTIES ({error.args[0].name()})") from None
     return 0
 
 

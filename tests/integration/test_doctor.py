@@ -1,0 +1,115 @@
+"""`orders doctor` as its users run it."""
+
+import socket
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from service import doctor
+from service.config import Kafka, Postgres, Settings
+from tests import fresh, servers
+from tests.processes import Spawn
+
+OurSettings = dict[str, str]
+
+
+@pytest.fixture
+def well(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
+    kafka = Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
+    return Settings(kafka=kafka, postgres=Postgres(dsn=database))
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def answers(capsys: pytest.CaptureFixture[str]) -> "Answers":
+    return Answers(capsys)
+
+
+class Answers:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def to(self, settings: Settings, *, code: int) -> dict[str, str]:
+        """Run the doctor, and return the answers that begin with ✗ or, where `code` is 0, with ✓, by question."""
+        assert doctor.run(settings) == code
+        sign = "✗" if code else "✓"
+        lines = [line for line in self._capsys.readouterr().out.splitlines() if line.startswith(sign)]
+        return {line[2:24].strip(): line[25:] for line in lines}
+
+
+def test_all_is_well_where_everything_is_there(settings: OurSettings, spawn: Spawn) -> None:
+    process = spawn("doctor", settings=settings | {"ORDERS_KAFKA__PROPERTIES": '{"sasl.password": "hunter2"}'})
+    assert process.process.wait(60) == 0
+    output = process.tail(500)
+    assert output.count("✓") == 11
+    assert "✗" not in output
+    assert f"ORDERS_KAFKA__TOPIC={settings['ORDERS_KAFKA__TOPIC']}" in output
+    assert 'ORDERS_KAFKA__PROPERTIES={"sasl.password": "***"}' in output
+    assert "hunter2" not in output
+
+
+def test_missing_topics_are_named_with_what_makes_them(well: Settings, answers: Answers) -> None:
+    kafka = well.kafka.model_copy(update={"topic": "nothing-here"})
+    failed = answers.to(well.model_copy(update={"kafka": kafka}), code=1)
+    not_asked = "not asked: topic nothing-here comes first"
+    assert failed == {
+        "topic nothing-here": "isn't there",
+        "room for dead letters": not_asked,
+        "group orders": not_asked,
+    }
+
+
+def test_an_older_schema_is_told(well: Settings, answers: Answers) -> None:
+    with psycopg.connect(well.postgres.dsn) as connection:
+        connection.execute("DELETE FROM schema_releases")
+    assert answers.to(well, code=1) == {"schema": "at 0000, this release needs 0001"}
+
+
+def test_servers_that_are_away_are_told_apart_and_no_password_is_printed(
+    well: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = well.kafka.model_copy(update={"bootstrap_servers": "nowhere.invalid:9092"})
+    postgres = Postgres(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
+    assert doctor.run(Settings(kafka=kafka, postgres=postgres)) == 1
+    output = capsys.readouterr().out
+    assert "nowhere.invalid doesn't resolve" in output
+    assert "it has yet to listen: it refuses the connection" in output
+    assert "hunter2" not in output
+
+
+def test_servers_that_never_answer_do_not_hang_it(
+    well: Settings, mute: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CHECK_SECONDS", 0.5)
+    kafka = well.kafka.model_copy(update={"bootstrap_servers": mute})
+    failed = answers.to(Settings(kafka=kafka, postgres=Postgres(dsn=f"postgresql://{mute}/orders")), code=1)
+    assert failed["Kafka"] == failed["PostgreSQL"] == "no answer in 0.5 s"
+
+
+def test_notifications_that_are_swallowed_are_told(
+    well: Settings, postgres_server: servers.Postgres, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notifications stay in their database: a listener in another one hears as little as one behind a pooler."""
+    monkeypatch.setattr(doctor, "CALL_SECONDS", 2.0)
+    with fresh.database(postgres_server.dsn) as (_, elsewhere):
+        postgres = Postgres(dsn=well.postgres.dsn, listen_dsn=elsewhere)
+        assert answers.to(well.model_copy(update={"postgres": postgres}), code=1) == {
+            "notifications": "none came in 2 s"
+        }
+
+
+def test_clocks_that_are_apart_are_told(well: Settings, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SKEW_SECONDS", -1.0)
+    assert "off ours" in answers.to(well, code=1)["clocks"]
+
+
+def test_properties_that_librdkafka_refuses_are_told(well: Settings, answers: Answers) -> None:
+    kafka = well.kafka.model_copy(update={"properties": {"no.such.thing": 1}})
+    assert answers.to(well.model_copy(update={"kafka": kafka}), code=1)["Kafka"] == "Kafka (_INVALID_ARG)"
