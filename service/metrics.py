@@ -5,7 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
-STAGES: Final = ("decode", "write", "dead_letters", "commit")
+STAGES: Final = ("decode", "write", "commit")
 
 _STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ORDERS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)

@@ -1,7 +1,7 @@
 """Why a message was given up, and how a dead letter says so in its headers."""
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Reason(StrEnum):
@@ -25,6 +25,16 @@ class Violation(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.rule}" if self.path else self.rule
+
+
+class DeadLetter(NamedTuple):
+    """A message that is given up. `detail` names fields and rules, never values."""
+
+    message: Any
+    partition: int
+    reason: Reason
+    detail: str
+    attempts: int = 1
 
 
 class Header:

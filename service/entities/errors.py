@@ -8,7 +8,7 @@ OrdersError
 │       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
-├── GivenUp                      the process was asked to stop before the work was done
+├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
 └── ServerUnavailable            an embedded server of the demo or the tests did not start
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.entities.dead_letter import Reason, Violation
+    from service.entities.dead_letter import DeadLetter, Reason, Violation
 
 
 class OrdersError(Exception):
@@ -41,6 +41,7 @@ class StorageError(OrdersError):
         super().__init__(f"{problem} (SQLSTATE {sqlstate})" if sqlstate else problem)
         self.problem = problem
         self.sqlstate = sqlstate
+        self.attempts = 1
 
 
 class OrderRefused(StorageError):
@@ -61,15 +62,19 @@ class StatementTimedOut(StorageUnavailable):
 
 
 class DeadLettersUnavailable(OrdersError):
-    """The dead-letter topic did not acknowledge what it was sent; the same call can succeed later."""
+    """The dead-letter topic did not take `unsent`; the rest is acknowledged."""
+
+    def __init__(self, problem: str, unsent: "Sequence[DeadLetter]") -> None:
+        super().__init__(problem)
+        self.unsent = unsent
 
 
 class BrakeEngaged(OrdersError):
     """Too much of what comes is bad to be dead-lettered unseen."""
 
 
-class GivenUp(OrdersError):
-    """The process was asked to stop before the work was done; nothing of it counts."""
+class CommandRefused(OrdersError):
+    """A command can't do what it was asked; the text is the line for its user."""
 
 
 class MigrationError(OrdersError):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from service.entities.dead_letter import DeadLetter
 from service.entities.version import Sourced
 
 
@@ -26,4 +27,12 @@ class OrderStore(Protocol):
 
         Blocks for at most the statement timeout and a little. Raises OrderRefused, StatementTimedOut or
         StorageUnavailable; nothing is stored then.
+        """
+
+
+class DeadLetters(Protocol):
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Block until every letter is acknowledged by the dead-letter topic.
+
+        Raises DeadLettersUnavailable with those that were not, and Stopped.
         """

@@ -1,0 +1,120 @@
+"""The composition root: the only place where the parts meet. Started in the order of the lines, stopped in reverse."""
+
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import structlog
+from prometheus_client import CollectorRegistry
+from structlog.typing import FilteringBoundLogger
+
+from service.config import Settings
+from service.entities.errors import StorageError
+from service.handler.kafka import properties
+from service.handler.kafka.consumer import OrderConsumer, Pace
+from service.handler.kafka.dead_letters import DeadLetterProducer
+from service.handler.kafka.decode import Decoder, Rules
+from service.metrics import Metrics
+from service.pkg.retry import Backoff
+from service.pkg.stop import stop_at_signals
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from service.usecases.batch import Limits
+from service.usecases.brake import Brake, BrakePolicy
+from service.usecases.ingest import Ingest, Retried
+
+
+def run_consumer(settings: Settings) -> int:
+    """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code."""
+    stop = stop_at_signals()
+    log = structlog.get_logger("orders.consumer")
+    metrics = _metrics("consumer")
+    writer = OrderWriter(Transactions(_access(settings, "orders-consumer")), settings.version.order)
+    dead_letters = DeadLetterProducer(
+        properties.producer(settings.kafka),
+        topic=settings.kafka.dead_letter_topic,
+        group_id=settings.kafka.group_id,
+        stop=stop,
+    )
+    ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, _report_to(metrics, log))
+    consumer = OrderConsumer(
+        properties.consumer(settings.kafka),
+        settings.kafka.topic,
+        decoder=_decoder(settings, metrics),
+        ingest=ingest,
+        pace=_pace(settings),
+        metrics=metrics,
+        log=log,
+        stop=stop,
+    )
+    try:
+        consumer.run()
+    finally:
+        dead_letters.close()
+        writer.close()
+    return 0
+
+
+def _metrics(mode: str) -> Metrics:
+    metrics = Metrics(CollectorRegistry())
+    metrics.build_info.labels(version("orders"), mode).set(1)
+    return metrics
+
+
+def _access(settings: Settings, application: str) -> Access:
+    postgres = settings.postgres
+    return Access(
+        postgres.dsn,
+        application,
+        connect_timeout=postgres.connect_timeout,
+        statement_timeout=postgres.statement_timeout,
+        lock_timeout=postgres.lock_timeout,
+        prepared_statements=postgres.prepared_statements,
+    )
+
+
+def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
+    rules = Rules(
+        max_bytes=settings.document.max_message_bytes,
+        max_nesting=settings.document.max_nesting,
+        max_future=timedelta(seconds=settings.document.max_future),
+        amounts=settings.document.amounts,
+    )
+    return Decoder(
+        rules,
+        on_unknown=metrics.unknown_fields.inc,
+        on_mismatch=lambda path: metrics.amount_mismatches.labels(path).inc(),
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def _brake(settings: Settings) -> Brake:
+    brake = settings.brake
+    return Brake(BrakePolicy(brake.enabled, brake.ratio, brake.window, brake.in_a_row, brake.refused_at_least))
+
+
+def _backoff(settings: Settings) -> Backoff:
+    return Backoff(settings.retry.initial, settings.retry.ceiling, settings.retry.give_up_after)
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        Limits(settings.batch.max_orders, settings.batch.max_bytes, settings.batch.max_items),
+        rebalance_wait=settings.rebalance.wait,
+        brake_retry_after=settings.brake.retry_after,
+        brake_probe=settings.brake.probe_messages,
+    )
+
+
+def _report_to(metrics: Metrics, log: FilteringBoundLogger) -> Retried:
+    """Return who counts and logs attempts that failed; of a database error no more than its SQLSTATE."""
+
+    def report(error: BaseException, attempt: int, wait: float) -> None:
+        if isinstance(error, StorageError):
+            metrics.retries.labels(error.sqlstate[:2] or "none").inc()
+            metrics.dependency_up.labels("postgresql").set(0)
+            log.warning(error.problem, sqlstate=error.sqlstate, attempt=attempt, next_attempt_in_seconds=round(wait, 2))
+        else:
+            metrics.dead_letter_retries.inc()
+            log.error(str(error), attempt=attempt, next_attempt_in_seconds=round(wait, 2))
+
+    return report

@@ -1,0 +1,366 @@
+"""The loop that reads Kafka: it fills one batch while the other is written, and commits what is done.
+
+Everything that touches the client happens in the one thread that calls `run`; its polls serve the rebalance callbacks.
+"""
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from structlog.typing import FilteringBoundLogger
+
+from service.entities.errors import BrakeEngaged
+from service.handler.kafka.decode import Decoder
+from service.handler.kafka.intake import take
+from service.handler.kafka.lag import Lag
+from service.handler.kafka.offsets import Offsets
+from service.handler.kafka.record import read
+from service.handler.kafka.resets import Resets
+from service.handler.kafka.writer import Finished, Writer
+from service.pkg.stop import Stop, Stopped
+from service.usecases.batch import Batch, Limits
+from service.usecases.ingest import Ingest, Outcome
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+_CHUNK: Final = 500
+"""Messages taken from the client at once: small enough that a finished batch is noticed soon."""
+_IDLE_SECONDS: Final = 0.25
+_BUSY_SECONDS: Final = 0.005
+_PAUSED_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 1.0
+"""A full batch waits so long for its turn before fetching is paused: pausing throws the prefetched messages away."""
+_COMMIT_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much and how long; times in seconds."""
+
+    limits: Limits
+    rebalance_wait: float = 5
+    drain: float = 20
+    brake_retry_after: float = 60
+    brake_probe: int = 10
+
+
+@dataclass(slots=True)
+class Standing:
+    """The brake is on: until when, and where each partition is to be read again."""
+
+    until: float
+    offsets: dict[int, int]
+
+    def leave(self, partitions: frozenset[int]) -> None:
+        for partition in partitions:
+            self.offsets.pop(partition, None)
+
+
+class OrderConsumer:
+    """One member of the consumer group."""
+
+    def __init__(
+        self,
+        properties: dict[str, Any],
+        topic: str,
+        *,
+        decoder: Decoder,
+        ingest: Ingest,
+        pace: Pace,
+        metrics: "Metrics",
+        log: FilteringBoundLogger,
+        stop: Stop,
+    ) -> None:
+        self._topic = topic
+        self._decoder = decoder
+        self._ingest = ingest
+        self._pace = pace
+        self._metrics = metrics
+        self._log = log
+        self._stop = stop
+        self._consumer = self._connect(properties)
+        self._offsets = Offsets(topic)
+        self._lag = Lag(self._consumer, topic, metrics)
+        self._resets = Resets(self._consumer, topic, metrics, log)
+        self._writer = Writer(ingest)
+        self._open = Batch()
+        self._decode_seconds = 0.0
+        self._paused_at: float | None = None
+        self._standing: Standing | None = None
+        self._turned_at = monotonic()
+        self.has_started = False
+
+    def _connect(self, properties: dict[str, Any]) -> Consumer:
+        return Consumer(
+            {
+                **properties,
+                "auto.offset.reset": "error",  # a reset is ours to do, after it was logged and counted
+                "on_commit": self._on_commit,
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
+            }
+        )
+
+    @property
+    def seconds_since_turn(self) -> float:
+        """How long ago the loop last turned; for the liveness probe, from any thread."""
+        return monotonic() - self._turned_at
+
+    def run(self) -> None:
+        """Block until a stop is asked for; then finish the batch that is being written, commit it and leave the group.
+
+        Raises whatever ended the loop otherwise; then nothing that is not done is committed.
+        """
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        try:
+            while not self._stop.is_set():
+                self._turn()
+            self._drain()
+        finally:
+            self._stop.set()
+            self._writer.close(_CLOSE_SECONDS)
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        self._turned_at = monotonic()
+        self.has_started = True
+        if finished := self._writer.take_finished():
+            self._conclude(finished)
+        if self._standing is None:
+            self._hand_over()
+            self._fill()
+            self._hand_over()
+        else:
+            self._stand(self._standing)
+        self._resets.mend()
+        self._offsets.commit(self._consumer)
+        self._lag.look()
+
+    def _fill(self) -> None:
+        if self._open.is_full(self._limits):
+            self._wait_for_room()
+            return
+        messages = self._consumer.consume(min(_CHUNK, self._limits.messages), 0)
+        if not messages and self._writer.is_free:
+            message = self._consumer.poll(_IDLE_SECONDS)
+            messages = [message] if message else []
+        elif not messages:
+            self._writer.wait_finished(_BUSY_SECONDS)
+        self._take_all(messages)
+
+    def _wait_for_room(self) -> None:
+        """Wait: a write takes well under a second. Whatever takes longer is an outage, in which polling must go on."""
+        if self._paused_at is not None:
+            self._take_all(self._consumer.consume(1, _PAUSED_SECONDS))
+        elif not self._writer.wait_finished(_PATIENCE_SECONDS):
+            self._pause()
+
+    def _take_all(self, messages: list[Message]) -> None:
+        began = monotonic()
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._on_message_error(message, error)
+            else:
+                take(read(message), self._open, self._decoder)
+                self._metrics.consumed.inc()
+        self._decode_seconds += monotonic() - began
+
+    def _hand_over(self) -> None:
+        if self._writer.is_free and self._open.next_offsets:
+            self._metrics.batch_orders.observe(len(self._open))
+            self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
+            self._writer.submit(self._open)
+            self._open, self._decode_seconds = Batch(), 0.0
+            self._resume()
+
+    def _conclude(self, finished: Finished) -> None:
+        """Take a batch back: what is done may be committed, what is not begins anew or ends the loop."""
+        batch, outcome, error = finished.batch, finished.outcome, finished.error
+        if outcome is not None:
+            self._metrics.batch_seconds.labels("write").observe(finished.seconds)
+            self._count(outcome, batch)
+            done = {partition: offset for partition, offset in batch.next_offsets.items() if batch.holds(partition)}
+            self._offsets.advance(done)
+            self._lag.advance(done, batch.newest_ms)
+            self._resets.advance(done)
+            self._metrics.brake_engaged.set(0)
+        elif isinstance(error, BrakeEngaged):
+            self._engage_brake(batch, str(error))
+        elif error is not None and not isinstance(error, Stopped):
+            raise error
+
+    def _count(self, outcome: Outcome, batch: Batch) -> None:
+        self._metrics.stored.inc(outcome.stored.new)
+        self._metrics.replaced.inc(outcome.stored.replaced)
+        self._metrics.unchanged.inc(outcome.stored.unchanged)
+        self._metrics.stale.inc(outcome.stored.stale)
+        self._metrics.tombstones.inc(batch.tombstones)
+        self._metrics.dependency_up.labels("postgresql").set(1)
+        for letter in outcome.dead_letters:
+            self._metrics.dead_letters.labels(letter.reason).inc()
+            self._log.warning(
+                "dead letter", reason=letter.reason, detail=letter.detail,
+                partition=letter.partition, offset=letter.message.offset,
+            )  # fmt: skip
+
+    # Pausing
+
+    def _pause(self) -> None:
+        self._paused_at = monotonic()
+        self._consumer.pause(self._consumer.assignment())
+        self._log.warning("fetching is paused: the batch before this one can't be written yet")
+
+    def _resume(self) -> None:
+        if self._paused_at is not None:
+            self._consumer.resume(self._consumer.assignment())
+            self._metrics.paused_seconds.inc(monotonic() - self._paused_at)
+            self._log.info("fetching is resumed", paused_seconds=round(monotonic() - self._paused_at, 1))
+            self._paused_at = None
+
+    # The brake
+
+    @property
+    def _limits(self) -> Limits:
+        return replace(self._pace.limits, messages=self._pace.brake_probe) if self._probing else self._pace.limits
+
+    @property
+    def _probing(self) -> bool:
+        return self._ingest.is_braked
+
+    def _engage_brake(self, batch: Batch, problem: str) -> None:
+        """Stand still before the batch: nothing of it is committed, and its dead letters were not sent."""
+        self._metrics.brake_engaged.set(1)
+        self._log.error(
+            "the brake is on: a flood of bad messages",
+            problem=problem,
+            retry_after_seconds=self._pace.brake_retry_after,
+            what_to_do="mend the producer, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
+        )
+        if self._paused_at is None:
+            self._pause()
+        offsets = self._open.first_offsets | batch.first_offsets
+        gone = batch.dropped | self._open.dropped
+        kept = {partition: offset for partition, offset in offsets.items() if partition not in gone}
+        self._standing = Standing(monotonic() + self._pace.brake_retry_after, kept)
+        self._open = Batch()
+
+    def _stand(self, standing: Standing) -> None:
+        """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
+        self._consumer.consume(1, _PAUSED_SECONDS)
+        if monotonic() >= standing.until:
+            for partition, offset in standing.offsets.items():
+                self._consumer.seek(TopicPartition(self._topic, partition, offset))
+            self._standing = None
+            self._resume()
+
+    # Rebalancing: served by a poll, in this thread
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if self._paused_at is not None:
+            consumer.pause(partitions)
+        self._rebalanced("assigned", partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Give the partitions back with all committed that is done; the rest is the next owner's."""
+        leaving = _numbers(partitions)
+        self._open.drop(leaving)
+        self._await_writing(leaving)
+        try:
+            self._offsets.commit_now(consumer)
+        except KafkaException as error:
+            self._metrics.commit_failures.inc()
+            self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
+        self._leave(leaving)
+        consumer.incremental_unassign(partitions)
+        self._rebalanced("revoked", partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another member may own them already: nothing may be committed for them."""
+        leaving = _numbers(partitions)
+        self._open.drop(leaving)
+        self._leave(leaving)
+        consumer.incremental_unassign(partitions)
+        self._rebalanced("lost", partitions)
+
+    def _await_writing(self, leaving: frozenset[int]) -> None:
+        """Wait for a running transaction that concerns the partitions; an outage is not waited out."""
+        batch = self._writer.batch
+        if batch is not None and leaving & batch.next_offsets.keys() and self._ingest.busy:
+            self._writer.wait_finished(self._pace.rebalance_wait)
+        if finished := self._writer.take_finished():
+            if finished.outcome is None:
+                finished.batch.drop(leaving)
+            self._conclude(finished)
+
+    def _leave(self, partitions: frozenset[int]) -> None:
+        if (batch := self._writer.batch) is not None:
+            batch.drop(partitions)
+        if self._standing is not None:
+            self._standing.leave(partitions)
+        self._offsets.forget(partitions)
+        self._resets.forget(partitions)
+        self._lag.forget(partitions)
+
+    def _rebalanced(self, kind: str, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(kind).inc()
+        self._log.info("partitions changed", kind=kind, partitions=sorted(_numbers(partitions)))
+
+    # The end
+
+    def _drain(self) -> None:
+        """Let a running transaction end, commit it, and poll until the broker has acknowledged."""
+        self._consumer.pause(self._consumer.assignment())
+        self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)
+        if finished := self._writer.take_finished():
+            self._conclude(finished)
+        deadline = monotonic() + _COMMIT_SECONDS
+        while not self._offsets.is_settled and monotonic() < deadline:
+            self._offsets.commit(self._consumer)
+            self._consumer.consume(1, _PAUSED_SECONDS)
+        self._log.info("drained", committed=self._offsets.is_settled)
+
+    # What the client reports
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if not self._offsets.acknowledged(error, partitions):
+            self._metrics.commit_failures.inc()
+            self._log.warning("a commit failed and will be repeated", code=error.name() if error else "partition")
+
+    def _on_message_error(self, message: Message, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
+            self._resets.add(message.partition() or 0)
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._log.warning("Kafka reports a problem", code=error.name())
+
+    def _on_statistics(self, text: str) -> None:
+        self._metrics.dependency_up.labels("kafka").set(_any_broker_up(text))
+
+
+class _BrokerStatistics(msgspec.Struct):
+    state: str
+    nodeid: int
+
+
+class _Statistics(msgspec.Struct):
+    brokers: dict[str, _BrokerStatistics]
+
+
+def _any_broker_up(text: str) -> bool:
+    brokers = msgspec.json.decode(text, type=_Statistics).brokers.values()
+    return any(broker.state == "UP" for broker in brokers)
+
+
+def _numbers(partitions: list[TopicPartition]) -> frozenset[int]:
+    return frozenset(place.partition for place in partitions)

@@ -1,0 +1,55 @@
+"""What may be committed, what is committed, and what is still on its way to the broker."""
+
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+_RETRY_SECONDS: Final = 0.5
+
+
+class Offsets:
+    """Offsets to commit by partition: always that of the next record to read. For the reading thread."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._done: dict[int, int] = {}
+        self._in_flight = False
+        self._not_before = 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the broker has acknowledged all that was done."""
+        return not self._done
+
+    def advance(self, next_offsets: dict[int, int]) -> None:
+        self._done.update(next_offsets)
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        for partition in partitions:
+            self._done.pop(partition, None)
+
+    def commit(self, consumer: Consumer) -> None:
+        """Ask the broker to commit; `acknowledged` is called from a later poll."""
+        if self._done and not self._in_flight and monotonic() >= self._not_before:
+            consumer.commit(offsets=self._wanted(), asynchronous=True)
+            self._in_flight = True
+
+    def commit_now(self, consumer: Consumer) -> None:
+        """Commit and block for the answer. Raises KafkaException."""
+        if self._done:
+            consumer.commit(offsets=self._wanted(), asynchronous=False)
+            self._done.clear()
+
+    def acknowledged(self, error: KafkaError | None, partitions: list[TopicPartition]) -> bool:
+        """Take the broker's answer; False where something has to be committed again."""
+        self._in_flight = False
+        for answer in partitions:
+            if error is None and answer.error is None and self._done.get(answer.partition) == answer.offset:
+                del self._done[answer.partition]
+        succeeded = error is None and all(answer.error is None for answer in partitions)
+        self._not_before = 0.0 if succeeded else monotonic() + _RETRY_SECONDS
+        return succeeded
+
+    def _wanted(self) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition, offset) for partition, offset in self._done.items()]

@@ -1,0 +1,41 @@
+"""A message as we keep it: plain values, so that nothing else needs to know the client library."""
+
+from typing import NamedTuple
+
+from confluent_kafka import Message
+
+from service.entities.dead_letter import Headers, read_origin
+from service.entities.version import Source
+
+
+class Record(NamedTuple):
+    """One record; `value` is empty for a tombstone, `timestamp_ms` is -1 where the record has none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+    @property
+    def source(self) -> Source:
+        """The version that its order has: that of the first origin, where the message is a replayed one."""
+        origin = read_origin(self.headers)
+        if origin is None:
+            return Source(self.timestamp_ms, self.partition, self.offset, self.topic)
+        return Source(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+
+
+def read(message: Message) -> Record:
+    """Return the record of a message that is not an error."""
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value() or b"",
+        message.headers() or [],  # type: ignore[arg-type]
+    )

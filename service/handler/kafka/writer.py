@@ -1,0 +1,83 @@
+"""The thread that writes one batch while the next one is being read."""
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+from service.usecases.batch import Batch
+from service.usecases.ingest import Outcome
+
+
+class Finished(NamedTuple):
+    """A batch that is no longer being written: with its outcome, or with the error that ended it."""
+
+    batch: Batch
+    outcome: Outcome | None
+    error: BaseException | None
+    seconds: float
+
+
+class Writer:
+    """Takes one batch at a time. All methods are for the reading thread; only `wait_*` block."""
+
+    def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
+        self._ingest = ingest
+        self._changed = threading.Condition()
+        self._batch: Batch | None = None
+        self._finished: Finished | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a batch can be submitted: the last one is finished and was taken back."""
+        return self._batch is None and self._finished is None
+
+    @property
+    def batch(self) -> Batch | None:
+        """The batch that is being written."""
+        return self._batch
+
+    def submit(self, batch: Batch) -> None:
+        with self._changed:
+            self._batch = batch
+            self._changed.notify_all()
+
+    def wait_finished(self, seconds: float) -> bool:
+        """Block until a batch can be taken back, for at most `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._finished is not None, seconds)
+
+    def take_finished(self) -> Finished | None:
+        with self._changed:
+            finished, self._finished = self._finished, None
+            return finished
+
+    def close(self, seconds: float) -> bool:
+        """Ask the thread to end after its batch; True when it did within `seconds`."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._next()) is not None:
+            began = monotonic()
+            outcome, error = self._attempt(batch)
+            with self._changed:
+                self._batch, self._finished = None, Finished(batch, outcome, error, monotonic() - began)
+                self._changed.notify_all()
+
+    def _next(self) -> Batch | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._batch is not None or self._closing)
+            return self._batch
+
+    def _attempt(self, batch: Batch) -> tuple[Outcome | None, BaseException | None]:
+        try:
+            return self._ingest(batch), None
+        except BaseException as error:  # noqa: BLE001 - the reading thread decides what it means
+            return None, error

@@ -1,0 +1,123 @@
+"""The command line: mode -> settings -> logs -> app -> exit code.
+
+Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Final
+
+from generator import check
+from generator import command as generate
+from service import config, doctor, logs, provision, rewind
+from service.config import InvalidSettings, Settings
+from service.dlq import commands as dlq
+from service.entities.errors import OrdersError
+from service.handler.kafka import properties
+
+FAILED: Final = 1
+USAGE: Final = 2
+
+AddArguments = Callable[[argparse.ArgumentParser], None]
+Run = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the console script `orders` and `python -m service`."""
+    parser = _parser()
+    try:
+        options = parser.parse_args(_with_mode(arguments if arguments is not None else sys.argv[1:]))
+        settings = config.load()
+        logs.configure(settings.log.level, options.log_format or settings.log.format)
+        run: Run = options.run
+        return run(options, settings)
+    except InvalidSettings as error:
+        print(f"orders: {error}", file=sys.stderr)
+        return USAGE
+    except OrdersError as error:
+        print(f"orders: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _with_mode(arguments: Sequence[str]) -> list[str]:
+    """Let `ORDERS_MODE` stand for the subcommand where none is given."""
+    mode = os.environ.get("ORDERS_MODE", "")
+    return [*arguments] if arguments or not mode else [mode]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="orders",
+        description="Reads orders from Kafka, stores each once in PostgreSQL, serves them over HTTP from memory.",
+        epilog="Settings are environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
+        "Without a command, ORDERS_MODE=consumer|api chooses.",
+    )
+    parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
+    parser.add_argument("--log-format", choices=("json", "text"), help="how logs are written; text is for people")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (summary, run, add_arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(run=run)
+        if add_arguments:
+            add_arguments(command)
+    return parser
+
+
+def _consumer(_options: argparse.Namespace, settings: Settings) -> int:
+    from service.app import run_consumer
+
+    return run_consumer(settings)
+
+
+def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
+    return provision.run_migrate(settings)
+
+
+def _wait(_options: argparse.Namespace, settings: Settings) -> int:
+    return provision.run_wait_for_migrations(settings)
+
+
+def _generate(options: argparse.Namespace, settings: Settings) -> int:
+    kafka = settings.kafka
+    return generate.run(
+        options, bootstrap_servers=kafka.bootstrap_servers, topic=kafka.topic, properties=kafka.properties
+    )
+
+
+def _check(options: argparse.Namespace, settings: Settings) -> int:
+    kafka = settings.kafka
+    return check.run(
+        options,
+        dsn=settings.postgres.dsn,
+        bootstrap_servers=kafka.bootstrap_servers,
+        topic=kafka.topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+        group_id=kafka.group_id,
+        properties=kafka.properties,
+    )
+
+
+def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
+    return doctor.run(settings)
+
+
+def _dlq(options: argparse.Namespace, settings: Settings) -> int:
+    kafka = settings.kafka
+    return dlq.run(options, kafka, consumer=properties.consumer(kafka), producer=properties.producer(kafka))
+
+
+COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
+    "consumer": ("read orders from Kafka and store them", _consumer, None),
+    "migrate": ("bring the schema and the topics to what this release needs", _migrate, None),
+    "wait-for-migrations": ("block until the schema is there", _wait, None),
+    "generate": ("produce valid and faulty orders, the same for the same seed", _generate, generate.add_arguments),
+    "check": ("compare the tables and the dead-letter topic with what was generated", _check, check.add_arguments),
+    "dlq": ("list, show and replay dead letters", _dlq, dlq.add_arguments),
+    "rewind": ("read the order topic again from a point in time", rewind.run, rewind.add_arguments),
+    "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),
+}

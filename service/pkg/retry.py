@@ -1,0 +1,35 @@
+"""Repeating what can succeed later: exponential backoff with full jitter, ended by a request to stop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never, wait_random_exponential
+
+from service.pkg.stop import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The n-th wait is random between 0 and `initial` * 2^(n-1) seconds, `ceiling` at most."""
+
+    initial: float = 0.1
+    ceiling: float = 10
+    give_up_after: float | None = None
+    """Seconds after which the last error is raised; None repeats without end."""
+
+
+def retrying(
+    backoff: Backoff,
+    stop: Stop,
+    is_transient: Callable[[BaseException], bool],
+    on_retry: Callable[[RetryCallState], None],
+) -> Retrying:
+    """Return a tenacity controller: called with a function, it repeats it. Raises Stopped out of a wait."""
+    return Retrying(
+        retry=retry_if_exception(is_transient),
+        wait=wait_random_exponential(multiplier=backoff.initial, max=backoff.ceiling),
+        stop=stop_after_delay(backoff.give_up_after) if backoff.give_up_after is not None else stop_never,
+        sleep=stop.sleep,
+        before_sleep=on_retry,
+        reraise=True,
+    )

@@ -1,0 +1,76 @@
+"""What came from Kafka while the last batch was being written, sorted into orders and dead letters."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from service.entities.dead_letter import DeadLetter
+from service.entities.version import Sourced
+
+
+class Entry(NamedTuple):
+    """A valid order and the message that it came in, which only the dead-letter topic's producer looks into."""
+
+    sourced: Sourced
+    message: Any
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A batch is full when one of them is reached."""
+
+    messages: int = 2_000
+    bytes: int = 16 * 2**20
+    items: int = 50_000
+
+
+@dataclass(slots=True)
+class Batch:
+    """Filled by one thread and then handed over; only `drop` is called afterwards, from the first thread."""
+
+    entries: list[Entry] = field(default_factory=list)
+    rejected: list[DeadLetter] = field(default_factory=list)
+    verdicts: bytearray = field(default_factory=bytearray)
+    """1 for each bad message and 0 for each good one, as they came."""
+    first_offsets: dict[int, int] = field(default_factory=dict)
+    """By partition: where to begin anew if nothing of the batch is to count."""
+    next_offsets: dict[int, int] = field(default_factory=dict)
+    """By partition: what to commit when all of the batch is done."""
+    newest_ms: dict[int, int] = field(default_factory=dict)
+    """By partition: the timestamp of the last record."""
+    tombstones: int = 0
+    bytes: int = 0
+    items: int = 0
+    dropped: frozenset[int] = frozenset()
+    """Partitions that were taken away since; what came from them is another member's now."""
+
+    def __len__(self) -> int:
+        return len(self.entries) + len(self.rejected) + self.tombstones
+
+    def is_full(self, limits: Limits) -> bool:
+        return len(self) >= limits.messages or self.bytes >= limits.bytes or self.items >= limits.items
+
+    def note(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
+        """Remember that a record of `size` bytes was taken; an offset to commit is that of the next record."""
+        self.first_offsets.setdefault(partition, offset)
+        self.next_offsets[partition] = offset + 1
+        self.newest_ms[partition] = timestamp_ms
+        self.bytes += size
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.verdicts.append(0)
+        self.items += len(entry.sourced.order.items)
+
+    def reject(self, letter: DeadLetter) -> None:
+        self.rejected.append(letter)
+        self.verdicts.append(1)
+
+    def skip(self) -> None:
+        self.tombstones += 1
+
+    def drop(self, partitions: frozenset[int]) -> None:
+        self.dropped |= partitions
+
+    def holds(self, partition: int) -> bool:
+        return partition not in self.dropped

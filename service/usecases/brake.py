@@ -1,0 +1,75 @@
+"""The brake: a bad release of a producer must not empty the topic into the dead-letter topic."""
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BrakePolicy:
+    """When to stop, and how to find out whether the flood is over."""
+
+    enabled: bool = True
+    ratio: float = 0.5
+    """More than this share of the last `window` messages is bad."""
+    window: int = 1_000
+    in_a_row: int = 1_000
+    """So many bad messages without a good one between them."""
+    refused_at_least: int = 10
+    """A batch of at least this many orders of which PostgreSQL refuses every one."""
+
+
+class Brake:
+    """Judges messages in the order in which they came; for one thread."""
+
+    def __init__(self, policy: BrakePolicy) -> None:
+        self._policy = policy
+        self._recent: deque[int] = deque(maxlen=policy.window)
+        self._bad = 0
+        self._in_a_row = 0
+        self.engaged = False
+
+    def judge(self, verdicts: bytes | bytearray) -> str | None:
+        """Return why to stop before these messages (1 is bad, 0 is good), or None where they may pass.
+
+        Once engaged, it lets go when of the messages that are tried next no more than the ratio is bad.
+        """
+        if not self._policy.enabled or not verdicts:
+            return None
+        problem = self._probe(verdicts) if self.engaged else self._count(verdicts)
+        if problem or self.engaged:
+            self._forget()
+        self.engaged = problem is not None
+        return problem
+
+    def judge_refused(self, refused: int, orders: int) -> str | None:
+        """Return why to stop if PostgreSQL refused every order of a batch: then the orders are not to blame."""
+        if not self._policy.enabled or refused < orders or orders < self._policy.refused_at_least:
+            return None
+        self.engaged = True
+        return f"PostgreSQL refused all {orders} orders of a batch"
+
+    def _probe(self, verdicts: bytes | bytearray) -> str | None:
+        bad = sum(verdicts)
+        return f"{bad} of {len(verdicts)} tried messages are bad" if bad > self._policy.ratio * len(verdicts) else None
+
+    def _count(self, verdicts: bytes | bytearray) -> str | None:
+        if not self._bad and not any(verdicts):
+            self._recent.extend(verdicts)
+            return None
+        return next(filter(None, map(self._count_one, verdicts)), None)
+
+    def _count_one(self, bad: int) -> str | None:
+        if len(self._recent) == self._policy.window:
+            self._bad -= self._recent[0]
+        self._recent.append(bad)
+        self._bad += bad
+        self._in_a_row = self._in_a_row + 1 if bad else 0
+        if self._in_a_row >= self._policy.in_a_row:
+            return f"{self._in_a_row} bad messages in a row"
+        if len(self._recent) == self._policy.window and self._bad > self._policy.ratio * self._policy.window:
+            return f"{self._bad} of the last {self._policy.window} messages are bad"
+        return None
+
+    def _forget(self) -> None:
+        self._recent.clear()
+        self._bad = self._in_a_row = 0

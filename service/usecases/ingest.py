@@ -1,0 +1,152 @@
+"""A batch becomes rows and dead letters, whatever PostgreSQL and Kafka say meanwhile.
+
+When a call of Ingest returns, every order of the batch is stored and every dead letter is acknowledged: its offsets may
+be committed. When it raises, nothing of the batch may be.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tenacity import RetryCallState
+
+from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.errors import (
+    BrakeEngaged,
+    DeadLettersUnavailable,
+    OrderRefused,
+    StatementTimedOut,
+    StorageError,
+    StorageUnavailable,
+)
+from service.pkg.retry import Backoff, retrying
+from service.pkg.stop import Stop
+from service.usecases.batch import Batch, Entry
+from service.usecases.brake import Brake
+from service.usecases.ports import DeadLetters, OrderStore, Stored
+
+Retried = Callable[[BaseException, int, float], None]
+"""Told of each failed attempt that will be repeated: the error, the number of attempts, the seconds until the next."""
+
+
+class Outcome(NamedTuple):
+    """What became of a batch."""
+
+    stored: Stored
+    dead_letters: list[DeadLetter]
+
+
+class Ingest:
+    """For one thread. `busy` is false while it only waits for something that is away."""
+
+    def __init__(
+        self, store: OrderStore, dead_letters: DeadLetters, brake: Brake, backoff: Backoff, stop: Stop, retried: Retried
+    ) -> None:
+        self._store = store
+        self._dead_letters = dead_letters
+        self._brake = brake
+        self._backoff = backoff
+        self._stop = stop
+        self._retried = retried
+        self.busy = True
+
+    @property
+    def is_braked(self) -> bool:
+        """Whether the next batch is a small one that finds out if the flood is over."""
+        return self._brake.engaged
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """Block until the batch is done. Raises Stopped or BrakeEngaged; then nothing of it may be committed."""
+        stored, refused = self._store_all(batch)
+        self._judge(batch, refused)
+        letters = [letter for letter in [*batch.rejected, *refused] if batch.holds(letter.partition)]
+        if letters:
+            self._send(letters)
+        return Outcome(stored, letters)
+
+    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter]]:
+        """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame."""
+        stored, refused = Stored(), list[DeadLetter]()
+        parts = deque([batch.entries] if batch.entries else [])
+        while parts:
+            part = parts.popleft()
+            try:
+                stored += self._store_part(part, batch)
+            except OrderRefused as refusal:
+                if len(part) == 1:
+                    refused.append(_unsaved(part[0], refusal))
+                else:
+                    parts.extendleft(reversed(around(part, refusal.position)))
+            except StatementTimedOut as error:
+                if len(part) == 1:
+                    refused.append(_unsaved(part[0], error))
+                else:
+                    parts.extendleft(reversed(halves(part)))
+            except StorageUnavailable as error:
+                refused.extend(_unsaved(entry, error) for entry in part)
+        return stored, refused
+
+    def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
+        """Repeat until stored. Raises OrderRefused, StatementTimedOut (several orders), StorageUnavailable."""
+
+        def attempt() -> Stored:
+            part[:] = [entry for entry in part if batch.holds(entry.partition)]
+            self.busy = True
+            return self._store.store([entry.sourced for entry in part]) if part else Stored()
+
+        def is_transient(error: BaseException) -> bool:
+            if isinstance(error, StatementTimedOut):
+                return len(part) == 1
+            return isinstance(error, StorageUnavailable)
+
+        controller = retrying(self._backoff, self._stop, is_transient, self._report)
+        try:
+            return controller(attempt)
+        except StorageError as error:
+            error.attempts = controller.statistics["attempt_number"]
+            raise
+
+    def _judge(self, batch: Batch, refused: list[DeadLetter]) -> None:
+        problem = self._brake.judge_refused(len(refused), len(batch.entries)) or self._brake.judge(batch.verdicts)
+        if problem:
+            raise BrakeEngaged(problem)
+
+    def _send(self, letters: list[DeadLetter]) -> None:
+        unsent: Sequence[DeadLetter] = letters
+
+        def attempt() -> None:
+            nonlocal unsent
+            self.busy = True
+            try:
+                self._dead_letters.send(unsent)
+            except DeadLettersUnavailable as error:
+                unsent = error.unsent
+                raise
+
+        forever = Backoff(self._backoff.initial, self._backoff.ceiling)
+        retrying(forever, self._stop, lambda error: isinstance(error, DeadLettersUnavailable), self._report)(attempt)
+
+    def _report(self, state: RetryCallState) -> None:
+        self.busy = False
+        error = state.outcome and state.outcome.exception()
+        wait = state.next_action.sleep if state.next_action else 0
+        if error:
+            self._retried(error, state.attempt_number, wait)
+
+
+def _unsaved(entry: Entry, error: StorageError) -> DeadLetter:
+    where = f" at {error.where}" if isinstance(error, OrderRefused) and error.where else ""
+    return DeadLetter(entry.message, entry.partition, Reason.UNSAVED, f"{error}{where}", error.attempts)
+
+
+def halves(part: list[Entry]) -> list[list[Entry]]:
+    middle = len(part) // 2
+    return [half for half in (part[:middle], part[middle:]) if half]
+
+
+def around(part: list[Entry], position: int | None) -> list[list[Entry]]:
+    """Split a refused part: before the order to blame, that order alone, the rest in halves, for it may hold more."""
+    if position is None:
+        return halves(part)
+    before, culprit, after = part[:position], part[position : position + 1], part[position + 1 :]
+    return [piece for piece in (before, culprit, *halves(after)) if piece]
