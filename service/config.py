@@ -165,7 +165,7 @@ class Batch(Group):
 class Retry(Group):
     initial: Seconds = Field(0.1, gt=0)
     """Upper bound of the first wait; each next bound is twice as long, and the wait is random below it."""
-    ceiling: Seconds = Field(10, gt=0)
+    ceiling: Seconds = Field(5, gt=0)
     """Longest wait between two attempts."""
     give_up_after: Seconds | None = None
     """Send to the dead-letter topic what could not be saved for this long; empty is never."""

@@ -15,6 +15,7 @@ from generator import command as generate
 from service import config, doctor, logs, provision, rewind
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
+from service.embedded import demo
 from service.entities.errors import OrdersError
 from service.handler.kafka import properties
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _with_mode(arguments: Sequence[str]) -> list[str]:
     """Let `ORDERS_MODE` stand for the subcommand where none is given."""
     mode = os.environ.get("ORDERS_MODE", "")
-    return [*arguments] if arguments or not mode else [mode]
+    return [*arguments] if not mode or COMMANDS.keys() & set(arguments) else [*arguments, mode]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +73,12 @@ def _consumer(_options: argparse.Namespace, settings: Settings) -> int:
     from service.app import run_consumer
 
     return run_consumer(settings)
+
+
+def _api(_options: argparse.Namespace, settings: Settings) -> int:
+    from service.app import run_api
+
+    return run_api(settings)
 
 
 def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
@@ -102,17 +109,22 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
     )
 
 
-def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
-    return doctor.run(settings)
-
-
 def _dlq(options: argparse.Namespace, settings: Settings) -> int:
     kafka = settings.kafka
     return dlq.run(options, kafka, consumer=properties.consumer(kafka), producer=properties.producer(kafka))
 
 
+def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
+    return doctor.run(settings)
+
+
+def _demo(options: argparse.Namespace, _settings: Settings) -> int:
+    return demo.run(options)
+
+
 COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "consumer": ("read orders from Kafka and store them", _consumer, None),
+    "api": ("serve orders over HTTP from memory", _api, None),
     "migrate": ("bring the schema and the topics to what this release needs", _migrate, None),
     "wait-for-migrations": ("block until the schema is there", _wait, None),
     "generate": ("produce valid and faulty orders, the same for the same seed", _generate, generate.add_arguments),
@@ -120,4 +132,5 @@ COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "dlq": ("list, show and replay dead letters", _dlq, dlq.add_arguments),
     "rewind": ("read the order topic again from a point in time", rewind.run, rewind.add_arguments),
     "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),
+    "demo": ("run everything on this machine, with servers of its own", _demo, demo.add_arguments),
 }

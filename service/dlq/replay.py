@@ -131,8 +131,11 @@ class Replay:
 
     def _deliver(self, letters: Sequence[Letter]) -> list[Letter]:
         """Return the letters that are too large, once all others are acknowledged. Raises CommandRefused."""
-        # What failed goes again by itself: a batch of the client's making can be too large where no letter is.
-        failed = [again for letter, _ in self._attempt(letters) for again in self._attempt([letter])]
+        # They go again one by one: a batch of the client's making can be too large where no letter is.
+        suspects = self._too_large(self._attempt(letters))
+        return [again for letter in suspects for again in self._too_large(self._attempt([letter]))]
+
+    def _too_large(self, failed: Sequence[Failure]) -> list[Letter]:
         for _, error in failed:
             if error.code() not in _TOO_LARGE:
                 raise CommandRefused(f"{self._plan.to} did not take a letter ({error.name()})")
