@@ -100,7 +100,7 @@ class Replay:
         self._plan = plan
         self._say = say
         self._stop = stop
-        self._partitions = _partitions(producer, plan.to)
+        self._partitions = _partitions(consumer, plan.to)
         self.tally = Tally()
 
     def run(self, topic: Topic, letters: Iterator[Letter]) -> None:
@@ -177,8 +177,9 @@ def replay_headers(letter: Letter) -> Headers:
     return [*without_dlq_headers(letter.headers), *origin, (Header.REPLAYS, str(letter.replays + 1).encode())]
 
 
-def _partitions(producer: Producer, name: str) -> int:
-    topic = producer.list_topics(name, timeout=CALL_SECONDS).topics[name]
+def _partitions(consumer: Consumer, name: str) -> int:
+    """Ask with a consumer: a producer's question can make a broker create the topic."""
+    topic = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name]
     if topic.error is not None:
         raise CommandRefused(f"topic {name} can't be written ({topic.error.name()})")
     return len(topic.partitions)

@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import Kafka
 from service.dlq import commands
+from service.dlq.replay import Replay
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.entities.errors import CommandRefused
 from service.handler.kafka import properties
@@ -244,14 +245,40 @@ def test_a_letter_larger_than_the_topic_takes_costs_itself_alone(
 ) -> None:
     admin = AdminClient(properties.common(kafka))
     narrow = kafka.model_copy(update={"topic": f"{kafka.topic}-narrow"})
-    request = admin.create_topics([NewTopic(narrow.topic, 3, 1, config={"max.message.bytes": "20000"})])
-    request[narrow.topic].result(FAR)
+    with_limit = NewTopic(narrow.topic, 3, 1, config={"max.message.bytes": "20000"})
+    admin.create_topics([with_limit])[narrow.topic].result(FAR)
     small = [letter(narrow, number)._replace(value=b"x" * 5_000) for number in (0, 3, 6, 9, 12)]
     put(narrow, *small, letter(narrow, 15)._replace(value=b"x" * 30_000))
     assert dlq(narrow, "replay") == 0
     assert keys(everything(narrow, narrow.topic)) == {each.key: 1 for each in small}
     assert "offset 5 is larger than" in capsys.readouterr().out
     admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
+
+
+def test_nothing_is_passed_over_that_was_not_acknowledged(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(kafka, *(letter(kafka, number) for number in range(20)))
+    lost = KafkaError(KafkaError._MSG_TIMED_OUT)
+    with monkeypatch.context() as away:
+        away.setattr(Replay, "_attempt", lambda _, letters: [(each, lost) for each in letters])
+        with pytest.raises(CommandRefused, match=r"did not take a letter \(_MSG_TIMED_OUT\)"):
+            dlq(kafka, "replay")
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
+
+
+def test_a_missing_order_topic_is_said_so(kafka: Kafka) -> None:
+    gone = kafka.model_copy(update={"topic": f"{kafka.topic}-gone"})
+    put(kafka, letter(kafka, 1))
+    with pytest.raises(CommandRefused, match=f"topic {gone.topic} can't be written"):
+        dlq(gone, "replay")
+
+
+def test_the_mock_broker_is_refused(kafka: Kafka) -> None:
+    mock = Producer({"test.mock.num.brokers": 1})
+    (broker,) = mock.list_topics(timeout=FAR).brokers.values()
+    mock.list_topics(kafka.dead_letter_topic, timeout=FAR)
+    with pytest.raises(CommandRefused, match="replay needs a real Kafka"):
+        dlq(kafka.model_copy(update={"bootstrap_servers": f"{broker.host}:{broker.port}"}), "replay")
 
 
 def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(

@@ -85,6 +85,13 @@ def test_a_dead_letter_topic_that_takes_less_than_the_order_topic_is_warned_of(k
     )
 
 
+def test_who_finds_a_topic_just_made_by_another_is_content(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(kafka, kafka.topic, 2)
+    really, looks = topics.existing, iter(range(9))
+    monkeypatch.setattr(topics, "existing", lambda admin: really(admin) if next(looks) else {})
+    assert provide(kafka)[0] == f"topic {kafka.topic}: was there, 2 partitions"
+
+
 def test_two_at_once_end_well(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
     environment = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,

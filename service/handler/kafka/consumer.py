@@ -26,8 +26,9 @@ from service.usecases.ingest import Ingest, Outcome
 if TYPE_CHECKING:
     from service.metrics import Metrics
 
-_CHUNK: Final = 500
-"""Messages taken from the client at once: small enough that a finished batch is noticed soon."""
+_CHUNK: Final = 200
+"""Messages taken from the client at once: few enough that a finished batch is noticed soon. Large ones can't swell the
+batch much beyond its bytes, for there are never more in the client than it may prefetch."""
 _IDLE_SECONDS: Final = 0.25
 _BUSY_SECONDS: Final = 0.005
 _PAUSED_SECONDS: Final = 0.1
@@ -168,11 +169,11 @@ class OrderConsumer:
                 self._on_message_error(message, error)
             else:
                 take(read(message), self._open, self._decoder)
-                self._metrics.consumed.inc()
         self._decode_seconds += monotonic() - began
 
     def _hand_over(self) -> None:
         if self._writer.is_free and self._open.next_offsets:
+            self._metrics.consumed.inc(len(self._open))
             self._metrics.batch_orders.observe(len(self._open))
             self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
             self._writer.submit(self._open)
