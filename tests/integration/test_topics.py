@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
@@ -83,6 +84,15 @@ def test_a_dead_letter_topic_that_takes_less_than_the_order_topic_is_warned_of(k
     assert provide(kafka)[-1] == (
         f"warning: max.message.bytes of {name} is 1000000, less than the 2000000 of {kafka.topic}"
     )
+
+
+def test_a_message_for_a_missing_topic_does_not_create_it(kafka: Kafka) -> None:
+    failed: list[KafkaError | None] = []
+    producer = Producer(properties.producer(kafka) | {"topic.metadata.propagation.max.ms": 500})
+    producer.produce(kafka.topic, b"x", on_delivery=lambda error, _: failed.append(error))
+    assert producer.flush(FAR) == 0
+    assert [error and error.code() for error in failed] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
+    assert partitions(kafka) == [0, 0]
 
 
 def test_who_finds_a_topic_just_made_by_another_is_content(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:

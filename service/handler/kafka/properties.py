@@ -28,6 +28,7 @@ def common(kafka: "Kafka") -> Properties:
         "reconnect.backoff.max.ms": 1_000,  # the default of 10 s is added to every outage
         **kafka.properties,
         "bootstrap.servers": kafka.bootstrap_servers,
+        "allow.auto.create.topics": False,  # a producer's default; such a topic has none of our settings
     }
 
 
