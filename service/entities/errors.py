@@ -10,6 +10,7 @@ OrdersError
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
+├── PortUnavailable              a port that is to be listened on is taken, or not ours to take
 └── ServerUnavailable            an embedded server of the demo or the tests did not start
 """
 
@@ -79,6 +80,10 @@ class CommandRefused(OrdersError):
 
 class MigrationError(OrdersError):
     """The schema or the topics could not be brought to what this release needs."""
+
+
+class PortUnavailable(OrdersError):
+    """A port that is to be listened on is taken, or not ours to take; the text is the line for the user."""
 
 
 class ServerUnavailable(OrdersError):

@@ -1,0 +1,75 @@
+"""Probes, metrics and version on a port of their own, in both modes."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from threading import Thread
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.http import probes
+from service.handler.http.frame import Frame
+from service.handler.http.problems import HANDLERS
+from service.handler.http.serve import Server, listen
+
+STOP_SECONDS: Final = 5
+
+
+def admin_app(
+    health: probes.Health, registry: CollectorRegistry, about: Mapping[str, str], log: FilteringBoundLogger
+) -> Starlette:
+    """Return the application of the admin port; `about` is what `/version` answers."""
+
+    async def metrics(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": media_type})
+
+    async def version(_request: Request) -> Response:
+        return JSONResponse(dict(about))
+
+    return Starlette(
+        routes=[
+            *probes.routes(health),
+            Route("/metrics", metrics, methods=["GET"]),
+            Route("/version", version, methods=["GET"]),
+        ],
+        middleware=[Middleware(Frame, log=log)],
+        exception_handlers=dict(HANDLERS),
+    )
+
+
+class AdminServer:
+    """Serves an ASGI application in a thread of its own, for a program that has no event loop."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._server = Server(app, drain_seconds=STOP_SECONDS)
+        self._thread = Thread(target=self._run, name="admin", daemon=True)
+        self._address = host, port
+        self._socket: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, once started; 0 asked for is then a free one."""
+        return int(self._socket.getsockname()[1]) if self._socket else self._address[1]
+
+    def start(self) -> None:
+        """Listen from now on. Raises PortUnavailable."""
+        self._socket = listen(*self._address)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Block until the running requests have ended, or for STOP_SECONDS."""
+        self._server.should_exit = True
+        self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve(self._socket))

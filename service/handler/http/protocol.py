@@ -1,0 +1,125 @@
+"""uvicorn's HTTP/1.1 with limits: on the head of a request, on the time that it takes, and on connections."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.handler.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS
+
+HEAD_SECONDS: Final = 15.0
+_SEPARATORS: Final = len(b": \r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes of a request's head (request line and headers), and connections at once."""
+
+    head_bytes: int = 16 * 2**10
+    connections: int = 10_000
+
+
+def limited(limits: Limits) -> type[HttpToolsProtocol]:
+    """Return the protocol for `uvicorn.Config(http=…)`, which makes one for each connection."""
+
+    class Limited(LimitedProtocol):
+        _limits = limits
+
+    return Limited
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    _limits = Limits()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._heads = 0
+        self._head_bytes = 0
+        self._unfinished_bytes = 0
+        self._is_in_head = True
+        self._refusal = HTTPStatus.BAD_REQUEST
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if len(self.connections) > self._limits.connections:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            return
+        heads = self._heads
+        super().data_received(data)
+        if self._is_in_head and heads == self._heads:  # a header that doesn't end is not told by the parser
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > self._limits.head_bytes and not self.transport.is_closing():
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._heads += 1
+        self._head_bytes = self._unfinished_bytes = 0
+        self._expect_head()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + _SEPARATORS)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
+        """Answer what can't be parsed: uvicorn's way to say so."""
+        if self._refusal is HTTPStatus.BAD_REQUEST:
+            self._refuse(self._refusal, "this is not HTTP")
+        else:
+            self._refuse_head()
+
+    def _expect_head(self) -> None:
+        self._stop_waiting()
+        self._is_in_head = True
+        self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._limits.head_bytes:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise httptools.HttpParserError  # the parser's way to stop
+
+    def _refuse_head(self) -> None:
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        self.transport.write(_answer(status, detail))
+        self.transport.close()
+
+
+def _answer(status: HTTPStatus, detail: str) -> bytes:
+    body = msgspec.json.encode({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail})
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *([f"retry-after: {RETRY_AFTER_SECONDS}"] if status is HTTPStatus.SERVICE_UNAVAILABLE else []),
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
