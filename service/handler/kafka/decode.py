@@ -69,7 +69,7 @@ class Decoder:
         self._check_date(order)
         if self._rules.amounts != "ignore":
             self._check_amounts(order)
-        return order
+        return order if order.date_created.tzinfo is UTC else _in_utc(order)
 
     def _decode_slowly(self, value: bytes) -> Order:
         document = _read_json(value)
@@ -98,6 +98,11 @@ class Decoder:
             raise DocumentRejected(Reason.INVALID, [Violation(path, "does not add up") for path in broken])
         for path in broken:
             self._on_mismatch(path)
+
+
+def _in_utc(order: Order) -> Order:
+    """PostgreSQL refuses zones beyond 15:59 hours that RFC 3339 allows; the moment is the same in UTC."""
+    return msgspec.structs.replace(order, date_created=order.date_created.astimezone(UTC))
 
 
 def _read_json(value: bytes) -> Any:
