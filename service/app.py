@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from structlog.typing import FilteringBoundLogger
 
 from service.config import Settings
 from service.entities.errors import StorageError
+from service.handler.http.admin import AdminServer, admin_app
+from service.handler.http.probes import Health
 from service.handler.kafka import properties
 from service.handler.kafka.consumer import OrderConsumer, Pace
 from service.handler.kafka.dead_letters import DeadLetterProducer
@@ -46,17 +48,36 @@ def run_consumer(settings: Settings) -> int:
         log=log,
         stop=stop,
     )
+    admin = AdminServer(
+        admin_app(_consumer_health(consumer, settings), metrics.registry, _about("consumer"), log),
+        settings.admin.host,
+        settings.admin.port,
+    )
+    admin.start()
     try:
         consumer.run()
     finally:
+        admin.stop()
         dead_letters.close()
         writer.close()
     return 0
 
 
+def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:
+    """Return when a consumer is well: while its loop turns, with or without Kafka, PostgreSQL or a partition."""
+    has_started = {"loop has turned": lambda: consumer.has_started}
+    turns = {"loop turns": lambda: consumer.seconds_since_turn < settings.admin.stall_after}
+    return Health(live=turns, ready=has_started, started=has_started)
+
+
+def _about(mode: str) -> dict[str, str]:
+    return {"version": version("orders"), "mode": mode}
+
+
 def _metrics(mode: str) -> Metrics:
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
     metrics = Metrics(CollectorRegistry())
-    metrics.build_info.labels(version("orders"), mode).set(1)
+    metrics.build_info.labels(**_about(mode)).set(1)
     return metrics
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
+from confluent_kafka import KafkaException
+
 from generator import check
 from generator import command as generate
 from service import config, doctor, logs, provision, rewind
@@ -37,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options, settings)
     except InvalidSettings as error:
         print(f"orders: {error}", file=sys.stderr)
+        return USAGE
+    except KafkaException as error:
+        if (name := properties.refused_name(error)) is None:
+            raise
+        print(f"orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses {name}", file=sys.stderr)
         return USAGE
     except OrdersError as error:
         print(f"orders: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 Everything that touches the client happens in the one thread that calls `run`; its polls serve the rebalance callbacks.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from service.handler.kafka.lag import Lag
 from service.handler.kafka.offsets import Offsets
 from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
+from service.handler.kafka.tap import Tap
 from service.handler.kafka.writer import Finished, Writer
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch, Limits
@@ -84,13 +86,13 @@ class OrderConsumer:
         self._log = log
         self._stop = stop
         self._consumer = self._connect(properties)
+        self._tap = Tap(self._consumer, metrics, log)
         self._offsets = Offsets(topic)
         self._lag = Lag(self._consumer, topic, metrics)
         self._resets = Resets(self._consumer, topic, metrics, log)
         self._writer = Writer(ingest)
         self._open = Batch()
         self._decode_seconds = 0.0
-        self._paused_at: float | None = None
         self._standing: Standing | None = None
         self._turned_at = monotonic()
         self.has_started = False
@@ -103,7 +105,8 @@ class OrderConsumer:
                 "on_commit": self._on_commit,
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
-            }
+            },
+            logger=logging.getLogger("librdkafka"),
         )
 
     @property
@@ -157,10 +160,10 @@ class OrderConsumer:
 
     def _wait_for_room(self) -> None:
         """Wait: a write takes well under a second. Whatever takes longer is an outage, in which polling must go on."""
-        if self._paused_at is not None:
+        if self._tap.is_off:
             self._take_all(self._consumer.consume(1, _PAUSED_SECONDS))
         elif not self._writer.wait_finished(_PATIENCE_SECONDS):
-            self._pause()
+            self._tap.turn_off()
 
     def _take_all(self, messages: list[Message]) -> None:
         began = monotonic()
@@ -178,7 +181,7 @@ class OrderConsumer:
             self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
             self._writer.submit(self._open)
             self._open, self._decode_seconds = Batch(), 0.0
-            self._resume()
+            self._tap.turn_on()
 
     def _conclude(self, finished: Finished) -> None:
         """Take a batch back: what is done may be committed, what is not begins anew or ends the loop."""
@@ -210,20 +213,6 @@ class OrderConsumer:
                 partition=letter.partition, offset=letter.message.offset,
             )  # fmt: skip
 
-    # Pausing
-
-    def _pause(self) -> None:
-        self._paused_at = monotonic()
-        self._consumer.pause(self._consumer.assignment())
-        self._log.warning("fetching is paused: the batch before this one can't be written yet")
-
-    def _resume(self) -> None:
-        if self._paused_at is not None:
-            self._consumer.resume(self._consumer.assignment())
-            self._metrics.paused_seconds.inc(monotonic() - self._paused_at)
-            self._log.info("fetching is resumed", paused_seconds=round(monotonic() - self._paused_at, 1))
-            self._paused_at = None
-
     # The brake
 
     @property
@@ -243,8 +232,7 @@ class OrderConsumer:
             retry_after_seconds=self._pace.brake_retry_after,
             what_to_do="mend the producer, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
         )
-        if self._paused_at is None:
-            self._pause()
+        self._tap.turn_off()
         offsets = self._open.first_offsets | batch.first_offsets
         gone = batch.dropped | self._open.dropped
         kept = {partition: offset for partition, offset in offsets.items() if partition not in gone}
@@ -258,14 +246,13 @@ class OrderConsumer:
             for partition, offset in standing.offsets.items():
                 self._consumer.seek(TopicPartition(self._topic, partition, offset))
             self._standing = None
-            self._resume()
+            self._tap.turn_on()
 
     # Rebalancing: served by a poll, in this thread
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
-        if self._paused_at is not None:
-            consumer.pause(partitions)
+        self._tap.admit(partitions)
         self._rebalanced("assigned", partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -317,7 +304,7 @@ class OrderConsumer:
 
     def _drain(self) -> None:
         """Let a running transaction end, commit it, and poll until the broker has acknowledged."""
-        self._consumer.pause(self._consumer.assignment())
+        self._tap.turn_off()
         self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)
         if finished := self._writer.take_finished():
             self._conclude(finished)
@@ -330,6 +317,7 @@ class OrderConsumer:
     # What the client reports
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._metrics.batch_seconds.labels("commit").observe(self._offsets.seconds_since_asked)
         if not self._offsets.acknowledged(error, partitions):
             self._metrics.commit_failures.inc()
             self._log.warning("a commit failed and will be repeated", code=error.name() if error else "partition")

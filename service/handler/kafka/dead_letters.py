@@ -1,6 +1,7 @@
 """The dead-letter topic: takes what can't become an order, byte for byte, and says why in headers."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -82,7 +83,7 @@ class DeadLetterProducer:
                 failed.append((letter, error))
 
         if self._producer is None:
-            self._producer = Producer(self._properties)
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
         try:
             self._producer.produce(self._topic, value, letter.message.key, headers=[*headers], on_delivery=acknowledge)
         except KafkaException as error:

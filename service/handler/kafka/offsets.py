@@ -15,7 +15,12 @@ class Offsets:
         self._topic = topic
         self._done: dict[int, int] = {}
         self._in_flight = False
+        self._asked_at = 0.0
         self._not_before = 0.0
+
+    @property
+    def seconds_since_asked(self) -> float:
+        return monotonic() - self._asked_at
 
     @property
     def is_settled(self) -> bool:
@@ -33,7 +38,7 @@ class Offsets:
         """Ask the broker to commit; `acknowledged` is called from a later poll."""
         if self._done and not self._in_flight and monotonic() >= self._not_before:
             consumer.commit(offsets=self._wanted(), asynchronous=True)
-            self._in_flight = True
+            self._in_flight, self._asked_at = True, monotonic()
 
     def commit_now(self, consumer: Consumer) -> None:
         """Commit and block for the answer. Raises KafkaException."""

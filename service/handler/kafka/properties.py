@@ -1,6 +1,9 @@
 """What librdkafka is told: our tuning, over it what the user passes through, over both what a guarantee rests on."""
 
+import re
 from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
 
 if TYPE_CHECKING:
     from service.config import Kafka
@@ -11,6 +14,8 @@ STATISTICS_MS: Final = 5_000
 _HEARTBEATS_PER_SESSION: Final = 3
 _MAX_MESSAGE_BYTES: Final = 1_000_000_000
 """The most that librdkafka allows: the topic's limit shall decide."""
+
+_PROPERTY: Final = re.compile(r"\b[a-z]+(\.[a-z]+)+\b")
 
 _CLASSIC_ONLY: Final = (
     "session.timeout.ms",
@@ -69,3 +74,12 @@ def _membership(kafka: "Kafka") -> Properties:
         "partition.assignment.strategy": "cooperative-sticky",
         **common(kafka),
     }
+
+
+def refused_name(error: KafkaException) -> str | None:
+    """Return the property that librdkafka refuses, without its value; None where the error is of another kind."""
+    problem = error.args[0]
+    if problem.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's name
+        return None
+    match = _PROPERTY.search(problem.str())
+    return match[0] if match else "a property"

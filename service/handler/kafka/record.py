@@ -24,8 +24,8 @@ class Record(NamedTuple):
         """The version that its order has: that of the first origin, where the message is a replayed one."""
         origin = read_origin(self.headers)
         if origin is None:
-            return Source(self.timestamp_ms, self.partition, self.offset, self.topic)
-        return Source(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+            return Source.of(self.timestamp_ms, self.partition, self.offset, self.topic)
+        return Source.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
 
 
 def read(message: Message) -> Record:

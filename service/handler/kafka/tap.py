@@ -1,0 +1,42 @@
+"""Fetching, turned off and on: polling must go on in an outage, but nothing more may come in."""
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, TopicPartition
+from structlog.typing import FilteringBoundLogger
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+
+class Tap:
+    """For the reading thread. Turning it off throws away what the client has prefetched."""
+
+    def __init__(self, consumer: Consumer, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+        self._consumer = consumer
+        self._metrics = metrics
+        self._log = log
+        self._off_since: float | None = None
+
+    @property
+    def is_off(self) -> bool:
+        return self._off_since is not None
+
+    def turn_off(self) -> None:
+        if self._off_since is None:
+            self._consumer.pause(self._consumer.assignment())
+            self._off_since = monotonic()
+            self._log.warning("fetching is paused")
+
+    def turn_on(self) -> None:
+        if self._off_since is not None:
+            self._consumer.resume(self._consumer.assignment())
+            seconds, self._off_since = monotonic() - self._off_since, None
+            self._metrics.paused_seconds.inc(seconds)
+            self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
+
+    def admit(self, partitions: list[TopicPartition]) -> None:
+        """Let newly assigned partitions begin as the others are."""
+        if self.is_off:
+            self._consumer.pause(partitions)
