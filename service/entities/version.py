@@ -1,10 +1,13 @@
 """Where an order came from, which is also which of two orders is the newer one."""
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Self
 
 from service.entities.order import Order
 
 VersionOrder = Literal["timestamp", "offset"]
+
+_LATEST_MS: Final = 253_402_300_799_999
+"""The end of year 9999: a record's timestamp may be any 64-bit number."""
 
 
 class Source(NamedTuple):
@@ -14,6 +17,11 @@ class Source(NamedTuple):
     partition: int
     offset: int
     topic: str
+
+    @classmethod
+    def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
+        """Return a source whose timestamp PostgreSQL can hold; a record without one counts as the oldest."""
+        return cls(min(max(timestamp_ms, 0), _LATEST_MS), partition, offset, topic)
 
     def is_newer_than(self, other: "Source", order: VersionOrder = "timestamp") -> bool:
         """Compare versions; `offset` trusts the log before the producers' clocks, within one partition."""

@@ -12,8 +12,6 @@ from service.entities.order import Order
 from service.entities.version import Source, Sourced
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS: Final = 253_402_300_799_999
-"""The end of year 9999: a record's timestamp may be any 64-bit number."""
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -61,8 +59,7 @@ def item_lines(order: Order) -> Iterator[str]:
 
 
 def record_time(source: Source) -> datetime:
-    """Return the record's timestamp as PostgreSQL can hold it; a record without one counts as the oldest."""
-    return _EPOCH + timedelta(milliseconds=min(max(source.timestamp_ms, 0), _LATEST_MS))
+    return _EPOCH + timedelta(milliseconds=source.timestamp_ms)
 
 
 def _line(values: tuple[Any, ...]) -> str:

@@ -48,7 +48,8 @@ class Batch:
         return len(self.entries) + len(self.rejected) + self.tombstones
 
     def is_full(self, limits: Limits) -> bool:
-        return len(self) >= limits.messages or self.bytes >= limits.bytes or self.items >= limits.items
+        """Tell whether the batch takes no more. A partition that was taken away and comes back begins a new one."""
+        return bool(self.dropped) or len(self) >= limits.messages or self.bytes >= limits.bytes or self.items >= limits.items
 
     def note(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
         """Remember that a record of `size` bytes was taken; an offset to commit is that of the next record."""
@@ -70,7 +71,7 @@ class Batch:
         self.tombstones += 1
 
     def drop(self, partitions: frozenset[int]) -> None:
-        self.dropped |= partitions
+        self.dropped |= partitions & self.next_offsets.keys()
 
     def holds(self, partition: int) -> bool:
         return partition not in self.dropped

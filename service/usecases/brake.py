@@ -43,7 +43,8 @@ class Brake:
 
     def judge_refused(self, refused: int, orders: int) -> str | None:
         """Return why to stop if PostgreSQL refused every order of a batch: then the orders are not to blame."""
-        if not self._policy.enabled or refused < orders or orders < self._policy.refused_at_least:
+        least = 1 if self.engaged else self._policy.refused_at_least
+        if not self._policy.enabled or refused < orders or orders < least:
             return None
         self.engaged = True
         return f"PostgreSQL refused all {orders} orders of a batch"
