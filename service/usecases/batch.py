@@ -33,9 +33,9 @@ class Batch:
     verdicts: bytearray = field(default_factory=bytearray)
     """1 for each bad message and 0 for each good one, as they came."""
     first_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: where to begin anew if nothing of the batch is to count."""
+    """By partition: that of the first record."""
     next_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: what to commit when all of the batch is done."""
+    """By partition: the one after the last record."""
     newest_ms: dict[int, int] = field(default_factory=dict)
     """By partition: the timestamp of the last record."""
     tombstones: int = 0
@@ -50,6 +50,16 @@ class Batch:
     def is_full(self, limits: Limits) -> bool:
         """Tell whether the batch takes no more. A partition that was taken away and comes back begins a new one."""
         return bool(self.dropped) or len(self) >= limits.messages or self.bytes >= limits.bytes or self.items >= limits.items
+
+    @property
+    def beginning(self) -> dict[int, int]:
+        """By partition that is still ours: where to begin anew if nothing of the batch is to count."""
+        return {partition: offset for partition, offset in self.first_offsets.items() if self.holds(partition)}
+
+    @property
+    def end(self) -> dict[int, int]:
+        """By partition that is still ours: what to commit when all of the batch is done."""
+        return {partition: offset for partition, offset in self.next_offsets.items() if self.holds(partition)}
 
     def note(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
         """Remember that a record of `size` bytes was taken; an offset to commit is that of the next record."""

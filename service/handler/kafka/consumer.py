@@ -58,6 +58,10 @@ class Standing:
     until: float
     offsets: dict[int, int]
 
+    def pass_over(self, message: Message) -> None:
+        """Take nothing of a message that came in spite of the pause, but for its place."""
+        self.offsets.setdefault(message.partition() or 0, message.offset() or 0)
+
     def leave(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
             self.offsets.pop(partition, None)
@@ -142,7 +146,7 @@ class OrderConsumer:
             self._hand_over()
         else:
             self._stand(self._standing)
-        self._resets.mend()
+        self._tap.admit(self._resets.mend())
         self._offsets.commit(self._consumer)
         self._lag.look()
 
@@ -189,10 +193,9 @@ class OrderConsumer:
         if outcome is not None:
             self._metrics.batch_seconds.labels("write").observe(finished.seconds)
             self._count(outcome, batch)
-            done = {partition: offset for partition, offset in batch.next_offsets.items() if batch.holds(partition)}
-            self._offsets.advance(done)
-            self._lag.advance(done, batch.newest_ms)
-            self._resets.advance(done)
+            self._offsets.advance(batch.end)
+            self._lag.advance(batch.end, batch.newest_ms)
+            self._resets.advance(batch.end)
             self._metrics.brake_engaged.set(0)
         elif isinstance(error, BrakeEngaged):
             self._engage_brake(batch, str(error))
@@ -233,15 +236,17 @@ class OrderConsumer:
             what_to_do="mend the producer, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
         )
         self._tap.turn_off()
-        offsets = self._open.first_offsets | batch.first_offsets
-        gone = batch.dropped | self._open.dropped
-        kept = {partition: offset for partition, offset in offsets.items() if partition not in gone}
-        self._standing = Standing(monotonic() + self._pace.brake_retry_after, kept)
+        offsets = self._open.beginning | batch.beginning
+        self._standing = Standing(monotonic() + self._pace.brake_retry_after, offsets)
         self._open = Batch()
 
     def _stand(self, standing: Standing) -> None:
         """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
-        self._consumer.consume(1, _PAUSED_SECONDS)
+        for message in self._consumer.consume(1, _PAUSED_SECONDS):
+            if (error := message.error()) is not None:
+                self._on_message_error(message, error)
+            else:
+                standing.pass_over(message)
         if monotonic() >= standing.until:
             for partition, offset in standing.offsets.items():
                 self._consumer.seek(TopicPartition(self._topic, partition, offset))

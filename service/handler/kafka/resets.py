@@ -35,17 +35,22 @@ class Resets:
         for partition in partitions:
             self._reached.pop(partition, None)
 
-    def mend(self) -> None:
-        """Move every lost position to the earliest offset; tried again in the next turn where the broker is away."""
+    def mend(self) -> list[TopicPartition]:
+        """Move every lost position to the earliest offset and return what was moved.
+
+        Where the broker is away the rest is left to the next turn, so that no turn blocks for long.
+        """
+        mended = []
         for partition in sorted(self._astray):
             try:
-                self._mend(partition)
+                mended.append(self._mend(partition))
             except KafkaException as error:
                 self._log.warning("can't find the earliest offset yet", partition=partition, code=error.args[0].name())
-            else:
-                self._astray.remove(partition)
+                break
+            self._astray.remove(partition)
+        return mended
 
-    def _mend(self, partition: int) -> None:
+    def _mend(self, partition: int) -> TopicPartition:
         place = TopicPartition(self._topic, partition)
         earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_SECONDS)
         if (offset := self._position(place)) is not None:
@@ -57,7 +62,9 @@ class Resets:
             )  # fmt: skip
         # The client refuses to seek on a partition whose position is lost; it is assigned anew instead.
         self._consumer.incremental_unassign([place])
-        self._consumer.incremental_assign([TopicPartition(self._topic, partition, earliest)])
+        place.offset = earliest
+        self._consumer.incremental_assign([place])
+        return place
 
     def _position(self, place: TopicPartition) -> int | None:
         """Return where reading should have gone on; None where nothing was ever committed: that is no loss."""
