@@ -57,16 +57,19 @@ class Ingest:
 
     def __call__(self, batch: Batch) -> Outcome:
         """Block until the batch is done. Raises Stopped or BrakeEngaged; then nothing of it may be committed."""
-        stored, refused = self._store_all(batch)
+        stored, refused, given_up = self._store_all(batch)
         self._judge(batch, refused)
-        letters = [letter for letter in [*batch.rejected, *refused] if batch.holds(letter.partition)]
+        letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
         if letters:
             self._send(letters)
         return Outcome(stored, letters)
 
-    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter]]:
-        """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame."""
-        stored, refused = Stored(), list[DeadLetter]()
+    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter]]:
+        """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
+
+        Return what was stored, what was refused, and what was given up on because PostgreSQL was away for too long.
+        """
+        stored, refused, given_up = Stored(), list[DeadLetter](), list[DeadLetter]()
         parts = deque([batch.entries] if batch.entries else [])
         while parts:
             part = parts.popleft()
@@ -79,12 +82,12 @@ class Ingest:
                     parts.extendleft(reversed(around(part, refusal.position)))
             except StatementTimedOut as error:
                 if len(part) == 1:
-                    refused.append(_unsaved(part[0], error))
+                    given_up.append(_unsaved(part[0], error))
                 else:
                     parts.extendleft(reversed(halves(part)))
             except StorageUnavailable as error:
-                refused.extend(_unsaved(entry, error) for entry in part)
-        return stored, refused
+                given_up.extend(_unsaved(entry, error) for entry in part)
+        return stored, refused, given_up
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
         """Repeat until stored. Raises OrderRefused, StatementTimedOut (several orders), StorageUnavailable."""
