@@ -49,7 +49,12 @@ class Batch:
 
     def is_full(self, limits: Limits) -> bool:
         """Tell whether the batch takes no more. A partition that was taken away and comes back begins a new one."""
-        return bool(self.dropped) or len(self) >= limits.messages or self.bytes >= limits.bytes or self.items >= limits.items
+        return (
+            bool(self.dropped)
+            or len(self) >= limits.messages
+            or self.bytes >= limits.bytes
+            or self.items >= limits.items
+        )
 
     @property
     def beginning(self) -> dict[int, int]:
