@@ -1,28 +1,35 @@
 """The composition root: the only place where the parts meet. Started in the order of the lines, stopped in reverse."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from threading import Thread
+from typing import Final
 
 import structlog
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from structlog.typing import FilteringBoundLogger
 
-from service.config import Settings
-from service.entities.errors import StorageError
+from service.config import Kafka, Settings
+from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.probes import Health
-from service.handler.kafka import properties
+from service.handler.kafka import properties, topics
 from service.handler.kafka.consumer import OrderConsumer, Pace
 from service.handler.kafka.dead_letters import DeadLetterProducer
 from service.handler.kafka.decode import Decoder, Rules
 from service.metrics import Metrics
+from service.pkg.patience import NotYet
 from service.pkg.retry import Backoff
-from service.pkg.stop import stop_at_signals
+from service.pkg.stop import Stop, stop_at_signals
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Limits
 from service.usecases.brake import Brake, BrakePolicy
 from service.usecases.ingest import Ingest, Retried
+
+_LOOK_AGAIN_SECONDS: Final = 5.0
 
 
 def run_consumer(settings: Settings) -> int:
@@ -54,6 +61,7 @@ def run_consumer(settings: Settings) -> int:
         settings.admin.port,
     )
     admin.start()
+    Thread(target=_look_at_topics, args=(settings.kafka, log, stop), name="topics", daemon=True).start()
     try:
         consumer.run()
     finally:
@@ -61,6 +69,25 @@ def run_consumer(settings: Settings) -> int:
         dead_letters.close()
         writer.close()
     return 0
+
+
+def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None:
+    """Say at the start, and not at the first dead letter, that a topic is missing or too small."""
+    client = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
+    while not stop.is_set():
+        try:
+            missing = {kafka.topic, kafka.dead_letter_topic} - topics.existing(client).keys()
+            warning = None if missing else topics.too_small(kafka, client)
+        except NotYet:
+            stop.wait(_LOOK_AGAIN_SECONDS)
+            continue
+        except MigrationError as error:
+            warning, missing = str(error), set()
+        for name in sorted(missing):
+            log.error("a topic is missing: `orders migrate` creates it", topic=name)
+        if warning:
+            log.warning("the dead-letter topic is not as it should be", problem=warning)
+        return
 
 
 def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:

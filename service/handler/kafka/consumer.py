@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +18,7 @@ from service.handler.kafka.lag import Lag
 from service.handler.kafka.offsets import Offsets
 from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
+from service.handler.kafka.statistics import Statistics
 from service.handler.kafka.tap import Tap
 from service.handler.kafka.writer import Finished, Writer
 from service.pkg.stop import Stop, Stopped
@@ -332,6 +332,8 @@ class OrderConsumer:
             self._resets.add(message.partition() or 0)
         elif error.fatal():
             raise KafkaException(error)
+        elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
         else:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
 
@@ -339,21 +341,10 @@ class OrderConsumer:
         self._log.warning("Kafka reports a problem", code=error.name())
 
     def _on_statistics(self, text: str) -> None:
-        self._metrics.dependency_up.labels("kafka").set(_any_broker_up(text))
-
-
-class _BrokerStatistics(msgspec.Struct):
-    state: str
-    nodeid: int
-
-
-class _Statistics(msgspec.Struct):
-    brokers: dict[str, _BrokerStatistics]
-
-
-def _any_broker_up(text: str) -> bool:
-    brokers = msgspec.json.decode(text, type=_Statistics).brokers.values()
-    return any(broker.state == "UP" for broker in brokers)
+        statistics = Statistics.read(text)
+        self._metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
+        assigned = _numbers(self._consumer.assignment())
+        self._lag.learn({p: at for p, at in statistics.committed(self._topic).items() if p in assigned})
 
 
 def _numbers(partitions: list[TopicPartition]) -> frozenset[int]:

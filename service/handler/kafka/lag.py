@@ -26,6 +26,11 @@ class Lag:
         for partition, offset in next_offsets.items():
             self._done[partition] = (offset, newest_ms[partition])
 
+    def learn(self, committed: dict[int, int]) -> None:
+        """Take over where the group stands in partitions of which no batch is done yet."""
+        for partition, offset in committed.items():
+            self._done.setdefault(partition, (offset, _now_ms()))
+
     def forget(self, partitions: frozenset[int]) -> None:
         """Leave the partitions to the member that owns them now."""
         for partition in partitions & self._done.keys():
@@ -40,7 +45,7 @@ class Lag:
         self._looked_at = monotonic()
         for partition, (offset, newest_ms) in self._done.items():
             behind = max(self._end(partition) - offset, 0)
-            age = max(time() - newest_ms / 1_000, 0) if behind else 0
+            age = max(_now_ms() - newest_ms, 0) / 1_000 if behind else 0
             self._metrics.lag_messages.labels(partition).set(behind)
             self._metrics.lag_seconds.labels(partition).set(age)
 
@@ -49,3 +54,7 @@ class Lag:
             return self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1]
         except KafkaException:
             return 0
+
+
+def _now_ms() -> int:
+    return round(time() * 1_000)

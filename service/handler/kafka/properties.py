@@ -45,6 +45,7 @@ def consumer(kafka: "Kafka") -> Properties:
         "fetch.queue.backoff.ms": 20,  # the default of 1 s is how long a full queue then stands empty
         "fetch.wait.max.ms": 100,
         "statistics.interval.ms": STATISTICS_MS,
+        "topic.metadata.refresh.interval.ms": 10_000,  # how long a new topic or partition goes unseen; else 5 minutes
         **_membership(kafka),
         "group.id": kafka.group_id,
         "enable.auto.commit": False,

@@ -1,0 +1,39 @@
+"""What librdkafka tells of itself every few seconds, as far as we look at it."""
+
+import msgspec
+
+
+class _Broker(msgspec.Struct, frozen=True):
+    state: str
+
+
+class _Partition(msgspec.Struct, frozen=True):
+    committed_offset: int
+    """Negative where the group never committed."""
+    lo_offset: int
+
+
+class _Topic(msgspec.Struct, frozen=True):
+    partitions: dict[str, _Partition]
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    brokers: dict[str, _Broker]
+    topics: dict[str, _Topic] = {}
+
+    @classmethod
+    def read(cls, text: str) -> "Statistics":
+        return msgspec.json.decode(text, type=cls)
+
+    @property
+    def any_broker_is_up(self) -> bool:
+        return any(broker.state == "UP" for broker in self.brokers.values())
+
+    def committed(self, topic: str) -> dict[int, int]:
+        """Return where the group stands in each partition; at its earliest record where it never committed."""
+        if topic not in self.topics:
+            return {}
+        return {
+            int(number): max(partition.committed_offset, partition.lo_offset, 0)
+            for number, partition in self.topics[topic].partitions.items()
+        }
