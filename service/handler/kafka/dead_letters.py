@@ -50,10 +50,9 @@ class DeadLetterProducer:
         self._stop = stop
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
-        failed = self._deliver([(letter, self._headers(letter), letter.message.value) for letter in letters])
-        too_large = [letter for letter, error in failed if error.code() in _TOO_LARGE]
-        failed = [(letter, error) for letter, error in failed if error.code() not in _TOO_LARGE]
-        failed += self._deliver([(letter, self._stub_headers(letter), _stub(letter.message)) for letter in too_large])
+        failed: list[Failure] = []
+        for letter, error in self._deliver([self._whole(letter) for letter in letters]):
+            failed += self._deliver_alone(letter) if error.code() in _TOO_LARGE else [(letter, error)]
         if failed:
             unsent = [letter for letter, _ in failed]
             raise DeadLettersUnavailable(f"{self._topic} did not take a message ({failed[0][1].name()})", unsent)
@@ -64,6 +63,13 @@ class DeadLetterProducer:
             self._producer.purge()
             self._producer.flush(0)
             self._producer = None
+
+    def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:
+        """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large."""
+        failed = self._deliver([self._whole(letter)])
+        if any(error.code() in _TOO_LARGE for _, error in failed):
+            return self._deliver([self._as_stub(letter)])
+        return failed
 
     def _deliver(self, payloads: list[Payload]) -> list[Failure]:
         """Produce and wait for every acknowledgement; return what was not taken. Raises Stopped."""
@@ -108,8 +114,11 @@ class DeadLetterProducer:
         }
         return [*without_dlq_headers(headers), *((name, str(value).encode()) for name, value in added.items())]
 
-    def _stub_headers(self, letter: DeadLetter) -> Headers:
-        return [*self._headers(letter), (Header.STUB, b"true")]
+    def _whole(self, letter: DeadLetter) -> Payload:
+        return letter, self._headers(letter), letter.message.value
+
+    def _as_stub(self, letter: DeadLetter) -> Payload:
+        return letter, [*self._headers(letter), (Header.STUB, b"true")], _stub(letter.message)
 
 
 def _origin(record: Record) -> Origin:
