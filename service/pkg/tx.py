@@ -86,6 +86,7 @@ class Transactions:
             self._access.dsn,
             autocommit=True,
             connect_timeout=max(1, round(self._access.connect_timeout)),
+            client_encoding="utf8",
             prepare_threshold=5 if self._access.prepared_statements else None,
             application_name=self._access.application,
         )
