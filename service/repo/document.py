@@ -15,7 +15,7 @@ def _fields(table: Table, alias: str, *without: str) -> str:
     return ", ".join(f"{alias}.{column.name}" for column in table.columns if column.name not in {"order_uid", *without})
 
 
-_DATE_CREATED: Final = (
+DATE_CREATED: Final = (
     """rtrim(rtrim(to_char(o.date_created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
 )
 """RFC 3339 in UTC, with a fraction only where it is not zero."""
@@ -34,7 +34,7 @@ SELECT row_to_json(x) FROM (SELECT
     ({_PAYMENT}) AS payment,
     ({_ITEMS}) AS items,
     o.locale, o.internal_signature, o.customer_id, o.delivery_service, o.shardkey, o.sm_id,
-    {_DATE_CREATED} AS date_created, o.oof_shard) x"""
+    {DATE_CREATED} AS date_created, o.oof_shard) x"""
 
 DOCUMENT: Final = f"""\
 CASE WHEN o.internal_signature IS NULL OR p.request_id IS NULL

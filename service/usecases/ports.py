@@ -1,6 +1,6 @@
 """What the use cases need of the outside, said in their own words."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
@@ -36,3 +36,44 @@ class DeadLetters(Protocol):
 
         Raises DeadLettersUnavailable with those that were not, and Stopped.
         """
+
+
+class Cursor(NamedTuple):
+    """The last order of a page: `created_us` is its `date_created` in microseconds since 1970."""
+
+    created_us: int
+    order_uid: str
+
+
+class PageQuery(NamedTuple):
+    """Which orders, newest first, and how many of them; None leaves a filter out."""
+
+    limit: int
+    after: Cursor | None = None
+    customer_id: str | None = None
+    track_number: str | None = None
+
+
+class Page(NamedTuple):
+    """Summaries as JSON texts without personal data, and where the next page begins, if there is one."""
+
+    summaries: list[bytes]
+    next: Cursor | None
+
+
+class OrderReader(Protocol):
+    """What the API reads. Every call ends within the statement timeout and a little, whatever the server does.
+
+    Raises StorageUnavailable.
+    """
+
+    async def document(self, uid: str) -> bytes | None:
+        """Return the order as compact JSON, the same bytes whenever and however it is read; None if there is none."""
+
+    def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yield id and document of the newest orders, newest first, all from one snapshot taken at the first step."""
+
+    async def page(self, query: PageQuery) -> Page: ...
+
+    async def estimate(self) -> int:
+        """Return roughly how many orders are stored; exact where they are few."""

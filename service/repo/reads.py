@@ -1,0 +1,169 @@
+"""The API's reads: one statement each, whose JSON PostgreSQL assembles and which nobody parses on the way.
+
+No statement timeout is set: that would take a transaction of three statements around each read, or a setting of the
+session, which a pooler in transaction mode hands on to others. The client keeps the time instead, and cancels.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable
+from service.pkg.tx import Access
+from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes, parameters
+from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
+from service.repo.translate import translate
+from service.usecases.ports import Cursor, Page, PageQuery
+
+Pool = AsyncConnectionPool[BoundedAsyncConnection]
+Row = tuple[Any, ...]
+
+CONNECTION_WAIT_SECONDS: Final = 2.0
+"""How long a read waits for a connection of the pool."""
+FEW: Final = 10_000
+
+DOCUMENT_OF: Final = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"
+"""Served by the four primary keys."""
+
+NEWEST: Final = f"""\
+COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})
+TO STDOUT (FORMAT binary)"""
+"""Served by orders_newest_idx. Binary, for COPY's text format doubles backslashes."""
+
+_CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
+SUMMARY: Final = f"""\
+SELECT row_to_json(x) FROM (SELECT
+    o.order_uid, o.track_number, {DATE_CREATED} AS date_created, o.delivery_service, p.amount, p.currency,
+    (SELECT count(*) FROM items i WHERE i.order_uid = o.order_uid) AS items) x"""
+"""What a list tells of an order: nothing personal."""
+
+FILTERS: Final[dict[str, LiteralString]] = {
+    "customer_id": "o.customer_id = %(customer_id)s",
+    "track_number": "o.track_number = %(track_number)s",
+    "after": "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)",
+}
+"""Each by its field of PageQuery; served by orders_newest_idx, orders_customer_idx and orders_track_idx."""
+
+ESTIMATE: Final = f"""\
+SELECT CASE WHEN few.counted < {FEW} THEN few.counted ELSE greatest(few.counted, known.counted) END
+FROM (SELECT count(*) AS counted FROM (SELECT FROM orders LIMIT {FEW}) o) few,
+     (SELECT reltuples::bigint AS counted FROM pg_class WHERE oid = 'orders'::regclass) known"""
+"""Exact below FEW; above, what the last ANALYZE found."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class OrderReads:
+    """Implements usecases.ports.OrderReader. For one event loop."""
+
+    def __init__(self, access: Access, connections: int) -> None:
+        self._access = access
+        self._attempts = connections + 1
+        self._pool = Pool(
+            access.dsn,
+            kwargs=parameters(access),
+            connection_class=BoundedAsyncConnection,
+            configure=self._configure,
+            min_size=1,
+            max_size=connections,
+            timeout=CONNECTION_WAIT_SECONDS,
+            reconnect_timeout=0,  # an attempt that failed is over: with back-off the pool sleeps through a recovery
+            open=False,
+            name=access.application,
+        )
+        self.is_reachable = False
+
+    async def open(self) -> None:
+        """Begin to connect, and wait for nothing."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def document(self, uid: str) -> bytes | None:
+        rows = await self._fetch(DOCUMENT_OF, [uid])
+        return rows[0][0] if rows else None
+
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
+        statement = NEWEST.format(count=int(count))
+        async with self._connection() as connection, connection.cursor().copy(statement) as copy:
+            async for uid, document in copy.rows():
+                yield uid.decode(), document
+
+    async def page(self, query: PageQuery) -> Page:
+        after = query.after
+        values: dict[str, Any] = query._asdict() | {"more": query.limit + 1}
+        if after:
+            values |= {"created": _moment(after.created_us), "order_uid": after.order_uid}
+        rows = await self._fetch(_page_statement(query), values)
+        has_more = len(rows) > query.limit
+        kept = rows[: query.limit]
+        return Page([summary for summary, *_ in kept], Cursor(kept[-1][1], kept[-1][2].decode()) if has_more else None)
+
+    async def estimate(self) -> int:
+        return int((await self._fetch(ESTIMATE, []))[0][0])
+
+    async def _fetch(self, statement: LiteralString, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
+        """Try another connection when one is found dead: a restart of PostgreSQL leaves a pool full of them."""
+        attempts = self._attempts
+        while True:
+            attempts -= 1
+            try:
+                async with self._connection() as connection:
+                    cursor = await connection.cursor(binary=True).execute(statement, values)
+                    return await cursor.fetchall()
+            except ConnectionLost:
+                if not attempts:
+                    raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[BoundedAsyncConnection]:
+        """Lend a connection. Raises StorageUnavailable or one of its kinds."""
+        try:
+            connection = await self._pool.getconn()
+        except psycopg.Error as error:
+            self.is_reachable = False
+            raise translate(error) from error
+        try:
+            yield connection
+            self.is_reachable = True
+        except psycopg.Error as error:
+            raise await self._verdict(connection, error) from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _verdict(self, connection: BoundedAsyncConnection, error: psycopg.Error) -> StorageError:
+        if connection.is_overdue:
+            self.is_reachable = False
+            await connection.abandon()
+            return StatementTimedOut("a read took too long")
+        return ConnectionLost("the connection to PostgreSQL failed") if connection.closed else translate(error)
+
+    async def _configure(self, connection: BoundedAsyncConnection) -> None:
+        connection.deadline = self._access.statement_timeout
+        hand_text_over_as_bytes(connection)
+
+
+class ConnectionLost(StorageUnavailable):
+    """The connection was dead, or died while it was used."""
+
+
+def _page_statement(query: PageQuery) -> LiteralString:
+    conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"""\
+SELECT ({SUMMARY})::text, {_CREATED_US}, o.order_uid::text
+FROM orders o JOIN payments p USING (order_uid) {where}
+ORDER BY o.date_created DESC, o.order_uid DESC LIMIT %(more)s"""
+
+
+def _moment(microseconds: int) -> datetime:
+    """Return the point in time, or the first or last one that there is."""
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if microseconds > 0 else datetime.min.replace(tzinfo=UTC)

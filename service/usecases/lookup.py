@@ -1,0 +1,164 @@
+"""An order by its id: from memory, else from the database, once for all who ask at the same time.
+
+What keeps old versions out of the cache:
+- A load caches its result, an order or that there is none, only if no notification for the id came, and no generation
+  began, since before its query started.
+- A request that comes after a notification never joins a load that began before it.
+- The warm-up does not fill in ids that were notified since before its snapshot was taken.
+- A generation begins when notifications may have been missed: everything older is a miss.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from time import monotonic
+from typing import NamedTuple
+
+from service.pkg.lru import Lru
+from service.pkg.recent import Recent
+from service.pkg.tagged import body_of, tag_of, tagged
+from service.usecases.ports import OrderReader
+
+
+class Found(NamedTuple):
+    """A document, the hash of its bytes in hexadecimal, and whether it came from memory."""
+
+    body: bytes
+    tag: str
+    is_hit: bool
+
+
+class Flight:
+    """A query that runs for all who ask for its id; `may_keep` turns false when its result may be old already."""
+
+    query: "asyncio.Task[bytes | None]"
+
+    def __init__(self) -> None:
+        self.may_keep = True
+
+
+class Lookup:
+    """For one event loop."""
+
+    def __init__(
+        self,
+        reader: OrderReader,
+        cache: Lru,
+        unknown: Recent,
+        *,
+        max_stale: float | None = None,
+        now: Callable[[], float] = monotonic,
+        on_hit: Callable[[], None] = lambda: None,
+        on_miss: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._reader = reader
+        self._cache = cache
+        self._unknown = unknown
+        self._max_stale = max_stale
+        self._now = now
+        self._on_hit = on_hit
+        self._on_miss = on_miss
+        self._flights: dict[str, Flight] = {}
+        self._generation = 0
+        self._heard_at = now()
+        self._notified: set[str] | None = None
+        self.hits = 0
+        self.misses = 0
+
+    async def find(self, uid: str) -> Found | None:
+        """Return the order, or None if there is none. Raises StorageUnavailable where only the database knows."""
+        if self._trusts_memory():
+            if (held := self._cache.get(uid)) is not None:
+                self.hits += 1
+                self._on_hit()
+                return _found(held, is_hit=True)
+            if uid in self._unknown:
+                return None
+        self.misses += 1
+        self._on_miss()
+        loaded = await self._load(uid)
+        return None if loaded is None else _found(loaded, is_hit=False)
+
+    def forget(self, uids: Iterable[str]) -> None:
+        """Take a notification: these orders are new or changed."""
+        for uid in uids:
+            self._cache.discard(uid)
+            self._unknown.discard(uid)
+            self._ground(uid)
+            if self._notified is not None:
+                self._notified.add(uid)
+
+    def begin_generation(self) -> None:
+        """Forget everything: notifications may have been missed until now, and will arrive from now on."""
+        self._generation += 1
+        self._cache.clear()
+        self._unknown.clear()
+        for uid in [*self._flights]:
+            self._ground(uid)
+
+    def trust_since(self, moment: float) -> None:
+        """Notifications are known to arrive, as of `moment` of the clock."""
+        self._heard_at = moment
+
+    async def warm(self, count: int) -> int | None:
+        """Load the newest orders, as many as there is room for; return how many.
+
+        None if a generation began meanwhile: what was loaded is gone. Raises StorageUnavailable.
+        """
+        generation, loaded = self._generation, 0
+        notified = self._notified = set[str]()
+        try:
+            async with aclosing(self._reader.newest(count)) as orders:
+                async for uid, document in orders:
+                    if generation != self._generation:
+                        return None
+                    if uid not in notified and not self._cache.fill(uid, tagged(document)):
+                        break
+                    loaded += 1
+        finally:
+            self._notified = None
+        return loaded
+
+    def _trusts_memory(self) -> bool:
+        return self._max_stale is None or self._now() - self._heard_at <= self._max_stale
+
+    async def _load(self, uid: str) -> bytes | None:
+        flight = self._flights.get(uid)
+        if flight is None:
+            flight = self._flights[uid] = Flight()
+            flight.query = asyncio.create_task(self._query(uid, flight))
+            flight.query.add_done_callback(_look_at_error)
+        return await asyncio.shield(flight.query)  # one who goes away must not end it for the others
+
+    async def _query(self, uid: str, flight: Flight) -> bytes | None:
+        try:
+            document = await self._reader.document(uid)
+        finally:
+            if self._flights.get(uid) is flight:
+                del self._flights[uid]
+        value = None if document is None else tagged(document)
+        if flight.may_keep:
+            self._keep(uid, value)
+        return value
+
+    def _keep(self, uid: str, value: bytes | None) -> None:
+        if value is None:
+            self._unknown.add(uid)
+        else:
+            self._cache.put(uid, value)
+
+    def _ground(self, uid: str) -> None:
+        """Let a running load end for those who wait for it, and for nobody else."""
+        flight = self._flights.pop(uid, None)
+        if flight:
+            flight.may_keep = False
+
+
+def _found(value: bytes, *, is_hit: bool) -> Found:
+    return Found(body_of(value), tag_of(value).decode(), is_hit)
+
+
+def _look_at_error(query: "asyncio.Task[bytes | None]") -> None:
+    """Take the error where nobody is left to take it: it is no news for the event loop."""
+    if not query.cancelled():
+        query.exception()
