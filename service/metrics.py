@@ -8,6 +8,7 @@ REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")
 
 _STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ORDERS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
 
 
@@ -18,6 +19,7 @@ class Metrics:
         self.registry = registry
         self._consumer(registry)
         self._cache(registry)
+        self._http(registry)
         self._process(registry)
 
     def _consumer(self, registry: CollectorRegistry) -> None:
@@ -79,6 +81,21 @@ class Metrics:
         self.event_clients = Gauge("orders_event_clients", "Open event streams.", registry=registry)
         self.event_clients_dropped = Counter(
             "orders_event_clients_dropped", "Event streams closed because their reader was too slow.", registry=registry
+        )
+
+    def _http(self, registry: CollectorRegistry) -> None:
+        self.http_requests = Counter(
+            "orders_http_requests",
+            "HTTP requests; `handler` is the route's template, `none` where no route matches.",
+            ["handler", "method", "status"],
+            registry=registry,
+        )
+        self.http_request_seconds = Histogram(
+            "orders_http_request_seconds",
+            "Seconds until an answer began.",
+            ["handler", "method"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
         )
 
     def _process(self, registry: CollectorRegistry) -> None:

@@ -1,6 +1,7 @@
 """A cache of immutable bytes that forgets what was not used for the longest time."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -15,12 +16,12 @@ class Lru:
     Values are handed out as they are: nobody can change bytes.
     """
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(self, max_entries: int, max_bytes: int, on_evict: Callable[[], None] = lambda: None) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
-        self._evictions = 0
+        self._on_evict = on_evict
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -30,11 +31,6 @@ class Lru:
     def size(self) -> int:
         """Bytes held, overhead included."""
         return self._size
-
-    @property
-    def evictions(self) -> int:
-        """Entries dropped for want of room since the start."""
-        return self._evictions
 
     def get(self, key: str) -> bytes | None:
         """Return the value, which is then the most recently used one."""
@@ -89,7 +85,7 @@ class Lru:
         while len(self._entries) > self._max_entries or self._size > self._max_bytes:
             key, value = self._entries.popitem(last=False)
             self._size -= _cost(key, value)
-            self._evictions += 1
+            self._on_evict()
 
 
 def _cost(key: str, value: bytes) -> int:

@@ -1,10 +1,9 @@
 """Probes, metrics and version on a port of their own, in both modes."""
 
 import asyncio
-import socket
 from collections.abc import Mapping
 from threading import Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -20,6 +19,9 @@ from service.handler.http import probes
 from service.handler.http.frame import Frame
 from service.handler.http.problems import HANDLERS
 from service.handler.http.serve import Server, listen
+
+if TYPE_CHECKING:
+    import socket
 
 STOP_SECONDS: Final = 5
 

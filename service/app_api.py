@@ -1,0 +1,232 @@
+"""The composition of the API: what it is made of, in the order in which it starts; it stops in reverse."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from socket import socket
+from typing import Final
+
+import structlog
+import uvloop
+from confluent_kafka.admin import AdminClient
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from service.config import Settings
+from service.entities.errors import StorageUnavailable
+from service.handler.http.admin import admin_app
+from service.handler.http.api import Parts, api
+from service.handler.http.feed import Feed
+from service.handler.http.probes import Health
+from service.handler.http.protocol import Limits
+from service.handler.http.serve import Server, listen
+from service.handler.http.stats import CacheFigures, Figures, WarmUpFigures, ratio
+from service.handler.kafka import properties
+from service.handler.kafka.watch import Watch
+from service.metrics import Metrics
+from service.pkg.fresh import Fresh
+from service.pkg.lru import Lru
+from service.pkg.recent import Recent
+from service.pkg.tx import Access
+from service.repo.listener import Ears, Listener
+from service.repo.reads import OrderReads
+from service.usecases.lookup import Lookup
+from service.usecases.warm_up import WarmUp
+
+FIGURE_SECONDS: Final = 5.0
+"""How old a figure of PostgreSQL or Kafka may be that `/stats` tells."""
+FIGURE_PATIENCE_SECONDS: Final = 1.0
+
+
+def run_api(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Api(settings).run())
+
+
+class Api:
+    """The parts of the API, made in the order in which they need each other."""
+
+    def __init__(self, settings: Settings) -> None:
+        cache, http, postgres = settings.cache, settings.http, settings.postgres
+        self.settings = settings
+        self.log = structlog.get_logger("orders.api")
+        self.metrics = _metrics("api")
+        self.stop = asyncio.Event()
+        self.listening = asyncio.Event()
+        self.is_draining = False
+        self.reads = OrderReads(_access(settings, "orders-api"), postgres.pool_size)
+        self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
+        self.lookup = Lookup(
+            self.reads,
+            self.cache,
+            Recent(cache.negative_entries, cache.negative_ttl),
+            max_stale=cache.max_stale,
+            on_hit=self.metrics.cache_hits.inc,
+            on_miss=self.metrics.cache_misses.inc,
+        )
+        self.feed = Feed(http.event_ring, http.event_queue, http.event_clients, self.metrics.event_clients_dropped.inc)
+        self.listener = Listener(
+            postgres.listen_dsn or postgres.dsn,
+            Ears(self.begin_generation, self.lookup.trust_since, self.hear, self.lose),
+            self.log,
+            heartbeat=cache.heartbeat,
+            connect_timeout=postgres.connect_timeout,
+        )
+        self.warm_up = WarmUp(self.lookup, cache.warm_orders, cache.warm_deadline, self.log, self.settle)
+        self.stored = Fresh(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.watch = _watch(settings)
+        self.depths = Fresh(partial(asyncio.to_thread, self.watch.depths), FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.observe()
+
+    async def run(self) -> int:
+        http, admin = self.settings.http, self.settings.admin
+        with listen(http.host, http.port) as api_port, listen(admin.host, admin.port) as admin_port:
+            await self.serve(api_port, admin_port)
+        return 0
+
+    async def serve(self, api_port: socket, admin_port: socket) -> None:
+        """Start everything, wait for the request to stop, drain."""
+        self.stop_at_signals()
+        http = self.settings.http
+        about = {"version": version("orders"), "mode": "api"}
+        parts = Parts(self.lookup, self.reads, self.feed, self.figures, self.health())
+        app = api(parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins)
+        admin = admin_app(parts.health, self.metrics.registry, about, self.log)
+        async with AsyncExitStack() as running:
+            start = running.enter_async_context
+            await start(_serving(admin, admin_port, 1, Limits()))
+            await self.reads.open()
+            running.push_async_callback(self.reads.close)
+            await start(self.in_background(self.listener.run()))
+            await start(self.in_background(self.warm_up.run(self.listening)))
+            limits = Limits(http.max_header_bytes, http.max_connections)
+            await start(_serving(app, api_port, http.drain_timeout, limits))
+            self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
+            await self.stop.wait()
+            self.log.info("draining")
+            self.is_draining = True
+            self.feed.close()
+
+    def stop_at_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+
+    def begin_generation(self) -> None:
+        self.lookup.begin_generation()
+        self.metrics.cache_invalidations.inc()
+        self.feed.reset()
+        self.listening.set()
+
+    def hear(self, new: list[str], changed: list[str]) -> None:
+        self.lookup.forget(new)
+        self.lookup.forget(changed)
+        self.feed.publish("stored", new)
+        self.feed.publish("replaced", changed)
+
+    def lose(self) -> None:
+        self.listening.clear()
+        self.reads.is_reachable = False
+
+    def settle(self) -> None:
+        """Keep the collector from looking again at what is there now and stays."""
+        self.metrics.warm_up_orders.set(self.warm_up.orders)
+        self.metrics.warm_up_seconds.set(self.warm_up.seconds or 0)
+        gc.collect()
+        gc.freeze()
+
+    def health(self) -> Health:
+        told = {"database": self.has_database, "notifications": lambda: self.listener.is_proven}
+        ready = {"warm-up": lambda: self.warm_up.is_over, "not draining": lambda: not self.is_draining}
+        if not self.settings.cache.ready_without_database:
+            ready["database"] = self.has_database
+        return Health({"loop": lambda: True}, ready, {"warm-up": lambda: self.warm_up.is_over}, told)
+
+    def has_database(self) -> bool:
+        return self.listener.is_proven or self.reads.is_reachable
+
+    async def estimate(self) -> int | None:
+        try:
+            return await self.reads.estimate()
+        except StorageUnavailable:
+            return None
+
+    async def figures(self) -> Figures:
+        lookup, cache, warm_up = self.lookup, self.cache, self.warm_up
+        stored, depths = await asyncio.gather(self.stored.get(), self.depths.get())
+        lag, dead_letters = depths or (None, None)
+        return Figures(
+            CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, ratio(lookup.hits, lookup.misses)),
+            WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
+            stored,
+            self.feed.per_second,
+            self.feed.clients,
+            lag,
+            dead_letters,
+        )
+
+    def observe(self) -> None:
+        """Let the gauges look when they are asked."""
+        metrics = self.metrics
+        metrics.cache_entries.set_function(lambda: len(self.cache))
+        metrics.cache_bytes.set_function(lambda: self.cache.size)
+        metrics.event_clients.set_function(lambda: self.feed.clients)
+        metrics.dependency_up.labels("postgresql").set_function(self.has_database)
+        metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_proven)
+
+    def stop_if_failed(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            self.stop.set()
+
+    @asynccontextmanager
+    async def in_background(self, work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+        """Run it until the block ends; if it fails, everything stops and the error is raised."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self.stop_if_failed)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, port: socket, drain_seconds: float, limits: Limits) -> AsyncIterator[None]:
+    """Serve until the block ends; running requests may end then."""
+    server = Server(app, drain_seconds=drain_seconds, limits=limits)
+    task = asyncio.create_task(server.serve(port))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _metrics(mode: str) -> Metrics:
+    metrics = Metrics(CollectorRegistry())
+    metrics.build_info.labels(version("orders"), mode).set(1)
+    return metrics
+
+
+def _access(settings: Settings, application: str) -> Access:
+    postgres = settings.postgres
+    return Access(
+        postgres.dsn,
+        application,
+        connect_timeout=postgres.connect_timeout,
+        statement_timeout=postgres.statement_timeout,
+        lock_timeout=postgres.lock_timeout,
+        prepared_statements=postgres.prepared_statements,
+    )
+
+
+def _watch(settings: Settings) -> Watch:
+    kafka = settings.kafka
+    # Without logs: while Kafka is away there would be one a second, about something that nothing here depends on.
+    connect = partial(AdminClient, properties.common(kafka) | {"log_level": 0})
+    return Watch(connect, kafka.topic, kafka.dead_letter_topic, kafka.group_id)

@@ -1,0 +1,225 @@
+"""`/events`: orders as they are stored, as Server-Sent Events.
+
+All streams read one ring of events, each at its own position: a slow reader costs nothing but its place, and is dropped
+when it has fallen too far behind.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from time import monotonic
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.handler.http.openapi import Responses, answer, refusals
+from service.handler.http.problems import RETRY_AFTER_SECONDS, Problem
+
+HEARTBEAT_SECONDS: Final = 15.0
+_EVENTS_OF_A_WRITE: Final = 500
+_HEARTBEAT: Final = b": heartbeat\n\n"
+_RECONNECT: Final = b"retry: 2000\n\n"
+_RATE_SECONDS: Final = 10
+_EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
+
+
+class Feed:
+    """For one event loop. Keeps `ring` events; a stream may fall `queue` behind; `clients` streams at once."""
+
+    def __init__(self, ring: int, queue: int, clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
+        self._ring = [b""] * ring
+        self._queue = queue
+        self._clients = clients
+        self._on_drop = on_drop
+        self._process = secrets.token_hex(4)
+        self._streams: set[Stream] = set()
+        self._rate = Rate()
+        self.newest = 0
+        self.is_closed = False
+
+    @property
+    def clients(self) -> int:
+        return len(self._streams)
+
+    @property
+    def per_second(self) -> float:
+        """Orders told in the last seconds, by the second."""
+        return self._rate.value
+
+    def publish(self, kind: str, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._append(kind, f'{{"order_uid":"{uid}"}}')
+            self._rate.count()
+        self._wake()
+
+    def reset(self) -> None:
+        """Tell all streams that events may be missing here."""
+        self._append("reset", "{}")
+        self._wake()
+
+    def close(self) -> None:
+        """End all streams."""
+        self.is_closed = True
+        for stream in self._streams:
+            stream.wake()
+
+    def open(self, last_event_id: str | None) -> "Stream":
+        """Return a stream that begins after that event, or now. Raises Problem when there are too many."""
+        if len(self._streams) >= self._clients or self.is_closed:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "there are enough event streams",
+                headers={"retry-after": str(RETRY_AFTER_SECONDS)},
+            )
+        position = self._position(last_event_id) if last_event_id else self.newest
+        stream = Stream(self, self.newest if position is None else position, self._queue)
+        if position is None:
+            stream.greeting += self._frame(self.newest, "reset", "{}")
+        self._streams.add(stream)
+        return stream
+
+    def leave(self, stream: "Stream") -> None:
+        self._streams.discard(stream)
+
+    def after(self, position: int) -> list[bytes]:
+        """Return some of the events after the position; all of them must still be in the ring."""
+        last = min(self.newest, position + _EVENTS_OF_A_WRITE)
+        return [self._ring[number % len(self._ring)] for number in range(position + 1, last + 1)]
+
+    def _append(self, kind: str, data: str) -> None:
+        self.newest += 1
+        self._ring[self.newest % len(self._ring)] = self._frame(self.newest, kind, data)
+
+    def _wake(self) -> None:
+        oldest = self.newest - len(self._ring)
+        for stream in [*self._streams]:
+            if stream.is_too_slow(self.newest, oldest):
+                self._on_drop()
+                self.leave(stream)
+                stream.drop()
+            stream.wake()
+
+    def _frame(self, number: int, kind: str, data: str) -> bytes:
+        return f"id: {self._process}-{number}\nevent: {kind}\ndata: {data}\n\n".encode()
+
+    def _position(self, event_id: str) -> int | None:
+        """Return the event's number where all after it are in the ring."""
+        match = _EVENT_ID.fullmatch(event_id)
+        if not match or match[1] != self._process:
+            return None
+        number = int(match[2])
+        return number if self.newest - len(self._ring) <= number <= self.newest else None
+
+
+class Stream(Response):
+    """One client's response; it ends when the client goes, when the feed is closed, or when it is dropped."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, feed: Feed, position: int, queue: int) -> None:
+        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._feed = feed
+        self._position = position
+        self._allowed = max(queue, feed.newest - position + queue)
+        self._news = asyncio.Event()
+        self._dropped = asyncio.Event()
+        self.greeting = _RECONNECT
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        tasks = [
+            asyncio.create_task(self._write(send)),
+            asyncio.create_task(_gone(receive)),
+            asyncio.create_task(self._dropped.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._feed.leave(self)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        self._news.set()
+
+    def drop(self) -> None:
+        """End without a word, even in the middle of a write that the client doesn't take."""
+        self._dropped.set()
+
+    def is_too_slow(self, newest: int, oldest: int) -> bool:
+        return newest - self._position > self._allowed or self._position < oldest
+
+    async def _write(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await _send(send, self.greeting)
+        while not self._feed.is_closed:
+            self._news.clear()
+            events = self._feed.after(self._position)
+            self._position += len(events)
+            if events:
+                await _send(send, b"".join(events))
+            else:
+                await self._idle(send)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _idle(self, send: Send) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARTBEAT_SECONDS):
+                await self._news.wait()
+                return
+        await _send(send, _HEARTBEAT)
+
+
+class Rate:
+    """Counts by the second, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def count(self) -> None:
+        second = int(monotonic())
+        if second not in self._counts:
+            self._counts = {each: count for each, count in self._counts.items() if each > second - _RATE_SECONDS}
+        self._counts[second] = self._counts.get(second, 0) + 1
+
+    @property
+    def value(self) -> float:
+        second = int(monotonic())
+        return sum(count for each, count in self._counts.items() if second - _RATE_SECONDS <= each < second) / (
+            _RATE_SECONDS
+        )
+
+
+async def _send(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+EVENTS: Final[Responses] = {
+    **answer(
+        "`stored` and `replaced` with the order's id as they happen; `reset` where events may be missing.",
+        {"type": "string"},
+        Stream.media_type,
+    ),
+    **refusals(),
+}
+
+
+def router(feed: Feed) -> APIRouter:
+    routes = APIRouter(tags=["orders"])
+
+    @routes.get("/events", responses=EVENTS, response_class=Stream, summary="Orders as they are stored")
+    async def follow_events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
+        return feed.open(last_event_id)
+
+    return routes

@@ -1,0 +1,71 @@
+"""What the API tells of Kafka: how far the consumers are behind, and how many dead letters there are."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CALL_SECONDS: Final = 2.0
+
+Offsets = dict[tuple[str, int], int]
+
+
+class Depths(NamedTuple):
+    """Messages that the group has not committed, and messages in the dead-letter topic."""
+
+    lag: int
+    dead_letters: int
+
+
+class Watch:
+    """Asks the broker, for at most four times CALL_SECONDS, and connects when it is first asked.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, connect: "Callable[[], AdminClient]", topic: str, dead_letter_topic: str, group_id: str) -> None:
+        self._connect = connect
+        self._topic = topic
+        self._dead_letter_topic = dead_letter_topic
+        self._group_id = group_id
+
+    def depths(self) -> Depths | None:
+        """Return both; None while Kafka can't tell."""
+        try:
+            partitions = self._partitions()
+            first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            done = first | self._committed()
+        except (KafkaException, TimeoutError):
+            return None
+        lag = sum(max(end[each] - done[each], 0) for each in end if each[0] == self._topic)
+        letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
+        return Depths(lag, letters)
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return self._connect()
+
+    def _partitions(self) -> list[TopicPartition]:
+        topics = self._admin.list_topics(timeout=CALL_SECONDS).topics
+        return [
+            TopicPartition(name, partition)
+            for name in (self._topic, self._dead_letter_topic)
+            if name in topics
+            for partition in topics[name].partitions
+        ]
+
+    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> Offsets:
+        asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=CALL_SECONDS)
+        return {(each.topic, each.partition): future.result(CALL_SECONDS).offset for each, future in asked.items()}
+
+    def _committed(self) -> Offsets:
+        """Return what the group has committed; a partition without a commit is left out."""
+        group = ConsumerGroupTopicPartitions(self._group_id)
+        asked = self._admin.list_consumer_group_offsets([group], request_timeout=CALL_SECONDS)
+        committed = asked[self._group_id].result(CALL_SECONDS).topic_partitions
+        return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}
