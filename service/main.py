@@ -83,7 +83,7 @@ def _consumer(_options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _api(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app import run_api
+    from service.app_api import run_api
 
     return run_api(settings)
 

@@ -4,12 +4,11 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,9 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.embedded import broker, postgres
+from service.embedded.ports import free_port, require_free
 from service.entities.errors import ServerUnavailable
-from service.pkg.stop import Stop, stop_at_signals
+from service.pkg.stop import Stop, Stopped, stop_at_signals
 
 _HOST: Final = "127.0.0.1"
 _READY_SECONDS: Final = 90.0
@@ -31,15 +31,10 @@ _CALL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.1
 _LOG_LINES: Final = 15
 _READ_EACH_SECOND: Final = 10
+_TOPICS: Final = ("orders", "orders.dlq")
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 
 say = partial(print, flush=True)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start all, tell what flows once a second, stop all in reverse; return the exit code. Raises ServerUnavailable."""
     stop = stop_at_signals()
-    _require_free(args.port, "--port")
-    with tempfile.TemporaryDirectory(prefix="orders-demo-") as folder, ExitStack() as running:
+    require_free(args.port, "the API (--port)")
+    with (
+        suppress(Stopped),
+        tempfile.TemporaryDirectory(prefix="orders-demo-") as folder,
+        ExitStack() as running,
+    ):
         demo = Demo(Path(folder), args, stop)
         demo.start(running)
         demo.watch()
@@ -106,8 +105,9 @@ class Demo:
     args: argparse.Namespace
     stop: Stop
     children: list[Child] = field(default_factory=list)
-    consumer_admin: int = field(default_factory=_free_port)
-    api_admin: int = field(default_factory=_free_port)
+    has_admin: bool = True
+    consumer_admin: int = field(default_factory=free_port)
+    api_admin: int = field(default_factory=free_port)
 
     def start(self, running: ExitStack) -> None:
         environment = {
@@ -117,6 +117,7 @@ class Demo:
             "ORDERS_HTTP__PORT": str(self.args.port),
             "ORDERS_HTTP__HOST": _HOST,
             "ORDERS_ADMIN__HOST": _HOST,
+            "ORDERS_KAFKA__CREATE_TOPICS": str(self.has_admin).lower(),
             "ORDERS_LOG__FORMAT": "text",
         }
         say(f"logs are in {self.folder}")
@@ -148,35 +149,30 @@ class Demo:
     def _database(self, running: ExitStack) -> str:
         if self.args.dsn:
             return str(self.args.dsn)
-        server = running.enter_context(postgres.postgres(self.folder / "postgresql"))
+        server = running.enter_context(postgres.postgres(self.folder / "postgresql", stop=self.stop))
         say("PostgreSQL runs, from a package")
         return server.dsn
 
     def _broker(self, running: ExitStack) -> str:
         if self.args.bootstrap_servers:
             return str(self.args.bootstrap_servers)
-        server = running.enter_context(self._own_broker())
+        server = self._mock(running) if self.args.broker == "mock" else self._kafka_or_mock(running)
         say(f"{server.kind} runs")
         return server.bootstrap_servers
 
-    @contextmanager
-    def _own_broker(self) -> Iterator[broker.Broker]:
-        folder = self.folder / "kafka"
-        with ExitStack() as opened:
-            if self.args.broker == "mock":
-                server = opened.enter_context(broker.mock(folder, say=say))
-            else:
-                server = self._kafka_or_mock(opened, folder)
-            yield server
-
-    def _kafka_or_mock(self, opened: ExitStack, folder: Path) -> broker.Broker:
+    def _kafka_or_mock(self, running: ExitStack) -> broker.Broker | broker.MockCluster:
         try:
-            return opened.enter_context(broker.kafka(folder, say=say))
+            return running.enter_context(broker.kafka(self.folder / "kafka", say=say, stop=self.stop))
         except ServerUnavailable as obstacle:
             if self.args.broker == "kafka":
                 raise
-            say(f"Apache Kafka can't be had here ({obstacle}); a mock cluster stands in, which keeps 5 MiB a partition")
-            return opened.enter_context(broker.mock(folder, say=say))
+            say(f"Apache Kafka can't be had here: {obstacle}")
+            return self._mock(running)
+
+    def _mock(self, running: ExitStack) -> broker.MockCluster:
+        say(f"librdkafka's mock cluster stands in for Kafka: {broker.MOCK_LIMITS}")
+        self.has_admin = False
+        return running.enter_context(broker.mock(_TOPICS))
 
     def _migrate(self, environment: Mapping[str, str]) -> None:
         log = self.folder / "migrate.log"
@@ -257,12 +253,3 @@ def _is_ready(port: int) -> bool:
             return True
     except (URLError, TimeoutError):
         return False
-
-
-def _require_free(port: int, option: str) -> None:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            raise ServerUnavailable(f"port {port} is taken: choose another one with {option}") from None
