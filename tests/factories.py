@@ -1,8 +1,13 @@
-"""Order documents for tests to arrange."""
+"""Order documents, and the orders in them, for tests to arrange."""
 
 from copy import deepcopy
 from typing import Any
 from uuid import uuid4
+
+import msgspec
+
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
 
 Document = dict[str, Any]
 
@@ -68,3 +73,13 @@ def order_document(**overrides: Any) -> Document:
     for field, value in overrides.items():
         document[field] = document[field] | value if isinstance(value, dict) and field in SAMPLE else value
     return document
+
+
+def order(**overrides: Any) -> Order:
+    """Return the order of `order_document(…)`."""
+    return msgspec.convert(order_document(**overrides), Order)
+
+
+def sourced(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> Sourced:
+    """Return `order(…)` as if it had been read at that offset."""
+    return Sourced(order(**overrides), Source(timestamp_ms, partition, offset, "orders"))

@@ -1,0 +1,62 @@
+"""Stand-ins for the ports of the use cases; tests/integration/test_order_store.py compares them with the real ones."""
+
+from collections.abc import Sequence
+
+from service.entities.dead_letter import DeadLetter
+from service.entities.errors import DeadLettersUnavailable, OrderRefused, StorageError
+from service.entities.order import Order
+from service.entities.version import Sourced
+from service.usecases.ports import Stored
+
+POISON = "poison"
+"""The customer whose orders a fake store refuses."""
+
+
+class FakeStore:
+    """Keeps orders in memory. `failures` are raised first, one a call; `says_position` is whether blame is placed."""
+
+    def __init__(self, *, says_position: bool = True) -> None:
+        self.orders: dict[str, Sourced] = {}
+        self.failures: list[StorageError] = []
+        self.calls: list[int] = []
+        self._says_position = says_position
+
+    def store(self, orders: Sequence[Sourced]) -> Stored:
+        self.calls.append(len(orders))
+        if self.failures:
+            raise self.failures.pop(0)
+        for position, sourced in enumerate(orders):
+            if sourced.order.customer_id == POISON:
+                blamed = position if self._says_position else None
+                raise OrderRefused("refused", sqlstate="23514", where="orders no_poison", position=blamed)
+        return sum(map(self._store_one, orders), start=Stored())
+
+    def _store_one(self, sourced: Sourced) -> Stored:
+        uid = sourced.order.order_uid
+        stored = self.orders.get(uid)
+        if stored is not None and not sourced.source.is_newer_than(stored.source):
+            return Stored(unchanged=1) if sourced == stored else Stored(stale=1)
+        self.orders[uid] = sourced
+        return _change(stored and stored.order, sourced.order)
+
+
+def _change(stored: Order | None, order: Order) -> Stored:
+    if stored is None:
+        return Stored(new=1)
+    return Stored(unchanged=1) if stored == order else Stored(replaced=1)
+
+
+class FakeDeadLetters:
+    """Keeps letters in memory. While `refusals` is above 0 a call takes only the first letter, and counts it down."""
+
+    def __init__(self) -> None:
+        self.sent: list[DeadLetter] = []
+        self.refusals = 0
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        if not self.refusals:
+            self.sent.extend(letters)
+            return
+        self.refusals -= 1
+        self.sent.extend(letters[:1])
+        raise DeadLettersUnavailable("the topic is away", letters[1:])

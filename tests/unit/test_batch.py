@@ -1,0 +1,87 @@
+"""A batch keeps by partition where it began and where it ends, and forgets what is another member's."""
+
+import pytest
+
+from service.entities.dead_letter import DeadLetter, Reason
+from service.usecases.batch import Batch, Entry, Limits
+from tests.factories import SAMPLE, sourced
+
+ITEM = SAMPLE["items"][0]
+
+
+def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
+    batch.note(partition, offset, timestamp_ms=1_000 + offset, size=size)
+    batch.add(Entry(sourced(offset, partition=partition, items=[ITEM] * items), None, partition))
+
+
+def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
+    batch.note(partition, offset, timestamp_ms=1_000 + offset, size=10)
+    batch.reject(DeadLetter(None, partition, Reason.INVALID, ""))
+
+
+def skip(batch: Batch, offset: int) -> None:
+    batch.note(0, offset, timestamp_ms=1_000 + offset, size=0)
+    batch.skip()
+
+
+def test_a_batch_begins_at_the_first_record_and_ends_after_the_last_of_each_partition() -> None:
+    batch = Batch()
+    take(batch, 5)
+    take(batch, 100, partition=1)
+    refuse(batch, 6)
+    skip(batch, 7)
+    assert batch.beginning == {0: 5, 1: 100}
+    assert batch.end == {0: 8, 1: 101}
+    assert batch.newest_ms == {0: 1_007, 1: 1_100}
+
+
+def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:
+    batch = Batch()
+    take(batch, 1)
+    refuse(batch, 2)
+    skip(batch, 3)
+    refuse(batch, 4)
+    take(batch, 5)
+    assert (bytes(batch.verdicts), len(batch)) == (b"\0\1\1\0", 5)
+
+
+@pytest.mark.parametrize("limits", [Limits(messages=3), Limits(bytes=21), Limits(items=5)])
+def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: Limits) -> None:
+    batch = Batch()
+    for offset in range(2):
+        take(batch, offset, items=2)
+        assert not batch.is_full(limits)
+    take(batch, 2, items=2)
+    assert batch.is_full(limits)
+
+
+def test_tombstones_and_bad_messages_fill_a_batch_too() -> None:
+    batch = Batch()
+    skip(batch, 1)
+    refuse(batch, 2)
+    assert batch.is_full(Limits(messages=2))
+
+
+def test_a_dropped_partition_is_neither_committed_nor_read_again() -> None:
+    batch = Batch()
+    take(batch, 5)
+    take(batch, 100, partition=1)
+    batch.drop(frozenset({0}))
+    assert (batch.holds(0), batch.holds(1)) == (False, True)
+    assert (batch.beginning, batch.end) == ({1: 100}, {1: 101})
+
+
+def test_a_partition_that_comes_back_is_not_read_into_the_batch_that_dropped_it() -> None:
+    batch = Batch()
+    take(batch, 5)
+    batch.drop(frozenset({0}))
+    assert batch.is_full(Limits())
+
+
+def test_a_batch_goes_on_when_a_partition_leaves_of_which_it_has_nothing() -> None:
+    batch = Batch()
+    batch.drop(frozenset({0}))
+    assert not batch.is_full(Limits())
+    take(batch, 5)
+    assert batch.holds(0)
+    assert batch.end == {0: 6}
