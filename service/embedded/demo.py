@@ -3,8 +3,7 @@
 import argparse
 import json
 import os
-import signal
-import subprocess
+import secrets
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -14,22 +13,19 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.embedded import broker, postgres
-from service.embedded.ports import free_port, require_free
+from service.embedded.ports import HOST, free_port, require_free
+from service.embedded.process import Process
 from service.entities.errors import ServerUnavailable
 from service.pkg.stop import Stop, Stopped, stop_at_signals
 
-_HOST: Final = "127.0.0.1"
 _READY_SECONDS: Final = 90.0
-_STOP_SECONDS: Final = 15.0
 _CALL_SECONDS: Final = 2.0
-_LOOK_SECONDS: Final = 0.1
-_LOG_LINES: Final = 15
+_LINE_SECONDS: Final = 1.0
 _READ_EACH_SECOND: Final = 10
 _TOPICS: Final = ("orders", "orders.dlq")
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
@@ -59,35 +55,11 @@ def run(args: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory(prefix="orders-demo-") as folder,
         ExitStack() as running,
     ):
-        demo = Demo(Path(folder), args, stop)
-        demo.start(running)
+        demo = Demo(Path(folder), args, stop, running)
+        demo.start()
         demo.watch()
     say("stopped: no process and no port is left")
     return 0
-
-
-@dataclass(slots=True)
-class Child:
-    """One of our commands, in a process of its own whose output goes to a file."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def require_alive(self) -> None:
-        if (code := self.process.poll()) is not None:
-            raise ServerUnavailable(f"{self.name} ended with {code}:\n{self.tail()}")
-
-    def tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Flow(NamedTuple):
@@ -104,106 +76,95 @@ class Demo:
     folder: Path
     args: argparse.Namespace
     stop: Stop
-    children: list[Child] = field(default_factory=list)
-    has_admin: bool = True
+    running: ExitStack
+    """Ends what was started, in reverse."""
+    children: list[Process] = field(default_factory=list)
     consumer_admin: int = field(default_factory=free_port)
     api_admin: int = field(default_factory=free_port)
 
-    def start(self, running: ExitStack) -> None:
+    def start(self) -> None:
+        """Return when orders flow. Raises ServerUnavailable; Stopped."""
         environment = {
             **os.environ,
-            "ORDERS_POSTGRES__DSN": self._database(running),
-            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": self._broker(running),
+            **self._database(),
+            **self._broker(),
             "ORDERS_HTTP__PORT": str(self.args.port),
-            "ORDERS_HTTP__HOST": _HOST,
-            "ORDERS_ADMIN__HOST": _HOST,
-            "ORDERS_KAFKA__CREATE_TOPICS": str(self.has_admin).lower(),
+            "ORDERS_HTTP__HOST": HOST,
+            "ORDERS_ADMIN__HOST": HOST,
             "ORDERS_LOG__FORMAT": "text",
         }
         say(f"logs are in {self.folder}")
-        self._migrate(environment)
-        self._spawn(running, environment | {"ORDERS_ADMIN__PORT": str(self.consumer_admin)}, "consumer")
-        self._spawn(running, environment | {"ORDERS_ADMIN__PORT": str(self.api_admin)}, "api")
-        self._await_ready()
-        self._spawn(running, environment, "generate", "--count", "0", "--rate", str(self.args.rate), *_MIX)
+        self._command(environment, "migrate").run(_READY_SECONDS, self.stop)
+        consumer = self._child(environment | {"ORDERS_ADMIN__PORT": str(self.consumer_admin)}, "consumer")
+        api = self._child(environment | {"ORDERS_ADMIN__PORT": str(self.api_admin)}, "api")
+        consumer.wait_until(partial(_is_ready, self.consumer_admin), _READY_SECONDS, self.stop)
+        api.wait_until(partial(_is_ready, self.api_admin), _READY_SECONDS, self.stop)
+        # Another seed each time: on servers that stay, the orders of the last run would change nothing.
+        seed = str(secrets.randbelow(2**31))
+        self._child(environment, "generate", "--count", "0", "--rate", str(self.args.rate), "--seed", seed, *_MIX)
         say(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
 
     @property
     def url(self) -> str:
-        return f"http://{_HOST}:{self.args.port}"
+        return f"http://{HOST}:{self.args.port}"
 
     def watch(self) -> None:
         """Print a line a second until asked to stop. Raises ServerUnavailable when a child ends by itself."""
-        began, last = monotonic(), self._flow()
-        while not self.stop.wait(1.0) and not self._is_over(began):
+        began, last = monotonic(), Flow(0, 0, 0, 0)
+        while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
             for child in self.children:
                 child.require_alive()
-            self._read_some()
-            now = self._flow()
-            say(_line(now, last))
-            last = now
+            with suppress(OSError):  # a late answer costs its line
+                self._read_some()
+                now = self._flow()
+                say(_line(now, last))
+                last = now
 
     def _is_over(self, began: float) -> bool:
         return self.args.duration is not None and monotonic() - began >= self.args.duration
 
-    def _database(self, running: ExitStack) -> str:
+    def _database(self) -> Mapping[str, str]:
         if self.args.dsn:
-            return str(self.args.dsn)
-        server = running.enter_context(postgres.postgres(self.folder / "postgresql", stop=self.stop))
+            return {"ORDERS_POSTGRES__DSN": self.args.dsn}
+        server = self.running.enter_context(postgres.postgres(self.folder / "postgresql", stop=self.stop))
         say("PostgreSQL runs, from a package")
-        return server.dsn
+        return {"ORDERS_POSTGRES__DSN": server.dsn}
 
-    def _broker(self, running: ExitStack) -> str:
+    def _broker(self) -> Mapping[str, str]:
         if self.args.bootstrap_servers:
-            return str(self.args.bootstrap_servers)
-        server = self._mock(running) if self.args.broker == "mock" else self._kafka_or_mock(running)
-        say(f"{server.kind} runs")
-        return server.bootstrap_servers
+            return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": self.args.bootstrap_servers}
+        return self._mock() if self.args.broker == "mock" else self._kafka_or_mock()
 
-    def _kafka_or_mock(self, running: ExitStack) -> broker.Broker | broker.MockCluster:
+    def _kafka_or_mock(self) -> Mapping[str, str]:
         try:
-            return running.enter_context(broker.kafka(self.folder / "kafka", say=say, stop=self.stop))
+            server = self.running.enter_context(broker.kafka(self.folder / "kafka", say=say, stop=self.stop))
         except ServerUnavailable as obstacle:
             if self.args.broker == "kafka":
                 raise
             say(f"Apache Kafka can't be had here: {obstacle}")
-            return self._mock(running)
+            return self._mock()
+        say(f"{server.kind} runs")
+        return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers}
 
-    def _mock(self, running: ExitStack) -> broker.MockCluster:
-        say(f"librdkafka's mock cluster stands in for Kafka: {broker.MOCK_LIMITS}")
-        self.has_admin = False
-        return running.enter_context(broker.mock(_TOPICS))
+    def _mock(self) -> Mapping[str, str]:
+        server = self.running.enter_context(broker.mock(_TOPICS))
+        say(f"{server.kind} runs, in Kafka's place: {broker.MOCK_LIMITS}")
+        return {
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers,
+            "ORDERS_KAFKA__CREATE_TOPICS": "false",  # an admin request
+        }
 
-    def _migrate(self, environment: Mapping[str, str]) -> None:
-        log = self.folder / "migrate.log"
-        with log.open("wb") as output:
-            command = [sys.executable, "-m", "service", "migrate"]
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - ours
-        child = Child("migrate", process, log)
-        if process.wait():
-            raise ServerUnavailable(f"the migration failed:\n{child.tail()}")
-
-    def _spawn(self, running: ExitStack, environment: Mapping[str, str], *arguments: str) -> None:
-        log = self.folder / f"{arguments[0]}.log"
-        with log.open("wb") as output:
-            command = [sys.executable, "-m", "service", *arguments]
-            # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - ours
-        child = Child(arguments[0], process, log)
+    def _child(self, environment: Mapping[str, str], *arguments: str) -> Process:
+        child = self.running.enter_context(self._command(environment, *arguments))
         self.children.append(child)
-        running.callback(child.stop)
+        return child
 
-    def _await_ready(self) -> None:
-        deadline = monotonic() + _READY_SECONDS
-        while not (_is_ready(self.api_admin) and _is_ready(self.consumer_admin)):
-            for child in self.children:
-                child.require_alive()
-            if monotonic() > deadline:
-                raise ServerUnavailable(f"not ready within {_READY_SECONDS:g} s:\n{self.children[-1].tail()}")
-            self.stop.sleep(_LOOK_SECONDS)
+    def _command(self, environment: Mapping[str, str], *arguments: str) -> Process:
+        command = [sys.executable, "-m", "service", *arguments]
+        return Process(f"orders {arguments[0]}", command, self.folder / f"{arguments[0]}.log", environment=environment)
 
     def _flow(self) -> Flow:
-        consumer, api = _metrics(self.consumer_admin), _metrics(self.api_admin)
+        consumer, api = _counters(self.consumer_admin), _counters(self.api_admin)
         return Flow(
             consumer.get("orders_stored_total", 0),
             consumer.get("orders_dead_letters_total", 0),
@@ -212,9 +173,9 @@ class Demo:
         )
 
     def _read_some(self) -> None:
-        """Read the newest orders as a visitor would, so that the cache has something to do."""
-        for order in _get_json(f"{self.url}/orders?limit={_READ_EACH_SECOND}").get("orders", []):
-            _get_json(f"{self.url}/orders/{order['order_uid']}")
+        """Read some orders as a visitor would, so that the cache has something to do."""
+        for order in _json(f"{self.url}/orders?limit={_READ_EACH_SECOND}")["orders"]:
+            _json(f"{self.url}/orders/{order['order_uid']}")
 
 
 def _line(now: Flow, last: Flow) -> str:
@@ -224,32 +185,30 @@ def _line(now: Flow, last: Flow) -> str:
     )
 
 
-def _metrics(port: int) -> dict[str, float]:
-    """Return each counter's sum over its labels; empty where nobody answers."""
+def _counters(port: int) -> dict[str, float]:
+    """Return each sample's sum over its labels. Raises OSError."""
     sums: dict[str, float] = {}
-    try:
-        with urlopen(f"http://{_HOST}:{port}/metrics", timeout=_CALL_SECONDS) as answer:
-            text = answer.read().decode()
-    except (URLError, TimeoutError):
-        return sums
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(_get(f"http://{HOST}:{port}/metrics")):
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0) + sample.value
     return sums
 
 
-def _get_json(url: str) -> dict[str, Any]:
-    try:
-        with urlopen(url, timeout=_CALL_SECONDS) as answer:  # noqa: S310 - our own address
-            document: dict[str, Any] = json.load(answer)
-            return document
-    except (URLError, TimeoutError):
-        return {}
+def _json(url: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_get(url))
+    return document
 
 
 def _is_ready(port: int) -> bool:
     try:
-        with urlopen(f"http://{_HOST}:{port}/readyz", timeout=_CALL_SECONDS):
-            return True
-    except (URLError, TimeoutError):
+        _get(f"http://{HOST}:{port}/readyz")
+    except OSError:
         return False
+    return True
+
+
+def _get(url: str) -> str:
+    """Return the body of a 200. Raises OSError."""
+    with urlopen(url, timeout=_CALL_SECONDS) as answer:  # noqa: S310 - our own address
+        text: str = answer.read().decode()
+        return text
