@@ -1,0 +1,102 @@
+"""Orders as lines for COPY. That PostgreSQL reads back what was written is tests/integration/test_writes.py."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from service.entities.version import Source, Sourced
+from service.repo import tables
+from service.repo.rows import (
+    blocks,
+    copy_statement,
+    delivery_line,
+    item_lines,
+    order_line,
+    payment_line,
+    record_time,
+)
+from tests.factories import SAMPLE, order, sourced
+
+ITEM = SAMPLE["items"][0]
+SOURCE = Source(1_637_907_739_123, 2, 42, "orders")
+
+
+def columns(line: str) -> list[str]:
+    assert line.endswith("\n")
+    return line[:-1].split("\t")
+
+
+def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
+    sample = order(order_uid="b563feb7b2b84b6test")
+    lines = {
+        "orders": order_line(Sourced(sample, SOURCE)),
+        "deliveries": delivery_line(sample),
+        "payments": payment_line(sample),
+        "items": next(item_lines(sample)),
+    }
+    for name, line in lines.items():
+        named = copy_statement(tables.metadata.tables[name]).partition("(")[2].partition(")")[0].split(", ")
+        assert len(columns(line)) == len(named)
+    assert columns(lines["orders"]) == [
+        "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
+        "2021-11-26 06:22:19+00:00", "1", "orders", "2", "42", "2021-11-26 06:22:19.123000+00:00",
+    ]  # fmt: skip
+    assert columns(lines["items"])[:3] == ["b563feb7b2b84b6test", "0", "9934930"]
+
+
+def test_columns_that_the_server_fills_in_are_left_to_it() -> None:
+    assert "stored_at" not in copy_statement(tables.orders)
+    assert copy_statement(tables.deliveries) == (
+        "COPY deliveries (order_uid, name, phone, zip, city, address, region, email) FROM STDIN"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("\t", r"\t"),
+        ("\n", r"\n"),
+        ("\r", r"\r"),
+        ("\\", r"\\"),
+        ("\\N", r"\\N"),
+        ("\\.", r"\\."),
+        ("a\tb\\c\nd\re", r"a\tb\\c\nd\re"),
+        ("\x0b\x0c\x85\u2028\u2029\x7f", "\x0b\x0c\x85\u2028\u2029\x7f"),
+        ("🧘🏽 'quoted' \"twice\", {a,b} NULL", "🧘🏽 'quoted' \"twice\", {a,b} NULL"),
+    ],
+)
+def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
+    line = delivery_line(order(order_uid="a", delivery={"name": text}))
+    assert line == f"a\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
+
+
+def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
+    empty = sourced(internal_signature="")
+    absent = Sourced(replace(empty.order, internal_signature=UNSET), empty.source)
+    assert columns(order_line(empty))[4] == ""
+    assert columns(order_line(absent))[4] == r"\N"
+
+
+def test_items_are_numbered_from_0() -> None:
+    lines = list(item_lines(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")])))
+    assert [(columns(line)[1], columns(line)[5]) for line in lines] == [("0", "a"), ("1", "b"), ("2", "c")]
+
+
+@pytest.mark.parametrize("timestamp_ms", [0, 1, 1_637_907_739_123, 253_402_300_799_999])
+def test_the_time_of_a_record_is_exact_to_the_millisecond(timestamp_ms: int) -> None:
+    moment = record_time(Source(timestamp_ms, 0, 0, "orders"))
+    assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == timestamp_ms
+
+
+def test_blocks_hold_all_lines_in_order_and_none_is_small_but_the_last() -> None:
+    lines = [f"{number}-ü\n" for number in range(1_000)]
+    made = list(blocks(lines, size=100))
+    assert b"".join(made).decode() == "".join(lines)
+    assert all(len(block) >= 100 for block in made[:-1])
+    assert max(map(len, made)) < 150
+
+
+def test_no_lines_make_no_block() -> None:
+    assert list(blocks([])) == []

@@ -1,0 +1,140 @@
+"""Which errors of PostgreSQL are permanent, which pass, and that their text holds no value of a row."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import lookup
+
+from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.repo import translate as module
+from service.repo.translate import copy_line, place, translate
+
+PERMANENT = [
+    "22001",  # string data right truncation
+    "22003",  # numeric value out of range
+    "22007",  # invalid datetime format
+    "22008",  # datetime field overflow
+    "22021",  # character not in repertoire
+    "22P02",  # invalid text representation
+    "22P04",  # bad copy file format
+    "22P05",  # untranslatable character
+    "23502",  # not null violation
+    "23514",  # check violation
+    "P0001",  # raise exception, by a trigger of the operator's
+]
+PASSING = [
+    "08000", "08001", "08003", "08006", "08P01",  # connection
+    "25006",  # read-only transaction: a standby
+    "26000",  # a prepared statement is gone: a pooler
+    "40001", "40P01",  # serialization failure, deadlock
+    "42501", "42703", "42P01",  # rights, column, table: a migration is missing
+    "53000", "53100", "53200", "53300",  # disk full, memory, connections
+    "54000",  # the NOTIFY queue is full
+    "55000", "55006", "55P03",  # lock not available
+    "57P01", "57P02", "57P03", "57P05",  # shutdown, crash, starting up
+    "XX000", "XX001",  # internal
+    "23503",  # a foreign key: another writer deleted the order meanwhile
+    "0A000",  # cached plan must not change result type
+    "28P01", "3D000",  # password, database: an operator's hand is at work
+]  # fmt: skip
+
+
+class Diagnostics:
+    """What psycopg says about an error."""
+
+    def __init__(self, **told: str) -> None:
+        self.told = told
+
+    def __getattr__(self, name: str) -> str | None:
+        return self.told.get(name)
+
+
+def error(state: str | None, **told: str) -> psycopg.Error:
+    """Return the error that psycopg raises for that SQLSTATE, holding a value in its text."""
+    kind: type[psycopg.Error] = lookup(state) if state else psycopg.OperationalError
+
+    class Told(kind):  # type: ignore[misc,valid-type]
+        diag: Any = Diagnostics(**told)
+
+    made: psycopg.Error = Told("Failing row contains (Test Testov, +9720000000)")
+    made.sqlstate = state
+    return made
+
+
+@pytest.mark.parametrize("state", PERMANENT)
+def test_data_that_postgresql_refuses_is_refused_for_good(state: str) -> None:
+    refusal = translate(error(state))
+    assert isinstance(refusal, OrderRefused)
+    assert refusal.sqlstate == state
+
+
+@pytest.mark.parametrize("state", PASSING)
+def test_what_is_not_the_datas_fault_is_repeated(state: str) -> None:
+    failure = translate(error(state))
+    assert type(failure) is StorageUnavailable
+    assert failure.sqlstate == state
+
+
+def test_an_error_without_a_state_is_repeated() -> None:
+    failure = translate(error(None))
+    assert type(failure) is StorageUnavailable
+    assert str(failure) == "the connection to PostgreSQL failed"
+
+
+def test_a_cancelled_statement_took_too_long() -> None:
+    assert type(translate(error("57014"))) is StatementTimedOut
+
+
+@pytest.mark.parametrize("key", ["orders_pkey", "deliveries_pkey", "payments_pkey", "items_pkey"])
+def test_our_own_keys_are_taken_when_another_writer_was_first(key: str) -> None:
+    assert type(translate(error("23505", constraint_name=key))) is StorageUnavailable
+
+
+def test_a_unique_constraint_of_the_operators_refuses_data() -> None:
+    assert isinstance(translate(error("23505", constraint_name="one_track_number")), OrderRefused)
+
+
+@pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])
+def test_the_text_names_the_state_and_no_value(state: str | None) -> None:
+    failure = translate(error(state, table_name="orders", column_name="entry", constraint_name="orders_check"))
+    assert isinstance(failure, StorageError)
+    assert (state or "PostgreSQL") in str(failure)
+    for text in (str(failure), repr(failure), failure.problem, getattr(failure, "where", "")):
+        assert "Testov" not in text
+
+
+def test_every_class_that_passes_has_a_sentence_of_its_own() -> None:
+    for state in PASSING:
+        if state[:2] not in {"0A", "28", "3D"}:
+            assert state[:2] in module.PROBLEMS
+
+
+@pytest.mark.parametrize(
+    ("context", "line"),
+    [
+        ('COPY items, line 17, column sale: "x"', ("items", 17)),
+        ("COPY orders, line 1", ("orders", 1)),
+        ('COPY orders, line 2: "uid\\tTest"', ("orders", 2)),
+        ('PL/pgSQL function f() line 3 at RAISE\nCOPY deliveries, line 5, column name: "Test"', ("deliveries", 5)),
+        ('while inserting index tuple (0,1) in relation "orders"', None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_line_that_copy_stopped_at_is_read_from_the_context(context: str, line: tuple[str, int] | None) -> None:
+    assert copy_line(error("22001", context=context)) == line
+
+
+@pytest.mark.parametrize(
+    ("told", "where"),
+    [
+        ({}, ""),
+        ({"context": 'COPY items, line 17, column sale: "Testov"'}, "items.sale"),
+        ({"context": 'COPY items, line 17: "Testov"'}, "items"),
+        ({"table_name": "orders", "constraint_name": "orders_check"}, "orders orders_check"),
+        ({"table_name": "orders", "column_name": "entry"}, "orders.entry"),
+        ({"constraint_name": "orders_check"}, "orders_check"),
+    ],
+)
+def test_the_place_is_told_by_names_alone(told: dict[str, str], where: str) -> None:
+    assert place(error("23514", **told)) == where

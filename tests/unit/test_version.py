@@ -1,0 +1,76 @@
+"""Which of two records carries the newer version of an order."""
+
+from itertools import pairwise
+
+import pytest
+
+from service.entities.version import Source, VersionOrder
+from service.handler.kafka.record import Record
+
+ASCENDING = [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 0, 7)]
+
+
+def at(timestamp_ms: int, partition: int, offset: int, topic: str = "orders") -> Source:
+    return Source(timestamp_ms, partition, offset, topic)
+
+
+@pytest.mark.parametrize(("older", "newer"), list(pairwise(ASCENDING)))
+def test_timestamp_then_partition_then_offset_decide(older: tuple[int, int, int], newer: tuple[int, int, int]) -> None:
+    assert at(*newer).is_newer_than(at(*older))
+    assert not at(*older).is_newer_than(at(*newer))
+
+
+def test_nothing_is_newer_than_itself() -> None:
+    assert not any(at(*version).is_newer_than(at(*version)) for version in ASCENDING)
+
+
+def test_the_topic_decides_nothing() -> None:
+    assert not at(1, 0, 0, "z").is_newer_than(at(1, 0, 0, "a"))
+
+
+@pytest.mark.parametrize(
+    ("order", "partition", "newer"), [("offset", 0, True), ("timestamp", 0, False), ("offset", 1, False)]
+)
+def test_the_log_is_trusted_before_the_clock_within_one_partition_where_that_is_set(
+    order: VersionOrder,
+    partition: int,
+    newer: bool,  # noqa: FBT001
+) -> None:
+    assert at(1, partition, 9).is_newer_than(at(2, 0, 8), order) == newer
+
+
+def record(timestamp_ms: int, offset: int = 0, headers: list[tuple[str, bytes | None]] | None = None) -> Record:
+    return Record("orders", 1, offset, timestamp_ms, None, b"{}", headers or [])
+
+
+def test_a_record_without_a_timestamp_is_newer_than_its_predecessor_and_older_than_the_others() -> None:
+    assert record(-1, offset=2).source == at(0, 1, 2)
+    assert record(-1, offset=3).source.is_newer_than(record(-1, offset=2).source)
+    assert record(1, offset=0).source.is_newer_than(record(-1, offset=9).source)
+
+
+def test_a_record_beyond_the_calendar_is_of_its_last_moment() -> None:
+    assert record(2**62).source.timestamp_ms == 253_402_300_799_999
+
+
+ORIGIN = [
+    ("dlq-original-topic", b"before"),
+    ("dlq-original-partition", b"2"),
+    ("dlq-original-offset", b"77"),
+    ("dlq-original-timestamp", b"1000"),
+]
+
+
+def test_a_replayed_record_has_the_version_of_its_origin() -> None:
+    assert record(5_000, headers=[("other", None), *ORIGIN]).source == at(1_000, 2, 77, "before")
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("value", [None, b"", b"-1", b"1.0", b"x", b"\xff", "²".encode(), b"9" * 19])
+def test_an_origin_that_can_not_be_read_is_none(index: int, value: bytes | None) -> None:
+    headers: list[tuple[str, bytes | None]] = [*ORIGIN]
+    name = headers[index][0]
+    headers[index] = (name, value)
+    if name == "dlq-original-topic" and value not in {None, b"\xff"}:
+        return
+    assert record(5_000, offset=3, headers=headers).source == at(5_000, 1, 3)
