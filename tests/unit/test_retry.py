@@ -1,0 +1,101 @@
+"""Exponential backoff with full jitter, ended by a request to stop."""
+
+from collections.abc import Callable
+
+import pytest
+from tenacity import RetryCallState
+
+from service.pkg.retry import Backoff, retrying
+from service.pkg.stop import Stop, Stopped
+
+
+class Patient(Stop):
+    """Notes the waits instead of waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def failing(times: int, error: type[Exception] = TimeoutError) -> Callable[[], str]:
+    left = [error("away")] * times
+
+    def call() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    return call
+
+
+def repeat(
+    call: Callable[[], str],
+    backoff: Backoff,
+    stop: Stop,
+    on_retry: Callable[[RetryCallState], None] = lambda _: None,
+) -> str:
+    return retrying(backoff, stop, lambda error: isinstance(error, TimeoutError), on_retry)(call)
+
+
+def waits(attempts: int, backoff: Backoff) -> list[float]:
+    stop = Patient()
+    assert repeat(failing(attempts), backoff, stop) == "done"
+    return stop.waits
+
+
+def test_what_succeeds_is_called_once() -> None:
+    assert waits(0, Backoff()) == []
+
+
+def test_each_wait_is_random_below_a_bound_that_doubles_up_to_the_ceiling() -> None:
+    backoff = Backoff(initial=0.1, ceiling=10)
+    rounds = [waits(10, backoff) for _ in range(200)]
+    for attempt, drawn in enumerate(zip(*rounds, strict=True)):
+        bound = min(10, 0.1 * 2**attempt)
+        assert 0 <= min(drawn) < 0.1 * bound
+        assert 0.9 * bound < max(drawn) <= bound
+
+
+def test_an_outage_of_any_length_overflows_nothing() -> None:
+    assert max(waits(2_000, Backoff(initial=0.1, ceiling=5))) <= 5
+
+
+def test_a_permanent_error_is_raised_at_once() -> None:
+    stop = Patient()
+    with pytest.raises(KeyError):
+        repeat(failing(1, KeyError), Backoff(), stop)
+    assert stop.waits == []
+
+
+def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
+    stop = Patient()
+    told: list[tuple[int, float]] = []
+
+    def note(state: RetryCallState) -> None:
+        assert state.next_action
+        told.append((state.attempt_number, state.next_action.sleep))
+
+    repeat(failing(3), Backoff(), stop, note)
+    assert told == list(enumerate(stop.waits, start=1))
+
+
+def test_a_stop_ends_a_wait() -> None:
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        repeat(failing(1), Backoff(initial=600, ceiling=600), stop)
+
+
+def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
+    with pytest.raises(TimeoutError, match="away"):
+        repeat(failing(10**6), Backoff(initial=0.001, ceiling=0.001, give_up_after=0.02), Stop())
+
+
+def test_no_time_at_all_is_one_attempt() -> None:
+    stop = Patient()
+    with pytest.raises(TimeoutError):
+        repeat(failing(2), Backoff(give_up_after=0), stop)
+    assert stop.waits == []
