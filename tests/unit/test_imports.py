@@ -23,7 +23,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.metrics": {"service.pkg"},
     "service.__main__": {"service.main"},
 }
-SEE_EVERYTHING = {"service.main", "service.app", "service.provision", "service.doctor", "service.rewind"}
+SEE_EVERYTHING = {
+    "service.main",
+    "service.app",
+    "service.app_api",
+    "service.provision",
+    "service.doctor",
+    "service.rewind",
+}
 # These are passed in: who receives one may name its type, and still not make one.
 PASSED_IN = {"service.config", "service.metrics"}
 RECEIVE = {"service.repo", "service.handler", "service.embedded", "service.dlq", "generator"}

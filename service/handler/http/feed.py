@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from time import monotonic
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -205,6 +205,12 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+LAST_EVENT_ID: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "Continue after this event; one that is no longer known gets a `reset`.",
+}
 EVENTS: Final[Responses] = {
     **answer(
         "`stored` and `replaced` with the order's id as they happen; `reset` where events may be missing.",
@@ -218,8 +224,14 @@ EVENTS: Final[Responses] = {
 def router(feed: Feed) -> APIRouter:
     routes = APIRouter(tags=["orders"])
 
-    @routes.get("/events", responses=EVENTS, response_class=Stream, summary="Orders as they are stored")
-    async def follow_events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
-        return feed.open(last_event_id)
+    @routes.get(
+        "/events",
+        responses=EVENTS,
+        response_class=Response,
+        summary="Orders as they are stored",
+        openapi_extra={"parameters": [LAST_EVENT_ID]},
+    )
+    async def follow_events(request: Request) -> Response:
+        return feed.open(request.headers.get("last-event-id"))
 
     return routes

@@ -1,0 +1,88 @@
+"""A stand-in for the port OrderReader; `tests/integration/test_order_reader.py` holds it to the real one's contract."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+
+import msgspec
+
+from service.entities.errors import StorageUnavailable
+from service.entities.order import Order
+from service.usecases.ports import Cursor, Page, PageQuery
+
+
+class FakeReader:
+    """Orders in memory, as the compact JSON of an encoder. While `is_away`, every call fails.
+
+    A query takes its snapshot when it starts, and ends when its `gate` is open: tests hold it in between.
+    """
+
+    def __init__(self, *orders: Order) -> None:
+        self.orders: dict[str, Order] = {}
+        self.store(*orders)
+        self.is_away = False
+        self.queries: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def store(self, *orders: Order) -> None:
+        self.orders |= {order.order_uid: order for order in orders}
+
+    async def document(self, uid: str) -> bytes | None:
+        self.queries.append(uid)
+        snapshot = self._snapshot().get(uid)
+        await self.gate.wait()
+        self._snapshot()
+        return None if snapshot is None else _document(snapshot)
+
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
+        for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
+            await self.gate.wait()
+            yield order.order_uid, _document(order)
+
+    async def page(self, query: PageQuery) -> Page:
+        found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]
+        last = found[query.limit - 1] if len(found) > query.limit else None
+        following = Cursor(_created_us(last), last.order_uid) if last else None
+        return Page([_summary(order) for order in found[: query.limit]], following)
+
+    async def estimate(self) -> int:
+        return len(self._snapshot())
+
+    def _snapshot(self) -> Mapping[str, Order]:
+        if self.is_away:
+            raise StorageUnavailable("away")
+        return dict(self.orders)
+
+
+def _document(order: Order) -> bytes:
+    return msgspec.json.encode(order)
+
+
+def _age(order: Order) -> tuple[int, str]:
+    return _created_us(order), order.order_uid
+
+
+def _created_us(order: Order) -> int:
+    return round(order.date_created.timestamp() * 1_000_000)
+
+
+def _matches(order: Order, query: PageQuery) -> bool:
+    return (
+        (query.after is None or _age(order) < query.after)
+        and query.customer_id in {None, order.customer_id}
+        and query.track_number in {None, order.track_number}
+    )
+
+
+def _summary(order: Order) -> bytes:
+    return msgspec.json.encode(
+        {
+            "order_uid": order.order_uid,
+            "track_number": order.track_number,
+            "date_created": order.date_created,
+            "delivery_service": order.delivery_service,
+            "amount": order.payment.amount,
+            "currency": order.payment.currency,
+            "items": len(order.items),
+        }
+    )

@@ -1,0 +1,207 @@
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from service.handler.http import feed as feeds
+from service.handler.http.feed import Feed, Rate, Stream
+from service.handler.http.problems import Problem
+
+Message = MutableMapping[str, Any]
+
+
+class Client:
+    """The other end of a stream: takes what is sent, unless it `stalls`, until it goes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.text = ""
+        self.is_ended = False
+        self.may_take = asyncio.Event()
+        self.may_take.set()
+        self.gone = asyncio.Event()
+        self.response = asyncio.create_task(stream({"type": "http"}, self._receive, self._send))
+
+    async def _receive(self) -> Message:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        await self.may_take.wait()
+        self.text += message.get("body", b"").decode()
+        self.is_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        blocks = [block for block in self.text.split("\n\n") if "event:" in block]
+        return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
+
+    @property
+    def told(self) -> list[str]:
+        return [f"{event['event']} {event['data']}" for event in self.events]
+
+    async def read(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def connected(feed: Feed, last_event_id: str | None = None) -> Client:
+    client = Client(feed.open(last_event_id))
+    await client.read()
+    return client
+
+
+def test_a_client_sees_what_is_stored_from_now_on() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=10)
+        feed.publish("stored", ["before"])
+        client = await connected(feed)
+        feed.publish("stored", ["a", "b"])
+        feed.publish("replaced", ["a"])
+        await client.read()
+        assert client.told == ['stored {"order_uid":"a"}', 'stored {"order_uid":"b"}', 'replaced {"order_uid":"a"}']
+        numbers = [int(event["id"].rpartition("-")[2]) for event in client.events]
+        assert numbers == [2, 3, 4]
+
+    asyncio.run(play())
+
+
+def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=10)
+        first = await connected(feed)
+        feed.publish("stored", ["a", "b", "c"])
+        await first.read()
+        second = await connected(feed, first.events[0]["id"])
+        assert second.told == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
+def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> None:
+    async def play() -> None:
+        feed = Feed(ring=2, queue=10, clients=10)
+        feed.publish("stored", ["a", "b", "c"])
+        client = await connected(feed, last.format(process=feed._process))
+        assert client.told == ["reset {}"]
+        feed.publish("stored", ["d"])
+        await client.read()
+        assert client.told == ["reset {}", 'stored {"order_uid":"d"}']
+        again = await connected(feed, client.events[0]["id"])
+        assert again.told == ['stored {"order_uid":"d"}']
+
+    asyncio.run(play())
+
+
+def test_all_are_told_when_events_may_be_missing() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=10)
+        client = await connected(feed)
+        feed.reset()
+        await client.read()
+        assert client.told == ["reset {}"]
+
+    asyncio.run(play())
+
+
+def test_a_reader_that_falls_too_far_behind_is_dropped_in_the_middle_of_a_write() -> None:
+    async def play() -> None:
+        dropped: list[bool] = []
+        feed = Feed(ring=100, queue=3, clients=10, on_drop=lambda: dropped.append(True))
+        slow, quick = await connected(feed), await connected(feed)
+        slow.may_take.clear()
+        for number in range(6):
+            feed.publish("stored", [str(number)])
+            await quick.read()
+        await asyncio.wait_for(slow.response, 5)
+        assert dropped == [True]
+        assert feed.clients == 1
+        assert not slow.is_ended  # no end was written: the connection is cut
+        assert len(quick.told) == 6
+
+    asyncio.run(play())
+
+
+def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
+    async def play() -> None:
+        feed = Feed(ring=2_000, queue=3, clients=10)
+        first = await connected(feed)
+        for number in range(1_500):
+            feed.publish("stored", [str(number)])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await first.read()
+        second = Client(feed.open(first.events[0]["id"]))
+        feed.publish("stored", ["newest"])
+        await second.read()
+        assert len(second.told) == 1_500
+
+    asyncio.run(play())
+
+
+def test_a_reader_whose_next_event_has_left_the_ring_is_dropped() -> None:
+    async def play() -> None:
+        feed = Feed(ring=3, queue=100, clients=10)
+        slow = await connected(feed)
+        slow.may_take.clear()
+        feed.publish("stored", ["a"])
+        await slow.read()
+        feed.publish("stored", ["b", "c", "d", "e", "f"])
+        await asyncio.wait_for(slow.response, 5)
+        assert feed.clients == 0
+
+    asyncio.run(play())
+
+
+def test_a_client_that_goes_leaves_its_place() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=1)
+        client = await connected(feed)
+        with pytest.raises(Problem) as refused:
+            feed.open(None)
+        assert refused.value.status_code == 503
+        client.gone.set()
+        await asyncio.wait_for(client.response, 5)
+        await connected(feed)
+
+    asyncio.run(play())
+
+
+def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=10)
+        client = await connected(feed)
+        feed.close()
+        await asyncio.wait_for(client.response, 5)
+        assert client.is_ended
+        with pytest.raises(Problem):
+            feed.open(None)
+
+    asyncio.run(play())
+
+
+def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        monkeypatch.setattr(feeds, "HEARTBEAT_SECONDS", 0.0)
+        client = await connected(Feed(ring=10, queue=10, clients=10))
+        assert ": heartbeat\n\n" in client.text
+        client.gone.set()
+        await asyncio.wait_for(client.response, 5)
+
+    asyncio.run(play())
+
+
+def test_the_rate_is_that_of_the_last_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.5
+    monkeypatch.setattr(feeds, "monotonic", lambda: now)
+    rate = Rate()
+    for _ in range(50):
+        rate.count()
+    assert rate.value == 0
+    now = 101.5
+    assert rate.value == 5
+    now = 115
+    assert rate.value == 0
+    rate.count()
+    assert len(rate._counts) == 1

@@ -1,0 +1,50 @@
+import asyncio
+
+from service.pkg.fresh import Fresh
+
+
+class Source:
+    def __init__(self) -> None:
+        self.asked = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self) -> int | None:
+        self.asked += 1
+        await self.gate.wait()
+        return self.asked
+
+
+def test_callers_within_its_time_share_one_figure() -> None:
+    async def play() -> None:
+        source = Source()
+        fresh = Fresh(source, seconds=60, patience=10)
+        assert await asyncio.gather(*(fresh.get() for _ in range(10))) == [1] * 10
+        assert await fresh.get() == 1
+        assert source.asked == 1
+
+    asyncio.run(play())
+
+
+def test_an_old_figure_is_asked_for_again() -> None:
+    async def play() -> None:
+        fresh = Fresh(Source(), seconds=0, patience=10)
+        assert [await fresh.get(), await fresh.get()] == [1, 2]
+
+    asyncio.run(play())
+
+
+def test_nobody_waits_longer_than_patience_for_a_figure_that_is_slow_to_come() -> None:
+    async def play() -> None:
+        source = Source()
+        source.gate.clear()
+        fresh = Fresh(source, seconds=60, patience=0.001)
+        assert await fresh.get() is None
+        assert await fresh.get() is None
+        assert source.asked == 1
+        source.gate.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert await fresh.get() == 1
+
+    asyncio.run(play())

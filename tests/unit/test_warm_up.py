@@ -1,0 +1,101 @@
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from service.pkg.lru import Lru
+from service.pkg.recent import Recent
+from service.usecases import warm_up
+from service.usecases.lookup import Lookup
+from service.usecases.warm_up import WarmUp
+from tests.factories import order
+from tests.fake_reader import FakeReader
+
+
+class Scene:
+    def __init__(self, count: int = 10, deadline: float = 60) -> None:
+        self.reader = FakeReader(order(order_uid="uid"))
+        self.cache = Lru(100, 2**30)
+        self.lookup = Lookup(self.reader, self.cache, Recent(10, 2))
+        self.done: list[bool] = []
+        self.listening = asyncio.Event()
+        self.warm_up = WarmUp(self.lookup, count, deadline, structlog.get_logger(), lambda: self.done.append(True))
+
+    def start(self) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.warm_up.run(self.listening))
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not check():  # noqa: ASYNC110 - each turn lets the others take a step
+            await asyncio.sleep(0)
+
+
+def test_nothing_is_read_before_notifications_arrive() -> None:
+    async def play() -> None:
+        scene = Scene()
+        run = scene.start()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(scene.cache) == 0
+        assert not scene.warm_up.is_over
+        scene.listening.set()
+        await run
+        assert (len(scene.cache), scene.warm_up.orders, scene.warm_up.is_over) == (1, 1, True)
+        assert scene.done == [True]
+
+    asyncio.run(play())
+
+
+def test_it_is_over_at_the_deadline_and_goes_on_in_the_background() -> None:
+    async def play() -> None:
+        scene = Scene(deadline=0.01)
+        run = scene.start()
+        await until(lambda: scene.warm_up.is_over)
+        assert scene.warm_up.seconds is None
+        scene.listening.set()
+        await run
+        assert scene.warm_up.orders == 1
+
+    asyncio.run(play())
+
+
+def test_it_tries_again_until_the_database_comes() -> None:
+    async def play() -> None:
+        warm_up.RETRY_SECONDS = 0.0  # type: ignore[misc]
+        scene = Scene()
+        scene.reader.is_away = True
+        scene.listening.set()
+        run = scene.start()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not scene.warm_up.is_over
+        scene.reader.is_away = False
+        await run
+        assert scene.warm_up.orders == 1
+
+    asyncio.run(play())
+
+
+def test_it_begins_again_when_a_generation_began() -> None:
+    async def play() -> None:
+        scene = Scene()
+        scene.listening.set()
+        scene.reader.gate.clear()
+        run = scene.start()
+        await asyncio.sleep(0)
+        scene.lookup.begin_generation()
+        scene.reader.gate.set()
+        await run
+        assert len(scene.cache) == 1
+
+    asyncio.run(play())
+
+
+def test_without_orders_to_load_it_is_over_at_once() -> None:
+    async def play() -> None:
+        scene = Scene(count=0)
+        await scene.start()
+        assert scene.warm_up.is_over
+
+    asyncio.run(play())
