@@ -4,12 +4,12 @@ Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Final
 
+import structlog
 from confluent_kafka import KafkaException
 
 from generator import check
@@ -30,32 +30,36 @@ Run = Callable[[argparse.Namespace, Settings], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the console script `orders` and `python -m service`."""
-    parser = _parser()
     try:
-        options = parser.parse_args(_with_mode(arguments if arguments is not None else sys.argv[1:]))
-        settings = config.load()
-        logs.configure(settings.log.level, options.log_format or settings.log.format)
-        run: Run = options.run
-        return run(options, settings)
+        return _run([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
         print(f"orders: {error}", file=sys.stderr)
-        return USAGE
-    except KafkaException as error:
-        if (name := properties.refused_name(error)) is None:
-            raise
-        print(f"orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses {name}", file=sys.stderr)
         return USAGE
     except OrdersError as error:
         print(f"orders: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return FAILED
+    except Exception as error:  # noqa: BLE001 - the text of a traceback could hold personal data
+        structlog.get_logger("orders").error("ended by an error that nobody foresaw", exc_info=error)
+        return FAILED
 
 
-def _with_mode(arguments: Sequence[str]) -> list[str]:
-    """Let `ORDERS_MODE` stand for the subcommand where none is given."""
-    mode = os.environ.get("ORDERS_MODE", "")
-    return [*arguments] if not mode or COMMANDS.keys() & set(arguments) else [*arguments, mode]
+def _run(arguments: list[str]) -> int:
+    """Run the command, or what `ORDERS_MODE` names where none is given."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    settings = config.load()
+    logs.configure(settings.log.level, options.log_format or settings.log.format)
+    if options.run is None and settings.mode is None:
+        raise InvalidSettings("ORDERS_MODE: neither it nor a command is given; `orders --help` lists the commands")
+    run: Run = options.run or COMMANDS[str(settings.mode)][1]
+    try:
+        return run(options, settings)
+    except KafkaException as error:
+        if (name := properties.refused_name(error)) is None:
+            raise
+        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: librdkafka refuses {name}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
     parser.add_argument("--log-format", choices=("json", "text"), help="how logs are written; text is for people")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (summary, run, add_arguments) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         command.set_defaults(run=run)
