@@ -1,6 +1,6 @@
 """Prints by tier what pytest's junit reports say; exits 1 if anything failed, was skipped, or didn't run but is there.
 
-Usage: tiers.py MAIN_REPORT EMBEDDED_REPORT. A test's tier follows from its folder; the second report is of
+Usage: tiers.py TESTS_FOLDER MAIN_REPORT EMBEDDED_REPORT. A test's tier follows from its folder; the second report is of
 `tests/integration` on this machine's own processes.
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1] / "tests"
 FOLDERS = {
     "unit": "unit",
     "testcontainers": "integration",
@@ -25,7 +24,7 @@ FOLDERS = {
 @dataclass(frozen=True, slots=True)
 class Tier:
     name: str
-    folder: str
+    folder: Path
     cases: list[ET.Element]
 
     @property
@@ -46,7 +45,7 @@ class Tier:
 
     @property
     def exists(self) -> bool:
-        return any((TESTS / self.folder).glob("**/test_*.py"))
+        return any(self.folder.glob("**/test_*.py"))
 
     def row(self) -> str:
         if not self.exists:
@@ -64,10 +63,12 @@ class Tier:
             yield f"{self.name.upper()}: {self.skipped} SKIPPED"
 
 
-def main(main_report: Path, embedded_report: Path) -> int:
+def main(tests: Path, main_report: Path, embedded_report: Path) -> int:
     cases = read(main_report)
-    tiers = [Tier(name, folder, [case for case in cases if is_in(folder, case)]) for name, folder in FOLDERS.items()]
-    tiers.append(Tier("embedded", "integration", read(embedded_report)))
+    tiers = [
+        Tier(name, tests / folder, [case for case in cases if is_in(folder, case)]) for name, folder in FOLDERS.items()
+    ]
+    tiers.append(Tier("embedded", tests / "integration", read(embedded_report)))
     print(f"\n{'tier':<16}{'ran':>7}{'passed':>9}{'failed':>9}{'skipped':>9}{'seconds':>10}")
     print(*(tier.row() for tier in tiers), sep="\n")
     complaints = [complaint for tier in tiers for complaint in tier.complaints()]
@@ -85,4 +86,4 @@ def is_in(folder: str, case: ET.Element) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:4])))

@@ -16,7 +16,11 @@ def told(folder: Path, *cases: str, embedded: str = INTEGRATION) -> tuple[int, s
     main, second = folder / "main.xml", folder / "embedded.xml"
     main.write_text(f"<testsuites>{''.join(cases)}</testsuites>")
     second.write_text(f"<testsuites>{embedded}</testsuites>")
-    run = subprocess.run([sys.executable, SCRIPT, main, second], capture_output=True, text=True, check=False)  # noqa: S603
+    for tier in ("unit", "integration"):
+        (folder / tier).mkdir()
+        (folder / tier / "test_something.py").touch()
+    command = [sys.executable, SCRIPT, folder, main, second]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
     return run.returncode, run.stdout
 
 
