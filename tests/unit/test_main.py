@@ -1,0 +1,167 @@
+"""The command line: which command runs, and how it ends."""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import Producer
+
+from service import logs, main
+from service.config import Settings
+from service.entities.errors import StorageUnavailable
+
+NAMES = [
+    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "doctor", "demo",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*os.environ]:
+        if name.startswith("ORDERS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that ran; none of them does anything."""
+    names: list[str] = []
+    for name, (summary, _, _) in main.COMMANDS.items():
+        monkeypatch.setitem(main.COMMANDS, name, (summary, recorder(name, names), None))
+    return names
+
+
+def recorder(name: str, names: list[str]) -> main.Run:
+    def run(_options: Any, _settings: Settings) -> int:
+        names.append(name)
+        return 0
+
+    return run
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
+    monkeypatch.setitem(main.COMMANDS, "doctor", ("", run, None))
+
+
+def only_line(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    return line
+
+
+def test_every_command_of_the_contract_is_there() -> None:
+    assert set(NAMES) <= main.COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_command_runs(ran: list[str], name: str) -> None:
+    assert main.main([name]) == 0
+    assert ran == [name]
+
+
+@pytest.mark.parametrize("mode", ["consumer", "api"])
+def test_the_mode_runs_where_no_command_is_given(ran: list[str], monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setenv("ORDERS_MODE", mode)
+    assert main.main([]) == 0
+    assert main.main(["--log-format", "text"]) == 0
+    assert ran == [mode, mode]
+
+
+def test_a_command_wins_over_the_mode(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_MODE", "api")
+    assert main.main(["migrate"]) == 0
+    assert ran == ["migrate"]
+
+
+def test_neither_mode_nor_command_is_wrong_usage(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([]) == 2
+    assert only_line(capsys).startswith("orders: ORDERS_MODE: ")
+    assert ran == []
+
+
+@pytest.mark.parametrize("mode", ["worker", "migrate", "Consumer"])
+def test_a_mode_that_is_none_is_wrong_usage(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    monkeypatch.setenv("ORDERS_MODE", mode)
+    assert main.main([]) == 2
+    assert only_line(capsys) == "orders: ORDERS_MODE: input should be 'consumer' or 'api'"
+    assert ran == []
+
+
+@pytest.mark.parametrize("arguments", [["worker"], ["--verbose"], ["consumer", "extra"], ["--log-format", "xml"]])
+def test_arguments_that_do_not_exist_are_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_a_wrong_setting_is_named_and_nothing_runs(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORDERS_BATCH__MAX_ORDERS", "none")
+    assert main.main(["consumer"]) == 2
+    assert only_line(capsys).startswith("orders: ORDERS_BATCH__MAX_ORDERS: ")
+    assert ran == []
+
+
+def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_with(monkeypatch, lambda *_: len(Producer({"no.such.property": "hunter2"})))
+    assert main.main(["doctor"]) == 2
+    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses no.such.property"
+
+
+def test_a_failure_that_was_foreseen_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_with(monkeypatch, raising(StorageUnavailable("PostgreSQL is read-only", sqlstate="25006")))
+    assert main.main(["doctor"]) == 1
+    assert only_line(capsys) == "orders: PostgreSQL is read-only (SQLSTATE 25006)"
+
+
+def test_a_failure_that_was_not_is_logged_without_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_with(monkeypatch, raising(RuntimeError("Failing row contains (Test Testov)")))
+    with structlog.testing.capture_logs() as records:
+        assert main.main(["doctor"]) == 1
+    assert [record["event"] for record in records] == ["ended by an error that nobody foresaw"]
+
+
+def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_with(monkeypatch, raising(KeyboardInterrupt()))
+    assert main.main(["doctor"]) == 1
+
+
+def raising(error: BaseException) -> Callable[..., int]:
+    def run(*_: Any) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in NAMES)])
+def test_help_ends_well_and_says_what_there_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(arguments)
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in (NAMES if arguments == ["--help"] else arguments[:1]))
+
+
+def test_help_is_there_whatever_the_settings_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_MODE", "worker")
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--help"])
+    assert ended.value.code == 0
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"orders {version('orders')}\n")
