@@ -22,7 +22,17 @@ PREFIX: Final = "ORDERS_"
 DELIMITER: Final = "__"
 REDACTED: Final = "***"
 
-_SECRET_WORDS: Final = ("password", "secret", "token", "jaas", "ssl.key.pem", "credentials", "keystore", "api.key")
+_SECRET_WORDS: Final = (
+    "password",
+    "secret",
+    "token",
+    "jaas",
+    "ssl.key.pem",
+    "credentials",
+    "keystore",
+    "api.key",
+    "oauthbearer.config",
+)
 _OURS: Final = (
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -330,4 +340,4 @@ def redacted_dsn(dsn: str | None) -> str | None:
 
 
 def _is_secret(name: str) -> bool:
-    return any(word in name for word in _SECRET_WORDS)
+    return any(word in name.lower() for word in _SECRET_WORDS)
