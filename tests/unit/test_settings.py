@@ -1,0 +1,306 @@
+"""Settings come from the environment and from files, and a wrong one is named without its value."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import config
+from service.config import InvalidSettings, Settings, load, redacted, redacted_dsn
+
+SECRET = "hunter2-and-more"  # noqa: S105 - what must never be seen again
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*os.environ]:
+        if name.startswith("ORDERS_"):
+            monkeypatch.delenv(name)
+
+
+def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return load()
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    with pytest.raises(InvalidSettings) as refused:
+        load_with(monkeypatch, **variables)
+    assert "\n" not in str(refused.value)
+    assert SECRET not in str(refused.value)
+    return str(refused.value)
+
+
+def setting(settings: Settings, variable: str) -> Any:
+    value: Any = settings
+    for name in variable.removeprefix("ORDERS_").lower().split("__"):
+        value = getattr(value, name)
+    return value
+
+
+# What the contract promises
+
+DEFAULTS: Mapping[str, Any] = {
+    "ORDERS_MODE": None,
+    "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "localhost:9092",
+    "ORDERS_KAFKA__TOPIC": "orders",
+    "ORDERS_KAFKA__GROUP_ID": "orders",
+    "ORDERS_KAFKA__DEAD_LETTER_TOPIC": "orders.dlq",
+    "ORDERS_KAFKA__PROPERTIES": {},
+    "ORDERS_KAFKA__GROUP_PROTOCOL": "classic",
+    "ORDERS_KAFKA__SESSION_TIMEOUT": 6,
+    "ORDERS_POSTGRES__DSN": "postgresql://localhost/orders",
+    "ORDERS_HTTP__HOST": "0.0.0.0",  # noqa: S104 - the contract's
+    "ORDERS_HTTP__PORT": 8000,
+    "ORDERS_ADMIN__PORT": 9000,
+    "ORDERS_CACHE__MAX_ENTRIES": 10_000,
+    "ORDERS_CACHE__MAX_BYTES": 256 * 2**20,
+    "ORDERS_CACHE__WARM_ORDERS": 10_000,
+    "ORDERS_CACHE__HEARTBEAT": 0.5,
+    "ORDERS_CACHE__MAX_STALE": None,
+    "ORDERS_BATCH__MAX_BYTES": 16 * 2**20,
+    "ORDERS_BATCH__MAX_ITEMS": 50_000,
+    "ORDERS_RETRY__GIVE_UP_AFTER": None,
+    "ORDERS_BRAKE__ENABLED": True,
+    "ORDERS_BRAKE__RATIO": 0.5,
+    "ORDERS_BRAKE__WINDOW": 1_000,
+    "ORDERS_BRAKE__IN_A_ROW": 1_000,
+    "ORDERS_BRAKE__PROBE_MESSAGES": 10,
+    "ORDERS_REBALANCE__WAIT": 5,
+    "ORDERS_DOCUMENT__MAX_MESSAGE_BYTES": 2**20,
+    "ORDERS_DOCUMENT__MAX_NESTING": 32,
+    "ORDERS_DOCUMENT__MAX_FUTURE": 86_400,
+    "ORDERS_DOCUMENT__AMOUNTS": "warn",
+    "ORDERS_VERSION__ORDER": "timestamp",
+    "ORDERS_MIGRATION__DEADLINE": 600,
+}
+
+
+@pytest.mark.parametrize(("variable", "default"), DEFAULTS.items(), ids=DEFAULTS)
+def test_a_default_is_that_of_the_contract(variable: str, default: Any) -> None:
+    assert setting(load(), variable) == default
+
+
+def test_a_full_batch_is_between_1000_and_5000_orders() -> None:
+    assert 1_000 <= load().batch.max_orders <= 5_000
+
+
+def test_every_setting_says_what_it_is() -> None:
+    groups = [field.default for field in Settings.model_fields.values() if isinstance(field.default, config.Group)]
+    assert len(groups) >= 13
+    undescribed = [
+        f"{type(group).__name__}.{name}"
+        for group in groups
+        for name, field in type(group).model_fields.items()
+        if not field.description
+    ]
+    assert undescribed == []
+
+
+# Where values come from
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("ORDERS_MODE", "api", "api"),
+        ("ORDERS_KAFKA__TOPIC", "orders-2", "orders-2"),
+        ("ORDERS_KAFKA__PROPERTIES", '{"security.protocol": "SASL_SSL", "socket.timeout.ms": 5}',
+         {"security.protocol": "SASL_SSL", "socket.timeout.ms": 5}),
+        ("ORDERS_HTTP__PORT", "0", 0),
+        ("ORDERS_BRAKE__ENABLED", "false", False),
+        ("ORDERS_RETRY__GIVE_UP_AFTER", "2h", 7_200),
+        ("ORDERS_RETRY__INITIAL", "250ms", 0.25),
+        ("ORDERS_DOCUMENT__MAX_FUTURE", "2d", 172_800),
+        ("ORDERS_MIGRATION__DEADLINE", "10m", 600),
+        ("ORDERS_REBALANCE__WAIT", " 1.5 s ", 1.5),
+        ("ORDERS_REBALANCE__WAIT", "3", 3),
+        ("ORDERS_CACHE__MAX_BYTES", "1GiB", 2**30),
+        ("ORDERS_CACHE__MAX_BYTES", "1.5 MiB", 1_572_864),
+        ("ORDERS_CACHE__MAX_BYTES", "1048576", 2**20),
+        ("ORDERS_HTTP__CORS_ORIGINS", '["https://shop.example"]', ("https://shop.example",)),
+        ("ORDERS_BATCH__MAX_ORDERS", "", 2_000),
+        ("orders_kafka__group_id", "small", "small"),
+    ],
+)  # fmt: skip
+def test_a_variable_sets_its_setting(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, value: Any) -> None:
+    assert setting(load_with(monkeypatch, **{variable: text}), variable.upper()) == value
+
+
+def test_what_kubernetes_injects_under_our_prefix_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    injected = {
+        "ORDERS_KAFKA_PORT": "tcp://10.0.0.1:9092",
+        "ORDERS_KAFKA_SERVICE_HOST": "10.0.0.1",
+        "ORDERS_API_PORT_80_TCP": "tcp://10.0.0.2:80",
+        "ORDERS_POSTGRESQL_SERVICE_PORT": "5432",
+    }
+    assert load_with(monkeypatch, **injected) == Settings()
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().kafka.topic = "other"  # type: ignore[misc]
+
+
+def secrets(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Path:
+    """Write files as Kubernetes mounts a Secret: links to a folder that is swapped whole."""
+    data = folder / "..2026_11_23_10_00_00.1"
+    data.mkdir()
+    (folder / "..data").symlink_to(data.name)
+    for name, text in files.items():
+        (data / name).write_text(text)
+        (folder / name).symlink_to(Path("..data") / name)
+    monkeypatch.setenv("ORDERS_SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_file_of_a_mounted_secret_sets_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(
+        tmp_path,
+        monkeypatch,
+        ORDERS_POSTGRES__DSN="postgresql://db/orders\n",
+        ORDERS_KAFKA__PROPERTIES='{"sasl.password": "x"}\n',
+        ORDERS_MODE="api",
+    )
+    settings = load()
+    assert settings.postgres.dsn == "postgresql://db/orders"
+    assert settings.kafka.properties == {"sasl.password": "x"}
+    assert settings.mode == "api"
+
+
+def test_a_variable_wins_over_a_file_of_the_same_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DSN="postgresql://file/a", ORDERS_POSTGRES__POOL_SIZE="3")
+    settings = load_with(monkeypatch, ORDERS_POSTGRES__DSN="postgresql://variable/a")
+    assert (settings.postgres.dsn, settings.postgres.pool_size) == ("postgresql://variable/a", 3)
+
+
+def test_a_misspelt_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DNS=SECRET)
+    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DNS: no such setting"
+
+
+def test_other_files_of_the_folder_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch, password=SECRET, **{"tls.crt": SECRET})
+    assert load() == Settings()
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = str(tmp_path / "missing")
+    assert refusal(monkeypatch, ORDERS_SECRETS_DIR=missing) == "ORDERS_SECRETS_DIR: is not a folder"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("ORDERS_MODE", SECRET),
+        ("ORDERS_KAFKA__TOPIK", SECRET),
+        ("ORDERS_KAFKA__TOPIC", "two words"),
+        ("ORDERS_KAFKA__TOPIC", "a" * 250),
+        ("ORDERS_KAFKA__GROUP_PROTOCOL", SECRET),
+        ("ORDERS_HTTP__PORT", "65536"),
+        ("ORDERS_HTTP__PORT", SECRET),
+        ("ORDERS_BATCH__MAX_ORDERS", "0"),
+        ("ORDERS_BATCH__MAX_ORDERS", "100001"),
+        ("ORDERS_BATCH__MAX_BYTES", "1MB"),
+        ("ORDERS_BATCH__MAX_BYTES", "0"),
+        ("ORDERS_BATCH__MAX_ITEMS", "-1"),
+        ("ORDERS_RETRY__INITIAL", "0"),
+        ("ORDERS_RETRY__INITIAL", "soon"),
+        ("ORDERS_RETRY__INITIAL", "inf"),
+        ("ORDERS_RETRY__INITIAL", "nan"),
+        ("ORDERS_REBALANCE__WAIT", "-1s"),
+        ("ORDERS_BRAKE__RATIO", "0"),
+        ("ORDERS_BRAKE__RATIO", "1.1"),
+        ("ORDERS_BRAKE__ENABLED", SECRET),
+        ("ORDERS_DOCUMENT__AMOUNTS", SECRET),
+        ("ORDERS_VERSION__ORDER", SECRET),
+        ("ORDERS_LOG__LEVEL", SECRET),
+        ("ORDERS_POSTGRES__DSN__HOST", SECRET),
+    ],
+)
+def test_a_wrong_value_is_refused_and_its_variable_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    assert refusal(monkeypatch, **{variable: text}).startswith(variable.removesuffix("__HOST") + ": ")
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, ORDERS_BATCH__MAX_ORDERS="x", ORDERS_HTTP__PORT="y", ORDERS_KAFKA__TOPIK="z")
+    assert "ORDERS_BATCH__MAX_ORDERS: " in line
+    assert "ORDERS_HTTP__PORT: " in line
+    assert "ORDERS_KAFKA__TOPIK: no such setting" in line
+
+
+@pytest.mark.parametrize(
+    "properties", [f'{{"sasl.password": "{SECRET}"', SECRET, f'["{SECRET}"]', f'{{"sasl.password": ["{SECRET}"]}}']
+)
+def test_properties_that_are_no_object_of_plain_values_are_refused(
+    monkeypatch: pytest.MonkeyPatch, properties: str
+) -> None:
+    assert refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=properties).startswith("ORDERS_KAFKA")
+
+
+@pytest.mark.parametrize("name", ["enable.auto.commit", "group.id", "acks", "bootstrap.servers"])
+def test_properties_that_a_guarantee_rests_on_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    line = refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=f'{{"{name}": "{SECRET}"}}')
+    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be passed through: the delivery guarantee rests on it"
+
+
+def test_a_topic_that_is_its_own_dead_letter_topic_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, ORDERS_KAFKA__TOPIC="a", ORDERS_KAFKA__DEAD_LETTER_TOPIC="a")
+    assert line == "ORDERS_KAFKA: topic and dead_letter_topic must differ"
+
+
+def test_overrides_are_checked_too() -> None:
+    with pytest.raises(InvalidSettings, match="ORDERS_BATCH__MAX_ORDERS"):
+        load(batch={"max_orders": 0})
+
+
+# What may be shown
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://localhost/orders", "postgresql://localhost/orders"),
+        (f"postgresql://me:{SECRET}@db:5433/orders?sslmode=require", "postgresql://me@db:5433/orders"),
+        (f"postgres://:{SECRET}@db/orders", "postgres://db/orders"),
+        (f"postgresql://db/orders?password={SECRET}", "postgresql://db/orders"),
+        (f"postgresql://me:{SECRET}@one,two:5433/orders", "postgresql://me@one,two:5433/orders"),
+        (f"postgresql://me:a@{SECRET}@db/orders", "postgresql://me@db/orders"),
+        (f"host=db password={SECRET}", "***"),
+        (f"mysql://me:{SECRET}@db/orders", "***"),
+        (None, None),
+    ],
+)
+def test_of_a_connection_string_no_secret_is_shown(dsn: str | None, shown: str | None) -> None:
+    assert redacted_dsn(dsn) == shown
+
+
+def test_a_dump_shows_every_setting_and_no_secret() -> None:
+    properties = {
+        "sasl.username": "me",
+        "sasl.password": SECRET,
+        "sasl.jaas.config": SECRET,
+        "ssl.key.pem": SECRET,
+        "ssl.key.password": SECRET,
+        "ssl.keystore.password": SECRET,
+        "sasl.oauthbearer.client.secret": SECRET,
+        "sasl.oauthbearer.config": SECRET,
+        "SASL.PASSWORD": SECRET,
+        "ssl.ca.location": "/ca.pem",
+    }
+    kafka = {"properties": properties}
+    postgres = {"dsn": f"postgresql://me:{SECRET}@db/orders", "listen_dsn": f"host=db password={SECRET}"}
+    dump = redacted(load(kafka=kafka, postgres=postgres))
+    assert SECRET not in str(dump)
+    assert dump.keys() == Settings.model_fields.keys()
+    assert dump["kafka"]["properties"]["sasl.username"] == "me"
+    assert dump["kafka"]["properties"]["ssl.ca.location"] == "/ca.pem"
+    assert dump["postgres"]["dsn"] == "postgresql://me@db/orders"
