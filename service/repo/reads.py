@@ -24,6 +24,8 @@ Row = tuple[Any, ...]
 
 CONNECTION_WAIT_SECONDS: Final = 2.0
 """How long a read waits for a connection of the pool."""
+AWAY_WAIT_SECONDS: Final = 0.5
+"""The same while the last attempt found nobody: time enough to connect, and no more."""
 FEW: Final = 10_000
 
 DOCUMENT_OF: Final = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"
@@ -70,7 +72,6 @@ class OrderReads:
             configure=self._configure,
             min_size=1,
             max_size=connections,
-            timeout=CONNECTION_WAIT_SECONDS,
             reconnect_timeout=0,  # an attempt that failed is over: with back-off the pool sleeps through a recovery
             open=False,
             name=access.application,
@@ -95,11 +96,7 @@ class OrderReads:
                 yield uid.decode(), document
 
     async def page(self, query: PageQuery) -> Page:
-        after = query.after
-        values: dict[str, Any] = query._asdict() | {"more": query.limit + 1}
-        if after:
-            values |= {"created": _moment(after.created_us), "order_uid": after.order_uid}
-        rows = await self._fetch(_page_statement(query), values)
+        rows = await self._fetch(page_statement(query), page_values(query))
         has_more = len(rows) > query.limit
         kept = rows[: query.limit]
         return Page([summary for summary, *_ in kept], Cursor(kept[-1][1], kept[-1][2].decode()) if has_more else None)
@@ -124,7 +121,8 @@ class OrderReads:
     async def _connection(self) -> AsyncIterator[BoundedAsyncConnection]:
         """Lend a connection. Raises StorageUnavailable or one of its kinds."""
         try:
-            connection = await self._pool.getconn()
+            wait = CONNECTION_WAIT_SECONDS if self.is_reachable else AWAY_WAIT_SECONDS
+            connection = await self._pool.getconn(wait)
         except psycopg.Error as error:
             self.is_reachable = False
             raise translate(error) from error
@@ -152,13 +150,21 @@ class ConnectionLost(StorageUnavailable):
     """The connection was dead, or died while it was used."""
 
 
-def _page_statement(query: PageQuery) -> LiteralString:
+def page_statement(query: PageQuery) -> LiteralString:
+    """Return the statement with the filters that are asked for; it reads one order more than the page holds."""
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"""\
 SELECT ({SUMMARY})::text, {_CREATED_US}, o.order_uid::text
 FROM orders o JOIN payments p USING (order_uid) {where}
 ORDER BY o.date_created DESC, o.order_uid DESC LIMIT %(more)s"""
+
+
+def page_values(query: PageQuery) -> dict[str, Any]:
+    values: dict[str, Any] = query._asdict() | {"more": query.limit + 1}
+    if query.after:
+        values |= {"created": _moment(query.after.created_us), "order_uid": query.after.order_uid}
+    return values
 
 
 def _moment(microseconds: int) -> datetime:

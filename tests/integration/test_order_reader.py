@@ -1,0 +1,359 @@
+"""What an OrderReader promises, held by the real one and by its stand-in; and what only the real one can show."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import psycopg
+import pytest
+from msgspec import UNSET
+
+from service.entities.errors import StatementTimedOut, StorageUnavailable
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
+from service.pkg.tagged import tagged
+from service.pkg.tx import Access, Transactions
+from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values
+from service.repo.writes import OrderWriter
+from service.usecases.ports import Cursor, OrderReader, Page, PageQuery
+from tests.factories import order
+from tests.fake_reader import FakeReader
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+T = TypeVar("T")
+Read = Callable[[OrderReader], Awaitable[T]]
+
+AWKWARD = 'tab\t, quote ", backslash \\ and \\n, line\nbreak, {brace}, %s, é, 漢字, 🦊, \u2028, \x7f'
+
+
+class Real:
+    def __init__(self, dsn: str) -> None:
+        self._access = Access(dsn, "tests", connect_timeout=2, statement_timeout=2)
+        self._offsets = count()
+
+    def store(self, *orders: Order) -> None:
+        with self._writer() as writer:
+            writer.store([Sourced(each, Source(1_000, 0, next(self._offsets), "orders")) for each in orders])
+
+    def read(self, read: Read[T]) -> T:
+        async def play() -> T:
+            reads = OrderReads(self._access, 3)
+            await reads.open()
+            try:
+                return await read(reads)
+            finally:
+                await reads.close()
+
+        return asyncio.run(play())
+
+    @contextmanager
+    def _writer(self) -> Iterator[OrderWriter]:
+        writer = OrderWriter(Transactions(self._access))
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+class Fake:
+    def __init__(self) -> None:
+        self._reader = FakeReader()
+
+    def store(self, *orders: Order) -> None:
+        self._reader.store(*orders)
+
+    def read(self, read: Read[T]) -> T:
+        async def play() -> T:
+            return await read(self._reader)
+
+        return asyncio.run(play())
+
+
+Store = Real | Fake
+
+
+@pytest.fixture
+def real(database: str) -> Real:
+    return Real(database)
+
+
+@pytest.fixture(params=["real", "fake"])
+def store(request: pytest.FixtureRequest) -> Store:
+    made: Store = request.getfixturevalue("real") if request.param == "real" else Fake()
+    return made
+
+
+async def newest(reader: OrderReader, number: int) -> list[tuple[str, bytes]]:
+    return [each async for each in reader.newest(number)]
+
+
+async def pages(reader: OrderReader, query: PageQuery) -> list[Page]:
+    found = [await reader.page(query)]
+    while found[-1].next:
+        found.append(await reader.page(query._replace(after=found[-1].next)))
+    return found
+
+
+def uids(found: Sequence[Page]) -> list[str]:
+    return [msgspec.json.decode(summary)["order_uid"] for page in found for summary in page.summaries]
+
+
+def awkward_orders() -> list[Order]:
+    """Return orders with what is absent, empty, large, escaped, fractional and early."""
+    items = [order().items[0], msgspec.structs.replace(order().items[0], name=AWKWARD, nm_id=2**63 - 1, sale=0)]
+    return [
+        order(order_uid="sample"),
+        order(order_uid="escaped", locale=AWKWARD, delivery={"name": AWKWARD, "address": "\\"}),
+        order(order_uid="amounts", payment={"amount": 2**63 - 1, "goods_total": 0}),
+        order(order_uid="items", items=msgspec.to_builtins(items * 20)),
+        order(order_uid="fraction", date_created="2024-02-29T23:59:59.120Z"),
+        order(order_uid="micros", date_created="1969-12-31T23:59:59.000001Z"),
+        order(order_uid="early", date_created="0001-01-01T00:00:00Z"),
+        msgspec.structs.replace(order(order_uid="unsigned"), internal_signature=UNSET),
+        msgspec.structs.replace(
+            order(order_uid="bare"),
+            internal_signature=UNSET,
+            payment=msgspec.structs.replace(order().payment, request_id=UNSET),
+        ),
+    ]
+
+
+def test_a_document_is_the_compact_json_of_the_order(store: Store) -> None:
+    orders = awkward_orders()
+    store.store(*orders)
+
+    async def read(reader: OrderReader) -> list[bytes | None]:
+        return [await reader.document(each.order_uid) for each in orders]
+
+    assert [_decoded(document) for document in store.read(read)] == orders
+    sample = store.read(lambda reader: reader.document("sample"))
+    assert sample == msgspec.json.encode(orders[0])
+
+
+def _decoded(document: bytes | None) -> Order:
+    assert document is not None
+    return msgspec.json.decode(document, type=Order)
+
+
+def test_there_is_none_under_an_unknown_id(store: Store) -> None:
+    store.store(order(order_uid="Known"))
+    assert store.read(lambda reader: reader.document("known")) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        ("2021-11-26T06:22:19Z", "2021-11-26T06:22:19Z"),
+        ("2021-11-26T06:22:19.000Z", "2021-11-26T06:22:19Z"),
+        ("2021-11-26T06:22:10.500Z", "2021-11-26T06:22:10.5Z"),
+        ("2021-11-26T06:22:19.000001Z", "2021-11-26T06:22:19.000001Z"),
+        ("2021-11-26T00:22:00+03:00", "2021-11-25T21:22:00Z"),
+    ],
+)
+def test_times_are_told_in_utc_with_a_fraction_only_where_there_is_one(real: Real, sent: str, answered: str) -> None:
+    real.store(order(order_uid="uid", date_created=sent))
+    document = real.read(lambda reader: reader.document("uid"))
+    summary = real.read(lambda reader: reader.page(PageQuery(1))).summaries[0]
+    assert [msgspec.json.decode(each or b"{}")["date_created"] for each in (document, summary)] == [answered] * 2
+
+
+def test_queried_and_streamed_documents_have_the_same_bytes(store: Store) -> None:
+    orders = awkward_orders()
+    store.store(*orders)
+
+    async def read(reader: OrderReader) -> tuple[dict[str, bytes], dict[str, bytes | None]]:
+        streamed = dict(await newest(reader, 100))
+        return streamed, {uid: await reader.document(uid) for uid in streamed}
+
+    streamed, queried = store.read(read)
+    assert len(streamed) == len(orders)
+    assert streamed == queried
+    assert {tagged(document) for document in streamed.values()} == {tagged(each) for each in queried.values() if each}
+
+
+def test_the_newest_orders_come_first_and_only_as_many_as_asked(store: Store) -> None:
+    store.store(*(order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 6)))
+    assert [uid for uid, _ in store.read(lambda reader: newest(reader, 3))] == ["o5", "o4", "o3"]
+
+
+def test_a_stream_may_be_left_before_its_end(store: Store) -> None:
+    store.store(*(order(order_uid=f"o{number}") for number in range(500)))
+
+    async def read(reader: OrderReader) -> bytes | None:
+        async with aclosing(reader.newest(500)) as orders:
+            async for _ in orders:
+                break
+        return await reader.document("o1")
+
+    assert store.read(read)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_pages_hold_every_order_once_whatever_their_size_and_whatever_is_equally_old(store: Store, limit: int) -> None:
+    moments = ["1960-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z"]
+    store.store(*(order(order_uid=f"o{number}", date_created=moments[number % 4]) for number in range(12)))
+    found = store.read(lambda reader: pages(reader, PageQuery(limit)))
+    by_age = sorted(range(12), key=lambda number: (number % 4, f"o{number}"))
+    assert [len(page.summaries) for page in found[:-1]] == [limit] * (len(found) - 1)
+    assert uids(found) == [f"o{number}" for number in reversed(by_age)]
+
+
+def test_filters_narrow_a_list_alone_and_together(store: Store) -> None:
+    store.store(
+        order(order_uid="a", customer_id="ann", track_number="T1"),
+        order(order_uid="b", customer_id="ann", track_number="T2"),
+        order(order_uid="c", customer_id="bob", track_number="T1"),
+    )
+
+    def listed(**filters: str) -> list[str]:
+        return uids(store.read(lambda reader: pages(reader, PageQuery(1, **filters))))  # type: ignore[arg-type]
+
+    assert listed() == ["c", "b", "a"]
+    assert listed(customer_id="ann") == ["b", "a"]
+    assert listed(track_number="T1") == ["c", "a"]
+    assert listed(customer_id="ann", track_number="T1") == ["a"]
+    assert listed(customer_id="nobody' OR '1'='1") == []
+
+
+def test_a_summary_says_what_a_list_needs(store: Store) -> None:
+    store.store(order(order_uid="uid", date_created="2026-01-01T00:00:00Z"))
+    page = store.read(lambda reader: reader.page(PageQuery(10)))
+    assert msgspec.json.decode(page.summaries[0]) == {
+        "order_uid": "uid",
+        "track_number": "WBILMTESTTRACK",
+        "date_created": "2026-01-01T00:00:00Z",
+        "delivery_service": "meest",
+        "amount": 1817,
+        "currency": "USD",
+        "items": 1,
+    }
+    assert page.next is None
+
+
+@pytest.mark.parametrize(("created_us", "expected"), [(10**18 - 1, ["uid"]), (-(10**18) + 1, [])])
+def test_a_cursor_beyond_all_time_is_no_error(store: Store, created_us: int, expected: list[str]) -> None:
+    store.store(order(order_uid="uid"))
+    page = store.read(lambda reader: reader.page(PageQuery(10, Cursor(created_us, "x"))))
+    assert uids([page]) == expected
+
+
+def test_few_orders_are_counted_exactly(store: Store) -> None:
+    store.store(*(order(order_uid=f"o{number}") for number in range(7)))
+    assert store.read(lambda reader: reader.estimate()) == 7
+
+
+def test_each_list_is_served_by_its_index(real: Real, database: str) -> None:
+    real.store(*(order(order_uid=f"o{n}", customer_id=f"c{n % 50}", track_number=f"T{n % 50}") for n in range(2_000)))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        connection.execute("SET enable_sort = off")  # so few rows are sorted quickly
+        for query, index in (
+            (PageQuery(20, Cursor(1_800_000_000_000_000, "o1")), "orders_newest_idx"),
+            (PageQuery(20, customer_id="c1"), "orders_customer_idx"),
+            (PageQuery(20, track_number="T1"), "orders_track_idx"),
+        ):
+            plan = str(connection.execute(f"EXPLAIN {page_statement(query)}", page_values(query)).fetchall())
+            assert index in plan
+            assert "Sort" not in plan
+
+
+def test_a_database_that_is_away_is_an_error_soon_and_none_once_it_is_back(own_postgres: "Postgres") -> None:
+    store = Real(own_postgres.dsn)
+    store.store(order(order_uid="uid"))
+
+    async def read(reader: OrderReader) -> bool:
+        before = [await reader.document("uid") for _ in range(3)]
+        await asyncio.to_thread(own_postgres.stop)
+        began = monotonic()
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await reader.document("uid")
+        assert monotonic() - began < 10
+        await asyncio.to_thread(own_postgres.start)
+        return [await reader.document("uid") for _ in range(3)] == before
+
+    assert store.read(read)
+
+
+def test_connections_that_died_while_idle_are_replaced_without_an_error(real: Real, database: str) -> None:
+    real.store(order(order_uid="uid"))
+
+    async def read(reader: OrderReader) -> bytes | None:
+        await asyncio.gather(*(reader.document("uid") for _ in range(50)))  # opens what the pool may open
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+        return await reader.document("uid")
+
+    assert real.read(read)
+
+
+def test_a_pool_that_found_nobody_works_as_soon_as_somebody_is_there(own_postgres: "Postgres") -> None:
+    """The pool's own back-off would double with the outage, and sleep through the recovery."""
+    store = Real(own_postgres.dsn)
+    store.store(order(order_uid="uid"))
+    own_postgres.stop()
+
+    async def read(reader: OrderReader) -> float:
+        for _ in range(6):
+            with pytest.raises(StorageUnavailable):
+                await reader.document("uid")
+        await asyncio.to_thread(own_postgres.start)
+        began = monotonic()
+        assert await reader.document("uid")
+        return monotonic() - began
+
+    assert store.read(read) < 1
+
+
+def test_a_frozen_server_costs_a_reader_no_more_than_its_deadline(own_postgres: "Postgres") -> None:
+    store = Real(own_postgres.dsn)
+    store.store(order(order_uid="uid"))
+
+    async def read(reader: OrderReader) -> float:
+        await reader.document("uid")
+        await asyncio.to_thread(own_postgres.freeze)
+        began = monotonic()
+        try:
+            with pytest.raises(StorageUnavailable):
+                await reader.document("uid")
+            took = monotonic() - began
+        finally:
+            await asyncio.to_thread(own_postgres.thaw)
+        assert await _soon(reader)
+        return took
+
+    assert store.read(read) < 2 + 5 + 1  # statement timeout, grace for the cancel, a slow machine
+
+
+async def _soon(reader: OrderReader) -> bytes | None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await reader.document("uid")
+            except StorageUnavailable:
+                continue
+
+
+def test_a_statement_that_takes_too_long_is_cancelled_on_the_server(
+    real: Real, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_sleep(60)")
+    assert ESTIMATE != "SELECT pg_sleep(60)"
+
+    async def read(reader: OrderReader) -> list[Any]:
+        began = monotonic()
+        with pytest.raises(StatementTimedOut):
+            await reader.estimate()
+        assert 2 <= monotonic() - began < 7
+        with psycopg.connect(database, autocommit=True) as admin:
+            return admin.execute(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND state = 'active'"
+            ).fetchall()
+
+    assert real.read(read) == []
