@@ -1,0 +1,106 @@
+"""The contract of OrderStore, kept by the one on PostgreSQL and by the fake that the use cases are tested on."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from service.entities.errors import OrderRefused
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from service.usecases.ports import OrderStore, Stored
+from tests.factories import sourced
+from tests.fakes import POISON, FakeStore
+
+NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
+    if request.param == "fake":
+        yield FakeStore()
+        return
+    database = request.getfixturevalue("database")
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(NO_POISON)
+    writer = OrderWriter(Transactions(Access(database, "tests")))
+    yield writer
+    writer.close()
+
+
+def test_orders_that_are_not_there_are_new(store: OrderStore) -> None:
+    assert store.store([sourced(offset) for offset in range(5)]) == Stored(new=5)
+
+
+def test_an_order_that_comes_again_is_unchanged(store: OrderStore) -> None:
+    order = sourced(1)
+    store.store([order])
+    assert store.store([order]) == Stored(unchanged=1)
+
+
+def test_the_same_document_in_a_greater_version_is_unchanged_but_moves_the_version(store: OrderStore) -> None:
+    store.store([sourced(1, order_uid="a")])
+    assert store.store([sourced(3, order_uid="a")]) == Stored(unchanged=1)
+    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(stale=1)
+
+
+def test_another_document_in_a_greater_version_replaces(store: OrderStore) -> None:
+    store.store([sourced(1, order_uid="a")])
+    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        {"offset": 9, "timestamp_ms": 999, "partition": 9},
+        {"offset": 9, "timestamp_ms": 1_000, "partition": 0},
+        {"offset": 4, "timestamp_ms": 1_000, "partition": 1},
+    ],
+)
+def test_a_smaller_version_is_stale_by_timestamp_then_partition_then_offset(
+    store: OrderStore, older: dict[str, int]
+) -> None:
+    store.store([sourced(5, timestamp_ms=1_000, partition=1, order_uid="a")])
+    assert store.store([sourced(**older, order_uid="a", entry="other")]) == Stored(stale=1)
+
+
+def test_the_greatest_version_of_a_batch_wins_wherever_it_stands(store: OrderStore) -> None:
+    versions = [sourced(offset, order_uid="a", entry=f"entry-{offset}") for offset in (2, 3, 1)]
+    stored = store.store(versions)
+    assert (stored.new, sum(stored)) == (1, 3)
+    assert store.store([versions[1]]) == Stored(unchanged=1)
+    assert store.store([versions[0], versions[2]]) == Stored(stale=2)
+
+
+def test_all_kinds_are_told_apart_in_one_batch(store: OrderStore) -> None:
+    first = [sourced(offset, order_uid=uid) for offset, uid in enumerate("abcd", start=10)]
+    store.store(first)
+    batch = [
+        sourced(20, order_uid="new"),
+        first[0],
+        sourced(21, order_uid="b"),
+        sourced(22, order_uid="c", entry="other"),
+        sourced(1, order_uid="d", entry="other"),
+    ]
+    assert store.store(batch) == Stored(new=1, replaced=1, unchanged=2, stale=1)
+
+
+def test_nothing_of_nothing_is_stored(store: OrderStore) -> None:
+    assert store.store([]) == Stored()
+
+
+def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: OrderStore) -> None:
+    orders = [sourced(offset, order_uid=f"{9 - offset}") for offset in range(9)]
+    orders[6] = sourced(6, order_uid="3", customer_id=POISON)
+    with pytest.raises(OrderRefused) as refused:
+        store.store(orders)
+    assert (refused.value.position, refused.value.sqlstate) == (6, "23514")
+    assert "no_poison" in refused.value.where
+    assert store.store(orders[:6]) == Stored(new=6)
+
+
+def test_the_order_to_blame_may_be_unknown_but_alone_it_is_refused_too(store: OrderStore) -> None:
+    store.store([sourced(1, order_uid="a")])
+    with pytest.raises(OrderRefused):
+        store.store([sourced(2, order_uid="a", customer_id=POISON)])
+    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
