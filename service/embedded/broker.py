@@ -122,7 +122,7 @@ def mock(topics: Sequence[str] = ()) -> Iterator[MockCluster]:
     Other processes can use it. It keeps 5 MiB a partition and drops older messages without an error, has no admin
     requests and no lookup by time, and shows aborted transactions to every reader: for a demo and for unit tests.
     """
-    producer = Producer({"test.mock.num.brokers": 1})
+    producer = Producer({"test.mock.num.brokers": 1, "log_level": 4})  # it would announce itself
     for topic in topics:
         producer.list_topics(topic, timeout=_MOCK_SECONDS)  # asking for one makes it
     brokers = producer.list_topics(timeout=_MOCK_SECONDS).brokers.values()

