@@ -1,0 +1,620 @@
+"""What the writer leaves in PostgreSQL, and what PostgreSQL's refusals, locks and silences become.
+
+Which orders count as new, replaced, unchanged and stale is tests/integration/test_order_store.py.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import msgspec
+import psycopg
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
+from service.entities.version import Source, Sourced, VersionOrder
+from service.pkg.tx import GRACE, Access, Transactions
+from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.notifications import CHANNEL, MAX_PAYLOAD, Notification, parse
+from service.repo.writes import OrderWriter
+from service.usecases.ports import Stored
+from tests.factories import SAMPLE, order, sourced
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+ITEM = SAMPLE["items"][0]
+WAITING: LiteralString = """\
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'tests'"""
+
+
+@contextmanager
+def writing(dsn: str, version_order: VersionOrder = "timestamp", **access: Any) -> Iterator[OrderWriter]:
+    with closing(OrderWriter(Transactions(Access(dsn, "tests", **access)), version_order)) as writer:
+        yield writer
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[OrderWriter]:
+    with writing(database) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def stored(admin: psycopg.Connection, uid: str) -> Order:
+    (row,) = admin.execute(f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s", [uid])
+    return msgspec.json.decode(row[0], type=Order)
+
+
+def column(admin: psycopg.Connection, query: LiteralString, *values: Any) -> Any:
+    row = admin.execute(query, values).fetchone()
+    assert row
+    return row[0]
+
+
+def refused(writer: OrderWriter, orders: Sequence[Sourced]) -> OrderRefused:
+    with pytest.raises(OrderRefused) as caught:
+        writer.store(orders)
+    return caught.value
+
+
+# What is stored is what came
+
+
+def test_the_sample_comes_back_as_it_was(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    sample = order(order_uid="b563feb7b2b84b6test")
+    writer.store([Sourced(sample, Source(1_637_907_739_123, 2, 42, "orders"))])
+    assert stored(admin, "b563feb7b2b84b6test") == sample
+    origin = admin.execute(
+        "SELECT source_topic, source_partition, source_offset, extract(epoch FROM source_timestamp) * 1000 FROM orders"
+    ).fetchone()
+    assert origin == ("orders", 2, 42, 1_637_907_739_123)
+
+
+NASTY = [
+    "\t", "\n", "\r", "\r\n", "\\", "\\\\", r"\N", r"\n", r"\.", "\\\n", "\n\\.\n", "\x01", "\x08\x0b\x0c\x1b\x7f",
+    "\x85", "\u2028\u2029", "🧘🏽‍♀️", "ß", "é", "e\u0301", "\ufeff", "\ufffe", "\U0010ffff", "'", '"',
+    "''; DROP TABLE orders --", "$$", "{}", "%s", "NULL", "null", "a\tb", " a ", "\u00a0", "٣", "עברית", '{"a":1}',
+]  # fmt: skip
+
+
+def nasty_texts(count: int) -> list[str]:
+    draw = random.Random(7)  # noqa: S311
+    return [*NASTY, *("".join(draw.choices(NASTY, k=draw.randint(2, 8))) for _ in range(count))]
+
+
+def nasty_order(text: str, offset: int) -> Sourced:
+    return sourced(
+        offset,
+        order_uid=f"nasty-{offset}",
+        entry=text,
+        internal_signature=text,
+        delivery={"name": text, "city": text},
+        payment={"bank": text, "request_id": text},
+        items=[ITEM | {"name": text, "rid": text}, ITEM],
+    )
+
+
+def test_any_text_comes_back_as_it_was_whether_copied_or_replaced(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    orders = [nasty_order(text, offset) for offset, text in enumerate(nasty_texts(100))]
+    plain = [sourced(offset, timestamp_ms=1, order_uid=f"nasty-{offset}") for offset in range(0, len(orders), 2)]
+    writer.store(plain)
+    assert writer.store(orders) == Stored(new=len(orders) // 2, replaced=len(plain))
+    for each in orders:
+        assert stored(admin, each.order.order_uid) == each.order
+    assert writer.store([each._replace(source=each.source._replace(offset=9_999)) for each in orders]) == Stored(
+        unchanged=len(orders)
+    )
+
+
+def test_utf_8_is_written_whatever_the_environment_prefers(
+    database: str, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    text = order(order_uid="a", delivery={"city": "Zürich 🧘"})
+    with writing(database) as writer:
+        writer.store([Sourced(text, sourced().source)])
+    monkeypatch.delenv("PGCLIENTENCODING")
+    assert stored(admin, "a") == text
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["0001-01-02T00:00:00Z", "0099-12-31T23:59:59.000001Z", "9999-12-31T23:59:59.999999Z", "2021-11-26T06:22:19.5Z",
+     "2021-11-26T06:22:19.000100Z"],
+)  # fmt: skip
+def test_any_date_of_the_calendar_comes_back_as_it_was(
+    writer: OrderWriter, admin: psycopg.Connection, date: str
+) -> None:
+    dated = sourced(1, order_uid="a", date_created=date)
+    writer.store([dated])
+    assert stored(admin, "a") == dated.order
+    assert column(admin, f"SELECT {DOCUMENT}::json ->> 'date_created' {FROM_ORDERS}") in {date, date.rstrip("0Z") + "Z"}
+    assert writer.store([dated._replace(source=sourced(2).source)]) == Stored(unchanged=1)
+
+
+def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    greatest = {"chrt_id": MAX_BIGINT, "nm_id": MAX_BIGINT, "price": MAX_BIGINT, "total_price": MAX_BIGINT}
+    amounts = dict.fromkeys(["amount", "payment_dt", "delivery_cost", "goods_total", "custom_fee"], MAX_BIGINT)
+    items = [ITEM | greatest | {"rid": str(number)} for number in range(MAX_ITEMS)]
+    huge = sourced(2**62, partition=2**31 - 1, order_uid="a" * 64, sm_id=MAX_BIGINT, payment=amounts, items=items)
+    writer.store([huge])
+    assert stored(admin, "a" * 64) == huge.order
+
+
+OPTIONAL = [(UNSET, UNSET), ("", UNSET), (UNSET, ""), ("", ""), ("x", "y")]
+
+
+@pytest.mark.parametrize("before", OPTIONAL)
+def test_an_absent_text_stays_absent_and_an_empty_one_empty(
+    writer: OrderWriter, admin: psycopg.Connection, before: tuple[Any, Any]
+) -> None:
+    def with_texts(texts: tuple[Any, Any], offset: int) -> Sourced:
+        made = order(order_uid="a")
+        payment = replace(made.payment, request_id=texts[1])
+        return Sourced(replace(made, internal_signature=texts[0], payment=payment), sourced(offset).source)
+
+    for offset, texts in enumerate([before, *OPTIONAL]):
+        expected = with_texts(texts, offset)
+        writer.store([expected])
+        assert stored(admin, "a") == expected.order
+
+
+# Versions
+
+
+def test_a_replacement_leaves_nothing_of_the_earlier_order(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    many = sourced(1, order_uid="a", items=[ITEM | {"rid": str(number)} for number in range(5)])
+    few = sourced(2, order_uid="a", items=[ITEM | {"rid": "x"}, ITEM | {"rid": "y"}], entry="2", delivery={"city": "2"})
+    other = sourced(1, order_uid="b", items=[ITEM] * 3)
+    writer.store([many, other])
+    writer.store([few])
+    assert stored(admin, "a") == few.order
+    assert column(admin, "SELECT count(*) FROM items WHERE order_uid = 'a'") == 2
+    assert stored(admin, "b") == other.order
+
+
+def test_a_replacement_may_have_more_items(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    writer.store([sourced(1, order_uid="a")])
+    more = sourced(2, order_uid="a", items=[ITEM] * 7)
+    writer.store([more])
+    assert stored(admin, "a") == more.order
+
+
+def test_a_stale_order_changes_nothing(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    newer = sourced(5, order_uid="a", items=[ITEM] * 2)
+    writer.store([newer])
+    before = admin.execute("SELECT * FROM orders").fetchall()
+    writer.store([sourced(4, order_uid="a", entry="stale", items=[ITEM] * 9)])
+    assert admin.execute("SELECT * FROM orders").fetchall() == before
+    assert stored(admin, "a") == newer.order
+
+
+def test_the_same_document_moves_its_version_and_touches_nothing_else(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    rows = "SELECT o.stored_at, d.ctid, p.ctid, i.ctid FROM orders o, deliveries d, payments p, items i"
+    writer.store([sourced(1, order_uid="a")])
+    before = admin.execute(rows).fetchall()
+    writer.store([sourced(2, partition=3, timestamp_ms=9_000, order_uid="a")])
+    assert admin.execute(rows).fetchall() == before
+    version = admin.execute("SELECT source_partition, source_offset, extract(epoch FROM source_timestamp) FROM orders")
+    assert version.fetchall() == [(3, 2, 9)]
+
+
+def test_a_replacement_is_stored_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    writer.store([sourced(1, order_uid="a")])
+    before = column(admin, "SELECT stored_at FROM orders")
+    writer.store([sourced(2, order_uid="a", entry="other")])
+    assert column(admin, "SELECT stored_at FROM orders") > before
+
+
+def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin: psycopg.Connection) -> None:
+    with writing(database, "offset") as writer:
+        writer.store([sourced(5, timestamp_ms=9_000, order_uid="a")])
+        later = sourced(6, timestamp_ms=1_000, order_uid="a", entry="later")
+        assert writer.store([later]) == Stored(replaced=1)
+        assert writer.store([sourced(5, timestamp_ms=9_999, order_uid="a", entry="stale")]) == Stored(stale=1)
+        assert writer.store([sourced(1, timestamp_ms=999, partition=1, order_uid="a", entry="x")]) == Stored(stale=1)
+        assert stored(admin, "a") == later.order
+        both = [sourced(9, timestamp_ms=1, order_uid="b", entry="9"), sourced(8, timestamp_ms=5, order_uid="b")]
+        writer.store(both)
+        assert stored(admin, "b") == both[0].order
+
+
+def test_what_somebody_deleted_by_hand_is_mended_by_the_next_version(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    writer.store([sourced(1, order_uid="a")])
+    admin.execute("DELETE FROM deliveries")
+    again = sourced(2, order_uid="a")
+    assert writer.store([again]) == Stored(replaced=1)
+    assert stored(admin, "a") == again.order
+
+
+def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    writer.store([sourced(1, order_uid="a")])
+    admin.execute("UPDATE payments SET currency = 'usd'")
+    assert writer.store([sourced(2, order_uid="a")]) == Stored(replaced=1)
+
+
+# Several writers
+
+
+Plan = list[tuple[int, list[str]]]
+"""Batches in the order in which one writer stores them: an offset and the orders that get it."""
+
+
+def random_plan(seed: int) -> Plan:
+    draw = random.Random(seed)  # noqa: S311
+    offsets = draw.sample(range(100), 100)
+    return [(offset, draw.sample([f"order-{number}" for number in range(30)], 15)) for offset in offsets]
+
+
+def test_writers_of_the_same_orders_lose_no_newer_version_and_never_stand_still(
+    database: str, admin: psycopg.Connection
+) -> None:
+    plans = [random_plan(seed) for seed in range(3)]
+    writers = [Thread(target=carry_out, args=[plan, database], daemon=True) for plan in plans]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in writers)
+    newest: dict[str, int] = {}
+    for offset, uids in (batch for plan in plans for batch in plan):
+        newest |= {uid: max(offset, newest.get(uid, 0)) for uid in uids}
+    assert len(newest) == 30
+    for uid, offset in newest.items():
+        assert stored(admin, uid) == version(uid, offset).order
+
+
+def version(uid: str, offset: int) -> Sourced:
+    return sourced(offset, order_uid=uid, entry=f"{uid} {offset}", items=[ITEM] * (1 + offset % 3))
+
+
+def carry_out(plan: Plan, database: str) -> None:
+    with writing(database) as writer:
+        for offset, uids in plan:
+            batch = [version(uid, offset) for uid in uids]
+            eventually(partial(attempt, writer, batch), within=30)
+
+
+def attempt(writer: OrderWriter, batch: Sequence[Sourced]) -> bool:
+    try:
+        writer.store(batch)
+    except StorageUnavailable:
+        return False
+    return True
+
+
+def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
+    database: str, writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    with psycopg.connect(database) as other:
+        copy_of_orders_row(writer, admin, other, "a")
+        outcome: list[Any] = []
+        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([sourced(5, order_uid="a")]))))
+        thread.start()
+        eventually(lambda: column(admin, WAITING))
+        other.commit()
+        thread.join(timeout=10)
+    (failure,) = outcome
+    assert isinstance(failure, StorageUnavailable)
+    assert (failure.sqlstate, failure.problem) == ("23505", "another writer was first")
+    assert writer.store([sourced(5, order_uid="a")]) == Stored(replaced=1)
+
+
+def copy_of_orders_row(writer: OrderWriter, admin: psycopg.Connection, other: psycopg.Connection, uid: str) -> None:
+    """Insert `uid` in the open transaction of `other`, where no probe sees it."""
+    writer.store([sourced(1, order_uid="template")])
+    names = [name for (name,) in admin.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'orders' AND column_name <> 'order_uid'"
+    )]  # fmt: skip
+    columns = ", ".join(names)
+    statement = (
+        f"INSERT INTO orders (order_uid, {columns}) SELECT %s, {columns} FROM orders WHERE order_uid = 'template'"  # noqa: S608
+    )
+    other.execute(statement.encode(), [uid])
+
+
+def result_of(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StorageError as error:
+        return error
+
+
+def test_an_order_that_is_deleted_while_it_is_replaced_is_tried_again(
+    database: str, writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    writer.store([sourced(1, order_uid="a")])
+    outcome: list[Any] = []
+    with psycopg.connect(database) as other:
+        other.execute("DELETE FROM orders")
+        replacement = sourced(2, order_uid="a", entry="other")
+        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([replacement]))))
+        thread.start()
+        eventually(lambda: column(admin, WAITING))
+        other.commit()
+        thread.join(timeout=10)
+    assert isinstance(outcome[0], StorageUnavailable)
+    assert writer.store([replacement]) == Stored(new=1)
+
+
+# Refusals
+
+POISONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "orders": ("customer_id", {"customer_id": "poison"}),
+    "deliveries": ("city", {"delivery": {"city": "poison"}}),
+    "payments": ("bank", {"payment": {"bank": "poison"}}),
+    "items": ("brand", {"items": [ITEM, ITEM, ITEM | {"brand": "poison"}, ITEM]}),
+}
+
+
+def add_check(admin: psycopg.Connection, table: str, name: str) -> None:
+    admin.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_poison CHECK ({name} <> 'poison')".encode())
+
+
+@pytest.mark.parametrize(("table", "name", "overrides"), [(table, *poison) for table, poison in POISONS.items()])
+def test_the_order_that_is_refused_is_found_by_its_line(
+    writer: OrderWriter, admin: psycopg.Connection, table: str, name: str, overrides: dict[str, Any]
+) -> None:
+    add_check(admin, table, name)
+    uids = [f"{(number * 37) % 100:02}" for number in range(100)]
+    orders = [sourced(at, order_uid=uid, items=[ITEM] * (1 + at % 4)) for at, uid in enumerate(uids)]
+    orders[63] = sourced(63, order_uid=uids[63], **{"items": [ITEM] * 4, **overrides})
+    refusal = refused(writer, orders)
+    assert (refusal.position, refusal.sqlstate, refusal.where) == (63, "23514", f"{table} no_poison")
+    assert column(admin, "SELECT count(*) FROM orders") == 0
+
+
+@pytest.mark.parametrize("table", ["deliveries", "payments", "items"])
+def test_a_replacement_that_is_refused_is_found_by_its_line(
+    writer: OrderWriter, admin: psycopg.Connection, table: str
+) -> None:
+    name, overrides = POISONS[table]
+    writer.store([sourced(1, order_uid=f"{number}") for number in range(10)])
+    add_check(admin, table, name)
+    orders = [sourced(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
+    orders[7] = sourced(2, order_uid="2", **overrides)
+    assert refused(writer, [*orders, sourced(3, order_uid="new")]).position == 7
+    assert writer.store(orders[:7]) == Stored(replaced=7)
+
+
+def test_data_that_the_type_does_not_take_is_found_with_its_column(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    admin.execute("ALTER TABLE items ALTER COLUMN brand TYPE varchar(20)")
+    long = sourced(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
+    refusal = refused(writer, [sourced(1, order_uid="c"), long, sourced(1, order_uid="a")])
+    assert (refusal.position, refusal.sqlstate, refusal.where) == (1, "22001", "items.brand")
+
+
+def test_what_a_trigger_of_the_operators_raises_is_a_refusal(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    admin.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.city = 'poison' THEN RAISE 'no % here', NEW.name; END IF; RETURN NEW; END $$"
+    )
+    admin.execute("CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse()")
+    orders = [sourced(1, order_uid="a"), sourced(1, order_uid="b", delivery={"city": "poison", "name": "Testov"})]
+    refusal = refused(writer, orders)
+    assert (refusal.position, refusal.sqlstate) == (1, "P0001")
+    assert "Testov" not in f"{refusal} {refusal.where} {refusal.problem}"
+
+
+@pytest.mark.parametrize("table", POISONS)
+def test_a_refusal_holds_no_value(writer: OrderWriter, admin: psycopg.Connection, table: str) -> None:
+    name, overrides = POISONS[table]
+    add_check(admin, table, name)
+    refusal = refused(writer, [sourced(1, **overrides)])
+    assert isinstance(refusal.__cause__, psycopg.Error)
+    assert "Failing row contains" in str(refusal.__cause__), "the driver's text is what must not be shown"
+    for shown in (str(refusal), repr(refusal), refusal.where, refusal.problem):
+        assert not any(value in shown for value in ("Testov", "test@gmail.com", "wbpay", "Mascaras"))
+
+
+def test_after_a_refusal_the_next_batch_is_stored(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    add_check(admin, *("orders", "customer_id"))
+    refused(writer, [sourced(1, customer_id="poison")])
+    assert writer.store([sourced(1)]) == Stored(new=1)
+
+
+# Notifications
+
+
+@pytest.fixture
+def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
+    """Returns what was notified so far."""
+    with psycopg.connect(database, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+
+        def hear() -> list[Notification]:
+            payloads = [notify.payload for notify in listener.notifies(timeout=0.2)]
+            assert all(len(payload.encode()) <= MAX_PAYLOAD for payload in payloads)
+            parsed = [parse(payload) for payload in payloads]
+            return [each for each in parsed if each is not None]
+
+        yield hear
+
+
+def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
+    writer: OrderWriter, heard: Callable[[], list[Notification]]
+) -> None:
+    writer.store([sourced(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
+    assert heard() == [Notification(new=["changed", "moved", "same", "stale"])]
+    writer.store(
+        [
+            sourced(5, order_uid="same"),
+            sourced(6, order_uid="moved"),
+            sourced(4, order_uid="stale", entry="other"),
+            sourced(6, order_uid="changed", entry="other"),
+            sourced(6, order_uid="new"),
+        ]
+    )
+    assert heard() == [Notification(new=["new"]), Notification(changed=["changed"])]
+    writer.store([sourced(7, order_uid="moved"), sourced(4, order_uid="stale", entry="other")])
+    assert heard() == []
+
+
+def test_a_full_batch_is_notified_in_a_few_payloads(
+    writer: OrderWriter, heard: Callable[[], list[Notification]]
+) -> None:
+    uids = [f"{number:064}" for number in range(1_000)]
+    writer.store([sourced(1, order_uid=uid) for uid in uids])
+    notified = heard()
+    assert [uid for each in notified for uid in each.new] == uids
+    assert len(notified) == 9
+
+
+def test_a_batch_that_is_refused_is_not_notified(
+    writer: OrderWriter, admin: psycopg.Connection, heard: Callable[[], list[Notification]]
+) -> None:
+    add_check(admin, "items", "brand")
+    refused(writer, [sourced(1), sourced(1, **POISONS["items"][1])])
+    assert heard() == []
+
+
+# Locks, timeouts and silence
+
+
+def failure(writer: OrderWriter, *orders: Sourced) -> StorageUnavailable:
+    with pytest.raises(StorageUnavailable) as caught:
+        writer.store(orders)
+    return caught.value
+
+
+def test_a_lock_that_is_not_released_ends_by_the_lock_timeout(database: str) -> None:
+    with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
+        writer.store([sourced(1, order_uid="a")])
+        other.execute("SELECT * FROM orders FOR UPDATE")
+        began = monotonic()
+        assert failure(writer, sourced(2, order_uid="a", entry="other")).sqlstate == "55P03"
+        assert monotonic() - began < 2
+        other.rollback()
+        assert writer.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+
+
+def test_a_statement_that_takes_too_long_ends_by_the_statement_timeout(database: str) -> None:
+    with writing(database, statement_timeout=0.2, lock_timeout=10) as writer, psycopg.connect(database) as other:
+        other.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        timed_out = failure(writer, sourced(1))
+        assert isinstance(timed_out, StatementTimedOut)
+        assert timed_out.sqlstate == "57014"
+        other.rollback()
+        assert writer.store([sourced(1)]) == Stored(new=1)
+
+
+def test_timeouts_end_with_the_transaction(database: str) -> None:
+    transactions = Transactions(Access(database, "tests", statement_timeout=7, lock_timeout=3))
+    with transactions.begin() as connection:
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("3s",)
+    assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
+    transactions.close()
+
+
+def test_a_connection_that_was_cut_is_opened_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    writer.store([sourced(1)])
+    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+    assert failure(writer, sourced(2)).sqlstate in {"57P01", ""}
+    assert writer.store([sourced(2)]) == Stored(new=1)
+
+
+def test_a_database_that_is_not_there_yet_can_be_waited_for() -> None:
+    with writing("postgresql://127.0.0.1:1/orders", connect_timeout=1) as writer:
+        assert str(failure(writer, sourced(1))) == "the connection to PostgreSQL failed"
+
+
+def test_a_schema_that_is_not_there_yet_can_be_waited_for(writer: OrderWriter, admin: psycopg.Connection) -> None:
+    admin.execute("ALTER TABLE items RENAME TO later")
+    assert failure(writer, sourced(1)).sqlstate == "42P01"
+    admin.execute("ALTER TABLE later RENAME TO items")
+    assert writer.store([sourced(1)]) == Stored(new=1)
+
+
+def test_a_standby_can_be_waited_for(database: str) -> None:
+    with writing(f"{database}?options=-cdefault_transaction_read_only%3Don") as writer:
+        assert failure(writer, sourced(1)).sqlstate == "25006"
+
+
+def test_a_type_that_changes_under_a_prepared_statement_can_be_waited_for(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    for offset in range(8):
+        writer.store([sourced(offset, order_uid="a", entry=str(offset))])
+    admin.execute("ALTER TABLE orders ALTER COLUMN source_topic TYPE text")
+    eventually(lambda: attempt(writer, [sourced(9, order_uid="a", entry="9")]))
+
+
+def test_without_prepared_statements_it_stores_alike(database: str, admin: psycopg.Connection) -> None:
+    with writing(database, prepared_statements=False) as writer:
+        for offset in range(8):
+            writer.store([sourced(offset, order_uid="a", entry=str(offset))])
+        transaction = writer._transactions.begin()
+        with transaction as connection:
+            assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+    assert stored(admin, "a").entry == "7"
+
+
+def test_a_server_that_says_nothing_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
+    with writing(own_postgres.dsn, statement_timeout=1, connect_timeout=1) as writer:
+        writer.store([sourced(1)])
+        own_postgres.freeze()
+        began = monotonic()
+        assert failure(writer, sourced(2)).sqlstate == ""
+        assert monotonic() - began < 1 + GRACE + 2
+        began = monotonic()
+        assert failure(writer, sourced(2)).sqlstate == ""
+        assert monotonic() - began < 3
+        own_postgres.thaw()
+        assert writer.store([sourced(2)]) == Stored(new=1)
+
+
+def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
+    with (
+        psycopg.connect(own_postgres.dsn) as other,
+        psycopg.connect(own_postgres.dsn, autocommit=True) as watcher,
+        writing(own_postgres.dsn, statement_timeout=1) as writer,
+    ):
+        other.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+        outcome: list[Any] = []
+        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([sourced(1)]))))
+        began = monotonic()
+        thread.start()
+        eventually(lambda: column(watcher, WAITING))
+        own_postgres.freeze()
+        thread.join(timeout=60)
+        took = monotonic() - began
+        own_postgres.thaw()
+        other.rollback()
+        assert isinstance(outcome[0], StorageUnavailable)
+        assert took < 1 + GRACE + 3
+        eventually(lambda: attempt(writer, [sourced(1)]))
+
+
+def test_a_server_that_is_killed_and_started_again_is_found_again(own_postgres: "Postgres") -> None:
+    with writing(own_postgres.dsn) as writer:
+        writer.store([sourced(1, order_uid="a")])
+        own_postgres.kill()
+        assert not attempt(writer, [sourced(2)])
+        own_postgres.start()
+        eventually(lambda: attempt(writer, [sourced(2)]))
+        assert writer.store([sourced(1, order_uid="a")]) == Stored(unchanged=1)
