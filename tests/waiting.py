@@ -1,5 +1,6 @@
 """The only place of the tests that waits."""
 
+import asyncio
 from collections.abc import Callable
 from threading import Event
 from time import monotonic
@@ -24,6 +25,15 @@ def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the co
         if monotonic() >= deadline:
             raise AssertionError(f"{what}: not within {within:g} s (last: {error or result!r})") from error
         Event().wait(POLL_SECONDS)
+
+
+async def until(check: Callable[[], bool], within: float = 10.0) -> float:
+    """Let the event loop run until `check()` is true, and return how many seconds that took; else AssertionError."""
+    began = monotonic()
+    while not check():
+        assert monotonic() - began < within, f"not within {within:g} s"
+        await asyncio.sleep(0.002)
+    return monotonic() - began
 
 
 def _attempt(check: Callable[[], T]) -> tuple[T | None, Exception | None]:

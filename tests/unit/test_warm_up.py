@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
@@ -10,6 +9,7 @@ from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 from tests.factories import order
 from tests.fake_reader import FakeReader
+from tests.waiting import until
 
 
 class Scene:
@@ -23,12 +23,6 @@ class Scene:
 
     def start(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self.warm_up.run(self.listening))
-
-
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():  # noqa: ASYNC110 - each turn lets the others take a step
-            await asyncio.sleep(0)
 
 
 def test_nothing_is_read_before_notifications_arrive() -> None:

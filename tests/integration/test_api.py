@@ -1,0 +1,300 @@
+"""The API as a process, on a real PostgreSQL."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import msgspec
+import psycopg
+import pytest
+
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from tests.factories import SAMPLE, sourced
+from tests.processes import Service, Spawn, free_port
+from tests.proxy import Proxy, proxied
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+UID = SAMPLE["order_uid"]
+BOUND = 1.0  # seconds for which an old version may be served while PostgreSQL is reachable
+NO_KAFKA = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+
+
+def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
+    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer.store([sourced(version, order_uid=uid, timestamp_ms=1_000 + version, **overrides) for uid in uids])
+    writer.close()
+
+
+@contextmanager
+def locked(dsn: str) -> Iterator[Callable[[], None]]:
+    """Hold the table, so that no read of it ends, until the block does or what is yielded is called."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        yield connection.rollback
+
+
+def get(service: Service, path: str, **headers: str) -> httpx2.Response:
+    return httpx2.get(f"{service.url}{path}", headers={name.replace("_", "-"): held for name, held in headers.items()})
+
+
+def probe(service: Service, path: str) -> httpx2.Response:
+    return httpx2.get(f"http://127.0.0.1:{service.admin_port}{path}")
+
+
+def alive(service: Service) -> Service:
+    eventually(lambda: probe(service, "/livez").status_code == 200, 30, service.tail())
+    return service
+
+
+@pytest.fixture
+def settings(database: str) -> dict[str, str]:
+    return {"ORDERS_POSTGRES__DSN": database, **NO_KAFKA}
+
+
+@pytest.fixture
+def started(spawn: Spawn, settings: dict[str, str]) -> Service:
+    return spawn("api", settings=settings).ready()
+
+
+def test_the_sample_is_answered_as_it_was_sent_and_revalidated(spawn: Spawn, settings: dict[str, str]) -> None:
+    store(settings["ORDERS_POSTGRES__DSN"], UID)
+    service = spawn("api", settings=settings).ready()
+    first = get(service, f"/orders/{UID}")
+    assert first.content == msgspec.json.encode(SAMPLE)
+    assert first.headers["x-cache"] == "hit"  # it was warmed
+    assert "server" not in first.headers
+    again = get(service, f"/orders/{UID}", if_none_match=first.headers["etag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert httpx2.head(f"{service.url}/orders/{UID}").headers["etag"] == first.headers["etag"]
+
+
+def test_warmed_and_queried_orders_are_the_same_in_every_process(spawn: Spawn, settings: dict[str, str]) -> None:
+    uids = [f"o{number}" for number in range(20)]
+    store(settings["ORDERS_POSTGRES__DSN"], *uids, locale='é \\ "\n漢')
+    warm = spawn("api", settings=settings).ready()
+    cold = spawn("api", settings=settings | {"ORDERS_CACHE__WARM_ORDERS": "0"}).ready()
+    for uid in uids:
+        warmed, queried = get(warm, f"/orders/{uid}"), get(cold, f"/orders/{uid}")
+        assert (warmed.headers["x-cache"], queried.headers["x-cache"]) == ("hit", "miss")
+        assert warmed.content == queried.content
+        assert warmed.headers["etag"] == queried.headers["etag"]
+
+
+def test_it_is_not_ready_before_the_warm_up_ends(spawn: Spawn, settings: dict[str, str]) -> None:
+    dsn = settings["ORDERS_POSTGRES__DSN"]
+    store(dsn, *(f"o{number}" for number in range(2_000)))
+    with locked(dsn) as unlock:
+        service = alive(spawn("api", settings=settings))
+        eventually(lambda: "COPY" in waiting_statements(dsn), what="the warm-up waits for the lock")
+        for path in ("/readyz", "/startupz"):
+            assert probe(service, path).status_code == 503
+            assert get(service, path).status_code == 503
+        assert get(service, "/livez").status_code == 200
+        unlock()
+        service.ready()
+    assert get(service, "/stats").json()["warm_up"]["orders"] == 2_000
+    assert get(service, "/orders/o1999").headers["x-cache"] == "hit"
+
+
+def waiting_statements(dsn: str) -> str:
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        return str(admin.execute("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall())
+
+
+def test_it_serves_at_the_deadline_although_it_is_not_warm_and_says_so(spawn: Spawn, settings: dict[str, str]) -> None:
+    with locked(settings["ORDERS_POSTGRES__DSN"]):
+        service = spawn("api", settings=settings | {"ORDERS_CACHE__WARM_DEADLINE": "1"}).ready()
+        assert "serving although the cache is not warm" in service.tail()
+        assert get(service, "/stats").json()["warm_up"]["seconds"] is None
+
+
+def test_without_a_database_it_starts_waits_and_becomes_ready_when_there_is_one(
+    spawn: Spawn, own_postgres: "Postgres"
+) -> None:
+    store(own_postgres.dsn, UID)
+    own_postgres.stop()
+    service = alive(spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}))
+    assert probe(service, "/readyz").status_code == 503
+    assert get(service, f"/orders/{UID}").status_code == 503
+    own_postgres.start()
+    service.ready()
+    assert get(service, f"/orders/{UID}").headers["x-cache"] == "hit"
+
+
+def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Spawn, own_postgres: "Postgres") -> None:
+    store(own_postgres.dsn, "held", "other")
+    settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__WARM_ORDERS": "0", **NO_KAFKA}
+    service = spawn("api", settings=settings).ready()
+    get(service, "/orders/held")
+    own_postgres.stop()
+    eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
+    assert get(service, "/orders/held").headers["x-cache"] == "hit"
+    for path in ("/orders/other", "/orders"):
+        refused = get(service, path)
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+    assert get(service, "/stats").json()["stored"] is None
+    assert probe(service, "/readyz").status_code == 200
+    assert probe(service, "/livez").status_code == 200
+    own_postgres.start()
+    eventually(lambda: get(service, "/orders/other").status_code == 200)
+    eventually(lambda: probe(service, "/readyz?verbose").json()["parts"]["notifications"])
+
+
+def test_readiness_follows_the_database_where_that_is_asked_for(spawn: Spawn, own_postgres: "Postgres") -> None:
+    settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__READY_WITHOUT_DATABASE": "false", **NO_KAFKA}
+    service = spawn("api", settings=settings).ready()
+    own_postgres.stop()
+    eventually(lambda: probe(service, "/readyz").status_code == 503)
+    assert probe(service, "/livez").status_code == 200
+    own_postgres.start()
+    eventually(lambda: probe(service, "/readyz").status_code == 200)
+
+
+def test_a_replaced_order_is_served_in_its_new_version_within_the_bound(started: Service, database: str) -> None:
+    store(database, UID, locale="v0")
+    for version in range(1, 6):
+        get(started, f"/orders/{UID}")
+        store(database, UID, version=version, locale=f"v{version}")
+        assert until_served(started, f"v{version}") < BOUND
+
+
+def test_an_order_asked_for_before_it_is_stored_is_found_within_the_bound(started: Service, database: str) -> None:
+    assert get(started, f"/orders/{UID}").status_code == 404
+    store(database, UID)
+    began = monotonic()
+    eventually(lambda: get(started, f"/orders/{UID}").status_code == 200, BOUND)
+    assert monotonic() - began < BOUND
+
+
+@pytest.mark.parametrize("harm", [Proxy.cut, Proxy.silence])
+def test_a_lost_listener_costs_no_more_than_the_bound(
+    spawn: Spawn, settings: dict[str, str], harm: Callable[[Proxy], None]
+) -> None:
+    dsn = settings["ORDERS_POSTGRES__DSN"]
+    store(dsn, UID, locale="v0")
+    with proxied(dsn) as (wire, listen_dsn):
+        service = spawn("api", settings=settings | {"ORDERS_POSTGRES__LISTEN_DSN": listen_dsn}).ready()
+        assert get(service, f"/orders/{UID}").headers["x-cache"] == "hit"
+        harm(wire)
+        store(dsn, UID, version=1, locale="v1")
+        assert until_served(service, "v1") < BOUND
+        store(dsn, UID, version=2, locale="v2")
+        assert until_served(service, "v2") < BOUND
+
+
+def until_served(service: Service, locale: str) -> float:
+    began = monotonic()
+    eventually(lambda: get(service, f"/orders/{UID}").json()["locale"] == locale)
+    return monotonic() - began
+
+
+def test_events_tell_what_is_stored_and_continue_after_the_last_one(started: Service, database: str) -> None:
+    with httpx2.stream("GET", f"{started.url}/events", timeout=10) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.iter_lines()
+        next(lines)
+        store(database, "one", "two")
+        first = event(lines)
+        assert (first["event"], json.loads(first["data"])) == ("stored", {"order_uid": "one"})
+        store(database, "one", version=1, locale="x")
+        assert [event(lines)["event"], event(lines)["event"]] == ["stored", "replaced"]
+    with httpx2.stream("GET", f"{started.url}/events", headers={"last-event-id": first["id"]}, timeout=10) as stream:
+        assert json.loads(event(stream.iter_lines())["data"]) == {"order_uid": "two"}
+
+
+def event(lines: Iterator[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, held = line.partition(": ")
+        fields |= {name: held} if line else {}
+        if not line and "data" in fields:
+            return fields
+    raise AssertionError("the stream ended")
+
+
+def test_sigterm_fails_readiness_first_ends_streams_finishes_requests_and_exits_0(
+    started: Service, database: str
+) -> None:
+    store(database, UID)
+    with ThreadPoolExecutor(2) as clients, locked(database) as unlock:
+        running = clients.submit(get, started, f"/orders/{UID}")
+        following = clients.submit(httpx2.get, f"{started.url}/events", timeout=30)
+        eventually(lambda: get(started, "/stats").json()["event_clients"] == 1)
+        eventually(lambda: "row_to_json" in waiting_statements(database))
+        started.process.send_signal(signal.SIGTERM)
+        eventually(lambda: probe(started, "/readyz").status_code == 503)
+        assert probe(started, "/livez").status_code == 200
+        assert following.result(10).status_code == 200
+        eventually(lambda: refuses(started.http_port))
+        unlock()
+        assert running.result(10).status_code == 200
+    assert started.process.wait(10) == 0
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_request_that_does_not_end_does_not_keep_it_from_ending(spawn: Spawn, settings: dict[str, str]) -> None:
+    dsn = settings["ORDERS_POSTGRES__DSN"]
+    service = spawn("api", settings=settings | {"ORDERS_HTTP__DRAIN_TIMEOUT": "1"}).ready()
+    with ThreadPoolExecutor(1) as clients, locked(dsn):
+        running = clients.submit(get, service, "/orders/any")
+        eventually(lambda: "row_to_json" in waiting_statements(dsn))
+        assert service.stop(within=15) == 0
+        assert running.exception(10) or running.result().status_code >= 500
+
+
+@pytest.mark.parametrize("variable", ["ORDERS_HTTP__PORT", "ORDERS_ADMIN__PORT"])
+def test_a_taken_port_is_one_line_and_exit_1(spawn: Spawn, settings: dict[str, str], variable: str) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = str(taken.getsockname()[1])
+        hosts = {"ORDERS_HTTP__HOST": "127.0.0.1", "ORDERS_ADMIN__HOST": "127.0.0.1"}
+        service = spawn("api", settings=settings | hosts | {variable: port})
+        assert service.process.wait(20) == 1
+    lines = service.log.read_text().splitlines()
+    assert len(lines) == 1
+    assert port in lines[0]
+    assert "Traceback" not in lines[0]
+
+
+def test_metrics_tell_of_the_cache_and_of_requests_by_template(started: Service, database: str) -> None:
+    store(database, UID)
+    for _ in range(3):
+        eventually(lambda: get(started, f"/orders/{UID}").status_code == 200)
+    told = probe(started, "/metrics").text
+    for line in (
+        'orders_http_requests_total{handler="/orders/{order_uid}",method="GET",status="200"} 3.0',
+        "orders_cache_entries 1.0",
+        "orders_cache_hits_total 2.0",
+        'orders_dependency_up{dependency="postgresql"} 1.0',
+        'orders_dependency_up{dependency="notifications"} 1.0',
+    ):
+        assert line in told.splitlines()
+    assert UID not in told
+
+
+def test_nothing_of_an_order_and_no_password_is_logged(spawn: Spawn, own_postgres: "Postgres") -> None:
+    store(own_postgres.dsn, UID)
+    service = spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}).ready()
+    get(service, f"/orders/{UID}")
+    own_postgres.stop()
+    eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
+    get(service, "/orders/not-held")
+    service.stop()
+    logged = service.log.read_text()
+    password = own_postgres.dsn.partition("@")[0].rpartition(":")[2]
+    secrets = (password, UID, "not-held", SAMPLE["delivery"]["email"], "Traceback", "psycopg")
+    assert [secret for secret in secrets if secret in logged] == []

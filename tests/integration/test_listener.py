@@ -1,0 +1,180 @@
+"""The listener on a real PostgreSQL, through a proxy that cuts and silences its connection."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+import structlog
+
+from service.repo.listener import Ears, Listener
+from service.repo.notifications import CHANNEL, payloads
+from tests.proxy import Proxy, proxied
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+HEARTBEAT = 0.5
+BOUND = 1.0  # seconds of staleness while PostgreSQL is reachable
+
+
+class Scene:
+    """A running listener, and what it told."""
+
+    def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT) -> None:
+        self._admin = admin
+        self.told: list[str] = []
+        self.proven_at: list[float] = []
+        ears = Ears(
+            lambda: self.told.append("listening"), self.proven_at.append, self._hear, lambda: self._tell("lost")
+        )
+        self.listener = Listener(dsn, ears, structlog.get_logger(), heartbeat=heartbeat, connect_timeout=5)
+
+    def _tell(self, what: str) -> None:
+        self.told.append(what)
+
+    def _hear(self, new: list[str], changed: list[str]) -> None:
+        self.told.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
+
+    async def notify(self, *payload: str) -> None:
+        async with await psycopg.AsyncConnection.connect(self._admin, autocommit=True) as connection:
+            for each in payload:
+                await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, each])
+
+
+def play(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
+    async def run() -> None:
+        listening = asyncio.create_task(scene.listener.run())
+        try:
+            await until(lambda: scene.listener.is_proven)
+            await steps()
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def proxy(database: str) -> Iterator[tuple[Proxy, str]]:
+    with proxied(database) as made:
+        yield made
+
+
+def test_new_and_changed_orders_are_heard_in_their_order(database: str) -> None:
+    scene = Scene(database, database)
+
+    async def steps() -> None:
+        await scene.notify(*payloads(["a", "b"], ["c"]))
+        await until(lambda: len(scene.told) == 4)
+        assert scene.told == ["listening", "new a", "new b", "changed c"]
+
+    play(scene, steps)
+
+
+def test_many_notifications_at_once_are_all_heard(database: str) -> None:
+    scene = Scene(database, database, heartbeat=0.05)  # so that heartbeats fall in between
+
+    async def steps() -> None:
+        uids = [f"order-{number:05}" for number in range(20_000)]
+        await scene.notify(*payloads(uids, []))
+        await until(lambda: len(scene.told) >= 20_001)
+        assert scene.told == ["listening", *(f"new {uid}" for uid in uids)]
+
+    play(scene, steps)
+
+
+def test_what_somebody_else_sends_is_no_harm(database: str) -> None:
+    scene = Scene(database, database)
+
+    async def steps() -> None:
+        await scene.notify("", "nonsense", "[]", '{"new": 1}', "null", *payloads(["a"], []))
+        await until(lambda: "new a" in scene.told)
+        assert scene.told == ["listening", "new a"]
+
+    play(scene, steps)
+
+
+def test_it_proves_itself_with_every_heartbeat(database: str) -> None:
+    scene = Scene(database, database)
+
+    async def steps() -> None:
+        await until(lambda: len(scene.proven_at) >= 5)
+        gaps = [later - earlier for earlier, later in zip(scene.proven_at, scene.proven_at[1:], strict=False)]
+        assert max(gaps) < HEARTBEAT * 1.5
+
+    play(scene, steps)
+
+
+@pytest.mark.parametrize("harm", [Proxy.cut, Proxy.silence])
+def test_a_lost_connection_is_replaced_within_the_bound_and_listens_before_it_tells(
+    proxy: tuple[Proxy, str], database: str, harm: Callable[[Proxy], None]
+) -> None:
+    wire, dsn = proxy
+    scene = Scene(dsn, database)
+
+    async def steps() -> None:
+        await until(lambda: len(scene.proven_at) >= 2)
+        harm(wire)
+        await scene.notify(*payloads(["missed"], []))
+        took = await until(lambda: scene.told.count("listening") == 2)
+        assert took < BOUND
+        assert "new missed" not in scene.told
+        await scene.notify(*payloads(["heard"], []))
+        await until(lambda: "new heard" in scene.told)
+        assert scene.told == ["listening", "lost", "listening", "new heard"]
+
+    play(scene, steps)
+
+
+def test_a_server_that_is_deaf_to_listen_is_found_out(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pooler in transaction mode does: LISTEN succeeds, and nothing ever arrives."""
+    monkeypatch.setattr("service.repo.listener.CHANNEL", "elsewhere")
+    scene = Scene(database, database)
+    scene.listener._own_channel = "x; UNLISTEN *"
+
+    async def run() -> None:
+        listening = asyncio.create_task(scene.listener.run())
+        await until(lambda: scene.told.count("listening") >= 3, within=5)  # tries again and again
+        assert not scene.listener.is_proven
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+
+    asyncio.run(run())
+
+
+def test_a_frozen_server_counts_as_lost_and_a_thawed_one_is_heard_again(own_postgres: "Postgres") -> None:
+    scene = Scene(own_postgres.dsn, own_postgres.dsn)
+
+    async def steps() -> None:
+        await asyncio.to_thread(own_postgres.freeze)
+        try:
+            assert await until(lambda: "lost" in scene.told) < BOUND
+            assert not scene.listener.is_proven
+        finally:
+            await asyncio.to_thread(own_postgres.thaw)
+        await until(lambda: scene.listener.is_proven)
+        assert scene.told == ["listening", "lost", "listening"]
+
+    play(scene, steps)
+
+
+def test_it_waits_for_a_server_that_is_not_there_yet(own_postgres: "Postgres") -> None:
+    own_postgres.stop()
+    scene = Scene(own_postgres.dsn, own_postgres.dsn)
+
+    async def run() -> None:
+        listening = asyncio.create_task(scene.listener.run())
+        await asyncio.to_thread(own_postgres.start)
+        await until(lambda: scene.listener.is_proven)
+        assert scene.told == ["listening"]
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+
+    asyncio.run(run())
