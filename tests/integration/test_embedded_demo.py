@@ -1,0 +1,155 @@
+"""`orders demo` as a user runs it."""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+
+import pytest
+
+from service.embedded.demo import Demo, add_arguments
+from service.embedded.ports import HOST, free_port, is_free
+from service.embedded.process import Process
+from service.entities.errors import ServerUnavailable
+from service.pkg.stop import Stop
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+FIRST_LINES_SECONDS = 120.0
+STOP_SECONDS = 30.0
+FLOW = re.compile(
+    r"^stored +\d+/s, +(?P<stored>\d+) in all \| dead letters +\d+ \| cache: (?P<hits>\d+) hits", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    process: subprocess.Popen[bytes]
+    output: Path
+    port: int
+
+    @property
+    def told(self) -> str:
+        return self.output.read_text()
+
+    def flows(self) -> bool:
+        """Whether orders were stored and some were answered from memory."""
+        assert self.process.poll() is None, self.told
+        last = [(int(line["stored"]), int(line["hits"])) for line in FLOW.finditer(self.told)][-1]
+        return all(last)
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """The demo's folder of temporary files, as open as the real one."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
+
+
+@pytest.fixture
+def start(tmp_path: Path, temporary: Path) -> Iterator[Start]:
+    """`start("--broker", "mock")` runs a demo on a free port; the test's end stops it."""
+    with ExitStack() as running:
+
+        def start(*arguments: str) -> Running:
+            port = free_port()
+            output = tmp_path / f"{port}.log"
+            command = [sys.executable, "-m", "service", "demo", "--port", str(port), *arguments]
+            with output.open("wb") as file:
+                process = running.enter_context(
+                    subprocess.Popen(  # noqa: S603 our own program
+                        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)}, stdout=file, stderr=file
+                    )
+                )
+            running.callback(process.terminate)
+            return Running(process, output, port)
+
+        yield start
+
+
+def left_over(temporary: Path) -> list[str]:
+    """Return the processes that were told of the demo's temporary files; Linux tells."""
+    files = [path for name in ("environ", "cmdline") for path in Path("/proc").glob(f"[0-9]*/{name}")]
+    return [str(path) for path in files if str(temporary).encode() in content(path)]
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # another user's, or gone
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "end"),
+    [("kafka", r"^Apache Kafka \d.* runs$", signal.SIGINT), ("mock", r"^librdkafka mock.*5 MiB", signal.SIGTERM)],
+)
+def test_orders_flow_until_a_signal_after_which_nothing_is_left(
+    kind: str, said: str, end: signal.Signals, start: Start, temporary: Path
+) -> None:
+    demo = start("--broker", kind)
+    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    assert re.search(said, demo.told, re.MULTILINE)
+    assert demo.stop(end) == 0, demo.told
+    assert list(temporary.iterdir()) == []
+    assert left_over(temporary) == []
+    assert is_free(demo.port)
+
+
+def test_the_first_address_that_is_printed_is_that_of_the_page_alone_on_its_line(start: Start) -> None:
+    demo = start("--broker", "mock", "--duration", "2")
+    assert demo.process.wait(FIRST_LINES_SECONDS) == 0, demo.told
+    first = next(line for line in demo.told.splitlines() if "http://" in line)
+    assert first == f"http://{HOST}:{demo.port}"
+
+
+def test_nothing_outlives_a_demo_that_is_killed(start: Start, temporary: Path) -> None:
+    demo = start("--broker", "mock")
+    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    assert len(left_over(temporary)) > 1 or sys.platform != "linux"
+    demo.process.kill()
+    eventually(lambda: not left_over(temporary), STOP_SECONDS, "no process")
+
+
+def test_a_taken_port_is_one_line_that_names_port_and_option(start: Start) -> None:
+    with closing(socket()) as holder:
+        holder.bind((HOST, 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        demo = start("--port", str(taken))
+        assert demo.process.wait(STOP_SECONDS) == 1
+    assert demo.told == f"orders: port {taken}, which the API (--port) needs, is taken\n"
+
+
+def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "consumer.log"
+    with (
+        ExitStack() as running,
+        Process("orders consumer", ["sh", "-c", "echo no more orders; exit 1"], log) as child,
+        pytest.raises(ServerUnavailable, match=r"(?s)orders consumer ended with 1.*no more orders"),
+    ):
+        Demo(tmp_path, arguments(), Stop(), running, [child]).watch()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args([])
