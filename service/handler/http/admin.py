@@ -54,24 +54,23 @@ class AdminServer:
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._server = Server(app, drain_seconds=STOP_SECONDS)
-        self._thread = Thread(target=self._run, name="admin", daemon=True)
-        self._address = host, port
-        self._socket: socket.socket | None = None
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on, once started; 0 asked for is then a free one."""
-        return int(self._socket.getsockname()[1]) if self._socket else self._address[1]
+        self._thread: Thread | None = None
+        self._host = host
+        self.port = port
+        """The port that it listens on, once started; where 0 was asked for it is then a free one."""
 
     def start(self) -> None:
         """Listen from now on. Raises PortUnavailable."""
-        self._socket = listen(*self._address)
+        listener = listen(self._host, self.port)
+        self.port = listener.getsockname()[1]
+        self._thread = Thread(target=self._run, args=(listener,), name="admin", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Block until the running requests have ended, or for STOP_SECONDS."""
         self._server.should_exit = True
-        self._thread.join(STOP_SECONDS)
+        if self._thread:
+            self._thread.join(STOP_SECONDS)
 
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(self._socket))
+    def _run(self, listener: "socket.socket") -> None:
+        asyncio.run(self._server.serve(listener))

@@ -1,0 +1,134 @@
+"""The server's limits, on a real socket."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from service.entities.errors import PortUnavailable
+from service.handler.http import protocol
+from service.handler.http.admin import AdminServer
+from service.handler.http.protocol import Limits
+from service.handler.http.serve import Server
+from tests.waiting import eventually
+
+LIMITS = Limits(head_bytes=2_000, connections=3)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = AdminServer(app, "127.0.0.1", 0)
+    server._server = Server(app, drain_seconds=1, limits=LIMITS)
+    server.start()
+    yield server.port
+    server.stop()
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def answer(port: int, *pieces: bytes) -> bytes:
+    """Send the pieces and return all that comes until the server closes."""
+    with connected(port) as client:
+        for piece in pieces:
+            client.sendall(piece)
+        return everything(client)
+
+
+def everything(client: socket.socket) -> bytes:
+    received = b""
+    while chunk := client.recv(65_536):
+        received += chunk
+    return received
+
+
+def request(*headers: str, path: str = "/") -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "host: x", *headers, "connection: close", "", ""]).encode()
+
+
+def test_a_request_within_the_limits_is_answered(port: int) -> None:
+    assert answer(port, request(f"x: {'a' * 1_500}")).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    "head", [request(f"x: {'a' * 2_000}"), request(*["x: a"] * 400), request(path="/" + "a" * 2_000)]
+)
+def test_a_head_that_is_too_large_is_refused_as_a_problem(port: int, head: bytes) -> None:
+    answered = answer(port, head)
+    assert answered.startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
+    assert b"application/problem+json" in answered
+
+
+def test_a_header_that_never_ends_is_refused(port: int) -> None:
+    with connected(port) as client:
+        client.settimeout(0.05)
+        client.sendall(b"GET / HTTP/1.1\r\nx: ")
+        eventually(lambda: b"431" in sent(client, b"a" * 1_000))
+
+
+def sent(client: socket.socket, data: bytes) -> bytes:
+    """Send, and return what has come so far."""
+    client.sendall(data)
+    return client.recv(1_000)
+
+
+def test_what_is_not_http_is_refused_as_a_problem(port: int) -> None:
+    answered = answer(port, b"\x16\x03\x01 nonsense\r\n\r\n")
+    assert answered.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"application/problem+json" in answered
+
+
+def test_requests_on_one_connection_are_limited_one_by_one(port: int) -> None:
+    many = b"GET /a HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 1_000 + b"\r\n\r\n"
+    answered = answer(port, many * 10 + request(path="/last"))
+    assert answered.count(b"HTTP/1.1 200 OK") == 11
+    assert answered.endswith(b"/last")
+
+
+def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: int) -> None:
+    clients = [connected(port) for _ in range(LIMITS.connections)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert client.recv(1_000).startswith(b"HTTP/1.1 200 OK")
+    refused = answer(port, request())
+    assert refused.startswith(b"HTTP/1.1 503 Service Unavailable")
+    assert b"retry-after: " in refused
+    clients.pop().close()
+    eventually(lambda: answer(port, request()).startswith(b"HTTP/1.1 200 OK"))
+    for client in clients:
+        client.close()
+
+
+def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    assert answer(port) == b""
+    assert answer(port, b"GET / HTTP/1.1\r\nhost: ") == b""
+
+
+def test_a_taken_port_is_an_error_of_one_line() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortUnavailable, match=rf"^can't listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
+            AdminServer(app, "127.0.0.1", port).start()
+
+
+def test_a_host_that_is_not_there_is_an_error_of_one_line() -> None:
+    with pytest.raises(PortUnavailable):
+        AdminServer(app, "no-such-host.invalid", 0).start()
+
+
+def test_an_admin_server_is_gone_when_it_was_stopped() -> None:
+    server = AdminServer(app, "127.0.0.1", 0)
+    server.start()
+    assert answer(server.port, request()).startswith(b"HTTP/1.1 200 OK")
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        connected(server.port)
