@@ -26,32 +26,36 @@ class Brake:
         self._recent: deque[int] = deque(maxlen=policy.window)
         self._bad = 0
         self._in_a_row = 0
+        self._refusing = False
         self.engaged = False
 
     def judge(self, verdicts: bytes | bytearray) -> str | None:
         """Return why to stop before these messages (1 is bad, 0 is good), or None where they may pass.
 
-        Once engaged, it lets go when of the messages that are tried next no more than the ratio is bad.
+        Once engaged, it lets pass what is tried, and lets go when of that no more than the ratio is bad.
         """
         if not self._policy.enabled or not verdicts:
             return None
-        problem = self._probe(verdicts) if self.engaged else self._count(verdicts)
-        if problem or self.engaged:
-            self._forget()
-        self.engaged = problem is not None
+        if self.engaged:
+            self._probe(verdicts)
+            return None
+        problem = self._count(verdicts)
+        if problem:
+            self._engage()
         return problem
 
     def judge_refused(self, refused: int, orders: int) -> str | None:
         """Return why to stop if PostgreSQL refused every order of a batch: then the orders are not to blame."""
-        least = 1 if self.engaged else self._policy.refused_at_least
+        least = 1 if self._refusing else self._policy.refused_at_least
         if not self._policy.enabled or refused < orders or orders < least:
             return None
-        self.engaged = True
+        self._engage()
+        self._refusing = True
         return f"PostgreSQL refused all {orders} orders of a batch"
 
-    def _probe(self, verdicts: bytes | bytearray) -> str | None:
-        bad = sum(verdicts)
-        return f"{bad} of {len(verdicts)} tried messages are bad" if bad > self._policy.ratio * len(verdicts) else None
+    def _probe(self, verdicts: bytes | bytearray) -> None:
+        self.engaged = sum(verdicts) > self._policy.ratio * len(verdicts)
+        self._refusing = False
 
     def _count(self, verdicts: bytes | bytearray) -> str | None:
         if not self._bad and not any(verdicts):
@@ -71,6 +75,8 @@ class Brake:
             return f"{self._bad} of the last {self._policy.window} messages are bad"
         return None
 
-    def _forget(self) -> None:
+    def _engage(self) -> None:
+        """From here on only what is tried counts, and after that what comes anew."""
+        self.engaged = True
         self._recent.clear()
         self._bad = self._in_a_row = 0

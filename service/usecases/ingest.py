@@ -52,7 +52,7 @@ class Ingest:
 
     @property
     def is_braked(self) -> bool:
-        """Whether the next batch is a small one that finds out if the flood is over."""
+        """Whether the next batch is to be a small one that finds out if the flood is over."""
         return self._brake.engaged
 
     def __call__(self, batch: Batch) -> Outcome:

@@ -196,9 +196,12 @@ class OrderConsumer:
             self._offsets.advance(batch.end)
             self._lag.advance(batch.end, batch.newest_ms)
             self._resets.advance(batch.end)
-            self._metrics.brake_engaged.set(0)
+            if self._ingest.is_braked:
+                self._engage_brake("most of the messages that were tried are bad", self._open.beginning)
+            else:
+                self._metrics.brake_engaged.set(0)
         elif isinstance(error, BrakeEngaged):
-            self._engage_brake(batch, str(error))
+            self._engage_brake(str(error), self._open.beginning | batch.beginning)
         elif error is not None and not isinstance(error, Stopped):
             raise error
 
@@ -226,8 +229,8 @@ class OrderConsumer:
     def _probing(self) -> bool:
         return self._ingest.is_braked
 
-    def _engage_brake(self, batch: Batch, problem: str) -> None:
-        """Stand still before the batch: nothing of it is committed, and its dead letters were not sent."""
+    def _engage_brake(self, problem: str, offsets: dict[int, int]) -> None:
+        """Stand still before the offsets: nothing from there on is committed, and no dead letter was sent."""
         self._metrics.brake_engaged.set(1)
         self._log.error(
             "the brake is on: a flood of bad messages",
@@ -236,7 +239,6 @@ class OrderConsumer:
             what_to_do="mend the producer, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
         )
         self._tap.turn_off()
-        offsets = self._open.beginning | batch.beginning
         self._standing = Standing(monotonic() + self._pace.brake_retry_after, offsets)
         self._open = Batch()
 
