@@ -255,6 +255,16 @@ def test_a_flood_of_bad_messages_engages_the_brake_before_they_are_sent() -> Non
     assert len(bench.store.orders) == 3
 
 
+def test_what_is_tried_while_the_brake_is_on_is_dead_lettered() -> None:
+    bench = Bench(policy=BrakePolicy(in_a_row=5))
+    with pytest.raises(BrakeEngaged):
+        bench.ingest(batch_of(0, bad=5))
+    assert len(bench.ingest(batch_of(1, bad=2)).dead_letters) == 2
+    assert bench.ingest.is_braked
+    bench.ingest(batch_of(3, bad=2))
+    assert not bench.ingest.is_braked
+
+
 def test_refused_orders_are_no_flood() -> None:
     bench = Bench(policy=BrakePolicy(in_a_row=2, window=4, refused_at_least=1_000))
     assert len(bench.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
