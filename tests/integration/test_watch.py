@@ -1,0 +1,54 @@
+"""What `/stats` tells of Kafka, on a real one."""
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from service.handler.kafka.watch import Depths, Watch
+
+if TYPE_CHECKING:
+    from tests.servers import Kafka
+
+
+def watch(bootstrap_servers: str, topic: str) -> Watch:
+    connect = partial(AdminClient, {"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    return Watch(connect, topic, f"{topic}.dlq", topic)
+
+
+def produce(bootstrap_servers: str, topic: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap_servers})
+    for number in range(count):
+        producer.produce(topic, b"{}", partition=number % 3)
+    assert producer.flush(30) == 0
+
+
+def commit(bootstrap_servers: str, topic: str, partition: int, offset: int) -> None:
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": topic})
+    consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+    consumer.close()
+
+
+def test_lag_is_what_the_group_has_not_committed_and_dead_letters_are_counted(
+    kafka_server: "Kafka", topic: str
+) -> None:
+    servers = kafka_server.bootstrap_servers
+    watching = watch(servers, topic)
+    assert watching.depths() == Depths(0, 0)
+    produce(servers, topic, 9)
+    produce(servers, f"{topic}.dlq", 4)
+    assert watching.depths() == Depths(9, 4)
+    commit(servers, topic, 0, 2)
+    assert watching.depths() == Depths(7, 4)
+
+
+def test_a_topic_that_is_not_there_has_no_messages(kafka_server: "Kafka") -> None:
+    assert watch(kafka_server.bootstrap_servers, "no-such-topic").depths() == Depths(0, 0)
+
+
+def test_while_kafka_is_away_nothing_is_told_and_nobody_waits_long() -> None:
+    began = monotonic()
+    assert watch("127.0.0.1:9", "orders").depths() is None
+    assert monotonic() - began < 5
