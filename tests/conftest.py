@@ -4,17 +4,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from service.config import Migration
+from service.embedded import broker, postgres
 from service.repo.migrate import migrate
 from tests import fresh, processes, servers
-
-if TYPE_CHECKING:
-    from service.embedded.broker import Broker
-    from service.embedded.postgres import Postgres
 
 CHOICE = pytest.StashKey[servers.Choice]()
 ASKED_FOR = pytest.StashKey[bool]()
@@ -92,20 +88,16 @@ def database(postgres_server: servers.Postgres, migrated_template: str) -> Itera
 
 
 @pytest.fixture
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Broker"]:
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
     """A broker that the test may stop, freeze and kill: a process of this machine, whatever the tier."""
-    from service.embedded import broker
-
     with broker.kafka(tmp_path_factory.mktemp("own-kafka"), say=print) as server:
         fresh.warm_up(server.bootstrap_servers)
         yield server
 
 
 @pytest.fixture
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Postgres"]:
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
     """A PostgreSQL that the test may stop and kill, migrated: a process of this machine, whatever the tier."""
-    from service.embedded import postgres
-
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
         migrate(server.dsn, Migration())
         yield server

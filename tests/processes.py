@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.request import urlopen
 
+from service.embedded.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
@@ -90,17 +90,12 @@ def started(arguments: tuple[str, ...], settings: Mapping[str, str], log: Path) 
         ) as process,
     ):
         service = Service(process, log, int(environment["ORDERS_ADMIN__PORT"]), int(environment["ORDERS_HTTP__PORT"]))
-        yield service
-        service.end()
+        try:
+            yield service
+        finally:
+            service.end()
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """What the developer's shell sets for Orders must not reach a test."""
     return {name: value for name, value in environ.items() if not name.startswith("ORDERS_")}
-
-
-def free_port() -> int:
-    """Return a TCP port that was free on the loopback address a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,6 +14,9 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+from service.embedded import broker
+from service.embedded import postgres as postgres_processes
+
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_START_SECONDS = 90  # 4 s on an idle machine, 17 s on a loaded one
@@ -182,15 +185,11 @@ def _without_reaper() -> None:
 
 @contextmanager
 def _kafka_process(folder: Path) -> Iterator[Kafka]:
-    from service.embedded import broker
-
     with broker.kafka(folder, say=print) as running:
         yield Kafka(running.bootstrap_servers)
 
 
 @contextmanager
 def _postgres_process(folder: Path) -> Iterator[Postgres]:
-    from service.embedded import postgres as postgres_processes
-
     with postgres_processes.postgres(folder) as running:
         yield Postgres(running.dsn)

@@ -14,10 +14,11 @@ import msgspec
 import psycopg
 import pytest
 
+from service.embedded.ports import free_port
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests.factories import SAMPLE, sourced
-from tests.processes import Service, Spawn, free_port
+from tests.processes import Service, Spawn
 from tests.proxy import Proxy, proxied
 from tests.waiting import eventually
 

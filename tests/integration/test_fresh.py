@@ -1,8 +1,10 @@
-"""What every other test here leans on: topics and databases that nobody else has touched."""
+"""What every other test here leans on: topics, databases and servers that nobody else touches."""
 
 import psycopg
 from confluent_kafka.admin import AdminClient
 
+from service.embedded.broker import Broker
+from service.embedded.postgres import Postgres
 from tests import fresh, servers
 
 
@@ -26,3 +28,18 @@ def test_a_database_can_be_dropped_while_a_process_still_holds_it(postgres_serve
     with psycopg.connect(postgres_server.dsn) as admin:
         assert admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None
     left_open.close()
+
+
+def test_a_postgresql_of_ones_own_is_migrated_and_survives_a_kill(own_postgres: Postgres) -> None:
+    own_postgres.kill()
+    own_postgres.start()
+    with psycopg.connect(own_postgres.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+
+
+def test_a_broker_of_ones_own_keeps_its_topics_over_a_stop(own_kafka: Broker) -> None:
+    with fresh.topic(own_kafka.bootstrap_servers) as topic:
+        own_kafka.stop()
+        own_kafka.start()
+        topics = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers}).list_topics(timeout=10).topics
+    assert {topic, f"{topic}.dlq"} <= topics.keys()

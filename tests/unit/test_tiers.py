@@ -19,7 +19,7 @@ def told(folder: Path, *cases: str, embedded: str = INTEGRATION) -> tuple[int, s
     for tier in ("unit", "integration"):
         (folder / tier).mkdir()
         (folder / tier / "test_something.py").touch()
-    command = [sys.executable, SCRIPT, folder, main, second]
+    command = [sys.executable, *map(str, (SCRIPT, folder, main, second))]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
     return run.returncode, run.stdout
 
