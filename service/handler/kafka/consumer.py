@@ -311,7 +311,7 @@ class OrderConsumer:
 
     def _drain(self) -> None:
         """Let a running transaction end, commit it, and poll until the broker has acknowledged."""
-        self._tap.turn_off()
+        self._consumer.pause(self._consumer.assignment())
         self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)
         if finished := self._writer.take_finished():
             self._conclude(finished)
