@@ -68,6 +68,6 @@ def test_the_wheel_brings_what_is_no_python(wheel: Path) -> None:
         path.relative_to(ROOT)
         for package in ("service", "generator", "migrations")
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix not in {".pyc"}
+        if path.is_file() and path.suffix != ".pyc"
     }
     assert expected <= {path.relative_to(wheel) for path in wheel.rglob("*")}

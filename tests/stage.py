@@ -1,0 +1,135 @@
+"""A topic, its dead-letter topic, a database, and consumers between them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import psycopg
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from msgspec.json import encode
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.entities.dead_letter import Headers
+from tests.factories import Document
+from tests.fresh import PARTITIONS
+from tests.processes import Service, Spawn
+from tests.waiting import eventually
+
+SECONDS = 10.0
+
+
+class Sent(NamedTuple):
+    """A record to produce; without a timestamp it gets the producer's."""
+
+    value: bytes | None
+    key: bytes | None = None
+    partition: int = 0
+    timestamp_ms: int = 0
+    headers: Headers = []  # noqa: RUF012 - never changed
+
+
+def orders(documents: Sequence[Document], partition: int = 0) -> list[Sent]:
+    return [Sent(encode(document), document["order_uid"].encode(), partition) for document in documents]
+
+
+@dataclass(frozen=True)
+class Stage:
+    bootstrap_servers: str
+    topic: str
+    database: str
+    settings: Mapping[str, str]
+    spawn: Spawn
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return self.settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"]
+
+    def consumer(self, **variables: str) -> Service:
+        """Start a consumer with `variables` set beside the stage's own; its loop turns when this returns."""
+        return self.spawn("consumer", settings={**self.settings, **variables}).ready()
+
+    def admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers})
+
+    def produce(self, *records: Sent) -> None:
+        """Block until the topic has them all, in this order."""
+        producer = Producer({
+            "bootstrap.servers": self.bootstrap_servers, "enable.idempotence": True, "message.max.bytes": 10**8,
+            "compression.type": "lz4",
+        })  # fmt: skip
+        failures: list[KafkaError] = []
+
+        def report(error: KafkaError | None, _: object) -> None:
+            failures.extend([error] if error else [])
+
+        for record in records:
+            producer.produce(
+                self.topic, record.value, record.key, record.partition, timestamp=record.timestamp_ms,
+                headers=[*record.headers], on_delivery=report,
+            )  # fmt: skip
+            producer.poll(0)
+        assert producer.flush(SECONDS) == 0
+        assert failures == []
+
+    def letters(self) -> list[Message]:
+        """Return all of the dead-letter topic."""
+        reader = Consumer({
+            "bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "enable.partition.eof": True,
+            "enable.auto.commit": False,
+        })  # fmt: skip
+        reader.assign([TopicPartition(self.dead_letter_topic, number, 0) for number in range(PARTITIONS)])
+        found, ended = list[Message](), 0
+        while ended < PARTITIONS:
+            message = reader.poll(SECONDS)
+            assert message is not None
+            ended += message.error() is not None
+            found += [message] if message.error() is None else []
+        reader.close()
+        return found
+
+    def committed(self) -> dict[int, int]:
+        """Return the group's offsets; a partition without one is left out."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.topic})
+        places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+        offsets = {place.partition: place.offset for place in reader.committed(places, timeout=SECONDS)}
+        reader.close()
+        return {partition: offset for partition, offset in offsets.items() if offset >= 0}
+
+    def wait_committed(self, offsets: dict[int, int], within: float = 30.0) -> None:
+        eventually(lambda: self.committed() == offsets, within, f"offsets {offsets}")
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def stored(self) -> set[str]:
+        return {uid for (uid,) in self.query("SELECT order_uid FROM orders")}
+
+    def wait_stored(self, uids: set[str], within: float = 30.0) -> None:
+        eventually(lambda: self.stored() == uids, within, f"{len(uids)} orders")
+
+    def set_largest(self, topic: str, size: int) -> None:
+        limit = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
+        self.admin().incremental_alter_configs([resource])[resource].result(SECONDS)
+
+
+def metric(service: Service, name: str, **labels: str) -> float:
+    """Return a sample of the service's metrics, 0 where there is none."""
+    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=SECONDS) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    samples = [sample for family in families for sample in family.samples]
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+
+def headers(message: Message) -> Headers:
+    return [*(message.headers() or [])]
