@@ -14,7 +14,8 @@ from confluent_kafka import KafkaException
 
 from generator import check
 from generator import command as generate
-from service import config, doctor, logs, provision, rewind
+from service import config, logs
+from service.app import doctor, provision, rewind
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
@@ -82,13 +83,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _consumer(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app import run_consumer
+    from service.app.consumer import run_consumer
 
     return run_consumer(settings)
 
 
 def _api(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app_api import run_api
+    from service.app.api import run_api
 
     return run_api(settings)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from service import doctor
+from service.app import doctor
 from service.config import Kafka, Postgres, Settings
 from tests import fresh, servers
 from tests.processes import Spawn

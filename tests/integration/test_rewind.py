@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from service import rewind
+from service.app import rewind
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
 from service.handler.kafka import properties

@@ -1,7 +1,4 @@
-"""`orders migrate` and `orders wait-for-migrations`: what has to be there before a consumer or an API runs.
-
-A composition root beside `app`: schema and topics meet here.
-"""
+"""`orders migrate` and `orders wait-for-migrations`: the schema and the topics, without which nothing runs."""
 
 import logging
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """`orders rewind`: reads the order topic again from a point in time, after a database failover that lost commits.
 
-A composition root beside `app`. What is stored already is known by its version, and reading it again changes nothing.
+What is stored already is known by its version, and reading it again changes nothing.
 """
 
 import argparse

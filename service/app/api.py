@@ -1,4 +1,4 @@
-"""The composition of the API: what it is made of, in the order in which it starts; it stops in reverse."""
+"""`orders api`: its parts, started in the order of the lines and stopped in reverse."""
 
 import asyncio
 import gc
@@ -6,16 +6,15 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from importlib.metadata import version
 from socket import socket
 from typing import Final
 
 import structlog
 import uvloop
 from confluent_kafka.admin import AdminClient
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from service.app import shared
 from service.config import Settings
 from service.entities.errors import StorageUnavailable
 from service.handler.http.admin import admin_app
@@ -27,11 +26,9 @@ from service.handler.http.serve import Server, listen
 from service.handler.http.stats import CacheFigures, Figures, WarmUpFigures, ratio
 from service.handler.kafka import properties
 from service.handler.kafka.watch import Watch
-from service.metrics import Metrics
 from service.pkg.fresh import Fresh
 from service.pkg.lru import Lru
 from service.pkg.recent import Recent
-from service.pkg.tx import Access
 from service.repo.listener import Ears, Listener
 from service.repo.reads import OrderReads
 from service.usecases.lookup import Lookup
@@ -55,11 +52,11 @@ class Api:
         cache, http, postgres = settings.cache, settings.http, settings.postgres
         self.settings = settings
         self.log = structlog.get_logger("orders.api")
-        self.metrics = _metrics("api")
+        self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
         self.listening = asyncio.Event()
         self.is_draining = False
-        self.reads = OrderReads(_access(settings, "orders-api"), postgres.pool_size)
+        self.reads = OrderReads(shared.access(postgres, "orders-api"), postgres.pool_size)
         self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
         self.lookup = Lookup(
             self.reads,
@@ -93,7 +90,7 @@ class Api:
         """Start everything, wait for the request to stop, drain."""
         self.stop_at_signals()
         http = self.settings.http
-        about = {"version": version("orders"), "mode": "api"}
+        about = shared.about("api")
         parts = Parts(self.lookup, self.reads, self.feed, self.figures, self.health())
         app = api(parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins)
         admin = admin_app(parts.health, self.metrics.registry, about, self.log)
@@ -205,24 +202,6 @@ async def _serving(app: ASGIApp, port: socket, drain_seconds: float, limits: Lim
     finally:
         server.should_exit = True
         await task
-
-
-def _metrics(mode: str) -> Metrics:
-    metrics = Metrics(CollectorRegistry())
-    metrics.build_info.labels(version("orders"), mode).set(1)
-    return metrics
-
-
-def _access(settings: Settings, application: str) -> Access:
-    postgres = settings.postgres
-    return Access(
-        postgres.dsn,
-        application,
-        connect_timeout=postgres.connect_timeout,
-        statement_timeout=postgres.statement_timeout,
-        lock_timeout=postgres.lock_timeout,
-        prepared_statements=postgres.prepared_statements,
-    )
 
 
 def _watch(settings: Settings) -> Watch:

@@ -1,6 +1,6 @@
 """`orders doctor`: asks every dependency what we need of it, and tells what to do where it is missing.
 
-A composition root beside `app`. It changes nothing, and each question has a deadline.
+It changes nothing, and each question has a deadline.
 """
 
 import json

@@ -1,16 +1,15 @@
-"""The composition root: the only place where the parts meet. Started in the order of the lines, stopped in reverse."""
+"""`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
 import logging
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from threading import Thread
 from typing import Final
 
 import structlog
 from confluent_kafka.admin import AdminClient
-from prometheus_client import CollectorRegistry, disable_created_metrics
 from structlog.typing import FilteringBoundLogger
 
+from service.app import shared
 from service.config import Kafka, Settings
 from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
@@ -23,7 +22,7 @@ from service.metrics import Metrics
 from service.pkg.patience import NotYet
 from service.pkg.retry import Backoff
 from service.pkg.stop import Stop, stop_at_signals
-from service.pkg.tx import Access, Transactions
+from service.pkg.tx import Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Limits
 from service.usecases.brake import Brake, BrakePolicy
@@ -36,8 +35,8 @@ def run_consumer(settings: Settings) -> int:
     """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code."""
     stop = stop_at_signals()
     log = structlog.get_logger("orders.consumer")
-    metrics = _metrics("consumer")
-    writer = OrderWriter(Transactions(_access(settings, "orders-consumer")), settings.version.order)
+    metrics = shared.new_metrics("consumer")
+    writer = OrderWriter(Transactions(shared.access(settings.postgres, "orders-consumer")), settings.version.order)
     dead_letters = DeadLetterProducer(
         properties.producer(settings.kafka),
         topic=settings.kafka.dead_letter_topic,
@@ -56,7 +55,7 @@ def run_consumer(settings: Settings) -> int:
         stop=stop,
     )
     admin = AdminServer(
-        admin_app(_consumer_health(consumer, settings), metrics.registry, _about("consumer"), log),
+        admin_app(_consumer_health(consumer, settings), metrics.registry, shared.about("consumer"), log),
         settings.admin.host,
         settings.admin.port,
     )
@@ -95,29 +94,6 @@ def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:
     has_started = {"loop has turned": lambda: consumer.has_started}
     turns = {"loop turns": lambda: consumer.seconds_since_turn < settings.admin.stall_after}
     return Health(live=turns, ready=has_started, started=has_started)
-
-
-def _about(mode: str) -> dict[str, str]:
-    return {"version": version("orders"), "mode": mode}
-
-
-def _metrics(mode: str) -> Metrics:
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
-    metrics = Metrics(CollectorRegistry())
-    metrics.build_info.labels(**_about(mode)).set(1)
-    return metrics
-
-
-def _access(settings: Settings, application: str) -> Access:
-    postgres = settings.postgres
-    return Access(
-        postgres.dsn,
-        application,
-        connect_timeout=postgres.connect_timeout,
-        statement_timeout=postgres.statement_timeout,
-        lock_timeout=postgres.lock_timeout,
-        prepared_statements=postgres.prepared_statements,
-    )
 
 
 def _decoder(settings: Settings, metrics: Metrics) -> Decoder:

@@ -1,0 +1,33 @@
+"""What consumer and API have in common."""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from service.config import Postgres
+from service.metrics import Metrics
+from service.pkg.tx import Access
+
+
+def about(mode: str) -> dict[str, str]:
+    return {"version": version("orders"), "mode": mode}
+
+
+def new_metrics(mode: str) -> Metrics:
+    """Return the catalogue on a registry of its own."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+    metrics = Metrics(CollectorRegistry())
+    metrics.build_info.labels(**about(mode)).set(1)
+    return metrics
+
+
+def access(postgres: Postgres, application: str) -> Access:
+    """Return how to reach PostgreSQL; `application` is the name that its administrator sees."""
+    return Access(
+        postgres.dsn,
+        application,
+        connect_timeout=postgres.connect_timeout,
+        statement_timeout=postgres.statement_timeout,
+        lock_timeout=postgres.lock_timeout,
+        prepared_statements=postgres.prepared_statements,
+    )
