@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from generator import check
 from generator import command as generate
 from service import config, logs
-from service.app import doctor, provision, rewind
+from service.app import rewind
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
@@ -95,11 +95,15 @@ def _api(_options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
-    return provision.run_migrate(settings)
+    from service.app.provision import run_migrate
+
+    return run_migrate(settings)
 
 
 def _wait(_options: argparse.Namespace, settings: Settings) -> int:
-    return provision.run_wait_for_migrations(settings)
+    from service.app.provision import run_wait_for_migrations
+
+    return run_wait_for_migrations(settings)
 
 
 def _generate(options: argparse.Namespace, settings: Settings) -> int:
@@ -128,6 +132,8 @@ def _dlq(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
+    from service.app import doctor
+
     return doctor.run(settings)
 
 

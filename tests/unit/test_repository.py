@@ -1,8 +1,9 @@
-"""What no file of the repository may hold."""
+"""What no file of the repository may hold, and what its documents must name."""
 
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_a_sleep_is_noticed_however_it_is_imported_and_giving_way_is_none() -> N
         2,
         3,
     ]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads(_text(ROOT / "pyproject.toml"))
+    groups = [*project["project"]["optional-dependencies"].values(), *project["dependency-groups"].values()]
+    wanted = [*project["project"]["dependencies"], *(name for group in groups for name in group)]
+    names = {re.match(r"[\w-]+", requirement).group() for requirement in wanted}  # type: ignore[union-attr]
+    assert names - set(_rows(ROOT / "docs" / "architecture.md")) == set()
+
+
+def test_what_the_readme_calls_a_proof_is_there() -> None:
+    proofs = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / "README.md"))
+    assert len(proofs) >= 4
+    assert [proof for proof in proofs if not (ROOT / proof).exists()] == []
+
+
+def _rows(document: Path) -> Iterator[str]:
+    """Yield what the tables of a document name in their first column."""
+    for first in re.findall(r"^\| ([^|]+) \|", _text(document), re.MULTILINE):
+        yield from re.sub(r" \(.*\)", "", first).split(", ")
 
 
 def _tracked() -> list[Path]:
