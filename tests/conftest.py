@@ -11,6 +11,7 @@ from service.config import Migration
 from service.embedded import broker, postgres
 from service.repo.migrate import migrate
 from tests import fresh, processes, servers
+from tests.stage import Stage
 
 CHOICE = pytest.StashKey[servers.Choice]()
 ASKED_FOR = pytest.StashKey[bool]()
@@ -129,3 +130,11 @@ def spawn(tmp_path: Path) -> Iterator[processes.Spawn]:
             return running.enter_context(processes.started(arguments, settings, log))
 
         yield start
+
+
+@pytest.fixture
+def stage(
+    kafka_server: servers.Kafka, topic: str, database: str, settings: dict[str, str], spawn: processes.Spawn
+) -> Stage:
+    """A topic, its dead-letter topic and a database of the test's own, for consumers to stand between."""
+    return Stage(kafka_server.bootstrap_servers, topic, database, settings, spawn)
