@@ -120,7 +120,8 @@ class Stage:
     def set_largest(self, topic: str, size: int) -> None:
         limit = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
-        self.admin().incremental_alter_configs([resource])[resource].result(SECONDS)
+        admin = self.admin()  # must outlive its request
+        admin.incremental_alter_configs([resource])[resource].result(SECONDS)
 
 
 def metric(service: Service, name: str, **labels: str) -> float:
