@@ -140,12 +140,14 @@ class OrderConsumer:
         self.has_started = True
         if finished := self._writer.take_finished():
             self._conclude(finished)
-        if self._standing is None:
+        if self._standing is not None:
+            self._stand(self._standing)
+        elif self._probing and self._writer.is_free:
+            self._try_a_few()
+        else:
             self._hand_over()
             self._fill()
             self._hand_over()
-        else:
-            self._stand(self._standing)
         self._tap.admit(self._resets.mend())
         self._offsets.commit(self._consumer)
         self._lag.look()
@@ -254,6 +256,13 @@ class OrderConsumer:
                 self._consumer.seek(TopicPartition(self._topic, partition, offset))
             self._standing = None
             self._tap.turn_on()
+
+    def _try_a_few(self) -> None:
+        """Collect all that is to be tried, or all that there is: the first message alone would prove nothing."""
+        messages = self._consumer.consume(self._pace.brake_probe - len(self._open), _IDLE_SECONDS)
+        self._take_all(messages)
+        if not messages or self._open.is_full(self._limits):
+            self._hand_over()
 
     # Rebalancing: served by a poll, in this thread
 
