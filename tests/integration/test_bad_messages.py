@@ -1,0 +1,494 @@
+"""Whatever comes through the topic: good orders are stored, bad messages become dead letters, nothing is dropped."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import chain, pairwise, zip_longest
+from random import Random
+from time import time
+from typing import Any, NamedTuple
+
+from confluent_kafka import Message
+from confluent_kafka.cimpl import NewTopic
+from msgspec.json import encode
+
+from service.entities.dead_letter import Header, Headers
+from tests.factories import SAMPLE, Document, order_document
+from tests.fresh import PARTITIONS
+from tests.processes import Service
+from tests.stage import SECONDS, Sent, Stage, headers, metric, orders
+from tests.waiting import eventually
+
+MARK = "Zzyzx"
+MARKED_NUMBER = 70_707_071
+MARKS = re.compile(rb"zzyzx|70707071|9223372036854775808|18446744073709551616", re.IGNORECASE)
+"""What no header that we write may hold: each document is full of it."""
+
+ITEM = SAMPLE["items"][0] | {"name": MARK, "brand": MARK, "price": MARKED_NUMBER}
+DELIVERY = SAMPLE["delivery"] | {"name": MARK, "city": MARK, "address": MARK, "email": f"{MARK}@{MARK}.org"}
+PAYMENT = SAMPLE["payment"] | {"bank": MARK, "amount": MARKED_NUMBER}
+
+ORIGINAL_HEADERS: Headers = [("traceparent", b"00-ab"), ("twice", b"1"), ("twice", b"\xff\x00"), ("null", None)]
+LARGEST = 8 * 2**20
+FLOOD = 2_500
+"""More than the 1,000 messages in a row at which the brake engages."""
+
+
+def marked(**overrides: Any) -> Document:
+    """Return a valid order full of what must not be told, changed as `order_document` does it."""
+    sections = {"delivery": DELIVERY, "payment": PAYMENT}
+    merged = {
+        name: sections[name] | value if name in sections and isinstance(value, dict) else value
+        for name, value in overrides.items()
+    }
+    return order_document(**{"customer_id": MARK, "items": [ITEM], **sections, **merged})
+
+
+def document(**overrides: Any) -> bytes:
+    return encode(marked(**overrides))
+
+
+def without(name: str) -> bytes:
+    return encode({field: value for field, value in marked().items() if field != name})
+
+
+def spelt(token: bytes, **overrides: Any) -> bytes:
+    """Put text where the overrides say `<token>`, for what no encoder would write."""
+    return document(**overrides).replace(b'"<token>"', token)
+
+
+def city(token: bytes) -> bytes:
+    return spelt(token, delivery={"city": "<token>"})
+
+
+def amount(token: bytes) -> bytes:
+    return spelt(token, payment={"amount": "<token>"})
+
+
+def item(**overrides: Any) -> bytes:
+    return document(items=[ITEM, ITEM | overrides])
+
+
+class Bad(NamedTuple):
+    value: bytes
+    reason: str
+    detail: str
+    """How the detail begins: with the field that is wrong, if there is one."""
+
+
+def undecodable(value: bytes, detail: str = "malformed JSON") -> Bad:
+    return Bad(value, "undecodable", detail)
+
+
+def invalid(value: bytes, field: str) -> Bad:
+    return Bad(value, "invalid", f"{field}: ")
+
+
+BAD = [
+    undecodable(document()[:400]),
+    undecodable(f"{MARK}, thank you".encode()),
+    undecodable(document() * 2),
+    undecodable(document() + b"\0"),
+    undecodable(b"\xef\xbb\xbf" + document()),
+    undecodable(b"\0\0\0\0\7" + document()),
+    undecodable(amount(b"NaN")),
+    undecodable(amount(b"-Infinity")),
+    undecodable(amount(b"1e400"), "a number is out of range"),
+    undecodable(city(b'"Zzyzx \0"')),
+    undecodable(city(b'"Zzyzx \xff"'), "not UTF-8"),
+    undecodable(city(b'"\xed\xa0\x80"'), "not UTF-8"),
+    undecodable(city(rb'"\ud83e"')),
+    undecodable(spelt(b"[" * 32 + b"]" * 32, extra="<token>"), "nested too deeply"),
+    undecodable(b'{"Zzyzx":' * 100_000, "nested too deeply"),
+    Bad(b"null", "invalid", "Expected object"),
+    Bad(b"[" + document() + b"]", "invalid", "Expected object"),
+    Bad(b"70707071", "invalid", "Expected object"),
+    Bad(b'"Zzyzx"', "invalid", "Expected object"),
+    invalid(b"{}", "order_uid"),
+    invalid(without("order_uid"), "order_uid"),
+    invalid(without("delivery"), "delivery"),
+    invalid(without("date_created"), "date_created"),
+    invalid(encode(marked() | {"delivery": {"name": MARK}}), "delivery.phone"),
+    invalid(document(items=[{"chrt_id": MARKED_NUMBER}]), "items[0].track_number"),
+    invalid(document(items=[ITEM, {}]), "items[1].chrt_id"),
+    invalid(document(locale=None), "locale"),
+    invalid(document(customer_id=MARKED_NUMBER), "customer_id"),
+    invalid(document(payment=MARK), "payment"),
+    invalid(encode(marked() | {"items": {MARK: ITEM}}), "items"),
+    invalid(document(payment={"amount": str(MARKED_NUMBER)}), "payment.amount"),
+    invalid(document(order_uid=f"{MARK} {MARK}"), "order_uid"),
+    invalid(document(order_uid=f"../{MARK}"), "order_uid"),
+    invalid(document(order_uid=MARK * 13), "order_uid"),
+    invalid(document(entry=MARK * 52), "entry"),
+    invalid(document(track_number=""), "track_number"),
+    invalid(document(delivery={"name": f"{MARK}\0"}), "delivery.name"),
+    invalid(document(delivery={"phone": "70707071"}), "delivery.phone"),
+    invalid(document(delivery={"email": f"{MARK}@{MARK}"}), "delivery.email"),
+    invalid(document(payment={"currency": "zzyzx"}), "payment.currency"),
+    invalid(document(payment={"delivery_cost": -MARKED_NUMBER}), "payment.delivery_cost"),
+    invalid(document(payment={"amount": 2**63}), "payment.amount"),
+    invalid(document(sm_id=2**64), "sm_id"),
+    invalid(amount(b"70707071.5"), "payment.amount"),
+    invalid(amount(b"70707071.0"), "payment.amount"),
+    invalid(amount(b"70707071e1"), "payment.amount"),
+    invalid(item(sale=101), "items[1].sale"),
+    invalid(item(status=1_000), "items[1].status"),
+    invalid(document(items=[]), "items"),
+    invalid(document(items=[ITEM] * 1_001), "items"),
+    invalid(document(date_created="9999-12-31T23:59:59Z"), "date_created"),
+    invalid(document(date_created="2021-11-26T06:22:19"), "date_created"),
+    invalid(document(date_created=MARK), "date_created"),
+    Bad(document(extra=MARK * 210_000), "too-large", "larger than 1048576 bytes"),
+]
+
+
+def bad_messages() -> list[Sent]:
+    """Return a message of each kind, with keys and headers of all sorts."""
+    keys = [None, b"", b"\0\xff", b"Zzyzx"]
+    began = int(time() * 1_000) - 60_000
+    return [
+        Sent(bad.value, keys[number % len(keys)], 0, began + number, ORIGINAL_HEADERS if number % 2 else [])
+        for number, bad in enumerate(BAD)
+    ]
+
+
+def good_orders(count: int) -> list[Sent]:
+    return orders([order_document() for _ in range(count)])
+
+
+def uids(messages: Sequence[Sent]) -> set[str]:
+    return {message.key.decode() for message in messages if message.key}
+
+
+def between(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
+    """Return good and bad messages in turns, the first one a good one."""
+    return [message for message in chain.from_iterable(zip_longest(good, bad)) if message]
+
+
+def told(letter: Message) -> dict[str, str]:
+    """Return the headers that we wrote."""
+    return {name: (value or b"").decode() for name, value in headers(letter) if name.startswith(Header.PREFIX)}
+
+
+def came_with(letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
+    """Return what is not ours: value, key, original headers."""
+    kept = [(name, value) for name, value in headers(letter) if not name.startswith(Header.PREFIX)]
+    return letter.value(), letter.key(), kept
+
+
+def origin(letter: Message) -> int:
+    return int(told(letter)[Header.OFFSET])
+
+
+def logged(service: Service, event: str) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{"))
+    return [line for line in lines if event in line["event"]]
+
+
+def create_topic(stage: Stage, name: str) -> None:
+    admin = stage.admin()
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(SECONDS)
+
+
+def delete_topic(stage: Stage, name: str) -> None:
+    """Block until it is gone."""
+    admin = stage.admin()
+    admin.delete_topics([name])[name].result(SECONDS)
+    eventually(lambda: name not in admin.list_topics(timeout=SECONDS).topics, what=f"{name} gone")
+
+
+# Bad messages among good ones
+
+
+def test_every_bad_message_between_good_orders_is_dead_lettered_once_as_it_came(stage: Stage) -> None:
+    stage.set_largest(stage.dead_letter_topic, LARGEST)
+    good, bad = good_orders(len(BAD) + 1), bad_messages()
+    stage.produce(*between(good, bad))
+    stage.consumer()
+    stage.wait_committed({0: len(good) + len(bad)})
+    letters = stage.letters()
+    assert stage.stored() == uids(good)
+    assert_in_order(letters)
+    letters.sort(key=origin)
+    assert [came_with(letter) for letter in letters] == [(each.value, each.key, [*each.headers]) for each in bad]
+    assert [origin(letter) for letter in letters] == list(range(1, 2 * len(bad), 2))
+    for letter, expected in zip(letters, BAD, strict=True):
+        assert told(letter)[Header.REASON] == expected.reason
+        assert told(letter)[Header.DETAIL].startswith(expected.detail)
+        assert MARKS.search(repr(told(letter)).encode()) is None
+
+
+def assert_in_order(letters: Sequence[Message]) -> None:
+    for partition in range(PARTITIONS):
+        offsets = [origin(letter) for letter in letters if letter.partition() == partition]
+        assert offsets == sorted(offsets)
+
+
+def test_no_bad_message_costs_a_pause(stage: Stage) -> None:
+    """Each message is a batch of its own, so that its neighbours' moments tell how long it took."""
+    stage.set_largest(stage.dead_letter_topic, LARGEST)
+    good, bad = good_orders(len(BAD) + 1), bad_messages()
+    stage.produce(*between(good, bad))
+    stage.consumer(ORDERS_BATCH__MAX_ORDERS="1")
+    stage.wait_committed({0: len(good) + len(bad)})
+    stored = dict(stage.query("SELECT source_offset, stored_at FROM orders"))
+    failed = {origin(letter): datetime.fromisoformat(told(letter)[Header.FAILED_AT]) for letter in stage.letters()}
+    moments = [moment for _, moment in sorted((stored | failed).items())]
+    assert len(moments) == len(good) + len(bad)
+    assert len(set(stored.values())) == len(good)
+    assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(seconds=1)
+
+
+def test_a_message_without_a_value_is_counted_and_is_no_dead_letter(stage: Stage) -> None:
+    good = good_orders(2)
+    stage.produce(good[0], Sent(None, b"key"), Sent(b"", b"key"), good[1], Sent(None, None))
+    service = stage.consumer()
+    stage.wait_committed({0: 5})
+    assert metric(service, "orders_tombstones_total") == 3
+    assert metric(service, "orders_dead_letters_total") == 0
+    assert stage.stored() == uids(good)
+    assert stage.letters() == []
+
+
+# What a dead letter tells
+
+
+def test_a_dead_letter_tells_where_it_came_from_and_why(stage: Stage) -> None:
+    moment = int(time() * 1_000) - 5_000
+    partition = 1
+    stage.produce(*orders([order_document(), order_document()], partition))
+    stage.produce(Sent(item(sale=101), b"key", partition, moment, ORIGINAL_HEADERS))
+    stage.consumer()
+    stage.wait_committed({partition: 3})
+    (letter,) = stage.letters()
+    failed_at = told(letter).pop(Header.FAILED_AT)
+    assert headers(letter)[: len(ORIGINAL_HEADERS)] == ORIGINAL_HEADERS
+    assert told(letter) == {
+        "dlq-reason": "invalid",
+        "dlq-detail": "items[1].sale: Expected int <= 100",
+        "dlq-original-topic": stage.topic,
+        "dlq-original-partition": "1",
+        "dlq-original-offset": "2",
+        "dlq-original-timestamp": str(moment),
+        "dlq-consumer-group": stage.settings["ORDERS_KAFKA__GROUP_ID"],
+        "dlq-failed-at": failed_at,
+        "dlq-attempts": "1",
+        "dlq-replays": "0",
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", failed_at)
+    assert abs(datetime.fromisoformat(failed_at).timestamp() - time()) < 60
+    assert [name for name, _ in headers(letter)] == [*(name for name, _ in ORIGINAL_HEADERS), *told(letter)]
+
+
+EARLIER: Headers = [
+    ("dlq-reason", b"unsaved"), ("dlq-reason", b"too-large"), ("traceparent", b"00-ab"),
+    ("dlq-detail", b"PostgreSQL refused the data"), ("dlq-original-topic", b"first"), ("dlq-original-partition", b"7"),
+    ("dlq-original-offset", b"4711"), ("dlq-original-timestamp", b"1700000000000"), ("dlq-consumer-group", b"others"),
+    ("dlq-failed-at", b"2023-11-14T22:13:20.000Z"), ("dlq-attempts", b"9"), ("dlq-replays", b"2"),
+    ("dlq-stub", b"true"), ("dlq-of-others", b"1"),
+]  # fmt: skip
+
+
+def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kept(stage: Stage) -> None:
+    stage.produce(Sent(document(sm_id=-1), headers=EARLIER))
+    stage.consumer()
+    stage.wait_committed({0: 1})
+    (letter,) = stage.letters()
+    assert [name for name, _ in headers(letter)] == ["traceparent", *told(letter)]
+    assert told(letter).pop(Header.FAILED_AT) > "2026"
+    assert told(letter) | {Header.FAILED_AT: ""} == {
+        "dlq-reason": "invalid",
+        "dlq-detail": "sm_id: Expected int >= 0",
+        "dlq-original-topic": "first",
+        "dlq-original-partition": "7",
+        "dlq-original-offset": "4711",
+        "dlq-original-timestamp": "1700000000000",
+        "dlq-consumer-group": stage.settings["ORDERS_KAFKA__GROUP_ID"],
+        "dlq-failed-at": "",
+        "dlq-attempts": "1",
+        "dlq-replays": "2",
+    }
+
+
+# The dead-letter topic's own limits
+
+
+def test_a_message_larger_than_the_dead_letter_topic_takes_becomes_a_stub(stage: Stage) -> None:
+    stage.set_largest(stage.dead_letter_topic, 20_000)
+    noise = Random(3).randbytes(30_000).hex()  # noqa: S311 - so that no compression makes it fit
+    large = Sent(document(sm_id=-1, extra=noise), b"key", headers=ORIGINAL_HEADERS)
+    too_large = Sent(document(extra=MARK * 210_000), b"key")
+    small = [Sent(document(sm_id=-1), b"key"), Sent(document()[:400], b"key")]
+    good = good_orders(3)
+    stage.produce(good[0], small[0], large, good[1], too_large, small[1], good[2])
+    stage.consumer()
+    stage.wait_committed({0: 7})
+    letters = sorted(stage.letters(), key=origin)
+    assert stage.stored() == uids(good)
+    assert [told(letter)[Header.REASON] for letter in letters] == ["invalid", "invalid", "too-large", "undecodable"]
+    assert [letter.value() for letter in letters if not is_stub(letter)] == [each.value for each in small]
+    stubs = [letter for letter in letters if is_stub(letter)]
+    assert [json.loads(stub.value() or b"") for stub in stubs] == [
+        stub_of(stage, large, 2),
+        stub_of(stage, too_large, 4),
+    ]
+    assert [came_with(stub)[1:] for stub in stubs] == [(b"key", ORIGINAL_HEADERS), (b"key", [])]
+
+
+def is_stub(letter: Message) -> bool:
+    return told(letter).get(Header.STUB) == "true"
+
+
+def stub_of(stage: Stage, message: Sent, offset: int) -> dict[str, Any]:
+    value = message.value or b""
+    return {
+        "original_topic": stage.topic,
+        "original_partition": 0,
+        "original_offset": offset,
+        "size": len(value),
+        "sha256": sha256(value).hexdigest(),
+    }
+
+
+def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(stage: Stage) -> None:
+    delete_topic(stage, stage.dead_letter_topic)
+    good = good_orders(2)
+    bad = Sent(b"hello", b"key")
+    stage.produce(bad, *good)
+    service = stage.consumer(ORDERS_RETRY__CEILING="200ms")
+    eventually(lambda: len(logged(service, "did not take a message")) >= 1, 20, "a word on it")
+    assert logged(service, "a topic is missing")[0]["topic"] == stage.dead_letter_topic
+    assert stage.dead_letter_topic in logged(service, "did not take a message")[0]["event"]
+    assert stage.committed() == {}
+    assert metric(service, "orders_dead_letter_retries_total") >= 1
+    create_topic(stage, stage.dead_letter_topic)
+    stage.wait_committed({0: 3})
+    assert stage.stored() == uids(good)
+    assert [came_with(letter) for letter in stage.letters()] == [(b"hello", b"key", [])]
+
+
+def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(stage: Stage) -> None:
+    good = good_orders(4)
+    service = stage.consumer(ORDERS_RETRY__CEILING="200ms")
+    stage.produce(Sent(b"before", b"key"), good[0])
+    stage.wait_committed({0: 2})
+    delete_topic(stage, stage.dead_letter_topic)
+    stage.produce(Sent(b"meanwhile", b"key"), *good[1:])
+    eventually(lambda: logged(service, "did not take a message"), 20, "a word on it")
+    assert stage.committed() == {0: 2}
+    create_topic(stage, stage.dead_letter_topic)
+    stage.wait_committed({0: 6})
+    assert stage.stored() == uids(good)
+    assert [letter.value() for letter in stage.letters()] == [b"meanwhile"]
+
+
+# What only PostgreSQL refuses
+
+REFUSALS = """
+    ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (left(order_uid, 6) <> 'poison');
+    ALTER TABLE items ALTER COLUMN brand TYPE varchar(20);
+    ALTER TABLE payments ALTER COLUMN request_id SET NOT NULL;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION USING MESSAGE = NEW.city; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW WHEN (NEW.city = 'Zzyzx') EXECUTE FUNCTION refuse();
+"""
+REFUSED = "PostgreSQL refused the data (SQLSTATE {}) at {}"
+
+
+def poison(count: int) -> list[Sent]:
+    return orders([order_document(order_uid=f"poison-{number}") for number in range(count)])
+
+
+def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(stage: Stage) -> None:
+    stage.query(REFUSALS)
+    no_request = order_document()
+    del no_request["payment"]["request_id"]
+    refused = [
+        *poison(1),
+        *orders([order_document(items=[ITEM | {"brand": MARK * 5}])]),
+        *orders([no_request]),
+        *orders([order_document(delivery={"city": MARK})]),
+    ]
+    service = stage.consumer()
+    for number, message in enumerate(refused, start=1):
+        stage.produce(message)
+        stage.wait_committed({0: number})
+    letters = sorted(stage.letters(), key=origin)
+    assert [(letter.value(), letter.key()) for letter in letters] == [(each.value, each.key) for each in refused]
+    assert {told(letter)[Header.REASON] for letter in letters} == {"unsaved"}
+    assert [told(letter)[Header.DETAIL] for letter in letters] == [
+        REFUSED.format("23514", "orders no_poison"),
+        REFUSED.format("22001", "items.brand"),
+        REFUSED.format("23502", "payments.request_id"),
+        REFUSED.format("P0001", "deliveries"),
+    ]
+    assert stage.stored() == set()
+    assert not re.search(f"{MARK}|poison-", service.log.read_text())
+
+
+def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(stage: Stage) -> None:
+    stage.query(REFUSALS)
+    good, bad = good_orders(1_950), poison(50)
+    scattered = [message for number, each in enumerate(bad) for message in (*good[number::50], each)]
+    stage.produce(*scattered)
+    service = stage.consumer()
+    stage.wait_committed({0: 2_000})
+    letters = stage.letters()
+    assert stage.stored() == uids(good)
+    assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in bad)
+    assert {told(letter)[Header.DETAIL] for letter in letters} == {REFUSED.format("23514", "orders no_poison")}
+    assert metric(service, "orders_dead_letters_total", reason="unsaved") == 50
+    assert metric(service, "orders_brake_engaged") == 0
+
+
+def test_where_postgresql_refuses_every_order_the_brake_holds_until_it_takes_them(stage: Stage) -> None:
+    stage.query("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
+    good = good_orders(30)
+    stage.produce(*good)
+    service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    eventually(lambda: len(logged(service, "the brake is on")) > 2, what="a second try")
+    assert "PostgreSQL refused all" in logged(service, "the brake is on")[0]["problem"]
+    assert metric(service, "orders_brake_engaged") == 1
+    assert stage.committed() == {}
+    stage.query("ALTER TABLE orders DROP CONSTRAINT nothing")
+    stage.wait_committed({0: 30})
+    assert stage.stored() == uids(good)
+    assert stage.letters() == []
+    assert metric(service, "orders_brake_engaged") == 0
+
+
+# The brake
+
+
+def test_the_brake_holds_a_flood_before_it_reaches_the_dead_letter_topic(stage: Stage) -> None:
+    good = good_orders(10)
+    service = stage.consumer()
+    stage.produce(*good)
+    stage.wait_committed({0: 10})
+    stage.produce(*[Sent(document(sm_id=-1))] * FLOOD)
+    eventually(lambda: metric(service, "orders_brake_engaged") == 1, what="the brake")
+    (said,) = logged(service, "the brake is on")
+    assert re.fullmatch("1000 bad messages in a row|.* of the last 1000 messages are bad", said["problem"])
+    assert "ORDERS_BRAKE__ENABLED=false" in said["what_to_do"]
+    assert service.stop() == 0
+    before = len(stage.letters())
+    assert before < 1_000
+    assert stage.committed() == {0: 10 + before}
+    stage.consumer(ORDERS_BRAKE__ENABLED="false")
+    stage.wait_committed({0: 10 + FLOOD})
+    assert sorted(map(origin, stage.letters())) == list(range(10, 10 + FLOOD))
+    assert stage.stored() == uids(good)
+
+
+def test_the_brake_lets_ten_through_at_a_time_and_goes_by_itself_when_the_flood_is_over(stage: Stage) -> None:
+    bad = [Sent(document(sm_id=-1))] * 34
+    ebbing = [*bad[:29], *good_orders(1), *bad[29:], *good_orders(100)]
+    stage.produce(*ebbing)
+    service = stage.consumer(ORDERS_BRAKE__IN_A_ROW="20", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    stage.wait_committed({0: len(ebbing)})
+    assert stage.stored() == uids(ebbing)
+    assert sorted(map(origin, stage.letters())) == [*range(29), *range(30, 35)]
+    assert metric(service, "orders_brake_engaged") == 0
+    assert 1 < len(logged(service, "the brake is on")) <= 4  # at first, and after each ten that are mostly bad
