@@ -337,6 +337,23 @@ def test_a_message_larger_than_the_dead_letter_topic_takes_becomes_a_stub(stage:
     assert [came_with(stub)[1:] for stub in stubs] == [(b"key", ORIGINAL_HEADERS), (b"key", [])]
 
 
+def test_a_key_or_a_header_larger_than_the_dead_letter_topic_takes_holds_nothing_up(stage: Stage) -> None:
+    stage.set_largest(stage.dead_letter_topic, 20_000)
+    noise = Random(3).randbytes(30_000)  # noqa: S311 - as above
+    large = [Sent(b"hello", noise, headers=ORIGINAL_HEADERS), Sent(b"hello", b"key", headers=[("noise", noise)])]
+    good = good_orders(1)
+    stage.produce(*large, *good)
+    stage.consumer()
+    stage.wait_committed({0: 3})
+    stubs = sorted(stage.letters(), key=origin)
+    assert stage.stored() == uids(good)
+    assert [is_stub(stub) for stub in stubs] == [True, True]
+    assert [json.loads(stub.value() or b"") for stub in stubs] == [
+        stub_of(stage, each, at) for at, each in enumerate(large)
+    ]
+    assert [came_with(stub)[1:] for stub in stubs] == [(None, []), (None, [])]
+
+
 def is_stub(letter: Message) -> bool:
     return told(letter).get(Header.STUB) == "true"
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec.json import encode
@@ -23,12 +23,21 @@ from service.handler.kafka.record import Record
 from service.pkg.stop import Stop, Stopped
 
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
+_IS_STUB: Final = (Header.STUB, b"true")
 _LOOK_SECONDS: Final = 0.5
 _MISSING_TOPIC_MS: Final = 5_000
 """How long librdkafka hopes that an unknown topic appears, before it says so."""
 
-Payload = tuple[DeadLetter, Headers, bytes]
 Failure = tuple[DeadLetter, KafkaError]
+
+
+class Payload(NamedTuple):
+    """A letter as it is to be sent."""
+
+    letter: DeadLetter
+    headers: Headers
+    key: bytes | None
+    value: bytes
 
 
 class DeadLetterProducer:
@@ -65,17 +74,21 @@ class DeadLetterProducer:
             self._producer = None
 
     def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:
-        """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large."""
+        """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large.
+
+        Where key or headers alone are too large, the stub goes without them: nothing may hold up the rest for good.
+        """
         failed = self._deliver([self._whole(letter)])
-        if any(error.code() in _TOO_LARGE for _, error in failed):
-            return self._deliver([self._as_stub(letter)])
+        for smaller in (self._as_stub, self._as_bare_stub):
+            if any(error.code() in _TOO_LARGE for _, error in failed):
+                failed = self._deliver([smaller(letter)])
         return failed
 
     def _deliver(self, payloads: list[Payload]) -> list[Failure]:
         """Produce and wait for every acknowledgement; return what was not taken. Raises Stopped."""
         failed: list[Failure] = []
-        for letter, headers, value in payloads:
-            self._produce(letter, headers, value, failed)
+        for payload in payloads:
+            self._produce(payload, failed)
         while payloads and self._producer is not None and self._producer.flush(_LOOK_SECONDS):
             if self._stop.is_set():
                 raise Stopped
@@ -83,21 +96,23 @@ class DeadLetterProducer:
             self.close()
         return failed
 
-    def _produce(self, letter: DeadLetter, headers: Headers, value: bytes, failed: list[Failure]) -> None:
+    def _produce(self, payload: Payload, failed: list[Failure]) -> None:
         def acknowledge(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                failed.append((letter, error))
+                failed.append((payload.letter, error))
 
         if self._producer is None:
             self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
         try:
-            self._producer.produce(self._topic, value, letter.message.key, headers=[*headers], on_delivery=acknowledge)
+            self._producer.produce(
+                self._topic, payload.value, payload.key, headers=[*payload.headers], on_delivery=acknowledge
+            )
         except KafkaException as error:
-            failed.append((letter, error.args[0]))
+            failed.append((payload.letter, error.args[0]))
         except BufferError:
-            failed.append((letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
+            failed.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
 
-    def _headers(self, letter: DeadLetter) -> Headers:
+    def _told(self, letter: DeadLetter) -> Headers:
         headers: Headers = letter.message.headers
         origin = read_origin(headers) or _origin(letter.message)
         added = {
@@ -112,13 +127,19 @@ class DeadLetterProducer:
             Header.ATTEMPTS: letter.attempts,
             Header.REPLAYS: read_replays(headers),
         }
-        return [*without_dlq_headers(headers), *((name, str(value).encode()) for name, value in added.items())]
+        return [(name, str(value).encode()) for name, value in added.items()]
 
     def _whole(self, letter: DeadLetter) -> Payload:
-        return letter, self._headers(letter), letter.message.value
+        message = letter.message
+        headers = [*without_dlq_headers(message.headers), *self._told(letter)]
+        return Payload(letter, headers, message.key, message.value)
 
     def _as_stub(self, letter: DeadLetter) -> Payload:
-        return letter, [*self._headers(letter), (Header.STUB, b"true")], _stub(letter.message)
+        whole = self._whole(letter)
+        return whole._replace(headers=[*whole.headers, _IS_STUB], value=_stub(letter.message))
+
+    def _as_bare_stub(self, letter: DeadLetter) -> Payload:
+        return Payload(letter, [*self._told(letter), _IS_STUB], None, _stub(letter.message))
 
 
 def _origin(record: Record) -> Origin:
