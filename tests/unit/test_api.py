@@ -132,7 +132,13 @@ def test_paths_and_methods_that_are_not_there_are_problems(site: Site) -> None:
     problem_of(site.client.get(f"/nothing/{SENT}"), 404)
     refused = site.client.delete(URL)
     problem_of(refused, 405)
-    assert refused.headers["allow"]
+    assert refused.headers["allow"] == "GET, HEAD"
+    assert site.client.delete("/orders").headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", ["/orders/", "/docs/", "/stats/", "/orders//"])
+def test_a_path_has_one_spelling(site: Site, path: str) -> None:
+    problem_of(site.client.get(path, follow_redirects=False), 404)
 
 
 def test_a_body_is_refused_unread(site: Site) -> None:

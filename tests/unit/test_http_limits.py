@@ -1,5 +1,6 @@
 """The server's limits, on a real socket."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -65,6 +66,17 @@ def test_a_head_that_is_too_large_is_refused_as_a_problem(port: int, head: bytes
     answered = answer(port, head)
     assert answered.startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
     assert b"application/problem+json" in answered
+
+
+@pytest.mark.parametrize("head", [request(path="/" + "a" * 2_000), b"\x16\x03\x01 nonsense\r\n\r\n"])
+def test_what_is_refused_before_it_is_a_request_is_framed_like_any_answer(port: int, head: bytes) -> None:
+    lines, _, body = answer(port, head).partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in lines.decode().split("\r\n")[1:])
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert int(headers["content-length"]) == len(body)
+    assert {"date", "content-security-policy"} <= set(headers)
 
 
 def test_a_header_that_never_ends_is_refused(port: int) -> None:

@@ -41,6 +41,7 @@ def api(
         version=version,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # every path has one spelling, and no Location is made of a client's Host header
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )

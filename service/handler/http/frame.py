@@ -48,7 +48,7 @@ class Frame:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message["headers"] = _framed(message["headers"], request_id)
+                message["headers"] = framed(message["headers"], request_id)
             await send(message)
 
         try:
@@ -81,6 +81,10 @@ def _request_id(headers: Headers) -> bytes:
     for name, value in headers:
         if name == b"x-request-id" and _PLAIN.fullmatch(value):
             return value
+    return new_request_id()
+
+
+def new_request_id() -> bytes:
     return os.urandom(8).hex().encode()
 
 
@@ -90,8 +94,9 @@ def _has_body(headers: Headers) -> bool:
     )
 
 
-def _framed(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
-    framed = [*headers, *_HEADERS, (b"x-request-id", request_id)]
-    if all(name != CONTENT_SECURITY_POLICY for name, _ in framed):
-        framed.append((CONTENT_SECURITY_POLICY, _STRICT))
-    return framed
+def framed(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers, and after them those that every answer carries."""
+    all_of_them = [*headers, *_HEADERS, (b"x-request-id", request_id)]
+    if all(name != CONTENT_SECURITY_POLICY for name, _ in all_of_them):
+        all_of_them.append((CONTENT_SECURITY_POLICY, _STRICT))
+    return all_of_them

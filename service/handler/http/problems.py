@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from service.entities.errors import StorageUnavailable
 
@@ -49,8 +50,18 @@ def request_id_of(request: Request) -> str:
 async def _refused(request: Request, error: HTTPException) -> Response:
     if not isinstance(error, Problem):  # Starlette's own: no such path, or not with this method
         detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
-        return problem(error.status_code, detail, request_id_of(request), headers=error.headers)
+        return problem(error.status_code, detail, request_id_of(request), headers=_all_methods(request, error.headers))
     return problem(error.status_code, error.detail, request_id_of(request), headers=error.headers)
+
+
+def _all_methods(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Complete Allow: where several routes share a path, Starlette names the methods of the first alone."""
+    if not headers or "Allow" not in headers:
+        return headers or {}
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD")}
+    routes = request.app.routes
+    allowed = [name for name, scope in scopes.items() if any(each.matches(scope)[0] is Match.FULL for each in routes)]
+    return {**headers, "Allow": ", ".join(allowed)}
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.handler.http.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS
+from service.handler.http.frame import Headers, framed, new_request_id
+from service.handler.http.problems import RETRY_AFTER_SECONDS, problem
 
 HEAD_SECONDS: Final = 15.0
 _SEPARATORS: Final = len(b": \r\n")
@@ -109,17 +109,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        self.transport.write(_answer(status, detail))
+        request_id = new_request_id()
+        retry = {"retry-after": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+        answer = problem(status, detail, request_id.decode(), headers={"connection": "close", **retry})
+        headers = framed([*self.server_state.default_headers, *answer.raw_headers], request_id)
+        self.transport.write(_raw(status, headers, bytes(answer.body)))
         self.transport.close()
 
 
-def _answer(status: HTTPStatus, detail: str) -> bytes:
-    body = msgspec.json.encode({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail})
-    head = (
-        f"HTTP/1.1 {status} {status.phrase}",
-        f"content-type: {MEDIA_TYPE}",
-        f"content-length: {len(body)}",
-        "connection: close",
-        *([f"retry-after: {RETRY_AFTER_SECONDS}"] if status is HTTPStatus.SERVICE_UNAVAILABLE else []),
-    )
-    return "\r\n".join([*head, "", ""]).encode() + body
+def _raw(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
+    head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
+    return b"\r\n".join([*head, b"", body])
