@@ -205,16 +205,23 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-LAST_EVENT_ID: Final = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "Continue after this event; one that is no longer known gets a `reset`.",
+EVENT: Final = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "For `Last-Event-ID`."},
+        "event": {"enum": ["stored", "replaced", "reset"]},
+        "data": {"type": "string", "description": "JSON: the `order_uid`, or an empty object."},
+    },
 }
+DESCRIPTION: Final = (
+    "A stream that ends when the client goes. `Last-Event-ID`, which a browser sends by itself, continues after that "
+    "event; one that is no longer known gets a `reset`."
+)
 EVENTS: Final[Responses] = {
     **answer(
         "`stored` and `replaced` with the order's id as they happen; `reset` where events may be missing.",
-        {"type": "string"},
+        EVENT,
         Stream.media_type,
     ),
     **refusals(),
@@ -229,7 +236,7 @@ def router(feed: Feed) -> APIRouter:
         responses=EVENTS,
         response_class=Response,
         summary="Orders as they are stored",
-        openapi_extra={"parameters": [LAST_EVENT_ID]},
+        description=DESCRIPTION,
     )
     async def follow_events(request: Request) -> Response:
         return feed.open(request.headers.get("last-event-id"))
