@@ -1,0 +1,71 @@
+"""Schemathesis asks the running API all that `/openapi.json` allows and much that it doesn't."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx2
+import pytest
+
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from tests.factories import SAMPLE, sourced
+from tests.processes import ROOT, Service, Spawn
+
+PROGRAM = Path(sys.executable).parent / "schemathesis"
+OPTIONS = ["--max-examples", "50", "--generation-deterministic"]
+ASKED = [
+    'handler="/orders/{order_uid}",method="GET"',
+    'handler="/orders/{order_uid}",method="HEAD"',
+    'handler="/orders",method="GET"',
+    'handler="/events",method="GET"',
+    'handler="/stats",method="GET"',
+]
+SECONDS = 120
+BETWEEN_ORDERS_SECONDS = 0.05
+
+
+@contextmanager
+def stored_all_the_while(dsn: str) -> Iterator[None]:
+    """Store an order every moment, so that there are events to look at and lists that change."""
+    ended = Event()
+    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer.store([sourced(0, order_uid=SAMPLE["order_uid"]), *(sourced(n, order_uid=f"o{n}") for n in range(1, 50))])
+
+    def store() -> None:
+        for number in count():
+            if ended.wait(BETWEEN_ORDERS_SECONDS):
+                return
+            writer.store([sourced(number, order_uid=f"new{number // 2}", sm_id=number)])  # each is replaced once
+
+    thread = Thread(target=store)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        writer.close()
+
+
+@pytest.fixture
+def service(spawn: Spawn, database: str) -> Iterator[Service]:
+    settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    with stored_all_the_while(database):
+        yield spawn("api", settings=settings).ready()
+
+
+def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
+    command = ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/openapi.json", *OPTIONS]
+    run = subprocess.run(  # noqa: S603 our own program
+        [PROGRAM, *command], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert run.returncode == 0, run.stdout
+    assert "Operations:       5 selected / 5 total" in run.stdout
+    answered = httpx2.get(f"http://127.0.0.1:{service.admin_port}/metrics").text
+    for asked in ASKED:
+        assert f'orders_http_requests_total{{{asked},status="200"}}' in answered
