@@ -62,8 +62,8 @@ class Stage:
     def produce(self, *records: Sent) -> None:
         """Block until the topic has them all, in this order."""
         producer = Producer({
-            "bootstrap.servers": self.bootstrap_servers, "enable.idempotence": True, "message.max.bytes": 10**8,
-            "compression.type": "lz4",
+            "bootstrap.servers": self.bootstrap_servers, "message.max.bytes": 10**8, "compression.type": "lz4",
+            "max.in.flight": 1,  # in order; an idempotent producer takes half a second to get its id
         })  # fmt: skip
         failures: list[KafkaError] = []
 
@@ -83,7 +83,7 @@ class Stage:
         """Return all of the dead-letter topic."""
         reader = Consumer({
             "bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "enable.partition.eof": True,
-            "enable.auto.commit": False,
+            "enable.auto.commit": False, "fetch.wait.max.ms": 10,  # how long the end of a partition takes to show
         })  # fmt: skip
         reader.assign([TopicPartition(self.dead_letter_topic, number, 0) for number in range(PARTITIONS)])
         found, ended = list[Message](), 0
