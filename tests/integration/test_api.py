@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import httpx2
 import msgspec
 import psycopg
 import pytest
+from psycopg import sql
 
 from service.embedded.ports import free_port
 from service.pkg.tx import Access, Transactions
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
 UID = SAMPLE["order_uid"]
 BOUND = 1.0  # seconds for which an old version may be served while PostgreSQL is reachable
 NO_KAFKA = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+COPIES = sql.SQL("""
+    INSERT INTO {table}
+    SELECT (jsonb_populate_record(sample, jsonb_build_object(
+        'order_uid', 'o' || n, 'date_created', timestamptz '2022-01-01Z' + n * interval '1 s'
+    ))).*
+    FROM {table} sample, generate_series(1, %s) n
+""")
 
 
 def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
@@ -91,9 +100,9 @@ def test_warmed_and_queried_orders_are_the_same_in_every_process(spawn: Spawn, s
         assert warmed.headers["etag"] == queried.headers["etag"]
 
 
-def test_it_is_not_ready_before_the_warm_up_ends(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_of_many_orders_the_newest_are_in_memory_before_it_is_ready(spawn: Spawn, settings: dict[str, str]) -> None:
     dsn = settings["ORDERS_POSTGRES__DSN"]
-    store(dsn, *(f"o{number}" for number in range(2_000)))
+    store_many(dsn, 100_000)
     with locked(dsn) as unlock:
         service = alive(spawn("api", settings=settings))
         eventually(lambda: "COPY" in waiting_statements(dsn), what="the warm-up waits for the lock")
@@ -103,8 +112,17 @@ def test_it_is_not_ready_before_the_warm_up_ends(spawn: Spawn, settings: dict[st
         assert get(service, "/livez").status_code == 200
         unlock()
         service.ready()
-    assert get(service, "/stats").json()["warm_up"]["orders"] == 2_000
-    assert get(service, "/orders/o1999").headers["x-cache"] == "hit"
+    assert get(service, "/stats").json()["warm_up"]["orders"] == 10_000
+    for number, found in ((100_000, "hit"), (90_001, "hit"), (90_000, "miss"), (1, "miss")):
+        assert get(service, f"/orders/o{number}").headers["x-cache"] == found
+
+
+def store_many(dsn: str, count: int) -> None:
+    """Copy the sample to `o1`, `o2`, …, each a second newer than the one before it, faster than a writer would."""
+    store(dsn, UID)
+    with psycopg.connect(dsn) as connection:
+        for table in ("orders", "deliveries", "payments", "items"):
+            connection.execute(COPIES.format(table=sql.Identifier(table)), [count])
 
 
 def waiting_statements(dsn: str) -> str:
@@ -168,6 +186,31 @@ def test_a_replaced_order_is_served_in_its_new_version_within_the_bound(started:
         get(started, f"/orders/{UID}")
         store(database, UID, version=version, locale=f"v{version}")
         assert until_served(started, f"v{version}") < BOUND
+
+
+def test_nobody_who_keeps_asking_gets_an_older_version_than_the_bound_allows(started: Service, database: str) -> None:
+    store(database, UID, locale="0")
+    stored, is_over = [monotonic()], Event()
+    with ThreadPoolExecutor(2) as clients:
+        asking = [clients.submit(versions_until, is_over, started) for _ in range(2)]
+        for version in range(1, 21):
+            store(database, UID, version=version, locale=str(version))
+            stored.append(monotonic())
+        until_served(started, "20")
+        is_over.set()
+        answers = [answer for client in asking for answer in client.result()]
+    assert len({version for _, version in answers}) > 5
+    assert max(asked - stored[version + 1] for asked, version in answers if version < 20) < BOUND
+
+
+def versions_until(is_over: Event, service: Service) -> list[tuple[float, int]]:
+    """Ask all the while, and return when each question was asked and which version answered it."""
+    answers = []
+    with httpx2.Client(base_url=service.url) as client:
+        while not is_over.is_set():
+            asked = monotonic()
+            answers.append((asked, int(client.get(f"/orders/{UID}").json()["locale"])))
+    return answers
 
 
 def test_an_order_asked_for_before_it_is_stored_is_found_within_the_bound(started: Service, database: str) -> None:

@@ -193,6 +193,7 @@ def test_every_answer_carries_the_security_headers(site: Site, path: str) -> Non
 def test_pages_load_nothing_from_elsewhere_and_nothing_inline(site: Site, path: str) -> None:
     page = site.client.get(path).text
     assert "://" not in page
+    assert 'rel="icon"' in page  # else browsers ask for /favicon.ico
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", page)
     for asset in re.findall(r'(?:src|href)="(static/[^"]+)"', page):
         assert site.client.get(f"/{asset}").status_code == 200
