@@ -40,6 +40,9 @@ ONE: Final[Responses] = {
     304: {"description": "The client holds it: an ETag of If-None-Match matches."},
     **refusals(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
 }
+ONE_WITHOUT_BODY: Final[Responses] = {
+    status: {name: told for name, told in described.items() if name != "content"} for status, described in ONE.items()
+}
 SUMMARY: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -76,7 +79,12 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
     async def get_order(order_uid: OrderUid, request: Request) -> Response:
         return await _order(lookup, order_uid, request)
 
-    @routes.head("/orders/{order_uid}", responses=ONE, response_class=Response, summary="One order, without its body")
+    @routes.head(
+        "/orders/{order_uid}",
+        responses=ONE_WITHOUT_BODY,
+        response_class=Response,
+        summary="One order, headers alone",
+    )
     async def head_order(order_uid: OrderUid, request: Request) -> Response:
         return await _order(lookup, order_uid, request)
 
