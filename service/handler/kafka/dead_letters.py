@@ -25,6 +25,8 @@ from service.pkg.stop import Stop, Stopped
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 _IS_STUB: Final = (Header.STUB, b"true")
 _LOOK_SECONDS: Final = 0.5
+_LAST_SECONDS: Final = 5.0
+"""How long a stop waits for acknowledgements: what is under way is done once then, and an outage is not waited out."""
 _MISSING_TOPIC_MS: Final = 5_000
 """How long librdkafka hopes that an unknown topic appears, before it says so."""
 
@@ -90,7 +92,7 @@ class DeadLetterProducer:
         for payload in payloads:
             self._produce(payload, failed)
         while payloads and self._producer is not None and self._producer.flush(_LOOK_SECONDS):
-            if self._stop.is_set():
+            if self._stop.is_set() and self._producer.flush(_LAST_SECONDS):
                 raise Stopped
         if any(error.fatal() for _, error in failed):
             self.close()
