@@ -38,7 +38,9 @@ class Metrics:
         self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts don't add up.", "path")
         self.retries = counter("retries", "Repeated attempts to write, by the class of the SQLSTATE.", "sqlstate_class")
         self.rebalances = counter("rebalances", "Changes of this member's partitions.", "kind")
-        self.offsets_skipped = counter("offsets_skipped", "Offsets that had left the topic before they were read.")
+        self.offsets_skipped = counter(
+            "offsets_skipped", "Offsets missing from the topic: deleted before they were read, or beyond its end."
+        )
         self.commit_failures = counter("commit_failures", "Offset commits that failed; the next one repeats them.")
         self.paused_seconds = counter("paused_seconds", "Seconds during which fetching was paused.")
         self.brake_engaged = Gauge(

@@ -54,7 +54,7 @@ class Resets:
         place = TopicPartition(self._topic, partition)
         earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_SECONDS)
         if (offset := self._position(place)) is not None:
-            skipped = max(earliest - offset, 0)
+            skipped = max(earliest - offset, offset - end, 0)
             self._metrics.offsets_skipped.inc(skipped)
             self._log.error(
                 "an offset has left the topic, reading on at the earliest",
