@@ -80,12 +80,15 @@ class Stage:
         assert failures == []
 
     def letters(self) -> list[Message]:
-        """Return all of the dead-letter topic."""
+        return self.messages(self.dead_letter_topic)
+
+    def messages(self, topic: str) -> list[Message]:
+        """Return all of a topic."""
         reader = Consumer({
             "bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "enable.partition.eof": True,
             "enable.auto.commit": False, "fetch.wait.max.ms": 10,  # how long the end of a partition takes to show
         })  # fmt: skip
-        reader.assign([TopicPartition(self.dead_letter_topic, number, 0) for number in range(PARTITIONS)])
+        reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         found, ended = list[Message](), 0
         while ended < PARTITIONS:
             message = reader.poll(SECONDS)
@@ -125,11 +128,15 @@ class Stage:
 
 
 def metric(service: Service, name: str, **labels: str) -> float:
-    """Return a sample of the service's metrics, 0 where there is none."""
+    """Return the sum of what the service's metrics hold under the name and labels, 0 where that is nothing."""
+    return sum(samples(service, name, **labels))
+
+
+def samples(service: Service, name: str, **labels: str) -> list[float]:
     with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=SECONDS) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    samples = [sample for family in families for sample in family.samples]
-    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+    found = [sample for family in families for sample in family.samples]
+    return [each.value for each in found if each.name == name and labels.items() <= each.labels.items()]
 
 
 def headers(message: Message) -> Headers:

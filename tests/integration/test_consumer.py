@@ -1,0 +1,401 @@
+"""A consumer as a process, on a real Kafka and a real PostgreSQL: each order is stored once, whatever comes between."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from subprocess import TimeoutExpired
+from time import monotonic
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+from msgspec.json import decode, encode
+
+from service.entities.dead_letter import read_origin
+from tests.factories import SAMPLE, Document, order_document
+from tests.fresh import PARTITIONS
+from tests.processes import DRAIN_SECONDS, Service
+from tests.stage import SECONDS, Sent, Stage, headers, metric, orders, samples
+from tests.waiting import eventually
+
+UID = SAMPLE["order_uid"]
+TABLES = ("orders", "deliveries", "payments", "items")
+PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
+JOIN_SECONDS = 30.0  # 3 s on an idle machine; with the protocol `consumer` a heartbeat of 5 s more
+BACKLOG = 20_000
+PEAK_MIB = 200
+"""The most that a consumer may need while it works a backlog off."""
+
+
+def assigned(service: Service) -> Service:
+    """Block until the consumer has partitions."""
+    eventually(lambda: metric(service, "orders_rebalances_total", kind="assigned") > 0, JOIN_SECONDS, "an assignment")
+    return service
+
+
+def rows(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of all tables, each with the transaction that wrote it."""
+    return {table: stage.query(f"SELECT t.*, xmin::text FROM {table} t ORDER BY 1, 2") for table in TABLES}  # noqa: S608
+
+
+def uids(sent: Sequence[Sent]) -> set[str]:
+    return {message.key.decode() for message in sent if message.key}
+
+
+def spread(documents: Sequence[Document]) -> list[Sent]:
+    return [message for number in range(PARTITIONS) for message in orders(documents[number::PARTITIONS], number)]
+
+
+def ends(sent: Sequence[Sent]) -> dict[int, int]:
+    """Return what is to be committed when all is done that was sent to a fresh topic."""
+    partitions = [each.partition for each in sent]
+    return {partition: partitions.count(partition) for partition in partitions}
+
+
+def commit(stage: Stage, offsets: Mapping[int, int]) -> None:
+    """Set the group's offsets by hand; it must have no member."""
+    client = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
+    places = [TopicPartition(stage.topic, partition, offset) for partition, offset in offsets.items()]
+    client.commit(offsets=places, asynchronous=False)
+    client.close()
+
+
+@contextmanager
+def held(stage: Stage) -> Iterator[None]:
+    """Let no transaction write orders, as long as the block lasts."""
+    with psycopg.connect(stage.database) as connection:
+        connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def wait_held(stage: Stage) -> None:
+    """Block until a transaction waits for the one that holds the table."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    eventually(lambda: stage.query(waiting), what="a batch is being written")
+
+
+# One order
+
+
+def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_produced(stage: Stage) -> None:
+    assigned(stage.consumer())
+    api = stage.spawn("api", settings=stage.settings).ready()
+    url = f"{api.url}/orders/{UID}"
+    assert httpx2.get(url).status_code == 404
+    producer = Producer({"bootstrap.servers": stage.bootstrap_servers})
+    producer.produce(stage.topic, encode(SAMPLE), on_delivery=lambda *_: None)
+    assert producer.flush(SECONDS) == 0
+    produced_at = monotonic()
+    eventually(lambda: httpx2.get(url).status_code == 200, what="an answer")
+    assert monotonic() - produced_at < 1
+    assert {table: [row[0] for row in found] for table, found in rows(stage).items()} == {
+        table: [UID] for table in TABLES
+    }
+    first, again = httpx2.get(url), httpx2.get(url)
+    assert first.json() == SAMPLE
+    assert again.content == first.content
+    assert again.headers["etag"] == first.headers["etag"]
+    unchanged = httpx2.get(url, headers={"if-none-match": first.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_a_lone_order_is_stored_at_once(stage: Stage) -> None:
+    assigned(stage.consumer())
+    for number in range(1, 4):
+        stage.produce(*orders([order_document()]))
+        stage.wait_committed({0: number})
+    delays = [delay for (delay,) in stage.query("SELECT stored_at - source_timestamp FROM orders")]
+    assert min(delays) < timedelta(seconds=0.4)  # the best of three: a slow machine is no wait for a batch to fill
+
+
+# A backlog
+
+
+def test_a_backlog_is_stored_exactly_and_in_bounded_memory(stage: Stage) -> None:
+    backlog = spread([order_document() for _ in range(BACKLOG)])
+    stage.produce(*backlog)
+    service = stage.consumer()
+    stage.wait_committed(ends(backlog), within=60)
+    assert stage.stored() == uids(backlog)
+    assert stage.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
+    assert metric(service, "orders_stored_total") == metric(service, "orders_consumed_total") == BACKLOG
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, what="no lag")
+    assert peak_mib(service) < PEAK_MIB
+
+
+def peak_mib(service: Service) -> int:
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
+
+
+# Versions
+
+
+OUTCOMES = ("stored", "replaced", "unchanged", "stale")
+
+
+def version(uid: str, number: int, timestamp_ms: int, partition: int = 0) -> Sent:
+    """Return an order whose `sm_id` tells its versions apart."""
+    return Sent(encode(order_document(order_uid=uid, sm_id=number)), uid.encode(), partition, timestamp_ms)
+
+
+def one_batch(stage: Stage, earlier: Sequence[Sent], batch: Sequence[Sent]) -> dict[str, float]:
+    """Have all of `batch` read while PostgreSQL holds up an order before it; return what it added to the counters."""
+    before = [*earlier, *(version(f"first-{number}", 0, 1, number) for number in range(PARTITIONS))]
+    held_up = version("held-up", 0, 1)
+    stage.produce(*before)
+    service = stage.consumer()
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
+    stage.wait_committed(ends(before))
+    began = counted(service)
+    with held(stage):
+        stage.produce(held_up)
+        wait_held(stage)
+        stage.produce(*batch)
+        eventually(lambda: metric(service, "orders_lag_messages") == 1 + len(batch), what="all of it is read")
+    stage.wait_committed(ends([*before, held_up, *batch]))
+    added = {name: count - began[name] for name, count in counted(service).items()}
+    assert added.pop("batches") == 2
+    assert added.pop("consumed") == 1 + len(batch)
+    return added | {"stored": added["stored"] - 1}
+
+
+def counted(service: Service) -> dict[str, float]:
+    batches = metric(service, "orders_batch_orders_count")
+    return {"batches": batches} | {name: metric(service, f"orders_{name}_total") for name in ("consumed", *OUTCOMES)}
+
+
+def stored_versions(stage: Stage) -> dict[str, int]:
+    return dict(stage.query("SELECT order_uid, sm_id FROM orders WHERE order_uid !~ '^(first|held)-'"))
+
+
+def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted_once(stage: Stage) -> None:
+    earlier = [version("replaced", 0, 1_000), version("older", 0, 5_000), version("same", 0, 1_000)]
+    batch = [
+        *(version("newest", 1, 3_000, 0), version("newest", 2, 4_000, 2), version("newest", 3, 3_500, 1)),
+        *(version("by-partition", 1, 3_000, 2), version("by-partition", 2, 3_000, 1)),
+        *(version("by-offset", 1, 3_000), version("by-offset", 2, 3_000)),
+        *(version("twice", 0, 3_000), version("twice", 0, 3_000)),
+        *(version("replaced", 1, 2_000), version("older", 1, 2_000), version("same", 0, 2_000)),
+    ]
+    assert one_batch(stage, earlier, batch) == {"stored": 4, "replaced": 1, "unchanged": 2, "stale": 5}
+    assert stored_versions(stage) == {
+        "newest": 2, "by-partition": 1, "by-offset": 2, "twice": 0, "replaced": 1, "older": 0, "same": 0,
+    }  # fmt: skip
+
+
+def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_counts_add_up(stage: Stage) -> None:
+    chance = Random(5)  # noqa: S311 - the same in every run
+    sent = [
+        version(f"o{chance.randrange(20)}", number, chance.randrange(1, 6) * 1_000, chance.randrange(PARTITIONS))
+        for number in range(400)
+    ]
+    earlier, batch = sent[:100], sent[100:]
+    assert sum(one_batch(stage, earlier, batch).values()) == len(batch)
+    greatest = {
+        each.key: number
+        for number, each in sorted(
+            enumerate(sent), key=lambda place: (place[1].timestamp_ms, place[1].partition, place[0])
+        )
+    }
+    assert stored_versions(stage) == {(key or b"").decode(): number for key, number in greatest.items()}
+
+
+# What comes again
+
+
+def test_a_redelivery_changes_nothing(stage: Stage) -> None:
+    sent = spread([order_document() for _ in range(300)])
+    stage.produce(*sent)
+    first = stage.consumer()
+    stage.wait_committed(ends(sent))
+    assert first.stop() == 0
+    before = rows(stage)
+    commit(stage, dict.fromkeys(range(PARTITIONS), 0))
+    second = stage.consumer()
+    stage.wait_committed(ends(sent))
+    assert metric(second, "orders_unchanged_total") == metric(second, "orders_consumed_total") == len(sent)
+    assert rows(stage) == before
+    assert stage.letters() == []
+
+
+def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(stage: Stage) -> None:
+    stage.query("ALTER TABLE orders ADD CONSTRAINT not_yet CHECK (sm_id <> 13)")
+    refused = [version("overtaken", 13, 1_700_000_000_000), version("alone", 13, 1_700_000_000_001)]
+    stage.produce(*refused, version("overtaken", 14, 1_700_000_000_002))
+    service = stage.consumer()
+    stage.wait_committed({0: 3})
+    assert stored_versions(stage) == {"overtaken": 14}
+    stage.query("ALTER TABLE orders DROP CONSTRAINT not_yet")
+    assert stage.spawn("dlq", "replay", settings=stage.settings).process.wait(30) == 0
+    stage.wait_committed({0: 5})
+    assert stored_versions(stage) == {"overtaken": 14, "alone": 13}
+    assert metric(service, "orders_stale_total") == 1
+    source = "source_partition, source_offset, extract(epoch FROM source_timestamp) * 1000"
+    assert stage.query(f"SELECT {source} FROM orders WHERE order_uid = 'alone'") == [(0, 1, 1_700_000_000_001)]  # noqa: S608
+
+
+# SIGTERM
+
+
+@PROTOCOLS
+def test_a_consumer_that_is_stopped_in_the_stream_has_committed_exactly_what_is_done(
+    stage: Stage, protocol: str
+) -> None:
+    sent = spread([order_document(**({"sm_id": -1} if number % 10 == 0 else {})) for number in range(3_000)])
+    stage.produce(*sent)
+    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_ORDERS="10")
+    eventually(stage.stored, JOIN_SECONDS, "orders flow")
+    assert service.stop() == 0
+    assert 0 < len(done(stage)) < len(sent)
+    assert done(stage) == up_to(stage.committed())
+    stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+    stage.wait_committed(ends(sent))
+    assert done(stage) == up_to(ends(sent))
+    assert len(stage.letters()) == 300
+
+
+def done(stage: Stage) -> list[tuple[int, int]]:
+    """Return partition and offset of what is stored or dead-lettered, as often as it is."""
+    stored = stage.query("SELECT source_partition, source_offset FROM orders")
+    origins = [read_origin(headers(letter)) for letter in stage.letters()]
+    return sorted([*stored, *((origin.partition, origin.offset) for origin in origins if origin)])
+
+
+def up_to(offsets: Mapping[int, int]) -> list[tuple[int, int]]:
+    return [(partition, offset) for partition in sorted(offsets) for offset in range(offsets[partition])]
+
+
+def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(stage: Stage) -> None:
+    service = assigned(stage.consumer())
+    with held(stage):
+        stage.produce(*orders([order_document()]))
+        wait_held(stage)
+        with pytest.raises(TimeoutExpired):
+            service.stop(within=1)
+    assert service.process.wait(DRAIN_SECONDS) == 0
+    assert len(stage.stored()) == 1
+    assert stage.committed() == {0: 1}
+
+
+# Members that come and go
+
+
+@contextmanager
+def load(stage: Stage) -> Iterator[None]:
+    """Have orders produced, a few hundred a second, as long as the block lasts."""
+    generator = stage.spawn("generate", "--count", "0", "--rate", "300", settings=stage.settings)
+    yield
+    assert generator.stop() == 0, generator.tail()
+
+
+def wait_storing(service: Service) -> None:
+    eventually(lambda: metric(service, "orders_stored_total") > 0, JOIN_SECONDS, "it stores")
+
+
+def assert_exact(stage: Stage) -> None:
+    """Each order of the topic is stored, once and whole, and none is a dead letter."""
+    sent = [decode(message.value() or b"") for message in stage.messages(stage.topic)]
+    stage.wait_stored({document["order_uid"] for document in sent})
+    items = sum(len(document["items"]) for document in sent)
+    assert {table: len(found) for table, found in rows(stage).items()} == dict.fromkeys(TABLES, len(sent)) | {
+        "items": items
+    }
+    assert stage.letters() == []
+
+
+@PROTOCOLS
+def test_a_member_that_joins_and_leaves_under_load_loses_nothing_and_has_nothing_done_twice(
+    stage: Stage, protocol: str
+) -> None:
+    first = assigned(stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol))
+    with load(stage):
+        second = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+        wait_storing(second)
+        wait_storing(first)
+        assert metric(second, "orders_unchanged_total") == 0
+        assert second.stop() == 0
+    assert_exact(stage)
+    assert metric(first, "orders_unchanged_total") == 0
+
+
+def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_stored_once(stage: Stage) -> None:
+    first, victim = assigned(stage.consumer()), assigned(stage.consumer())
+    with load(stage):
+        wait_storing(first)
+        wait_storing(victim)
+        victim.kill()
+        third = stage.consumer()
+        wait_storing(third)
+        assert third.stop() == 0
+    assert_exact(stage)
+
+
+# Offsets that have left the topic
+
+
+def test_records_that_are_deleted_before_they_were_read_are_counted_and_reading_goes_on(stage: Stage) -> None:
+    sent = orders([order_document() for _ in range(20)])
+    stage.produce(*sent)
+    commit(stage, {0: 4})
+    delete_before(stage, 15)
+    service = stage.consumer()
+    stage.wait_committed({0: 20})
+    assert stage.stored() == uids(sent[15:])
+    assert metric(service, "orders_offsets_skipped_total") == 11
+    assert_said(service, offset=4, earliest=15, end=20, skipped=11)
+
+
+def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_read(stage: Stage) -> None:
+    sent = orders([order_document() for _ in range(20)])
+    stage.produce(*sent)
+    commit(stage, {0: 31})
+    service = stage.consumer()
+    stage.wait_stored(uids(sent))
+    stage.wait_committed({0: 20})
+    assert metric(service, "orders_offsets_skipped_total") == 11
+    assert_said(service, offset=31, earliest=0, end=20, skipped=11)
+
+
+def delete_before(stage: Stage, offset: int) -> None:
+    admin = stage.admin()
+    place = TopicPartition(stage.topic, 0, offset)
+    admin.delete_records([place])[place].result(SECONDS)
+
+
+def assert_said(service: Service, **fields: int) -> None:
+    (said,) = logged(service, "an offset has left the topic")
+    assert said.items() >= ({"partition": 0, "level": "error"} | fields).items()
+
+
+def logged(service: Service, event: str) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{"))
+    return [line for line in lines if event in line["event"]]
+
+
+# A topic that comes later
+
+
+@PROTOCOLS
+def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_a_restart(
+    stage: Stage, protocol: str
+) -> None:
+    admin = stage.admin()
+    admin.delete_topics([stage.topic])[stage.topic].result(SECONDS)
+    eventually(lambda: stage.topic not in admin.list_topics(timeout=SECONDS).topics, what="it is gone")
+    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+    eventually(lambda: logged(service, "a topic is missing"), what="a word on it")
+    assert logged(service, "a topic is missing")[0]["topic"] == stage.topic
+    admin.create_topics([NewTopic(stage.topic, PARTITIONS, 1)])[stage.topic].result(SECONDS)
+    sent = spread([order_document() for _ in range(9)])
+    stage.produce(*sent)
+    stage.wait_stored(uids(sent), JOIN_SECONDS)
+    stage.wait_committed(ends(sent))
+    assert service.ready(within=1).stop() == 0
