@@ -63,17 +63,29 @@ def version_of_kafka() -> str:
 def fetched(say: Say, stop: Stop) -> list[Path]:
     """Return the files; blocks while what is missing or damaged is fetched. Raises ServerUnavailable; Stopped."""
     cache = _cache()
+    try:
+        return _in_cache(cache, say, stop)
+    except OSError as error:
+        raise ServerUnavailable(
+            f"Kafka's jars can't be kept in {cache} ({error.strerror}): XDG_CACHE_HOME names another place for them"
+        ) from error
+
+
+def _cache() -> Path:
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # an account that no list knows, without HOME
+        raise ServerUnavailable("Kafka's jars need a folder, and there is no home: set XDG_CACHE_HOME") from None
+    return Path(home, "orders", "jars")
+
+
+def _in_cache(cache: Path, say: Say, stop: Stop) -> list[Path]:
     cache.mkdir(parents=True, exist_ok=True)
     jars = listed()
     if missing := [jar for jar in jars if not jar.is_in(cache)]:
         say(f"fetching {len(missing)} jars of Apache Kafka {version_of_kafka()}, once, to {cache}")
         _fetch(missing, cache, stop)
     return [cache / jar.file_name for jar in jars]
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home, "orders", "jars")
 
 
 def _fetch(jars: list[Jar], cache: Path, stop: Stop) -> None:

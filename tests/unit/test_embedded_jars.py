@@ -95,6 +95,25 @@ def test_without_any_way_to_fetch_it_is_said_what_to_install(monkeypatch: pytest
         fetch()
 
 
+def test_where_no_cache_can_be_made_it_is_said_which_and_what_moves_it(
+    cache: Path, maven: Brings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maven(f"printf '{CONTENT}' >$folder/{JAR.file_name}")
+    obstacle = cache.parent.with_name("file")  # closed to root too, whom no mode stops
+    obstacle.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(obstacle))
+    with pytest.raises(ServerUnavailable, match=rf"{obstacle}/orders/jars \(Not a directory\): XDG_CACHE_HOME names"):
+        fetch()
+
+
+def test_an_account_without_a_home_is_told_of_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 3)
+    with pytest.raises(ServerUnavailable, match="there is no home: set XDG_CACHE_HOME"):
+        fetch()
+
+
 def test_every_listed_jar_has_coordinates_and_a_sha_256_and_one_file_name() -> None:
     listed = jars.listed()
     assert len({jar.file_name for jar in listed}) == len(listed) > 0
