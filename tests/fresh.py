@@ -15,6 +15,8 @@ from psycopg.sql import SQL, Identifier
 from tests.waiting import eventually
 
 PARTITIONS = 3
+KEPT = {"retention.ms": "-1"}
+"""Or the broker deletes what a test sends under a timestamp of long ago, at its next look, which may be any moment."""
 ADMIN_SECONDS = 30.0
 FIRST_USE_SECONDS = 60.0
 JOIN_SECONDS = 15.0  # 4 s on an idle machine, half of them librdkafka's own pauses
@@ -26,7 +28,7 @@ def topic(bootstrap_servers: str) -> Iterator[str]:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     name = f"orders-{uuid4().hex[:12]}"
     both = [name, f"{name}.dlq"]
-    _done(admin.create_topics([NewTopic(each, num_partitions=PARTITIONS, replication_factor=1) for each in both]))
+    _done(admin.create_topics([NewTopic(each, PARTITIONS, replication_factor=1, config=KEPT) for each in both]))
     eventually(lambda: set(both) <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, name)
     yield name
     _done(admin.delete_topics(both))
