@@ -44,7 +44,7 @@ venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock 
 .venv/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) is not here" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Orders needs Python 3.11 or later: $$($(PYTHON) --version) is older" >&2; exit 2; }
+	  || { echo "Orders needs Python 3.11 or later: $$($(PYTHON) --version 2>&1) is older" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "Orders needs Python's venv module with ensurepip (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv

@@ -23,15 +23,21 @@ def free_port() -> int:
 
 def require_free(port: int, user: str) -> None:
     """Return if `user` can listen on `port`. Raises ServerUnavailable."""
-    if not is_free(port):
-        raise ServerUnavailable(f"port {port}, which {user} needs, is taken")
+    if obstacle := _obstacle(port):
+        raise ServerUnavailable(f"port {port}, which {user} needs, {obstacle}")
 
 
 def is_free(port: int) -> bool:
+    return _obstacle(port) is None
+
+
+def _obstacle(port: int) -> str | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
         try:
             probe.bind((HOST, port))
+        except PermissionError:
+            return "is not ours to take"
         except OSError:
-            return False
-        return True
+            return "is taken"
+    return None
