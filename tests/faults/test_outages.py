@@ -1,21 +1,19 @@
 """Servers and consumers are stopped and killed under load; then every message that was produced is accounted for."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
 
 import psycopg
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.processes import Service, Spawn
+from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from service.embedded.broker import Broker
     from service.embedded.postgres import Postgres
-
-Settings = dict[str, str]
 
 MIX = ("--seed", "7", "--invalid", "0.02", "--duplicates", "0.05", "--stale", "0.02")
 OUTAGE_SECONDS = 30
@@ -24,142 +22,119 @@ BACK_AT_WORK_SECONDS = 10.0
 """A session of 6 s, and what a start takes."""
 
 
+@dataclass(frozen=True)
+class Flow:
+    """Generators and consumers on servers that the test may stop."""
+
+    settings: Mapping[str, str]
+    spawn: Spawn
+
+    def consumer(self) -> Service:
+        return self.spawn("consumer", settings=self.settings)
+
+    def produce(self, count: int) -> Service:
+        """Start a generator of so many messages, at RATE."""
+        return self.spawn("generate", "--count", str(count), "--rate", str(RATE), *MIX, settings=self.settings)
+
+    def stored(self) -> int:
+        with psycopg.connect(self.settings["ORDERS_POSTGRES__DSN"]) as connection:
+            row = connection.execute("SELECT count(*) FROM orders").fetchone()
+            return int(row[0]) if row else 0
+
+    def wait_stored(self, more_than: int = RATE, within: float = 60.0) -> None:
+        eventually(lambda: self.stored() > more_than, within, "orders flow")
+
+    def assert_exact(self, count: int, *options: str) -> None:
+        """Every valid order is stored once in its newest version, every other one lies in the dead-letter topic."""
+        arguments = ("check", "--count", str(count), *MIX, "--wait", "120", *options)
+        check = self.spawn(*arguments, settings=self.settings)
+        assert check.process.wait(240) == 0, check.tail()
+
+
 @pytest.fixture
-def settings(own_kafka: "Broker", own_postgres: "Postgres", spawn: Spawn) -> Settings:
-    """Point at servers that the test may stop; schema and topics are there."""
+def flow(own_kafka: "Broker", own_postgres: "Postgres", spawn: Spawn) -> Flow:
+    """Schema and topics are there."""
     settings = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers,
         "ORDERS_POSTGRES__DSN": own_postgres.dsn,
     }
     assert spawn("migrate", settings=settings).process.wait(60) == 0
-    return settings
-
-
-@pytest.fixture
-def produce(spawn: Spawn, settings: Settings) -> Callable[[int], Service]:
-    """Start a generator of so many messages, at RATE."""
-    return lambda count: spawn("generate", "--count", str(count), "--rate", str(RATE), *MIX, settings=settings)
-
-
-@pytest.fixture
-def stored(own_postgres: "Postgres") -> Callable[[], int]:
-    def count() -> int:
-        with psycopg.connect(own_postgres.dsn) as connection:
-            row = connection.execute("SELECT count(*) FROM orders").fetchone()
-            return int(row[0]) if row else 0
-
-    return count
-
-
-def assert_exact(spawn: Spawn, settings: Settings, count: int, *options: str) -> None:
-    """Every valid order is stored once in its newest version, every other one lies in the dead-letter topic."""
-    check = spawn("check", "--count", str(count), *MIX, "--wait", "120", *options, settings=settings)
-    assert check.process.wait(240) == 0, check.tail()
-
-
-def counter(service: Service, name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=5) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+    return Flow(settings, spawn)
 
 
 def test_a_database_that_is_away_for_half_a_minute_costs_no_order_and_no_restart(
-    own_postgres: "Postgres",
-    settings: Settings,
-    spawn: Spawn,
-    produce: Callable[[int], Service],
-    stored: Callable[[], int],
+    own_postgres: "Postgres", flow: Flow
 ) -> None:
-    consumer = spawn("consumer", settings=settings).ready()
+    consumer = flow.consumer().ready()
     count = OUTAGE_SECONDS * RATE
-    generator = produce(count)
-    eventually(lambda: stored() > RATE, within=30, what="orders flow")
+    generator = flow.produce(count)
+    flow.wait_stored()
     own_postgres.stop()
     assert generator.process.wait(OUTAGE_SECONDS * 3) == 0  # the outage lasts until all is produced
-    assert counter(consumer, "orders_retries_total") > 0
+    assert metric(consumer, "orders_retries_total") > 0
     own_postgres.start()
-    assert_exact(spawn, settings, count)
+    flow.assert_exact(count)
     assert consumer.process.poll() is None
     assert consumer.stop() == 0
 
 
-def test_a_database_that_is_killed_costs_no_order(
-    own_postgres: "Postgres",
-    settings: Settings,
-    spawn: Spawn,
-    produce: Callable[[int], Service],
-    stored: Callable[[], int],
-) -> None:
-    spawn("consumer", settings=settings).ready()
-    produce(8 * RATE)
+def test_a_database_that_is_killed_costs_no_order(own_postgres: "Postgres", flow: Flow) -> None:
+    flow.consumer().ready()
+    flow.produce(8 * RATE)
     for orders in (RATE, 3 * RATE):
-        eventually(lambda orders=orders: stored() > orders, within=60, what="orders flow")  # type: ignore[misc]
+        flow.wait_stored(orders)
         own_postgres.kill()
         own_postgres.start()
-    assert_exact(spawn, settings, 8 * RATE)
+    flow.assert_exact(8 * RATE)
 
 
-def test_a_broker_that_is_restarted_costs_no_order_and_no_restart(
-    own_kafka: "Broker",
-    settings: Settings,
-    spawn: Spawn,
-    produce: Callable[[int], Service],
-    stored: Callable[[], int],
-) -> None:
-    consumer = spawn("consumer", settings=settings).ready()
-    generator = produce(10 * RATE)
-    eventually(lambda: stored() > RATE, within=30, what="orders flow")
+def test_a_broker_that_is_restarted_costs_no_order_and_no_restart(own_kafka: "Broker", flow: Flow) -> None:
+    consumer = flow.consumer().ready()
+    generator = flow.produce(10 * RATE)
+    flow.wait_stored()
     own_kafka.stop()
     own_kafka.start()
     assert generator.process.wait(120) == 0, generator.tail()
-    assert_exact(spawn, settings, 10 * RATE)
+    flow.assert_exact(10 * RATE)
     assert consumer.process.poll() is None
 
 
-def test_a_consumer_that_is_killed_three_times_stores_again_within_ten_seconds(
-    settings: Settings, spawn: Spawn, produce: Callable[[int], Service], stored: Callable[[], int]
-) -> None:
+def test_a_consumer_that_is_killed_three_times_stores_again_within_ten_seconds(flow: Flow) -> None:
     count = 40 * RATE
-    produce(count)
-    consumer = spawn("consumer", settings=settings)
-    eventually(lambda: stored() > RATE, within=30, what="orders flow")
+    flow.produce(count)
+    consumer = flow.consumer()
+    flow.wait_stored()
     for _ in range(3):
         consumer.kill()
-        before = stored()
-        consumer = spawn("consumer", settings=settings)
-        eventually(lambda before=before: stored() > before, BACK_AT_WORK_SECONDS, "stored again")  # type: ignore[misc]
-    assert_exact(spawn, settings, count, "--after-crash")
+        before = flow.stored()
+        consumer = flow.consumer()
+        flow.wait_stored(before, BACK_AT_WORK_SECONDS)
+    flow.assert_exact(count, "--after-crash")
 
 
-def test_another_member_takes_over_within_ten_seconds_of_a_kill(
-    settings: Settings, spawn: Spawn, produce: Callable[[int], Service]
-) -> None:
+def test_another_member_takes_over_within_ten_seconds_of_a_kill(flow: Flow) -> None:
     count = 20 * RATE
-    victim, survivor = spawn("consumer", settings=settings).ready(), spawn("consumer", settings=settings).ready()
-    produce(count)
-    eventually(lambda: counter(victim, "orders_stored_total") > 0, within=30, what="the one stores")
-    eventually(lambda: counter(survivor, "orders_stored_total") > 0, within=30, what="the other stores")
+    victim, survivor = flow.consumer().ready(), flow.consumer().ready()
+    flow.produce(count)
+    for member in (victim, survivor):
+        eventually(lambda member=member: metric(member, "orders_stored_total") > 0, 30, "it stores")  # type: ignore[misc]
     victim.kill()
     eventually(
-        lambda: counter(survivor, "orders_rebalances_total") > 1, BACK_AT_WORK_SECONDS, "the other has taken over"
+        lambda: metric(survivor, "orders_rebalances_total") > 1, BACK_AT_WORK_SECONDS, "the other has taken over"
     )
-    assert_exact(spawn, settings, count, "--after-crash")
+    flow.assert_exact(count, "--after-crash")
 
 
 def test_a_consumer_that_is_stopped_in_an_outage_ends_in_time_and_commits_nothing(
-    own_postgres: "Postgres",
-    settings: Settings,
-    spawn: Spawn,
-    produce: Callable[[int], Service],
-    stored: Callable[[], int],
+    own_postgres: "Postgres", flow: Flow
 ) -> None:
-    consumer = spawn("consumer", settings=settings).ready()
-    generator = produce(5 * RATE)
-    eventually(lambda: stored() > RATE, within=30, what="orders flow")
+    consumer = flow.consumer().ready()
+    generator = flow.produce(5 * RATE)
+    flow.wait_stored()
     own_postgres.stop()
-    eventually(lambda: counter(consumer, "orders_retries_total") > 0, within=20, what="it retries")
+    eventually(lambda: metric(consumer, "orders_retries_total") > 0, within=20, what="it retries")
     assert consumer.stop(within=25) == 0
     assert generator.process.wait(60) == 0
     own_postgres.start()
-    spawn("consumer", settings=settings).ready()
-    assert_exact(spawn, settings, 5 * RATE)
+    flow.consumer().ready()
+    flow.assert_exact(5 * RATE)
