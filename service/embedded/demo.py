@@ -5,6 +5,7 @@ import json
 import math
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -31,8 +32,6 @@ _READ_EACH_SECOND: Final = 10
 _LAST_PORT: Final = 65_535
 _TOPICS: Final = ("orders", "orders.dlq")
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
-
-say = partial(print, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,9 +65,20 @@ def _positive(text: str) -> float:
     return number
 
 
+def say(line: str) -> None:
+    """Print it. Raises Stopped where nobody listens any more: a closed pipe, a terminal that hung up."""
+    try:
+        print(line, flush=True)  # noqa: T201 - this is what the demo is for
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what its buffer still holds
+        raise Stopped from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Start all, tell what flows once a second, stop all in reverse; return the exit code. Raises ServerUnavailable."""
     stop = stop_at_signals()
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish
+        signal.signal(signal.SIGHUP, lambda *_: stop.set())
     require_free(args.port, "the API (--port)")
     with (
         suppress(Stopped),
@@ -134,9 +144,7 @@ class Demo:
         while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
             for child in self.children:
                 child.require_alive()
-            with suppress(OSError):  # a late answer costs its line
-                self._read_some()
-                now = self._flow()
+            if now := self._flow_of_a_second():
                 say(_line(now, last))
                 last = now
 
@@ -182,6 +190,14 @@ class Demo:
     def _command(self, environment: Mapping[str, str], *arguments: str) -> Process:
         command = [sys.executable, "-m", "service", *arguments]
         return Process(f"orders {arguments[0]}", command, self.folder / f"{arguments[0]}.log", environment=environment)
+
+    def _flow_of_a_second(self) -> Flow | None:
+        """None when an answer was late, which costs its line."""
+        try:
+            self._read_some()
+            return self._flow()
+        except OSError:
+            return None
 
     def _flow(self) -> Flow:
         consumer, api = _counters(self.consumer_admin), _counters(self.api_admin)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
+from typing import IO
 
 import pytest
 
@@ -72,17 +73,22 @@ def start(tmp_path: Path, temporary: Path) -> Iterator[Start]:
         def start(*arguments: str) -> Running:
             port = free_port()
             output = tmp_path / f"{port}.log"
-            command = [sys.executable, "-m", "service", "demo", "--port", str(port), *arguments]
             with output.open("wb") as file:
-                process = running.enter_context(
-                    subprocess.Popen(  # noqa: S603 our own program
-                        command, cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)}, stdout=file, stderr=file
-                    )
-                )
+                process = running.enter_context(demo_of(temporary, file, "--port", str(port), *arguments))
             running.callback(process.terminate)
             return Running(process, output, port)
 
         yield start
+
+
+def demo_of(temporary: Path, output: IO[bytes] | int, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 our own program
+        [sys.executable, "-m", "service", "demo", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def left_over(temporary: Path) -> list[str]:
@@ -100,7 +106,11 @@ def content(path: Path) -> bytes:
 
 @pytest.mark.parametrize(
     ("kind", "said", "end"),
-    [("kafka", r"^Apache Kafka \d.* runs$", signal.SIGINT), ("mock", r"^librdkafka mock.*5 MiB", signal.SIGTERM)],
+    [
+        ("kafka", r"^Apache Kafka \d.* runs$", signal.SIGINT),
+        ("mock", r"^librdkafka mock.*5 MiB", signal.SIGTERM),
+        ("mock", r"^librdkafka mock.*5 MiB", signal.SIGHUP),
+    ],
 )
 def test_orders_flow_until_a_signal_after_which_nothing_is_left(
     kind: str, said: str, end: signal.Signals, start: Start, temporary: Path
@@ -119,6 +129,18 @@ def test_the_first_address_that_is_printed_is_that_of_the_page_alone_on_its_line
     assert demo.process.wait(FIRST_LINES_SECONDS) == 0, demo.told
     first = next(line for line in demo.told.splitlines() if "http://" in line)
     assert first == f"http://{HOST}:{demo.port}"
+
+
+def test_a_demo_that_nobody_reads_any_more_ends_and_leaves_nothing(temporary: Path) -> None:
+    arguments = ("--broker", "mock", "--port", str(free_port()))
+    with demo_of(temporary, subprocess.PIPE, *arguments) as demo, ExitStack() as ending:
+        ending.callback(demo.terminate)
+        assert demo.stdout
+        assert any(FLOW.match(line.decode()) for line in demo.stdout)
+        demo.stdout.close()
+        assert demo.wait(STOP_SECONDS) == 0
+    assert list(temporary.iterdir()) == []
+    assert left_over(temporary) == []
 
 
 def test_nothing_outlives_a_demo_that_is_killed(start: Start, temporary: Path) -> None:
