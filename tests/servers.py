@@ -1,6 +1,8 @@
 """Where the tests' Kafka and PostgreSQL come from: given addresses, else containers, else this machine's processes."""
 
+import gc
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -92,12 +94,25 @@ def _address_obstacle(environ: Mapping[str, str]) -> str | None:
 
 def _engine_obstacle() -> str | None:
     try:
-        with closing(docker.from_env()) as engine:
-            engine.ping()
-            absent = [image for image in (KAFKA_IMAGE, POSTGRES_IMAGE) if not _available(engine, image)]
+        absent = _absent_images()
     except DockerException:
+        absent = None
+    if absent is None:
+        _close_what_docker_left_open()
         return "no Docker engine answers"
     return f"{' and '.join(absent)} neither here nor in reach" if absent else None
+
+
+def _absent_images() -> list[str]:
+    with closing(docker.from_env()) as engine:
+        engine.ping()
+        return [image for image in (KAFKA_IMAGE, POSTGRES_IMAGE) if not _available(engine, image)]
+
+
+def _close_what_docker_left_open() -> None:
+    """Collect the socket that could not connect: its warning would fail whatever test runs when it is collected."""
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
 
 
 def _available(engine: docker.DockerClient, image: str) -> bool:

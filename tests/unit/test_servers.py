@@ -1,3 +1,7 @@
+import gc
+import warnings
+from pathlib import Path
+
 import pytest
 
 from tests import servers
@@ -24,6 +28,16 @@ def test_one_address_alone_is_an_error_and_not_a_fallback(half: str) -> None:
 @pytest.mark.usefixtures("no_engine")
 def test_without_an_engine_the_servers_are_processes_and_the_reason_is_told() -> None:
     assert servers.choose({}) == Choice(Tier.EMBEDDED, "testcontainers: no Docker engine answers")
+
+
+def test_an_engine_that_is_out_of_reach_leaves_no_open_socket_to_a_later_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    servers.choose({})
+    with warnings.catch_warnings(record=True, action="always") as told:
+        gc.collect()
+    assert [str(warning.message) for warning in told if "unclosed <socket" in str(warning.message)] == []
 
 
 @pytest.mark.usefixtures("no_engine")
