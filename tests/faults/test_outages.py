@@ -95,9 +95,8 @@ def test_a_broker_that_is_restarted_costs_no_order_and_no_restart(own_kafka: "Br
     own_kafka.stop()
     own_kafka.start()
     assert generator.process.wait(120) == 0, generator.tail()
-    flow.assert_exact(
-        10 * RATE, "--after-crash"
-    )  # on a slow machine it takes longer than a session, which is lost then
+    # On a slow machine the restart takes longer than the session, whose loss costs as much as a crash.
+    flow.assert_exact(10 * RATE, "--after-crash")
     assert consumer.process.poll() is None
 
 
