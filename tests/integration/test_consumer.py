@@ -120,7 +120,9 @@ def test_a_lone_order_is_stored_at_once(stage: Stage) -> None:
 def test_a_backlog_is_stored_exactly_and_in_bounded_memory(stage: Stage) -> None:
     backlog = spread([order_document() for _ in range(BACKLOG)])
     stage.produce(*backlog)
-    service = stage.consumer()
+    with held(stage):
+        service = stage.consumer()
+        eventually(lambda: logged(service, "fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
     stage.wait_committed(ends(backlog), within=60)
     assert stage.stored() == uids(backlog)
     assert stage.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
@@ -274,12 +276,12 @@ def up_to(offsets: Mapping[int, int]) -> list[tuple[int, int]]:
 
 
 def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(stage: Stage) -> None:
-    service = assigned(stage.consumer())
+    service = assigned(stage.consumer(ORDERS_REBALANCE__WAIT="100ms"))  # or leaving the group would wait for it too
     with held(stage):
         stage.produce(*orders([order_document()]))
         wait_held(stage)
         with pytest.raises(TimeoutExpired):
-            service.stop(within=1)
+            service.stop(within=2.5)
     assert service.process.wait(DRAIN_SECONDS) == 0
     assert len(stage.stored()) == 1
     assert stage.committed() == {0: 1}
