@@ -3,11 +3,15 @@
 .PHONY: help demo test check format bench web image e2e venv lock
 
 PYTHON ?= python3
+DOCKER ?= docker
 BIN := .venv/bin
+VERSION := $(shell sed -n 's/^appVersion: *"\(.*\)"/\1/p' chart/Chart.yaml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGE = orders:$(VERSION)
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # For the oldest Python that is supported, whichever one runs it: the lock files are the same from all of them.
-COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal \
-  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,10 +33,12 @@ format: venv ## Format, and fix what lint can fix
 
 bench: ## Measure the speed (not there yet)
 web: ## Build the page (not there yet)
-image: ## Build the container image (not there yet)
 e2e: ## Test the chart on a cluster (not there yet)
-bench web image e2e:
+bench web e2e:
 	@echo "make $@ is not there yet" >&2; exit 2
+
+image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
+	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
 
@@ -52,5 +58,6 @@ venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock 
 
 lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(PIP) install uv
-	@$(COMPILE) --output-file requirements.lock $(ARGS)
-	@$(COMPILE) --extra demo --group dev --output-file requirements-dev.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
+	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --extra demo --group dev --output-file requirements-dev.lock $(ARGS)

@@ -15,6 +15,7 @@ trap clean_up EXIT
 
 main() {
   unless_there debian:bookworm-slim debian_image
+  unless_there python:3.11-slim-bookworm python_image
   unless_there "apache/kafka:$kafka_version" kafka_image
   unless_there "postgres:${postgres_version%%.*}" postgres_image
 }
@@ -40,7 +41,9 @@ debian_image() {
   debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$(debian_mirror)"
   trust_what_this_machine_trusts "$root"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/etc/resolv.conf
-  tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "$1"
+  # pip brings authorities of its own along and has to be told of the system's.
+  tar -C "$root" -c . | docker import --change 'CMD ["bash"]' \
+    --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' - "$1"
 }
 
 # The mirror that this machine's own apt uses, so that no host is named here.
@@ -52,6 +55,10 @@ debian_mirror() {
 trust_what_this_machine_trusts() {
   find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$1/usr/local/share/ca-certificates/" \;
   chroot "$1" update-ca-certificates
+}
+
+python_image() {
+  docker build -t "$1" python
 }
 
 kafka_image() {

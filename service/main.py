@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from generator import check
 from generator import command as generate
 from service import config, logs
-from service.app import rewind
+from service.app import rewind, smoke
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
@@ -150,6 +150,7 @@ COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "check": ("compare the tables and the dead-letter topic with what was generated", _check, check.add_arguments),
     "dlq": ("list, show and replay dead letters", _dlq, dlq.add_arguments),
     "rewind": ("read the order topic again from a point in time", rewind.run, rewind.add_arguments),
+    "smoke": ("send one order through everything and read it back from the API", smoke.run, smoke.add_arguments),
     "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),
     "demo": ("run everything on this machine, with servers of its own", _demo, demo.add_arguments),
 }

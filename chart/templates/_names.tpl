@@ -1,0 +1,51 @@
+{{- define "orders.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $default .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{- /* (root, component) */}}
+{{- define "orders.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "orders.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "orders.selectorLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: orders
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "orders.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ default (include "orders.fullname" .) .Values.serviceAccount.name }}
+{{- else -}}
+{{ default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "orders.databaseSecret" -}}
+{{ default (printf "%s-postgresql" (include "orders.fullname" .)) .Values.postgresql.existingSecret }}
+{{- end }}
+
+{{- define "orders.databaseHost" -}}
+{{ ternary (printf "%s-postgresql" (include "orders.fullname" .)) .Values.postgresql.host .Values.postgresql.enabled }}
+{{- end }}
+
+{{- define "orders.bootstrapServers" -}}
+{{ ternary (printf "%s-kafka:9092" (include "orders.fullname" .)) .Values.kafka.bootstrapServers .Values.kafka.enabled }}
+{{- end }}
+
+{{- /* The brokers as KEDA sees them, from a namespace of its own. */}}
+{{- define "orders.scalerServers" -}}
+{{- if .Values.kafka.enabled -}}
+{{ include "orders.fullname" . }}-kafka.{{ .Release.Namespace }}.svc:9092
+{{- else -}}
+{{ .Values.kafka.bootstrapServers }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,100 @@
+{{- /* An image's reference: its digest, or else its tag. (image, default tag) */}}
+{{- define "orders.imageReference" -}}
+{{- $image := index . 0 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default (index . 1) $image.tag }}
+{{- end }}
+{{- end }}
+
+{{- define "orders.image" -}}
+image: {{ include "orders.imageReference" (list .Values.image .Chart.AppVersion) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end }}
+
+{{- /* What every pod's spec begins with. (root, user and group id) */}}
+{{- define "orders.podSpec" -}}
+{{- $root := index . 0 -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets: {{ toJson . }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ index . 1 }}
+  runAsGroup: {{ index . 1 }}
+  fsGroup: {{ index . 1 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "orders.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* Where pods run. (root, component) */}}
+{{- define "orders.scheduling" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index $root.Values $component -}}
+{{- with $values.nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- with $values.affinity }}
+affinity: {{ toJson . }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.topologySpreadConstraints }}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "orders.selectorLabels" (list $root $component) | fromYaml)) }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{ toJson (merge (deepCopy .) $own) }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The init container that holds a pod back until the schema is there. (root, mode) */}}
+{{- define "orders.waitForMigrations" -}}
+{{- $root := index . 0 -}}
+- name: wait-for-migrations
+  {{- include "orders.image" $root | nindent 2 }}
+  args: [wait-for-migrations]
+  {{- include "orders.environment" . | nindent 2 }}
+  {{- include "orders.containerSecurity" . | nindent 2 }}
+  resources: {{ toJson $root.Values.migrations.resources }}
+  {{- include "orders.volumeMounts" $root | nindent 2 }}
+{{- end }}
+
+{{- define "orders.volumeMounts" -}}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  {{- if .Values.postgresql.tls.caSecret }}
+  - {name: postgresql-ca, mountPath: /etc/orders/postgresql, readOnly: true}
+  {{- end }}
+  {{- range .Values.extraVolumeMounts }}
+  - {{ toJson . }}
+  {{- end }}
+{{- end }}
+
+{{- define "orders.volumes" -}}
+volumes:
+  - name: tmp
+    emptyDir: {}
+  {{- with .Values.postgresql.tls.caSecret }}
+  - name: postgresql-ca
+    secret: {secretName: {{ . }}}
+  {{- end }}
+  {{- range .Values.extraVolumes }}
+  - {{ toJson . }}
+  {{- end }}
+{{- end }}

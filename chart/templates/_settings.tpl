@@ -1,0 +1,64 @@
+{{- /* All settings that are no secret, as a map. */}}
+{{- define "orders.settings" -}}
+{{- $database := printf "postgresql://%s:%v/%s" (include "orders.databaseHost" .) .Values.postgresql.port .Values.postgresql.database -}}
+{{- $settings := dict
+  "ORDERS_KAFKA__BOOTSTRAP_SERVERS" (include "orders.bootstrapServers" .)
+  "ORDERS_KAFKA__TOPIC" .Values.kafka.topic
+  "ORDERS_KAFKA__GROUP_ID" .Values.kafka.groupId
+  "ORDERS_KAFKA__DEAD_LETTER_TOPIC" .Values.kafka.deadLetterTopic
+  "ORDERS_KAFKA__CREATE_TOPICS" (toString .Values.kafka.topics.create)
+  "ORDERS_KAFKA__PARTITIONS" (include "orders.number" .Values.kafka.topics.partitions)
+  "ORDERS_KAFKA__REPLICATION_FACTOR" (include "orders.number" .Values.kafka.topics.replicationFactor)
+  "ORDERS_POSTGRES__DSN" $database
+  "ORDERS_CACHE__MAX_ENTRIES" (include "orders.number" .Values.cache.maxEntries)
+  "ORDERS_CACHE__MAX_BYTES" (include "orders.number" .Values.cache.maxBytes)
+  "ORDERS_CACHE__WARM_ORDERS" (include "orders.number" .Values.cache.warmOrders)
+  "ORDERS_CACHE__WARM_DEADLINE" (include "orders.number" .Values.cache.warmDeadline)
+  "ORDERS_HTTP__DRAIN_TIMEOUT" (include "orders.number" .Values.api.drainSeconds)
+  "ORDERS_MIGRATION__DEADLINE" (include "orders.number" .Values.migrations.deadline)
+-}}
+{{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
+{{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}
+{{- range $name, $value := .Values.settings }}
+{{- $_ := set $settings $name (ternary (include "orders.number" $value) (toString $value) (kindIs "float64" $value)) }}
+{{- end }}
+{{- toYaml $settings }}
+{{- end }}
+
+{{- /* A number as it was written: Helm reads each as a float, whose text is 2.68435456e+08. */}}
+{{- define "orders.number" -}}
+{{- if and (kindIs "float64" .) (ne (floor .) .) -}}{{ . }}{{- else -}}{{ int64 . }}{{- end -}}
+{{- end }}
+
+{{- /* What only Secrets know. */}}
+{{- define "orders.secretEnv" -}}
+- name: PGUSER
+  valueFrom: {secretKeyRef: {name: {{ include "orders.databaseSecret" . }}, key: {{ .Values.postgresql.existingSecretKeys.username }}}}
+- name: PGPASSWORD
+  valueFrom: {secretKeyRef: {name: {{ include "orders.databaseSecret" . }}, key: {{ .Values.postgresql.existingSecretKeys.password }}}}
+{{- with .Values.kafka.existingSecret }}
+- name: ORDERS_KAFKA__PROPERTIES
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.existingSecretKey }}}}
+{{- end }}
+{{- range .Values.extraEnv }}
+- {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{- /* The environment of a container of ours. (root, mode) */}}
+{{- define "orders.environment" -}}
+{{- $root := index . 0 -}}
+envFrom:
+  - configMapRef: {name: {{ include "orders.fullname" $root }}}
+env:
+  - {name: ORDERS_MODE, value: {{ index . 1 }}}
+  {{- include "orders.secretEnv" $root | nindent 2 }}
+{{- end }}
+
+{{- /* Annotations that change, and so restart the pods, where what they read at start has changed. */}}
+{{- define "orders.checksums" -}}
+checksum/settings: {{ include "orders.settings" . | sha256sum }}
+{{- if and .Values.postgresql.enabled (not .Values.postgresql.existingSecret) }}
+checksum/passwords: {{ include "orders.databasePasswords" . | sha256sum }}
+{{- end }}
+{{- end }}

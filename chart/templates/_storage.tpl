@@ -1,0 +1,26 @@
+{{- /* The volume of an in-chart server that has no claim. (persistence) */}}
+{{- define "orders.dataVolume" -}}
+{{- if not .enabled -}}
+- name: data
+  emptyDir: {}
+{{- end }}
+{{- end }}
+
+{{- /* Its claim. No label but those that never change: a StatefulSet's claims can't be changed. (root, component) */}}
+{{- define "orders.claim" -}}
+{{- $root := index . 0 -}}
+{{- $persistence := (index $root.Values (index . 1)).persistence -}}
+{{- if $persistence.enabled -}}
+volumeClaimTemplates:
+  - metadata:
+      name: data
+      labels: {{- include "orders.selectorLabels" . | nindent 8 }}
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with $persistence.storageClass }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources:
+        requests: {storage: {{ $persistence.size }}}
+{{- end }}
+{{- end }}

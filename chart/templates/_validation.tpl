@@ -1,0 +1,55 @@
+{{- /* Refuses what contradicts itself, each in one line that says what to do. */}}
+{{- define "orders.validate" -}}
+{{- $v := .Values -}}
+{{- if and (not $v.kafka.enabled) (not $v.kafka.bootstrapServers) }}
+{{- fail "kafka.bootstrapServers is needed where kafka.enabled is false" }}
+{{- end }}
+{{- if and $v.kafka.enabled $v.kafka.bootstrapServers }}
+{{- fail "kafka.bootstrapServers and kafka.enabled exclude each other: set kafka.enabled=false to use servers outside the chart" }}
+{{- end }}
+{{- if and (not $v.postgresql.enabled) (not $v.postgresql.host) }}
+{{- fail "postgresql.host is needed where postgresql.enabled is false" }}
+{{- end }}
+{{- if and $v.postgresql.enabled $v.postgresql.host }}
+{{- fail "postgresql.host and postgresql.enabled exclude each other: set postgresql.enabled=false to use a server outside the chart" }}
+{{- end }}
+{{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) }}
+{{- fail "postgresql.existingSecret is needed where postgresql.enabled is false: a Secret with the keys of postgresql.existingSecretKeys" }}
+{{- end }}
+{{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
+{{- fail "migrations.mode=hook runs before the release's servers are there: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
+{{- end }}
+{{- if and $v.consumer.keda.enabled $v.consumer.autoscaling.enabled }}
+{{- fail "consumer.keda.enabled and consumer.autoscaling.enabled exclude each other: only one may scale the consumer" }}
+{{- end }}
+{{- range $name, $scaler := dict "api.autoscaling" $v.api.autoscaling "consumer.autoscaling" $v.consumer.autoscaling "consumer.keda" $v.consumer.keda }}
+{{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) }}
+{{- fail (printf "%s.minReplicas is greater than %s.maxReplicas" $name $name) }}
+{{- end }}
+{{- end }}
+{{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
+{{- fail "ingress.hosts is needed where ingress.enabled is true" }}
+{{- end }}
+{{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
+{{- fail "httpRoute.parentRefs is needed where httpRoute.enabled is true" }}
+{{- end }}
+{{- $limit := include "orders.bytes" $v.api.resources.limits.memory | float64 }}
+{{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 }}
+{{- if lt $limit $needed }}
+{{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
+{{- end }}
+{{- range $variable := $v.extraEnv }}
+{{- if has $variable.name (list "ORDERS_MODE" "ORDERS_KAFKA__PROPERTIES" "PGUSER" "PGPASSWORD") }}
+{{- fail (printf "extraEnv: %s is set by the chart" $variable.name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Bytes of a quantity such as 512Mi. */}}
+{{- define "orders.bytes" -}}
+{{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1 -}}
+{{- $quantity := toString . -}}
+{{- $unit := regexFind "[KMGk]i?$" $quantity -}}
+{{- if not (hasKey $units $unit) }}{{ fail (printf "api.resources.limits.memory: %s is no quantity of memory, such as 640Mi" $quantity) }}{{ end -}}
+{{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) | int64 -}}
+{{- end }}

@@ -1,0 +1,24 @@
+{{- define "orders.migration" -}}
+backoffLimit: 3
+activeDeadlineSeconds: {{ add .Values.migrations.deadline 60 }}
+template:
+  metadata:
+    labels: {{- include "orders.labels" (list . "migration") | nindent 6 }}
+  spec:
+    {{- include "orders.podSpec" (list . 65532) | nindent 4 }}
+    restartPolicy: Never
+    containers:
+      - name: migrate
+        {{- include "orders.image" . | nindent 8 }}
+        args: [migrate]
+        # Written out: a hook runs before the release's ConfigMap is there, and what is written out is part of the Job's name.
+        env:
+          {{- range $name, $value := include "orders.settings" . | fromYaml }}
+          - {name: {{ $name }}, value: {{ $value | quote }}}
+          {{- end }}
+          {{- include "orders.secretEnv" . | nindent 10 }}
+        {{- include "orders.containerSecurity" . | nindent 8 }}
+        resources: {{ toJson .Values.migrations.resources }}
+        {{- include "orders.volumeMounts" . | nindent 8 }}
+    {{- include "orders.volumes" . | nindent 4 }}
+{{- end }}

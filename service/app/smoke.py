@@ -1,0 +1,92 @@
+"""`orders smoke`: one order through the whole path, from Kafka to the API's answer. It stays stored."""
+
+import argparse
+import json
+from functools import partial
+from http import HTTPStatus
+from secrets import randbits
+from time import monotonic
+from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from confluent_kafka import KafkaException
+
+from generator.expected import order_digest
+from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
+from generator.stream import Message, Plan, stream
+from service.config import Kafka, Settings
+from service.entities.errors import CommandRefused
+from service.pkg.patience import NotYet, OutOfPatience, Patience
+from service.pkg.stop import Stop, stop_at_signals
+
+DEADLINE_SECONDS: Final = 60.0
+ANSWER_SECONDS: Final = 5.0
+LARGEST_ANSWER_BYTES: Final = 2**20
+
+say = partial(print, flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", type=_base_url, required=True, help="the API, such as http://127.0.0.1:8000")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Produce a new order and read it back; return the exit code. Raises CommandRefused."""
+    stop = stop_at_signals()
+    patience = Patience(DEADLINE_SECONDS, say, stop)
+    message = next(stream(Plan(count=1, seed=randbits(63))))
+    began = monotonic()
+    try:
+        _send(message, settings.kafka, stop)
+        say(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
+        patience.until(partial(_read_back, args.url, message), "the API's answer")
+    except (OutOfPatience, TopicUnavailable) as problem:
+        raise CommandRefused(str(problem)) from None
+    except KafkaException as problem:
+        raise CommandRefused(f"Kafka did not take the order ({problem.args[0].name()})") from None
+    say(f"read it back from {args.url} after {monotonic() - began:.2f} s, as it was produced")
+    return 0
+
+
+def _send(message: Message, kafka: Kafka, stop: Stop) -> None:
+    properties = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
+    producer = open_producer(kafka.bootstrap_servers, kafka.topic, properties, compress=False)
+    tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
+    if not tally.complete:
+        raise CommandRefused(f"Kafka did not take the order ({', '.join(tally.failed) or 'no answer'})")
+
+
+def _ignore(_: Tally) -> None: ...
+
+
+def _read_back(url: str, message: Message) -> None:
+    """Return where the API answers with the order; raises NotYet before that, CommandRefused where it never will."""
+    try:
+        with urlopen(f"{url}/orders/{message.key.decode()}", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http only
+            body = answer.read(LARGEST_ANSWER_BYTES)
+    except HTTPError as error:
+        raise NotYet(_waiting_for(error.code)) from None
+    except (URLError, OSError) as error:
+        raise NotYet(f"the API at {url} ({type(error).__name__})") from None
+    if not _is_same(body, message.value or b""):
+        raise CommandRefused("the API answers with another document than was produced")
+
+
+def _is_same(answer: bytes, produced: bytes) -> bool:
+    try:
+        return order_digest(json.loads(answer)) == order_digest(json.loads(produced))
+    except (KeyError, TypeError, ValueError):
+        return False  # no order at all
+
+
+def _waiting_for(status: int) -> str:
+    return "the order to be stored" if status == HTTPStatus.NOT_FOUND else f"the API, which answers {status},"
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text} is no address such as http://127.0.0.1:8000")
+    return text.rstrip("/")
