@@ -1,0 +1,140 @@
+"""What someone does with the chart: install, look, upgrade, roll back, uninstall, install again."""
+
+import json
+import re
+import shutil
+import subprocess
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from generator.expected import expected, order_digest
+from generator.stream import Plan
+from tests.cluster.loader import Loader
+from tests.cluster.release import CHART, Release
+from tests.waiting import eventually
+
+COUNT = 5_000
+PLAN = Plan(count=COUNT, seed=7, invalid=0.02, duplicates=0.05, stale=0.02)
+CHANGED = str(Path(__file__).with_name("changed.yaml"))
+
+
+@pytest.fixture
+def filled(any_release: Release) -> Release:
+    """Installed, with orders stored."""
+    any_release.install()
+    any_release.generate(COUNT)
+    any_release.generated()
+    any_release.check(COUNT)
+    return any_release
+
+
+def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_test(filled: Release) -> None:
+    assert served(filled) == expected(PLAN).orders
+    filled.helm("test", filled.name)
+
+
+def served(release: Release) -> dict[str, bytes]:
+    """Return the digest of every order that was generated, as the Service answers."""
+    with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        return {uid: order_digest(got(connection, uid)) for uid in expected(PLAN).orders}
+
+
+def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
+    connection.request("GET", f"/orders/{quote(uid)}")
+    answer = connection.getresponse()
+    body: dict[str, Any] = json.loads(answer.read())
+    assert answer.status == 200, body
+    return body
+
+
+def test_upgrades_rollbacks_and_restarts_fail_no_request(filled: Release) -> None:
+    before = names(filled, "api")
+    with Loader(filled).get() as none:
+        filled.upgrade()
+    assert names(filled, "api") == before
+    with Loader(filled).get() as changed:
+        filled.upgrade("--set", "cache.maxEntries=20000")
+    assert not names(filled, "api") & before
+    with Loader(filled).get() as rolled_back:
+        filled.helm("rollback", filled.name, "--wait", "--timeout", "300s")
+    with Loader(filled).get() as restarted:
+        filled.kubectl("rollout", "restart", "deployment/orders-api")
+        filled.rolled_out("api")
+    for results in (none, changed, rolled_back, restarted):
+        assert results.failed == {}
+        assert results.answered > 100
+    filled.check(COUNT)
+
+
+def names(release: Release, component: str) -> set[str]:
+    return {pod["metadata"]["name"] for pod in release.pods(component)}
+
+
+def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(filled: Release) -> None:
+    filled.helm("uninstall", filled.name, "--wait")
+    assert leftovers(filled) == {
+        "PersistentVolumeClaim/data-orders-kafka-0",
+        "PersistentVolumeClaim/data-orders-postgresql-0",
+    }
+    filled.install()
+    filled.check(COUNT)
+
+
+def leftovers(release: Release) -> set[str]:
+    kinds = (
+        "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,ingresses,networkpolicies,poddisruptionbudgets"
+    )
+    return {f"{item['kind']}/{item['metadata']['name']}" for item in release.items(kinds)}
+
+
+def test_another_version_with_other_values_is_upgraded(filled: Release, tmp_path: Path) -> None:
+    newer = shutil.copytree(CHART, tmp_path / "chart")
+    about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
+    (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9"}), encoding="utf-8")
+    filled.upgrade("--values", CHANGED, chart=str(newer))
+    filled.check(COUNT)
+    filled.helm("test", filled.name)
+
+
+def test_what_is_rendered_can_be_applied_twice_without_helm(release: Release) -> None:
+    for _ in range(2):
+        rendered = release.helm("template", release.name, CHART, "--skip-tests")
+        release.kubectl("apply", "--filename", "-", stdin=rendered)
+        for component in ("api", "consumer"):
+            release.rolled_out(component)
+    release.generate(100)
+    release.generated()
+    release.check(100)
+
+
+@pytest.mark.parametrize("name", ["kafka", "postgresql"])
+def test_a_release_may_be_called_like_one_of_its_servers(namespace: str, name: str, release: Release) -> None:
+    named = Release(release.helm_binary, namespace, name)
+    named.install()
+    named.helm("test", name)
+
+
+def test_the_commands_of_the_notes_work_as_they_stand(filled: Release) -> None:
+    notes = filled.helm("get", "notes", filled.name)
+    commands = re.findall(r"^  +(kubectl .*|curl .*|helm .*)$", notes, re.MULTILINE)
+    assert len(commands) >= 6
+    background = [command for command in commands if "port-forward" in command]
+    forwards = [subprocess.Popen(command.split(), stdout=subprocess.DEVNULL) for command in background]  # noqa: S603
+    try:
+        for command in commands:
+            if command not in background:
+                eventually(lambda command=command: works(command), within=120, what=command)  # type: ignore[misc]
+    finally:
+        for forward in forwards:
+            forward.terminate()
+            forward.wait()
+
+
+def works(command: str) -> bool:
+    return subprocess.run(["sh", "-c", command], capture_output=True, timeout=120, check=False).returncode == 0  # noqa: S603, S607
