@@ -39,6 +39,8 @@ def configure(level: str = "info", fmt: Format = "json") -> None:
     root.handlers, root.level = [handler], threshold
     # The pool reports each failed attempt with the driver's text; we report the outage ourselves.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+    # Alembic names its plugins one by one wherever it is imported.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
 def _renderer(fmt: Format) -> Processor:

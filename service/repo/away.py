@@ -16,6 +16,7 @@ _SIGNS: Final = (
     ("shutting down", "to come back: it is shutting down"),
     ("password", "to take us in: the password is wrong or missing"),
     ("pg_hba.conf", "to take us in: its pg_hba.conf doesn't"),
+    ("invalid response", "to answer: at its address is something else"),
     ("SSL", "to speak TLS as sslmode wants it"),
     ("certificate", "to show a certificate that we trust"),
     ("too many clients", "to have a connection to spare"),
