@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -40,7 +41,19 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Name of a fresh namespace that lets only restricted pods in."""
+    with fresh_namespace() as name:
+        yield name
+
+
+@pytest.fixture
+def other_namespace() -> Iterator[str]:
+    with fresh_namespace() as name:
+        yield name
+
+
+@contextmanager
+def fresh_namespace() -> Iterator[str]:
+    """Yield the name of a namespace that lets only restricted pods in."""
     name = f"orders-e2e-{os.getpid()}-{next(numbers)}"
     run("kubectl", "create", "namespace", name)
     run("kubectl", "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

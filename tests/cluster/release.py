@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = str(ROOT / "chart")
 INSTALL_SECONDS = 300
+KINDS = "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,ingresses,networkpolicies,poddisruptionbudgets"
 MIX = ("--seed", "7", "--invalid", "0.02", "--duplicates", "0.05", "--stale", "0.02")
 
 
@@ -45,6 +46,14 @@ class Release:
     def _rolled_out(self, verb: str, options: Sequence[str], chart: str) -> None:
         self.helm(verb, self.name, chart, "--wait", "--timeout", f"{INSTALL_SECONDS}s", *options)
 
+    def uninstall(self) -> None:
+        self.kubectl("delete", "job/orders-generator", "--ignore-not-found")
+        self.helm("uninstall", self.name, "--wait")
+
+    def leftovers(self) -> set[str]:
+        """Return what is still there of the release, as Kind/name."""
+        return {f"{item['kind']}/{item['metadata']['name']}" for item in self.items(KINDS)}
+
     def items(self, kinds: str, component: str | None = None) -> list[dict[str, Any]]:
         selector = f"app.kubernetes.io/instance={self.name}"
         selector += f",app.kubernetes.io/component={component}" if component else ""
@@ -57,6 +66,9 @@ class Release:
         """Return those that are not going."""
         return [pod for pod in self.items("pods", component) if "deletionTimestamp" not in pod["metadata"]]
 
+    def pod_names(self, component: str) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods(component)}
+
     def restarts(self, component: str) -> int:
         """Return how often main containers of the component were restarted."""
         return sum(each["restartCount"] for pod in self.pods(component) for each in pod["status"]["containerStatuses"])
@@ -64,13 +76,17 @@ class Release:
     def rolled_out(self, component: str, kind: str = "deployment") -> None:
         self.kubectl("rollout", "status", f"{kind}/{self.name}-{component}", "--timeout=180s", within=200)
 
+    def restart(self, component: str) -> None:
+        self.kubectl("rollout", "restart", f"deployment/{self.name}-{component}")
+        self.rolled_out(component)
+
     def scale(self, component: str, replicas: int, kind: str = "deployment") -> None:
         self.kubectl("scale", f"{kind}/{self.name}-{component}", f"--replicas={replicas}")
         self.rolled_out(component, kind)
 
     def kill(self, component: str) -> None:
         """Kill a pod without notice and block until its successor is ready."""
-        pod = self.pods(component)[0]["metadata"]["name"]
+        pod = min(self.pod_names(component))
         self.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
         self.rolled_out(component, "statefulset" if component in {"kafka", "postgresql"} else "deployment")
 

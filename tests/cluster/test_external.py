@@ -1,0 +1,68 @@
+"""The release's servers stand outside of it, and its migration is a hook: as in real use."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.cluster.loader import Loader
+from tests.cluster.release import Release, run
+from tests.waiting import eventually
+
+COUNT = 5_000
+DATABASE = "second"
+
+
+@pytest.fixture
+def servers(any_release: Release) -> Release:
+    """Kafka and PostgreSQL of somebody else: another release's, with a database for us."""
+    any_release.install("--set", "api.replicas=1")
+    psql = ("psql", "--username", "postgres", "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
+    any_release.kubectl("exec", "orders-postgresql-0", "--", *psql)
+    return any_release
+
+
+def test_external_servers_serve_a_release_whose_migration_is_a_hook(servers: Release, other_namespace: str) -> None:
+    release = replace(servers, namespace=other_namespace)
+    copy_secret(servers, release)
+    release.install(*external(servers))
+    release.generate(COUNT)
+    release.generated()
+    release.check(COUNT)
+    with Loader(release).get() as results:
+        release.upgrade("--reuse-values")
+        release.upgrade("--reuse-values", "--set", "cache.maxEntries=20000")
+        release.helm("rollback", release.name, "1", "--wait", "--timeout", "300s")
+    assert results.failed == {}
+    assert results.answered > 100
+    release.check(COUNT)
+    release.helm("test", release.name)
+    release.kubectl("delete", f"pod/{release.name}-test")
+    release.uninstall()
+    eventually(lambda: release.leftovers() == set(), within=90, what="nothing is left")
+
+
+def external(servers: Release) -> list[str]:
+    values = {
+        "kafka": {
+            "enabled": False,
+            "bootstrapServers": f"orders-kafka.{servers.namespace}.svc:9092",
+            "topic": DATABASE,
+            "deadLetterTopic": f"{DATABASE}.dlq",
+            "groupId": DATABASE,
+        },
+        "postgresql": {
+            "enabled": False,
+            "host": f"orders-postgresql.{servers.namespace}.svc",
+            "database": DATABASE,
+            "existingSecret": "database",
+        },
+        "migrations": {"mode": "hook"},
+    }
+    return [option for name, value in values.items() for option in ("--set-json", f"{name}={json.dumps(value)}")]
+
+
+def copy_secret(source: Release, target: Release) -> None:
+    secret = json.loads(source.kubectl("get", "secret/orders-postgresql", "--output", "json"))
+    copied = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "data": secret["data"]}
+    run("kubectl", "--namespace", target.namespace, "apply", "--filename", "-", stdin=json.dumps(copied))

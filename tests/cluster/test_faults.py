@@ -1,0 +1,58 @@
+"""Pods are killed, added and taken away under load; then every message that was produced is accounted for."""
+
+from tests.cluster.loader import Loader
+from tests.cluster.release import Release
+from tests.waiting import eventually
+
+RATE = 400
+
+
+def test_killing_each_pod_in_turn_under_load_costs_no_order(release: Release) -> None:
+    count = 100 * RATE
+    release.install()
+    release.generate(count, "--rate", str(RATE))
+    for component in ("consumer", "api", "postgresql", "kafka", "consumer"):
+        before = stored(release)
+        release.kill(component)
+        eventually(lambda before=before: stored(release) > before, within=60, what="orders flow again")  # type: ignore[misc]
+    release.generated()
+    release.check(count, "--after-crash")
+
+
+def test_scaling_the_consumer_under_load_loses_and_doubles_nothing(release: Release) -> None:
+    count = 60 * RATE
+    release.install()
+    release.generate(count, "--rate", str(RATE))
+    for replicas in (3, 1):
+        release.scale("consumer", replicas)
+        before = stored(release)
+        eventually(lambda before=before: stored(release) > before, within=60, what="orders flow")  # type: ignore[misc]
+    release.generated()
+    release.check(count)
+    assert release.restarts("consumer") == 0
+
+
+def test_without_postgresql_no_container_restarts_and_orders_in_memory_are_served(
+    release: Release, loader: Loader
+) -> None:
+    count = 60 * RATE
+    release.install()
+    release.generate(count, "--rate", str(RATE))
+    eventually(lambda: stored(release) > RATE, within=60, what="orders flow")
+    release.restart("api")  # both pods warm up with what is there
+    with loader.get() as results:
+        release.scale("postgresql", 0, "statefulset")
+        release.generated()  # the outage lasts until all is produced
+    assert results.failed == {}
+    assert [release.restarts(component) for component in ("api", "consumer")] == [0, 0]
+    release.scale("postgresql", 1, "statefulset")
+    release.check(count)
+    assert [release.restarts(component) for component in ("api", "consumer")] == [0, 0]
+
+
+def stored(release: Release) -> int:
+    """Return how many orders PostgreSQL holds."""
+    psql = ("psql", "--username", "postgres", "--dbname", "orders", "--tuples-only", "--no-align")
+    return int(
+        release.kubectl("exec", f"{release.name}-postgresql-0", "--", *psql, "--command", "SELECT count(*) FROM orders")
+    )
