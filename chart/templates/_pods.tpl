@@ -92,7 +92,8 @@ volumes:
     emptyDir: {}
   {{- with .Values.postgresql.tls.caSecret }}
   - name: postgresql-ca
-    secret: {secretName: {{ . }}}
+    # Its one key alone: the Secret may hold the authority's private key as well.
+    secret: {secretName: {{ . }}, items: [{key: {{ $.Values.postgresql.tls.caKey }}, path: {{ $.Values.postgresql.tls.caKey }}}]}
   {{- end }}
   {{- range .Values.extraVolumes }}
   - {{ toJson . }}
