@@ -39,8 +39,8 @@ def test_without_postgresql_no_container_restarts_and_orders_in_memory_are_serve
     release.install()
     release.generate(count, "--rate", str(RATE))
     eventually(lambda: stored(release) > RATE, within=60, what="orders flow")
-    release.restart("api")  # both pods warm up with what is there
     with loader.get() as results:
+        release.restart("api")  # both pods warm up, among others with what is asked for
         release.scale("postgresql", 0, "statefulset")
         release.generated()  # the outage lasts until all is produced
     assert results.failed == {}
