@@ -65,6 +65,7 @@ remove_network() {
   ip link show "$node_bridge" >/dev/null 2>&1 || return 0
   remove_namespaces
   remove_masquerading
+  remove_forwarding
   [ ! -x "$bin/kube-proxy" ] || kube-proxy --cleanup >/dev/null 2>&1
   rm -rf "$state/ipam"
   ip link delete "$pod_bridge" 2>/dev/null
@@ -86,6 +87,11 @@ remove_masquerading() {
       iptables -t nat -F "${rule##* }"
       iptables -t nat -X "${rule##* }"
     done
+}
+
+remove_forwarding() {
+  iptables-save -t filter 2>/dev/null | grep -E "^-A CNI-FORWARD .*${pod_cidr%.*}\." |
+    while read -r -a rule; do iptables -D "${rule[@]:1}"; done
 }
 
 main "$@"
