@@ -33,12 +33,14 @@ format: venv ## Format, and fix what lint can fix
 
 bench: ## Measure the speed (not there yet)
 web: ## Build the page (not there yet)
-e2e: ## Test the chart on a cluster (not there yet)
-bench web e2e:
+bench web:
 	@echo "make $@ is not there yet" >&2; exit 2
 
 image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else one made here (root; ARGS="-k upgrades")
+	@.ci/e2e.sh $(IMAGE) $(ARGS)
 
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
 

@@ -1,7 +1,7 @@
 """Prints by tier what pytest's junit reports say; exits 1 if anything failed, was skipped, or didn't run but is there.
 
-Usage: tiers.py TESTS_FOLDER MAIN_REPORT EMBEDDED_REPORT. A test's tier follows from its folder; the second report is of
-`tests/integration` on this machine's own processes.
+Usage: tiers.py TESTS_FOLDER MAIN_REPORT EMBEDDED_REPORT CLUSTER_REPORT. A tier follows from the folder of its tests; the second
+report is of `tests/integration` on this machine's own processes, the third of `tests/cluster`.
 """
 
 import sys
@@ -63,8 +63,8 @@ class Tier:
             yield f"{self.name.upper()}: {self.skipped} SKIPPED"
 
 
-def main(tests: Path, main_report: Path, embedded_report: Path) -> int:
-    cases = read(main_report)
+def main(tests: Path, main_report: Path, embedded_report: Path, cluster_report: Path) -> int:
+    cases = read(main_report) + read(cluster_report)
     tiers = [
         Tier(name, tests / folder, [case for case in cases if is_in(folder, case)]) for name, folder in FOLDERS.items()
     ]
@@ -86,4 +86,4 @@ def is_in(folder: str, case: ET.Element) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:4])))
+    sys.exit(main(*map(Path, sys.argv[1:5])))

@@ -25,13 +25,22 @@ CHANGED = str(Path(__file__).with_name("changed.yaml"))
 
 
 @pytest.fixture
-def filled(any_release: Release) -> Release:
+def filled(release: Release) -> Release:
     """Installed, with orders stored."""
-    any_release.install()
-    any_release.generate(COUNT)
-    any_release.generated()
-    any_release.check(COUNT)
-    return any_release
+    return with_orders(release)
+
+
+@pytest.fixture
+def any_filled(any_release: Release) -> Release:
+    return with_orders(any_release)
+
+
+def with_orders(release: Release) -> Release:
+    release.install()
+    release.generate(COUNT)
+    release.generated()
+    release.check(COUNT)
+    return release
 
 
 def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_test(filled: Release) -> None:
@@ -53,39 +62,39 @@ def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
     return body
 
 
-def test_upgrades_rollbacks_and_restarts_fail_no_request(filled: Release) -> None:
-    before = filled.pod_names("api")
-    with Loader(filled).get() as none:
-        filled.upgrade()
-    assert filled.pod_names("api") == before
-    with Loader(filled).get() as changed:
-        filled.upgrade("--set", "cache.maxEntries=20000")
-    assert not filled.pod_names("api") & before
-    with Loader(filled).get() as rolled_back:
-        filled.helm("rollback", filled.name, "--wait", "--timeout", "300s")
-    with Loader(filled).get() as restarted:
-        filled.restart("api")
+def test_upgrades_rollbacks_and_restarts_fail_no_request(any_filled: Release) -> None:
+    before = any_filled.pod_names("api")
+    with Loader(any_filled).get() as none:
+        any_filled.upgrade()
+    assert any_filled.pod_names("api") == before
+    with Loader(any_filled).get() as changed:
+        any_filled.upgrade("--set", "cache.maxEntries=20000")
+    assert not any_filled.pod_names("api") & before
+    with Loader(any_filled).get() as rolled_back:
+        any_filled.helm("rollback", any_filled.name, "--wait", "--timeout", "300s")
+    with Loader(any_filled).get() as restarted:
+        any_filled.restart("api")
     for results in (none, changed, rolled_back, restarted):
         assert results.failed == {}
         assert results.answered > 20
-    filled.check(COUNT)
+    any_filled.check(COUNT)
 
 
-def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(filled: Release) -> None:
-    filled.uninstall()
+def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(any_filled: Release) -> None:
+    any_filled.uninstall()
     claims = {"PersistentVolumeClaim/data-orders-kafka-0", "PersistentVolumeClaim/data-orders-postgresql-0"}
-    eventually(lambda: filled.leftovers() == claims, within=90, what="nothing but the claims")
-    filled.install()
-    filled.check(COUNT)
+    eventually(lambda: any_filled.leftovers() == claims, within=90, what="nothing but the claims")
+    any_filled.install()
+    any_filled.check(COUNT)
 
 
-def test_another_version_with_other_values_is_upgraded(filled: Release, tmp_path: Path) -> None:
+def test_another_version_with_other_values_is_upgraded(any_filled: Release, tmp_path: Path) -> None:
     newer = shutil.copytree(CHART, tmp_path / "chart")
     about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
     (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9"}), encoding="utf-8")
-    filled.upgrade("--values", CHANGED, chart=str(newer))
-    filled.check(COUNT)
-    filled.helm("test", filled.name)
+    any_filled.upgrade("--values", CHANGED, chart=str(newer))
+    any_filled.check(COUNT)
+    any_filled.helm("test", any_filled.name)
 
 
 def test_what_is_rendered_can_be_applied_twice_without_helm(release: Release) -> None:

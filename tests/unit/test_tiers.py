@@ -9,17 +9,18 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / ".ci" / "tiers.py"
 UNIT = '<testcase classname="tests.unit.test_lru" name="test_a" time="0.5"/>'
 INTEGRATION = '<testcase classname="tests.integration.test_writes" name="test_b" time="1.5"/>'
+CLUSTER = '<testcase classname="tests.cluster.test_faults" name="test_c" time="2.5"/>'
 NOT_COLLECTED = '<testcase classname="" name="tests.unit.test_lru"><error/></testcase>'
 
 
-def told(folder: Path, *cases: str, embedded: str = INTEGRATION) -> tuple[int, str]:
-    main, second = folder / "main.xml", folder / "embedded.xml"
-    main.write_text(f"<testsuites>{''.join(cases)}</testsuites>")
-    second.write_text(f"<testsuites>{embedded}</testsuites>")
-    for tier in ("unit", "integration"):
+def told(folder: Path, *cases: str, embedded: str = INTEGRATION, cluster: str = CLUSTER) -> tuple[int, str]:
+    reports = [folder / "main.xml", folder / "embedded.xml", folder / "cluster.xml"]
+    for report, told in zip(reports, ("".join(cases), embedded, cluster), strict=True):
+        report.write_text(f"<testsuites>{told}</testsuites>")
+    for tier in ("unit", "integration", "cluster"):
         (folder / tier).mkdir()
         (folder / tier / "test_something.py").touch()
-    command = [sys.executable, *map(str, (SCRIPT, folder, main, second))]
+    command = [sys.executable, *map(str, (SCRIPT, folder, *reports))]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
     return run.returncode, run.stdout
 
@@ -44,5 +45,6 @@ def test_what_did_not_pass_is_told_and_fails_the_run(tmp_path: Path, cases: list
     assert (code, table.strip().splitlines()[-1]) == (1, complaint)
 
 
-def test_a_missing_second_report_fails_the_run(tmp_path: Path) -> None:
-    assert told(tmp_path, UNIT, INTEGRATION, embedded="")[0] == 1
+@pytest.mark.parametrize("missing", ["embedded", "cluster"])
+def test_a_missing_report_fails_the_run(tmp_path: Path, missing: str) -> None:
+    assert told(tmp_path, UNIT, INTEGRATION, **{missing: ""})[0] == 1
