@@ -1,7 +1,7 @@
 """Prints by tier what pytest's junit reports say; exits 1 if anything failed, was skipped, or didn't run but is there.
 
-Usage: tiers.py TESTS_FOLDER MAIN_REPORT EMBEDDED_REPORT CLUSTER_REPORT. A tier follows from the folder of its tests; the second
-report is of `tests/integration` on this machine's own processes, the third of `tests/cluster`.
+Usage: tiers.py TESTS_FOLDER MAIN_REPORT EMBEDDED_REPORT CLUSTER_REPORT. A tier follows from the folder of its tests;
+the second report is of `tests/integration` on this machine's own processes, the third of `tests/cluster`.
 """
 
 import sys
