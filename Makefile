@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench web image e2e venv lock
+.PHONY: help demo test check format bench web image sbom e2e venv lock
 
 PYTHON ?= python3
 DOCKER ?= docker
@@ -41,6 +41,11 @@ image: ## Build the container image orders:<version> (DOCKER=podman for another 
 
 e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else one made here (root; ARGS="-k upgrades")
 	@.ci/e2e.sh $(IMAGE) $(ARGS)
+
+sbom: venv ## Write what the image has from Python as CycloneDX: dist/sbom.cdx.json
+	@mkdir -p dist
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/sbom.cdx.json requirements.lock
 
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
 
