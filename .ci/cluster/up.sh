@@ -75,6 +75,7 @@ build() {
   local built=$bin/.built sources name
   sources=$(cat go.mod go.sum pause.c ./*/main.go | sha256sum)
   [ "$sources" != "$(cat "$built" 2>/dev/null)" ] || return 0
+  echo "cluster: building Kubernetes, once (8 minutes of two idle cores)"
   find_go
   gcc -Os -static -s -o "$bin/pause" pause.c
   compile kube ./kube "$(version_flags)"
@@ -102,7 +103,8 @@ go_is_new_enough() {
 
 compile() { # PROGRAM PACKAGE [LINKER FLAGS]
   GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw" CGO_ENABLED=0 \
-    nice -n 10 go build -trimpath -tags grpcnotrace -ldflags "-s -w ${3:-}" -o "$bin/$1" "$2"
+    nice -n 10 go build -trimpath -tags grpcnotrace -ldflags "-s -w ${3:-}" -o "$bin/$1" "$2" >>"$logs/build.log" 2>&1 ||
+    give_up "$1 could not be built: $(tail -n 5 "$logs/build.log")"
 }
 
 # Without them every part calls itself v0.0.0, which Helm's and the chart's checks of the version refuse.
