@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench web image sbom e2e venv lock
+.PHONY: help demo test check format bench web image sbom chart-docs e2e venv lock
 
 PYTHON ?= python3
 DOCKER ?= docker
@@ -14,7 +14,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
   --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, generated orders (ARGS=--help for more)
 	@$(BIN)/orders demo $(ARGS)
@@ -38,6 +38,9 @@ bench web:
 
 image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+chart-docs: ## Write chart/README.md anew from the comments in chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
+	@helm-docs --chart-search-root chart --sort-values-order file --log-level warning
 
 e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else one made here (root; ARGS="-k upgrades")
 	@.ci/e2e.sh $(IMAGE) $(ARGS)
