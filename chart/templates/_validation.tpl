@@ -50,6 +50,6 @@
 {{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1 -}}
 {{- $quantity := toString . -}}
 {{- $unit := regexFind "[KMGk]i?$" $quantity -}}
-{{- if not (hasKey $units $unit) }}{{ fail (printf "api.resources.limits.memory: %s is no quantity of memory, such as 640Mi" $quantity) }}{{ end -}}
+{{- if not (and (hasKey $units $unit) (regexMatch "^[0-9.]+$" (trimSuffix $unit $quantity))) }}{{ fail (printf "api.resources.limits.memory: %s is no quantity of memory, such as 640Mi" $quantity) }}{{ end -}}
 {{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) | int64 -}}
 {{- end }}

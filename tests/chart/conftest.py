@@ -1,0 +1,19 @@
+"""Without Helm nothing of the chart can be rendered."""
+
+import shutil
+
+import pytest
+
+NOT_RUN = "there is no helm on the path"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("chart")
+    helm = shutil.which("helm")
+    terminalreporter.line(f"Helm: {helm}" if helm else f"NOT RUN: CHART: {NOT_RUN.upper()}")
+
+
+@pytest.fixture(autouse=True)
+def _helm() -> None:
+    if not shutil.which("helm"):
+        pytest.skip(NOT_RUN)

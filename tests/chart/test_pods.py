@@ -1,0 +1,164 @@
+"""Every pod of every kind of release: what it may do, what it may use, where it belongs."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from service.config import Settings
+from tests.chart.rendered import CHART, Manifest, containers, of_kind, one, pod_templates, render
+
+RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
+UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
+
+each_release = pytest.mark.parametrize("release", RELEASES)
+
+
+def pods(release: str) -> Iterator[Manifest]:
+    return pod_templates(render(RELEASES[release]))
+
+
+@each_release
+def test_every_pod_meets_the_restricted_standard_on_a_read_only_root(release: str) -> None:
+    for pod in pods(release):
+        security = pod["spec"]["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] > 0
+        assert security["runAsGroup"] > 0
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(pod):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+@each_release
+def test_no_pod_gets_a_token_or_the_addresses_of_other_services(release: str) -> None:
+    for pod in pods(release):
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["enableServiceLinks"] is False
+
+
+@each_release
+def test_every_container_asks_for_what_it_needs_and_has_a_memory_limit(release: str) -> None:
+    for pod in pods(release):
+        for container in containers(pod):
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+
+
+@each_release
+def test_nothing_is_listed_twice(release: str) -> None:
+    """Server-side apply refuses lists that name a key twice."""
+    for pod in pods(release):
+        for container in containers(pod):
+            assert_distinct(container.get("env", []), "name")
+            assert_distinct(container.get("ports", []), "containerPort")
+            assert_distinct(container.get("volumeMounts", []), "mountPath")
+        assert_distinct(pod["spec"].get("volumes", []), "name")
+
+
+def assert_distinct(items: list[Manifest], key: str) -> None:
+    keys = [item[key] for item in items]
+    assert len(keys) == len(set(keys)), keys
+
+
+@each_release
+def test_no_variable_of_a_container_hides_one_of_the_config_map(release: str) -> None:
+    objects = render(RELEASES[release])
+    settings = one(objects, "ConfigMap", "orders")["data"]
+    for pod in pod_templates(of_kind(objects, "Deployment")):
+        for container in containers(pod):
+            assert not settings.keys() & {variable["name"] for variable in container["env"]}
+
+
+@each_release
+def test_every_mount_has_its_volume(release: str) -> None:
+    for pod in pods(release):
+        volumes = {volume["name"] for volume in pod["spec"].get("volumes", [])}
+        claims = (
+            {"data"} if pod["metadata"]["labels"]["app.kubernetes.io/component"] in {"kafka", "postgresql"} else set()
+        )
+        for container in containers(pod):
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes | claims
+
+
+def test_all_defaults_together_fit_beside_others_on_a_small_node() -> None:
+    requests = [total_request(pod) for pod in of_kind(render(), "Deployment", "StatefulSet")]
+    assert sum(cpu for cpu, _ in requests) <= 1
+    assert sum(memory for _, memory in requests) <= 1.5 * 2**30
+
+
+def total_request(workload: Manifest) -> tuple[float, float]:
+    asked = [container["resources"]["requests"] for container in workload["spec"]["template"]["spec"]["containers"]]
+    pods = workload["spec"]["replicas"]
+    return pods * sum(amount(each["cpu"]) for each in asked), pods * sum(amount(each["memory"]) for each in asked)
+
+
+def amount(quantity: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(\D*)", str(quantity)).groups()  # type: ignore[union-attr]
+    return float(number) * UNITS[unit]
+
+
+def test_the_start_of_the_api_may_take_the_warm_up_and_half_a_minute() -> None:
+    for seconds in (60, 300):
+        probe = main_container(render(settings=[f"cache.warmDeadline={seconds}"]), "api")["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] == seconds + 30
+
+
+@pytest.mark.parametrize("settings", [(), ("api.preStopSeconds=30", "api.drainSeconds=120")])
+def test_a_pod_is_not_killed_before_it_has_drained(settings: tuple[str, ...]) -> None:
+    objects = render(settings=settings)
+    deployment = one(objects, "Deployment", "orders-api")
+    pre_stop = main_container(objects, "api")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain = float(one(objects, "ConfigMap", "orders")["data"]["ORDERS_HTTP__DRAIN_TIMEOUT"])
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > pre_stop + drain
+
+
+@pytest.mark.parametrize("component", ["api", "consumer"])
+def test_probes_and_ports_are_those_that_the_service_listens_on(component: str) -> None:
+    container = main_container(render(), component)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    defaults = Settings()
+    assert ports["admin"] == defaults.admin.port
+    assert ports.get("http", defaults.http.port) == defaults.http.port
+    paths = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
+    assert paths == {
+        "startup": {"path": "/startupz", "port": "admin"},
+        "readiness": {"path": "/readyz", "port": "admin"},
+        "liveness": {"path": "/livez", "port": "admin"},
+    }
+
+
+def main_container(objects: list[Manifest], component: str) -> Manifest:
+    pod = one(objects, "Deployment", f"orders-{component}")["spec"]["template"]["spec"]
+    container: Manifest = pod["containers"][0]
+    assert container["name"] == component
+    return container
+
+
+@pytest.mark.parametrize("release", sorted(set(RELEASES) - {"hook"}))
+def test_the_service_takes_every_setting_of_the_chart(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = one(render(RELEASES[release]), "ConfigMap", "orders")["data"]
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    loaded = Settings()
+    for name, value in settings.items():
+        if name.startswith("ORDERS_"):
+            assert_loaded(loaded, name, value)
+
+
+def assert_loaded(settings: Settings, name: str, value: str) -> None:
+    group, _, field = name.removeprefix("ORDERS_").lower().partition("__")
+    found = getattr(getattr(settings, group), field)
+    assert str(found).lower() == value or float(found) == float(value), name
+
+
+def test_a_digest_wins_over_a_tag_and_an_empty_tag_is_the_release_of_the_service() -> None:
+    digest = f"sha256:{'0' * 64}"
+    assert main_container(render(), "api")["image"] == "orders:0.1.0"
+    assert main_container(render(settings=["image.tag=v7"]), "api")["image"] == "orders:v7"
+    told = render(settings=["image.tag=v7", f"image.digest={digest}"])
+    assert main_container(told, "api")["image"] == f"orders@{digest}"
