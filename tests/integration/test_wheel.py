@@ -1,4 +1,4 @@
-"""Only the wheel is installed: every command works, from any folder."""
+"""What the wheel holds, beside the packages that are installed, is all: from any folder every command starts."""
 
 import os
 import subprocess
@@ -10,10 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from service import main
+
 ROOT = Path(__file__).parents[2]
-COMMANDS = (
-    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "doctor", "demo",
-)  # fmt: skip
 RUN = "import sys; sys.path[:0] = sys.argv[1:3]; from service.main import main; sys.exit(main(sys.argv[3:]))"
 
 
@@ -40,7 +39,7 @@ def orders(wheel: Path, cwd: Path, *arguments: str, **settings: str) -> subproce
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", main.COMMANDS)
 def test_every_command_tells_its_usage(command: str, wheel: Path, tmp_path: Path) -> None:
     told = orders(wheel, tmp_path, command, "--help")
     assert told.returncode == 0, told.stderr
@@ -51,9 +50,7 @@ def test_the_wheel_brings_its_migrations(wheel: Path, tmp_path: Path, database: 
     with psycopg.connect(database) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    migrated = orders(
-        wheel, tmp_path, "migrate", ORDERS_POSTGRES__DSN=database, ORDERS_KAFKA__CREATE_TOPICS="false"
-    )  # fmt: skip
+    migrated = orders(wheel, tmp_path, "migrate", ORDERS_POSTGRES__DSN=database, ORDERS_KAFKA__CREATE_TOPICS="false")
     assert migrated.returncode == 0, migrated.stderr
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM items").fetchone() == (0,)
@@ -63,7 +60,7 @@ def test_the_wheel_brings_the_schema_of_the_document(wheel: Path) -> None:
     assert (wheel / "service/order.schema.json").read_text() == (ROOT / "docs/order.schema.json").read_text()
 
 
-def test_the_wheel_brings_what_is_no_python(wheel: Path) -> None:
+def test_the_wheel_brings_every_file_of_its_packages(wheel: Path) -> None:
     expected = {
         path.relative_to(ROOT)
         for package in ("service", "generator", "migrations")
