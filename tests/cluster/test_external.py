@@ -37,7 +37,6 @@ def test_external_servers_serve_a_release_whose_migration_is_a_hook(servers: Rel
     assert results.answered > 100
     release.check(COUNT)
     release.helm("test", release.name)
-    release.kubectl("delete", f"pod/{release.name}-test")
     release.uninstall()
     eventually(lambda: release.leftovers() == set(), within=90, what="nothing is left")
 

@@ -81,11 +81,17 @@ def test_upgrades_rollbacks_and_restarts_fail_no_request(any_filled: Release) ->
 
 
 def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(any_filled: Release) -> None:
-    any_filled.uninstall()
-    claims = {"PersistentVolumeClaim/data-orders-kafka-0", "PersistentVolumeClaim/data-orders-postgresql-0"}
-    eventually(lambda: any_filled.leftovers() == claims, within=90, what="nothing but the claims")
+    assert_leaves_its_claims(any_filled)
     any_filled.install()
     any_filled.check(COUNT)
+    any_filled.helm("test", any_filled.name)
+    assert_leaves_its_claims(any_filled)
+
+
+def assert_leaves_its_claims(release: Release) -> None:
+    release.uninstall()
+    claims = {"PersistentVolumeClaim/data-orders-kafka-0", "PersistentVolumeClaim/data-orders-postgresql-0"}
+    eventually(lambda: release.leftovers() == claims, within=90, what="nothing but the claims")
 
 
 def test_another_version_with_other_values_is_upgraded(any_filled: Release, tmp_path: Path) -> None:
