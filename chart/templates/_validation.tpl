@@ -38,10 +38,18 @@
 {{- if lt $limit $needed }}
 {{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
 {{- end }}
-{{- range $variable := $v.extraEnv }}
-{{- if has $variable.name (list "ORDERS_MODE" "ORDERS_KAFKA__PROPERTIES" "PGUSER" "PGPASSWORD") }}
-{{- fail (printf "extraEnv: %s is set by the chart" $variable.name) }}
+{{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
+{{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
+{{- /* Probes, grace period and memory limit follow from these. */}}
+{{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" }}
+{{- range $name, $_ := $v.settings }}
+{{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
+{{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
 {{- end }}
+{{- $settings := include "orders.settings" . | fromYaml }}
+{{- range $variable := $v.extraEnv }}
+{{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
+{{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
 {{- end }}
 {{- end }}
 

@@ -172,6 +172,16 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too little for cache.maxBytes"),
         (["api.resources.limits.memory=lots"], "lots is no quantity of memory"),
         (["extraEnv[0].name=PGPASSWORD"], "extraEnv: PGPASSWORD is set by the chart"),
+        (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
+        (["settings.ORDERS_HTTP__PORT=9"], "settings: ORDERS_HTTP__PORT is set by the chart"),
+        (
+            ["settings.ORDERS_CACHE__MAX_BYTES=9"],
+            "settings: ORDERS_CACHE__MAX_BYTES has a value of its own, cache.maxBytes",
+        ),
+        (
+            ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES=b"],
+            "settings: ORDERS_KAFKA__PROPERTIES is set by the chart",
+        ),
     ],
 )
 def test_contradictions_are_refused_in_one_line_that_names_the_value(settings: list[str], line: str) -> None:
