@@ -7,6 +7,7 @@ connection for each request; the other half keeps its own, and repeats a request
 import json
 import sys
 from collections import Counter
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 from typing import Any
@@ -33,12 +34,12 @@ class Client:
 
     def _result(self, uid: str) -> str:
         try:
-            return str(self._get(uid))
+            return self._get(uid)
         except (OSError, HTTPException) as error:
             self._kept = None
             return f"{type(error).__name__}: {error}"
 
-    def _get(self, uid: str) -> int:
+    def _get(self, uid: str) -> str:
         if self._kept:
             try:
                 return self._ask(self._kept, uid)
@@ -46,12 +47,12 @@ class Client:
                 self._kept = None  # closed while it was idle, as every client has to expect
         return self._ask(HTTPConnection(self._address, timeout=ANSWER_SECONDS), uid)
 
-    def _ask(self, connection: HTTPConnection, uid: str) -> int:
+    def _ask(self, connection: HTTPConnection, uid: str) -> str:
         connection.request("GET", f"/orders/{uid}", headers={} if self._keeps else {"Connection": "close"})
         answer = connection.getresponse()
-        answer.read()
+        body = answer.read()
         self._kept = connection if self._keeps and not answer.will_close else None
-        return answer.status
+        return "200" if answer.status == HTTPStatus.OK else f"{answer.status} {body!r}"
 
 
 def main(url: str) -> None:

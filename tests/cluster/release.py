@@ -77,8 +77,11 @@ class Release:
         self.kubectl("rollout", "status", f"{kind}/{self.name}-{component}", "--timeout=180s", within=200)
 
     def restart(self, component: str) -> None:
+        """Block until the old pods have gone: for a while after the rollout they still drain and answer."""
+        old = [f"pod/{name}" for name in self.pod_names(component)]
         self.kubectl("rollout", "restart", f"deployment/{self.name}-{component}")
         self.rolled_out(component)
+        self.kubectl("wait", *old, "--for=delete", "--timeout=60s", within=70)
 
     def scale(self, component: str, replicas: int, kind: str = "deployment") -> None:
         self.kubectl("scale", f"{kind}/{self.name}-{component}", f"--replicas={replicas}")
