@@ -1,5 +1,6 @@
 """Why a message was given up, and how a dead letter says so in its headers."""
 
+import re
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -69,14 +70,17 @@ class Origin(NamedTuple):
 
 
 def read_origin(headers: Headers | None) -> Origin | None:
-    """Return the first origin that replayed or dead-lettered messages name; None where it is absent or malformed."""
+    """Return the first origin that replayed or dead-lettered messages name; None where it is absent or malformed.
+
+    Anyone can write these headers, and they end up in columns and in other headers: only what Kafka can have passes.
+    """
     if not headers:
         return None
     named = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
     try:
         return Origin(
-            named[Header.TOPIC].decode(),
-            _whole(named[Header.PARTITION]),
+            _topic(named[Header.TOPIC]),
+            _whole(named[Header.PARTITION], at_most=_MAX_PARTITION),
             _whole(named[Header.OFFSET]),
             _whole(named[Header.TIMESTAMP]),
         )
@@ -98,11 +102,19 @@ def without_dlq_headers(headers: Headers | None) -> Headers:
     return [(name, value) for name, value in headers or () if not name.startswith(Header.PREFIX)]
 
 
+_TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,249}")
+_MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18
 """Enough for any offset or millisecond of ours, and always below 2^63."""
 
 
-def _whole(text: bytes) -> int:
-    if not text.isdigit() or len(text) > _MAX_DIGITS:
+def _topic(name: bytes) -> str:
+    if not _TOPIC.fullmatch(name):
+        raise ValueError("not a topic's name")
+    return name.decode()
+
+
+def _whole(text: bytes, at_most: int = 10**_MAX_DIGITS) -> int:
+    if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > at_most:
         raise ValueError("not a whole number")
     return int(text)

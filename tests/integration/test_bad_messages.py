@@ -309,6 +309,25 @@ def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kep
     }
 
 
+FORGED = [
+    ("dlq-original-topic", b"a\0b"), ("dlq-original-topic", b"x" * 30_000), ("dlq-original-topic", b"\xff"),
+    ("dlq-original-partition", b"%d" % 2**31), ("dlq-original-partition", b"9" * 30),
+    ("dlq-original-offset", b"9" * 19), ("dlq-original-offset", b"-1"), ("dlq-original-timestamp", b"1e400"),
+]  # fmt: skip
+
+
+def test_a_forged_origin_costs_no_order_and_holds_nothing_up(stage: Stage) -> None:
+    stage.set_largest(stage.dead_letter_topic, 20_000)
+    origins = [[*dict(EARLIER, **{name: value}).items()] for name, value in FORGED]
+    good = [sent._replace(headers=each) for sent, each in zip(good_orders(len(origins)), origins, strict=True)]
+    bad = [Sent(b"hello", b"key", headers=each) for each in origins]
+    stage.produce(*good, *bad)
+    stage.consumer()
+    stage.wait_committed({0: len(good) + len(bad)})
+    assert stage.stored() == uids(good)
+    assert [told(letter)[Header.TOPIC] for letter in stage.letters()] == [stage.topic] * len(bad)
+
+
 # The dead-letter topic's own limits
 
 

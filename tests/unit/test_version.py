@@ -65,12 +65,23 @@ def test_a_replayed_record_has_the_version_of_its_origin() -> None:
     assert record(5_000, headers=[("other", None), *ORIGIN]).source == at(1_000, 2, 77, "before")
 
 
-@pytest.mark.parametrize("index", range(4))
-@pytest.mark.parametrize("value", [None, b"", b"-1", b"1.0", b"x", b"\xff", "²".encode(), b"9" * 19])
-def test_an_origin_that_can_not_be_read_is_none(index: int, value: bytes | None) -> None:
-    headers: list[tuple[str, bytes | None]] = [*ORIGIN]
-    name = headers[index][0]
-    headers[index] = (name, value)
-    if name == "dlq-original-topic" and value not in {None, b"\xff"}:
-        return
+NO_NUMBERS = [None, b"", b"-1", b"1.0", b"x", b"\xff", "²".encode(), b"9" * 19]
+MALFORMED = [
+    *(("dlq-original-topic", value) for value in (None, b"", b"\xff", "²".encode(), b"a b", b"a\x00b", b"a\n", b"a" * 250)),
+    *(("dlq-original-partition", value) for value in (*NO_NUMBERS, b"%d" % 2**31)),
+    *(("dlq-original-offset", value) for value in NO_NUMBERS),
+    *(("dlq-original-timestamp", value) for value in NO_NUMBERS),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), MALFORMED)
+def test_an_origin_that_can_not_be_read_is_none(name: str, value: bytes | None) -> None:
+    headers: list[tuple[str, bytes | None]] = [*dict(ORIGIN, **{name: value}).items()]
     assert record(5_000, offset=3, headers=headers).source == at(5_000, 1, 3)
+
+
+def test_an_origin_can_be_as_large_as_kafka_s() -> None:
+    values = (b"A.z_0-" + b"9" * 243, b"%d" % (2**31 - 1), b"9" * 18, b"1000")
+    headers = [(name, value) for (name, _), value in zip(ORIGIN, values, strict=True)]
+    source = record(5_000, headers=[*headers]).source
+    assert source == at(1_000, 2**31 - 1, 10**18 - 1, "A.z_0-" + "9" * 243)
