@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from generator.expected import letter_digest, order_digest
 from service.entities.dead_letter import Header, Reason, read_origin
+from service.pkg.headers import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,8 +105,8 @@ def compare_letters(expected: Mapping[bytes, Reason], letters: Iterable[Message]
 def _count(
     letter: Message, expected: Mapping[bytes, Reason], seen: dict[bytes, Origin], table: LetterTable, topic: str
 ) -> None:
-    digest, stated = letter_digest(letter.key(), letter.value()), _stated_reason(letter)
-    origin = read_origin(_headers(letter))
+    headers = headers_of(letter)
+    digest, stated, origin = letter_digest(letter.key(), letter.value()), _stated_reason(headers), read_origin(headers)
     if digest not in expected or origin is None or origin.topic != topic:
         table[stated].unexpected += 1
     elif digest in seen:
@@ -119,10 +120,6 @@ def _count(
         table[expected[digest]].wrong_reason += not right
 
 
-def _stated_reason(letter: Message) -> str:
-    values = [value for name, value in _headers(letter) if name == Header.REASON and value is not None]
+def _stated_reason(headers: Headers | None) -> str:
+    values = [value for name, value in headers or () if name == Header.REASON and value is not None]
     return values[0].decode(errors="replace") if len(values) == 1 else "(none)"
-
-
-def _headers(letter: Message) -> Headers:
-    return cast("Headers", letter.headers() or [])

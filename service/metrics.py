@@ -35,6 +35,9 @@ class Metrics:
         self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
         self.dead_letter_retries = counter("dead_letter_retries", "Attempts that the dead-letter topic did not take.")
         self.unknown_fields = counter("unknown_fields", "Fields that the order document does not have: ignored.")
+        self.unreadable_headers = counter(
+            "unreadable_headers", "Messages with a header whose name is not UTF-8: taken without their headers."
+        )
         self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts don't add up.", "path")
         self.retries = counter("retries", "Repeated attempts to write, by the class of the SQLSTATE.", "sqlstate_class")
         self.rebalances = counter("rebalances", "Changes of this member's partitions.", "kind")

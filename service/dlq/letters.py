@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Message
 
 from service.entities.dead_letter import Header, Headers, Origin, read_origin, read_replays
+from service.pkg.headers import headers_of
 from service.pkg.moments import milliseconds
 
 UNKNOWN: Final = "unknown"
@@ -71,7 +72,7 @@ def read(message: Message) -> Letter:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        list(message.headers() or []),  # type: ignore[arg-type]
+        headers_of(message) or [],
     )
 
 

@@ -18,6 +18,7 @@ from service.entities.dead_letter import Header, Headers
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
 from tests.processes import Service
+from tests.raw_producer import produce_with_header
 from tests.stage import SECONDS, Sent, Stage, headers, metric, orders
 from tests.waiting import eventually
 
@@ -326,6 +327,18 @@ def test_a_forged_origin_costs_no_order_and_holds_nothing_up(stage: Stage) -> No
     stage.wait_committed({0: len(good) + len(bad)})
     assert stage.stored() == uids(good)
     assert [told(letter)[Header.TOPIC] for letter in stage.letters()] == [stage.topic] * len(bad)
+
+
+def test_a_header_whose_name_is_not_utf_8_costs_the_headers_alone(stage: Stage) -> None:
+    good = good_orders(2)
+    for value in (good[0].value, b"hello"):
+        produce_with_header(stage.bootstrap_servers, stage.topic, value or b"", b"\xff\xfe")
+    stage.produce(good[1])
+    service = stage.consumer()
+    stage.wait_committed({0: 3})
+    assert stage.stored() == uids(good)
+    assert [came_with(letter) for letter in stage.letters()] == [(b"hello", None, [])]
+    assert metric(service, "orders_unreadable_headers_total") == 2
 
 
 # The dead-letter topic's own limits

@@ -19,6 +19,7 @@ from service.handler.kafka import properties
 from service.pkg.stop import Stop
 from tests import servers
 from tests.processes import Spawn
+from tests.raw_producer import produce_with_header
 from tests.waiting import eventually
 
 ORIGIN_MS = 1_700_000_000_000
@@ -227,10 +228,11 @@ def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
         letter(kafka, 4, changes={Header.OFFSET: None}),
         letter(kafka, 5),
     )
+    produce_with_header(kafka.bootstrap_servers, kafka.dead_letter_topic, b"value", b"\xff\xfe")
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-5": 1}
     refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused")]
-    assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3"]
+    assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3", "5"]
 
 
 def test_a_higher_bound_lets_a_refused_loop_through(kafka: Kafka) -> None:

@@ -67,7 +67,10 @@ def test_a_replayed_record_has_the_version_of_its_origin() -> None:
 
 NO_NUMBERS = [None, b"", b"-1", b"1.0", b"x", b"\xff", "²".encode(), b"9" * 19]
 MALFORMED = [
-    *(("dlq-original-topic", value) for value in (None, b"", b"\xff", "²".encode(), b"a b", b"a\x00b", b"a\n", b"a" * 250)),
+    *(
+        ("dlq-original-topic", value)
+        for value in (None, b"", b"\xff", "²".encode(), b"a b", b"a\x00b", b"a\n", b"a" * 250)
+    ),
     *(("dlq-original-partition", value) for value in (*NO_NUMBERS, b"%d" % 2**31)),
     *(("dlq-original-offset", value) for value in NO_NUMBERS),
     *(("dlq-original-timestamp", value) for value in NO_NUMBERS),

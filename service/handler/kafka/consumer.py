@@ -177,7 +177,9 @@ class OrderConsumer:
             if (error := message.error()) is not None:
                 self._on_message_error(message, error)
             else:
-                take(read(message), self._open, self._decoder)
+                record = read(message)
+                self._metrics.unreadable_headers.inc(record.headers is None)
+                take(record, self._open, self._decoder)
         self._decode_seconds += monotonic() - began
 
     def _hand_over(self) -> None:

@@ -115,7 +115,7 @@ class DeadLetterProducer:
             failed.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
 
     def _told(self, letter: DeadLetter) -> Headers:
-        headers: Headers = letter.message.headers
+        headers: Headers | None = letter.message.headers
         origin = read_origin(headers) or _origin(letter.message)
         added = {
             Header.REASON: letter.reason,

@@ -10,7 +10,7 @@ from service.usecases.batch import Batch, Entry
 
 def take(record: Record, batch: Batch, decoder: Decoder) -> None:
     """Put one record into the batch: as an order, as a dead letter, or as nothing but an offset (a tombstone)."""
-    batch.note(record.partition, record.offset, record.timestamp_ms, len(record.value))
+    batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
     if not record.value:
         batch.skip()
         return

@@ -1,15 +1,22 @@
 """A message as we keep it: plain values, so that nothing else needs to know the client library."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import Message
 
 from service.entities.dead_letter import Headers, read_origin
 from service.entities.version import Source
+from service.pkg.headers import headers_of
+
+HEADER_BYTES: Final = 150
+"""What Python takes for a header beside its text: a tuple, two objects, a place in the list."""
 
 
 class Record(NamedTuple):
-    """One record; `value` is empty for a tombstone, `timestamp_ms` is -1 where the record has none."""
+    """One record; `value` is empty for a tombstone, `timestamp_ms` is -1 where the record has none.
+
+    `headers` is None where they can't be read: the message counts as one without any.
+    """
 
     topic: str
     partition: int
@@ -17,7 +24,13 @@ class Record(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes
-    headers: Headers
+    headers: Headers | None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the record holds in memory: a message of small headers takes many times its size on the wire."""
+        headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers or ())
+        return len(self.value) + len(self.key or b"") + headers
 
     @property
     def source(self) -> Source:
@@ -37,5 +50,5 @@ def read(message: Message) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value() or b"",
-        message.headers() or [],  # type: ignore[arg-type]
+        headers_of(message),
     )
