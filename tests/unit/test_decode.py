@@ -321,8 +321,9 @@ def test_many_brackets_side_by_side_are_no_nesting(decoder: Counted) -> None:
         ("2021-11-26T06:22:19-23:59", datetime(2021, 11, 27, 6, 21, 19, tzinfo=UTC)),
         ("2021-11-26T06:22:19.1234567Z", datetime(2021, 11, 26, 6, 22, 19, 123_457, tzinfo=UTC)),
         ("2020-02-29T23:59:59Z", datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC)),
-        ("0001-01-02T00:00:00Z", datetime(1, 1, 2, tzinfo=UTC)),
-        ("0001-01-02T00:00:00-23:59", datetime(1, 1, 2, 23, 59, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00-23:59", datetime(1, 1, 1, 23, 59, tzinfo=UTC)),
+        ("0001-01-02T00:00:00+23:59", datetime(1, 1, 1, 0, 1, tzinfo=UTC)),
     ],
 )
 def test_a_date_of_any_zone_is_that_moment_in_utc(decoder: Counted, text: str, moment: datetime) -> None:
@@ -334,7 +335,7 @@ def test_a_date_of_any_zone_is_that_moment_in_utc(decoder: Counted, text: str, m
     "text",
     [
         "2021-11-26T06:22:19", "2021-11-26", "2021-02-29T00:00:00Z", "2021-11-26T24:00:00Z", "2016-12-31T23:59:60Z",
-        "2021-11-26T06:22:19+24:00", "2021-11-26T06:22Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59",
+        "2021-11-26T06:22:19+24:00", "2021-11-26T06:22Z", "0001-01-01T00:00:00+00:01", "0001-01-01T00:00:00+23:59",
         "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "1637907739", "", "now",
     ],
 )  # fmt: skip

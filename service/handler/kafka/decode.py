@@ -20,8 +20,8 @@ from service.entities.order import MAX_ITEMS, Delivery, Item, Order, Payment, am
 _ESCAPED_NUL: Final = rb"\u0000"
 _NUL: Final = "\0"
 _NUL_RULE: Final = "holds a NUL character"
-_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
-"""A day into year 1, so that no zone takes it out of the calendar."""
+_EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""Go's zero time, which is a date like any other; a zone can put a moment before it, and out of the calendar."""
 _MAX_VIOLATIONS: Final = 20
 """Violations named for one document; a header must stay small."""
 _NESTED: Final[dict[str, type[msgspec.Struct]]] = {"delivery": Delivery, "payment": Payment, "items": Item}
