@@ -93,6 +93,8 @@ class OrderWriter:
             failure = translate(error)
             if isinstance(failure, OrderRefused):
                 failure.position = _position(error, copied, orders)
+            else:
+                self._transactions.close()  # or we would keep to a server that was demoted: a new one may lead elsewhere
             raise failure from error
 
     def close(self) -> None:
