@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -92,10 +92,12 @@ class MockCluster(NamedTuple):
 
 
 @contextmanager
-def kafka(folder: Path, *, port: int = 0, say: Say, stop: Stop | None = None) -> Iterator[Broker]:
+def kafka(
+    folder: Path, *, port: int = 0, say: Say, stop: Stop | None = None, properties: Mapping[str, str] | None = None
+) -> Iterator[Broker]:
     """Run Apache Kafka on a port of the loopback address, 0 being a free one; takes 3-10 s once its jars are here.
 
-    It makes no topic by itself. Its logs stay in `folder`; its data are gone at the end.
+    It makes no topic by itself. Its logs stay in `folder`; its data are gone at the end. `properties` win over ours.
     Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
     """
     port = port or free_port()
@@ -105,9 +107,9 @@ def kafka(folder: Path, *, port: int = 0, say: Say, stop: Stop | None = None) ->
     java_with_jars = [str(java()), "-cp", os.pathsep.join(map(str, jars.fetched(say, stop)))]
     with tempfile.TemporaryDirectory(prefix="kafka-", dir=folder) as name:
         home = Path(name)
-        properties = _write_properties(home, port)
-        _format(java_with_jars, properties, folder / "format.log", stop)
-        broker = Broker(_server(java_with_jars, properties, folder / "kafka.log"), port, stop)
+        path = _write_properties(home, port, properties or {})
+        _format(java_with_jars, path, folder / "format.log", stop)
+        broker = Broker(_server(java_with_jars, path, folder / "kafka.log"), port, stop)
         try:
             broker.start()
             yield broker
@@ -130,9 +132,11 @@ def mock(topics: Sequence[str] = ()) -> Iterator[MockCluster]:
     producer.flush(0)  # and it lives until here
 
 
-def _write_properties(home: Path, port: int) -> Path:
+def _write_properties(home: Path, port: int, more: Mapping[str, str]) -> Path:
+    """Write ours first: of a repeated name Java takes the last."""
     path = home / "server.properties"
-    path.write_text(_PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=home / "data"))
+    ours = _PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=home / "data")
+    path.write_text(ours + "".join(f"{name}={value}\n" for name, value in more.items()))
     return path
 
 
