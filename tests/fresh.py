@@ -10,7 +10,7 @@ import psycopg
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 
 from tests.waiting import eventually
 
@@ -43,10 +43,15 @@ def _done(requests: Mapping[str, Future[None]]) -> None:
 def database(admin_url: str, template: str = "template1") -> Iterator[tuple[str, str]]:
     """Name and URL of a new copy of `template`, to which nobody may be connected; dropped at the end, used or not."""
     name = f"orders_{uuid4().hex[:12]}"
+    _administer(admin_url, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    yield name, urlsplit(admin_url)._replace(path=f"/{name}").geturl()
+    _administer(admin_url, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _administer(admin_url: str, statement: Composed) -> None:
+    """On a connection of its own: the server may have been restarted since the last one."""
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
-        yield name, urlsplit(admin_url)._replace(path=f"/{name}").geturl()
-        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        admin.execute(statement)
 
 
 def warm_up(bootstrap_servers: str) -> None:
