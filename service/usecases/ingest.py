@@ -84,6 +84,7 @@ class Ingest:
                 if len(part) == 1:
                     given_up.append(_unsaved(part[0], error))
                 else:
+                    self._retried(error, error.attempts, 0)
                     parts.extendleft(reversed(halves(part)))
             except StorageUnavailable as error:
                 given_up.extend(_unsaved(entry, error) for entry in part)
