@@ -65,7 +65,7 @@ class Kafka(Group):
     """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
     session_timeout: Seconds = 6
     """How long a dead consumer keeps its partitions (classic protocol; 6 s is the brokers' usual minimum)."""
-    prefetch: Bytes = 32 * 2**20
+    prefetch: Bytes = 16 * 2**20
     """How much librdkafka may fetch ahead of the batches."""
     partitions: Count = 6
     """Partitions of a topic that `orders migrate` creates."""

@@ -94,7 +94,7 @@ class OrderWriter:
             if isinstance(failure, OrderRefused):
                 failure.position = _position(error, copied, orders)
             else:
-                self._transactions.close()  # or we would keep to a server that was demoted: a new one may lead elsewhere
+                self._transactions.close()  # or we keep to a server that was demoted: a new one may lead elsewhere
             raise failure from error
 
     def close(self) -> None:

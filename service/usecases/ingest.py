@@ -45,9 +45,11 @@ class Ingest:
         self._store = store
         self._dead_letters = dead_letters
         self._brake = brake
-        self._backoff = backoff
-        self._stop = stop
         self._retried = retried
+        # Made once: each controller is a cycle of references, and the next collection may be a hundred batches away.
+        self._until_stored = retrying(backoff, stop, _is_away, self._report)
+        forever = Backoff(backoff.initial, backoff.ceiling)
+        self._until_sent = retrying(forever, stop, _is_unsent, self._report)
         self.busy = True
 
     @property
@@ -81,33 +83,29 @@ class Ingest:
                 else:
                     parts.extendleft(reversed(around(part, refusal.position)))
             except StatementTimedOut as error:
-                if len(part) == 1:
-                    given_up.append(_unsaved(part[0], error))
-                else:
-                    self._retried(error, error.attempts, 0)
-                    parts.extendleft(reversed(halves(part)))
+                self._retried(error, error.attempts, 0)
+                parts.extendleft(reversed(halves(part)))
             except StorageUnavailable as error:
                 given_up.extend(_unsaved(entry, error) for entry in part)
         return stored, refused, given_up
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
-        """Repeat until stored. Raises OrderRefused, StatementTimedOut (several orders), StorageUnavailable."""
+        """Repeat until stored. Raises OrderRefused, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
             part[:] = [entry for entry in part if batch.holds(entry.partition)]
             self.busy = True
-            return self._store.store([entry.sourced for entry in part]) if part else Stored()
+            try:
+                return self._store.store([entry.sourced for entry in part]) if part else Stored()
+            except StatementTimedOut as error:
+                if len(part) == 1:
+                    raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
+                raise
 
-        def is_transient(error: BaseException) -> bool:
-            if isinstance(error, StatementTimedOut):
-                return len(part) == 1
-            return isinstance(error, StorageUnavailable)
-
-        controller = retrying(self._backoff, self._stop, is_transient, self._report)
         try:
-            return controller(attempt)
+            return self._until_stored(attempt)
         except StorageError as error:
-            error.attempts = controller.statistics["attempt_number"]
+            error.attempts = self._until_stored.statistics["attempt_number"]
             raise
 
     def _judge(self, batch: Batch, refused: list[DeadLetter]) -> None:
@@ -127,8 +125,7 @@ class Ingest:
                 unsent = error.unsent
                 raise
 
-        forever = Backoff(self._backoff.initial, self._backoff.ceiling)
-        retrying(forever, self._stop, lambda error: isinstance(error, DeadLettersUnavailable), self._report)(attempt)
+        self._until_sent(attempt)
 
     def _report(self, state: RetryCallState) -> None:
         self.busy = False
@@ -136,6 +133,15 @@ class Ingest:
         wait = state.next_action.sleep if state.next_action else 0
         if error:
             self._retried(error, state.attempt_number, wait)
+
+
+def _is_away(error: BaseException) -> bool:
+    """Tell what is repeated as it is from a batch that has to be halved first."""
+    return isinstance(error, StorageUnavailable) and not isinstance(error, StatementTimedOut)
+
+
+def _is_unsent(error: BaseException) -> bool:
+    return isinstance(error, DeadLettersUnavailable)
 
 
 def _unsaved(entry: Entry, error: StorageError) -> DeadLetter:

@@ -1,5 +1,7 @@
 """What becomes of a batch, whatever the database and the dead-letter topic say meanwhile."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -68,6 +70,27 @@ def unavailable(times: int) -> list[StorageUnavailable | StatementTimedOut]:
 
 def too_slow(times: int) -> list[StorageUnavailable | StatementTimedOut]:
     return [StatementTimedOut("slow", sqlstate="57014") for _ in range(times)]
+
+
+# Memory
+
+
+class Message:
+    """Whoever still refers to it holds all that it carries."""
+
+
+def test_a_batch_that_is_done_is_let_go_without_the_garbage_collector() -> None:
+    bench, batch, message = Bench(), batch_of(1), Message()
+    batch.entries[0] = batch.entries[0]._replace(message=message)
+    carried = weakref.ref(message)
+    gc.collect()
+    gc.disable()
+    try:
+        bench.ingest(batch)
+        del batch, message
+        assert carried() is None
+    finally:
+        gc.enable()
 
 
 # Good orders
@@ -201,7 +224,7 @@ def test_an_order_that_takes_too_long_alone_is_repeated() -> None:
     bench.store.failures += too_slow(3)
     assert bench.ingest(batch_of(2)).stored == Stored(new=2)
     assert bench.store.calls == [2, 1, 1, 1, 1]
-    assert bench.retried == [("StatementTimedOut", 1), ("StatementTimedOut", 1), ("StatementTimedOut", 2)]
+    assert bench.retried == [("StatementTimedOut", 1), ("StorageUnavailable", 1), ("StorageUnavailable", 2)]
 
 
 def test_an_error_that_nobody_foresaw_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 _CHUNK: Final = 200
-"""Messages taken from the client at once: few enough that a finished batch is noticed soon. Large ones can't swell the
-batch much beyond its bytes, for there are never more in the client than it may prefetch."""
+"""Messages taken from the client at once: few enough that a finished batch is noticed soon."""
+_CHUNK_BYTES: Final = 2**21
+"""And few enough that large ones don't swell the batch beyond its bytes; the client copies what it hands over."""
 _IDLE_SECONDS: Final = 0.25
 _BUSY_SECONDS: Final = 0.005
 _PAUSED_SECONDS: Final = 0.1
@@ -97,6 +98,7 @@ class OrderConsumer:
         self._writer = Writer(ingest)
         self._open = Batch()
         self._decode_seconds = 0.0
+        self._message_bytes = 1
         self._standing: Standing | None = None
         self._turned_at = monotonic()
         self.has_started = False
@@ -156,13 +158,18 @@ class OrderConsumer:
         if self._open.is_full(self._limits):
             self._wait_for_room()
             return
-        messages = self._consumer.consume(min(_CHUNK, self._limits.messages), 0)
+        messages = self._consumer.consume(self._room(), 0)
         if not messages and self._writer.is_free:
             message = self._consumer.poll(_IDLE_SECONDS)
             messages = [message] if message else []
         elif not messages:
             self._writer.wait_finished(_BUSY_SECONDS)
         self._take_all(messages)
+
+    def _room(self) -> int:
+        """Return how many messages to take at once, if they are as large as the last ones: 1 at least."""
+        left = min(_CHUNK_BYTES, self._limits.bytes - self._open.bytes)
+        return max(1, min(_CHUNK, self._limits.messages, left // self._message_bytes))
 
     def _wait_for_room(self) -> None:
         """Wait: a write takes well under a second. Whatever takes longer is an outage, in which polling must go on."""
@@ -172,7 +179,7 @@ class OrderConsumer:
             self._tap.turn_off()
 
     def _take_all(self, messages: list[Message]) -> None:
-        began = monotonic()
+        began, before = monotonic(), self._open.bytes
         for message in messages:
             if (error := message.error()) is not None:
                 self._on_message_error(message, error)
@@ -181,6 +188,8 @@ class OrderConsumer:
                 self._metrics.unreadable_headers.inc(record.headers is None)
                 take(record, self._open, self._decoder)
         self._decode_seconds += monotonic() - began
+        if messages:
+            self._message_bytes = max(1, (self._open.bytes - before) // len(messages))
 
     def _hand_over(self) -> None:
         if self._writer.is_free and self._open.next_offsets:
