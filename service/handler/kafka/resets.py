@@ -38,9 +38,12 @@ class Resets:
     def mend(self) -> list[TopicPartition]:
         """Move every lost position to the earliest offset and return what was moved.
 
-        Where the broker is away the rest is left to the next turn, so that no turn blocks for long.
+        Where the broker is away the rest is left to the next turn, so that no turn blocks for long. What is no longer
+        assigned is forgotten: a message about it may have been on its way to us when it was taken away.
         """
         mended = []
+        if self._astray:
+            self._astray &= {place.partition for place in self._consumer.assignment()}
         for partition in sorted(self._astray):
             try:
                 mended.append(self._mend(partition))

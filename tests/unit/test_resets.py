@@ -1,0 +1,53 @@
+"""Lost positions are mended one by one, and one that can't be holds up no other."""
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from prometheus_client import CollectorRegistry
+from structlog.testing import CapturingLogger
+
+from service.handler.kafka.resets import Resets
+from service.metrics import Metrics
+
+
+class FakeConsumer:
+    """Has some partitions, each with the offsets 5 to 9; refuses to give up one that it does not have."""
+
+    def __init__(self, *assigned: int) -> None:
+        self._assigned = {number: TopicPartition("orders", number) for number in assigned}
+
+    def assignment(self) -> list[TopicPartition]:
+        return list(self._assigned.values())
+
+    def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
+        assert timeout > 0
+        return 5, 10
+
+    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout > 0
+        return places
+
+    def incremental_unassign(self, places: list[TopicPartition]) -> None:
+        for place in places:
+            if self._assigned.pop(place.partition, None) is None:
+                raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
+
+    def incremental_assign(self, places: list[TopicPartition]) -> None:
+        self._assigned |= {place.partition: place for place in places}
+
+
+def resets(consumer: FakeConsumer) -> Resets:
+    return Resets(consumer, "orders", Metrics(CollectorRegistry()), CapturingLogger())  # type: ignore[arg-type]
+
+
+def test_a_lost_position_is_moved_to_the_earliest_offset_once() -> None:
+    lost = resets(FakeConsumer(0, 1))
+    lost.add(1)
+    assert [(place.partition, place.offset) for place in lost.mend()] == [(1, 5)]
+    assert lost.mend() == []
+
+
+def test_a_partition_that_was_taken_away_meanwhile_holds_up_no_other() -> None:
+    lost = resets(FakeConsumer(3))
+    lost.add(0)
+    lost.add(3)
+    assert [place.partition for place in lost.mend()] == [3]
+    assert lost.mend() == []
