@@ -31,6 +31,7 @@ def common(kafka: "Kafka") -> Properties:
     return {
         "client.id": "orders",
         "reconnect.backoff.max.ms": 1_000,  # the default of 10 s is added to every outage
+        "socket.timeout.ms": 10_000,  # how long a half-open connection costs; 60 s by default, and twice over
         **kafka.properties,
         "bootstrap.servers": kafka.bootstrap_servers,
         "allow.auto.create.topics": False,  # a producer's default; such a topic has none of our settings
