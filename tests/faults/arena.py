@@ -1,0 +1,374 @@
+"""A stream, consumers and servers that a scenario breaks; at its end every message is looked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+import psycopg
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from generator.expected import letter_digest
+from generator.found import STORED_ORDERS, Progress, Unanswered, messages, open_consumer, progress
+from generator.produce import Pace, Tally, open_producer, produce
+from generator.stream import Message, Plan, stream
+from service.embedded.ports import HOST
+from service.pkg.stop import Stop
+from tests.faults.judge import Judge, Row, Verdict, Version
+from tests.faults.table import Line, Recovery
+from tests.stage import metric
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import confluent_kafka
+
+    from service.embedded.broker import Broker
+    from service.embedded.postgres import Postgres
+    from service.entities.dead_letter import Reason
+    from tests.processes import Service, Spawn
+    from tests.proxy import Proxy
+
+    Refused = Callable[[confluent_kafka.Message], Reason | None]
+
+RATE = 1_000.0
+"""Messages a second: what two members take easily beside all else that a scenario needs on two cores."""
+MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True)
+PARTITIONS = 6
+KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
+ADMIN_SECONDS = 30.0
+FLOW_SECONDS = 30.0
+SETTLE_SECONDS = 120.0
+WINDOW_SECONDS = 0.5
+
+ROWS = f"""
+SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,
+       found.document::text
+  FROM ({STORED_ORDERS}) found(order_uid, document) JOIN orders o USING (order_uid)
+"""  # noqa: S608 - two constants
+
+
+class Sender:
+    """Produces in the background, and remembers which of the messages are no orders."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, plan: Iterable[Message], rate: float) -> None:
+        self.reasons: dict[bytes, Reason] = {}
+        self.tally = Tally()
+        self._rate = rate
+        self._stop = Stop()
+        self._plan = plan
+        self._thread = Thread(target=self._run, args=(bootstrap_servers, topic), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def wait(self, within: float) -> None:
+        """Block until everything is acknowledged."""
+        self._thread.join(within)
+        assert self.is_done, "the producer takes too long"
+        assert self.tally.complete, self.tally
+
+    def stop(self) -> None:
+        """Send no more than what was begun; does not block."""
+        self._stop.set()
+
+    def _run(self, bootstrap_servers: str, topic: str) -> None:
+        producer = open_producer(bootstrap_servers, topic, {}, compress=True)
+        pace, messages = Pace(self._rate), self._noted()
+        self.tally = produce(messages, producer, topic, pace=pace, stop=self._stop, watch=lambda _: None)
+
+    def _noted(self) -> Iterator[Message]:
+        for message in self._plan:
+            if message.reason is not None:
+                self.reasons[letter_digest(message.key, message.value)] = message.reason
+            yield message
+
+
+@dataclass
+class Arena:
+    """One scenario's own topic, group and database, on servers that it may break."""
+
+    scenario: str
+    seed: int
+    is_long: bool
+    kafka: Broker
+    postgres: Postgres
+    kafka_proxy: Proxy
+    postgres_proxy: Proxy
+    settings: dict[str, str]
+    spawn: Spawn
+    table: list[Line]
+    _running: list[Service] = field(default_factory=list)
+    _senders: list[Sender] = field(default_factory=list)
+    _recovering: _Recovering | None = None
+
+    @property
+    def topic(self) -> str:
+        return self.settings["ORDERS_KAFKA__TOPIC"]
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return self.settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"]
+
+    @property
+    def dsn(self) -> str:
+        return self.settings["ORDERS_POSTGRES__DSN"]
+
+    @property
+    def through_proxies(self) -> dict[str, str]:
+        """What lets a member reach the same servers through the proxies."""
+        dsn = urlsplit(self.dsn)
+        login = dsn.netloc.rpartition("@")[0]
+        return {
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"{HOST}:{self.kafka_proxy.port}",
+            "ORDERS_POSTGRES__DSN": dsn._replace(netloc=f"{login}@{HOST}:{self.postgres_proxy.port}").geturl(),
+        }
+
+    # What takes part
+
+    def start(self, *arguments: str, **variables: str) -> Service:
+        """Start a process of the service, a consumer where nothing else is said; does not wait for it."""
+        self._running.append(self.spawn(*(arguments or ("consumer",)), settings={**self.settings, **variables}))
+        return self._running[-1]
+
+    def kill(self, service: Service) -> None:
+        self._running.remove(service)
+        service.kill()
+
+    def stop(self, service: Service) -> None:
+        """Ask it to end, which it must do in time and with 0."""
+        self._running.remove(service)
+        assert service.stop() == 0, service.tail()
+
+    def members(self, count: int = 2, /, **variables: str) -> list[Service]:
+        """Start consumers that have partitions when this returns."""
+        started = [self.start(**variables) for _ in range(count)]
+        for each in started:
+            wait_assigned(each)
+        return started
+
+    def send(self, seconds: float = 6, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
+        """Produce the seed's stream in the background for so long."""
+        return self.send_these(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
+
+    def send_these(self, plan: Iterable[Message], rate: float = 0) -> Sender:
+        sender = Sender(self.kafka.bootstrap_servers, self.topic, plan, rate)
+        self._senders.append(sender)
+        return sender
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def stored(self) -> int:
+        return int(self.query("SELECT count(*) FROM orders")[0][0])
+
+    def wait_flow(self, more: int = int(RATE)) -> None:
+        """Block until so many more orders are stored."""
+        before = self.stored()
+        eventually(lambda: self.stored() > before + more, FLOW_SECONDS, "orders flow")
+
+    def elapse(self, seconds: float) -> None:
+        """Block for as long as a fault is to last."""
+        until = monotonic() + seconds
+        eventually(lambda: monotonic() > until, 2 * seconds, "the time passes")
+
+    def produced(self) -> int:
+        """Return how many messages the topic was given."""
+        return self._progress().produced
+
+    def committed(self) -> int:
+        """Return how many of them the group has committed."""
+        reached = self._progress()
+        return reached.produced - reached.lag
+
+    def _progress(self) -> Progress:
+        reader = self._reader()
+        try:
+            return progress(reader, self.topic)
+        finally:
+            reader.close()
+
+    # Topics
+
+    def create_topic(self, name: str) -> None:
+        create_topics(self.kafka.bootstrap_servers, name)
+
+    def delete_topic(self, name: str) -> None:
+        admin = self._admin()
+        admin.delete_topics([name])[name].result(ADMIN_SECONDS)
+        eventually(lambda: name not in admin.list_topics(timeout=ADMIN_SECONDS).topics, ADMIN_SECONDS, "it is gone")
+
+    def configure_topic(self, name: str, option: str, value: int) -> None:
+        entry = ConfigEntry(option, str(value), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        admin = self._admin()  # must outlive its request
+        admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
+
+    # How it ends
+
+    @property
+    def recovery(self) -> Recovery:
+        assert self._recovering is not None
+        return self._recovering.measured
+
+    def fault_is_over(self) -> None:
+        """Time the recovery from here on."""
+        self._recovering = _Recovering(RATE)
+
+    def settle(self, within: float = SETTLE_SECONDS) -> None:
+        """Block until all that was produced is done and committed."""
+        reader = self._reader()
+        try:
+            eventually(lambda: self._is_settled(reader), within, "all is done")
+        finally:
+            reader.close()
+        assert all(sender.tally.complete for sender in self._senders), [sender.tally for sender in self._senders]
+
+    def assert_exact(
+        self, *, exactly_once: bool = False, order: str = "timestamp", refused: Refused | None = None
+    ) -> Verdict:
+        """Settle; then every message is where it belongs, and nobody ended who was not asked to.
+
+        The table gets its line in any case.
+        """
+        self.settle()
+        verdict = self._verdict(Judge(refused or self.by_plan, order=order), exactly_once=exactly_once)
+        recovery = self.recovery if self._recovering else None
+        self.table.append(Line(self.scenario, self.seed, verdict, recovery))
+        assert verdict.produced >= sum(sender.tally.delivered for sender in self._senders)
+        assert verdict.is_exact, verdict
+        assert verdict.accounted == verdict.produced, verdict
+        assert [service.tail() for service in self._running if service.process.poll() is not None] == []
+        return verdict
+
+    def end(self) -> None:
+        """Leave nothing running: what has to be found was found."""
+        for sender in self._senders:
+            sender.stop()
+        for service in self._running:
+            service.kill()
+
+    def by_plan(self, message: confluent_kafka.Message) -> Reason | None:
+        """Tell why a message that was sent is no order, by what the stream meant it to be."""
+        digest = letter_digest(message.key(), message.value())
+        return next((sender.reasons[digest] for sender in self._senders if digest in sender.reasons), None)
+
+    def letters(self) -> list[confluent_kafka.Message]:
+        """Return what a reader sees in the dead-letter topic that waits for transactions to end."""
+        reader = self._reader()
+        try:
+            return list(messages(reader, self.dead_letter_topic))
+        finally:
+            reader.close()
+
+    def _verdict(self, judge: Judge, *, exactly_once: bool) -> Verdict:
+        reader, other = self._reader(), self._reader()
+        try:
+            topic, letters = messages(reader, self.topic), messages(other, self.dead_letter_topic)
+            return judge.verdict(topic, self._rows(), letters, exactly_once=exactly_once)
+        finally:
+            reader.close()
+            other.close()
+
+    def _rows(self) -> Iterator[Row]:
+        with psycopg.connect(self.dsn) as connection, connection.cursor("rows") as cursor:
+            for uid, timestamp_ms, partition, offset, document in cursor.execute(ROWS.encode()):
+                yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))
+
+    def _reader(self) -> confluent_kafka.Consumer:
+        group = self.settings["ORDERS_KAFKA__GROUP_ID"]
+        return open_consumer(self.kafka.bootstrap_servers, group, {"isolation.level": "read_committed"})
+
+    def _is_settled(self, reader: confluent_kafka.Consumer) -> bool:
+        try:
+            reached = progress(reader, self.topic)
+        except Unanswered:
+            return False
+        if self._recovering:
+            self._recovering.look(reached.produced - reached.lag, reached.lag)
+        return not reached.lag and all(sender.is_done for sender in self._senders)
+
+
+class _Recovering:
+    """Watches how much is done after a fault."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._began = monotonic()
+        self._seen: deque[tuple[float, int]] = deque()
+        self._first: float | None = None
+        self._full: float | None = None
+
+    @property
+    def measured(self) -> Recovery:
+        assert self._first is not None
+        assert self._full is not None
+        return Recovery(self._first, self._full)
+
+    def look(self, done: int, lag: int) -> None:
+        now = monotonic() - self._began
+        self._seen.append((now, done))
+        while self._seen[0][0] < now - 2 * WINDOW_SECONDS:
+            self._seen.popleft()
+        then, before = self._seen[0]
+        if self._first is None and (done > before or not lag):
+            self._first = now
+        is_fast = now - then >= WINDOW_SECONDS and done - before >= self._rate * (now - then)
+        if self._full is None and (is_fast or not lag):
+            self._full = now
+
+
+def create_topics(bootstrap_servers: str, *names: str) -> None:
+    """Make topics that keep what is old, and take what is large."""
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    topics = [NewTopic(name, PARTITIONS, replication_factor=1, config=KEPT) for name in names]
+    for request in client.create_topics(topics).values():
+        request.result(ADMIN_SECONDS)
+    eventually(lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, "topics")
+
+
+def wait_assigned(service: Service) -> Service:
+    """Block until a consumer has partitions."""
+    eventually(lambda: metric(service, "orders_rebalances_total", kind="assigned") > 0, FLOW_SECONDS, "an assignment")
+    return service
+
+
+@contextmanager
+def away(server: Broker | Postgres) -> Iterator[None]:
+    """Stop a server for as long as the block lasts."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def frozen(server: Broker | Postgres) -> Iterator[None]:
+    """Let a server keep its connections and answer nothing, as long as the block lasts."""
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()

@@ -1,0 +1,129 @@
+"""Servers that scenarios may break, shared by all of them, and the table that is printed at the end.
+
+ORDERS_TORTURE_SEEDS ("1 2 3") and ORDERS_TORTURE_LONG=1 choose the long form; ORDERS_TORTURE_TABLE names a file that
+gets the table, between its two marks.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from service.config import Migration
+from service.embedded import broker, postgres
+from service.embedded.ports import HOST, free_port
+from service.repo.migrate import migrate
+from tests import fresh
+from tests.faults.arena import Arena, create_topics
+from tests.faults.table import Line, rendered, write_into
+from tests.proxy import Proxy, proxied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.processes import Spawn
+
+SEEDS = os.environ.get("ORDERS_TORTURE_SEEDS", "1").split()
+IS_LONG = os.environ.get("ORDERS_TORTURE_LONG") == "1"
+TABLE = os.environ.get("ORDERS_TORTURE_TABLE")
+QUICK_SESSIONS = {
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.heartbeat.interval.ms": "1000",
+    "group.consumer.min.heartbeat.interval.ms": "1000",
+}
+"""As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
+LINES = pytest.StashKey[list[Line]]()
+
+
+class Servers(NamedTuple):
+    """The proxies stand before a second door of each server."""
+
+    kafka: broker.Broker
+    postgres: postgres.Postgres
+    kafka_proxy: Proxy
+    postgres_proxy: Proxy
+    template: str
+    """Name of a migrated database to copy."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LINES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if lines := config.stash.get(LINES, []):
+        table = rendered(lines)
+        terminalreporter.section("every message that was produced, looked for")
+        terminalreporter.write_line(table)
+        if TABLE:
+            write_into(Path(TABLE), table)
+
+
+@pytest.fixture(params=SEEDS, ids=lambda seed: f"seed-{seed}")
+def seed(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(scope="session")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Processes of this machine, whatever the tier."""
+    port, door = free_port(), free_port()
+    kafka_proxy = Proxy((HOST, door))
+    properties = _with_door(port, door, kafka_proxy.port)
+    with (
+        broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, say=print, properties=properties) as kafka,
+        postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
+        proxied(database.dsn) as (postgres_proxy, _),
+        fresh.database(database.dsn) as (template, dsn),
+    ):
+        fresh.warm_up(kafka.bootstrap_servers)
+        migrate(dsn, Migration())
+        yield Servers(kafka, database, kafka_proxy, postgres_proxy, template)
+    kafka_proxy.close()
+
+
+def _with_door(port: int, door: int, proxy: int) -> dict[str, str]:
+    """Return what lets a broker listen on `door` too, and tell those who come by it to come by the proxy."""
+    controller = free_port()
+    return QUICK_SESSIONS | {
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{door},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+
+
+@pytest.fixture
+def arena(
+    breakable: Servers, seed: int, spawn: Spawn, request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> Iterator[Arena]:
+    """A topic of six partitions, a dead-letter topic, a group and a migrated database of the scenario's own."""
+    name = f"orders-{uuid4().hex[:12]}"
+    create_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
+    with fresh.database(breakable.postgres.dsn, breakable.template) as (_, dsn):
+        settings = {
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": breakable.kafka.bootstrap_servers,
+            "ORDERS_KAFKA__TOPIC": name,
+            "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{name}.dlq",
+            "ORDERS_KAFKA__GROUP_ID": name,
+            "ORDERS_POSTGRES__DSN": dsn,
+        }
+        arena = Arena(
+            scenario=_words(request), seed=seed, is_long=IS_LONG, kafka=breakable.kafka, postgres=breakable.postgres,
+            kafka_proxy=breakable.kafka_proxy, postgres_proxy=breakable.postgres_proxy, settings=settings,
+            spawn=spawn, table=pytestconfig.stash[LINES],
+        )  # fmt: skip
+        yield arena
+        arena.end()
+
+
+def _words(request: pytest.FixtureRequest) -> str:
+    """Return a test's name, which says what happens, and what tells its variants apart."""
+    name = request.function.__name__.removeprefix("test_").replace("_", " ")
+    variant = request.node.callspec.id.partition(f"seed-{request.node.callspec.params['seed']}")
+    return f"{name} {' '.join(part.strip('-') for part in variant if 'seed' not in part)}".strip()

@@ -1,0 +1,194 @@
+"""Every message that a topic holds, against the tables and the dead-letter topic: it is in one of them, once, rightly.
+
+Written from the contract alone, with nothing of the consumer's but the names of headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from generator.expected import letter_digest, order_digest
+from service.entities.dead_letter import Header, Reason, read_origin
+from service.pkg.headers import headers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from confluent_kafka import Message
+
+    from service.entities.dead_letter import Headers
+
+Place = tuple[int, int]
+"""Partition and offset."""
+
+
+class Version(NamedTuple):
+    """Compared from left to right; by the log first, where `version.order` is `offset` and the partition the same."""
+
+    timestamp_ms: int
+    partition: int
+    offset: int
+
+    def beats(self, other: Version, order: str) -> bool:
+        if order == "offset" and self.partition == other.partition:
+            return self.offset > other.offset
+        return self > other
+
+
+class Row(NamedTuple):
+    """An order as the tables have it."""
+
+    uid: str
+    version: Version
+    document: Any
+
+
+@dataclass
+class Verdict:
+    """Where each of the `produced` messages is; the last five must be nothing."""
+
+    produced: int = 0
+    stored: int = 0
+    """Messages whose order stands in the tables."""
+    unchanged: int = 0
+    """The same document as the one that stands there, under a smaller version."""
+    stale: int = 0
+    """Another document, under a smaller version."""
+    dead_lettered: int = 0
+    tombstones: int = 0
+    again: int = 0
+    """Letters whose origin has one already: allowed after a crash, unless they are to appear exactly once."""
+    lost: int = 0
+    doubled: int = 0
+    wrong_version: int = 0
+    wrong_letter: int = 0
+    """Another reason, other bytes."""
+    unexpected: int = 0
+    """Rows and letters of what nobody sent."""
+
+    @property
+    def is_exact(self) -> bool:
+        return not any((self.lost, self.doubled, self.wrong_version, self.wrong_letter, self.unexpected))
+
+    @property
+    def accounted(self) -> int:
+        return self.stored + self.unchanged + self.stale + self.dead_lettered + self.tombstones
+
+
+class Letter(NamedTuple):
+    """What must lie in the dead-letter topic."""
+
+    reason: Reason
+    digest: bytes
+    stub: tuple[int, str]
+
+
+@dataclass
+class _Order:
+    """All messages of one id: how many of each document, and the greatest version."""
+
+    version: Version
+    digest: bytes
+    seen: Counter[bytes] = field(default_factory=Counter)
+
+
+class Judge:
+    """Takes first what the topic holds, then what became of it. `refused` tells which messages are no orders."""
+
+    def __init__(self, refused: Callable[[Message], Reason | None], *, order: str = "timestamp") -> None:
+        self._refused = refused
+        self._order = order
+        self._orders: dict[str, _Order] = {}
+        self._letters: dict[Place, list[Letter]] = {}
+        self._verdict = Verdict()
+
+    def verdict(
+        self, topic: Iterable[Message], rows: Iterable[Row], letters: Iterable[Message], *, exactly_once: bool = False
+    ) -> Verdict:
+        for message in topic:
+            self._enter(message)
+        self._judge_rows(rows)
+        self._judge_letters(letters)
+        if exactly_once:
+            self._verdict.doubled += self._verdict.again
+        return self._verdict
+
+    def _enter(self, message: Message) -> None:
+        self._verdict.produced += 1
+        value, reason = message.value(), self._refused(message)
+        if not value:
+            self._verdict.tombstones += 1
+        elif reason is not None:
+            stub = (len(value), hashlib.sha256(value).hexdigest())
+            expected = Letter(reason, letter_digest(message.key(), value), stub)
+            self._letters.setdefault(_version(message)[1:], []).append(expected)
+        else:
+            self._compete(message, msgspec.json.decode(value))
+
+    def _compete(self, message: Message, document: Any) -> None:
+        version, digest = _version(message), order_digest(document)
+        order = self._orders.setdefault(document["order_uid"], _Order(version, digest))
+        order.seen[digest] += 1
+        if version.beats(order.version, self._order):
+            order.version, order.digest = version, digest
+
+    def _judge_rows(self, rows: Iterable[Row]) -> None:
+        missing, verdict = set(self._orders), self._verdict
+        for row in rows:
+            if row.uid not in self._orders:
+                verdict.unexpected += 1
+            elif row.uid not in missing:
+                verdict.doubled += 1
+            else:
+                missing.discard(row.uid)
+                self._judge_row(row, self._orders[row.uid])
+        verdict.lost += sum(self._orders[uid].seen.total() for uid in missing)
+
+    def _judge_row(self, row: Row, order: _Order) -> None:
+        if row.version != order.version or order_digest(row.document) != order.digest:
+            self._verdict.wrong_version += 1
+            return
+        same = order.seen[order.digest]
+        self._verdict.stored += 1
+        self._verdict.unchanged += same - 1
+        self._verdict.stale += order.seen.total() - same
+
+    def _judge_letters(self, letters: Iterable[Message]) -> None:
+        found: Counter[Place] = Counter()
+        for letter in letters:
+            headers = headers_of(letter) or []
+            origin = read_origin(headers)
+            place = (origin.partition, origin.offset) if origin else (-1, -1)
+            expected = self._letters.get(place, [])
+            found[place] += 1
+            if not expected:
+                self._verdict.unexpected += 1
+            elif found[place] > len(expected):
+                self._verdict.again += 1
+            elif not _fits(letter, headers, expected[0]):
+                self._verdict.wrong_letter += 1
+            else:
+                self._verdict.dead_lettered += 1
+        self._verdict.lost += sum(max(0, len(expected) - found[at]) for at, expected in self._letters.items())
+
+
+def _version(message: Message) -> Version:
+    """Return the version that a message gives its order: a replayed one keeps that of its first record."""
+    if (origin := read_origin(headers_of(message))) is not None:
+        return Version(origin.timestamp_ms, origin.partition, origin.offset)
+    return Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
+
+
+def _fits(letter: Message, headers: Headers, expected: Letter) -> bool:
+    named = dict(headers)
+    if named.get(Header.REASON) != expected.reason.encode():
+        return False
+    if named.get(Header.STUB) is not None:
+        stub = msgspec.json.decode(letter.value() or b"{}")
+        return (stub["size"], stub["sha256"]) == expected.stub
+    return letter_digest(letter.key(), letter.value()) == expected.digest

@@ -1,0 +1,99 @@
+"""Members of the group that die, freeze, come and go in the midst of the stream."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.arena import wait_assigned
+from tests.stage import metric
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.faults.arena import Arena
+
+TAKEN_OVER_SECONDS = 10.0
+STORM_SECONDS = 6
+FREEZE_SECONDS = 9.0
+"""More than a session, so that the others have its partitions when it wakes."""
+
+
+def test_two_members_and_no_fault_at_all(arena: Arena) -> None:
+    members = arena.members()
+    arena.send()
+    assert arena.assert_exact().again == 0
+    assert all(metric(member, "orders_stored_total") > 0 for member in members)
+
+
+def test_a_member_is_killed_and_started_again(arena: Arena) -> None:
+    victim, _ = arena.members()
+    arena.send(10)
+    arena.wait_flow()
+    arena.kill(victim)
+    arena.fault_is_over()
+    arena.start()
+    arena.assert_exact()
+    assert arena.recovery.full < TAKEN_OVER_SECONDS
+
+
+def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
+    victim = arena.members(1)[0]
+    arena.send(10)
+    arena.wait_flow()
+    arena.kill(victim)
+    arena.fault_is_over()
+    arena.start()
+    arena.assert_exact()
+    assert arena.recovery.first < TAKEN_OVER_SECONDS
+
+
+def test_a_member_is_killed_under_the_protocol_consumer(arena: Arena) -> None:
+    victim, _ = arena.members(ORDERS_KAFKA__GROUP_PROTOCOL="consumer")
+    arena.send(10)
+    arena.wait_flow()
+    arena.kill(victim)
+    arena.fault_is_over()
+    arena.assert_exact()
+
+
+def test_a_member_is_stopped_in_the_midst_of_a_batch(arena: Arena) -> None:
+    leaving, _ = arena.members()
+    arena.send()
+    arena.wait_flow()
+    arena.stop(leaving)
+    arena.fault_is_over()
+    arena.start()
+    assert arena.assert_exact().again == 0
+
+
+def test_a_member_freezes_until_others_have_its_partitions_and_wakes(arena: Arena) -> None:
+    zombie, other = arena.members()
+    arena.send(FREEZE_SECONDS + 3)
+    arena.wait_flow()
+    zombie.process.send_signal(signal.SIGSTOP)
+    before = metric(other, "orders_rebalances_total", kind="assigned")
+    eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
+    arena.wait_flow()
+    zombie.process.send_signal(signal.SIGCONT)
+    arena.fault_is_over()
+    arena.assert_exact()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_rebalance_storm(arena: Arena, protocol: str) -> None:
+    """Each member that joins has one other leave, by turns stopped and killed: the group never comes to rest."""
+    variables = {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol}
+    seconds = STORM_SECONDS * (10 if arena.is_long else 1)
+    members = arena.members(**variables)
+    arena.send(seconds * 2)
+    for turn in range(seconds):
+        members.append(wait_assigned(arena.start(**variables)))
+        leaving = members.pop(0)
+        if turn % 3 == 2:
+            arena.kill(leaving)
+        else:
+            arena.stop(leaving)
+    arena.fault_is_over()
+    arena.assert_exact()

@@ -1,0 +1,113 @@
+"""Orders that PostgreSQL refuses, that are large, that are many, and that come under clocks which step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from generator.orders import encoded
+from generator.stream import Message, Plan, stream
+from service.entities.dead_letter import Reason
+from tests.faults.arena import MIX
+from tests.faults.troubles import refusing
+from tests.stage import metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.faults.arena import Arena
+    from tests.processes import Service
+
+BATCH = 5_000
+POISON = "poison"
+IS_POISON = f"NEW.oof_shard = '{POISON}'"
+SPLIT_SECONDS = 5.0
+MEMORY_MIB = 256
+MANY_ITEMS = 1_000
+ITEM_BYTES = 350
+"""Twice as many characters: they make an order of 1,000 items nearly 1 MiB large."""
+
+
+def poisoned(messages: Iterable[Message], positions: range) -> Iterator[Message]:
+    """Turn those at the positions into valid orders that the trigger of `refusing` refuses."""
+    for number, message in enumerate(messages):
+        yield _as_poison(message) if number in positions else message
+
+
+def _as_poison(message: Message) -> Message:
+    document = msgspec.json.decode(message.value or b"") | {"oof_shard": POISON}
+    return message._replace(value=encoded(document), reason=Reason.UNSAVED)
+
+
+@pytest.mark.parametrize("positions", [range(3_000, 3_001), range(3_000, 3_500)], ids=["1", "500-in-a-row"])
+def test_of_five_thousand_orders_postgresql_refuses(arena: Arena, positions: range) -> None:
+    orders = stream(Plan(count=BATCH, seed=arena.seed))
+    arena.send_these(poisoned(orders, positions)).wait(60)
+    with refusing(arena, IS_POISON, "23514"):
+        member = arena.members(1)[0]
+        arena.fault_is_over()
+        arena.settle()
+    assert arena.assert_exact().dead_lettered == len(positions)
+    assert largest_write(member) < SPLIT_SECONDS
+
+
+def largest_write(member: Service) -> float:
+    """Return an upper bound of the seconds that the slowest batch took: what all of them took."""
+    return metric(member, "orders_batch_seconds_sum", stage="write")
+
+
+def test_a_long_lag_is_worked_off_in_256_mib(arena: Arena) -> None:
+    """A million messages in the long form."""
+    count = 1_000_000 if arena.is_long else 50_000
+    arena.send_these(stream(replace(MIX, count=count, seed=arena.seed, too_large=False))).wait(600)
+    member = arena.members(1)[0]
+    arena.fault_is_over()
+    arena.settle(600)
+    assert peak_mib(member) < MEMORY_MIB
+    arena.assert_exact()
+
+
+def test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib(arena: Arena) -> None:
+    count = 400 if arena.is_long else 100
+    arena.send_these(map(_grown, stream(Plan(count=count, seed=arena.seed)))).wait(120)
+    member = arena.members(1)[0]
+    arena.fault_is_over()
+    arena.settle()
+    assert peak_mib(member) < MEMORY_MIB
+    arena.assert_exact()
+
+
+def _grown(message: Message) -> Message:
+    """Make of each order one of 1,000 items, no two of them alike: what compresses well proves little."""
+    document = msgspec.json.decode(message.value or b"")
+    item, source = document["items"][0], Random(document["order_uid"])  # noqa: S311 - the same for each seed
+    items = [item | {"name": source.randbytes(ITEM_BYTES).hex()} for _ in range(MANY_ITEMS)]
+    return message._replace(value=encoded(document | {"items": items}))
+
+
+def peak_mib(service: Service) -> int:
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
+
+
+STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)
+"""A clock is 50 minutes fast, an hour slow, half an hour fast, a day slow: brokers refuse one that is an hour fast."""
+
+
+@pytest.mark.parametrize("order", ["timestamp", "offset"])
+def test_a_producers_clock_steps(arena: Arena, order: str) -> None:
+    arena.members(ORDERS_VERSION__ORDER=order)
+    arena.send_these(stepping(stream(replace(MIX, updates=0.3, count=4_000, seed=arena.seed))), rate=2_000)
+    arena.assert_exact(order=order)
+
+
+def stepping(messages: Iterable[Message]) -> Iterator[Message]:
+    """Date each hundred messages by a clock that has just stepped."""
+    for number, message in enumerate(messages):
+        yield message._replace(timestamp_offset_ms=STEPS_MS[number // 100 % len(STEPS_MS)] + number % 100)

@@ -1,0 +1,136 @@
+"""PostgreSQL that is away, dies, refuses, hangs or is in somebody else's hands, in the midst of the stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.arena import MIX, away, frozen
+from tests.faults.troubles import locking_backwards, read_only, refusing, slow
+from tests.stage import metric
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.faults.arena import Arena
+    from tests.processes import Service
+
+CHANGING = replace(MIX, updates=0.4)
+POLL_SECONDS = 8
+"""`max.poll.interval.ms` of a scaled outage; whoever stops polling for longer is put out of the group."""
+
+
+def retries(members: Sequence[Service], code: str = "") -> float:
+    """Return how often the members repeated something, by SQLSTATE class where one is given."""
+    labels = {"sqlstate_class": code} if code else {}
+    return sum(metric(member, "orders_retries_total", **labels) for member in members)
+
+
+def wait_retries(members: Sequence[Service], code: str = "") -> None:
+    eventually(lambda: retries(members, code) > 0, 30, f"retries of class {code}")
+
+
+def test_postgresql_is_killed_twice(arena: Arena) -> None:
+    arena.members()
+    arena.send(8)
+    for _ in range(2):
+        arena.wait_flow()
+        arena.postgres.kill()
+        arena.postgres.start()
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_postgresql_is_restarted(arena: Arena) -> None:
+    arena.members()
+    arena.send()
+    arena.wait_flow()
+    with away(arena.postgres):
+        pass
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(arena: Arena) -> None:
+    """Six minutes in the long form, with librdkafka's five; the short form shortens both."""
+    interval = 300 if arena.is_long else POLL_SECONDS
+    properties = f'{{"max.poll.interval.ms": {interval * 1000}}}'
+    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties)
+    arena.send(10)
+    arena.wait_flow()
+    assigned = sum(metric(member, "orders_rebalances_total") for member in members)
+    with away(arena.postgres):
+        arena.elapse(1.2 * interval)
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+    assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned
+
+
+def test_a_member_is_stopped_while_postgresql_is_away(arena: Arena) -> None:
+    leaving, staying = arena.members()
+    arena.send()
+    arena.wait_flow()
+    with away(arena.postgres):
+        wait_retries([leaving])
+        wait_retries([staying])
+        arena.stop(leaving)
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_postgresql_hangs_with_its_connections_open(arena: Arena) -> None:
+    """The client's own deadline ends the wait: five seconds after the statement timeout."""
+    members = arena.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="1s")
+    arena.send()
+    arena.wait_flow()
+    with frozen(arena.postgres):
+        wait_retries(members, "none")
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_postgresql_fails_over_to_a_read_only_server(arena: Arena) -> None:
+    """Whoever keeps a connection to the server that was demoted never writes again."""
+    members = arena.members()
+    arena.send()
+    arena.wait_flow()
+    with read_only(arena):
+        wait_retries(members, "25")
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+@pytest.mark.parametrize("code", ["53100", "54000", "57P03", "XX000"])
+def test_postgresql_answers_for_a_while_with(arena: Arena, code: str) -> None:
+    """A full disk, a full queue of notifications, a start, a bug: its own troubles, and not an order's."""
+    members = arena.members()
+    arena.send(4)
+    arena.wait_flow(500)
+    with refusing(arena, "true", code, on="items"):
+        wait_retries(members, code[:2])
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_batches_take_longer_than_the_statement_timeout(arena: Arena) -> None:
+    arena.send(2).wait(30)
+    with slow(arena, 0.001):
+        members = arena.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="300ms")
+        wait_retries(members, "57")
+        arena.wait_flow(300)
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+
+
+def test_a_foreign_transaction_locks_orders_the_other_way_round(arena: Arena) -> None:
+    """Our own writers, who go by the ids, never wait for each other in a circle; with others they can."""
+    members = arena.members()
+    arena.send(plan=CHANGING)
+    arena.wait_flow(200)
+    with locking_backwards(arena):
+        wait_retries(members, "40")
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0

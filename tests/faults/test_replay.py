@@ -1,0 +1,71 @@
+"""Dead letters whose cause was mended are replayed: interrupted, again, against newer versions, and never for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from generator.orders import encoded
+from generator.stream import Message, Plan, stream
+from service.entities.dead_letter import read_replays
+from service.pkg.headers import headers_of
+from tests.faults.test_orders import IS_POISON, poisoned
+from tests.faults.troubles import refusing
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    import confluent_kafka
+
+    from service.entities.dead_letter import Reason
+    from tests.faults.arena import Arena
+
+ORDERS = 2_000
+POISONED = range(200, 500)
+OVERTAKEN = 100
+RATE = "100"
+MAX_REPLAYS = 3
+
+
+def test_dead_letters_are_replayed_by_a_command_that_is_killed(arena: Arena) -> None:
+    orders = list(poisoned(stream(Plan(count=ORDERS, seed=arena.seed, invalid=0.05)), POISONED))
+    arena.members()
+    with refusing(arena, IS_POISON, "P0001"):
+        arena.send_these(orders)
+        arena.settle()
+    arena.send_these(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
+    arena.settle()
+    replay = arena.start("dlq", "replay", "--rate", RATE)
+    before = arena.produced()
+    eventually(lambda: arena.produced() > before, 30, "letters are replayed")
+    arena.kill(replay)
+    run_replays(arena)
+    arena.assert_exact(refused=lambda message: unless_mended(arena, message))
+
+
+def run_replays(arena: Arena) -> None:
+    """Replay until nothing more is sent: what is refused again may come as often as --max-replays says."""
+    for _ in range(MAX_REPLAYS + 1):
+        before = arena.produced()
+        replay = arena.spawn("dlq", "replay", settings=arena.settings)
+        assert replay.process.wait(60) == 0, replay.tail()
+        arena.settle()
+        if arena.produced() == before:
+            return
+    raise AssertionError("it never ends")
+
+
+def newer(orders: list[Message]) -> list[Message]:
+    """Return other versions of poisoned orders, which are refused no more."""
+    documents = [msgspec.json.decode(order.value or b"") for order in orders]
+    return [
+        Message(order.key, encoded(document | {"oof_shard": "7", "sm_id": 77}), "update")
+        for order, document in zip(orders, documents, strict=True)
+        if order.reason == "unsaved"
+    ]
+
+
+def unless_mended(arena: Arena, message: confluent_kafka.Message) -> Reason | None:
+    """What PostgreSQL refused is an order when it comes again; what is invalid stays so."""
+    reason = arena.by_plan(message)
+    return None if reason == "unsaved" and read_replays(headers_of(message)) else reason

@@ -1,0 +1,86 @@
+"""What can be done to a PostgreSQL from within, and undone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.arena import Arena
+
+
+_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
+
+@contextmanager
+def refusing(arena: Arena, condition: str, code: str, *, on: str = "orders") -> Iterator[None]:
+    """Let PostgreSQL answer `code` to whoever writes a row that meets the condition, as long as the block lasts."""
+    with _trigger(arena, on, f"IF {condition} THEN RAISE 'trouble' USING ERRCODE = '{code}'; END IF"):
+        yield
+
+
+@contextmanager
+def slow(arena: Arena, seconds: float) -> Iterator[None]:
+    """Let every new order take so long, as long as the block lasts."""
+    with _trigger(arena, "orders", f"PERFORM pg_sleep({seconds})"):
+        yield
+
+
+@contextmanager
+def read_only(arena: Arena) -> Iterator[None]:
+    """Let every connection that is made while the block lasts be a read-only one, for as long as it is kept."""
+    own = _database(arena)
+    arena.query(f"ALTER DATABASE {own} SET default_transaction_read_only = on")
+    arena.query(f"{_END_SESSIONS} AND datname = %s", own)
+    try:
+        yield
+    finally:
+        with psycopg.connect(arena.dsn, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+            connection.execute(f"ALTER DATABASE {own} RESET default_transaction_read_only".encode())
+
+
+@contextmanager
+def locking_backwards(arena: Arena) -> Iterator[None]:
+    """Have somebody else lock all orders again and again, against the order in which we do, as long as the block lasts.
+
+    Deadlocks are then looked for by our side first, which so is the one that has to give way.
+    """
+    arena.query(f"ALTER DATABASE {_database(arena)} SET deadlock_timeout = '20ms'")
+    done = Event()
+    other = Thread(target=_lock_backwards, args=(arena.dsn, done))
+    other.start()
+    try:
+        yield
+    finally:
+        done.set()
+        other.join()
+
+
+def _lock_backwards(dsn: str, done: Event) -> None:
+    lock = "SELECT 1 FROM orders WHERE order_uid = %s FOR UPDATE"
+    with psycopg.connect(dsn, options="-c deadlock_timeout=60s") as connection:
+        while not done.is_set():
+            uids = connection.execute("SELECT order_uid FROM orders ORDER BY order_uid DESC").fetchall()
+            for uid in uids:
+                connection.execute(lock, uid)
+            connection.commit()
+
+
+@contextmanager
+def _trigger(arena: Arena, table: str, body: str) -> Iterator[None]:
+    arena.query(f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
+    arena.query(f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()")
+    try:
+        yield
+    finally:
+        arena.query(f"DROP TRIGGER trouble ON {table}")
+        arena.query("DROP FUNCTION trouble")
+
+
+def _database(arena: Arena) -> str:
+    return str(arena.query("SELECT current_database()")[0][0])
