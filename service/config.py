@@ -40,6 +40,8 @@ _OURS: Final = (
     "bootstrap.servers",
     "acks",
     "isolation.level",
+    "transactional.id",
+    "transaction.timeout.ms",
 )
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -181,6 +183,11 @@ class Retry(Group):
     """Send to the dead-letter topic what could not be saved for this long; empty is never."""
 
 
+class DeadLetters(Group):
+    exactly_once: bool = False
+    """Whether dead letters and offsets are committed in one Kafka transaction; readers need `read_committed`."""
+
+
 class Brake(Group):
     enabled: bool = True
     """Whether a flood of bad messages stops the consumer; `false` lets everything through."""
@@ -256,6 +263,7 @@ class Settings(BaseSettings):
     cache: Cache = Cache()
     batch: Batch = Batch()
     retry: Retry = Retry()
+    dead_letters: DeadLetters = DeadLetters()
     brake: Brake = Brake()
     rebalance: Rebalance = Rebalance()
     document: Document = Document()

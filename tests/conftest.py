@@ -124,10 +124,10 @@ def spawn(tmp_path: Path) -> Iterator[processes.Spawn]:
     """
     with ExitStack() as running:
 
-        def start(*arguments: str, settings: Mapping[str, str]) -> processes.Service:
+        def start(*arguments: str, settings: Mapping[str, str], module: str = "service") -> processes.Service:
             number = len(list(tmp_path.glob("*.log")))
             log = tmp_path / f"{number}-{'-'.join(arguments[:1])}.log"
-            return running.enter_context(processes.started(arguments, settings, log))
+            return running.enter_context(processes.started(arguments, settings, log, module))
 
         yield start
 

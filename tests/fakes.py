@@ -6,6 +6,7 @@ from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable, OrderRefused, StorageError
 from service.entities.order import Order
 from service.entities.version import Sourced
+from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 
 POISON = "poison"
@@ -49,13 +50,16 @@ def _change(stored: Order | None, order: Order) -> Stored:
 class FakeDeadLetters:
     """Keeps letters in memory. While `refusals` is above 0 a call takes only the first letter, and counts it down."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, commits: bool = False) -> None:
         self.sent: list[DeadLetter] = []
         self.refusals = 0
+        self.commits = commits
+        self.committed: list[dict[int, int]] = []
 
-    def send(self, letters: Sequence[DeadLetter]) -> None:
+    def send(self, letters: Sequence[DeadLetter], batch: Batch) -> None:
         if not self.refusals:
             self.sent.extend(letters)
+            self.committed += [batch.end] if self.commits else []
             return
         self.refusals -= 1
         self.sent.extend(letters[:1])

@@ -71,18 +71,20 @@ class Service:
 
 
 class Spawn(Protocol):
-    def __call__(self, *arguments: str, settings: Mapping[str, str]) -> Service: ...
+    def __call__(self, *arguments: str, settings: Mapping[str, str], module: str = "service") -> Service: ...
 
 
 @contextmanager
-def started(arguments: tuple[str, ...], settings: Mapping[str, str], log: Path) -> Iterator[Service]:
-    """Run `python -m service ARGUMENTS` on free ports, unless `settings` names them, and stop it at the end.
+def started(
+    arguments: tuple[str, ...], settings: Mapping[str, str], log: Path, module: str = "service"
+) -> Iterator[Service]:
+    """Run `python -m MODULE ARGUMENTS` on free ports, unless `settings` names them, and stop it at the end.
 
     Yields at once: `ready()` is what waits.
     """
     ports = {"ORDERS_ADMIN__PORT": str(free_port()), "ORDERS_HTTP__PORT": str(free_port())}
     environment = {**_without_settings(os.environ), **ports, **settings}
-    command = [sys.executable, "-m", "service", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 our own program

@@ -1,11 +1,14 @@
 """`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Final
+from uuid import uuid4
 
 import structlog
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
@@ -18,6 +21,8 @@ from service.handler.kafka import properties, topics
 from service.handler.kafka.consumer import OrderConsumer, Pace
 from service.handler.kafka.dead_letters import DeadLetterProducer
 from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.forms import Forms
+from service.handler.kafka.transactions import TransactionalDeadLetters
 from service.metrics import Metrics
 from service.pkg.patience import NotYet
 from service.pkg.retry import Backoff
@@ -37,12 +42,7 @@ def run_consumer(settings: Settings) -> int:
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     writer = OrderWriter(Transactions(shared.access(settings.postgres, "orders-consumer")), settings.version.order)
-    dead_letters = DeadLetterProducer(
-        properties.producer(settings.kafka),
-        topic=settings.kafka.dead_letter_topic,
-        group_id=settings.kafka.group_id,
-        stop=stop,
-    )
+    dead_letters = _dead_letters(settings, stop, lambda: consumer.client)
     ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, _report_to(metrics, log))
     consumer = OrderConsumer(
         properties.consumer(settings.kafka),
@@ -68,6 +68,16 @@ def run_consumer(settings: Settings) -> int:
         dead_letters.close()
         writer.close()
     return 0
+
+
+def _dead_letters(
+    settings: Settings, stop: Stop, member: Callable[[], Consumer]
+) -> DeadLetterProducer | TransactionalDeadLetters:
+    kafka, forms = settings.kafka, Forms(settings.kafka.group_id)
+    if not settings.dead_letters.exactly_once:
+        return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, forms, stop)
+    of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
+    return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, forms, orders=kafka.topic, client=member)
 
 
 def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None:

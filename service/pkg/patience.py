@@ -6,6 +6,7 @@ from threading import Thread
 from time import monotonic
 from typing import Final, TypeVar
 
+from service.pkg.deadline import settle
 from service.pkg.stop import Stop
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Patience:
         It runs in a thread of its own, which is left behind when patience ends: a stopped server never answers.
         """
         future: Future[T] = Future()
-        Thread(target=_settle, args=(future, work), daemon=True).start()
+        Thread(target=settle, args=(future, work), daemon=True).start()
         while not future.done():
             self._look(what, _LOOK_SECONDS)
         return future.result()
@@ -72,10 +73,3 @@ class Patience:
     def _tell(self, what: str) -> None:
         self._said = monotonic()
         self._say(f"waiting for {what} ({self._said - self._began:.0f} s)")
-
-
-def _settle(future: "Future[T]", work: Callable[[], T]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - handed to the caller of `call`
-        future.set_exception(error)

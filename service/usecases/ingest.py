@@ -34,6 +34,8 @@ class Outcome(NamedTuple):
 
     stored: Stored
     dead_letters: list[DeadLetter]
+    is_committed: bool
+    """Whether its offsets are committed already, together with the dead letters."""
 
 
 class Ingest:
@@ -62,9 +64,9 @@ class Ingest:
         stored, refused, given_up = self._store_all(batch)
         self._judge(batch, refused)
         letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
-        if letters:
-            self._send(letters)
-        return Outcome(stored, letters)
+        if letters or self._dead_letters.commits:
+            self._send(letters, batch)
+        return Outcome(stored, letters, self._dead_letters.commits)
 
     def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter]]:
         """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
@@ -113,14 +115,14 @@ class Ingest:
         if problem:
             raise BrakeEngaged(problem)
 
-    def _send(self, letters: list[DeadLetter]) -> None:
+    def _send(self, letters: list[DeadLetter], batch: Batch) -> None:
         unsent: Sequence[DeadLetter] = letters
 
         def attempt() -> None:
             nonlocal unsent
             self.busy = True
             try:
-                self._dead_letters.send(unsent)
+                self._dead_letters.send(unsent, batch)
             except DeadLettersUnavailable as error:
                 unsent = error.unsent
                 raise

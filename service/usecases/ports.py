@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.version import Sourced
+from service.usecases.batch import Batch
 
 
 class Stored(NamedTuple):
@@ -31,8 +32,11 @@ class OrderStore(Protocol):
 
 
 class DeadLetters(Protocol):
-    def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Block until every letter is acknowledged by the dead-letter topic.
+    commits: bool
+    """Whether it commits a batch's offsets together with its letters; then it is given every batch."""
+
+    def send(self, letters: Sequence[DeadLetter], batch: Batch) -> None:
+        """Block until every letter of a batch is acknowledged by the dead-letter topic.
 
         Raises DeadLettersUnavailable with those that were not, and Stopped.
         """

@@ -241,9 +241,20 @@ def test_an_error_that_nobody_foresaw_passes_through(monkeypatch: pytest.MonkeyP
 def test_dead_letters_go_out_after_the_orders_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     stored_first: list[int] = []
-    monkeypatch.setattr(bench.dead_letters, "send", lambda _: stored_first.append(len(bench.store.orders)))
+    monkeypatch.setattr(bench.dead_letters, "send", lambda *_: stored_first.append(len(bench.store.orders)))
     bench.ingest(batch_of(10, bad=1))
     assert stored_first == [10]
+
+
+def test_where_letters_and_offsets_are_committed_together_every_batch_is_sent_for_that() -> None:
+    bench = Bench(dead_letters=FakeDeadLetters(commits=True))
+    assert bench.ingest(batch_of(10)).is_committed
+    assert bench.ingest(batch_of(0, bad=3)).is_committed
+    assert bench.dead_letters.committed == [{0: 10}, {0: 3}]
+
+
+def test_where_they_are_not_it_is_left_to_the_reading_thread() -> None:
+    assert not Bench().ingest(batch_of(10, bad=1)).is_committed
 
 
 def test_only_what_was_not_acknowledged_is_sent_again() -> None:

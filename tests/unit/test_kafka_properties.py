@@ -15,6 +15,7 @@ def test_librdkafka_accepts_the_properties_of_each_client(protocol: str) -> None
     kafka = Kafka.model_validate({"group_protocol": protocol, "properties": PASSED_THROUGH})
     Consumer(properties.consumer(kafka)).close()
     Producer(properties.producer(kafka))
+    Producer(properties.transactional(kafka, "orders-1"))
     AdminClient(properties.common(kafka))
 
 

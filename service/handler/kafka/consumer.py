@@ -116,6 +116,11 @@ class OrderConsumer:
         )
 
     @property
+    def client(self) -> Consumer:
+        """What is a member of the group; of it only what any thread may ask."""
+        return self._consumer
+
+    @property
     def seconds_since_turn(self) -> float:
         """How long ago the loop last turned; for the liveness probe, from any thread."""
         return monotonic() - self._turned_at
@@ -206,7 +211,8 @@ class OrderConsumer:
         if outcome is not None:
             self._metrics.batch_seconds.labels("write").observe(finished.seconds)
             self._count(outcome, batch)
-            self._offsets.advance(batch.end)
+            if not outcome.is_committed:
+                self._offsets.advance(batch.end)
             self._lag.advance(batch.end, batch.newest_ms)
             self._resets.advance(batch.end)
             if self._ingest.is_braked:

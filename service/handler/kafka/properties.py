@@ -15,6 +15,9 @@ _HEARTBEATS_PER_SESSION: Final = 3
 _MAX_MESSAGE_BYTES: Final = 1_000_000_000
 """The most that librdkafka allows: the topic's limit shall decide."""
 
+_TRANSACTION_MS: Final = 6_000
+"""As long as a session: while a dead member's transaction is open, the next owner of its partitions can't begin."""
+
 _PROPERTY: Final = re.compile(r"\b[a-z]+(\.[a-z]+)+\b")
 
 _CLASSIC_ONLY: Final = (
@@ -62,6 +65,19 @@ def producer(kafka: "Kafka") -> Properties:
         "enable.idempotence": True,
         "acks": "all",
         "message.max.bytes": _MAX_MESSAGE_BYTES,
+    }
+
+
+def transactional(kafka: "Kafka", transactional_id: str) -> Properties:
+    """Return what a producer needs whose messages are committed together with offsets, or not at all."""
+    return {
+        **producer(kafka),
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": _TRANSACTION_MS,
+        "socket.timeout.ms": _TRANSACTION_MS,
+        "message.timeout.ms": _TRANSACTION_MS - 1_000,
+        "topic.metadata.propagation.max.ms": 1_000,
+        "batch.num.messages": 1,  # what the broker says of a batch's size is then said of one message
     }
 
 

@@ -1,0 +1,260 @@
+"""Dead letters and offsets in one Kafka transaction, whatever the broker answers or leaves unanswered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.errors import CommandRefused, DeadLettersUnavailable
+from service.handler.kafka import transactions
+from service.handler.kafka.forms import Forms
+from service.handler.kafka.record import Record
+from service.handler.kafka.transactions import TransactionalDeadLetters
+from service.usecases.batch import Batch
+
+AWAY = KafkaError._TIMED_OUT
+
+
+@dataclass
+class FakeKafka:
+    """A broker with one group; `troubles` are errors by call, each raised once, `lost_answers` after it took effect."""
+
+    committed: dict[int, int] = field(default_factory=dict)
+    visible: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    troubles: dict[str, KafkaError] = field(default_factory=dict)
+    lost_answers: set[str] = field(default_factory=set)
+    largest: int = 10_000
+    cluster: str = "abc"
+    calls: list[str] = field(default_factory=list)
+    answers: Event = field(default_factory=Event)
+    """Cleared, offsets are sent without end."""
+    on_metadata: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.answers.set()
+
+    def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
+        self.calls.append(name)
+        if error := self.troubles.pop(name, None):
+            raise KafkaException(error)
+        effect()
+        if name in self.lost_answers:
+            self.lost_answers.remove(name)
+            raise KafkaException(KafkaError(AWAY))
+
+    # The member
+
+    def consumer_group_metadata(self) -> str:
+        self.on_metadata()
+        return "metadata"
+
+    def cluster_id(self, _: float) -> str:
+        return self.cluster
+
+    def committed_of(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        return [
+            TopicPartition(each.topic, each.partition, self.committed.get(each.partition, -1001)) for each in places
+        ]
+
+
+class FakeMember:
+    def __init__(self, kafka: FakeKafka) -> None:
+        self._kafka = kafka
+        self.consumer_group_metadata = kafka.consumer_group_metadata
+        self.cluster_id = kafka.cluster_id
+
+    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout > 0
+        self._kafka.calls.append("committed")
+        return self._kafka.committed_of(places)
+
+
+class FakeProducer:
+    def __init__(self, kafka: FakeKafka) -> None:
+        self._kafka = kafka
+        self._letters: list[tuple[bytes | None, bytes]] = []
+        self._offsets: dict[int, int] = {}
+        self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
+
+    def init_transactions(self, _: float) -> None:
+        self._kafka.call("init")
+
+    def begin_transaction(self) -> None:
+        self._kafka.call("begin")
+
+    def produce(
+        self, _: str, value: bytes, key: bytes | None, *, headers: Any, on_delivery: Callable[..., None]
+    ) -> None:
+        assert headers
+        is_too_large = len(value) > self._kafka.largest
+        self._reports.append((on_delivery, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else None))
+        self._letters.append((key, value))
+
+    def flush(self, _: float) -> int:
+        for report, error in self._reports:
+            report(error, None)
+        self._reports.clear()
+        return 0
+
+    def send_offsets_to_transaction(self, places: list[TopicPartition], metadata: str, _: float) -> None:
+        assert metadata == "metadata"
+        self._kafka.answers.wait()
+        self._offsets = {place.partition: place.offset for place in places}
+        self._kafka.call("offsets")
+
+    def commit_transaction(self, _: float) -> None:
+        self._kafka.call("commit", self._take_effect)
+
+    def abort_transaction(self, _: float) -> None:
+        self._letters, self._offsets = [], {}
+        self._kafka.call("abort")
+
+    def purge(self) -> None:
+        self._reports.clear()
+
+    def _take_effect(self) -> None:
+        self._kafka.visible += self._letters
+        self._kafka.committed |= self._offsets
+        self._letters, self._offsets = [], {}
+
+
+@pytest.fixture
+def kafka() -> FakeKafka:
+    return FakeKafka()
+
+
+@pytest.fixture
+def dead_letters(kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
+    monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
+    member: Any = FakeMember(kafka)
+    return TransactionalDeadLetters({}, "orders.dlq", Forms("orders"), orders="orders", client=lambda: member)
+
+
+def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
+    """Return a batch of one faulty message for each partition."""
+    filled = Batch()
+    for partition in partitions:
+        record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
+        filled.note(partition, 7, 1_000, 10)
+        filled.reject(DeadLetter(record, partition, Reason.INVALID, "sm_id: is missing"))
+    return filled
+
+
+def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
+    """Repeat as the retry does."""
+    for _ in range(5):
+        try:
+            return dead_letters.send(of.rejected, of)
+        except DeadLettersUnavailable:
+            continue
+    raise AssertionError("it is not sent in five attempts")
+
+
+def test_letters_and_offsets_are_committed_together(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+    send(dead_letters, batch(0, 1))
+    assert kafka.visible == [(b"key-0", b"faulty"), (b"key-1", b"faulty")]
+    assert kafka.committed == {0: 8, 1: 8}
+    assert kafka.calls == ["init", "begin", "offsets", "commit"]
+
+
+@pytest.mark.parametrize("call", ["begin", "offsets", "commit"])
+def test_what_fails_is_aborted_and_begun_again(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters, call: str
+) -> None:
+    kafka.troubles[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
+        dead_letters.send(batch(0).rejected, batch(0))
+    assert (kafka.visible, kafka.committed, kafka.calls[-1]) == ([], {}, "abort")
+    send(dead_letters, batch(0))
+    assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
+
+
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.lost_answers.add("commit")
+    send(dead_letters, batch(0, 1))
+    assert len(kafka.visible) == 2
+    assert kafka.calls == ["init", "begin", "offsets", "commit", "init", "committed"]
+
+
+def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.troubles["commit"] = KafkaError(AWAY)
+    send(dead_letters, batch(0, 1))
+    assert (len(kafka.visible), kafka.committed) == (2, {0: 8, 1: 8})
+    assert kafka.calls[4:] == ["init", "committed", "begin", "offsets", "commit"]
+
+
+def test_a_call_that_never_returns_is_left_behind_with_its_producer(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "_CALL_SECONDS", -0.99)
+    kafka.answers.clear()
+    with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
+        dead_letters.send(batch(0).rejected, batch(0))
+    kafka.answers.set()
+    monkeypatch.undo()
+    monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
+    send(dead_letters, batch(0))
+    assert kafka.calls.count("init") == 2
+    assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
+
+
+def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+    kafka.troubles |= {"offsets": KafkaError(KafkaError.UNKNOWN_MEMBER_ID), "abort": KafkaError(AWAY)}
+    send(dead_letters, batch(0))
+    assert kafka.calls.count("init") == 2
+    assert len(kafka.visible) == 1
+
+
+def test_what_was_taken_away_is_left_to_its_next_owner(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    both = batch(0, 1)
+    both.drop(frozenset({1}))
+    send(dead_letters, both)
+    assert (kafka.visible, kafka.committed) == ([(b"key-0", b"faulty")], {0: 8})
+    both.drop(frozenset({0}))
+    send(dead_letters, both)
+    assert kafka.calls.count("begin") == 1
+
+
+def test_the_group_is_asked_before_the_partitions_are_looked_at(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    """What is taken away in between is of an older generation: were it the other way round, it would be committed."""
+    taken = batch(0, 1)
+    kafka.on_metadata = lambda: taken.drop(frozenset({1}))
+    send(dead_letters, taken)
+    assert kafka.committed == {0: 8}
+
+
+def test_a_letter_that_is_too_large_becomes_smaller_with_each_attempt(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.largest = 500
+    send(dead_letters, batch(0, value=b"x" * 1_000))
+    ((_, value),) = kafka.visible
+    assert b'"size":1000' in value
+
+
+def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+    kafka.cluster = "mockCluster1"
+    with pytest.raises(CommandRefused, match="EXACTLY_ONCE needs a real Kafka"):
+        dead_letters.send([], batch(0))
+
+
+def test_what_is_not_committed_is_forgotten_at_the_end(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    send(dead_letters, batch(0))
+    dead_letters.close()
+    dead_letters.close()
+    send(dead_letters, batch(1))
+    assert kafka.calls.count("init") == 2

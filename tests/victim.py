@@ -1,0 +1,79 @@
+"""`python -m tests.victim PLACE NTH consumer`: the service, which kills itself with SIGKILL when it passes a place.
+
+The process dies between two instructions of its own, as in a power cut; nothing in the service knows of it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NamedTuple
+
+import psycopg
+
+from service.handler.kafka import transactions
+from service.handler.kafka.dead_letters import DeadLetterProducer
+from service.handler.kafka.writer import Writer
+from service.main import main
+
+
+class Place(NamedTuple):
+    """Before or after a call of `owner.name`, where its arguments are those that are meant."""
+
+    owner: Any
+    name: str
+    is_after: bool
+    meant: Callable[..., bool] = lambda *_: True
+
+
+def is_commit(_: object, statement: object, *__: object) -> bool:
+    return statement == "COMMIT"
+
+
+def has_letters(_: object, letters: object, *__: object) -> bool:
+    return bool(letters)
+
+
+def is_kafka_commit(end: Callable[..., object]) -> bool:
+    return end.__name__ == "commit_transaction"
+
+
+PLACES: Mapping[str, Place] = {
+    "after-decoding": Place(Writer, "submit", is_after=False),
+    "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
+    "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
+    "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_letters),
+    "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_letters),
+    "before-kafka-commits": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
+    "after-kafka-commits": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),
+}
+
+
+def arm(place: Place, passing: int) -> None:
+    """Let this process die when it passes the place for the `passing`-th time."""
+    function, left = getattr(place.owner, place.name), passing
+
+    def pass_by() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @wraps(function)
+    def deadly(*arguments: Any, **options: Any) -> Any:
+        is_meant = place.meant(*arguments)
+        if is_meant and not place.is_after:
+            pass_by()
+        result = function(*arguments, **options)
+        if is_meant and place.is_after:
+            pass_by()
+        return result
+
+    setattr(place.owner, place.name, deadly)
+
+
+if __name__ == "__main__":
+    _, chosen, nth, *rest = sys.argv
+    arm(PLACES[chosen], int(nth))
+    sys.exit(main(rest))
