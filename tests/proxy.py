@@ -1,12 +1,15 @@
-"""A TCP proxy whose connections a test can cut, or keep open and silent: what firewalls and dead peers do."""
+"""A TCP proxy whose connections a test can cut, delay, refuse, or keep open and silent: what networks do."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 CHUNK = 65_536
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing resets the connection."""
 
 
 class Proxy:
@@ -14,6 +17,13 @@ class Proxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[Link] = []
+        self._refuses = False
+        self.delay = 0.0
+        """Seconds that each answer of the server is kept back."""
+        self.reset_before: bytes | None = None
+        """The connection on which a client sends this next is reset, and the server gets nothing of it."""
+        self.reset_after: bytes | None = None
+        """The same, but the server gets it, and its answer is lost."""
         self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -32,6 +42,25 @@ class Proxy:
         for link in self._links:
             link.is_silent.set()
 
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Cut what is there, and every new connection, as long as the block lasts."""
+        self._refuses = True
+        self.cut()
+        try:
+            yield
+        finally:
+            self._refuses = False
+
+    @contextmanager
+    def delayed(self, seconds: float) -> Iterator[None]:
+        """Keep each answer of the server back for so long, as long as the block lasts."""
+        self.delay = seconds
+        try:
+            yield
+        finally:
+            self.delay = 0.0
+
     def close(self) -> None:
         self._listener.close()
         self.cut()
@@ -41,29 +70,66 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 self.accepted += 1
-                self._links.append(Link(client, socket.create_connection(self._target)))
+                self._link(client)
+
+    def _link(self, client: socket.socket) -> None:
+        try:
+            if self._refuses:
+                raise ConnectionRefusedError
+            self._links.append(Link(self, client, socket.create_connection(self._target)))
+        except OSError:
+            client.close()
 
 
 class Link:
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
         self._ends = client, server
+        self._is_closed = threading.Event()
         self.is_silent = threading.Event()
         for source, sink in ((client, server), (server, client)):
-            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pump, args=(source, sink, source is server), daemon=True).start()
 
     def close(self) -> None:
+        self._is_closed.set()
         for end in self._ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def reset(self) -> None:
+        for end in self._ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.close()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:  # noqa: FBT001
         with suppress(OSError):
             while data := source.recv(CHUNK):
+                if is_answer:
+                    self._is_closed.wait(self._proxy.delay)
+                elif self._meets_its_end(data, sink):
+                    return
                 if not self.is_silent.is_set():
                     sink.sendall(data)
         if not self.is_silent.is_set():
             self.close()
+
+    def _meets_its_end(self, data: bytes, sink: socket.socket) -> bool:
+        """Tell whether this is where the connection is to be cut, once for each time that it was asked for."""
+        proxy = self._proxy
+        if proxy.reset_before is not None and proxy.reset_before in data:
+            proxy.reset_before = None
+            self.reset()
+            return True
+        if proxy.reset_after is not None and proxy.reset_after in data:
+            proxy.reset_after = None
+            self.is_silent.set()  # the server's answer goes nowhere
+            sink.sendall(data)
+            self._is_closed.wait(0.2)
+            self.reset()
+            return True
+        return False
 
 
 @contextmanager

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
 TAKEN_OVER_SECONDS = 10.0
-STORM_SECONDS = 6
+DYING_AT = {
+    "after-decoding": 20,
+    "in-the-transaction": 20,
+    "after-the-commit": 20,
+    "before-dead-letters": 5,
+    "after-dead-letters": 5,
+}
+"""By place, at which passing of it: in the midst of the stream."""
+STORM_SECONDS = 4
 FREEZE_SECONDS = 9.0
 """More than a session, so that the others have its partitions when it wakes."""
 
@@ -47,6 +55,17 @@ def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
     arena.start()
     arena.assert_exact()
     assert arena.recovery.first < TAKEN_OVER_SECONDS
+
+
+@pytest.mark.parametrize("place", DYING_AT)
+def test_a_member_dies(arena: Arena, place: str) -> None:
+    arena.members(1)
+    victim = wait_assigned(arena.doomed(place, DYING_AT[place]))
+    arena.send()
+    assert victim.process.wait(30) == -signal.SIGKILL
+    arena.fault_is_over()
+    arena.start()
+    arena.assert_exact()
 
 
 def test_a_member_is_killed_under_the_protocol_consumer(arena: Arena) -> None:

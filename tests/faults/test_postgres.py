@@ -92,6 +92,29 @@ def test_postgresql_hangs_with_its_connections_open(arena: Arena) -> None:
     assert arena.assert_exact().again == 0
 
 
+@pytest.mark.parametrize("moment", ["in-the-midst-of-copy", "before-commit", "after-commit"])
+def test_the_connection_to_postgresql_is_reset(arena: Arena, moment: str) -> None:
+    """After a commit whose answer is lost nobody knows whether it was done: doing it again must change nothing."""
+    members = arena.members(ORDERS_POSTGRES__PREPARED_STATEMENTS="false", **arena.through_proxies)
+    arena.send()
+    for _ in range(3):
+        arena.wait_flow(300)
+        reset_at(arena, moment)
+    arena.fault_is_over()
+    assert arena.assert_exact().again == 0
+    assert retries(members) >= 3
+
+
+def reset_at(arena: Arena, moment: str) -> None:
+    """Have the next connection reset that comes to this moment, and block until one did."""
+    proxy = arena.postgres_proxy
+    if moment == "after-commit":
+        proxy.reset_after = b"COMMIT"
+    else:
+        proxy.reset_before = b"COMMIT" if moment == "before-commit" else b"WBIL"  # what every track number begins with
+    eventually(lambda: proxy.reset_before is None and proxy.reset_after is None, 30, "a connection is reset")
+
+
 def test_postgresql_fails_over_to_a_read_only_server(arena: Arena) -> None:
     """Whoever keeps a connection to the server that was demoted never writes again."""
     members = arena.members()

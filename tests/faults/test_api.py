@@ -1,0 +1,246 @@
+"""The API while its database is away, slow or unheard, and while its clients are slow, many or malicious."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from service.pkg.tx import Access, Transactions
+from service.repo.notifications import payloads
+from service.repo.writes import OrderWriter
+from tests.factories import sourced
+from tests.faults.arena import away
+from tests.stage import metric
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.arena import Arena
+    from tests.processes import Service
+
+CACHED = 200
+HITS = 400
+FLOOR_SECONDS = 0.05
+"""What a hit may take on a busy machine whatever it took before."""
+FACTOR = 5
+STATEMENT_SECONDS = 1
+GRACE_SECONDS = 5
+"""How much longer than the statement timeout a client waits."""
+FRESH_SECONDS = 1.0
+MARGIN_SECONDS = 1.0
+"""What this machine may add to a bound, being busy with the test itself."""
+SLOW_CLIENTS = 10_000
+CONNECTIONS = 9_000
+CONNECTION_BYTES = 20_000
+"""What an open connection may cost."""
+STREAMS = 100
+EVENTS = 150_000
+GROWTH_MIB = 64
+HEAD_SECONDS = 15.0
+
+
+@dataclass
+class Site:
+    """An API whose cache holds some orders, and who changes them behind it."""
+
+    arena: Arena
+    api: Service
+    writer: OrderWriter
+    client: httpx2.Client
+    uids: list[str]
+
+    def get(self, uid: str) -> httpx2.Response:
+        return self.client.get(f"{self.api.url}/orders/{uid}")
+
+    def slowest_hit(self) -> float:
+        """Return the 99th percentile of the seconds that hits take; each must be one."""
+        return sorted(self._hit(self.uids[number % CACHED]) for number in range(HITS))[HITS * 99 // 100]
+
+    def _hit(self, uid: str) -> float:
+        began = monotonic()
+        answer = self.get(uid)
+        seconds = monotonic() - began
+        assert (answer.status_code, answer.headers["x-cache"]) == (HTTPStatus.OK, "hit")
+        return seconds
+
+    def change(self, uid: str, number: int) -> None:
+        """Store another version of an order, of which the API is told if it can hear."""
+        self.writer.store([sourced(number, timestamp_ms=1_000 + number, order_uid=uid, sm_id=number)])
+
+    def mib(self) -> int:
+        """Return the API's memory."""
+        status = Path(f"/proc/{self.api.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) // 1024
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.api.http_port), timeout=30)
+
+
+@contextmanager
+def site_of(arena: Arena, **variables: str) -> Iterator[Site]:
+    writer = OrderWriter(Transactions(Access(arena.dsn, "test")))
+    uids = [f"order-{number}" for number in range(CACHED)]
+    writer.store([sourced(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
+    timeout = {"ORDERS_POSTGRES__STATEMENT_TIMEOUT": f"{STATEMENT_SECONDS}s"}
+    api = arena.start("api", **{**arena.through_proxies, **timeout, **variables}).ready()
+    with httpx2.Client(timeout=30) as client:
+        yield Site(arena, api, writer, client, uids)
+    writer.close()
+
+
+@pytest.fixture
+def site(arena: Arena) -> Iterator[Site]:
+    with site_of(arena) as ready:
+        yield ready
+
+
+def assert_refused(answer: httpx2.Response) -> None:
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> None:
+    before = site.slowest_hit()
+    with away(site.arena.postgres):
+        eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="a refusal")
+        assert_refused(site.get("unknown-2"))
+        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        assert site.client.get(f"{site.api.url}/readyz").status_code == HTTPStatus.OK
+    eventually(lambda: site.get("unknown-3").status_code == HTTPStatus.NOT_FOUND, what="it asks PostgreSQL again")
+    assert site.api.process.poll() is None
+
+
+def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Site) -> None:
+    before = site.slowest_hit()
+    with site.arena.postgres_proxy.delayed(5), ThreadPoolExecutor(50) as threads:
+        began = monotonic()
+        misses = [threads.submit(httpx2.get, f"{site.api.url}/orders/missed-{n}", timeout=60) for n in range(50)]
+        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        statuses = {miss.result().status_code for miss in misses}
+        assert statuses <= {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.NOT_FOUND}
+        assert monotonic() - began < 2 * (STATEMENT_SECONDS + GRACE_SECONDS) + MARGIN_SECONDS
+    eventually(lambda: site.get("missed-51").status_code == HTTPStatus.NOT_FOUND, 30, "it is fast again")
+
+
+def test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after(site: Site) -> None:
+    with site.arena.postgres_proxy.unreachable():
+        eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 0, what="deafness")
+        for uid in site.uids[:10]:
+            site.change(uid, 7)
+        assert {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {0}
+    assert_fresh(site, 7)
+
+
+def test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after(site: Site) -> None:
+    """Half-open: the connection stays, and nothing comes by it any more."""
+    site.arena.postgres_proxy.silence()
+    for uid in site.uids[:10]:
+        site.change(uid, 7)
+    assert_fresh(site, 7)
+
+
+def assert_fresh(site: Site, number: int) -> None:
+    within = FRESH_SECONDS + MARGIN_SECONDS
+    eventually(lambda: {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {number}, within, "they are fresh")
+
+
+def test_with_a_bound_on_staleness_nothing_older_is_served(arena: Arena) -> None:
+    with site_of(arena, ORDERS_CACHE__MAX_STALE="1s") as site, arena.postgres_proxy.unreachable():
+        within = 1 + FRESH_SECONDS + MARGIN_SECONDS
+        eventually(lambda: site.get(site.uids[0]).status_code == HTTPStatus.SERVICE_UNAVAILABLE, within, "the bound")
+        assert_refused(site.get(site.uids[1]))
+
+
+def test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing(arena: Arena) -> None:
+    with site_of(arena, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
+        before, memory = site.slowest_hit(), site.mib()
+        clients = [stack.enter_context(closing(site.connected())) for _ in range(SLOW_CLIENTS)]
+        for client in clients:
+            client.sendall(b"GET /orders/order-1 HTTP/1.1\r\nhost: x\r\nx-slow: ")
+        assert clients[-1].recv(100).startswith(b"HTTP/1.1 503")
+        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        assert site.mib() - memory < SLOW_CLIENTS * CONNECTION_BYTES / 2**20
+        assert clients[0].recv(100) == b""  # after the time that a head may take
+        eventually(lambda: httpx2.get(f"{site.api.url}/orders/order-1").status_code == HTTPStatus.OK, 10, "room again")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "statuses"),
+    [
+        (b"GET /orders/" + b"x" * 2**20 + b" HTTP/1.1\r\nhost: x\r\n\r\n", (b"414", b"431", b"400")),
+        (b"GET /orders/order-1 HTTP/1.1\r\nhost: x\r\nx-large: " + b"x" * 2**20 + b"\r\n\r\n", (b"431", b"400")),
+        (
+            b"POST /orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 67108864\r\n\r\n" + b"x" * 2**26,
+            (b"405", b"413", b"404"),
+        ),
+    ],
+    ids=["line", "header", "body"],
+)
+def test_requests_are_too_large(site: Site, request_bytes: bytes, statuses: tuple[bytes, ...]) -> None:
+    memory = site.mib()
+    for _ in range(5):
+        assert status_of(site, request_bytes) in {*statuses, b""}
+    assert site.mib() - memory < GROWTH_MIB
+    assert site.get(site.uids[0]).status_code == HTTPStatus.OK
+
+
+def status_of(site: Site, request: bytes) -> bytes:
+    """Return the status that a request gets; nothing where the server closed before it had all of it."""
+    with closing(site.connected()) as client:
+        try:
+            client.sendall(request)
+            return client.recv(12)[9:]
+        except (BrokenPipeError, ConnectionResetError):
+            return b""
+
+
+def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(site: Site) -> None:
+    memory = site.mib()
+    with ExitStack() as stack:
+        for _ in range(STREAMS):
+            stack.enter_context(closing(deaf_stream(site)))
+        eventually(lambda: metric(site.api, "orders_event_clients") == STREAMS, what="the streams are open")
+        with ThreadPoolExecutor(1) as threads, httpx2.stream("GET", f"{site.api.url}/events", timeout=30) as healthy:
+            told = threads.submit(count_events, healthy)
+            notify(site, EVENTS)
+            assert told.result(60) == EVENTS
+        eventually(lambda: metric(site.api, "orders_event_clients_dropped_total") == STREAMS, 30, "they are dropped")
+        assert site.mib() - memory < GROWTH_MIB
+    assert site.slowest_hit() < FLOOR_SECONDS
+
+
+def deaf_stream(site: Site) -> socket.socket:
+    """Open an event stream and never read of it; with a small window, so that little fits in between."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.connect(("127.0.0.1", site.api.http_port))
+    client.sendall(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    return client
+
+
+def count_events(stream: httpx2.Response) -> int:
+    """Return how many orders a stream told of when the last of them came."""
+    told = 0
+    for line in stream.iter_lines():
+        told += line.startswith("data:") and "order_uid" in line
+        if told == EVENTS:
+            break
+    return told
+
+
+def notify(site: Site, count: int) -> None:
+    """Tell the API of orders as the writer does."""
+    for payload in payloads([f"told-{number}" for number in range(count)], []):
+        site.arena.query("SELECT pg_notify('orders', %s)", payload)

@@ -1,0 +1,82 @@
+"""With `dead_letters.exactly_once` each dead letter is seen once by whoever reads what is committed, whatever dies."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.arena import MIX, away, wait_assigned
+from tests.stage import metric
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.faults.arena import Arena
+
+EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
+FAULTY = replace(MIX, invalid=0.2)
+SMALL_BYTES = 2_000
+
+
+@pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
+def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
+    arena.members(1, **EXACTLY_ONCE)
+    victim = wait_assigned(arena.doomed(place, 10, **EXACTLY_ONCE))
+    arena.send(plan=FAULTY)
+    assert victim.process.wait(30) == -signal.SIGKILL
+    arena.fault_is_over()
+    arena.start(**EXACTLY_ONCE)
+    arena.assert_exact(exactly_once=True)
+
+
+def test_the_broker_is_restarted_with_exactly_once(arena: Arena) -> None:
+    arena.members(**EXACTLY_ONCE)
+    arena.send(plan=FAULTY)
+    arena.wait_flow()
+    with away(arena.kafka):
+        pass
+    arena.fault_is_over()
+    arena.assert_exact(exactly_once=True)
+
+
+def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
+    zombie, other = arena.members(**EXACTLY_ONCE)
+    arena.send(12, plan=FAULTY)
+    arena.wait_flow()
+    before = metric(other, "orders_rebalances_total", kind="assigned")
+    zombie.process.send_signal(signal.SIGSTOP)
+    eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
+    arena.wait_flow()
+    zombie.process.send_signal(signal.SIGCONT)
+    arena.fault_is_over()
+    arena.assert_exact(exactly_once=True)
+
+
+def test_members_come_and_go_with_exactly_once(arena: Arena) -> None:
+    members = arena.members(**EXACTLY_ONCE)
+    arena.send(10, plan=FAULTY)
+    for _ in range(3):
+        members.append(wait_assigned(arena.start(**EXACTLY_ONCE)))
+        arena.stop(members.pop(0))
+    arena.assert_exact(exactly_once=True)
+
+
+def test_dead_letters_are_too_large_with_exactly_once(arena: Arena) -> None:
+    arena.configure_topic(arena.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    arena.members(**EXACTLY_ONCE)
+    arena.send(2)
+    arena.assert_exact(exactly_once=True)
+    assert any(b"original_offset" in (letter.value() or b"") for letter in arena.letters())
+
+
+def test_the_answer_to_a_commit_of_kafka_is_lost(arena: Arena) -> None:
+    """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
+    arena.members(**EXACTLY_ONCE, **arena.through_proxies)
+    arena.send(plan=FAULTY)
+    for _ in range(3):
+        arena.wait_flow(500)
+        arena.kafka_proxy.cut()
+    arena.fault_is_over()
+    arena.assert_exact(exactly_once=True)
