@@ -1,14 +1,12 @@
 """`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Final
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
@@ -22,6 +20,7 @@ from service.handler.kafka.consumer import OrderConsumer, Pace
 from service.handler.kafka.dead_letters import DeadLetterProducer
 from service.handler.kafka.decode import Decoder, Rules
 from service.handler.kafka.forms import Forms
+from service.handler.kafka.membership import Membership
 from service.handler.kafka.transactions import TransactionalDeadLetters
 from service.metrics import Metrics
 from service.pkg.patience import NotYet
@@ -42,11 +41,13 @@ def run_consumer(settings: Settings) -> int:
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     writer = OrderWriter(Transactions(shared.access(settings.postgres, "orders-consumer")), settings.version.order)
-    dead_letters = _dead_letters(settings, stop, lambda: consumer.client)
+    member = Membership(
+        properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
+    )
+    dead_letters = _dead_letters(settings, stop, member)
     ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, _report_to(metrics, log))
     consumer = OrderConsumer(
-        properties.consumer(settings.kafka),
-        settings.kafka.topic,
+        member,
         decoder=_decoder(settings, metrics),
         ingest=ingest,
         pace=_pace(settings),
@@ -70,14 +71,12 @@ def run_consumer(settings: Settings) -> int:
     return 0
 
 
-def _dead_letters(
-    settings: Settings, stop: Stop, member: Callable[[], Consumer]
-) -> DeadLetterProducer | TransactionalDeadLetters:
+def _dead_letters(settings: Settings, stop: Stop, member: Membership) -> DeadLetterProducer | TransactionalDeadLetters:
     kafka, forms = settings.kafka, Forms(settings.kafka.group_id)
-    if not settings.dead_letters.exactly_once:
-        return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, forms, stop)
-    of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-    return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, forms, orders=kafka.topic, client=member)
+    if settings.dead_letters.exactly_once:
+        of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
+        return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, forms, member)
+    return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, forms, stop)
 
 
 def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None:

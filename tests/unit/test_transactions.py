@@ -46,31 +46,28 @@ class FakeKafka:
             self.lost_answers.remove(name)
             raise KafkaException(KafkaError(AWAY))
 
-    # The member
-
-    def consumer_group_metadata(self) -> str:
-        self.on_metadata()
-        return "metadata"
-
-    def cluster_id(self, _: float) -> str:
-        return self.cluster
-
-    def committed_of(self, places: list[TopicPartition]) -> list[TopicPartition]:
-        return [
-            TopicPartition(each.topic, each.partition, self.committed.get(each.partition, -1001)) for each in places
-        ]
-
 
 class FakeMember:
+    """Of the group, unless `kafka.on_metadata` says otherwise."""
+
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka = kafka
-        self.consumer_group_metadata = kafka.consumer_group_metadata
-        self.cluster_id = kafka.cluster_id
 
-    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        assert timeout > 0
+    @property
+    def metadata(self) -> bytes:
+        self._kafka.on_metadata()
+        return b"metadata"
+
+    def have_committed(self, offsets: dict[int, int]) -> bool:
         self._kafka.calls.append("committed")
-        return self._kafka.committed_of(places)
+        return offsets.items() <= self._kafka.committed.items()
+
+    def refuse_mock(self) -> None:
+        if self._kafka.cluster == "mockCluster":
+            raise CommandRefused("not the mock")
+
+    def places(self, offsets: dict[int, int]) -> list[TopicPartition]:
+        return [TopicPartition("orders", partition, offset) for partition, offset in offsets.items()]
 
 
 class FakeProducer:
@@ -100,8 +97,8 @@ class FakeProducer:
         self._reports.clear()
         return 0
 
-    def send_offsets_to_transaction(self, places: list[TopicPartition], metadata: str, _: float) -> None:
-        assert metadata == "metadata"
+    def send_offsets_to_transaction(self, places: list[TopicPartition], metadata: bytes, _: float) -> None:
+        assert metadata == b"metadata"
         self._kafka.answers.wait()
         self._offsets = {place.partition: place.offset for place in places}
         self._kafka.call("offsets")
@@ -131,7 +128,7 @@ def kafka() -> FakeKafka:
 def dead_letters(kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
     monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
     member: Any = FakeMember(kafka)
-    return TransactionalDeadLetters({}, "orders.dlq", Forms("orders"), orders="orders", client=lambda: member)
+    return TransactionalDeadLetters({}, "orders.dlq", Forms("orders"), member)
 
 
 def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
@@ -245,9 +242,20 @@ def test_a_letter_that_is_too_large_becomes_smaller_with_each_attempt(
 
 
 def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
-    kafka.cluster = "mockCluster1"
-    with pytest.raises(CommandRefused, match="EXACTLY_ONCE needs a real Kafka"):
+    kafka.cluster = "mockCluster"
+    with pytest.raises(CommandRefused, match="not the mock"):
         dead_letters.send([], batch(0))
+
+
+def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+    def refuse() -> None:
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+
+    send(dead_letters, batch(0))
+    kafka.on_metadata = refuse
+    with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_MEMBER_ID"):
+        dead_letters.send(batch(1).rejected, batch(1))
+    assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
 
 def test_what_is_not_committed_is_forgotten_at_the_end(

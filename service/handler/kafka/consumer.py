@@ -15,6 +15,7 @@ from service.entities.errors import BrakeEngaged
 from service.handler.kafka.decode import Decoder
 from service.handler.kafka.intake import take
 from service.handler.kafka.lag import Lag
+from service.handler.kafka.membership import Membership
 from service.handler.kafka.offsets import Offsets
 from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
@@ -73,8 +74,7 @@ class OrderConsumer:
 
     def __init__(
         self,
-        properties: dict[str, Any],
-        topic: str,
+        member: Membership,
         *,
         decoder: Decoder,
         ingest: Ingest,
@@ -83,14 +83,15 @@ class OrderConsumer:
         log: FilteringBoundLogger,
         stop: Stop,
     ) -> None:
-        self._topic = topic
+        self._topic = topic = member.topic
         self._decoder = decoder
         self._ingest = ingest
+        self._member = member
         self._pace = pace
         self._metrics = metrics
         self._log = log
         self._stop = stop
-        self._consumer = self._connect(properties)
+        self._consumer = self._connect(member.properties)
         self._tap = Tap(self._consumer, metrics, log)
         self._offsets = Offsets(topic)
         self._lag = Lag(self._consumer, topic, metrics)
@@ -114,11 +115,6 @@ class OrderConsumer:
             },
             logger=logging.getLogger("librdkafka"),
         )
-
-    @property
-    def client(self) -> Consumer:
-        """What is a member of the group; of it only what any thread may ask."""
-        return self._consumer
 
     @property
     def seconds_since_turn(self) -> float:
@@ -145,6 +141,7 @@ class OrderConsumer:
     def _turn(self) -> None:
         self._turned_at = monotonic()
         self.has_started = True
+        self._member.renew(self._consumer)
         if finished := self._writer.take_finished():
             self._conclude(finished)
         if self._standing is not None:

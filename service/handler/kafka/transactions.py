@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import CommandRefused, DeadLettersUnavailable
+from service.entities.errors import DeadLettersUnavailable
 from service.handler.kafka.forms import TOO_LARGE, Forms, Payload
+from service.handler.kafka.membership import Membership
 from service.pkg.deadline import within
 from service.usecases.batch import Batch
 
@@ -23,7 +24,7 @@ Failures = list[tuple[DeadLetter, KafkaError]]
 
 
 class TransactionalDeadLetters:
-    """Implements usecases.ports.DeadLetters. For one thread; `client` is the group's member, asked from this thread.
+    """Implements usecases.ports.DeadLetters. For one thread.
 
     The properties name a `transactional.id`, and let each letter be a batch of its own, so that the broker's verdict
     on its size is on it alone.
@@ -31,16 +32,14 @@ class TransactionalDeadLetters:
 
     commits = True
 
-    def __init__(
-        self, properties: dict[str, Any], topic: str, forms: Forms, *, orders: str, client: Callable[[], Consumer]
-    ) -> None:
+    def __init__(self, properties: dict[str, Any], topic: str, forms: Forms, member: Membership) -> None:
         self._properties = properties
         self._topic = topic
         self._forms = forms
-        self._orders = orders
-        self._client = client
+        self._member = member
         self._producer: Producer | None = None
         self._is_ready = False
+        self._has_begun = False
         self._is_in_doubt = False
         self._tried: dict[tuple[int, int], int] = {}
         """By place of a letter: how many of its forms were too large."""
@@ -61,7 +60,7 @@ class TransactionalDeadLetters:
 
     def _attempt(self, letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return what ended the attempt before it was committed; None where it is."""
-        producer, self._has_smaller = self._made(), False
+        producer, self._has_begun, self._has_smaller = self._made(), False, False
         try:
             self._commit(producer, letters, batch)
         except KafkaException as failure:
@@ -77,30 +76,29 @@ class TransactionalDeadLetters:
 
     def _commit(self, producer: Producer, letters: Sequence[DeadLetter], batch: Batch) -> None:
         # The metadata first: what is taken away from us after that is of a generation which the broker then refuses.
-        metadata = self._client().consumer_group_metadata()
+        metadata = self._member.metadata
         offsets = batch.end
         self._prepare(producer)
         if not offsets or self._was_committed(offsets):
             return
+        self._has_begun = True
         producer.begin_transaction()
         self._produce(producer, [letter for letter in letters if letter.partition in offsets])
-        _bounded(lambda: producer.send_offsets_to_transaction(self._places(offsets), metadata, _CALL_SECONDS))
+        _bounded(lambda: producer.send_offsets_to_transaction(self._member.places(offsets), metadata, _CALL_SECONDS))
         _patiently(producer.commit_transaction)
 
     def _prepare(self, producer: Producer) -> None:
         """Let a new producer end what the last one of its name left open."""
         if not self._is_ready:
-            self._refuse_mock()
+            self._member.refuse_mock()
             producer.init_transactions(_CALL_SECONDS)
             self._is_ready = True
 
     def _was_committed(self, offsets: Mapping[int, int]) -> bool:
         """Tell whether the transaction whose end nobody told us was committed: nobody else commits our partitions."""
-        if not self._is_in_doubt:
-            return False
-        committed = self._client().committed(self._places(offsets), timeout=_CALL_SECONDS)
+        was_committed = self._is_in_doubt and self._member.have_committed(offsets)
         self._is_in_doubt = False
-        return all(place.offset >= offsets[place.partition] for place in committed)
+        return was_committed
 
     def _produce(self, producer: Producer, letters: Sequence[DeadLetter]) -> None:
         """Block until all are acknowledged. Raises KafkaException; what was too large goes in a smaller form next."""
@@ -126,19 +124,15 @@ class TransactionalDeadLetters:
 
     def _give_up(self, producer: Producer, error: KafkaError) -> None:
         """Abort, or where even that is not possible begin with a new producer: it will end the transaction."""
-        timed_out = error.code() == KafkaError._TIMED_OUT  # noqa: SLF001 - librdkafka's name
-        if not self._is_ready or timed_out or error.fatal() or not _is_aborted(producer):
-            self._is_in_doubt = self._is_in_doubt or self._is_ready
+        if self._has_begun and (_is_unanswered(error) or error.fatal() or not _is_aborted(producer)):
+            self._is_in_doubt = True
+            self.close()
+        elif not self._is_ready:
             self.close()
 
-    def _places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
-        return [TopicPartition(self._orders, partition, offset) for partition, offset in offsets.items()]
 
-    def _refuse_mock(self) -> None:
-        if (self._client().cluster_id(_CALL_SECONDS) or "").startswith("mockCluster"):
-            raise CommandRefused(
-                "ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka: the mock shows what was aborted"
-            )
+def _is_unanswered(error: KafkaError) -> bool:
+    return bool(error.code() == KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
 def _place(letter: DeadLetter) -> tuple[int, int]:

@@ -1,0 +1,40 @@
+"""What is known of a membership without asking the broker."""
+
+import struct
+
+import pytest
+from confluent_kafka import Consumer, KafkaException
+
+from service.config import Kafka
+from service.embedded import broker
+from service.entities.errors import CommandRefused
+from service.handler.kafka import properties
+from service.handler.kafka.membership import Membership, is_of_a_member
+
+
+def written(generation: int) -> bytes:
+    """Return a membership as librdkafka writes it down."""
+    return b"CGMDv2:" + struct.pack("=i", generation) + b"orders\0member\0\1"
+
+
+def test_only_a_generation_makes_a_member() -> None:
+    assert [is_of_a_member(written(generation)) for generation in (-1, 0, 1, 7)] == [False, False, True, True]
+    assert not is_of_a_member(b"")
+
+
+def test_a_client_that_has_joined_no_group_is_no_member() -> None:
+    consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "orders", "log_level": 0})
+    assert consumer.consumer_group_metadata()[:11] == written(-1)[:11]
+    member = Membership({}, "orders", commits=True)
+    for _ in range(2):
+        with pytest.raises(KafkaException, match="UNKNOWN_MEMBER_ID"):
+            _ = member.metadata
+        member.renew(consumer)
+    consumer.close()
+
+
+def test_the_mock_broker_is_refused() -> None:
+    with broker.mock() as mock:
+        kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
+        with pytest.raises(CommandRefused, match="EXACTLY_ONCE needs a real Kafka"):
+            Membership(properties.consumer(kafka), "orders").refuse_mock()
