@@ -168,7 +168,7 @@ class Arena:
             wait_assigned(each)
         return started
 
-    def send(self, seconds: float = 6, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
+    def send(self, seconds: float = 4, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
         """Produce the seed's stream in the background for so long."""
         return self.send_these(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
 
@@ -345,9 +345,9 @@ class _Recovering:
 
 
 def create_topics(bootstrap_servers: str, *names: str) -> None:
-    """Make topics that keep what is old, and take what is large."""
+    """Make topics that keep what is old, and take what is large; on the first broker."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
-    topics = [NewTopic(name, PARTITIONS, replication_factor=1, config=KEPT) for name in names]
+    topics = [NewTopic(name, PARTITIONS, replica_assignment=[[1]] * PARTITIONS, config=KEPT) for name in names]
     for request in client.create_topics(topics).values():
         request.result(ADMIN_SECONDS)
     eventually(lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, "topics")

@@ -99,6 +99,21 @@ def _with_door(port: int, door: int, proxy: int) -> dict[str, str]:
 
 
 @pytest.fixture
+def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[broker.Broker, broker.Broker]]:
+    """A cluster whose groups survive either broker; the first one is its controller too."""
+    folder = tmp_path_factory.mktemp
+    first, second, controller = free_port(), free_port(), free_port()
+    both = {"controller.quorum.voters": f"1@{HOST}:{controller}", "offsets.topic.replication.factor": "2"}
+    leader = {"listeners": f"PLAINTEXT://{HOST}:{first},CONTROLLER://{HOST}:{controller}"}
+    follower = {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{HOST}:{second}"}
+    with (
+        broker.kafka(folder("first"), port=first, say=print, properties=both | leader) as one,
+        broker.kafka(folder("second"), port=second, say=print, properties=both | follower) as two,
+    ):
+        yield one, two
+
+
+@pytest.fixture
 def arena(
     breakable: Servers, seed: int, spawn: Spawn, request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[Arena]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.faults.arena import away, frozen
+from confluent_kafka.admin import AdminClient
+
+from tests.faults.arena import away, create_topics, frozen
 from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from service.embedded.broker import Broker
     from tests.faults.arena import Arena
 
 SESSION_SECONDS = 6.0
@@ -69,3 +73,33 @@ def test_connections_to_the_broker_go_silent(arena: Arena) -> None:
     )  # fmt: skip
     arena.fault_is_over()
     arena.assert_exact()
+
+
+def test_the_groups_coordinator_moves_to_another_broker(arena: Arena, two_brokers: tuple[Broker, Broker]) -> None:
+    first, second = two_brokers
+    arena = moved(arena, first, group=group_of(first, coordinator=2))
+    arena.members()
+    arena.send()
+    arena.wait_flow()
+    second.kill()
+    arena.fault_is_over()
+    arena.assert_exact()
+
+
+def moved(arena: Arena, kafka: Broker, group: str) -> Arena:
+    """Return the same arena on another cluster."""
+    create_topics(kafka.bootstrap_servers, arena.topic, arena.dead_letter_topic)
+    there = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ORDERS_KAFKA__GROUP_ID": group}
+    return replace(arena, kafka=kafka, settings=arena.settings | there)
+
+
+def group_of(kafka: Broker, coordinator: int) -> str:
+    """Return the name of a group that this broker coordinates: that depends on the name alone."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+    def coordinated() -> str | None:
+        names = [f"orders-{number}" for number in range(8)]
+        found = {name: asked.result(10).coordinator for name, asked in admin.describe_consumer_groups(names).items()}
+        return next((name for name, node in found.items() if node and node.id == coordinator), None)
+
+    return eventually(coordinated, 60, "a group of that coordinator") or ""
