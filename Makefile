@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench web image sbom chart-docs e2e venv lock
+.PHONY: help demo test torture check format bench web image sbom chart-docs e2e venv lock
 
 PYTHON ?= python3
 DOCKER ?= docker
@@ -21,6 +21,9 @@ demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, gene
 
 test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
 	@$(BIN)/pytest $(ARGS)
+
+torture: venv ## Break servers and consumers under load and look for every message, for three seeds (an hour)
+	@ORDERS_TORTURE_SEEDS="1 2 3" ORDERS_TORTURE_LONG=1 ORDERS_TORTURE_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
 
 check: venv ## Lint, formatting and types
 	@$(BIN)/ruff check .
