@@ -104,7 +104,7 @@ class TransactionalDeadLetters:
         """Block until all are acknowledged. Raises KafkaException; what was too large goes in a smaller form next."""
         failures: Failures = []
         for letter in letters:
-            _produce(producer, self._topic, self._formed(letter), failures)
+            _enqueue(producer, self._topic, self._formed(letter), failures)
         if producer.flush(_CALL_SECONDS):
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
         for letter, error in failures:
@@ -139,7 +139,7 @@ def _place(letter: DeadLetter) -> tuple[int, int]:
     return letter.partition, letter.message.offset
 
 
-def _produce(producer: Producer, topic: str, payload: Payload, failures: Failures) -> None:
+def _enqueue(producer: Producer, topic: str, payload: Payload, failures: Failures) -> None:
     def acknowledge(error: KafkaError | None, _: Message) -> None:
         if error is not None:
             failures.append((payload.letter, error))
