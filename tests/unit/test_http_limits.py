@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -117,6 +117,19 @@ def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: in
     eventually(lambda: answer(port, request()).startswith(b"HTTP/1.1 200 OK"))
     for client in clients:
         client.close()
+
+
+def test_connections_that_are_too_many_cost_those_that_were_first_nothing(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "UNWANTED_SECONDS", 0.2)
+    with ExitStack() as stack:
+        first, *_ = [stack.enter_context(closing(connected(port))) for _ in range(LIMITS.connections)]
+        unwanted = stack.enter_context(closing(connected(port)))
+        for _ in range(2):
+            first.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert first.recv(1_000).startswith(b"HTTP/1.1 200 OK")
+        assert everything(unwanted) == b""
 
 
 def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from service.handler.http.frame import Headers, framed, new_request_id
 from service.handler.http.problems import RETRY_AFTER_SECONDS, problem
 
 HEAD_SECONDS: Final = 15.0
+UNWANTED_SECONDS: Final = 1.0
+"""What a connection beyond the limit has to ask for something, for the refusal is an answer."""
 _SEPARATORS: Final = len(b": \r\n")
 
 
@@ -42,10 +44,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unfinished_bytes = 0
         self._is_in_head = True
         self._refusal = HTTPStatus.BAD_REQUEST
+        self._is_one_too_many = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._is_one_too_many = len(self.connections) > self._limits.connections
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -53,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if len(self.connections) > self._limits.connections:
+        if self._is_one_too_many:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
         heads = self._heads
@@ -92,7 +96,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _expect_head(self) -> None:
         self._stop_waiting()
         self._is_in_head = True
-        self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        seconds = UNWANTED_SECONDS if self._is_one_too_many else HEAD_SECONDS
+        self._patience = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
