@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    ResourcePatternType,
     ResourceType,
 )
 from confluent_kafka.cimpl import NewTopic
@@ -226,6 +231,24 @@ class Arena:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
         admin = self._admin()  # must outlive its request
         admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
+
+    @contextmanager
+    def forbidden(self, topic: str) -> Iterator[None]:
+        """Let nobody write to a topic, as long as the block lasts."""
+        admin = self._admin()
+        rule = AclBinding(
+            ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.WRITE,
+            AclPermissionType.DENY,
+        )  # fmt: skip
+        admin.create_acls([rule])[rule].result(ADMIN_SECONDS)
+        try:
+            yield
+        finally:
+            of_topic = AclBindingFilter(
+                ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.ANY,
+                AclPermissionType.ANY,
+            )  # fmt: skip
+            admin.delete_acls([of_topic])[of_topic].result(ADMIN_SECONDS)
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})

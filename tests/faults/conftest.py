@@ -37,6 +37,10 @@ QUICK_SESSIONS = {
     "group.consumer.min.heartbeat.interval.ms": "1000",
 }
 """As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
+WITH_ACLS = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 LINES = pytest.StashKey[list[Line]]()
 
 
@@ -90,12 +94,16 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 def _with_door(port: int, door: int, proxy: int) -> dict[str, str]:
     """Return what lets a broker listen on `door` too, and tell those who come by it to come by the proxy."""
     controller = free_port()
-    return QUICK_SESSIONS | {
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{door},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    }
+    return (
+        QUICK_SESSIONS
+        | WITH_ACLS
+        | {
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{door},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        }
+    )
 
 
 @pytest.fixture

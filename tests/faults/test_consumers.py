@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 TAKEN_OVER_SECONDS = 10.0
 DYING_AT = {
-    "after-decoding": 20,
-    "in-the-transaction": 20,
-    "after-the-commit": 20,
-    "before-dead-letters": 5,
-    "after-dead-letters": 5,
+    "after-decoding": 8,
+    "in-the-transaction": 8,
+    "after-the-commit": 8,
+    "before-dead-letters": 3,
+    "after-dead-letters": 3,
 }
 """By place, at which passing of it: in the midst of the stream."""
 STORM_SECONDS = 4
@@ -94,7 +94,7 @@ def test_a_member_freezes_until_others_have_its_partitions_and_wakes(arena: Aren
     zombie.process.send_signal(signal.SIGSTOP)
     before = metric(other, "orders_rebalances_total", kind="assigned")
     eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
-    arena.wait_flow()
+    arena.wait_flow(200)
     zombie.process.send_signal(signal.SIGCONT)
     arena.fault_is_over()
     arena.assert_exact()

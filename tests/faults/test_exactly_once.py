@@ -23,7 +23,7 @@ SMALL_BYTES = 2_000
 @pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
 def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
     arena.members(1, **EXACTLY_ONCE)
-    victim = wait_assigned(arena.doomed(place, 10, **EXACTLY_ONCE))
+    victim = wait_assigned(arena.doomed(place, 4, **EXACTLY_ONCE))
     arena.send(plan=FAULTY)
     assert victim.process.wait(30) == -signal.SIGKILL
     arena.fault_is_over()
@@ -48,7 +48,7 @@ def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
     before = metric(other, "orders_rebalances_total", kind="assigned")
     zombie.process.send_signal(signal.SIGSTOP)
     eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
-    arena.wait_flow()
+    arena.wait_flow(200)
     zombie.process.send_signal(signal.SIGCONT)
     arena.fault_is_over()
     arena.assert_exact(exactly_once=True)
