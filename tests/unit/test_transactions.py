@@ -112,6 +112,7 @@ class FakeProducer:
 
     def purge(self) -> None:
         self._reports.clear()
+        self._kafka.call("purge")
 
     def _take_effect(self) -> None:
         self._kafka.visible += self._letters
@@ -176,7 +177,7 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(
     kafka.lost_answers.add("commit")
     send(dead_letters, batch(0, 1))
     assert len(kafka.visible) == 2
-    assert kafka.calls == ["init", "begin", "offsets", "commit", "init", "committed"]
+    assert kafka.calls == ["init", "begin", "offsets", "commit", "purge", "init", "committed"]
 
 
 def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
@@ -185,7 +186,7 @@ def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
     kafka.troubles["commit"] = KafkaError(AWAY)
     send(dead_letters, batch(0, 1))
     assert (len(kafka.visible), kafka.committed) == (2, {0: 8, 1: 8})
-    assert kafka.calls[4:] == ["init", "committed", "begin", "offsets", "commit"]
+    assert kafka.calls[5:] == ["init", "committed", "begin", "offsets", "commit"]
 
 
 def test_a_call_that_never_returns_is_left_behind_with_its_producer(
@@ -208,6 +209,16 @@ def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: 
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert len(kafka.visible) == 1
+
+
+def test_a_producer_that_has_failed_for_good_is_replaced(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    fatal = KafkaError(KafkaError.INVALID_TXN_STATE, "invalid state", True)  # noqa: FBT003 - its third: fatal
+    kafka.troubles |= {"commit": fatal, "purge": fatal}
+    send(dead_letters, batch(0))
+    assert kafka.calls.count("init") == 2
+    assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
 
 
 def test_what_was_taken_away_is_left_to_its_next_owner(

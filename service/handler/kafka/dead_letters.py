@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -52,8 +53,9 @@ class DeadLetterProducer:
     def close(self) -> None:
         """Forget what was not acknowledged: its offsets are not committed either."""
         if self._producer is not None:
-            self._producer.purge()
-            self._producer.flush(0)
+            with suppress(KafkaException):  # one that has failed for good says so once more
+                self._producer.purge()
+                self._producer.flush(0)
             self._producer = None
 
     def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:

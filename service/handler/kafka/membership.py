@@ -3,6 +3,7 @@
 That can't ask the client itself, which lets in one thread at a time: the reading one nearly always is.
 """
 
+import logging
 import struct
 from collections.abc import Mapping
 from contextlib import closing
@@ -58,7 +59,7 @@ class Membership:
 
     def _client(self) -> Consumer:
         """Return another client of the group, which never joins it."""
-        return Consumer(self.properties)
+        return Consumer(self.properties, logger=logging.getLogger("librdkafka"))
 
 
 def is_of_a_member(metadata: bytes) -> bool:

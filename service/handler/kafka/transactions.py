@@ -6,6 +6,7 @@ changes nothing. Readers see letters once they are committed, with `isolation.le
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -54,8 +55,9 @@ class TransactionalDeadLetters:
     def close(self) -> None:
         """Forget what is not committed; the broker aborts it, at the latest after the transaction timeout."""
         if self._producer is not None:
-            self._producer.purge()
-            self._producer.flush(0)
+            with suppress(KafkaException):  # one that has failed for good says so once more
+                self._producer.purge()
+                self._producer.flush(0)
             self._producer, self._is_ready = None, False
 
     def _attempt(self, letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
