@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.arena import MIX, away, wait_assigned
-from tests.stage import metric
-from tests.waiting import eventually
+from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced
 
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
@@ -43,14 +42,9 @@ def test_the_broker_is_restarted_with_exactly_once(arena: Arena) -> None:
 
 def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
     zombie, other = arena.members(**EXACTLY_ONCE)
-    arena.send(12, plan=FAULTY)
-    arena.wait_flow()
-    before = metric(other, "orders_rebalances_total", kind="assigned")
-    zombie.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
-    arena.wait_flow(200)
-    zombie.process.send_signal(signal.SIGCONT)
-    arena.fault_is_over()
+    sender = arena.send(ENOUGH_SECONDS, plan=FAULTY)
+    freeze_until_replaced(arena, zombie, other)
+    sender.stop()
     arena.assert_exact(exactly_once=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
 ORDERS = 2_000
+FAULTS = 100
 POISONED = range(200, 500)
 OVERTAKEN = 100
 RATE = "100"
@@ -28,10 +30,11 @@ MAX_REPLAYS = 3
 
 
 def test_dead_letters_are_replayed_by_a_command_that_is_killed(arena: Arena) -> None:
-    orders = list(poisoned(stream(Plan(count=ORDERS, seed=arena.seed, invalid=0.05)), POISONED))
+    orders = list(poisoned(stream(Plan(count=ORDERS, seed=arena.seed)), POISONED))
+    faults = stream(Plan(count=FAULTS, seed=arena.seed + 1, invalid=1))
     arena.members()
     with refusing(arena, IS_POISON, "P0001"):
-        arena.send_these(orders)
+        arena.send_these(chain(orders, faults))
         arena.settle()
     arena.send_these(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
     arena.settle()
@@ -61,7 +64,6 @@ def newer(orders: list[Message]) -> list[Message]:
     return [
         Message(order.key, encoded(document | {"oof_shard": "7", "sm_id": 77}), "update")
         for order, document in zip(orders, documents, strict=True)
-        if order.reason == "unsaved"
     ]
 
 

@@ -76,11 +76,13 @@ class FakeProducer:
         self._letters: list[tuple[bytes | None, bytes]] = []
         self._offsets: dict[int, int] = {}
         self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
+        self._is_spoilt = False
 
     def init_transactions(self, _: float) -> None:
         self._kafka.call("init")
 
     def begin_transaction(self) -> None:
+        self._reports, self._is_spoilt = [], False
         self._kafka.call("begin")
 
     def produce(
@@ -92,10 +94,12 @@ class FakeProducer:
         self._letters.append((key, value))
 
     def flush(self, _: float) -> int:
-        for report, error in self._reports:
+        """Report one message after the other; after one that was refused the client keeps silent about the rest."""
+        while self._reports and not self._is_spoilt:
+            report, error = self._reports.pop(0)
+            self._is_spoilt = error is not None
             report(error, None)
-        self._reports.clear()
-        return 0
+        return len(self._reports)
 
     def send_offsets_to_transaction(self, places: list[TopicPartition], metadata: bytes, _: float) -> None:
         assert metadata == b"metadata"
@@ -250,6 +254,17 @@ def test_a_letter_that_is_too_large_becomes_smaller_with_each_attempt(
     send(dead_letters, batch(0, value=b"x" * 1_000))
     ((_, value),) = kafka.visible
     assert b'"size":1000' in value
+
+
+def test_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    """The client reports nothing more of a transaction in which one message was refused."""
+    kafka.largest = 500
+    large = batch(*range(8), value=b"x" * 1_000)
+    dead_letters.send(large.rejected, large)
+    assert len(kafka.visible) == 8
+    assert all(b'"size":1000' in value for _, value in kafka.visible)
 
 
 def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:

@@ -194,7 +194,8 @@ class OrderConsumer:
             self._message_bytes = max(1, (self._open.bytes - before) // len(messages))
 
     def _hand_over(self) -> None:
-        if self._writer.is_free and self._open.next_offsets:
+        """Let the next batch be written, but none after a stop: what lies before it may just have been given up."""
+        if self._writer.is_free and self._open.next_offsets and not self._stop.is_set():
             self._metrics.consumed.inc(len(self._open))
             self._metrics.batch_orders.observe(len(self._open))
             self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)

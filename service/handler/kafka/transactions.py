@@ -7,6 +7,7 @@ changes nothing. Readers see letters once they are committed, with `isolation.le
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -20,6 +21,7 @@ from service.usecases.batch import Batch
 
 _CALL_SECONDS: Final = 5.0
 """How long a call may take, so that three of them fit into the time that a stop has."""
+_LOOK_SECONDS: Final = 0.1
 
 Failures = list[tuple[DeadLetter, KafkaError]]
 
@@ -107,13 +109,14 @@ class TransactionalDeadLetters:
         failures: Failures = []
         for letter in letters:
             _enqueue(producer, self._topic, self._formed(letter), failures)
-        if producer.flush(_CALL_SECONDS):
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
+        are_reported = _all_reported(producer, failures)
         for letter, error in failures:
             if error.code() in TOO_LARGE:
                 self._shrink(letter)
         if failures:
             raise KafkaException(failures[0][1])
+        if not are_reported:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
 
     def _formed(self, letter: DeadLetter) -> Payload:
         return [self._forms.whole, *self._forms.smaller][self._tried.get(_place(letter), 0)](letter)
@@ -152,6 +155,15 @@ def _enqueue(producer: Producer, topic: str, payload: Payload, failures: Failure
         failures.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
     except KafkaException as error:
         failures.append((payload.letter, error.args[0]))
+
+
+def _all_reported(producer: Producer, failures: Failures) -> bool:
+    """Block until all are acknowledged, or one has failed: the client then sends none of the others."""
+    deadline = monotonic() + _CALL_SECONDS
+    while producer.flush(_LOOK_SECONDS):
+        if failures or monotonic() >= deadline:
+            return False
+    return True
 
 
 def _bounded(call: Callable[[], object]) -> None:

@@ -1,0 +1,106 @@
+"""What a stop gives up is done again by the next member: nothing that lies behind it in the topic may be committed."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer
+from prometheus_client import CollectorRegistry
+
+from service.config import Kafka
+from service.entities.dead_letter import DeadLetter
+from service.handler.kafka import properties
+from service.handler.kafka.consumer import OrderConsumer, Pace
+from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.membership import Membership
+from service.metrics import Metrics
+from service.pkg.stop import Stop, Stopped
+from service.usecases.batch import Batch, Limits
+from service.usecases.ingest import Outcome
+from service.usecases.ports import Stored
+from tests.factories import order_document
+from tests.fresh import PARTITIONS
+from tests.stage import Sent, Stage, orders
+from tests.waiting import eventually
+
+SECONDS = 30.0
+
+
+@dataclass
+class SecondIsGivenUp:
+    """Stands for Ingest. A stop comes in the midst of the second batch, while partitions are taken away."""
+
+    stop: Stop
+    first_may_end: Event = field(default_factory=Event)
+    taken_away: Event = field(default_factory=Event)
+    sizes: list[int] = field(default_factory=list)
+    is_braked: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Asked when partitions are taken away whose batch is being written."""
+        self.taken_away.set()
+        return True
+
+    def __call__(self, batch: Batch) -> Outcome:
+        self.sizes.append(len(batch))
+        if len(self.sizes) == 1:
+            assert self.first_may_end.wait(SECONDS)
+        elif len(self.sizes) == 2:
+            assert self.taken_away.wait(SECONDS)
+            self.stop.set()
+            raise Stopped
+        return Outcome(Stored(new=len(batch)), list[DeadLetter](), is_committed=False)
+
+
+def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(stage: Stage) -> None:
+    stop, decoded = Stop(), list[datetime]()
+    ingest = SecondIsGivenUp(stop)
+    reading = Thread(target=consumer_of(stage, ingest, stop, decoded).run)
+    reading.start()
+    stage.produce(*orders([order_document()]))
+    eventually(lambda: ingest.sizes == [1], SECONDS, "the first batch is being written")
+    stage.produce(*one_each())
+    eventually(lambda: len(decoded) == 1 + PARTITIONS, SECONDS, "the second one waits for its turn")
+    ingest.first_may_end.set()
+    eventually(lambda: len(ingest.sizes) == 2, SECONDS, "the second one is being written")
+    stage.produce(*one_each())
+    eventually(lambda: len(decoded) == 1 + 2 * PARTITIONS, SECONDS, "the third one waits for its turn")
+    with closing(another_member(stage)) as other:
+        eventually(lambda: other.poll(0.1) or not reading.is_alive(), SECONDS, "the consumer ends")
+        reading.join(SECONDS)
+    assert not reading.is_alive()
+    assert (ingest.sizes, stage.committed()) == ([1, PARTITIONS], {0: 1})
+
+
+def one_each() -> list[Sent]:
+    return [sent for number in range(PARTITIONS) for sent in orders([order_document()], number)]
+
+
+def another_member(stage: Stage) -> Consumer:
+    member = Consumer(properties.consumer(kafka_of(stage)))
+    member.subscribe([stage.topic])
+    return member
+
+
+def kafka_of(stage: Stage) -> Kafka:
+    return Kafka(bootstrap_servers=stage.bootstrap_servers, topic=stage.topic, group_id=stage.topic)
+
+
+def consumer_of(stage: Stage, ingest: Any, stop: Stop, decoded: list[datetime]) -> OrderConsumer:
+    def now() -> datetime:
+        decoded.append(datetime.now(UTC))
+        return decoded[-1]
+
+    return OrderConsumer(
+        Membership(properties.consumer(kafka_of(stage)), stage.topic),
+        decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
+        ingest=ingest,
+        pace=Pace(Limits()),
+        metrics=Metrics(CollectorRegistry()),
+        log=structlog.get_logger("test"),
+        stop=stop,
+    )
