@@ -1,6 +1,7 @@
-"""`python -m tests.victim PLACE NTH consumer`: the service, which kills itself with SIGKILL when it passes a place.
+"""`python -m tests.victim SIGNAL PLACE NTH consumer`: the service, which sends itself a signal when it passes a place.
 
-The process dies between two instructions of its own, as in a power cut; nothing in the service knows of it.
+With SIGKILL the process dies between two instructions of its own, as in a power cut, with SIGSTOP it freezes there;
+nothing in the service knows of it.
 """
 
 import os
@@ -50,15 +51,15 @@ PLACES: Mapping[str, Place] = {
 }
 
 
-def arm(place: Place, passing: int) -> None:
-    """Let this process die when it passes the place for the `passing`-th time."""
+def arm(place: Place, passing: int, sent: signal.Signals) -> None:
+    """Let this process be hit when it passes the place for the `passing`-th time."""
     function, left = getattr(place.owner, place.name), passing
 
     def pass_by() -> None:
         nonlocal left
         left -= 1
         if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), sent)
 
     @wraps(function)
     def deadly(*arguments: Any, **options: Any) -> Any:
@@ -74,6 +75,6 @@ def arm(place: Place, passing: int) -> None:
 
 
 if __name__ == "__main__":
-    _, chosen, nth, *rest = sys.argv
-    arm(PLACES[chosen], int(nth))
+    _, name, chosen, nth, *rest = sys.argv
+    arm(PLACES[chosen], int(nth), signal.Signals[name])
     sys.exit(main(rest))

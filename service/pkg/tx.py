@@ -32,11 +32,14 @@ class Access:
     def begin(self) -> str:
         """One round trip; SET LOCAL ends with the transaction, so that a pooler in transaction mode may stand between.
 
+        Without an end to idleness a process that is frozen would keep its locks, and hold up who took over from it.
+
         Without the planner's choice of a sequential scan, for on a table that was never analysed it would take one.
         """
         return (
             f"BEGIN; SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
-            f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; SET LOCAL enable_seqscan = off"
+            f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE * 1000)}; SET LOCAL enable_seqscan = off"
         )
 
 

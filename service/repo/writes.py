@@ -199,8 +199,9 @@ def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) ->
     ):
         if source:
             copied[table.name] = source
+            made = list(blocks(lines))  # before COPY begins: nothing ends one whose client is frozen
             with cursor.copy(COPY[table.name]) as copy:
-                for block in blocks(lines):
+                for block in made:
                     copy.write(block)
 
 

@@ -152,10 +152,10 @@ class Arena:
         self._running.append(self.spawn(*(arguments or ("consumer",)), settings={**self.settings, **variables}))
         return self._running[-1]
 
-    def doomed(self, place: str, passing: int, **variables: str) -> Service:
-        """Start a consumer that kills itself when it passes a place of tests/victim.py for so many times."""
+    def doomed(self, place: str, passing: int, sent: str = "SIGKILL", **variables: str) -> Service:
+        """Start a consumer that sends itself a signal when it passes a place of tests/victim.py for so many times."""
         settings = {**self.settings, **variables}
-        return self.spawn(place, str(passing), "consumer", settings=settings, module="tests.victim")
+        return self.spawn(sent, place, str(passing), "consumer", settings=settings, module="tests.victim")
 
     def kill(self, service: Service) -> None:
         self._running.remove(service)

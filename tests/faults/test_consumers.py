@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,8 @@ DYING_AT = {
 STORM_SECONDS = 4
 ENOUGH_SECONDS = 90
 """Longer than any session lasts: the stream is stopped when it is no longer needed."""
+BEYOND = 3_000
+"""More orders than one member can store without those that a frozen one held."""
 
 
 def test_two_members_and_no_fault_at_all(arena: Arena) -> None:
@@ -96,15 +99,37 @@ def test_a_member_freezes_until_others_have_its_partitions_and_wakes(arena: Aren
     arena.assert_exact()
 
 
+def test_a_member_freezes_in_the_midst_of_a_transaction_and_wakes(arena: Arena) -> None:
+    """Its locks would hold up whoever gets the same orders."""
+    (other,) = arena.members(1)
+    zombie = wait_assigned(arena.doomed("in-the-transaction", 8, "SIGSTOP"))
+    sender = arena.send(ENOUGH_SECONDS)
+    eventually(lambda: is_frozen(zombie), 30, "it freezes")
+    arena.fault_is_over()
+    wait_replaced(arena, other)
+    zombie.process.send_signal(signal.SIGCONT)
+    sender.stop()
+    arena.assert_exact()
+
+
+def is_frozen(service: Service) -> bool:
+    return Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def freeze_until_replaced(arena: Arena, zombie: Service, other: Service) -> None:
     """Return when the zombie runs again; meanwhile the other one had its partitions, and made progress with them."""
     arena.wait_flow()
-    before = metric(other, "orders_rebalances_total", kind="assigned")
     zombie.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
-    arena.wait_flow(200)
+    wait_replaced(arena, other)
     zombie.process.send_signal(signal.SIGCONT)
     arena.fault_is_over()
+
+
+def wait_replaced(arena: Arena, other: Service) -> None:
+    """Block until the other one has a frozen member's partitions too, and makes progress with them."""
+    before = metric(other, "orders_rebalances_total", kind="assigned")
+    eventually(lambda: metric(other, "orders_rebalances_total", kind="assigned") > before, 30, "the other takes over")
+    arena.wait_flow(BEYOND)
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
