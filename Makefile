@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture check format bench web image sbom chart-docs e2e venv lock
+.PHONY: help demo test torture guards check format bench web image sbom chart-docs e2e venv lock
 
 PYTHON ?= python3
 DOCKER ?= docker
@@ -24,6 +24,9 @@ test: check ## Run the checks, then every test that can run here (ARGS="tests/un
 
 torture: venv ## Break servers and consumers under load and look for every message, for three seeds (an hour)
 	@ORDERS_TORTURE_SEEDS="1 2 3" ORDERS_TORTURE_LONG=1 ORDERS_TORTURE_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
+
+guards: venv ## Disable each guard of delivery once, and see a scenario of make torture fail (an hour)
+	@ORDERS_GUARDS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.guards $(ARGS)
 
 check: venv ## Lint, formatting and types
 	@$(BIN)/ruff check .

@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("every message that was produced, looked for")
         terminalreporter.write_line(table)
         if TABLE:
-            write_into(Path(TABLE), table)
+            write_into(Path(TABLE), table, "torture")
 
 
 @pytest.fixture(params=SEEDS, ids=lambda seed: f"seed-{seed}")

@@ -1,4 +1,4 @@
-"""The table of what became of every message, as Markdown."""
+"""Tables as Markdown: of what became of every message, and of what every guard is noticed by."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.judge import Verdict
-
-BEGINNING: Final = "<!-- the table begins -->\n"
-END: Final = "<!-- the table ends -->\n"
 
 HEADS: Final = (
     "scenario", "seed", "produced", "stored", "unchanged", "stale", "dead-lettered", "tombstones", "again",
@@ -36,18 +33,23 @@ class Line(NamedTuple):
 
 
 def rendered(lines: Sequence[Line]) -> str:
-    """Return a Markdown table, its columns padded for a terminal."""
-    rows = [HEADS, *map(_cells, lines)]
+    """Return a table of lines: words to the left, numbers to the right."""
+    return aligned([HEADS, *map(_cells, lines)], words=1)
+
+
+def aligned(rows: Sequence[Sequence[str]], words: int) -> str:
+    """Return a Markdown table, padded for a terminal: so many columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_padded(row, widths) for row in (rows[0], rule, *rows[1:]))
+    rule = ["-" * width if number < words else "-" * (width - 1) + ":" for number, width in enumerate(widths)]
+    return "\n".join(_padded(row, widths, words) for row in (rows[0], rule, *rows[1:]))
 
 
-def write_into(path: Path, table: str) -> None:
-    """Put the table between the two marks of a file."""
-    before, _, rest = path.read_text().partition(BEGINNING)
-    after = rest.partition(END)[2]
-    path.write_text(f"{before}{BEGINNING}{table}\n{END}{after}")
+def write_into(path: Path, table: str, name: str) -> None:
+    """Put a table between the two marks that a file has for it."""
+    beginning, end = f"<!-- {name} begins -->\n", f"<!-- {name} ends -->\n"
+    before, _, rest = path.read_text().partition(beginning)
+    after = rest.partition(end)[2]
+    path.write_text(f"{before}{beginning}{table}\n{end}{after}")
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -60,6 +62,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return line.scenario, str(line.seed), *(f"{count:,}" for count in counts), *seconds
 
 
-def _padded(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row[:words], widths, strict=False)]
+    cells += [cell.rjust(width) for cell, width in zip(row[words:], widths[words:], strict=True)]
     return f"| {' | '.join(cells)} |"

@@ -1,0 +1,448 @@
+"""`python -m tests.faults.guards`: disables one guard after the other, and runs the scenarios that must fail then.
+
+Each is disabled by a replacement in a copy of the tree. Exits 1 where a scenario passed all the same. With
+ORDERS_GUARDS_TABLE=FILE the table goes into that file, between its two marks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.faults.table import aligned, write_into
+
+ROOT: Final = Path(__file__).parents[2]
+COPIED: Final = ("service", "generator", "migrations", "tests", "docs", "pyproject.toml")
+PATIENCE: Final = ("tests/faults/arena.py", "SETTLE_SECONDS = 120.0", "SETTLE_SECONDS = 45.0")
+"""What does not settle is no longer waited for: with its guard it settles within a few seconds."""
+ATTEMPTS: Final = 3
+"""Some faults have to hit a moment, which without its guard they do more often than not."""
+
+CONSUMER: Final = "service/handler/kafka/consumer.py"
+TRANSACTIONS: Final = "service/handler/kafka/transactions.py"
+WRITES: Final = "service/repo/writes.py"
+TRANSLATE: Final = "service/repo/translate.py"
+INGEST: Final = "service/usecases/ingest.py"
+LOOKUP: Final = "service/usecases/lookup.py"
+LISTENER: Final = "service/repo/listener.py"
+PROTOCOL: Final = "service/handler/http/protocol.py"
+REFUSES: Final = "    return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS"
+
+
+class Guard(NamedTuple):
+    """What is promised, the replacement that breaks it, and the scenarios that notice."""
+
+    promise: str
+    path: str
+    old: str
+    new: str
+    scenarios: tuple[str, ...]
+
+
+GUARDS: Final = (
+    Guard(
+        "offsets are committed after the orders are stored",
+        CONSUMER,
+        "            self._writer.submit(self._open)\n",
+        "            self._offsets.advance(self._open.end)\n            self._writer.submit(self._open)\n",
+        (
+            "test_consumers.py::test_a_member_dies[seed-1-after-decoding]",
+            "test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",
+            "test_consumers.py::test_a_member_dies[seed-1-before-dead-letters]",
+            "test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-after-the-commit]",
+        ),
+    ),
+    Guard(
+        "what is stored already is known when it comes again",
+        WRITES,
+        "        stored = _versions(cursor, VERSIONS_OF, newest)\n",
+        "        stored: dict[str, Source] = {}\n",
+        (
+            "test_consumers.py::test_a_member_dies[seed-1-after-the-commit]",
+            "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
+        ),
+    ),
+    Guard(
+        "the greater version wins",
+        "service/entities/version.py",
+        "        return self[:3] > other[:3]",
+        "        return True",
+        (
+            "test_consumers.py::test_two_members_and_no_fault_at_all[seed-1]",
+            "test_orders.py::test_a_producers_clock_steps[seed-1-timestamp]",
+        ),
+    ),
+    Guard(
+        "within a partition the log is trusted where that is asked for",
+        "service/entities/version.py",
+        'if order == "offset" and',
+        'if order == "never" and',
+        ("test_orders.py::test_a_producers_clock_steps[seed-1-offset]",),
+    ),
+    Guard(
+        "a dead letter names its origin",
+        "service/handler/kafka/forms.py",
+        "record.partition, record.offset, max(",
+        "record.partition, record.offset + 1, max(",
+        ("test_consumers.py::test_a_member_dies[seed-1-after-dead-letters]",),
+    ),
+    Guard(
+        "a dead member's partitions are taken over after six seconds",
+        "service/handler/kafka/properties.py",
+        '        "session.timeout.ms": session,\n',
+        '        "session.timeout.ms": 45_000,\n',
+        (
+            "test_consumers.py::test_a_member_is_killed_and_started_again[seed-1]",
+            "test_consumers.py::test_the_only_member_is_killed_and_started_again[seed-1]",
+            "test_consumers.py::test_a_member_freezes_until_others_have_its_partitions_and_wakes[seed-1]",
+        ),
+    ),
+    Guard(
+        "the protocol `consumer` is told nothing of the classic one's",
+        "service/handler/kafka/properties.py",
+        "if name not in _CLASSIC_ONLY}",
+        '} | {"session.timeout.ms": 6_000}',
+        (
+            "test_consumers.py::test_a_member_is_killed_under_the_protocol_consumer[seed-1]",
+            "test_consumers.py::test_a_rebalance_storm[seed-1-consumer]",
+        ),
+    ),
+    Guard(
+        "a frozen process keeps no locks",
+        "service/pkg/tx.py",
+        "SET LOCAL idle_in_transaction_session_timeout = {round(GRACE * 1000)}; ",
+        "",
+        ("test_consumers.py::test_a_member_freezes_in_the_midst_of_a_transaction_and_wakes[seed-1]",),
+    ),
+    Guard(
+        "SIGTERM waits for the running transaction and commits",
+        CONSUMER,
+        "        self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)\n",
+        "        os_exit = __import__('os')._exit\n        os_exit(0)\n",
+        ("test_consumers.py::test_a_member_is_stopped_in_the_midst_of_a_batch[seed-1]",),
+    ),
+    Guard(
+        "nothing is committed of partitions that were taken away",
+        "service/usecases/batch.py",
+        "for partition, offset in self.next_offsets.items() if self.holds(partition)}",
+        "for partition, offset in self.next_offsets.items()}",
+        ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
+    ),
+    Guard(
+        "a dead letter that was not taken is sent again",
+        "service/handler/kafka/dead_letters.py",
+        "        if failed:\n            unsent",
+        "        if False:\n            unsent",
+        (
+            "test_dead_letters.py::test_the_dead_letter_topic_is_missing[seed-1]",
+            "test_dead_letters.py::test_the_dead_letter_topic_takes_no_message[seed-1]",
+        ),
+    ),
+    Guard(
+        "a letter that is too large becomes a stub",
+        "service/handler/kafka/forms.py",
+        "(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)",
+        "()",
+        ("test_dead_letters.py::test_the_dead_letter_topic_takes_small_messages_alone[seed-1]",),
+    ),
+    Guard(
+        "the brake engages",
+        "service/usecases/brake.py",
+        "        problem = self._count(verdicts)\n",
+        "        problem = None\n",
+        ("test_dead_letters.py::test_a_flood_of_bad_messages_is_let_through_by_hand[seed-1]",),
+    ),
+    Guard(
+        "the brake lets go by itself",
+        "service/usecases/brake.py",
+        "        self.engaged = sum(verdicts) >",
+        "        self.engaged = len(verdicts) >",
+        ("test_dead_letters.py::test_a_flood_of_bad_messages_ends_by_itself[seed-1]",),
+    ),
+    Guard(
+        "letters and offsets are committed in one Kafka transaction",
+        TRANSACTIONS,
+        "        _bounded(lambda: producer.send",
+        "        _patiently(producer.commit_transaction)\n        producer.begin_transaction()\n"
+        "        _bounded(lambda: producer.send",
+        ("test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-before-kafka-commits]",),
+    ),
+    Guard(
+        "offsets are part of that transaction",
+        TRANSACTIONS,
+        "        _bounded(lambda: producer.send",
+        "        len((metadata,)) or _bounded(lambda: producer.send",
+        ("test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-after-kafka-commits]",),
+    ),
+    Guard(
+        "a transaction that failed is aborted",
+        TRANSACTIONS,
+        "            self._give_up(producer, error)\n",
+        "",
+        ("test_exactly_once.py::test_the_broker_is_restarted_with_exactly_once[seed-1]",),
+    ),
+    Guard(
+        "offsets are sent with the group's generation",
+        "service/handler/kafka/membership.py",
+        "        return self._metadata\n",
+        "        with closing(self._client()) as stranger:\n            return stranger.consumer_group_metadata()\n",
+        (
+            "test_exactly_once.py::test_a_member_freezes_and_wakes_with_exactly_once[seed-1]",
+            "test_exactly_once.py::test_members_come_and_go_with_exactly_once[seed-1]",
+        ),
+    ),
+    Guard(
+        "of a letter that is too large a smaller form goes into the next transaction",
+        TRANSACTIONS,
+        "            if error.code() in TOO_LARGE:\n",
+        "            if False:\n",
+        ("test_exactly_once.py::test_dead_letters_are_too_large_with_exactly_once[seed-1]",),
+    ),
+    Guard(
+        "a commit whose answer is lost is asked for",
+        TRANSACTIONS,
+        "        was_committed = self._is_in_doubt and ",
+        "        was_committed = False and ",
+        ("test_exactly_once.py::test_the_answer_to_a_commit_of_kafka_is_lost[seed-1]",),
+    ),
+    Guard(
+        "what the client reports of the broker ends nothing",
+        CONSUMER,
+        '        self._log.warning("Kafka reports a problem", code=error.name())\n',
+        "        raise KafkaException(error)\n",
+        (
+            "test_kafka.py::test_the_broker_is_restarted[seed-1]",
+            "test_kafka.py::test_the_broker_is_killed[seed-1]",
+            "test_kafka.py::test_the_broker_freezes_for_longer_than_a_session[seed-1]",
+            "test_kafka.py::test_connections_to_broker_and_database_are_cut_again_and_again[seed-1]",
+            "test_kafka.py::test_the_groups_coordinator_moves_to_another_broker[seed-1]",
+        ),
+    ),
+    Guard(
+        "a half-open connection to Kafka is given up",
+        "service/handler/kafka/properties.py",
+        '"socket.timeout.ms": 10_000,',
+        '"socket.timeout.ms": 300_000,',
+        ("test_kafka.py::test_connections_to_the_broker_go_silent[seed-1]",),
+    ),
+    Guard(
+        "a refused batch is split until one order alone is to blame",
+        INGEST,
+        "                if len(part) == 1:\n                    refused",
+        "                if part:\n                    refused",
+        ("test_orders.py::test_of_five_thousand_orders_postgresql_refuses[seed-1-1]",),
+    ),
+    Guard(
+        "the line at which COPY stopped is told",
+        TRANSLATE,
+        "    return (match[",
+        "    return None if match else (match[",
+        ("test_orders.py::test_of_five_thousand_orders_postgresql_refuses[seed-1-500-in-a-row]",),
+    ),
+    Guard(
+        "a batch has limits",
+        "service/usecases/batch.py",
+        "            bool(self.dropped)\n            or",
+        "            False\n            and",
+        (
+            "test_orders.py::test_a_long_lag_is_worked_off_in_256_mib[seed-1]",
+            "test_orders.py::test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib[seed-1]",
+        ),
+    ),
+    Guard(
+        "what failed because a server was away is repeated",
+        INGEST,
+        "    return isinstance(error, StorageUnavailable) and not",
+        "    return False and not",
+        (
+            "test_postgres.py::test_postgresql_is_killed_twice[seed-1]",
+            "test_postgres.py::test_postgresql_is_restarted[seed-1]",
+            "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-in-the-midst-of-copy]",
+            "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-before-commit]",
+        ),
+    ),
+    Guard(
+        "polling goes on in an outage",
+        CONSUMER,
+        "        elif not self._writer.wait_finished(_PATIENCE_SECONDS):",
+        "        elif not self._writer.wait_finished(1e6):",
+        ("test_postgres.py::test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling[seed-1]",),
+    ),
+    Guard(
+        "a stop gives a batch up that can't be written",
+        CONSUMER,
+        "        elif error is not None and not isinstance(error, Stopped):",
+        "        elif error is not None:",
+        ("test_postgres.py::test_a_member_is_stopped_while_postgresql_is_away[seed-1]",),
+    ),
+    Guard(
+        "no call waits for PostgreSQL without end",
+        "service/pkg/tx.py",
+        "self.deadline if timeout is None else timeout)",
+        "1e6)",
+        ("test_postgres.py::test_postgresql_hangs_with_its_connections_open[seed-1]",),
+    ),
+    Guard(
+        "a connection is left after a failure that is PostgreSQL's",
+        WRITES,
+        "                self._transactions.close()  # or",
+        "                pass  # or",
+        ("test_postgres.py::test_postgresql_fails_over_to_a_read_only_server[seed-1]",),
+    ),
+    Guard(
+        "a full disk or a start is not an order's fault",
+        TRANSLATE,
+        REFUSES,
+        f'{REFUSES} or state[:2] in ("53", "57")',
+        (
+            "test_postgres.py::test_postgresql_answers_for_a_while_with[seed-1-53100]",
+            "test_postgres.py::test_postgresql_answers_for_a_while_with[seed-1-57P03]",
+        ),
+    ),
+    Guard(
+        "a batch that takes too long is halved",
+        INGEST,
+        " and not isinstance(error, StatementTimedOut)",
+        "",
+        ("test_postgres.py::test_batches_take_longer_than_the_statement_timeout[seed-1]",),
+    ),
+    Guard(
+        "a deadlock is not an order's fault",
+        TRANSLATE,
+        REFUSES,
+        f'{REFUSES} or state[:2] == "40"',
+        ("test_postgres.py::test_a_foreign_transaction_locks_orders_the_other_way_round[seed-1]",),
+    ),
+    Guard(
+        "a replayed order keeps the version that it had",
+        "service/handler/kafka/record.py",
+        "        origin = read_origin(self.headers)\n",
+        "        origin = None\n",
+        ("test_replay.py::test_dead_letters_are_replayed_by_a_command_that_is_killed[seed-1]",),
+    ),
+    Guard(
+        "what is held is served without asking the database",
+        LOOKUP,
+        "        if self._trusts_memory():\n",
+        "        if False:\n",
+        ("test_api.py::test_without_a_database_hits_are_as_fast_and_misses_say_so[seed-1]",),
+    ),
+    Guard(
+        "no read waits for PostgreSQL without end",
+        "service/repo/connection.py",
+        "self.deadline if timeout is None else timeout)",
+        "1e6)",
+        ("test_api.py::test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time[seed-1]",),
+    ),
+    Guard(
+        "with each new connection of the listener a generation begins",
+        LOOKUP,
+        "        self._cache.clear()\n",
+        "",
+        ("test_api.py::test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after[seed-1]",),
+    ),
+    Guard(
+        "the listener proves that it hears",
+        LISTENER,
+        "            raise Deaf\n",
+        "            pass\n",
+        ("test_api.py::test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after[seed-1]",),
+    ),
+    Guard(
+        "staleness has a bound where that is asked for",
+        LOOKUP,
+        "        return self._max_stale is None or",
+        "        return True or",
+        ("test_api.py::test_with_a_bound_on_staleness_nothing_older_is_served[seed-1]",),
+    ),
+    Guard(
+        "connections have a limit",
+        PROTOCOL,
+        "        self._is_one_too_many = len(",
+        "        self._is_one_too_many = False and len(",
+        ("test_api.py::test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing[seed-1]",),
+    ),
+    Guard(
+        "a request's head has a limit",
+        PROTOCOL,
+        "        if self._head_bytes > self._limits.head_bytes:\n",
+        "        if False:\n",
+        (
+            "test_api.py::test_requests_are_too_large[seed-1-line]",
+            "test_api.py::test_requests_are_too_large[seed-1-header]",
+        ),
+    ),
+    Guard(
+        "an event stream that nobody reads is dropped",
+        "service/handler/http/feed.py",
+        "            if stream.is_too_slow(self.newest, oldest):\n",
+        "            if False:\n",
+        (
+            "test_api.py::test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything[seed-1]",
+        ),
+    ),
+)
+
+
+def survivors(guard: Guard, folder: Path) -> list[str]:
+    """Return the scenarios that passed without the guard, of the last attempt at each."""
+    _replace(folder / guard.path, guard.old, guard.new)
+    left = list(guard.scenarios)
+    for _ in range(ATTEMPTS):
+        left = _passed(folder, left) if left else left
+    return left
+
+
+def _passed(folder: Path, scenarios: list[str]) -> list[str]:
+    report = folder / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "faulthandler_timeout=0"]
+    ids = [f"tests/faults/{scenario}" for scenario in scenarios]
+    ended = subprocess.run([*command, *ids], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    cases = {case.get("name"): case for case in ET.parse(report).iter("testcase")}  # noqa: S314 - our own report
+    if len(cases) != len(scenarios):
+        raise SystemExit(f"not all scenarios ran:\n{ended.stdout}\n{ended.stderr}")
+    return [each for each in scenarios if cases[each.partition("::")[2]].find("failure") is None]
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise SystemExit(f"{path}: the guard is not there once: {old!r}")
+    path.write_text(text.replace(old, new, 1))
+
+
+def _copied(folder: Path) -> Path:
+    for name in COPIED:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    _replace(folder / PATIENCE[0], *PATIENCE[1:])
+    return folder
+
+
+def main(words: list[str]) -> int:
+    """Look at the guards whose promise holds one of the words, or at all."""
+    rows, failed = [("without this", "in", "this fails")], 0
+    for guard in GUARDS:
+        if words and not any(word in guard.promise for word in words):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            left = survivors(guard, _copied(Path(folder)))
+        failed += len(left)
+        noticed = [scenario for scenario in guard.scenarios if scenario not in left]
+        rows.append((guard.promise, f"`{guard.path}`", "<br>".join(f"`{each}`" for each in noticed)))
+        told = f"NOT NOTICED BY {', '.join(left)}" if left else "noticed"
+        sys.stdout.write(f"{guard.promise}: {told}\n")
+        sys.stdout.flush()
+    if table := os.environ.get("ORDERS_GUARDS_TABLE"):
+        write_into(Path(table), aligned(rows, words=3), "guards")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
