@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable, OrderRefused, StorageError
 from service.entities.order import Order
-from service.entities.version import Sourced
+from service.entities.version import Source, Sourced
 from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 
@@ -21,6 +21,10 @@ class FakeStore:
         self.failures: list[StorageError] = []
         self.calls: list[int] = []
         self._says_position = says_position
+
+    @staticmethod
+    def prepare(order: Order, source: Source, *, is_plain: bool) -> Sourced:
+        return Sourced(order, source, is_plain)
 
     def store(self, orders: Sequence[Sourced]) -> Stored:
         self.calls.append(len(orders))

@@ -1,5 +1,6 @@
 """`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
+import gc
 import logging
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -33,6 +34,8 @@ from service.usecases.brake import Brake, BrakePolicy
 from service.usecases.ingest import Ingest, Retried
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
+_COLLECT_AFTER: Final = 200_000
+"""Objects more than before after which the garbage collector looks: above what two batches hold."""
 
 
 def run_consumer(settings: Settings) -> int:
@@ -49,6 +52,7 @@ def run_consumer(settings: Settings) -> int:
     consumer = OrderConsumer(
         member,
         decoder=_decoder(settings, metrics),
+        prepare=writer.prepare,
         ingest=ingest,
         pace=_pace(settings),
         metrics=metrics,
@@ -60,6 +64,7 @@ def run_consumer(settings: Settings) -> int:
         settings.admin.host,
         settings.admin.port,
     )
+    _calm_collector()
     admin.start()
     Thread(target=_look_at_topics, args=(settings.kafka, log, stop), name="topics", daemon=True).start()
     try:
@@ -69,6 +74,13 @@ def run_consumer(settings: Settings) -> int:
         dead_letters.close()
         writer.close()
     return 0
+
+
+def _calm_collector() -> None:
+    """Batches hold no cycles: looking for some among thousands of messages takes longer than decoding them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 def _dead_letters(settings: Settings, stop: Stop, member: Membership) -> DeadLetterProducer | TransactionalDeadLetters:

@@ -1,6 +1,6 @@
 """Where an order came from, which is also which of two orders is the newer one."""
 
-from typing import Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from service.entities.order import Order
 
@@ -35,3 +35,5 @@ class Sourced(NamedTuple):
 
     order: Order
     source: Source
+    prepared: Any = None
+    """What the store has made of it ahead of time, if anything."""

@@ -2,85 +2,125 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import astuple
 from sqlalchemy import Table
 
-from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.order import Order, Payment
+from service.entities.version import Source
+from service.repo import tables
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Null(str):
+    """Text that no document can hold, for it is known by its identity."""
+
+    __slots__ = ()
+
+
+_NULL: Final = _Null(r"\N")
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def copy_statement(table: Table) -> str:
     """Return the COPY that reads this module's lines; columns with a default of the server's are left to it."""
-    columns = ", ".join(column.name for column in table.columns if column.server_default is None)
-    return f"COPY {table.name} ({columns}) FROM STDIN"
+    return f"COPY {table.name} ({', '.join(_columns(table))}) FROM STDIN"
 
 
-def order_line(sourced: Sourced) -> str:
-    order, source = sourced
-    return _line(
-        (
-            order.order_uid,
-            order.track_number,
-            order.entry,
-            order.locale,
-            order.internal_signature,
-            order.customer_id,
-            order.delivery_service,
-            order.shardkey,
-            order.sm_id,
-            order.date_created,
-            order.oof_shard,
-            source.topic,
-            source.partition,
-            source.offset,
-            record_time(source),
-        )
+def _columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.server_default is None]
+
+
+def _form(table: Table) -> str:
+    """Return what `%` makes a line of a row's values with."""
+    return "\t".join("%s" for _ in _columns(table)) + "\n"
+
+
+_ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (tables.orders, tables.deliveries, tables.payments, tables.items))
+
+
+class Lines(NamedTuple):
+    """What an order is in each table: one line, of `items` one for each."""
+
+    orders: str
+    deliveries: str
+    payments: str
+    items: str
+
+
+def lines(order: Order, source: Source, *, is_plain: bool = False) -> Lines:
+    """Return an order's lines. A plain one is not searched for texts with characters that COPY has a meaning for."""
+    uid = order.order_uid
+    return Lines(
+        _line(_ORDERS, _order_values(order, source), is_plain),
+        _line(_DELIVERIES, (uid, *astuple(order.delivery)), is_plain),
+        _line(_PAYMENTS, _payment_values(uid, order.payment), is_plain),
+        "".join([_line(_ITEMS, (uid, at, *astuple(item)), is_plain) for at, item in enumerate(order.items)]),
     )
 
 
-def delivery_line(order: Order) -> str:
-    return _line((order.order_uid, *astuple(order.delivery)))
+def _order_values(order: Order, source: Source) -> tuple[Any, ...]:
+    return (
+        order.order_uid,
+        order.track_number,
+        order.entry,
+        order.locale,
+        _NULL if order.internal_signature is UNSET else order.internal_signature,
+        order.customer_id,
+        order.delivery_service,
+        order.shardkey,
+        order.sm_id,
+        order.date_created,
+        order.oof_shard,
+        source.topic,
+        source.partition,
+        source.offset,
+        _record_time_text(source.timestamp_ms),
+    )
 
 
-def payment_line(order: Order) -> str:
-    return _line((order.order_uid, *astuple(order.payment)))
+def _payment_values(uid: str, payment: Payment) -> tuple[Any, ...]:
+    if payment.request_id is not UNSET:
+        return (uid, *astuple(payment))
+    return (uid, *(_NULL if value is UNSET else value for value in astuple(payment)))
 
 
-def item_lines(order: Order) -> Iterator[str]:
-    for position, item in enumerate(order.items):
-        yield _line((order.order_uid, position, *astuple(item)))
+def record_time(timestamp_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=timestamp_ms)
 
 
-def record_time(source: Source) -> datetime:
-    return _EPOCH + timedelta(milliseconds=source.timestamp_ms)
+@lru_cache(1_024)
+def _record_time_text(timestamp_ms: int) -> str:
+    return str(record_time(timestamp_ms))
 
 
-def _line(values: tuple[Any, ...]) -> str:
-    """Join the columns; the rare line that needs escapes or holds an absent value is built anew."""
-    line = "\t".join(map(str, values))
-    if UNSET in values or "\\" in line or line.count("\t") >= len(values) or "\n" in line or "\r" in line:
-        line = "\t".join(map(_escaped, values))
-    return f"{line}\n"
+def _line(form: str, values: tuple[Any, ...], is_plain: bool) -> str:  # noqa: FBT001 - called for each row
+    line = form % values
+    if is_plain or _is_plain(line, len(values)):
+        return line
+    return form % tuple(map(_escaped, values))
 
 
-def _escaped(value: Any) -> str:
-    return r"\N" if value is UNSET else str(value).translate(_ESCAPES)
+def _is_plain(line: str, columns: int) -> bool:
+    return "\\" not in line and "\r" not in line and line.count("\t") == columns - 1 and line.count("\n") == 1
 
 
-def blocks(lines: Iterable[str], size: int = 1 << 16) -> Iterator[bytes]:
+def _escaped(value: Any) -> Any:
+    return value if value is _NULL else str(value).translate(_ESCAPES)
+
+
+def blocks(texts: Iterable[str], size: int = 1 << 16) -> Iterator[bytes]:
     """Gather lines to blocks of at least `size` characters, the last one less."""
     block: list[str] = []
     length = 0
-    for line in lines:
-        block.append(line)
-        length += len(line)
+    for text in texts:
+        block.append(text)
+        length += len(text)
         if length >= size:
             yield "".join(block).encode()
             block, length = [], 0

@@ -18,7 +18,7 @@ from service.pkg.tx import Transactions
 from service.repo import tables
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import CHANNEL, payloads
-from service.repo.rows import blocks, copy_statement, delivery_line, item_lines, order_line, payment_line, record_time
+from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
@@ -82,6 +82,10 @@ class OrderWriter:
     def __init__(self, transactions: Transactions, version_order: VersionOrder = "timestamp") -> None:
         self._transactions = transactions
         self._version_order: VersionOrder = version_order
+
+    @staticmethod
+    def prepare(order: Order, source: Source, *, is_plain: bool) -> Sourced:
+        return Sourced(order, source, lines(order, source, is_plain=is_plain))
 
     def store(self, orders: Sequence[Sourced]) -> Stored:
         newest, surpassed = self._newest(orders)
@@ -174,9 +178,9 @@ def _records(orders: Iterable[Sourced]) -> str:
                 "source_topic": source.topic,
                 "source_partition": source.partition,
                 "source_offset": source.offset,
-                "source_timestamp": record_time(source),
+                "source_timestamp": record_time(source.timestamp_ms),
             }
-            for order, source in orders
+            for order, source, _ in orders
         ]
     ).decode()
 
@@ -191,18 +195,19 @@ def _replace(cursor: Cursor, replacing: Sequence[Sourced]) -> None:
 def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) -> None:
     """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading."""
     whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
-    for table, source, lines in (
-        (tables.orders, contest.fresh, map(order_line, contest.fresh)),
-        (tables.deliveries, whole, (delivery_line(sourced.order) for sourced in whole)),
-        (tables.payments, whole, (payment_line(sourced.order) for sourced in whole)),
-        (tables.items, whole, (line for sourced in whole for line in item_lines(sourced.order))),
-    ):
+    for table in COPY:
+        source = contest.fresh if table == tables.orders.name else whole
         if source:
-            copied[table.name] = source
-            made = list(blocks(lines))  # before COPY begins: nothing ends one whose client is frozen
-            with cursor.copy(COPY[table.name]) as copy:
+            copied[table] = source
+            made = list(blocks(getattr(_lines(sourced), table) for sourced in source))
+            with cursor.copy(COPY[table]) as copy:  # begun late: nothing ends one whose client is frozen
                 for block in made:
                     copy.write(block)
+
+
+def _lines(sourced: Sourced) -> Lines:
+    prepared: Lines | None = sourced.prepared
+    return prepared or lines(sourced.order, sourced.source)
 
 
 def _notify(cursor: Cursor, contest: Contest) -> None:

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.version import Sourced
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
 from service.usecases.batch import Batch
 
 
@@ -23,6 +24,12 @@ class Stored(NamedTuple):
 
 
 class OrderStore(Protocol):
+    def prepare(self, order: Order, source: Source, *, is_plain: bool) -> Sourced:
+        """Do ahead of time what can be done for storing an order without the database; for any thread.
+
+        `is_plain` promises that no text of the order holds a backslash or a control character.
+        """
+
     def store(self, orders: Sequence[Sourced]) -> Stored:
         """Store orders in one transaction; the greatest version of an id wins.
 

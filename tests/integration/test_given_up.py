@@ -18,6 +18,7 @@ from service.handler.kafka.decode import Decoder, Rules
 from service.handler.kafka.membership import Membership
 from service.metrics import Metrics
 from service.pkg.stop import Stop, Stopped
+from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch, Limits
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
@@ -98,6 +99,7 @@ def consumer_of(stage: Stage, ingest: Any, stop: Stop, decoded: list[datetime]) 
     return OrderConsumer(
         Membership(properties.consumer(kafka_of(stage)), stage.topic),
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
+        prepare=OrderWriter.prepare,
         ingest=ingest,
         pace=Pace(Limits()),
         metrics=Metrics(CollectorRegistry()),

@@ -32,6 +32,13 @@ def test_orders_that_are_not_there_are_new(store: OrderStore) -> None:
     assert store.store([sourced(offset) for offset in range(5)]) == Stored(new=5)
 
 
+@pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
+def test_what_was_prepared_ahead_of_time_is_stored_as_it_is(store: OrderStore, text: str) -> None:
+    made, source, _ = sourced(1, order_uid="a", entry=text)
+    assert store.store([store.prepare(made, source, is_plain=text == "plain")]) == Stored(new=1)
+    assert store.store([sourced(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
+
+
 def test_an_order_that_comes_again_is_unchanged(store: OrderStore) -> None:
     order = sourced(1)
     store.store([order])

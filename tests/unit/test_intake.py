@@ -3,12 +3,16 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.json import encode
 
 from service.entities.dead_letter import Headers
 from service.handler.kafka.decode import Decoder, Rules
 from service.handler.kafka.intake import take
 from service.handler.kafka.record import HEADER_BYTES, Record
+from service.repo.rows import lines
+from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch
+from tests.factories import order_document
 
 DECODER = Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC))
 
@@ -25,5 +29,14 @@ def test_all_that_a_record_holds_counts_towards_the_bytes_of_a_batch(
     key: bytes | None, value: bytes, headers: Headers | None, size: int
 ) -> None:
     batch = Batch()
-    take(Record("orders", 0, 0, 0, key, value, headers), batch, DECODER)
+    take(Record("orders", 0, 0, 0, key, value, headers), batch, DECODER, OrderWriter.prepare)
     assert batch.bytes == size
+
+
+@pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])
+def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -> None:
+    batch, value = Batch(), encode(order_document(entry=text))
+    take(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, OrderWriter.prepare)
+    (entry,) = batch.entries
+    assert entry.sourced.order.entry == text
+    assert entry.sourced.prepared == lines(entry.sourced.order, entry.sourced.source)

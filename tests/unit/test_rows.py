@@ -6,18 +6,15 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from service.entities.version import Source, Sourced
+from service.entities.version import Source
 from service.repo import tables
 from service.repo.rows import (
     blocks,
     copy_statement,
-    delivery_line,
-    item_lines,
-    order_line,
-    payment_line,
+    lines,
     record_time,
 )
-from tests.factories import SAMPLE, order, sourced
+from tests.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
 SOURCE = Source(1_637_907_739_123, 2, 42, "orders")
@@ -30,20 +27,15 @@ def columns(line: str) -> list[str]:
 
 def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
-    lines = {
-        "orders": order_line(Sourced(sample, SOURCE)),
-        "deliveries": delivery_line(sample),
-        "payments": payment_line(sample),
-        "items": next(item_lines(sample)),
-    }
-    for name, line in lines.items():
+    made = lines(sample, SOURCE)
+    for name, line in made._asdict().items():
         named = copy_statement(tables.metadata.tables[name]).partition("(")[2].partition(")")[0].split(", ")
         assert len(columns(line)) == len(named)
-    assert columns(lines["orders"]) == [
+    assert columns(made.orders) == [
         "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
         "2021-11-26 06:22:19+00:00", "1", "orders", "2", "42", "2021-11-26 06:22:19.123000+00:00",
     ]  # fmt: skip
-    assert columns(lines["items"])[:3] == ["b563feb7b2b84b6test", "0", "9934930"]
+    assert columns(made.items)[:3] == ["b563feb7b2b84b6test", "0", "9934930"]
 
 
 def test_columns_that_the_server_fills_in_are_left_to_it() -> None:
@@ -68,32 +60,44 @@ def test_columns_that_the_server_fills_in_are_left_to_it() -> None:
     ],
 )
 def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
-    line = delivery_line(order(order_uid="a", delivery={"name": text}))
-    assert line == f"a\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
+    made = lines(order(order_uid="a", delivery={"name": text}), SOURCE)
+    assert (
+        made.deliveries
+        == f"a\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
+    )
 
 
 def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
-    empty = sourced(internal_signature="")
-    absent = Sourced(replace(empty.order, internal_signature=UNSET), empty.source)
-    assert columns(order_line(empty))[4] == ""
-    assert columns(order_line(absent))[4] == r"\N"
+    empty = order(internal_signature="")
+    absent = replace(empty, internal_signature=UNSET)
+    for is_plain in (False, True):
+        assert columns(lines(empty, SOURCE, is_plain=is_plain).orders)[4] == ""
+        assert columns(lines(absent, SOURCE, is_plain=is_plain).orders)[4] == r"\N"
+
+
+def test_a_plain_order_has_the_same_lines() -> None:
+    assert lines(order(order_uid="a"), SOURCE, is_plain=True) == lines(order(order_uid="a"), SOURCE)
 
 
 def test_items_are_numbered_from_0() -> None:
-    lines = list(item_lines(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")])))
-    assert [(columns(line)[1], columns(line)[5]) for line in lines] == [("0", "a"), ("1", "b"), ("2", "c")]
+    made = lines(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")]), SOURCE)
+    assert [(columns(line)[1], columns(line)[5]) for line in made.items.splitlines(keepends=True)] == [
+        ("0", "a"),
+        ("1", "b"),
+        ("2", "c"),
+    ]
 
 
 @pytest.mark.parametrize("timestamp_ms", [0, 1, 1_637_907_739_123, 253_402_300_799_999])
 def test_the_time_of_a_record_is_exact_to_the_millisecond(timestamp_ms: int) -> None:
-    moment = record_time(Source(timestamp_ms, 0, 0, "orders"))
+    moment = record_time(timestamp_ms)
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == timestamp_ms
 
 
 def test_blocks_hold_all_lines_in_order_and_none_is_small_but_the_last() -> None:
-    lines = [f"{number}-ü\n" for number in range(1_000)]
-    made = list(blocks(lines, size=100))
-    assert b"".join(made).decode() == "".join(lines)
+    texts = [f"{number}-ü\n" for number in range(1_000)]
+    made = list(blocks(texts, size=100))
+    assert b"".join(made).decode() == "".join(texts)
     assert all(len(block) >= 100 for block in made[:-1])
     assert max(map(len, made)) < 150
 

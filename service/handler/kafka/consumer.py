@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import BrakeEngaged
 from service.handler.kafka.decode import Decoder
-from service.handler.kafka.intake import take
+from service.handler.kafka.intake import Prepare, take
 from service.handler.kafka.lag import Lag
 from service.handler.kafka.membership import Membership
 from service.handler.kafka.offsets import Offsets
@@ -77,6 +77,7 @@ class OrderConsumer:
         member: Membership,
         *,
         decoder: Decoder,
+        prepare: Prepare,
         ingest: Ingest,
         pace: Pace,
         metrics: "Metrics",
@@ -85,6 +86,7 @@ class OrderConsumer:
     ) -> None:
         self._topic = topic = member.topic
         self._decoder = decoder
+        self._prepare = prepare
         self._ingest = ingest
         self._member = member
         self._pace = pace
@@ -188,7 +190,7 @@ class OrderConsumer:
             else:
                 record = read(message)
                 self._metrics.unreadable_headers.inc(record.headers is None)
-                take(record, self._open, self._decoder)
+                take(record, self._open, self._decoder, self._prepare)
         self._decode_seconds += monotonic() - began
         if messages:
             self._message_bytes = max(1, (self._open.bytes - before) // len(messages))

@@ -1,5 +1,8 @@
 """Records become entries and dead letters of the batch that is being filled."""
 
+from collections.abc import Callable
+from typing import Final
+
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DocumentRejected
 from service.entities.version import Sourced
@@ -7,8 +10,14 @@ from service.handler.kafka.decode import Decoder
 from service.handler.kafka.record import Record
 from service.usecases.batch import Batch, Entry
 
+Prepare = Callable[..., Sourced]
+"""usecases.ports.OrderStore.prepare."""
 
-def take(record: Record, batch: Batch, decoder: Decoder) -> None:
+_ESCAPE: Final = b"\\"
+"""JSON text without one has no control characters in its texts, nor backslashes."""
+
+
+def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
     """Put one record into the batch: as an order, as a dead letter, or as nothing but an offset (a tombstone)."""
     batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
     if not record.value:
@@ -20,4 +29,5 @@ def take(record: Record, batch: Batch, decoder: Decoder) -> None:
         detail = "; ".join(map(str, rejection.violations))
         batch.reject(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
-        batch.add(Entry(Sourced(order, record.source), record, record.partition))
+        sourced = prepare(order, record.source, is_plain=_ESCAPE not in record.value)
+        batch.add(Entry(sourced, record, record.partition))
