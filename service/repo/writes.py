@@ -22,6 +22,9 @@ from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
+MANY_ITEMS: Final = 100
+"""Orders of more items are not prepared: two batches of them, as documents, objects and lines, are too much memory."""
+
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 COPY: Final = {
@@ -85,7 +88,8 @@ class OrderWriter:
 
     @staticmethod
     def prepare(order: Order, source: Source, *, is_plain: bool) -> Sourced:
-        return Sourced(order, source, lines(order, source, is_plain=is_plain))
+        ahead = len(order.items) <= MANY_ITEMS
+        return Sourced(order, source, lines(order, source, is_plain=is_plain) if ahead else None)
 
     def store(self, orders: Sequence[Sourced]) -> Stored:
         newest, surpassed = self._newest(orders)
