@@ -407,7 +407,12 @@ def _passed(folder: Path, scenarios: list[str]) -> list[str]:
     cases = {case.get("name"): case for case in ET.parse(report).iter("testcase")}  # noqa: S314 - our own report
     if len(cases) != len(scenarios):
         raise SystemExit(f"not all scenarios ran:\n{ended.stdout}\n{ended.stderr}")
-    return [each for each in scenarios if cases[each.partition("::")[2]].find("failure") is None]
+    failures = {each: cases[each.partition("::")[2]].find("failure") for each in scenarios}
+    for scenario, failure in failures.items():
+        told = "passed" if failure is None else (failure.get("message") or "").partition("\n")[0]
+        sys.stdout.write(f"  {scenario}: {told[:200]}\n")
+    sys.stdout.flush()
+    return [scenario for scenario, failure in failures.items() if failure is None]
 
 
 def _replace(path: Path, old: str, new: str) -> None:
