@@ -50,7 +50,8 @@ GUARDS: Final = (
         "offsets are committed after the orders are stored",
         CONSUMER,
         "            self._writer.submit(self._open)\n",
-        "            self._offsets.advance(self._open.end)\n            self._writer.submit(self._open)\n",
+        "            self._offsets.advance(self._open.end)\n"
+        "            self._offsets.commit_now(self._consumer)\n            self._writer.submit(self._open)\n",
         (
             "test_consumers.py::test_a_member_dies[seed-1-after-decoding]",
             "test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",

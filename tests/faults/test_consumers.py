@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import wait_assigned
+from tests.faults.arena import MIX, wait_assigned
 from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from generator.stream import Plan
     from tests.faults.arena import Arena
     from tests.processes import Service
 
@@ -65,11 +66,16 @@ def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
 def test_a_member_dies(arena: Arena, place: str) -> None:
     arena.members(1)
     victim = wait_assigned(arena.doomed(place, DYING_AT[place]))
-    arena.send()
-    assert victim.process.wait(30) == -signal.SIGKILL
+    send_until_dead(arena, victim)
     arena.fault_is_over()
     arena.start()
     arena.assert_exact()
+
+
+def send_until_dead(arena: Arena, victim: Service, plan: Plan = MIX) -> None:
+    sender = arena.send(ENOUGH_SECONDS, plan=plan)
+    assert victim.process.wait(ENOUGH_SECONDS) == -signal.SIGKILL
+    sender.stop()
 
 
 def test_a_member_is_killed_under_the_protocol_consumer(arena: Arena) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.arena import MIX, away, wait_assigned
-from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced
+from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced, send_until_dead
 
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
@@ -23,8 +22,7 @@ SMALL_BYTES = 2_000
 def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
     arena.members(1, **EXACTLY_ONCE)
     victim = wait_assigned(arena.doomed(place, 4, **EXACTLY_ONCE))
-    arena.send(plan=FAULTY)
-    assert victim.process.wait(30) == -signal.SIGKILL
+    send_until_dead(arena, victim, FAULTY)
     arena.fault_is_over()
     arena.start(**EXACTLY_ONCE)
     arena.assert_exact(exactly_once=True)
