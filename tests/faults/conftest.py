@@ -37,6 +37,8 @@ QUICK_SESSIONS = {
     "group.consumer.min.heartbeat.interval.ms": "1000",
 }
 """As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
+QUICK_HEARTBEATS = '{"heartbeat.interval.ms": 500}'
+"""A member learns of a rebalance with its heartbeat; two seconds apart, they would be most of a scenario's time."""
 WITH_ACLS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
@@ -134,6 +136,7 @@ def arena(
             "ORDERS_KAFKA__TOPIC": name,
             "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{name}.dlq",
             "ORDERS_KAFKA__GROUP_ID": name,
+            "ORDERS_KAFKA__PROPERTIES": QUICK_HEARTBEATS,
             "ORDERS_POSTGRES__DSN": dsn,
         }
         arena = Arena(
