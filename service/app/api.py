@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 import uvloop
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from starlette.types import ASGIApp
 
@@ -207,5 +208,6 @@ async def _serving(app: ASGIApp, port: socket, drain_seconds: float, limits: Lim
 def _watch(settings: Settings) -> Watch:
     kafka = settings.kafka
     # Without logs: while Kafka is away there would be one a second, about something that nothing here depends on.
-    connect = partial(AdminClient, properties.common(kafka) | {"log_level": 0})
-    return Watch(connect, kafka.topic, kafka.dead_letter_topic, kafka.group_id)
+    quiet = properties.common(kafka) | {"log_level": 0}
+    group = partial(Consumer, quiet | {"group.id": kafka.group_id, "enable.auto.commit": False})
+    return Watch(partial(AdminClient, quiet), group, kafka.topic, kafka.dead_letter_topic)

@@ -1,13 +1,16 @@
 """What `/stats` tells of Kafka, on a real one."""
 
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from service.embedded import broker
 from service.handler.kafka.watch import Depths, Watch
+from tests import fresh
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -15,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def watch(bootstrap_servers: str, topic: str) -> Watch:
-    connect = partial(AdminClient, {"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    return Watch(connect, topic, f"{topic}.dlq", topic)
+    quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+    group = partial(Consumer, quiet | {"group.id": topic})
+    return Watch(partial(AdminClient, quiet), group, topic, f"{topic}.dlq")
 
 
 def produce(bootstrap_servers: str, topic: str, count: int) -> None:
@@ -54,6 +58,12 @@ def test_lag_is_what_the_group_has_not_committed_and_dead_letters_are_counted(
 
 def test_a_topic_that_is_not_there_has_no_messages(kafka_server: "Kafka") -> None:
     assert told(watch(kafka_server.bootstrap_servers, "no-such-topic")) == Depths(0, 0)
+
+
+def test_a_broker_that_never_had_a_group_is_told_of(tmp_path: Path) -> None:
+    """Its first answers about a group are errors, at which the client library can crash."""
+    with broker.kafka(tmp_path, say=print) as unused, fresh.topic(unused.bootstrap_servers) as topic:
+        assert told(watch(unused.bootstrap_servers, topic)) == Depths(0, 0)
 
 
 def test_while_kafka_is_away_nothing_is_told_and_nobody_waits_long() -> None:

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
@@ -24,14 +24,16 @@ class Depths(NamedTuple):
 class Watch:
     """Asks the broker, for at most four times CALL_SECONDS, and connects when it is first asked.
 
-    For one thread at a time.
+    `group` makes a client of the group, which never joins it. For one thread at a time.
     """
 
-    def __init__(self, connect: "Callable[[], AdminClient]", topic: str, dead_letter_topic: str, group_id: str) -> None:
+    def __init__(
+        self, connect: "Callable[[], AdminClient]", group: "Callable[[], Consumer]", topic: str, dead_letter_topic: str
+    ) -> None:
         self._connect = connect
+        self._connect_group = group
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
-        self._group_id = group_id
 
     def depths(self) -> Depths | None:
         """Return both; None while Kafka can't tell."""
@@ -39,7 +41,7 @@ class Watch:
             partitions = self._partitions()
             first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            done = first | self._committed()
+            done = first | self._committed(partitions)
         except (KafkaException, TimeoutError):
             return None
         lag = sum(max(end[each] - done[each], 0) for each in end if each[0] == self._topic)
@@ -49,6 +51,10 @@ class Watch:
     @cached_property
     def _admin(self) -> AdminClient:
         return self._connect()
+
+    @cached_property
+    def _group(self) -> Consumer:
+        return self._connect_group()
 
     def _partitions(self) -> list[TopicPartition]:
         topics = self._admin.list_topics(timeout=CALL_SECONDS).topics
@@ -63,9 +69,11 @@ class Watch:
         asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=CALL_SECONDS)
         return {(each.topic, each.partition): future.result(CALL_SECONDS).offset for each, future in asked.items()}
 
-    def _committed(self) -> Offsets:
-        """Return what the group has committed; a partition without a commit is left out."""
-        group = ConsumerGroupTopicPartitions(self._group_id)
-        asked = self._admin.list_consumer_group_offsets([group], request_timeout=CALL_SECONDS)
-        committed = asked[self._group_id].result(CALL_SECONDS).topic_partitions
+    def _committed(self, partitions: "Iterable[TopicPartition]") -> Offsets:
+        """Return what the group has committed; a partition without a commit is left out.
+
+        Not by the AdminClient: where the group's coordinator answers with an error, confluent-kafka 2.16 crashes there.
+        """
+        ours = [each for each in partitions if each.topic == self._topic]
+        committed = self._group.committed(ours, timeout=CALL_SECONDS) if ours else []
         return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}
