@@ -16,6 +16,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.handler": INWARDS,
     "service.embedded": INWARDS,
     "service.dlq": INWARDS,
+    "service.bench": INWARDS | {"generator", "service.config", "service.embedded"},  # the rest it runs as its users do
     "generator": INWARDS,
     "migrations": {"service.repo", "service.config"},  # env.py is where the `alembic` command enters
     "service.config": {"service.pkg"},
@@ -41,6 +42,8 @@ def test_the_rule_notices_each_kind_of_forbidden_import() -> None:
         "service.pkg.lru": "import service.entities.order",
         "service.usecases.ingest": "from service import repo",
         "service.repo.writes": "from service.handler.kafka import batch",
+        "service.bench.ingest": "from service.repo import writes",
+        "service.embedded.demo": "from service.bench import figures",
         "service.handler.http.api": "from service.app.api import Api",
         "service.handler.kafka.loop": "from service.config import Settings",
         "service.entities.order": "import psycopg.errors",
