@@ -101,6 +101,11 @@ class Process:
             raise ServerUnavailable(self._obituary())
 
     @property
+    def pid(self) -> int | None:
+        """None where it was not started, or has been stopped."""
+        return self._running.process.pid if self._running else None
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative is the number of the signal that ended it."""
         return self._running.process.poll() if self._running else None

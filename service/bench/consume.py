@@ -1,0 +1,42 @@
+"""Consumption alone: what comes from Kafka is thrown away. Run as `python -m service.bench.consume TOPIC COUNT`."""
+
+import sys
+from contextlib import closing
+from functools import partial
+from time import monotonic, process_time
+from typing import Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from service import config
+from service.bench.pace import Pace
+
+_AT_ONCE: Final = 2_000
+_WAIT_SECONDS: Final = 10.0
+_PROPERTIES: Final = {
+    "group.id": "orders-bench",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "queued.max.messages.kbytes": 16 * 2**10,  # as our consumer has it, like the next one
+    "fetch.queue.backoff.ms": 20,
+}
+
+say = partial(print, flush=True)
+
+
+def main() -> None:
+    """Tell the pace between the first messages and the last, as one line of JSON."""
+    topic, count = sys.argv[1], int(sys.argv[2])
+    with closing(Consumer({**_PROPERTIES, "bootstrap.servers": config.load().kafka.bootstrap_servers})) as consumer:
+        partitions = consumer.list_topics(topic).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        cpu = process_time()
+        first = left = count - len(consumer.consume(_AT_ONCE, _WAIT_SECONDS))
+        began = monotonic()
+        while left > 0 and (messages := consumer.consume(min(_AT_ONCE, left), _WAIT_SECONDS)):
+            left -= len(messages)
+        say(Pace(first - left, monotonic() - began, count - left, process_time() - cpu).line())
+
+
+if __name__ == "__main__":
+    main()

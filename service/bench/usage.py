@@ -1,0 +1,65 @@
+"""What processes of this machine used, as Linux counts it in /proc."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PARENT: Final = 1  # places of fields after the command's name, which may hold spaces
+_TIMES: Final = slice(11, 15)  # own user and system time, and those of children that ended and were waited for
+
+
+def cpu_seconds(pid: int, *, children: bool = False) -> float:
+    """Return user and system time of all threads; with `children`, of those that ended too."""
+    times = _fields(pid)[_TIMES]
+    return sum(map(int, times if children else times[:2])) / _TICKS
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that it ever held."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(f"process {pid} tells no VmHWM")
+
+
+class PostgresUsage:
+    """The processor time of a server: its postmaster, the processes that it has, and those that it had."""
+
+    def __init__(self, dsn: str) -> None:
+        self._postmaster = _postmaster(dsn)
+
+    def cpu_seconds(self) -> float | None:
+        """None where the server is on another machine."""
+        if self._postmaster is None:
+            return None
+        return cpu_seconds(self._postmaster, children=True) + sum(map(_seconds_or_gone, _children(self._postmaster)))
+
+
+def _postmaster(dsn: str) -> int | None:
+    """Return the parent of our own backend, if that is a process of this machine."""
+    with psycopg.connect(dsn) as connection:
+        backend = connection.info.backend_pid
+        try:
+            ours = Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:")
+            return int(_fields(backend)[_PARENT]) if ours else None
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _seconds_or_gone(pid: int) -> float:
+    """Return 0 for one that has just ended: its parent's account has it then, or will."""
+    try:
+        return cpu_seconds(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
+def _fields(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
