@@ -38,9 +38,10 @@ format: venv ## Format, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: ## Measure the speed (not there yet)
+bench: venv ## Measure the speed beside limits and rivals, as ratios of one run (20 minutes; ARGS=--quick for a look)
+	@$(BIN)/orders bench $(ARGS)
+
 web: ## Build the page (not there yet)
-bench web:
 	@echo "make $@ is not there yet" >&2; exit 2
 
 image: ## Build the container image orders:<version> (DOCKER=podman for another engine)

@@ -16,6 +16,7 @@ from generator import check
 from generator import command as generate
 from service import config, logs
 from service.app import rewind, smoke
+from service.bench.options import add_arguments as add_bench_arguments
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
@@ -141,6 +142,12 @@ def _demo(options: argparse.Namespace, _settings: Settings) -> int:
     return demo.run(options)
 
 
+def _bench(options: argparse.Namespace, _settings: Settings) -> int:
+    from service.bench import command
+
+    return command.run(options)
+
+
 COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "consumer": ("read orders from Kafka and store them", _consumer, None),
     "api": ("serve orders over HTTP from memory", _api, None),
@@ -153,4 +160,5 @@ COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "smoke": ("send one order through everything and read it back from the API", smoke.run, smoke.add_arguments),
     "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),
     "demo": ("run everything on this machine, with servers of its own", _demo, demo.add_arguments),
+    "bench": ("measure the speed on real servers, as ratios within one run", _bench, add_bench_arguments),
 }

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import msgspec
 
-import service
 from service.bench.pace import Pace
 from service.bench.site import Site
 from service.embedded.ports import HOST, free_port
@@ -23,7 +22,7 @@ from service.pkg.stop import Stop
 _READY_SECONDS: Final = 60.0
 _CALL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.1
-_ROOT: Final = Path(service.__file__).parents[1]
+_ROOT: Final = Path(__file__).parents[2]
 
 
 def environment_of_ours(settings: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from service.entities.errors import StorageUnavailable
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "doctor", "demo",
+    "bench",
 ]  # fmt: skip
 
 

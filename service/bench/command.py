@@ -1,0 +1,90 @@
+"""`orders bench`: one run on real servers, in which everything is measured that is compared."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Final
+
+import confluent_kafka
+import psycopg
+
+from service.bench import ingest, latency, report
+from service.bench.figures import Sample, gathered
+from service.bench.options import rounds_of, scale_of
+from service.bench.site import Site
+from service.embedded import broker, postgres
+
+Measure = Callable[[Site], Iterator[Sample]]
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    "ingest": ingest.measure,
+    "latency": latency.measure,
+}
+_PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
+
+say = partial(print, file=sys.stderr, flush=True)
+show = partial(print, flush=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
+
+    Raises CommandRefused where the report to compare with can't be read; ServerUnavailable.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us
+    earlier = report.read(args.against) if args.against else None
+    with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
+        site = _site(args, Path(folder), running)
+        now = _report(site, args)
+    if args.json:
+        report.write(now, args.json)
+    show(report.markdown(now, earlier))
+    return 0
+
+
+def _site(args: argparse.Namespace, folder: Path, running: ExitStack) -> Site:
+    """Start the servers that are not given. Raises ServerUnavailable: a mock broker measures nothing."""
+    servers, dsn = args.bootstrap_servers, args.dsn
+    if dsn is None:
+        dsn = running.enter_context(postgres.postgres(folder / "postgresql")).dsn
+    if servers is None:
+        servers = running.enter_context(broker.kafka(folder / "kafka", say=say)).bootstrap_servers
+    say("Kafka and PostgreSQL run")
+    return Site(servers, dsn, folder, rounds_of(args), scale_of(args), say)
+
+
+def _report(site: Site, args: argparse.Namespace) -> report.Report:
+    began, load = datetime.now(UTC), os.getloadavg()
+    figures = gathered(_samples(site, args))
+    circumstances = report.Circumstances(
+        began=began.isoformat(timespec="seconds"),
+        rounds=site.rounds,
+        scale=site.scale,
+        cpus=os.cpu_count() or 1,
+        load_before=load,
+        load_after=os.getloadavg(),
+        versions=_versions(site.dsn),
+    )
+    return report.made(figures, circumstances)
+
+
+def _samples(site: Site, args: argparse.Namespace) -> Iterator[Sample]:
+    measures: Mapping[str, Measure] = {**MEASURES, "ingest": partial(ingest.measure, long=args.long)}
+    for name in args.only or measures:
+        yield from measures[name](site)
+
+
+def _versions(dsn: str) -> dict[str, str]:
+    with psycopg.connect(dsn) as connection:
+        server = connection.info.parameter_status("server_version") or "unknown"
+    own = {name: version(name) for name in _PACKAGES}
+    return own | {"librdkafka": confluent_kafka.libversion()[0], "Python": python_version(), "PostgreSQL": server}
