@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Final
+from typing import Final, NamedTuple
 
 import confluent_kafka
 import psycopg
@@ -43,26 +43,31 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us
     earlier = report.read(args.against) if args.against else None
     with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
-        site = _site(args, Path(folder), running)
-        now = _report(site, args)
+        kafka = _kafka(args, Path(folder), running)
+        dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
+        site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), say)
+        say(f"{kafka.kind} and PostgreSQL are there")
+        now = _report(site, args, _versions(dsn) | {"Kafka": kafka.kind})
     if args.json:
         report.write(now, args.json)
     show(report.markdown(now, earlier))
     return 0
 
 
-def _site(args: argparse.Namespace, folder: Path, running: ExitStack) -> Site:
-    """Start the servers that are not given. Raises ServerUnavailable: a mock broker measures nothing."""
-    servers, dsn = args.bootstrap_servers, args.dsn
-    if dsn is None:
-        dsn = running.enter_context(postgres.postgres(folder / "postgresql")).dsn
-    if servers is None:
-        servers = running.enter_context(broker.kafka(folder / "kafka", say=say)).bootstrap_servers
-    say("Kafka and PostgreSQL run")
-    return Site(servers, dsn, folder, rounds_of(args), scale_of(args), say)
+class _Kafka(NamedTuple):
+    bootstrap_servers: str
+    kind: str
 
 
-def _report(site: Site, args: argparse.Namespace) -> report.Report:
+def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka:
+    """Return the one that is given, or start Apache Kafka. Raises ServerUnavailable: a mock broker measures nothing."""
+    if args.bootstrap_servers:
+        return _Kafka(args.bootstrap_servers, "as given")
+    started = running.enter_context(broker.kafka(folder / "kafka", say=say))
+    return _Kafka(started.bootstrap_servers, started.kind)
+
+
+def _report(site: Site, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:
     began, load = datetime.now(UTC), os.getloadavg()
     figures = gathered(_samples(site, args))
     circumstances = report.Circumstances(
@@ -72,7 +77,7 @@ def _report(site: Site, args: argparse.Namespace) -> report.Report:
         cpus=os.cpu_count() or 1,
         load_before=load,
         load_after=os.getloadavg(),
-        versions=_versions(site.dsn),
+        versions=versions,
     )
     return report.made(figures, circumstances)
 

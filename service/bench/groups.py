@@ -97,7 +97,9 @@ class Group:
             return Patience(CALL_SECONDS, self._say).until(partial(_ends, consumer), "the broker's own topic")
 
     def _reader(self) -> "closing[Consumer]":
-        return closing(Consumer({**self._servers, "group.id": "orders-bench", "enable.auto.commit": False}))
+        at_once = {"fetch.wait.max.ms": 50, "fetch.error.backoff.ms": 50}
+        properties = {**self._servers, **at_once, "group.id": "orders-bench", "enable.auto.commit": False}
+        return closing(Consumer(properties))
 
 
 def progress(commits: Sequence[Commit]) -> tuple[int, float]:

@@ -40,6 +40,8 @@ _SMALL_TRANSACTIONS: Final = 5
 """10^4 orders."""
 
 _JOIN_SECONDS: Final = 60.0
+_SOON_SHARED: Final = '{"heartbeat.interval.ms": 300}'
+"""With a heartbeat a member learns that others came; it costs nothing that could be measured."""
 _RUN_SECONDS: Final = 600.0
 
 _CLEAN_SEED, _DIRTY_SEED, _LONG_SEED, _GROWTH_SEED = 1, 2, 3, 1_000
@@ -167,6 +169,7 @@ def _consumer(site: Site, topic: Topic, database: Database, group: Group) -> Ser
         "ORDERS_KAFKA__TOPIC": topic.name,
         "ORDERS_KAFKA__DEAD_LETTER_TOPIC": topic.dead_letters,
         "ORDERS_KAFKA__GROUP_ID": group.id,
+        "ORDERS_KAFKA__PROPERTIES": _SOON_SHARED,
         "ORDERS_POSTGRES__DSN": database.dsn,
         "ORDERS_RETRY__CEILING": "0.1",  # how long after the database opened one may still wait
         "ORDERS_LOG__LEVEL": "error",  # and until then it warns

@@ -24,17 +24,18 @@ from service.embedded.ports import HOST
 from service.entities.errors import ServerUnavailable
 
 LOADS: Final = (0, 1_000, 5_000)
-"""Orders a second that a generator offers beside the probes."""
+"""Orders a second that a generator offers beside the probes; ascending, for the last one may leave a backlog."""
 
 _PROBES: Final = 300
 _LEAST_PROBES: Final = 30
-_LOAD_SECONDS: Final = 30.0
+_LOAD_SECONDS: Final = 30
 """How long probes are sent under one load, if they are not through before."""
+_LEAST_SECONDS: Final = 5
 _PROBE_SECONDS: Final = 30.0
 _START_SECONDS: Final = 30.0
 _CALL_SECONDS: Final = 10.0
-_PROBE_SEED: Final = 2_000
-_LOAD_SEED: Final = 3_000
+_FIRST_SEED, _PROBE_SEED, _LOAD_SEED = 10_000, 20_000, 30_000
+"""Far enough from each other for every load and round to add its own number."""
 
 
 class System(NamedTuple):
@@ -51,16 +52,16 @@ def measure(site: Site) -> Iterator[Sample]:
     with migrated(site) as template:
         for number in range(site.rounds):
             site.say(f"latency: round {number + 1} of {site.rounds}")
-            for load in LOADS:
-                with _system(site, template) as system:
+            with _system(site, template) as system:
+                for load in LOADS:
                     yield from _under(system, load, number)
 
 
 def _under(system: System, load: int, number: int) -> Iterator[Sample]:
     name = f"latency.{load or 'idle'}"
-    with _generator(system, load, number):
+    with _generator(system, load, _LOAD_SEED + load + number):
         stored, began = system.database.stored(), monotonic()
-        milliseconds = sorted(_probe_all(system, number))
+        milliseconds = sorted(_probe_all(system, _PROBE_SEED + load + number))
         rate = (system.database.stored() - stored) / (monotonic() - began)
     yield Sample(f"{name}.p50", "ms", percentile(milliseconds, 0.5))
     yield Sample(f"{name}.p99", "ms", percentile(milliseconds, 0.99))
@@ -71,7 +72,7 @@ def _under(system: System, load: int, number: int) -> Iterator[Sample]:
 @contextmanager
 def _system(site: Site, template: Database) -> Iterator[System]:
     with ExitStack() as running:
-        topic = running.enter_context(filled(site, Plan(count=1, seed=_PROBE_SEED - 1)))
+        topic = running.enter_context(filled(site, Plan(count=1, seed=_FIRST_SEED)))
         database = running.enter_context(copied(site, template.name))
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": site.bootstrap_servers,
@@ -90,30 +91,31 @@ def _system(site: Site, template: Database) -> Iterator[System]:
 
 
 @contextmanager
-def _generator(system: System, load: int, number: int) -> Iterator[None]:
-    """Have `load` orders a second come beside the probes; yield when the first are stored."""
+def _generator(system: System, load: int, seed: int) -> Iterator[None]:
+    """Have `load` orders a second come beside the probes; yield when those of a second are stored."""
     if not load:
         yield
         return
-    arguments = ["service", "generate", "--count", "0", "--rate", str(load), "--seed", str(_LOAD_SEED + number)]
+    arguments = ["service", "generate", "--count", "0", "--rate", str(load), "--seed", str(seed)]
     settings = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": system.site.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": system.topic.name,
     }
     with child(system.site, "orders generate", arguments, settings) as process:
-        await_that(lambda: system.database.stored() > load, "the load to arrive", _START_SECONDS)
+        before = system.database.stored()
+        await_that(lambda: system.database.stored() > before + load, "the load to arrive", _START_SECONDS)
         yield
         process.require_alive()
 
 
-def _probe_all(system: System, number: int) -> Iterator[float]:
+def _probe_all(system: System, seed: int) -> Iterator[float]:
     """Yield the milliseconds of one probe after the other, until there are enough or the time is over."""
     count = system.site.scaled(_PROBES, _LEAST_PROBES)
-    over = monotonic() + _LOAD_SECONDS
+    over = monotonic() + system.site.scaled(_LOAD_SECONDS, _LEAST_SECONDS)
     producer = Producer({"bootstrap.servers": system.site.bootstrap_servers, "linger.ms": 0, "acks": "all"})
     producer.list_topics(system.topic.name, timeout=_CALL_SECONDS)
     with closing(HTTPConnection(HOST, system.api.port, timeout=_CALL_SECONDS)) as connection:
-        for probe in islice(stream(Plan(count=0, seed=_PROBE_SEED + number)), count):
+        for probe in islice(stream(Plan(count=0, seed=seed)), count):
             yield _probe(producer, system.topic.name, connection, probe) * 1_000
             if monotonic() > over:
                 return

@@ -181,7 +181,7 @@ def _ratio_line(outcome: Outcome, earlier: Outcome | None) -> list[str]:
     return [
         str(outcome.number),
         outcome.text,
-        f"{outcome.direction} {_shown(outcome.goal, unit)}",
+        f"{outcome.direction} {_limit(outcome.goal, unit)}",
         _shown(outcome.median, unit),
         _range(outcome.values, unit),
         _verdict(outcome, earlier),
@@ -228,6 +228,10 @@ def _table(lines: Sequence[Sequence[str]], *, compared: bool) -> str:
 
 def _range(values: Sequence[float], unit: str) -> str:
     return f"{_shown(min(values), unit)} to {_shown(max(values), unit)}"
+
+
+def _limit(goal: float, unit: str) -> str:
+    return _shown(goal, unit) if unit == "bytes" else f"{goal:g} {unit}".rstrip()
 
 
 def _shown(value: float, unit: str) -> str:
