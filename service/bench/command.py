@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import confluent_kafka
 import psycopg
 
-from service.bench import ingest, latency, report
+from service.bench import ingest, latency, report, usage
 from service.bench.figures import Sample, gathered
 from service.bench.options import rounds_of, scale_of
 from service.bench.site import Site
@@ -38,8 +38,9 @@ show = partial(print, flush=True)
 def run(args: argparse.Namespace) -> int:
     """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
 
-    Raises CommandRefused where the report to compare with can't be read; ServerUnavailable.
+    Raises CommandRefused where the report to compare with can't be read, or this is not Linux; ServerUnavailable.
     """
+    usage.require()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us
     earlier = report.read(args.against) if args.against else None
     with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:

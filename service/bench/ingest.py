@@ -157,8 +157,7 @@ def consume(
         memory = max(map(peak_bytes, pids))
     messages, seconds = group.progress()
     group.forget()
-    if (stored := database.stored()) != wanted:
-        raise ServerUnavailable(f"{stored} orders are stored, and not {wanted}: what was measured is worth nothing")
+    _require_stored(database, wanted)
     client, postgresql = (_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
     return Run(messages / seconds, client, postgresql, memory)
 
@@ -184,6 +183,12 @@ def _await(consumers: Sequence[Service], holds: Callable[[], bool], what: str, s
         return holds()
 
     await_that(holds_and_all_live, what, seconds)
+
+
+def _require_stored(database: Database, wanted: int) -> None:
+    """Raise ServerUnavailable where it holds another number of orders: what was measured is then worth nothing."""
+    if (stored := database.stored()) != wanted:
+        raise ServerUnavailable(f"{stored} orders are stored, and not {wanted}: the measurement is worth nothing")
 
 
 def _each(before: float | None, after: float | None, messages: int) -> float | None:
@@ -215,12 +220,12 @@ def _baseline(course: Course) -> Run:
 
 
 def _consume(course: Course) -> Run:
-    run = _of_child(course, "consume", course.clean.name, str(course.clean.messages))
+    run = _of_child(course, "consume", course.clean.name, str(course.clean.messages), stores=False)
     return run._replace(postgresql=None)
 
 
-def _of_child(course: Course, module: str, *arguments: str) -> Run:
-    """Run one of the programs beside this file on a fresh database, which it finds as ours would."""
+def _of_child(course: Course, module: str, *arguments: str, stores: bool = True) -> Run:
+    """Run one of the programs beside this file on a fresh database, and look that it stored what it says it did."""
     with copied(course.site, course.template.name) as database:
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": course.site.bootstrap_servers,
@@ -230,6 +235,7 @@ def _of_child(course: Course, module: str, *arguments: str) -> Run:
         before = course.usage.cpu_seconds()
         pace = told(process, _RUN_SECONDS)
         after = course.usage.cpu_seconds()
+        _require_stored(database, pace.all_messages if stores else 0)
     return Run(pace.rate, pace.cpu_microseconds, _each(before, after, pace.all_messages))
 
 
