@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
         kafka = _kafka(args, Path(folder), running)
         dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
         site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), say)
-        say(f"{kafka.kind} and PostgreSQL are there")
-        now = _report(site, args, _versions(dsn) | {"Kafka": kafka.kind})
+        say("Kafka and PostgreSQL are there")
+        now = _report(site, args, _versions(dsn) | {"Kafka": kafka.version})
     if args.json:
         report.write(now, args.json)
     show(report.markdown(now, earlier))
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 class _Kafka(NamedTuple):
     bootstrap_servers: str
-    kind: str
+    version: str
 
 
 def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka:
@@ -65,7 +65,7 @@ def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka
     if args.bootstrap_servers:
         return _Kafka(args.bootstrap_servers, "as given")
     started = running.enter_context(broker.kafka(folder / "kafka", say=say))
-    return _Kafka(started.bootstrap_servers, started.kind)
+    return _Kafka(started.bootstrap_servers, started.kind.removeprefix("Apache Kafka "))
 
 
 def _report(site: Site, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:

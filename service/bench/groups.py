@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 from service.bench.site import Site
-from service.bench.topics import CALL_SECONDS, PARTITIONS, done
+from service.bench.topics import CALL_SECONDS, PARTITIONS, QUIET, done
 from service.entities.errors import ServerUnavailable
 from service.pkg.patience import NotYet, Patience
 
@@ -39,7 +39,7 @@ class Group:
         self.id = f"orders-bench-{uuid4().hex[:12]}"
         self._topic = topic
         self._say = site.say
-        self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": site.bootstrap_servers}
+        self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": site.bootstrap_servers, **QUIET}
         self._admin = AdminClient(self._servers)
         self._before = self._ends_of_offsets()
 

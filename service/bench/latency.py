@@ -19,7 +19,7 @@ from service.bench.children import Service, await_that, child
 from service.bench.databases import Database, copied, migrated
 from service.bench.figures import Sample, percentile
 from service.bench.site import Site
-from service.bench.topics import Topic, filled
+from service.bench.topics import QUIET, Topic, filled
 from service.embedded.ports import HOST
 from service.entities.errors import ServerUnavailable
 
@@ -112,7 +112,8 @@ def _probe_all(system: System, seed: int) -> Iterator[float]:
     """Yield the milliseconds of one probe after the other, until there are enough or the time is over."""
     count = system.site.scaled(_PROBES, _LEAST_PROBES)
     over = monotonic() + system.site.scaled(_LOAD_SECONDS, _LEAST_SECONDS)
-    producer = Producer({"bootstrap.servers": system.site.bootstrap_servers, "linger.ms": 0, "acks": "all"})
+    at_once = {"linger.ms": 0, "acks": "all"}
+    producer = Producer({"bootstrap.servers": system.site.bootstrap_servers, **QUIET, **at_once})
     producer.list_topics(system.topic.name, timeout=_CALL_SECONDS)
     with closing(HTTPConnection(HOST, system.api.port, timeout=_CALL_SECONDS)) as connection:
         for probe in islice(stream(Plan(count=0, seed=seed)), count):

@@ -18,6 +18,8 @@ from service.pkg.stop import Stop
 
 PARTITIONS: Final = 6
 CALL_SECONDS: Final = 30.0
+QUIET: Final = {"log_level": 2}
+"""A server that is stopped at the end is no news."""
 
 
 class Topic(NamedTuple):
@@ -33,7 +35,7 @@ def filled(site: Site, plan: Plan) -> Iterator[Topic]:
     """Yield a topic of six partitions that holds what `plan` says, and a dead-letter topic; both go at the end."""
     name = f"orders-bench-{uuid4().hex[:12]}"
     both = name, f"{name}.dlq"
-    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers, **QUIET})
     done(admin.create_topics([NewTopic(each, PARTITIONS, config={"retention.ms": "-1"}) for each in both]))
     try:
         await_that(lambda: set(both) <= admin.list_topics(timeout=CALL_SECONDS).topics.keys(), "topics", CALL_SECONDS)
