@@ -51,6 +51,14 @@ def is_held(path: Path) -> bool:
     return True
 
 
+def test_it_tells_its_process_id_while_it_runs(log: Path) -> None:
+    server = shell("echo $$; exec sleep 60", log)
+    assert server.pid is None
+    with server:
+        eventually(lambda: log.read_text().strip() == str(server.pid))
+    assert server.pid is None
+
+
 def test_what_ignores_sigterm_is_ended_by_force_with_its_children(
     log: Path, held: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
