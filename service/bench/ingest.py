@@ -116,24 +116,23 @@ def _round(course: Course, number: int) -> Iterator[Sample]:
 
 @contextmanager
 def _course(site: Site, large: int) -> Iterator[Course]:
-    with ExitStack() as made:
-        template = made.enter_context(migrated(site))
-        count = site.scaled(BACKLOG, _LEAST_BACKLOG)
-        site.say(f"ingest: filling topics with {count} orders each")
-        clean = made.enter_context(filled(site, Plan(count=count, seed=_CLEAN_SEED)))
-        dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
-        dirty = made.enter_context(filled(site, dirty_plan))
-        usage = PostgresUsage(site.dsn)
-        stored = made.enter_context(copied(site, template.name))
+    usage, prepared = PostgresUsage(site.dsn), site.folder / "blocks"
+    count = site.scaled(BACKLOG, _LEAST_BACKLOG)
+    dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
+    site.say(f"ingest: making topics with {count} orders each, and databases of up to {site.scaled(large)}")
+    with (
+        migrated(site) as template,
+        filled(site, Plan(count=count, seed=_CLEAN_SEED)) as clean,
+        filled(site, dirty_plan) as dirty,
+        copied(site, template.name) as stored,
+        copied(site, template.name) as small,
+    ):
         consume(site, usage, clean, stored)
-        prepared = site.folder / "blocks"
         blocks.prepare(stored, prepared)
-        small = made.enter_context(copied(site, template.name))
         _load(small, prepared, _SMALL_TRANSACTIONS)
-        grown = made.enter_context(copied(site, stored.name))
-        site.say(f"ingest: filling the tables of a database with {site.scaled(large)} orders")
-        _multiply(grown, site.scaled(large) // clean.orders)
-        yield Course(site, usage, template, clean, dirty, stored, prepared, small, grown)
+        with copied(site, stored.name) as grown:
+            _multiply(grown, site.scaled(large) // clean.orders)
+            yield Course(site, usage, template, clean, dirty, stored, prepared, small, grown)
 
 
 def consume(
@@ -148,18 +147,23 @@ def consume(
     database.close()
     with ExitStack() as running:
         consumers = [_consumer(site, topic, database, group) for _ in range(members)]
-        pids = [running.enter_context(each.process).pid or 0 for each in consumers]
+        for each in consumers:
+            running.enter_context(each.process)
         _await(consumers, partial(group.is_shared_by, members), "the consumers to share the partitions", _JOIN_SECONDS)
-        before = sum(map(cpu_seconds, pids)), usage.cpu_seconds()
+        before = _clients_cpu(consumers), usage.cpu_seconds()
         database.open()
         _await(consumers, lambda: group.committed() >= topic.messages, "the topic to be worked off", _RUN_SECONDS)
-        after = sum(map(cpu_seconds, pids)), usage.cpu_seconds()
-        memory = max(map(peak_bytes, pids))
+        after = _clients_cpu(consumers), usage.cpu_seconds()
+        memory = max(peak_bytes(each.process.pid) for each in consumers if each.process.pid)
     messages, seconds = group.progress()
     group.forget()
     _require_stored(database, wanted)
     client, postgresql = (_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
     return Run(messages / seconds, client, postgresql, memory)
+
+
+def _clients_cpu(consumers: Sequence[Service]) -> float:
+    return sum(cpu_seconds(each.process.pid) for each in consumers if each.process.pid)
 
 
 def _consumer(site: Site, topic: Topic, database: Database, group: Group) -> Service:
