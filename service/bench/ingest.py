@@ -1,10 +1,10 @@
 """How fast orders come in, and what that costs: our consumer beside the limit, the usual way, and itself elsewhere.
 
 Consumers are processes as users run them. They join, share the partitions and read, but the database lets nobody in
-until all of them have: what is timed holds no start of an interpreter and no rebalance. The time is that between the
-first commit and the last, and what the first one covers is not counted, for all contenders alike: ours commit offsets
-after each batch, and the broker keeps the time; the others commit rows, and tell the time themselves. Processor time is
-counted from when the database opens until the last offset is committed.
+until all of them have: what is timed holds no start of an interpreter and no rebalance, and two batches at most are
+decoded by then. The time is that between the first commit and the last, and what the first one covers is not counted,
+for all contenders alike: ours commit offsets after each batch, and the broker keeps the time; the others commit rows,
+and tell the time themselves. Processor time is counted from when the database opens until the last offset is committed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
