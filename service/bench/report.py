@@ -15,6 +15,8 @@ from service.entities.errors import CommandRefused
 
 _MIB: Final = 2**20
 _COMPARED: Final = ("before", "change")
+_ALONE: Final = 2
+"""Rounds of two runs that have one each."""
 
 
 class Ratio(NamedTuple):
@@ -73,9 +75,12 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.median >= self.goal if self.direction == ">=" else self.median <= self.goal
 
     def is_worse_than(self, earlier: "Outcome") -> bool:
-        """Whether it moved the wrong way by more than either run's rounds differ among themselves."""
+        """Whether it moved the wrong way by more than either run's rounds differ among themselves.
+
+        Two runs of one round each don't tell: how much they differ by chance is not known.
+        """
         gain = self.median - earlier.median if self.direction == ">=" else earlier.median - self.median
-        return -gain > max(self.spread, earlier.spread)
+        return len(self.values) + len(earlier.values) > _ALONE and -gain > max(self.spread, earlier.spread)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -153,7 +158,7 @@ def markdown(report: Report, earlier: Report | None = None) -> str:
     """Return the tables of a report; with an `earlier` one, how each line differs from it."""
     blocks = [
         _told(report.circumstances),
-        *([f"Compared with: {_told(earlier.circumstances)}"] if earlier else []),
+        *([_compared_with(report.circumstances, earlier.circumstances)] if earlier else []),
         _ratio_table(report, earlier),
         _figure_table(report, earlier),
     ]
@@ -167,6 +172,11 @@ def _told(circumstances: Circumstances) -> str:
         f"{circumstances.began}: {circumstances.rounds} rounds at scale {circumstances.scale:g} on "
         f"{circumstances.cpus} cores, load average {before} before and {after} after; {versions}."
     )
+
+
+def _compared_with(now: Circumstances, earlier: Circumstances) -> str:
+    warning = "" if now.scale == earlier.scale else " The sizes differ: a change need not be one of the program."
+    return f"Compared with {_told(earlier)}{warning}"
 
 
 def _ratio_table(report: Report, earlier: Report | None) -> str:

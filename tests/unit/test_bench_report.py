@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from service.bench import report
 from service.bench.figures import Figure, Figures
@@ -93,14 +94,27 @@ def test_a_ratio_is_worse_when_it_fell_by_more_than_its_rounds_differ() -> None:
 
 
 def test_of_a_limit_from_above_more_is_worse() -> None:
-    before, after = report_of(latency_1000_p99=(40.0,)), report_of(latency_1000_p99=(50.0,))
+    before, after = report_of(latency_1000_p99=(40.0, 41.0)), report_of(latency_1000_p99=(50.0, 51.0))
     assert only(after).is_worse_than(only(before))
     assert not only(before).is_worse_than(only(after))
 
 
+def test_two_runs_of_one_round_each_do_not_tell_whether_anything_is_worse() -> None:
+    before, after = report_of(latency_1000_p99=(40.0,)), report_of(latency_1000_p99=(50.0,))
+    assert not only(after).is_worse_than(only(before))
+    assert only(after).is_worse_than(only(report_of(latency_1000_p99=(40.0, 41.0))))
+
+
+def test_a_comparison_with_a_run_of_another_size_says_so() -> None:
+    made = report_of(ingest_ours=(80.0,))
+    quick = report.made({}, structs.replace(CIRCUMSTANCES, scale=0.05))
+    assert "The sizes differ" in report.markdown(made, quick)
+    assert "The sizes differ" not in report.markdown(made, made)
+
+
 def test_a_comparison_shows_the_change_of_each_ratio_and_figure_and_marks_what_is_worse() -> None:
-    before = report_of(ingest_ours=(100.0,), ingest_raw=(100.0,))
-    after = report_of(ingest_ours=(80.0,), ingest_raw=(100.0,))
+    before = report_of(ingest_ours=(100.0, 100.0), ingest_raw=(100.0, 100.0))
+    after = report_of(ingest_ours=(80.0, 80.0), ingest_raw=(100.0, 100.0))
     told = report.markdown(after, before)
     assert line_of(told, "COPY of prepared").endswith("| missed, **worse** | 1.00 | -20 % |")
     assert line_of(told, "| ingest.ours |").endswith("| 100 | -20 % |")
