@@ -1,5 +1,6 @@
 """Figures: what each round measured becomes a median with its range."""
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
@@ -53,4 +54,4 @@ def gathered(samples: Iterable[Sample]) -> Figures:
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of them do not exceed; `values` is not empty."""
     ranked = sorted(values)
-    return ranked[min(int(share * len(ranked)), len(ranked) - 1)]
+    return ranked[max(math.ceil(share * len(ranked)) - 1, 0)]

@@ -15,8 +15,8 @@ def test_a_figure_tells_its_median_and_its_range() -> None:
     assert (figure.median, figure.lowest, figure.highest, figure.spread) == (2.5, 1.0, 10.0, 9.0)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
-def test_a_percentile_is_one_of_the_values(share: float, expected: int) -> None:
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (0.0, 1), (1.0, 100)])
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(share: float, expected: int) -> None:
     assert percentile([*range(100, 0, -1)], share) == expected
 
 
