@@ -1,0 +1,103 @@
+"""The read side of `orders bench`, small: every figure that it promises is there, whatever its value."""
+
+import shutil
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from generator.stream import Plan, stream
+from service.bench import reads, warm
+from service.bench.contenders import Contender, rival
+from service.bench.figures import Sample
+from service.bench.site import Site
+from service.bench.stock import Files, written
+from service.embedded.ports import HOST, free_port
+from tests.servers import Postgres
+
+pytestmark = pytest.mark.integration
+
+HAS_GO = shutil.which("go") is not None
+HAS_NGINX = shutil.which("nginx") is not None or Path("/usr/sbin/nginx").exists()
+SCALE = 0.001
+
+
+@pytest.fixture
+def site(postgres_server: Postgres, tmp_path: Path) -> Site:
+    """Where there is no Kafka: reads need none."""
+    return Site(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, say=print)
+
+
+def units(samples: list[Sample]) -> dict[str, str]:
+    return {sample.name: sample.unit for sample in samples}
+
+
+def test_reads_are_measured_beside_every_rival_that_is_here(site: Site) -> None:
+    samples = [*reads.measure(site)]
+    cached = ["ours", "fastapi", "asgi", *["go"] * HAS_GO, *["nginx"] * HAS_NGINX]
+    rates = {f"get.cached.{name}": "requests/cpu-s" for name in cached}
+    times = {f"get.cached.{name}.{share}": "ms" for name in cached for share in ("p50", "p99")}
+    uncached = {f"get.uncached.{name}": "requests/s" for name in ("ours", "bare")}
+    costs = {f"get.uncached.{name}.cpu": "us/request" for name in ("ours", "bare")}
+    assert units(samples) == rates | times | uncached | costs
+    assert len(samples) == len(units(samples))
+    assert [sample for sample in samples if sample.value <= 0] == []
+
+
+def test_the_warm_up_and_its_memory_are_measured(site: Site) -> None:
+    samples = [*warm.measure(site)]
+    assert units(samples) == {
+        "warm.bare": "orders/s",
+        "warm.ours": "orders/s",
+        "memory.entry": "bytes",
+        "memory.document": "bytes",
+    }
+    assert len(samples) == len(units(samples))
+    assert [sample for sample in samples if sample.value <= 0] == []
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return written(folder, {message.key.decode(): message.value or b"" for message in stream(Plan(count=3))})
+
+
+def get(contender: Contender, uid: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = Request(f"http://{HOST}:{contender.port}/orders/{uid}", headers=headers)
+    try:
+        with urlopen(request) as answer:  # noqa: S310 - our own address
+            return answer.status, dict(answer.headers), answer.read()
+    except HTTPError as refused:
+        with refused:
+            return refused.code, dict(refused.headers), refused.read()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asgi",
+        pytest.param("go", marks=pytest.mark.skipif(not HAS_GO, reason="go is not installed")),
+        pytest.param("nginx", marks=pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed")),
+    ],
+)
+def test_a_rival_answers_the_same_bytes_as_ours_with_a_date_and_a_tag(name: str, site: Site, files: Files) -> None:
+    with rival(name, site, files) as contender:
+        for uid, document in files.documents.items():
+            status, headers, body = get(contender, uid)
+            told = {header.lower(): value for header, value in headers.items()}
+            assert (status, body) == (HTTPStatus.OK, document)
+            assert (told["x-cache"], told["content-type"]) == ("hit", "application/json")
+            assert told.keys() >= {"etag", "date", "content-length", "cache-control"}
+        assert get(contender, "nobody")[0] == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.skipif(not HAS_GO, reason="go is not installed")
+def test_the_rival_in_go_tells_who_holds_an_order_that_nothing_changed(site: Site, files: Files) -> None:
+    uid = next(iter(files.documents))
+    with rival("go", site, files) as contender:
+        tag = get(contender, uid)[1]["Etag"]
+        assert get(contender, uid, **{"If-None-Match": tag})[::2] == (HTTPStatus.NOT_MODIFIED, b"")
+        assert get(contender, uid, **{"If-None-Match": '"another"'})[0] == HTTPStatus.OK

@@ -1,0 +1,123 @@
+"""The load generator: it counts whole answers, and one that is wrong is no figure."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from service.bench import contenders, reads
+from service.bench.load import Report, Target, WrongAnswer, is_whole, load
+from service.bench.site import Site
+from service.bench.stock import Files
+from service.embedded.ports import HOST
+
+BODY = b'{"order_uid":"1"}'
+WHOLE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\nContent-Length: 17\r\nETag: x\r\n\r\n" + BODY
+
+
+def answer(status: str = "200 OK", length: int | None = len(BODY), body: bytes = BODY) -> bytes:
+    head = f"HTTP/1.1 {status}\r\n" + (f"content-length: {length}\r\n" if length is not None else "")
+    return f"{head}\r\n".encode() + body
+
+
+def test_an_answer_is_whole_with_its_last_byte_and_not_before() -> None:
+    assert [cut for cut in range(len(WHOLE) + 1) if is_whole(WHOLE[:cut], len(BODY))] == [len(WHOLE)]
+
+
+@pytest.mark.parametrize("name", ["Content-Length: ", "content-length:", "CONTENT-LENGTH:  "])
+def test_a_length_is_found_however_it_is_written(name: str) -> None:
+    assert is_whole(f"HTTP/1.1 200 OK\r\n{name}17\r\n\r\n".encode() + BODY, len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("received", "told"),
+    [
+        (answer("404 Not Found"), "not a 200"),
+        (b"HTTP/1.1 5", "not a 200"),
+        (answer(length=16), "a body of 16 bytes instead of 17"),
+        (answer(length=None), "a body of None bytes instead of 17"),
+        (answer(length=18, body=b""), "a body of 18 bytes instead of 17"),
+        (WHOLE + b"HTTP", "4 bytes that nobody asked for"),
+    ],
+    ids=["another status", "the begin of one", "a short body", "no length", "a long body", "more than was asked for"],
+)
+def test_a_wrong_answer_is_noticed_as_soon_as_it_is_one(received: bytes, told: str) -> None:
+    with pytest.raises(WrongAnswer, match=told):
+        is_whole(received, len(BODY))
+
+
+class Server:
+    """Answers each request with the same pieces, or hangs up where there is none, and remembers the paths."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.paths: Counter[str] = Counter()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            while request := await reader.readline():
+                self.paths[request.split()[1].decode()] += 1
+                await reader.readuntil(b"\r\n\r\n")
+                if not self.pieces:
+                    break
+                for piece in self.pieces:
+                    writer.write(piece)
+                    await asyncio.sleep(0)  # let the client see it alone
+
+
+def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6) -> Report:
+    async def run() -> Report:
+        async with await asyncio.start_server(server.serve, HOST, 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            return await load(port, targets, connections=connections, requests=requests)
+
+    return asyncio.run(run())
+
+
+def test_every_request_is_sent_once_whatever_pieces_the_answers_come_in() -> None:
+    server = Server(WHOLE[:5], WHOLE[5:40], WHOLE[40:-1], WHOLE[-1:])
+    report = loaded(server, [Target("/a", len(BODY)), Target("/b", len(BODY)), Target("/c", len(BODY))], requests=7)
+    assert server.paths == {"/a": 3, "/b": 2, "/c": 2}
+    assert report.requests == 7
+    assert 0 < report.p50_ms <= report.p99_ms <= 1_000 * report.seconds
+
+
+def test_connections_without_a_request_are_no_failure() -> None:
+    assert loaded(Server(WHOLE), [Target("/a", len(BODY))], connections=5, requests=2).requests == 2
+
+
+def test_one_wrong_answer_fails_it_all() -> None:
+    with pytest.raises(WrongAnswer, match="a body of 17 bytes instead of 18"):
+        loaded(Server(WHOLE), [Target("/a", len(BODY)), Target("/b", len(BODY) + 1)])
+
+
+def test_a_connection_that_is_closed_early_fails_it_all() -> None:
+    with pytest.raises((WrongAnswer, ConnectionError)):
+        loaded(Server(), [Target("/a", len(BODY))])
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def rivals_of_nowhere(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[contenders.Contender]]:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(reads, "RIVALS", ["go", "nginx"])
+    site = Site("", "", tmp_path, rounds=1, scale=1, say=said.append)
+    with ExitStack() as running:
+        yield [*reads._rivals(site, Files(tmp_path, {}), running)]
+
+
+def test_a_rival_that_is_not_installed_is_said_and_left_out(
+    rivals_of_nowhere: list[contenders.Contender], said: list[str]
+) -> None:
+    assert rivals_of_nowhere == []
+    assert said == ["cached GET without go: go is not installed", "cached GET without nginx: nginx is not installed"]
