@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socket import create_connection
-from time import clock_gettime
 from typing import Final, NamedTuple
 
-from service.bench import rivals
+from service.bench import rivals, usage
 from service.bench.children import Service, child
 from service.bench.site import Site
 from service.bench.stock import PATH, Files
@@ -56,14 +55,11 @@ class Contender(NamedTuple):
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Return what it used until now, with its workers, to the nanosecond."""
-        return sum(map(_cpu_seconds, (self.pid, *_children(self.pid))))
+        """Return what it used until now, with its workers."""
+        return sum(map(usage.fine_cpu_seconds, (self.pid, *usage.children(self.pid))))
 
     def resident_bytes(self) -> int:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise ProcessLookupError(f"process {self.pid} tells no VmRSS")
+        return usage.resident_bytes(self.pid)
 
 
 Make = Callable[[Site, Files, int], Process]
@@ -159,12 +155,3 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Read the clock of a process: clock_getcpuclockid(3), which Python has for threads alone, as Linux makes it."""
-    return clock_gettime((~pid << 3) | 2)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from generator.stream import Plan, stream
-from service.bench.databases import Database, migrated
+from service.bench.databases import Database, checkpoint, migrated
 from service.bench.load import Target
 from service.bench.site import Site
 from service.entities.order import Order
@@ -48,6 +48,7 @@ def stocked(site: Site, count: int) -> Iterator[Database]:
     """Yield a database of so many orders, vacuumed and analysed, which lets clients in; dropped at the end."""
     with migrated(site) as database:
         _fill(database.dsn, count)
+        checkpoint(site)
         yield database
 
 

@@ -1,7 +1,8 @@
-"""What processes of this machine used, as Linux counts it in /proc."""
+"""What processes of this machine use, as Linux tells it."""
 
 import os
 from pathlib import Path
+from time import clock_gettime
 from typing import Final
 
 import psycopg
@@ -25,12 +26,27 @@ def cpu_seconds(pid: int, *, children: bool = False) -> float:
     return sum(map(int, times if children else times[:2])) / _TICKS
 
 
+def fine_cpu_seconds(pid: int) -> float:
+    """Return the same, without children, in nanoseconds rather than in ticks: for what is over in a moment.
+
+    It is the clock of clock_getcpuclockid(3), which Python has for threads alone, numbered as Linux does.
+    """
+    return clock_gettime((~pid << 3) | 2)
+
+
 def peak_bytes(pid: int) -> int:
     """Return the most memory that it ever held."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessLookupError(f"process {pid} tells no VmHWM")
+    return _status_bytes(pid, "VmHWM")
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that it holds."""
+    return _status_bytes(pid, "VmRSS")
+
+
+def children(pid: int) -> list[int]:
+    """Return those that its main thread started and that have not ended."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class PostgresUsage:
@@ -43,7 +59,7 @@ class PostgresUsage:
         """None where the server is on another machine."""
         if self._postmaster is None:
             return None
-        return cpu_seconds(self._postmaster, children=True) + sum(map(_seconds_or_gone, _children(self._postmaster)))
+        return cpu_seconds(self._postmaster, children=True) + sum(map(_seconds_or_gone, children(self._postmaster)))
 
 
 def _postmaster(dsn: str) -> int | None:
@@ -57,8 +73,11 @@ def _postmaster(dsn: str) -> int | None:
             return None
 
 
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _status_bytes(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(f"process {pid} tells no {name}")
 
 
 def _seconds_or_gone(pid: int) -> float:
