@@ -42,10 +42,10 @@ class Service:
     """`orders consumer` or `orders api`, on free ports."""
 
     def __init__(self, site: Site, mode: str, settings: Mapping[str, str]) -> None:
-        self._admin_port, self.port = free_port(), free_port()
+        self.admin_port, self.port = free_port(), free_port()
         ports = {
             "ORDERS_ADMIN__HOST": HOST,
-            "ORDERS_ADMIN__PORT": str(self._admin_port),
+            "ORDERS_ADMIN__PORT": str(self.admin_port),
             "ORDERS_HTTP__HOST": HOST,
             "ORDERS_HTTP__PORT": str(self.port),
         }
@@ -53,7 +53,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Block until `/readyz` answers 200. Raises ServerUnavailable."""
-        self.process.wait_until(partial(_is_ready, self._admin_port), _READY_SECONDS, Stop())
+        self.process.wait_until(partial(_is_ready, self.admin_port), _READY_SECONDS, Stop())
 
 
 def told(process: Process, seconds: float) -> Pace:

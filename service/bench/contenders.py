@@ -53,6 +53,8 @@ class Contender(NamedTuple):
     name: str
     port: int
     pid: int
+    admin_port: int | None = None
+    """Of its metrics; rivals have none."""
 
     def cpu_seconds(self) -> float:
         """Return what it used until now, with its workers."""
@@ -73,7 +75,7 @@ def ours(site: Site, dsn: str, settings: Mapping[str, str]) -> Iterator[Contende
     api = Service(site, "api", {**servers, **_ROOM, **settings})
     with api.process:
         api.wait_until_ready()
-        yield _contender("ours", api.port, api.process)
+        yield _contender("ours", api.port, api.process)._replace(admin_port=api.admin_port)
 
 
 @contextmanager

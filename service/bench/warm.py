@@ -1,10 +1,10 @@
 """How fast the API's cache is warm, beside a bare COPY of the same statement, and what an order takes there."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 from urllib.request import urlopen
 
-import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.bench.answers import answer_of
 from service.bench.children import child
@@ -18,7 +18,7 @@ from service.entities.errors import ServerUnavailable
 
 ORDERS: Final = 100_000
 
-_LEAST: Final = 2_000
+_LEAST: Final = 10_000
 """Orders below which a process's own ups and downs are more than what they take."""
 _CALL_SECONDS: Final = 10.0
 
@@ -57,14 +57,15 @@ def _cold_bytes(site: Site, dsn: str) -> int:
 
 
 def _warmed_per_second(api: Contender, count: int) -> float:
-    warm_up = _stats(api)["warm_up"]
-    return _checked(warm_up["orders"], count) / float(warm_up["seconds"])
+    metrics = _metrics(api)
+    return _checked(round(metrics["orders_warm_up_orders"]), count) / metrics["orders_warm_up_seconds"]
 
 
-def _stats(api: Contender) -> dict[str, Any]:
-    with urlopen(f"http://{HOST}:{api.port}/stats", timeout=_CALL_SECONDS) as answer:
-        stats: dict[str, Any] = msgspec.json.decode(answer.read())
-        return stats
+def _metrics(api: Contender) -> dict[str, float]:
+    """Return those without labels."""
+    with urlopen(f"http://{HOST}:{api.admin_port}/metrics", timeout=_CALL_SECONDS) as answer:
+        families = [*text_string_to_metric_families(answer.read().decode())]
+    return {each.name: each.value for family in families for each in family.samples if not each.labels}
 
 
 def _checked(orders: int, count: int) -> int:
