@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import confluent_kafka
 import psycopg
 
-from service.bench import ingest, latency, report, usage
+from service.bench import ingest, latency, reads, report, usage, warm
 from service.bench.figures import Sample, gathered
 from service.bench.options import rounds_of, scale_of
 from service.bench.site import Site
@@ -28,6 +28,8 @@ Measure = Callable[[Site], Iterator[Sample]]
 MEASURES: Final[Mapping[str, Measure]] = {
     "ingest": ingest.measure,
     "latency": latency.measure,
+    "reads": reads.measure,
+    "warm": warm.measure,
 }
 _PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
 

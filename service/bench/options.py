@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Final
 
-MEASURES: Final = ("ingest", "latency")
+MEASURES: Final = ("ingest", "latency", "reads", "warm")
 QUICK_SCALE: Final = 0.05
 QUICK_ROUNDS: Final = 1
 ROUNDS: Final = 3

@@ -44,6 +44,12 @@ RATIOS: Final = (
     Ratio(6, "lone order to visible in GET, idle, p99", "latency.idle.p99", None, "<=", 40),
     Ratio(7, "the same beside 1,000 orders/s, p99", "latency.1000.p99", None, "<=", 60),
     Ratio(8, "PostgreSQL's CPU an order / COPY's", "ingest.ours.postgresql", "ingest.raw.postgresql", "<=", 1.3),
+    Ratio(9, "cached GETs of a CPU-second / Go net/http's", "get.cached.ours", "get.cached.go", ">=", 1.2),
+    Ratio(10, "the same / nginx, static files", "get.cached.ours", "get.cached.nginx", ">=", 1.1),
+    Ratio(11, "the same / plain FastAPI", "get.cached.ours", "get.cached.fastapi", ">=", 15),
+    Ratio(12, "uncached GET / bare psycopg loop", "get.uncached.ours", "get.uncached.bare", ">=", 0.5),
+    Ratio(13, "warm-up / bare COPY of the same statement", "warm.ours", "warm.bare", ">=", 0.8),
+    Ratio(14, "memory of a cached order / its bytes", "memory.entry", "memory.document", "<=", 1.4),
     Ratio(15, "ingest into the large table / 10^4 stored", "ingest.large", "ingest.small", ">=", 0.6),
     Ratio(16, "consumer's memory, this backlog", "ingest.ours.memory", None, "<=", 256 * _MIB),
     Ratio(16, "consumer's memory, backlog of 10^6", "ingest.backlog.memory", None, "<=", 256 * _MIB),
@@ -246,7 +252,7 @@ def _limit(goal: float, unit: str) -> str:
 
 def _shown(value: float, unit: str) -> str:
     """Return three digits or more."""
-    if unit == "bytes":
+    if unit == "bytes" and value >= _MIB:
         return f"{value / _MIB:,.1f} MiB"
     decimals = max(2 - math.floor(math.log10(value)), 0) if value > 0 else 0
     return f"{value:,.{min(decimals, 3)}f}"

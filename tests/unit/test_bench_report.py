@@ -139,3 +139,8 @@ def test_a_report_tells_under_which_load_and_with_what_it_was_made() -> None:
 def test_bytes_are_told_in_mebibytes() -> None:
     made = report.made({"ingest.ours.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
     assert "| <= 256.0 MiB | 128.0 MiB |" in report.markdown(made)
+
+
+def test_what_is_less_than_a_mebibyte_is_told_in_bytes() -> None:
+    made = report.made({"memory.entry": Figure("bytes", (1_660.5,))}, CIRCUMSTANCES)
+    assert line_of(report.markdown(made), "memory.entry") == "| memory.entry | bytes | 1,660 | 1,660 to 1,660 |"
