@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from service.bench.site import Site
@@ -41,6 +41,7 @@ class Group:
         self._say = site.say
         self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": site.bootstrap_servers, **QUIET}
         self._admin = AdminClient(self._servers)
+        self._client = Consumer({**self._servers, "group.id": self.id, "enable.auto.commit": False})
         self._before = self._ends_of_offsets()
 
     def is_shared_by(self, members: int) -> bool:
@@ -54,12 +55,12 @@ class Group:
 
     def committed(self) -> int:
         """Return the sum of its committed offsets, which is how many messages of a new topic it has done with."""
-        asked = [ConsumerGroupTopicPartitions(self.id)]
+        places = [TopicPartition(self._topic, number) for number in range(PARTITIONS)]
         try:
-            answer = self._admin.list_consumer_group_offsets(asked)[self.id].result(CALL_SECONDS)
+            committed = self._client.committed(places, timeout=CALL_SECONDS)
         except KafkaException:
             return 0
-        return sum(max(partition.offset, 0) for partition in answer.topic_partitions or ())
+        return sum(max(place.offset, 0) for place in committed)
 
     def progress(self) -> tuple[int, float]:
         """Return how many messages it did between its first commit and its last, and in how many seconds.
