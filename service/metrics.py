@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from service.pkg.plain_metrics import PlainCounter, PlainHistogram
+
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")
 
@@ -71,7 +73,7 @@ class Metrics:
             self.batch_seconds.labels(stage)
 
     def _cache(self, registry: CollectorRegistry) -> None:
-        self.cache_hits = Counter("orders_cache_hits", "Orders answered from memory.", registry=registry)
+        self.cache_hits = PlainCounter("orders_cache_hits", "Orders answered from memory.", registry=registry)
         self.cache_misses = Counter("orders_cache_misses", "Orders asked of PostgreSQL.", registry=registry)
         self.cache_evictions = Counter("orders_cache_evictions", "Orders dropped for want of room.", registry=registry)
         self.cache_invalidations = Counter(
@@ -89,13 +91,13 @@ class Metrics:
         )
 
     def _http(self, registry: CollectorRegistry) -> None:
-        self.http_requests = Counter(
+        self.http_requests = PlainCounter(
             "orders_http_requests",
             "HTTP requests; `handler` is the route's template, `none` where no route matches.",
             ["handler", "method", "status"],
             registry=registry,
         )
-        self.http_request_seconds = Histogram(
+        self.http_request_seconds = PlainHistogram(
             "orders_http_request_seconds",
             "Seconds until an answer began.",
             ["handler", "method"],

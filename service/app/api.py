@@ -64,7 +64,7 @@ class Api:
             self.cache,
             Recent(cache.negative_entries, cache.negative_ttl),
             max_stale=cache.max_stale,
-            on_hit=self.metrics.cache_hits.inc,
+            on_hit=self.metrics.cache_hits.labels().inc,
             on_miss=self.metrics.cache_misses.inc,
         )
         self.feed = Feed(http.event_ring, http.event_queue, http.event_clients, self.metrics.event_clients_dropped.inc)

@@ -1,0 +1,99 @@
+"""Counters and histograms of plain numbers, for what one thread counts while it serves tens of thousands a second.
+
+Those of prometheus_client take a lock and several calls for every number: 2 µs for the three of a cached answer, where
+all of it takes 9. The samples are the same.
+"""
+
+from abc import abstractmethod
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import INF, floatToGoString
+
+
+class Count:
+    def __init__(self) -> None:
+        self.value = 0
+
+    def inc(self) -> None:
+        self.value += 1
+
+
+class Spread:
+    """How many observations there were up to each bound and beyond the last, and their sum."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+
+Child = TypeVar("Child", Count, Spread)
+
+
+class _Family(Collector, Generic[Child]):
+    """Children by the values of their labels; a family without labels has its only one from the start."""
+
+    def __init__(
+        self, name: str, meaning: str, labels: Sequence[str], new: Callable[[], Child], registry: CollectorRegistry
+    ) -> None:
+        self._named = (name, meaning)
+        self._labels = labels
+        self._new: Callable[[], Child] = new
+        self._children: dict[tuple[str, ...], Child] = {}
+        if not labels:
+            self.labels()
+        registry.register(self)
+
+    def labels(self, *values: str) -> Child:
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = self._new()
+        return child
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
+
+    @abstractmethod
+    def _family(self) -> Metric: ...
+
+
+class PlainCounter(_Family[Count]):
+    def __init__(self, name: str, meaning: str, labels: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
+        super().__init__(name, meaning, labels, Count, registry)
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for values, count in [*self._children.items()]:
+            family.add_metric(values, count.value)
+        yield family
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(*self._named, labels=self._labels)
+
+
+class PlainHistogram(_Family[Spread]):
+    def __init__(
+        self, name: str, meaning: str, labels: Sequence[str], *, buckets: Sequence[float], registry: CollectorRegistry
+    ) -> None:
+        self._bounds = [str(floatToGoString(each)) for each in (*buckets, INF)]  # type: ignore[no-untyped-call]
+        super().__init__(name, meaning, labels, lambda: Spread(buckets), registry)
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for values, spread in [*self._children.items()]:
+            counts = accumulate(spread.counts)
+            family.add_metric(values, [*zip(self._bounds, counts, strict=True)], spread.sum)
+        yield family
+
+    def _family(self) -> HistogramMetricFamily:
+        return HistogramMetricFamily(*self._named, labels=self._labels)
