@@ -20,6 +20,7 @@ from service.config import Settings
 from service.entities.errors import StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
+from service.handler.http.fast import Hits
 from service.handler.http.feed import Feed
 from service.handler.http.probes import Health
 from service.handler.http.protocol import Limits
@@ -103,7 +104,8 @@ class Api:
             await start(self.in_background(self.listener.run()))
             await start(self.in_background(self.warm_up.run(self.listening)))
             limits = Limits(http.max_header_bytes, http.max_connections)
-            await start(_serving(app, api_port, http.drain_timeout, limits))
+            hits = Hits(self.lookup, self.metrics, limits.head_bytes)
+            await start(_serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self.stop.wait()
             self.log.info("draining")
@@ -194,9 +196,11 @@ class Api:
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp, port: socket, drain_seconds: float, limits: Limits) -> AsyncIterator[None]:
+async def _serving(
+    app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
+) -> AsyncIterator[None]:
     """Serve until the block ends; running requests may end then."""
-    server = Server(app, drain_seconds=drain_seconds, limits=limits)
+    server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits)
     task = asyncio.create_task(server.serve(port))
     try:
         yield

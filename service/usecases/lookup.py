@@ -67,17 +67,22 @@ class Lookup:
 
     async def find(self, uid: str) -> Found | None:
         """Return the order, or None if there is none. Raises StorageUnavailable where only the database knows."""
-        if self._trusts_memory():
-            if (held := self._cache.get(uid)) is not None:
-                self.hits += 1
-                self._on_hit()
-                return _found(held, is_hit=True)
-            if uid in self._unknown:
-                return None
+        if (held := self.held(uid)) is not None:
+            return _found(held, is_hit=True)
+        if self._trusts_memory() and uid in self._unknown:
+            return None
         self.misses += 1
         self._on_miss()
         loaded = await self._load(uid)
         return None if loaded is None else _found(loaded, is_hit=False)
+
+    def held(self, uid: str) -> bytes | None:
+        """Return the order's bytes, tagged, where memory has them and may be trusted: a hit, and counted as one."""
+        held = self._cache.get(uid) if self._trusts_memory() else None
+        if held is not None:
+            self.hits += 1
+            self._on_hit()
+        return held
 
     def forget(self, uids: Iterable[str]) -> None:
         """Take a notification: these orders are new or changed."""

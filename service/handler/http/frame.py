@@ -1,9 +1,9 @@
 """What is around every request: its id, the headers that every answer carries, and a problem instead of a stack."""
 
-import os
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from random import getrandbits
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,7 +40,7 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope["headers"])
+        request_id = request_id_in(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         begun = False
 
@@ -76,7 +76,7 @@ def _failed(request_id: bytes) -> ASGIApp:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the log says where", request_id.decode())
 
 
-def _request_id(headers: Headers) -> bytes:
+def request_id_in(headers: Headers) -> bytes:
     """Return the caller's id where it is short and plain, for it goes into logs and headers; else one of ours."""
     for name, value in headers:
         if name == b"x-request-id" and _PLAIN.fullmatch(value):
@@ -85,7 +85,7 @@ def _request_id(headers: Headers) -> bytes:
 
 
 def new_request_id() -> bytes:
-    return os.urandom(8).hex().encode()
+    return b"%016x" % getrandbits(64)  # it tells requests apart and is no secret
 
 
 def _has_body(headers: Headers) -> bool:
@@ -100,3 +100,9 @@ def framed(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
     if all(name != CONTENT_SECURITY_POLICY for name, _ in all_of_them):
         all_of_them.append((CONTENT_SECURITY_POLICY, _STRICT))
     return all_of_them
+
+
+def raw(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
+    """Return an answer as it goes over the wire."""
+    head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
+    return b"\r\n".join([*head, b"", body])

@@ -1,6 +1,7 @@
 """`/orders`: one by its id, and lists of them, newest first."""
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from service.handler.http.etag import is_held
 from service.handler.http.openapi import Responses, answer, headers, refusals
 from service.handler.http.problems import Problem
-from service.usecases.lookup import Lookup
+from service.usecases.lookup import Found, Lookup
 from service.usecases.ports import Cursor, OrderReader, PageQuery
 
 MAX_PAGE: Final = 200
@@ -102,10 +103,15 @@ async def _order(lookup: Lookup, uid: str, request: Request) -> Response:
     found = await lookup.find(uid)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "there is no order with this id")
-    described = {**_PRIVATE, "etag": f'"{found.tag}"', "x-cache": "hit" if found.is_hit else "miss"}
-    if is_held(found.tag, request.headers.getlist("if-none-match")):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=described)
-    return Response(found.body, headers=described, media_type="application/json")
+    return answered(found, request.headers.getlist("if-none-match"))
+
+
+def answered(found: Found, if_none_match: Sequence[str]) -> Response:
+    """Return the answer to who asks for the order, and holds what the values of If-None-Match say."""
+    told = {**_PRIVATE, "etag": f'"{found.tag}"', "x-cache": "hit" if found.is_hit else "miss"}
+    if is_held(found.tag, if_none_match):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=told)
+    return Response(found.body, headers=told, media_type="application/json")
 
 
 async def _page(reader: OrderReader, query: PageQuery) -> Response:

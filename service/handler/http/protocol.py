@@ -1,4 +1,7 @@
-"""uvicorn's HTTP/1.1 with limits: on the head of a request, on the time that it takes, and on connections."""
+"""uvicorn's HTTP/1.1 with limits: on the head of a request, on the time that it takes, and on connections.
+
+While nothing is under way on a connection, requests for what is in memory are answered without uvicorn's parser.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,14 +9,17 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.handler.http.frame import Headers, framed, new_request_id
+from service.handler.http.fast import END, Hits
+from service.handler.http.frame import framed, new_request_id, raw
 from service.handler.http.problems import RETRY_AFTER_SECONDS, problem
 
 HEAD_SECONDS: Final = 15.0
 UNWANTED_SECONDS: Final = 1.0
 """What a connection beyond the limit has to ask for something, for the refusal is an answer."""
+HITS_AT_ONCE: Final = 64
+"""How many of the requests that came together are answered before another connection's turn."""
 _SEPARATORS: Final = len(b": \r\n")
 
 
@@ -25,17 +31,19 @@ class Limits:
     connections: int = 10_000
 
 
-def limited(limits: Limits) -> type[HttpToolsProtocol]:
+def limited(limits: Limits, hits: Hits | None = None) -> type[HttpToolsProtocol]:
     """Return the protocol for `uvicorn.Config(http=…)`, which makes one for each connection."""
 
     class Limited(LimitedProtocol):
         _limits = limits
+        _hits = hits
 
     return Limited
 
 
 class LimitedProtocol(HttpToolsProtocol):
     _limits = Limits()
+    _hits: Hits | None = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -43,7 +51,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._unfinished_bytes = 0
         self._is_in_head = True
+        self._is_between_requests = True
+        self._hit_at = 0.0
         self._refusal = HTTPStatus.BAD_REQUEST
+        self._late_refusal = b""
         self._is_one_too_many = False
         self._patience: asyncio.TimerHandle | None = None
 
@@ -60,15 +71,26 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
+        if self._late_refusal:
+            return  # nothing after it counts
+        if self._hits and self._is_idle():
+            data = data[self._answer_hits(self._hits, data) :]
+        if data:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         heads = self._heads
         super().data_received(data)
         if self._is_in_head and heads == self._heads:  # a header that doesn't end is not told by the parser
             self._unfinished_bytes += len(data)
-            if self._unfinished_bytes > self._limits.head_bytes and not self.transport.is_closing():
+            if self._unfinished_bytes > self._limits.head_bytes:
                 self._refuse_head()
+        if self._is_idle() and self._patience is None and self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)  # an empty line is data for uvicorn, and no request
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_between_requests = False
         self._heads += 1
         self._head_bytes = self._unfinished_bytes = 0
         self._expect_head()
@@ -86,12 +108,64 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self._is_between_requests = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._late_refusal and self._has_answered_all() and not self.transport.is_closing():
+            self._write_last(self._late_refusal)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, unless there was a hit since the timer was set: to set it anew at each costs more than to look."""
+        remaining = self._hit_at + self.timeout_keep_alive - self.loop.time()
+        if remaining > 0:
+            self._keep_alive(remaining)
+        else:
+            super().timeout_keep_alive_handler()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
         """Answer what can't be parsed: uvicorn's way to say so."""
         if self._refusal is HTTPStatus.BAD_REQUEST:
             self._refuse(self._refusal, "this is not HTTP")
         else:
             self._refuse_head()
+
+    def _is_idle(self) -> bool:
+        """Tell whether the next byte begins a request, and nobody waits for an answer to an earlier one."""
+        return self._is_between_requests and self._has_answered_all()
+
+    def _has_answered_all(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _answer_hits(self, hits: Hits, data: bytes) -> int:
+        """Answer what can be answered from memory, in order, and return where the rest begins."""
+        begin = 0
+        for _ in range(HITS_AT_ONCE):
+            end = data.find(END, begin)
+            if end < 0 or self.flow.write_paused:
+                break
+            answer = hits.answer(data[begin : end + 2], self.server_state.default_headers)
+            if answer is None:
+                break
+            self.transport.write(answer)
+            begin = end + len(END)
+        if begin:
+            self._note_hit()
+        return begin
+
+    def _note_hit(self) -> None:
+        """Leave the connection as uvicorn leaves it after an answer."""
+        self._is_in_head = False
+        self._stop_waiting()
+        self._hit_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _expect_head(self) -> None:
         self._stop_waiting()
@@ -114,14 +188,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        if self._late_refusal or self.transport.is_closing():
+            return  # one refusal is enough
         request_id = new_request_id()
         retry = {"retry-after": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         answer = problem(status, detail, request_id.decode(), headers={"connection": "close", **retry})
         headers = framed([*self.server_state.default_headers, *answer.raw_headers], request_id)
-        self.transport.write(_raw(status, headers, bytes(answer.body)))
+        written = raw(status, headers, bytes(answer.body))
+        if self._has_answered_all():
+            self._write_last(written)
+        else:  # it would be taken for the answer to the one before it; no application here waits for a body
+            self._late_refusal = written
+            self.flow.pause_reading()
+
+    def _write_last(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()
-
-
-def _raw(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
-    head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
-    return b"\r\n".join([*head, b"", body])

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.entities.errors import PortUnavailable
+from service.handler.http.fast import Hits
 from service.handler.http.protocol import Limits, limited
 
 BACKLOG: Final = 2_048
@@ -29,13 +30,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Serves until `should_exit` is set; then running requests may take `drain_seconds`. Leaves signals alone."""
+    """Serves until `should_exit` is set; then running requests may take `drain_seconds`. Leaves signals alone.
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: float, limits: Limits | None = None) -> None:
+    Plain requests for what `hits` hold never reach the application.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, drain_seconds: float, limits: Limits | None = None, hits: Hits | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited(limits or Limits()),
+                http=limited(limits or Limits(), hits),
                 ws="none",
                 lifespan="off",
                 log_config=None,

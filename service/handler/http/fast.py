@@ -1,0 +1,140 @@
+"""Orders in memory, answered as soon as a request's head has come: before the parser, ASGI and FastAPI.
+
+An answer has the bytes that the application would have sent, for it is made by the same functions. Whatever is not
+plain goes the long way: another method or spelling of the path, a body, a header that is not known to change nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from service.handler.http.etag import is_held
+from service.handler.http.frame import framed, new_request_id, raw, request_id_in
+from service.handler.http.orders import answered
+from service.pkg.tagged import TAG_BYTES
+from service.usecases.lookup import Found, Lookup
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+ROUTE: Final = "/orders/{order_uid}"
+END: Final = b"\r\n\r\n"
+BLOCK_BYTES: Final = 2_048
+"""Of the header lines of a plain request: more than a browser sends without cookies."""
+BLOCKS: Final = 256
+"""How many header blocks are remembered: clients send the same one again and again."""
+REQUEST_LINE_BYTES: Final = 128
+"""More than the longest plain request line has."""
+
+_REQUEST_LINE: Final = re.compile(rb"GET /orders/([A-Za-z0-9_-]{1,64}) HTTP/1\.1")
+# Printable ASCII without a blank at either end: all parsers agree on these.
+_HEADER: Final = re.compile(rb"([A-Za-z-]+): ((?:[!-~](?:[ -~]*[!-~])?)?)\r\n")
+_WITHOUT_EFFECT: Final = frozenset(
+    b"accept accept-charset accept-encoding accept-language cache-control dnt forwarded from host pragma priority "
+    b"referer save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site "
+    b"sec-fetch-user sec-gpc traceparent tracestate upgrade-insecure-requests user-agent via x-forwarded-for "
+    b"x-forwarded-host x-forwarded-port x-forwarded-proto x-forwarded-scheme x-real-ip x-scheme".split()
+)
+"""No Range, although it is ignored: should it be served one day, nobody would think of this list."""
+_TAG: Final = "<tag>"
+_REQUEST_ID: Final = b"<request-id>"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Wish(NamedTuple):
+    """What a plain header block asks for beyond the order: a request id, or not to get what it has."""
+
+    request_id: bytes | None
+    if_none_match: list[str]
+
+
+class Hits:
+    """For one server and its event loop. Refuses none: what it doesn't answer is the application's."""
+
+    def __init__(self, lookup: Lookup, metrics: "Metrics", head_bytes: int) -> None:
+        self._lookup = lookup
+        self._block_bytes = min(BLOCK_BYTES, head_bytes - REQUEST_LINE_BYTES)
+        self._wishes: dict[bytes, Wish] = {}
+        self._headers: Headers | None = None
+        self._ok = self._not_modified = b""
+        self._ok_count = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
+        self._not_modified_count = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
+        self._seconds = metrics.http_request_seconds.labels(ROUTE, "GET")
+
+    def answer(self, head: bytes, default_headers: Headers) -> bytes | None:
+        """Return the answer to a request, or None where it isn't plain or its order isn't held.
+
+        `head` comes without the empty line at its end. `default_headers` are the server's: another list whenever they
+        change.
+        """
+        began = perf_counter()
+        line, _, block = head.partition(b"\r\n")
+        asked = _REQUEST_LINE.fullmatch(line)
+        wish = (self._wishes.get(block) or self._wish(block)) if asked else None
+        value = self._lookup.held(asked[1].decode()) if asked and wish else None
+        if wish is None or value is None:
+            return None
+        if default_headers is not self._headers:
+            self._prepare(default_headers)
+        answer = self._written(value, wish)
+        self._seconds.observe(perf_counter() - began)
+        return answer
+
+    def _written(self, value: bytes, wish: Wish) -> bytes:
+        tag, request_id = value[:TAG_BYTES], wish.request_id or new_request_id()
+        if wish.if_none_match and is_held(tag.decode(), wish.if_none_match):
+            self._not_modified_count.inc()
+            return self._not_modified % (tag, request_id)
+        self._ok_count.inc()
+        return self._ok % (tag, len(value) - TAG_BYTES, request_id, value[TAG_BYTES:])
+
+    def _prepare(self, default_headers: Headers) -> None:
+        """Let the application's own functions write the answers, with gaps."""
+        self._headers = default_headers
+        found = Found(b"", _TAG, is_hit=True)
+        ok, not_modified = answered(found, []), answered(found, ["*"])
+        self._ok = _template(HTTPStatus.OK, [*default_headers, *ok.raw_headers]) + b"%b"
+        self._not_modified = _template(HTTPStatus.NOT_MODIFIED, [*default_headers, *not_modified.raw_headers])
+
+    def _wish(self, block: bytes) -> Wish | None:
+        """Return what a block that was not seen lately asks for; None where it isn't plain."""
+        headers = _headers(block) if len(block) <= self._block_bytes else None
+        wish = None if headers is None else _wished(headers)
+        if wish and not wish.request_id:  # else it never comes again
+            self._remember(block, wish)
+        return wish
+
+    def _remember(self, block: bytes, wish: Wish) -> None:
+        if len(self._wishes) >= BLOCKS:
+            self._wishes.clear()
+        self._wishes[block] = wish
+
+
+def _headers(block: bytes) -> Headers | None:
+    """Return the headers with lower-case names; None where a line is not of the plain form or a name comes twice."""
+    headers = [(name.lower(), value) for name, value in _HEADER.findall(block)]
+    length = sum(len(name) + len(value) + len(b": \r\n") for name, value in headers)
+    return headers if length == len(block) and len(dict(headers)) == len(headers) else None
+
+
+def _wished(headers: Sequence[tuple[bytes, bytes]]) -> Wish | None:
+    request_id, if_none_match = None, []
+    for name, value in headers:
+        if name == b"x-request-id":
+            request_id = request_id_in([(name, value)])
+        elif name == b"if-none-match":
+            if_none_match = [value.decode()]
+        elif name not in _WITHOUT_EFFECT and (name, value) != (b"connection", b"keep-alive"):
+            return None
+    return Wish(request_id, if_none_match)
+
+
+def _template(status: HTTPStatus, headers: Headers) -> bytes:
+    written = raw(status, framed(headers, _REQUEST_ID), b"").replace(b"%", b"%%")
+    gaps = ((_TAG.encode(), b"%b"), (b"content-length: 0\r\n", b"content-length: %d\r\n"), (_REQUEST_ID, b"%b"))
+    for gap, form in gaps:
+        written = written.replace(gap, form)
+    return written
