@@ -1,7 +1,7 @@
 """Counters and histograms of plain numbers, for what one thread counts while it serves tens of thousands a second.
 
-Those of prometheus_client take a lock and several calls for every number: 2 µs for the three of a cached answer, where
-all of it takes 9. The samples are the same.
+Those of prometheus_client take a lock and several calls for every number: 1.5 µs for the three of a cached answer,
+where these take 0.2. The samples are the same.
 """
 
 from abc import abstractmethod
