@@ -255,6 +255,7 @@ OTHERS = [
     asked("accept:  */*"),
     asked("accept: */* "),
     asked("accept: \xe9"),
+    asked("accept: a\xe9b"),
     asked("accept: a\tb"),
     asked(f"user-agent: {'a' * BLOCK_BYTES}"),
 ]

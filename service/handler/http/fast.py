@@ -5,7 +5,7 @@ plain goes the long way: another method or spelling of the path, a body, a heade
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -29,15 +29,18 @@ REQUEST_LINE_BYTES: Final = 128
 """More than the longest plain request line has."""
 
 _REQUEST_LINE: Final = re.compile(rb"GET /orders/([A-Za-z0-9_-]{1,64}) HTTP/1\.1")
-# Printable ASCII without a blank at either end: all parsers agree on these.
-_HEADER: Final = re.compile(rb"([A-Za-z-]+): ((?:[!-~](?:[ -~]*[!-~])?)?)\r\n")
+# Printable ASCII without a blank at either end: all parsers agree on these. `++` and `*+` give nothing back.
+_HEADER: Final = re.compile(rb"([A-Za-z-]++): ((?:[!-~][ -~]*+(?<! ))?)")
 _WITHOUT_EFFECT: Final = frozenset(
-    b"accept accept-charset accept-encoding accept-language cache-control dnt forwarded from host pragma priority "
-    b"referer save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site "
-    b"sec-fetch-user sec-gpc traceparent tracestate upgrade-insecure-requests user-agent via x-forwarded-for "
-    b"x-forwarded-host x-forwarded-port x-forwarded-proto x-forwarded-scheme x-real-ip x-scheme".split()
+    b"accept accept-charset accept-encoding accept-language baggage cache-control dnt forwarded from host pragma "
+    b"priority referer save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode "
+    b"sec-fetch-site sec-fetch-user sec-gpc traceparent tracestate upgrade-insecure-requests user-agent via "
+    b"x-amzn-trace-id x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-forwarded-scheme "
+    b"x-forwarded-server x-real-ip x-scheme".split()
 )
 """No Range, although it is ignored: should it be served one day, nobody would think of this list."""
+_PLAIN: Final = _WITHOUT_EFFECT | {b"connection", b"if-none-match", b"x-request-id"}
+_KEPT: Final = b"keep-alive"
 _TAG: Final = "<tag>"
 _REQUEST_ID: Final = b"<request-id>"
 
@@ -113,23 +116,25 @@ class Hits:
         self._wishes[block] = wish
 
 
-def _headers(block: bytes) -> Headers | None:
-    """Return the headers with lower-case names; None where a line is not of the plain form or a name comes twice."""
-    headers = [(name.lower(), value) for name, value in _HEADER.findall(block)]
-    length = sum(len(name) + len(value) + len(b": \r\n") for name, value in headers)
-    return headers if length == len(block) and len(dict(headers)) == len(headers) else None
-
-
-def _wished(headers: Sequence[tuple[bytes, bytes]]) -> Wish | None:
-    request_id, if_none_match = None, []
-    for name, value in headers:
-        if name == b"x-request-id":
-            request_id = request_id_in([(name, value)])
-        elif name == b"if-none-match":
-            if_none_match = [value.decode()]
-        elif name not in _WITHOUT_EFFECT and (name, value) != (b"connection", b"keep-alive"):
+def _headers(block: bytes) -> dict[bytes, bytes] | None:
+    """Return the headers by lower-case names; None where a line is not of the plain form or a name comes twice."""
+    headers = dict[bytes, bytes]()
+    for line in block.split(b"\r\n")[:-1]:  # one by one: a search would begin anew at every byte of a long line
+        header = _HEADER.fullmatch(line)
+        if header is None or (name := header[1].lower()) in headers:
             return None
-    return Wish(request_id, if_none_match)
+        headers[name] = header[2]
+    return headers
+
+
+def _wished(headers: Mapping[bytes, bytes]) -> Wish | None:
+    if not headers.keys() <= _PLAIN or headers.get(b"connection", _KEPT) != _KEPT:
+        return None
+    request_id, held = headers.get(b"x-request-id"), headers.get(b"if-none-match")
+    return Wish(
+        None if request_id is None else request_id_in([(b"x-request-id", request_id)]),
+        [] if held is None else [held.decode()],
+    )
 
 
 def _template(status: HTTPStatus, headers: Headers) -> bytes:
