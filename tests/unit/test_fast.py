@@ -57,8 +57,8 @@ class Wire(asyncio.Transport):
         self.is_paused = self.is_closed = False
 
     def write(self, data: Any) -> None:
-        if not self.is_closed:
-            self.written += data
+        assert not self.is_closed
+        self.written += data
 
     def close(self) -> None:
         self.is_closed = True
@@ -288,10 +288,12 @@ MALFORMED = [
     PLAIN + b"\r\n",
     b"nonsense\r\n\r\n",
     b"\x16\x03\x01 nonsense\r\n\r\n",
+    asked("connection: close") + b"nonsense\r\n\r\n",
     PLAIN[:-2],
     PLAIN[:-4],
     PLAIN[:9],
     b"\r\n\r\n",
+    b"\r\n" * 10_000,
     asked(f"x: {'a' * 20_000}"),
     asked(line=f"GET /orders/{'a' * 20_000} HTTP/1.1"),
 ]
@@ -430,6 +432,27 @@ def test_a_hit_waits_for_the_answer_to_the_miss_before_it() -> None:
         side.reader.gate.set()
         await side.settle()
         assert re.findall(rb"x-cache: (\w+)", wire.written) == [b"miss", b"hit"]
+        protocol.connection_lost(None)
+
+    played(play)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [([b"nonsense\r\n\r\n", PLAIN], "400"), ([b"GET /livez HTTP/1.1\r\nx: ", b"a" * 20_000, b"\r\n\r\n"], "431")],
+)
+def test_a_refusal_comes_after_the_answers_to_those_before_it_and_ends_the_connection(
+    pieces: Sequence[bytes], status: str
+) -> None:
+    async def play(side: Side) -> None:
+        side.reader.gate.clear()
+        protocol, wire = side.connect()
+        for piece in (MISS, *pieces):
+            protocol.data_received(piece)
+        side.reader.gate.set()
+        await side.settle()
+        assert re.findall(r"^HTTP/1.1 (\d+)", wire.written.decode(), re.MULTILINE) == ["200", status]
+        assert wire.is_closed
         protocol.connection_lost(None)
 
     played(play)
