@@ -42,6 +42,7 @@ def is_kafka_commit(end: Callable[..., object]) -> bool:
 
 PLACES: Mapping[str, Place] = {
     "after-decoding": Place(Writer, "submit", is_after=False),
+    "in-the-copy": Place(psycopg.Copy, "write", is_after=True),
     "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
     "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
     "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_letters),

@@ -12,6 +12,12 @@ from psycopg.pq import TransactionStatus
 GRACE: Final = 5.0
 """Seconds that a client waits beyond the server's own timeout: a stopped server never answers."""
 
+END_FROZEN: Final = """\
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = current_setting('application_name')
+  AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
+"""Sessions like ours whose client has left a statement unfinished, which only COPY lets it do."""
+
 _POLL: Final = 0.1
 _SANE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _Result = TypeVar("_Result")
@@ -73,6 +79,14 @@ class Transactions:
         except BaseException:
             self._roll_back(connection)
             raise
+
+    def end_frozen(self) -> None:
+        """End the sessions of frozen processes like this one, which may hold what was waited for in vain.
+
+        Between two statements PostgreSQL does so by itself, in the midst of a COPY it waits without end.
+        Raises psycopg.Error.
+        """
+        self._usable().execute(END_FROZEN, [self._access.lock_timeout])
 
     def close(self) -> None:
         if self._connection is not None:

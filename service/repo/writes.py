@@ -6,6 +6,7 @@ that writers never wait for each other in a circle.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
+LOCK_NOT_AVAILABLE: Final = "55P03"
 MANY_ITEMS: Final = 100
 """Orders of more items are not prepared: two batches of them, as documents, objects and lines, are too much memory."""
 
@@ -103,6 +105,9 @@ class OrderWriter:
                 failure.position = _position(error, copied, orders)
             else:
                 self._transactions.close()  # or we keep to a server that was demoted: a new one may lead elsewhere
+            if error.sqlstate == LOCK_NOT_AVAILABLE:
+                with suppress(psycopg.Error):  # the next attempt tells
+                    self._transactions.end_frozen()
             raise failure from error
 
     def close(self) -> None:

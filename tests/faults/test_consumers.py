@@ -26,6 +26,8 @@ DYING_AT = {
     "after-dead-letters": 3,
 }
 """By place, at which passing of it: in the midst of the stream."""
+FREEZING_AT = {"in-the-copy": 29, "in-the-transaction": 8}
+"""Of each transaction's four COPYs it is the one of orders."""
 STORM_SECONDS = 4
 ENOUGH_SECONDS = 90
 """Longer than any session lasts: the stream is stopped when it is no longer needed."""
@@ -105,10 +107,11 @@ def test_a_member_freezes_until_others_have_its_partitions_and_wakes(arena: Aren
     arena.assert_exact()
 
 
-def test_a_member_freezes_in_the_midst_of_a_transaction_and_wakes(arena: Arena) -> None:
+@pytest.mark.parametrize("place", FREEZING_AT)
+def test_a_member_freezes_and_wakes(arena: Arena, place: str) -> None:
     """Its locks would hold up whoever gets the same orders."""
     (other,) = arena.members(1)
-    zombie = wait_assigned(arena.doomed("in-the-transaction", 8, "SIGSTOP"))
+    zombie = wait_assigned(arena.doomed(place, FREEZING_AT[place], "SIGSTOP"))
     sender = arena.send(ENOUGH_SECONDS)
     eventually(lambda: is_frozen(zombie), 30, "it freezes")
     arena.fault_is_over()
