@@ -32,6 +32,12 @@ def is_commit(_: object, statement: object, *__: object) -> bool:
     return statement == "COMMIT"
 
 
+def is_of_items(copy: "psycopg.Copy[Any]", *_: object) -> bool:
+    """The last COPY of a transaction, which by then has locked all that it will."""
+    query = copy.cursor._query  # noqa: SLF001 - psycopg tells nowhere else what a COPY is of
+    return query is not None and b" items " in query.query
+
+
 def has_letters(_: object, letters: object, *__: object) -> bool:
     return bool(letters)
 
@@ -42,7 +48,7 @@ def is_kafka_commit(end: Callable[..., object]) -> bool:
 
 PLACES: Mapping[str, Place] = {
     "after-decoding": Place(Writer, "submit", is_after=False),
-    "in-the-copy": Place(psycopg.Copy, "write", is_after=True),
+    "in-the-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
     "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
     "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
     "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_letters),

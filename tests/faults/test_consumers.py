@@ -26,8 +26,7 @@ DYING_AT = {
     "after-dead-letters": 3,
 }
 """By place, at which passing of it: in the midst of the stream."""
-FREEZING_AT = {"in-the-copy": 29, "in-the-transaction": 8}
-"""Of each transaction's four COPYs it is the one of orders."""
+FREEZING_AT = {"in-the-copy": 8, "in-the-transaction": 8}
 STORM_SECONDS = 4
 ENOUGH_SECONDS = 90
 """Longer than any session lasts: the stream is stopped when it is no longer needed."""
