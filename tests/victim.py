@@ -34,8 +34,8 @@ def is_commit(_: object, statement: object, *__: object) -> bool:
 
 def is_of_items(copy: "psycopg.Copy[Any]", *_: object) -> bool:
     """The last COPY of a transaction, which by then has locked all that it will."""
-    query = copy.cursor._query  # noqa: SLF001 - psycopg tells nowhere else what a COPY is of
-    return query is not None and b" items " in query.query
+    query: Any = copy.cursor._query  # psycopg tells nowhere else what a COPY is of
+    return b" items " in query.query
 
 
 def has_letters(_: object, letters: object, *__: object) -> bool:
