@@ -4,11 +4,11 @@ With SIGKILL the process dies between two instructions of its own, as in a power
 nothing in the service knows of it.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import psycopg
@@ -32,7 +32,7 @@ def is_commit(_: object, statement: object, *__: object) -> bool:
     return statement == "COMMIT"
 
 
-def is_of_items(copy: "psycopg.Copy[Any]", *_: object) -> bool:
+def is_of_items(copy: psycopg.Copy, *_: object) -> bool:
     """The last COPY of a transaction, which by then has locked all that it will."""
     query: Any = copy.cursor._query  # psycopg tells nowhere else what a COPY is of
     return b" items " in query.query
@@ -66,7 +66,7 @@ def arm(place: Place, passing: int, sent: signal.Signals) -> None:
         nonlocal left
         left -= 1
         if not left:
-            os.kill(os.getpid(), sent)
+            signal.pthread_kill(get_ident(), sent)  # this very thread takes not one step more
 
     @wraps(function)
     def deadly(*arguments: Any, **options: Any) -> Any:
