@@ -1,5 +1,6 @@
 """A TCP proxy whose connections a test can cut, delay, refuse, or keep open and silent: what networks do."""
 
+import re
 import socket
 import struct
 import threading
@@ -17,13 +18,15 @@ class Proxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[Link] = []
-        self._refuses = False
+        self.refuses = False
         self.delay = 0.0
         """Seconds that each answer of the server is kept back."""
         self.reset_before: bytes | None = None
-        """The connection on which a client sends this next is reset, and the server gets nothing of it."""
+        """The connection on which a client next sends what this expression finds is reset, and the server gets nothing."""
         self.reset_after: bytes | None = None
         """The same, but the server gets it, and its answer is lost."""
+        self.stays_away = False
+        """Whether connections are refused after such a reset, until a block of `unreachable` ends."""
         self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -45,12 +48,12 @@ class Proxy:
     @contextmanager
     def unreachable(self) -> Iterator[None]:
         """Cut what is there, and every new connection, as long as the block lasts."""
-        self._refuses = True
+        self.refuses = True
         self.cut()
         try:
             yield
         finally:
-            self._refuses = False
+            self.refuses = False
 
     @contextmanager
     def delayed(self, seconds: float) -> Iterator[None]:
@@ -74,7 +77,7 @@ class Proxy:
 
     def _link(self, client: socket.socket) -> None:
         try:
-            if self._refuses:
+            if self.refuses:
                 raise ConnectionRefusedError
             self._links.append(Link(self, client, socket.create_connection(self._target)))
         except OSError:
@@ -118,15 +121,16 @@ class Link:
     def _meets_its_end(self, data: bytes, sink: socket.socket) -> bool:
         """Tell whether this is where the connection is to be cut, once for each time that it was asked for."""
         proxy = self._proxy
-        if proxy.reset_before is not None and proxy.reset_before in data:
+        if proxy.reset_before is not None and re.search(proxy.reset_before, data):
             proxy.reset_before = None
             self.reset()
             return True
-        if proxy.reset_after is not None and proxy.reset_after in data:
+        if proxy.reset_after is not None and re.search(proxy.reset_after, data):
             proxy.reset_after = None
             self.is_silent.set()  # the server's answer goes nowhere
             sink.sendall(data)
             self._is_closed.wait(0.2)
+            proxy.refuses = proxy.stays_away
             self.reset()
             return True
         return False

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.arena import MIX, away, wait_assigned
 from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced, send_until_dead
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
 FAULTY = replace(MIX, invalid=0.2)
 SMALL_BYTES = 2_000
+END_TRANSACTION = rb"(?s)\x00\x1a\x00[\x00-\x05].{4}\x00\x06orders"
+"""Kafka's request 26: key, version, a number, and the name of the client."""
+UNANSWERED_SECONDS = 12.0
+"""More than two calls of the client may take."""
 
 
 @pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
@@ -65,10 +70,15 @@ def test_dead_letters_are_too_large_with_exactly_once(arena: Arena) -> None:
 
 def test_the_answer_to_a_commit_of_kafka_is_lost(arena: Arena) -> None:
     """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
-    arena.members(**EXACTLY_ONCE, **arena.through_proxies)
-    arena.send(plan=FAULTY)
-    for _ in range(3):
-        arena.wait_flow(500)
-        arena.kafka_proxy.cut()
+    settings = {**EXACTLY_ONCE, **arena.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
+    arena.members(1, **settings)
+    sender, proxy = arena.send(ENOUGH_SECONDS, plan=FAULTY), arena.kafka_proxy
+    arena.wait_flow(500)
+    proxy.stays_away, proxy.reset_after = True, END_TRANSACTION
+    eventually(lambda: proxy.reset_after is None, what="a commit is on its way")
+    with proxy.unreachable():
+        arena.elapse(UNANSWERED_SECONDS)
     arena.fault_is_over()
+    proxy.stays_away = False
+    sender.stop()
     arena.assert_exact(exactly_once=True)
