@@ -22,7 +22,7 @@ class Proxy:
         self.delay = 0.0
         """Seconds that each answer of the server is kept back."""
         self.reset_before: bytes | None = None
-        """The connection on which a client next sends what this expression finds is reset, and the server gets nothing."""
+        """The connection on which a client sends next what this expression finds is reset before the server gets it."""
         self.reset_after: bytes | None = None
         """The same, but the server gets it, and its answer is lost."""
         self.stays_away = False

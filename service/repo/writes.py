@@ -208,9 +208,8 @@ def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) ->
         source = contest.fresh if table == tables.orders.name else whole
         if source:
             copied[table] = source
-            made = list(blocks(getattr(_lines(sourced), table) for sourced in source))
-            with cursor.copy(COPY[table]) as copy:  # begun late: nothing ends one whose client is frozen
-                for block in made:
+            with cursor.copy(COPY[table]) as copy:
+                for block in blocks(getattr(_lines(sourced), table) for sourced in source):
                     copy.write(block)
 
 
