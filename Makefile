@@ -38,7 +38,7 @@ format: venv ## Format, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: venv ## Measure the speed beside limits and rivals, as ratios of one run (20 minutes; ARGS=--quick for a look)
+bench: venv ## Measure the speed beside limits and rivals, as ratios of one run (ARGS=--quick for a look)
 	@$(BIN)/orders bench $(ARGS)
 
 web: ## Build the page (not there yet)
