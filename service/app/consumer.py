@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Final
@@ -36,6 +37,8 @@ from service.usecases.ingest import Ingest, Retried
 _LOOK_AGAIN_SECONDS: Final = 5.0
 _COLLECT_AFTER: Final = 200_000
 """Objects more than before after which the garbage collector looks: above what two batches hold."""
+_SWITCH_SECONDS: Final = 0.0005
+"""How long the reading thread may keep the interpreter from the writing one; 5 ms by default."""
 
 
 def run_consumer(settings: Settings) -> int:
@@ -64,7 +67,7 @@ def run_consumer(settings: Settings) -> int:
         settings.admin.host,
         settings.admin.port,
     )
-    _calm_collector()
+    _tune_interpreter()
     admin.start()
     Thread(target=_look_at_topics, args=(settings.kafka, log, stop), name="topics", daemon=True).start()
     try:
@@ -76,11 +79,15 @@ def run_consumer(settings: Settings) -> int:
     return 0
 
 
-def _calm_collector() -> None:
-    """Batches hold no cycles: looking for some among thousands of messages takes longer than decoding them."""
+def _tune_interpreter() -> None:
+    """Batches hold no cycles, to be looked for among thousands of messages; and the writing thread needs little time.
+
+    But that it needs often, a few instructions after each answer of PostgreSQL, which meanwhile has nothing to do.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _dead_letters(settings: Settings, stop: Stop, member: Membership) -> DeadLetterProducer | TransactionalDeadLetters:

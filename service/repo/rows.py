@@ -114,7 +114,7 @@ def _escaped(value: Any) -> Any:
     return value if value is _NULL else str(value).translate(_ESCAPES)
 
 
-def blocks(texts: Iterable[str], size: int = 1 << 16) -> Iterator[bytes]:
+def blocks(texts: Iterable[str], size: int = 1 << 19) -> Iterator[bytes]:
     """Gather lines to blocks of at least `size` characters, the last one less."""
     block: list[str] = []
     length = 0
