@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,9 +13,11 @@ from generator.options import add_plan_options, plan_of
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.progress import Progress
 from generator.stream import Plan, stream
+from service.pkg.numbers import rate
 from service.pkg.stop import stop_at_signals
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -25,7 +25,7 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
-    parser.add_argument("--rate", type=_rate, default=0.0, metavar="R", help="messages a second (default: no limit)")
+    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="messages a second (default: no limit)")
     parser.add_argument("--topic", help="instead of ORDERS_KAFKA__TOPIC")
     parser.add_argument("--bootstrap-servers", help="instead of ORDERS_KAFKA__BOOTSTRAP_SERVERS")
     parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and end")
@@ -56,10 +56,10 @@ def list_faults() -> int:
     return DONE
 
 
-def _produce(plan: Plan, rate: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
+def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
     producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
     progress, started = Progress(sys.stderr, plan.count), time.monotonic()
-    tally = produce(stream(plan), producer, topic, pace=Pace(rate), stop=stop_at_signals(), watch=progress)
+    tally = produce(stream(plan), producer, topic, pace=Pace(per_second), stop=stop_at_signals(), watch=progress)
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
     return DONE if tally.complete else FAILED
@@ -78,13 +78,3 @@ def _summary(tally: Tally, seconds: float) -> str:
 def _complain(problem: object, code: int) -> int:
     sys.stderr.write(f"orders generate: {problem}\n")
     return code
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate < math.inf:
-        raise argparse.ArgumentTypeError("must be a number of messages a second, 0 for no limit")
-    return rate

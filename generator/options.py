@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from generator.stream import Plan
+from service.pkg.numbers import share, whole
+
+if TYPE_CHECKING:
+    import argparse
 
 SHARES = {
     "invalid": "share of messages with a fault of the catalogue (see --list-faults)",
@@ -18,16 +22,16 @@ SHARES = {
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count",
-        type=_whole,
+        type=whole,
         default=Plan.count,
         metavar="N",
         help=f"messages in all, of every kind; 0 is without end (default {Plan.count})",
     )
     parser.add_argument(
-        "--seed", type=_whole, default=Plan.seed, metavar="S", help="the same seed and options give the same messages"
+        "--seed", type=whole, default=Plan.seed, metavar="S", help="the same seed and options give the same messages"
     )
     for name, text in SHARES.items():
-        parser.add_argument(f"--{name}", type=_share, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default 0)")
+        parser.add_argument(f"--{name}", type=share, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default 0)")
     parser.add_argument("--too-large", action="store_true", help="let the faults include values over 1 MiB")
 
 
@@ -35,19 +39,3 @@ def plan_of(args: argparse.Namespace) -> Plan:
     """Return the plan that the options describe. Raises ValueError where the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
     return Plan(count=args.count, seed=args.seed, too_large=args.too_large, **shares)
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError("must be a share between 0 and 1: 0.02 is 2 %")
-    return share

@@ -1,9 +1,10 @@
 """The options of `orders bench`; apart from it, because every command's start reads them."""
 
 import argparse
-import math
 from pathlib import Path
 from typing import Final
+
+from service.pkg.numbers import count, positive
 
 MEASURES: Final = ("ingest", "latency", "reads", "warm")
 QUICK_SCALE: Final = 0.05
@@ -12,8 +13,8 @@ ROUNDS: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=_count, help=f"how often each is measured (default {ROUNDS}, quick 1)")
-    parser.add_argument("--scale", type=_positive, help="share of the full sizes (default 1)")
+    parser.add_argument("--rounds", type=count, help=f"how often each is measured (default {ROUNDS}, quick 1)")
+    parser.add_argument("--scale", type=positive, help="share of the full sizes (default 1)")
     parser.add_argument("--quick", action="store_true", help=f"one round at scale {QUICK_SCALE}: to see that it runs")
     parser.add_argument("--long", action="store_true", help="also a backlog of 10^6 orders and a table of 10^7")
     parser.add_argument("--only", action="append", choices=MEASURES, help="measure this alone; may be repeated")
@@ -30,19 +31,3 @@ def rounds_of(args: argparse.Namespace) -> int:
 
 def scale_of(args: argparse.Namespace) -> float:
     return args.scale or (QUICK_SCALE if args.quick else 1.0)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return number

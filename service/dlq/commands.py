@@ -17,6 +17,7 @@ from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, s
 from service.entities.dead_letter import Reason
 from service.entities.errors import CommandRefused
 from service.pkg.moments import parse_moment
+from service.pkg.numbers import rate, whole
 from service.pkg.stop import Stop, stop_at_signals
 
 if TYPE_CHECKING:
@@ -120,22 +121,22 @@ def _filters(args: argparse.Namespace) -> Filters:
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
-    parser.add_argument("--max", type=_count, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
+    parser.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=_count, help="partition of the dead-letter topic")
-    parser.add_argument("offset", type=_count, help="offset in that partition")
+    parser.add_argument("partition", type=whole, help="partition of the dead-letter topic")
+    parser.add_argument("offset", type=whole, help="offset in that partition")
     parser.add_argument("--value", action="store_true", help="write the value alone, byte for byte: personal data")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
-    parser.add_argument("--max", type=_count, default=0, metavar="N", help="send at most N; the next run goes on")
-    parser.add_argument("--rate", type=_rate, default=0.0, metavar="R", help="send at most R letters a second")
+    parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run goes on")
+    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="letters a second (default: no limit)")
     parser.add_argument(
-        "--max-replays", type=_count, default=3, metavar="N", help="refuse a letter that was replayed N times (3)"
+        "--max-replays", type=whole, default=3, metavar="N", help="refuse a letter that was replayed N times (3)"
     )
 
 
@@ -147,19 +148,3 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="only what was dead-lettered since, such as 2026-11-23T10:00:00Z",
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError("should be a whole number")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError("should be a number of letters a second")
-    return rate

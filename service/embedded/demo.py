@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import secrets
 import signal
@@ -23,22 +22,22 @@ from service.embedded import broker, postgres
 from service.embedded.ports import HOST, free_port, require_free
 from service.embedded.process import Process
 from service.entities.errors import ServerUnavailable
+from service.pkg.numbers import port, positive
 from service.pkg.stop import Stop, Stopped, stop_at_signals
 
 _READY_SECONDS: Final = 90.0
 _CALL_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 1.0
 _READ_EACH_SECOND: Final = 10
-_LAST_PORT: Final = 65_535
 _TOPICS: Final = ("orders", "orders.dlq")
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=8000, help="of the API and its page (default: 8000)")
-    parser.add_argument("--rate", type=_positive, default=50, help="orders a second that are generated (default: 50)")
+    parser.add_argument("--port", type=port, default=8000, help="of the API and its page (default: 8000)")
+    parser.add_argument("--rate", type=positive, default=50, help="orders a second that are generated (default: 50)")
     parser.add_argument(
-        "--duration", type=_positive, metavar="S", help="end after so many seconds (default: when stopped)"
+        "--duration", type=positive, metavar="S", help="end after so many seconds (default: when stopped)"
     )
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of one of its own")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of one of its own")
@@ -47,22 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("kafka", "mock"),
         help="its own broker (default: Apache Kafka, or librdkafka's mock cluster where that can't be had)",
     )
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
-        raise argparse.ArgumentTypeError(f"must be a port, 1 to {_LAST_PORT}")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return number
 
 
 def say(line: str) -> None:

@@ -1,0 +1,54 @@
+"""Numbers as people write them on a command line, for argparse; all raise ArgumentTypeError."""
+
+import math
+from argparse import ArgumentTypeError
+from typing import Final
+
+_LAST_PORT: Final = 65_535
+
+
+def whole(text: str) -> int:
+    """Return a whole number, 0 or more."""
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Return a whole number, 1 or more."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
+        raise ArgumentTypeError(f"must be a port, 1 to {_LAST_PORT}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Return a number above 0."""
+    if not 0 < (number := _number(text)) < math.inf:
+        raise ArgumentTypeError("must be a number above 0")
+    return number
+
+
+def rate(text: str) -> float:
+    """Return how many messages a second; 0 sets no limit."""
+    if not 0 <= (number := _number(text)) < math.inf:
+        raise ArgumentTypeError("must be a number of messages a second, 0 for no limit")
+    return number
+
+
+def share(text: str) -> float:
+    if not 0 <= (number := _number(text)) <= 1:
+        raise ArgumentTypeError("must be a share between 0 and 1: 0.02 is 2 %")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
