@@ -269,6 +269,9 @@ class Arena:
         reader = self._reader()
         try:
             eventually(lambda: self._is_settled(reader), within, "all is done")
+        except AssertionError as error:
+            tails = (service.tail() for service in self._running)
+            raise AssertionError("\n\n".join((str(error), *tails))) from error
         finally:
             reader.close()
         assert all(sender.tally.complete for sender in self._senders), [sender.tally for sender in self._senders]
