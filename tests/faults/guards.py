@@ -297,6 +297,13 @@ GUARDS: Final = (
         ("test_postgres.py::test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling[seed-1]",),
     ),
     Guard(
+        "what was paused when it was taken away flows when it comes back",
+        "service/handler/kafka/tap.py",
+        "            self._consumer.resume(partitions)\n",
+        "            pass\n",
+        ("test_postgres.py::test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards[seed-1]",),
+    ),
+    Guard(
         "a stop gives a batch up that can't be written",
         CONSUMER,
         "        elif error is not None and not isinstance(error, Stopped):",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import MIX, away, frozen
+from tests.faults.arena import MIX, away, frozen, wait_assigned
 from tests.faults.troubles import locking_backwards, read_only, refusing, slow
 from tests.stage import metric
 from tests.waiting import eventually
@@ -67,6 +67,20 @@ def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(aren
     arena.fault_is_over()
     assert arena.assert_exact().again == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned
+
+
+def test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards(arena: Arena) -> None:
+    """What it takes and gives back was paused by the one that stays, and must flow there again."""
+    [staying] = arena.members(1)
+    arena.send(10)
+    arena.wait_flow()
+    with away(arena.postgres):
+        eventually(lambda: "fetching is paused" in staying.tail(), 30, "a full batch")
+        joining = wait_assigned(arena.start())
+    eventually(lambda: "fetching is resumed" in staying.tail(), 30, "orders flow")
+    arena.stop(joining)
+    arena.fault_is_over()
+    arena.assert_exact()
 
 
 def test_a_member_is_stopped_while_postgresql_is_away(arena: Arena) -> None:

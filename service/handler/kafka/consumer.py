@@ -154,7 +154,8 @@ class OrderConsumer:
             self._hand_over()
             self._fill()
             self._hand_over()
-        self._tap.admit(self._resets.mend())
+        if mended := self._resets.mend():
+            self._tap.admit(mended)
         self._offsets.commit(self._consumer)
         self._lag.look()
 

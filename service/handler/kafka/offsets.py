@@ -6,8 +6,6 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 _RETRY_SECONDS: Final = 0.5
-_UNANSWERED_SECONDS: Final = 15.0
-"""After which a commit is asked for again: one that was under way when the group was lost may never be answered."""
 
 
 class Offsets:
@@ -38,8 +36,7 @@ class Offsets:
 
     def commit(self, consumer: Consumer) -> None:
         """Ask the broker to commit; `acknowledged` is called from a later poll."""
-        is_due = not self._in_flight or self.seconds_since_asked > _UNANSWERED_SECONDS
-        if self._done and is_due and monotonic() >= self._not_before:
+        if self._done and not self._in_flight and monotonic() >= self._not_before:
             consumer.commit(offsets=self._wanted(), asynchronous=True)
             self._in_flight, self._asked_at = True, monotonic()
 

@@ -37,6 +37,11 @@ class Tap:
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
 
     def admit(self, partitions: list[TopicPartition]) -> None:
-        """Let newly assigned partitions begin as the others are."""
+        """Let newly assigned partitions begin as the others are.
+
+        One that was paused when it was taken away is still paused when the client gets it back.
+        """
         if self.is_off:
             self._consumer.pause(partitions)
+        else:
+            self._consumer.resume(partitions)
