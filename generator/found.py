@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -17,7 +17,7 @@ ROWS_AT_ONCE: Final = 2_000
 
 # Written anew instead of taken from the API, whose statement is one of the things to be checked. A column that belongs
 # in no document would show as a wrong version of every order.
-STORED_ORDERS: Final = """
+STORED_ORDERS: Final[LiteralString] = """
 SELECT o.order_uid,
        jsonb_strip_nulls(
            to_jsonb(o) - '{source_topic,source_partition,source_offset,source_timestamp,stored_at}'::text[]
@@ -43,10 +43,16 @@ class Progress(NamedTuple):
 
 def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
     """Yield each row of `orders` with its children as a document, from one snapshot. Raises Unanswered."""
+    yield from rows(dsn, STORED_ORDERS)
+
+
+def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
+    """Yield all that a statement returns, a few thousand rows at a time. Raises Unanswered."""
     try:
         with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
+            connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # else it is planned for the first rows
             cursor.itersize = ROWS_AT_ONCE
-            yield from cursor.execute(STORED_ORDERS)
+            yield from cursor.execute(statement)
     except psycopg.Error as error:
         raise Unanswered(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
 
@@ -59,6 +65,7 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "fetch.message.max.bytes": 16 * 2**20,
+        "fetch.wait.max.ms": 10,  # after which it says that a partition has ended; 500 by default
     }
     return Consumer({"log_level": 2} | dict(properties) | ours)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,7 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from generator.expected import letter_digest
-from generator.found import STORED_ORDERS, Progress, Unanswered, messages, open_consumer, progress
+from generator.found import STORED_ORDERS, Progress, Unanswered, messages, open_consumer, progress, rows
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.embedded.ports import HOST
@@ -60,7 +60,7 @@ FLOW_SECONDS = 30.0
 SETTLE_SECONDS = 120.0
 WINDOW_SECONDS = 0.5
 
-ROWS = f"""
+ROWS: LiteralString = f"""
 SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,
        found.document::text
   FROM ({STORED_ORDERS}) found(order_uid, document) JOIN orders o USING (order_uid)
@@ -323,9 +323,8 @@ class Arena:
             other.close()
 
     def _rows(self) -> Iterator[Row]:
-        with psycopg.connect(self.dsn) as connection, connection.cursor("rows") as cursor:
-            for uid, timestamp_ms, partition, offset, document in cursor.execute(ROWS.encode()):
-                yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))
+        for uid, timestamp_ms, partition, offset, document in rows(self.dsn, ROWS):
+            yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))
 
     def _reader(self) -> confluent_kafka.Consumer:
         group = self.settings["ORDERS_KAFKA__GROUP_ID"]

@@ -74,7 +74,7 @@ def test_a_flood_of_bad_messages_is_let_through_by_hand(arena: Arena) -> None:
 def test_a_flood_of_bad_messages_ends_by_itself(arena: Arena) -> None:
     """What the brake tries, ten messages at a time, is dead-lettered; with the first good ones it lets go."""
     flood = Plan(count=WINDOW + 200, seed=arena.seed + 1, invalid=1)
-    member = arena.members(1, ORDERS_BRAKE__RETRY_AFTER="200ms")[0]
+    member = arena.members(1, ORDERS_BRAKE__RETRY_AFTER="20ms")[0]
     arena.send_these(chain(stream(flood), stream(replace(MIX, count=2_000, seed=arena.seed))))
     eventually(lambda: metric(member, "orders_brake_engaged") == 1, 60, "the brake is on")
     arena.fault_is_over()

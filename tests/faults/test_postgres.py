@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.processes import Service
 
 CHANGING = replace(MIX, updates=0.4)
-POLL_SECONDS = 8
+POLL_SECONDS = 7
 """`max.poll.interval.ms` of a scaled outage; whoever stops polling for longer is put out of the group."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import takewhile
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def _lock_backwards(dsn: str, done: Event) -> None:
     with psycopg.connect(dsn, options="-c deadlock_timeout=60s") as connection:
         while not done.is_set():
             uids = connection.execute("SELECT order_uid FROM orders ORDER BY order_uid DESC").fetchall()
-            for uid in uids:
+            for uid in takewhile(lambda _: not done.is_set(), uids):
                 connection.execute(lock, uid)
             connection.commit()
 
