@@ -90,7 +90,8 @@ class FakeProducer:
     ) -> None:
         assert headers
         is_too_large = len(value) > self._kafka.largest
-        self._reports.append((on_delivery, KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else None))
+        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else self._kafka.troubles.pop("letter", None)
+        self._reports.append((on_delivery, error))
         self._letters.append((key, value))
 
     def flush(self, _: float) -> int:
@@ -213,6 +214,14 @@ def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: 
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert len(kafka.visible) == 1
+
+
+def test_a_producer_that_gets_nothing_through_is_replaced(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.troubles["letter"] = KafkaError(KafkaError._MSG_TIMED_OUT)
+    send(dead_letters, batch(0))
+    assert (kafka.calls.count("init"), len(kafka.visible)) == (2, 1)
 
 
 def test_a_producer_that_has_failed_for_good_is_replaced(

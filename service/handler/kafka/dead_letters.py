@@ -9,13 +9,15 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
-from service.handler.kafka.forms import TOO_LARGE, Forms, Payload
+from service.handler.kafka.forms import TOO_LARGE, Forms, Payload, is_for_good
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch
 
 _LOOK_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements: what is under way is done once then, and an outage is not waited out."""
+_TIMEOUT_MS: Final = 60_000
+"""Longer than a session: who is away for so long has lost the partitions anyway, and their letters are sent again."""
 _MISSING_TOPIC_MS: Final = 5_000
 """How long librdkafka hopes that an unknown topic appears, before it says so."""
 
@@ -25,8 +27,8 @@ Failure = tuple[DeadLetter, KafkaError]
 class DeadLetterProducer:
     """Implements usecases.ports.DeadLetters: at least once. For one thread.
 
-    The producer is idempotent and never times a message out by itself, so that a broker that is away for a while costs
-    no letter and doubles none.
+    The producer is idempotent, so that a broker that is away for a while costs no letter and doubles none. It is
+    replaced when nothing gets through for a minute: some were seen that never recovered from a restart of the broker.
     """
 
     commits = False
@@ -34,7 +36,7 @@ class DeadLetterProducer:
     def __init__(self, properties: dict[str, Any], topic: str, forms: Forms, stop: Stop) -> None:
         self._properties = {
             **properties,
-            "message.timeout.ms": 0,
+            "message.timeout.ms": _TIMEOUT_MS,
             "topic.metadata.propagation.max.ms": _MISSING_TOPIC_MS,
         }
         self._producer: Producer | None = None
@@ -77,7 +79,7 @@ class DeadLetterProducer:
         while payloads and self._producer is not None and self._producer.flush(_LOOK_SECONDS):
             if self._stop.is_set() and self._producer.flush(_LAST_SECONDS):
                 raise Stopped
-        if any(error.fatal() for _, error in failed):
+        if any(is_for_good(error) for _, error in failed):
             self.close()
         return failed
 

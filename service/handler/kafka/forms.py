@@ -23,6 +23,11 @@ TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 _IS_STUB: Final = (Header.STUB, b"true")
 
 
+def is_for_good(error: KafkaError) -> bool:
+    """Tell whether the producer that reports this is to be replaced: some never get anything through again."""
+    return bool(error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT)  # noqa: SLF001 - librdkafka's name
+
+
 class Payload(NamedTuple):
     """A letter as it is to be sent."""
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
-from service.handler.kafka.forms import TOO_LARGE, Forms, Payload
+from service.handler.kafka.forms import TOO_LARGE, Forms, Payload, is_for_good
 from service.handler.kafka.membership import Membership
 from service.pkg.deadline import within
 from service.usecases.batch import Batch
@@ -129,7 +129,7 @@ class TransactionalDeadLetters:
 
     def _give_up(self, producer: Producer, error: KafkaError) -> None:
         """Abort, or where even that is not possible begin with a new producer: it will end the transaction."""
-        if self._has_begun and (_is_unanswered(error) or error.fatal() or not _is_aborted(producer)):
+        if self._has_begun and (_is_unanswered(error) or is_for_good(error) or not _is_aborted(producer)):
             self._is_in_doubt = True
             self.close()
         elif not self._is_ready:

@@ -1,0 +1,38 @@
+"""Dead letters that nobody takes: they are not lost, and neither is their producer kept for ever."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from service.embedded.broker import mock
+from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.errors import DeadLettersUnavailable
+from service.handler.kafka import dead_letters
+from service.handler.kafka.dead_letters import DeadLetterProducer
+from service.handler.kafka.forms import Forms
+from service.handler.kafka.record import Record
+from service.pkg.stop import Stop
+from service.usecases.batch import Batch
+
+LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Reason.INVALID, "sm_id: is missing")
+NOBODY = "127.0.0.1:1"
+
+
+def test_a_producer_that_gets_nothing_through_is_replaced_and_its_letters_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dead_letters, "_TIMEOUT_MS", 200)
+    with mock(["orders.dlq"]) as broker:
+        servers = iter([NOBODY, broker.bootstrap_servers])
+
+        def produced(properties: dict[str, Any], **_: Any) -> Producer:
+            return Producer({**properties, "bootstrap.servers": next(servers), "log_level": 0})
+
+        monkeypatch.setattr(dead_letters, "Producer", produced)
+        producer = DeadLetterProducer({}, "orders.dlq", Forms("orders"), Stop())
+        with pytest.raises(DeadLettersUnavailable) as refusal:
+            producer.send([LETTER], Batch())
+        assert refusal.value.unsent == [LETTER]
+        producer.send(refusal.value.unsent, Batch())
+    assert next(servers, None) is None
