@@ -1,4 +1,4 @@
-"""The API's reads: one statement each, whose JSON PostgreSQL assembles and which nobody parses on the way.
+"""The API's reads: statements whose JSON PostgreSQL assembles and which nobody parses on the way.
 
 No statement timeout is set: that would take a transaction of three statements around each read, or a setting of the
 session, which a pooler in transaction mode hands on to others. The client keeps the time instead, and cancels.
@@ -13,6 +13,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable
+from service.pkg.gathered import Gathered
 from service.pkg.tx import Access
 from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes, parameters
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
@@ -28,8 +29,12 @@ AWAY_WAIT_SECONDS: Final = 0.5
 """The same while the last attempt found nobody: time enough to connect, and no more."""
 FEW: Final = 10_000
 
-DOCUMENT_OF: Final = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"
+DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """Served by the four primary keys."""
+LOADS_AT_ONCE: Final = 2
+"""One that PostgreSQL works on and one that this process does; whoever comes meanwhile is asked for with others."""
+LOADED_AT_ONCE: Final = 16
+"""Few: each may be of a mebibyte."""
 
 NEWEST: Final = f"""\
 COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})
@@ -76,6 +81,7 @@ class OrderReads:
             open=False,
             name=access.application,
         )
+        self._documents = Gathered(self._load, at_once=LOADS_AT_ONCE, most=LOADED_AT_ONCE)
         self.is_reachable = False
 
     async def open(self) -> None:
@@ -86,8 +92,10 @@ class OrderReads:
         await self._pool.close()
 
     async def document(self, uid: str) -> bytes | None:
-        rows = await self._fetch(DOCUMENT_OF, [uid])
-        return rows[0][0] if rows else None
+        return await self._documents.get(uid)
+
+    async def _load(self, uids: Sequence[str]) -> dict[str, bytes]:
+        return {uid.decode(): document for uid, document in await self._fetch(DOCUMENTS_OF, [[*uids]])}
 
     async def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
         statement = NEWEST.format(count=int(count))

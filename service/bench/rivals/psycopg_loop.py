@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from service.bench.load import Target, WrongAnswer
 from service.repo.connection import hand_text_over_as_bytes
-from service.repo.reads import DOCUMENT_OF
+from service.repo.reads import DOCUMENTS_OF
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -52,9 +52,9 @@ async def _connected(dsn: str) -> Connection:
 async def _read(connection: Connection, todo: Iterator[Target]) -> None:
     for target in todo:
         uid = target.path.rpartition("/")[2]
-        cursor = await connection.cursor(binary=True).execute(DOCUMENT_OF, [uid])
+        cursor = await connection.cursor(binary=True).execute(DOCUMENTS_OF, [[uid]])
         rows = await cursor.fetchall()
-        if [len(document) for (document,) in rows] != [target.length]:
+        if [len(document) for _, document in rows] != [target.length]:
             raise WrongAnswer(f"not one document of {target.length} bytes")
 
 
