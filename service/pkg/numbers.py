@@ -9,22 +9,22 @@ _LAST_PORT: Final = 65_535
 
 def whole(text: str) -> int:
     """Return a whole number, 0 or more."""
-    if not (text.isascii() and text.isdigit()):
+    if (number := _integer(text)) < 0:
         raise ArgumentTypeError("must be a whole number, 0 or more")
-    return int(text)
+    return number
 
 
 def count(text: str) -> int:
     """Return a whole number, 1 or more."""
-    if not (text.isascii() and text.isdigit() and int(text)):
+    if (number := _integer(text)) < 1:
         raise ArgumentTypeError("must be a whole number, 1 or more")
-    return int(text)
+    return number
 
 
 def port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
+    if not 0 < (number := _integer(text)) <= _LAST_PORT:
         raise ArgumentTypeError(f"must be a port, 1 to {_LAST_PORT}")
-    return int(text)
+    return number
 
 
 def positive(text: str) -> float:
@@ -45,6 +45,11 @@ def share(text: str) -> float:
     if not 0 <= (number := _number(text)) <= 1:
         raise ArgumentTypeError("must be a share between 0 and 1: 0.02 is 2 %")
     return number
+
+
+def _integer(text: str) -> int:
+    """Return what plain digits say, -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() else -1
 
 
 def _number(text: str) -> float:
