@@ -116,6 +116,13 @@ def _kafka_checks(settings: Settings) -> Iterator[Check]:
         f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large ones become stubs",
         (f"topic {kafka.topic}", f"topic {kafka.dead_letter_topic}"),
     )
+    if settings.dead_letters.exactly_once:
+        yield Check(
+            "replicas",
+            partial(_replicas, kafka),
+            "a broker that is stopped may leave a transaction open for good: see Exactly once in docs/delivery.md",
+            (f"topic {kafka.dead_letter_topic}",),
+        )
     yield Check(
         f"group {kafka.group_id}",
         partial(_group, kafka),
@@ -170,6 +177,13 @@ def _room(kafka: Kafka) -> str:
     if problem := topics.too_small(kafka, _admin(kafka)):
         raise Ill(problem)
     return f"{kafka.dead_letter_topic} takes what {kafka.topic} takes"
+
+
+def _replicas(kafka: Kafka) -> str:
+    names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
+    if single := topics.single_replicas(names, _admin(kafka)):
+        raise Ill(f"one alone of {', '.join(single)}")
+    return "two or more of each topic that a transaction concerns"
 
 
 def _group(kafka: Kafka) -> str:

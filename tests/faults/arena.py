@@ -38,7 +38,7 @@ from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import confluent_kafka
 
@@ -114,6 +114,7 @@ class Arena:
     scenario: str
     seed: int
     is_long: bool
+    session_seconds: float
     kafka: Broker
     postgres: Postgres
     kafka_proxy: Proxy
@@ -372,10 +373,15 @@ class _Recovering:
             self._full = now
 
 
-def create_topics(bootstrap_servers: str, *names: str) -> None:
-    """Make topics that keep what is old, and take what is large; on the first broker."""
+def create_topics(bootstrap_servers: str, *names: str, brokers: Sequence[int] = (1,)) -> None:
+    """Make topics that keep what is old, and take what is large; each of the brokers has a replica, and leads in turn.
+
+    By default the first one has all.
+    """
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
-    topics = [NewTopic(name, PARTITIONS, replica_assignment=[[1]] * PARTITIONS, config=KEPT) for name in names]
+    turns = [[*brokers[turn:], *brokers[:turn]] for turn in range(len(brokers))]
+    assignment = [turns[partition % len(turns)] for partition in range(PARTITIONS)]
+    topics = [NewTopic(name, PARTITIONS, replica_assignment=assignment, config=KEPT) for name in names]
     for request in client.create_topics(topics).values():
         request.result(ADMIN_SECONDS)
     eventually(lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, "topics")

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 SEEDS = os.environ.get("ORDERS_TORTURE_SEEDS", "1").split()
 IS_LONG = os.environ.get("ORDERS_TORTURE_LONG") == "1"
 TABLE = os.environ.get("ORDERS_TORTURE_TABLE")
+SESSION_SECONDS = 6.0 if IS_LONG else 3.0
+"""What the product has by default, or what a scenario is done with sooner."""
 QUICK_SESSIONS = {
-    "group.consumer.session.timeout.ms": "6000",
-    "group.consumer.min.session.timeout.ms": "6000",
+    "group.min.session.timeout.ms": "3000",
+    "group.consumer.session.timeout.ms": f"{SESSION_SECONDS * 1_000:.0f}",
+    "group.consumer.min.session.timeout.ms": "3000",
     "group.consumer.heartbeat.interval.ms": "1000",
     "group.consumer.min.heartbeat.interval.ms": "1000",
 }
@@ -113,7 +116,11 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
     """A cluster whose groups survive either broker; the first one is its controller too."""
     folder = tmp_path_factory.mktemp
     first, second, controller = free_port(), free_port(), free_port()
-    both = {"controller.quorum.voters": f"1@{HOST}:{controller}", "offsets.topic.replication.factor": "2"}
+    both = QUICK_SESSIONS | {
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "offsets.topic.replication.factor": "2",
+        "transaction.state.log.replication.factor": "2",
+    }
     leader = {"listeners": f"PLAINTEXT://{HOST}:{first},CONTROLLER://{HOST}:{controller}"}
     follower = {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{HOST}:{second}"}
     with (
@@ -137,12 +144,13 @@ def arena(
             "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{name}.dlq",
             "ORDERS_KAFKA__GROUP_ID": name,
             "ORDERS_KAFKA__PROPERTIES": QUICK_HEARTBEATS,
+            "ORDERS_KAFKA__SESSION_TIMEOUT": str(SESSION_SECONDS),
             "ORDERS_POSTGRES__DSN": dsn,
         }
         arena = Arena(
-            scenario=_words(request), seed=seed, is_long=IS_LONG, kafka=breakable.kafka, postgres=breakable.postgres,
-            kafka_proxy=breakable.kafka_proxy, postgres_proxy=breakable.postgres_proxy, settings=settings,
-            spawn=spawn, table=pytestconfig.stash[LINES],
+            scenario=_words(request), seed=seed, is_long=IS_LONG, session_seconds=SESSION_SECONDS,
+            kafka=breakable.kafka, postgres=breakable.postgres, kafka_proxy=breakable.kafka_proxy,
+            postgres_proxy=breakable.postgres_proxy, settings=settings, spawn=spawn, table=pytestconfig.stash[LINES],
         )  # fmt: skip
         yield arena
         arena.end()

@@ -193,7 +193,7 @@ GUARDS: Final = (
         TRANSACTIONS,
         "            self._give_up(producer, error)\n",
         "",
-        ("test_exactly_once.py::test_the_broker_is_restarted_with_exactly_once[seed-1]",),
+        ("test_exactly_once.py::test_the_broker_is_killed_with_exactly_once[seed-1]",),
     ),
     Guard(
         "offsets are sent with the group's generation",

@@ -12,10 +12,10 @@ from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.embedded.broker import Broker
     from tests.faults.arena import Arena
-
-SESSION_SECONDS = 6.0
 
 
 def test_the_broker_is_restarted(arena: Arena) -> None:
@@ -44,7 +44,7 @@ def test_the_broker_freezes_for_longer_than_a_session(arena: Arena) -> None:
     arena.send()
     arena.wait_flow()
     with frozen(arena.kafka):
-        arena.elapse(30 if arena.is_long else 1.5 * SESSION_SECONDS)
+        arena.elapse(30 if arena.is_long else 1.5 * arena.session_seconds)
     arena.fault_is_over()
     arena.assert_exact()
 
@@ -86,9 +86,9 @@ def test_the_groups_coordinator_moves_to_another_broker(arena: Arena, two_broker
     arena.assert_exact()
 
 
-def moved(arena: Arena, kafka: Broker, group: str) -> Arena:
-    """Return the same arena on another cluster."""
-    create_topics(kafka.bootstrap_servers, arena.topic, arena.dead_letter_topic)
+def moved(arena: Arena, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Arena:
+    """Return the same arena on another cluster, with its topics on these brokers."""
+    create_topics(kafka.bootstrap_servers, arena.topic, arena.dead_letter_topic, brokers=brokers)
     there = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ORDERS_KAFKA__GROUP_ID": group}
     return replace(arena, kafka=kafka, settings=arena.settings | there)
 

@@ -382,6 +382,35 @@ def logged(service: Service, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if event in line["event"]]
 
 
+def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_it_ends(stage: Stage) -> None:
+    sent = orders([order_document()])
+    stage.produce(*sent)
+    with a_transaction_with_offsets(stage):
+        service = stage.consumer()
+        told = eventually(lambda: logged(service, "a transaction holds the group's offsets"), 30)
+        assert told[0]["partitions"] == [*range(PARTITIONS)]
+        assert stage.stored() == set()
+    stage.wait_stored(uids(sent))
+
+
+@contextmanager
+def a_transaction_with_offsets(stage: Stage) -> Iterator[None]:
+    """Hold offsets of the group in a transaction that is aborted at the end."""
+    servers = {"bootstrap.servers": stage.bootstrap_servers}
+    producer = Producer({**servers, "transactional.id": stage.topic})
+    member = Consumer({**servers, "group.id": stage.topic})
+    producer.init_transactions(JOIN_SECONDS)
+    producer.begin_transaction()
+    producer.send_offsets_to_transaction(
+        [TopicPartition(stage.topic, 0, 0)], member.consumer_group_metadata(), JOIN_SECONDS
+    )
+    try:
+        yield
+    finally:
+        producer.abort_transaction(JOIN_SECONDS)
+        member.close()
+
+
 # A topic that comes later
 
 

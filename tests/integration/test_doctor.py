@@ -66,6 +66,13 @@ def test_missing_topics_are_named_with_what_makes_them(well: Settings, answers: 
     }
 
 
+def test_a_lone_replica_is_told_where_letters_are_sent_exactly_once(well: Settings, answers: Answers) -> None:
+    assert "replicas" not in answers.to(well, code=0)
+    dead_letters = well.dead_letters.model_copy(update={"exactly_once": True})
+    failed = answers.to(well.model_copy(update={"dead_letters": dead_letters}), code=1)
+    assert failed["replicas"].startswith(f"one alone of {well.kafka.dead_letter_topic}, __consumer_offsets")
+
+
 def test_an_older_schema_is_told(well: Settings, answers: Answers) -> None:
     with psycopg.connect(well.postgres.dsn) as connection:
         connection.execute("DELETE FROM schema_releases")

@@ -103,6 +103,7 @@ class OrderConsumer:
         self._decode_seconds = 0.0
         self._message_bytes = 1
         self._standing: Standing | None = None
+        self._waiting: frozenset[int] = frozenset()
         self._turned_at = monotonic()
         self.has_started = False
 
@@ -374,6 +375,16 @@ class OrderConsumer:
         self._metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
         assigned = _numbers(self._consumer.assignment())
         self._lag.learn({p: at for p, at in statistics.committed(self._topic).items() if p in assigned})
+        self._warn_of_waiting(assigned - statistics.fetched(self._topic))
+
+    def _warn_of_waiting(self, partitions: frozenset[int]) -> None:
+        """Name those that have waited since the last statistics: the client asks for their offsets mutely."""
+        if lasting := self._waiting & partitions:
+            self._log.warning(
+                "Kafka does not tell where to read on: it is away, or a transaction holds the group's offsets",
+                partitions=sorted(lasting),
+            )
+        self._waiting = partitions
 
 
 def _numbers(partitions: list[TopicPartition]) -> frozenset[int]:

@@ -1,6 +1,10 @@
 """What librdkafka tells of itself every few seconds, as far as we look at it."""
 
+from typing import Final
+
 import msgspec
+
+_FETCHING: Final = "active"
 
 
 class _Broker(msgspec.Struct, frozen=True):
@@ -11,6 +15,7 @@ class _Partition(msgspec.Struct, frozen=True):
     committed_offset: int
     """Negative where the group never committed."""
     lo_offset: int
+    fetch_state: str
 
 
 class _Topic(msgspec.Struct, frozen=True):
@@ -28,6 +33,11 @@ class Statistics(msgspec.Struct, frozen=True):
     @property
     def any_broker_is_up(self) -> bool:
         return any(broker.state == "UP" for broker in self.brokers.values())
+
+    def fetched(self, topic: str) -> set[int]:
+        """Return the partitions that it knows where to read on in."""
+        partitions = self.topics[topic].partitions if topic in self.topics else {}
+        return {int(number) for number, partition in partitions.items() if partition.fetch_state == _FETCHING}
 
     def committed(self, topic: str) -> dict[int, int]:
         """Return where the group stands in each partition; at its earliest record where it never committed."""

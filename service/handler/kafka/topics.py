@@ -1,6 +1,6 @@
 """Creates the topics that are missing and leaves those that are there alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException
@@ -61,6 +61,16 @@ def too_small(kafka: "Kafka", admin: AdminClient) -> str | None:
     if dead_letters >= orders:
         return None
     return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than the {orders} of {kafka.topic}"
+
+
+def single_replicas(names: Collection[str], admin: AdminClient) -> list[str]:
+    """Return which of these topics, if they are there, have partitions on one broker alone. Raises KafkaException."""
+    there = admin.list_topics(timeout=CALL_SECONDS).topics
+    return [
+        name
+        for name in names
+        if name in there and any(len(partition.replicas) == 1 for partition in there[name].partitions.values())
+    ]
 
 
 def verdict(error: KafkaException) -> Exception:
