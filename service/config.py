@@ -67,7 +67,7 @@ class Kafka(Group):
     """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
     session_timeout: Seconds = 6
     """How long a dead consumer keeps its partitions (classic protocol; 6 s is the brokers' usual minimum)."""
-    prefetch: Bytes = 16 * 2**20
+    prefetch: Bytes = 8 * 2**20
     """How much librdkafka may fetch ahead of the batches."""
     partitions: Count = 6
     """Partitions of a topic that `orders migrate` creates."""
@@ -166,7 +166,7 @@ class Cache(Group):
 
 
 class Batch(Group):
-    max_orders: int = Field(2_000, ge=1, le=100_000)
+    max_orders: int = Field(4_000, ge=1, le=100_000)
     """Messages of one batch."""
     max_bytes: Bytes = 16 * 2**20
     """Bytes of one batch."""

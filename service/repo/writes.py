@@ -5,8 +5,9 @@ version, another one replaces it whole. Orders go in sorted by id, first those t
 that writers never wait for each other in a circle.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
@@ -37,8 +38,8 @@ _SCALARS: Final = [name for name in Order.__struct_fields__ if name not in {"del
 
 _VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset, source_topic"
 
-VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(%s)"
-"""Which of these ids are there, and in which version; served by the primary key."""
+VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%s, ','))"
+"""Which of these ids, joined by commas, are there, and in which version; served by the primary key."""
 
 LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
 """The same, and nobody else changes them until this transaction ends."""
@@ -115,7 +116,10 @@ class OrderWriter:
 
     def _newest(self, orders: Sequence[Sourced]) -> tuple[dict[str, Sourced], Stored]:
         """Return the greatest version of each id, sorted by id, and how the others count."""
-        newest: dict[str, Sourced] = {}
+        newest = {sourced.order.order_uid: sourced for sourced in orders}
+        if len(newest) == len(orders):
+            return dict(sorted(newest.items())), Stored()
+        newest.clear()
         unchanged = stale = 0
         for sourced in orders:
             uid = sourced.order.order_uid
@@ -167,7 +171,7 @@ class OrderWriter:
 
 
 def _versions(cursor: Cursor, statement: LiteralString, ids: Iterable[str]) -> dict[str, Source]:
-    return {uid: Source(*version) for uid, *version in cursor.execute(statement, [list(ids)])}
+    return {uid: Source(*version) for uid, *version in cursor.execute(statement, [",".join(ids)])}
 
 
 def _read(text: str) -> Order | None:
@@ -202,15 +206,30 @@ def _replace(cursor: Cursor, replacing: Sequence[Sourced]) -> None:
 
 
 def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) -> None:
-    """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading."""
-    whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
+    """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading.
+
+    While the server takes in one table, the lines of the next one are joined.
+    """
+    joined = _joined(contest)
+    upcoming = next(joined, None)
+    while upcoming:
+        table, source, lines_of_table = upcoming
+        copied[table] = source
+        with cursor.copy(COPY[table]) as copy:
+            for block in lines_of_table:
+                copy.write(block)
+            upcoming = next(joined, None)
+
+
+def _joined(contest: Contest) -> Iterator[tuple[str, list[Sourced], list[bytes]]]:
+    """Yield each table that gets rows, with the orders that these are of and the blocks to copy."""
+    whole = contest.fresh
+    if contest.replacing:
+        whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
     for table in COPY:
         source = contest.fresh if table == tables.orders.name else whole
         if source:
-            copied[table] = source
-            with cursor.copy(COPY[table]) as copy:
-                for block in blocks(getattr(_lines(sourced), table) for sourced in source):
-                    copy.write(block)
+            yield table, source, list(blocks(map(attrgetter(table), map(_lines, source))))
 
 
 def _lines(sourced: Sourced) -> Lines:

@@ -95,7 +95,8 @@ class Ingest:
         """Repeat until stored. Raises OrderRefused, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
-            part[:] = [entry for entry in part if batch.holds(entry.partition)]
+            if batch.dropped:
+                part[:] = [entry for entry in part if batch.holds(entry.partition)]
             self.busy = True
             try:
                 return self._store.store([entry.sourced for entry in part]) if part else Stored()

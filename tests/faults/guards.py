@@ -233,6 +233,7 @@ GUARDS: Final = (
             "test_kafka.py::test_the_broker_is_killed[seed-1]",
             "test_kafka.py::test_connections_to_broker_and_database_are_cut_again_and_again[seed-1]",
             "test_kafka.py::test_the_groups_coordinator_moves_to_another_broker[seed-1]",
+            "test_exactly_once.py::test_one_of_two_brokers_is_restarted_with_exactly_once[seed-1]",
         ),
     ),
     Guard(

@@ -29,7 +29,7 @@ TABLES = ("orders", "deliveries", "payments", "items")
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 JOIN_SECONDS = 30.0  # 3 s on an idle machine; with the protocol `consumer` a heartbeat of 5 s more
 BACKLOG = 20_000
-PEAK_MIB = 200
+PEAK_MIB = 230
 """The most that a consumer may need while it works a backlog off."""
 
 

@@ -122,7 +122,7 @@ def test_every_setting_says_what_it_is() -> None:
         ("ORDERS_CACHE__MAX_BYTES", "1.5 MiB", 1_572_864),
         ("ORDERS_CACHE__MAX_BYTES", "1048576", 2**20),
         ("ORDERS_HTTP__CORS_ORIGINS", '["https://shop.example"]', ("https://shop.example",)),
-        ("ORDERS_BATCH__MAX_ORDERS", "", 2_000),
+        ("ORDERS_BATCH__MAX_ORDERS", "", 4_000),
         ("orders_kafka__group_id", "small", "small"),
     ],
 )  # fmt: skip
