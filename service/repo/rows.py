@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
@@ -13,8 +12,6 @@ from sqlalchemy import Table
 from service.entities.order import Order, Payment
 from service.entities.version import Source
 from service.repo import tables
-
-ORDERS_IN_BLOCK: Final = 1_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -117,8 +114,15 @@ def _escaped(value: Any) -> Any:
     return value if value is _NULL else str(value).translate(_ESCAPES)
 
 
-def blocks(texts: Iterable[str]) -> Iterator[bytes]:
-    """Join the lines of so many orders at a time."""
-    left = iter(texts)
-    while block := "".join(islice(left, ORDERS_IN_BLOCK)):
-        yield block.encode()
+def blocks(texts: Iterable[str], size: int = 1 << 19) -> Iterator[bytes]:
+    """Gather lines to blocks of at least `size` characters, the last one less."""
+    block: list[str] = []
+    length = 0
+    for text in texts:
+        block.append(text)
+        length += len(text)
+        if length >= size:
+            yield "".join(block).encode()
+            block, length = [], 0
+    if block:
+        yield "".join(block).encode()

@@ -7,6 +7,7 @@ that writers never wait for each other in a circle.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -27,6 +28,8 @@ from service.usecases.ports import Stored
 LOCK_NOT_AVAILABLE: Final = "55P03"
 MANY_ITEMS: Final = 100
 """Orders of more items are not prepared: two batches of them, as documents, objects and lines, are too much memory."""
+BLOCKS_AHEAD: Final = 4
+"""Of half a MiB, or of an order that is larger."""
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
@@ -208,28 +211,29 @@ def _replace(cursor: Cursor, replacing: Sequence[Sourced]) -> None:
 def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) -> None:
     """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading.
 
-    While the server takes in one table, the lines of the next one are joined.
+    While the server takes in one table, the first blocks of the next one are made: all, unless orders are large.
     """
-    joined = _joined(contest)
-    upcoming = next(joined, None)
+    supply = _supply(contest)
+    upcoming = next(supply, None)
     while upcoming:
-        table, source, lines_of_table = upcoming
+        table, source, made = upcoming
         copied[table] = source
         with cursor.copy(COPY[table]) as copy:
-            for block in lines_of_table:
+            for block in made:
                 copy.write(block)
-            upcoming = next(joined, None)
+            upcoming = next(supply, None)
 
 
-def _joined(contest: Contest) -> Iterator[tuple[str, list[Sourced], list[bytes]]]:
-    """Yield each table that gets rows, with the orders that these are of and the blocks to copy."""
+def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[bytes]]]:
+    """Yield each table that gets rows, with the orders that these are of and the blocks to copy, some of them made."""
     whole = contest.fresh
     if contest.replacing:
         whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
     for table in COPY:
         source = contest.fresh if table == tables.orders.name else whole
         if source:
-            yield table, source, list(blocks(map(attrgetter(table), map(_lines, source))))
+            made = blocks(map(attrgetter(table), map(_lines, source)))
+            yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
 
 
 def _lines(sourced: Sourced) -> Lines:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from service.entities.version import Source
 from service.repo import tables
 from service.repo.rows import (
-    ORDERS_IN_BLOCK,
     blocks,
     copy_statement,
     lines,
@@ -95,11 +94,12 @@ def test_the_time_of_a_record_is_exact_to_the_millisecond(timestamp_ms: int) -> 
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == timestamp_ms
 
 
-def test_blocks_hold_all_lines_in_order_and_are_full_but_for_the_last() -> None:
-    texts = [f"{number}-ü\n" for number in range(2 * ORDERS_IN_BLOCK + 1)]
-    made = [block.decode() for block in blocks(texts)]
-    assert "".join(made) == "".join(texts)
-    assert [block.count("\n") for block in made] == [ORDERS_IN_BLOCK, ORDERS_IN_BLOCK, 1]
+def test_blocks_hold_all_lines_in_order_and_none_is_small_but_the_last() -> None:
+    texts = [f"{number}-ü\n" for number in range(1_000)]
+    made = list(blocks(texts, size=100))
+    assert b"".join(made).decode() == "".join(texts)
+    assert all(len(block) >= 100 for block in made[:-1])
+    assert max(map(len, made)) < 150
 
 
 def test_no_lines_make_no_block() -> None:
