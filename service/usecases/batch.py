@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 class Limits:
     """A batch is full when one of them is reached."""
 
-    messages: int = 2_000
+    messages: int = 4_000
     bytes: int = 16 * 2**20
     items: int = 50_000
 
