@@ -36,14 +36,16 @@ class Statistics(msgspec.Struct, frozen=True):
 
     def fetched(self, topic: str) -> set[int]:
         """Return the partitions that it knows where to read on in."""
-        partitions = self.topics[topic].partitions if topic in self.topics else {}
-        return {int(number) for number, partition in partitions.items() if partition.fetch_state == _FETCHING}
+        return {number for number, partition in self._partitions(topic) if partition.fetch_state == _FETCHING}
 
     def committed(self, topic: str) -> dict[int, int]:
         """Return where the group stands in each partition; at its earliest record where it never committed."""
-        if topic not in self.topics:
-            return {}
         return {
-            int(number): max(partition.committed_offset, partition.lo_offset, 0)
-            for number, partition in self.topics[topic].partitions.items()
+            number: max(partition.committed_offset, partition.lo_offset, 0)
+            for number, partition in self._partitions(topic)
         }
+
+    def _partitions(self, topic: str) -> list[tuple[int, _Partition]]:
+        """Return none of a topic that the client has not heard of."""
+        known = self.topics.get(topic)
+        return [(int(number), partition) for number, partition in known.partitions.items()] if known else []
