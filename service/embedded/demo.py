@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -137,7 +138,9 @@ class Demo:
     def _database(self) -> Mapping[str, str]:
         if self.args.dsn:
             return {"ORDERS_POSTGRES__DSN": self.args.dsn}
-        server = self.running.enter_context(postgres.postgres(self.folder / "postgresql", stop=self.stop))
+        # What it stores is gone with it.
+        database = postgres.postgres(self.folder / "postgresql", fsync=False, stop=self.stop)
+        server = self.running.enter_context(database)
         say("PostgreSQL runs, from a package")
         return {"ORDERS_POSTGRES__DSN": server.dsn}
 
@@ -179,7 +182,7 @@ class Demo:
         try:
             self._read_some()
             return self._flow()
-        except OSError:
+        except (OSError, HTTPException):
             return None
 
     def _flow(self) -> Flow:

@@ -91,10 +91,13 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path, *, port: int = 0, database: str = "orders", stop: Stop | None = None) -> Iterator[Postgres]:
+def postgres(
+    folder: Path, *, port: int = 0, database: str = "orders", fsync: bool = True, stop: Stop | None = None
+) -> Iterator[Postgres]:
     """Run a server with an empty `database` on a port of the loopback address, 0 being a free one; takes about 1 s.
 
     Its logs stay in `folder`; the data, and as root the programs too, are in a folder that is gone at the end.
+    Without `fsync` a busy disk delays nothing, and a kill still loses nothing: only the machine's own crash would.
     Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
     """
     port = port or free_port()
@@ -104,7 +107,7 @@ def postgres(folder: Path, *, port: int = 0, database: str = "orders", stop: Sto
     password = secrets.token_urlsafe()
     with _installed(folder) as installed:
         _initialise(installed, password, folder / "initdb.log", stop)
-        process = _server(installed, port, folder / "postgresql.log")
+        process = _server(installed, port, folder / "postgresql.log", fsync=fsync)
         server = Postgres(process, f"postgresql://{_OWNER}:{password}@{HOST}:{port}", database, stop)
         try:
             server.start()
@@ -201,12 +204,13 @@ def _initialise(installed: _Installed, password: str, log: Path, stop: Stop) -> 
     secret.unlink()
 
 
-def _server(installed: _Installed, port: int, log: Path) -> Process:
+def _server(installed: _Installed, port: int, log: Path, *, fsync: bool) -> Process:
     settings = {
         "listen_addresses": HOST,
         "port": port,
         "unix_socket_directories": "",
         "dynamic_shared_memory_type": "mmap",  # in the data folder: a kill leaves nothing elsewhere
+        "fsync": "on" if fsync else "off",
     }
     command = [str(installed.programs / "postgres"), "-D", str(installed.home / "data")]
     for name, value in settings.items():
