@@ -4,6 +4,7 @@ A variable wins over a file. A misspelt name inside a group, and an unsafe value
 """
 
 import os
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -135,6 +136,11 @@ class Http(Group):
     """Events kept for `Last-Event-ID`."""
 
 
+class Auth(Group):
+    keys_file: Path | None = None
+    """File of API keys, a line for each: scopes (`read,dead-letters`), a blank, the key. Empty lets everybody read."""
+
+
 class Admin(Group):
     host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus come from outside
     """The address of the probes and metrics."""
@@ -259,6 +265,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
     http: Http = Http()
+    auth: Auth = Auth()
     admin: Admin = Admin()
     cache: Cache = Cache()
     batch: Batch = Batch()

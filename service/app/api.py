@@ -16,12 +16,14 @@ from confluent_kafka.admin import AdminClient
 from starlette.types import ASGIApp
 
 from service.app import shared
-from service.config import Settings
-from service.entities.errors import StorageUnavailable
+from service.config import InvalidSettings, Settings
+from service.dlq.browse import Browser
+from service.entities.errors import KeysRefused, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
 from service.handler.http.fast import Hits
 from service.handler.http.feed import Feed
+from service.handler.http.keys import Keys, Renewal
 from service.handler.http.probes import Health
 from service.handler.http.protocol import Limits
 from service.handler.http.serve import Server, listen
@@ -39,10 +41,12 @@ from service.usecases.warm_up import WarmUp
 FIGURE_SECONDS: Final = 5.0
 """How old a figure of PostgreSQL or Kafka may be that `/stats` tells."""
 FIGURE_PATIENCE_SECONDS: Final = 1.0
+KEYS_SECONDS: Final = 2.0
+"""How often the file of API keys is looked at."""
 
 
 def run_api(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable."""
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable; InvalidSettings."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Api(settings).run())
 
@@ -53,6 +57,7 @@ class Api:
     def __init__(self, settings: Settings) -> None:
         cache, http, postgres = settings.cache, settings.http, settings.postgres
         self.settings = settings
+        self.keys = _keys(settings)
         self.log = structlog.get_logger("orders.api")
         self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
@@ -79,6 +84,7 @@ class Api:
         self.warm_up = WarmUp(self.lookup, cache.warm_orders, cache.warm_deadline, self.log, self.settle)
         self.stored = Fresh(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
+        self.letters = Browser(partial(_letter_consumer, settings), settings.kafka.dead_letter_topic)
         self.depths = Fresh(partial(asyncio.to_thread, self.watch.depths), FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.observe()
 
@@ -93,8 +99,10 @@ class Api:
         self.stop_at_signals()
         http = self.settings.http
         about = shared.about("api")
-        parts = Parts(self.lookup, self.reads, self.feed, self.figures, self.health())
-        app = api(parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins)
+        parts = Parts(self.lookup, self.reads, self.letters, self.feed, self.figures, self.health())
+        app = api(
+            parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins, keys=self.keys
+        )
         admin = admin_app(parts.health, self.metrics.registry, about, self.log)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
@@ -102,9 +110,11 @@ class Api:
             await self.reads.open()
             running.push_async_callback(self.reads.close)
             await start(self.in_background(self.listener.run()))
+            if self.keys:
+                await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
             limits = Limits(http.max_header_bytes, http.max_connections)
-            hits = Hits(self.lookup, self.metrics, limits.head_bytes)
+            hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
             await start(_serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self.stop.wait()
@@ -115,6 +125,14 @@ class Api:
     def stop_at_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
+
+    async def renew(self, keys: Keys) -> None:
+        """Look at the file of keys now and then. When they change all streams end, for theirs may be gone."""
+        renewal = Renewal(keys, self.log)
+        while True:
+            await asyncio.sleep(KEYS_SECONDS)
+            if renewal.look():
+                self.feed.drop_all()
 
     def begin_generation(self) -> None:
         self.lookup.begin_generation()
@@ -215,3 +233,15 @@ def _watch(settings: Settings) -> Watch:
     quiet = properties.common(kafka) | {"log_level": 0}
     group = partial(Consumer, quiet | {"group.id": kafka.group_id, "enable.auto.commit": False})
     return Watch(partial(AdminClient, quiet), group, kafka.topic, kafka.dead_letter_topic)
+
+
+def _letter_consumer(settings: Settings) -> Consumer:
+    return Consumer(properties.browser(settings.kafka))
+
+
+def _keys(settings: Settings) -> Keys | None:
+    path = settings.auth.keys_file
+    try:
+        return None if path is None else Keys(path)
+    except KeysRefused as error:
+        raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None

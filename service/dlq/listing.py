@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from service.dlq.letters import Filters, Letter, printable
+from service.dlq.letters import Filters
 from service.dlq.reading import Topic
 from service.entities.dead_letter import Header
 from service.entities.errors import CommandRefused
+from service.entities.letter import Letter, printable
 from service.pkg.stop import Stop
 
 _COLUMNS: Final = "{:>9} {:>10}  {:<12} {:<32} {:<25} {:>7}  {}"

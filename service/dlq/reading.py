@@ -6,8 +6,9 @@ from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.dlq.letters import Letter, read
+from service.dlq.letters import read
 from service.entities.errors import CommandRefused
+from service.entities.letter import Letter
 from service.pkg.stop import Stop
 
 CALL_SECONDS: Final = 10.0
@@ -46,9 +47,10 @@ class Topic:
         found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
-    def read(self, starts: Offsets, stop: Stop) -> Iterator[Letter]:
-        """Yield the letters from `starts` to the ends, or until a stop is asked for."""
-        unread = {number for number, start in starts.items() if start < self.ends[number]}
+    def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Letter]:
+        """Yield the letters from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
+        ends = self.ends if ends is None else ends
+        unread = {number for number, start in starts.items() if start < ends[number]}
         self._consumer.assign([TopicPartition(self.name, number, starts[number]) for number in unread])
         heard = monotonic()
         while unread and not stop.is_set():
@@ -57,7 +59,7 @@ class Topic:
                 _require_life(heard)
                 continue
             heard = monotonic()
-            number, end = message.partition() or 0, self.ends[message.partition() or 0]
+            number, end = message.partition() or 0, ends[message.partition() or 0]
             if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
                 unread.discard(number)
             if message.error() is None and (message.offset() or 0) < end:

@@ -12,10 +12,11 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from service.dlq.letters import Filters, Letter
+from service.dlq.letters import Filters
 from service.dlq.reading import CALL_SECONDS, Offsets, Topic
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.errors import CommandRefused
+from service.entities.letter import Letter
 from service.pkg.patience import Say
 from service.pkg.stop import Stop
 

@@ -7,9 +7,11 @@ OrdersError
 │   └── StorageUnavailable           for now: retried for as long as it takes
 │       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
+├── KafkaUnavailable             Kafka does not tell now what it is asked: the same question can be answered later
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
+├── KeysRefused                  the file of API keys can't be used
 ├── PortUnavailable              a port that is to be listened on is taken, or not ours to take
 └── ServerUnavailable            an embedded server of the demo or the tests did not start
 """
@@ -70,6 +72,10 @@ class DeadLettersUnavailable(OrdersError):
         self.unsent = unsent
 
 
+class KafkaUnavailable(OrdersError):
+    """Kafka does not tell now what it is asked: the same question can be answered later."""
+
+
 class BrakeEngaged(OrdersError):
     """Too much of what comes is bad to be dead-lettered unseen."""
 
@@ -80,6 +86,10 @@ class CommandRefused(OrdersError):
 
 class MigrationError(OrdersError):
     """The schema or the topics could not be brought to what this release needs."""
+
+
+class KeysRefused(OrdersError):
+    """The file of API keys can't be used; the text names the line, and never what stands in it."""
 
 
 class PortUnavailable(OrdersError):

@@ -1,9 +1,10 @@
 """What the use cases need of the outside, said in their own words."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
+from service.entities.letter import Excerpt
 from service.entities.order import Order
 from service.entities.version import Source, Sourced
 from service.usecases.batch import Batch
@@ -88,3 +89,26 @@ class OrderReader(Protocol):
 
     async def estimate(self) -> int:
         """Return roughly how many orders are stored; exact where they are few."""
+
+
+class LetterQuery(NamedTuple):
+    """Which dead letters, newest first, and how many at most; no reason means all of them.
+
+    `before` is where a page goes on: by partition the offset before which to look. None is the end of the topic.
+    """
+
+    limit: int
+    before: Mapping[int, int] | None = None
+    reasons: frozenset[str] = frozenset()
+
+
+class LetterPage(NamedTuple):
+    """`before` is for the next query; None where there is nothing left to look at."""
+
+    letters: Sequence[Excerpt]
+    before: Mapping[int, int] | None
+
+
+class LetterReader(Protocol):
+    async def page(self, query: LetterQuery) -> LetterPage:
+        """Look at a bounded number of letters; return those that are meant, perhaps none. Raises KafkaUnavailable."""

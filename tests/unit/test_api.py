@@ -20,6 +20,7 @@ from service.pkg.lru import Lru
 from service.pkg.recent import Recent
 from service.usecases.lookup import Lookup
 from tests.factories import order
+from tests.fake_letters import FakeLetters
 from tests.fake_reader import FakeReader
 
 ORDER: Order = order(order_uid="b563feb7b2b84b6test")
@@ -36,8 +37,9 @@ class Site:
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
-        parts = Parts(lookup, self.reader, Feed(10, 10, 0), self.figures, health)
-        app = api(parts, self.metrics, structlog.get_logger(), version="1.2.3", **options)
+        self.letters = FakeLetters()
+        parts = Parts(lookup, self.reader, self.letters, Feed(10, 10, 0), self.figures, health)
+        app = api(parts, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def figures(self) -> Figures:
@@ -260,7 +262,7 @@ def test_other_origins_may_read_only_where_they_are_listed() -> None:
 
 def test_the_document_of_the_api_describes_every_refusal_as_a_problem(site: Site) -> None:
     document = site.client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/orders", "/orders/{order_uid}", "/events", "/stats"}
+    assert set(document["paths"]) == {"/orders", "/orders/{order_uid}", "/events", "/stats", "/dead-letters"}
     assert {"Order", "Delivery", "Payment", "Item", "Problem"} <= set(document["components"]["schemas"])
     assert "HTTPValidationError" not in str(document)
     for operations in document["paths"].values():

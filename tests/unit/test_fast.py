@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from service.handler.http.api import Parts, api
 from service.handler.http.fast import BLOCK_BYTES, BLOCKS, Hits
 from service.handler.http.feed import Feed
+from service.handler.http.keys import Keys
 from service.handler.http.probes import Health
 from service.handler.http.protocol import HITS_AT_ONCE, Limits
 from service.handler.http.serve import Server, listen
@@ -29,6 +31,7 @@ from service.pkg.recent import Recent
 from service.pkg.tagged import tag_of, tagged
 from service.usecases.lookup import Lookup
 from tests.factories import order
+from tests.fake_letters import FakeLetters
 from tests.fake_reader import FakeReader
 from tests.waiting import eventually
 
@@ -40,6 +43,7 @@ HELD = {"held": tagged(b'{"order_uid":"held"}'), LONGEST: tagged(b"%d %s \r\n\r\
 TAG = tag_of(HELD["held"]).decode()
 PLAIN = b"GET /orders/held HTTP/1.1\r\nhost: x\r\n\r\n"
 MISS = b"GET /orders/missed HTTP/1.1\r\nhost: x\r\n\r\n"
+READS, READS_NOT = "r" * 20, "d" * 20
 LAST = b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"
 _OF_CHANCE = re.compile(rb'(x-request-id: |"request_id":")[0-9a-f]{16}\b')
 
@@ -82,7 +86,14 @@ class Outcome(NamedTuple):
 class Side:
     """A server without sockets, its clients, and how often they got as far as its application."""
 
-    def __init__(self, *, is_fast: bool, limits: Limits | None = None, now: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        is_fast: bool,
+        limits: Limits | None = None,
+        keys: Keys | None = None,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.reader = FakeReader(order(order_uid="missed"))
         self.metrics = Metrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
@@ -90,11 +101,11 @@ class Side:
             self.reader, self.cache, Recent(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        parts = Parts(self.lookup, self.reader, Feed(10, 10, 0), Any, health)  # type: ignore[arg-type]
-        self.app = api(parts, self.metrics, structlog.get_logger(), version="1")
+        parts = Parts(self.lookup, self.reader, FakeLetters(), Feed(10, 10, 0), Any, health)  # type: ignore[arg-type]
+        self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or Limits()
-        self.hits = Hits(self.lookup, self.metrics, limits.head_bytes)
+        self.hits = Hits(self.lookup, self.metrics, limits.head_bytes, keys)
         self.server = Server(self, drain_seconds=1, limits=limits, hits=self.hits if is_fast else None)
         self.server.config.load()
         self.server.server_state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
@@ -148,10 +159,11 @@ class Side:
 
 
 class Pair:
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.fast, self.slow = Side(is_fast=True, limits=limits), Side(is_fast=False, limits=limits)
+    def __init__(self, limits: Limits | None = None, keys: Keys | None = None) -> None:
+        self.fast = Side(is_fast=True, limits=limits, keys=keys)
+        self.slow = Side(is_fast=False, limits=limits, keys=keys)
 
-    def compare(self, *pieces: bytes, is_patient: bool = True) -> None:
+    def compare(self, *pieces: bytes, is_patient: bool = True) -> bytes:
         """Hold what is answered, the connection's state after it, and what is counted against each other."""
         for side in (self.fast, self.slow):
             side.fill()
@@ -161,11 +173,20 @@ class Pair:
         assert self.fast.counts() == self.slow.counts()
         assert (self.fast.lookup.hits, self.fast.lookup.misses) == (self.slow.lookup.hits, self.slow.lookup.misses)
         assert [*self.fast.cache._entries] == [*self.slow.cache._entries]
+        return fast.written
 
 
 @pytest.fixture(scope="module")
 def both() -> Pair:
     return Pair()
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A pair that wants a key for everything."""
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(f"read {READS}\ndead-letters {READS_NOT}\n")
+    return Pair(keys=Keys(path))
 
 
 @pytest.fixture
@@ -202,6 +223,8 @@ PLAIN_ONES = [
     asked('if-none-match: "other"'),
     asked(f"if-none-match: {TAG}"),
     asked("if-none-match: "),
+    asked("authorization: Bearer a"),
+    asked("x-api-key: a b"),
     asked(f"user-agent: {'a' * (BLOCK_BYTES - len('user-agent: ') - 2)}"),
 ]  # fmt: skip
 """What the fast path answers by itself."""
@@ -243,9 +266,10 @@ OTHERS = [
     asked("upgrade: websocket"),
     asked("upgrade: websocket", "connection: upgrade"),
     asked("origin: https://shop.example"),
-    asked("authorization: Bearer a"),
     asked("cookie: a=b"),
     asked("range: bytes=0-1"),
+    asked("authorization: Basic a"),
+    asked("authorization: Bearer a b"),
     asked("if-match: *"),
     asked("x-anything: a"),
     asked("host: x", "host: y"),
@@ -340,12 +364,63 @@ def test_the_limit_of_a_head_is_the_same(size: int) -> None:
         pair.compare(asked(f"user-agent: {'a' * length}"))
 
 
+ADMITTED = [
+    asked(f"authorization: Bearer {READS}"),
+    asked(f"x-api-key: {READS}"),
+    asked(f"X-API-Key: {READS}", f'if-none-match: "{TAG}"', "x-request-id: abc"),
+]
+REFUSED = [
+    PLAIN,
+    asked("x-api-key: "),
+    asked(f"x-api-key: {READS}x"),
+    asked(f"x-api-key: {READS_NOT}"),
+    asked(f"authorization: Bearer {READS_NOT}"),
+    asked(f"authorization: Bearer {READS[1:]}"),
+    asked(f"authorization: {READS}"),
+    asked(f"authorization: Bearer {READS_NOT}", f"x-api-key: {READS}"),
+    asked(line=f"GET /orders/held?key={READS} HTTP/1.1"),
+    asked(line="GET /orders/not%20an%20id HTTP/1.1"),
+]
+
+
+@pytest.mark.parametrize("request_", ADMITTED)
+def test_who_has_a_key_is_answered_from_memory(locked: Pair, request_: bytes) -> None:
+    locked.fast.calls = 0
+    locked.compare(request_)
+    assert locked.fast.calls == 0
+
+
+@pytest.mark.parametrize("request_", REFUSED)
+def test_who_has_none_that_reads_gets_no_order(locked: Pair, request_: bytes) -> None:
+    answered = locked.compare(request_)
+    assert re.match(rb"HTTP/1.1 40[13] ", answered)
+    assert b"order_uid" not in answered
+
+
+def test_a_key_that_was_remembered_and_is_taken_away_opens_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"read {READS}")
+    pair = Pair(keys=(keys := Keys(path)))
+    pair.compare(ADMITTED[0])
+    path.write_text(f"read {READS}x")
+    assert keys.reload()
+    pair.compare(ADMITTED[0])
+    assert pair.fast.calls == 1
+
+
 LINES = st.sampled_from(
     sorted({request_.partition(b"\r\n")[0] for request_ in [*PLAIN_ONES, *OTHERS, *MALFORMED]} - {b""})
 )
 USUAL_LINES = st.sampled_from([b"GET /orders/held HTTP/1.1", b"GET /orders/missed HTTP/1.1"])
 HEADERS = st.sampled_from(
-    sorted({line for each in [*PLAIN_ONES, *OTHERS, *MALFORMED] for line in each.split(b"\r\n")[1:] if line})
+    sorted(
+        {
+            line
+            for each in [*PLAIN_ONES, *OTHERS, *MALFORMED, *ADMITTED, *REFUSED]
+            for line in each.split(b"\r\n")[1:]
+            if line
+        }
+    )
 )
 BODIES = st.sampled_from([b""] * 5 + [b"12345", b"5\r\n12345\r\n0\r\n\r\n", PLAIN])
 
@@ -378,6 +453,12 @@ def conversations(draw: st.DrawFn) -> Conversation:
 @example(Conversation([PLAIN + b"G", asked(" folded", f"x: {'a' * 20_000}")[1:]], is_patient=False))  # refused twice
 def test_nobody_can_tell_the_fast_path_from_the_slow_one(both: Pair, conversation: Conversation) -> None:
     both.compare(*conversation.pieces, is_patient=conversation.is_patient)
+
+
+@settings(max_examples=100, deadline=None)
+@given(conversations())
+def test_nobody_can_tell_them_apart_by_keys_either(locked: Pair, conversation: Conversation) -> None:
+    locked.compare(*conversation.pieces, is_patient=conversation.is_patient)
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http import feed, orders, page, probes, stats
+from service.handler.http import dead_letters, feed, orders, page, probes, stats
+from service.handler.http.auth import KEY_HEADER, OFF, required
 from service.handler.http.frame import Frame
+from service.handler.http.keys import Keys, Scope
 from service.handler.http.openapi import documented, operation_id
 from service.handler.http.problems import HANDLERS
 from service.usecases.lookup import Lookup
-from service.usecases.ports import OrderReader
+from service.usecases.ports import LetterReader, OrderReader
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -27,15 +29,22 @@ class Parts:
 
     lookup: Lookup
     reader: OrderReader
+    letters: LetterReader
     feed: feed.Feed
     figures: Callable[[], Awaitable[stats.Figures]]
     health: probes.Health
 
 
 def api(
-    parts: Parts, metrics: "Metrics", log: FilteringBoundLogger, *, version: str, cors_origins: Sequence[str] = ()
+    parts: Parts,
+    metrics: "Metrics",
+    log: FilteringBoundLogger,
+    *,
+    version: str,
+    cors_origins: Sequence[str] = (),
+    keys: Keys | None = None,
 ) -> FastAPI:
-    """Return the application; it opens nothing and starts nothing."""
+    """Return the application; it opens nothing and starts nothing. Without keys everybody may read orders."""
     app = FastAPI(
         title="Orders",
         version=version,
@@ -45,9 +54,11 @@ def api(
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )
-    app.include_router(orders.router(parts.lookup, parts.reader))
-    app.include_router(feed.router(parts.feed))
-    app.include_router(stats.router(parts.figures))
+    reading = required(keys, Scope.READ)
+    app.include_router(orders.router(parts.lookup, parts.reader), dependencies=reading)
+    app.include_router(feed.router(parts.feed), dependencies=reading)
+    app.include_router(stats.router(parts.figures), dependencies=reading)
+    app.include_router(dead_letters.router(parts.letters), dependencies=required(keys, Scope.DEAD_LETTERS) or OFF)
     app.router.routes.extend([*probes.routes(parts.health), *page.routes()])
     app.openapi = documented(app)  # type: ignore[method-assign]  # FastAPI's documented way
     _measure(app, metrics)
@@ -75,6 +86,6 @@ def _allow(app: FastAPI, origins: Sequence[str]) -> None:
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD"],
-        allow_headers=["If-None-Match", "Last-Event-ID", "X-Request-ID"],
+        allow_headers=["Authorization", KEY_HEADER, "If-None-Match", "Last-Event-ID", "X-Request-ID"],
         expose_headers=["ETag", "Retry-After", "X-Cache", "X-Request-ID"],
     )

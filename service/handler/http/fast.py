@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.handler.http.etag import is_held
 from service.handler.http.frame import framed, new_request_id, raw, request_id_in
+from service.handler.http.keys import Keys, Scope
 from service.handler.http.orders import answered
 from service.pkg.tagged import TAG_BYTES
 from service.usecases.lookup import Found, Lookup
@@ -39,8 +40,9 @@ _WITHOUT_EFFECT: Final = frozenset(
     b"x-forwarded-server x-real-ip x-scheme".split()
 )
 """No Range, although it is ignored: should it be served one day, nobody would think of this list."""
-_PLAIN: Final = _WITHOUT_EFFECT | {b"connection", b"if-none-match", b"x-request-id"}
+_PLAIN: Final = _WITHOUT_EFFECT | {b"authorization", b"connection", b"if-none-match", b"x-api-key", b"x-request-id"}
 _KEPT: Final = b"keep-alive"
+_BEARER: Final = re.compile(rb"Bearer ([!-~]+)")
 _TAG: Final = "<tag>"
 _REQUEST_ID: Final = b"<request-id>"
 
@@ -48,17 +50,19 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Wish(NamedTuple):
-    """What a plain header block asks for beyond the order: a request id, or not to get what it has."""
+    """What a plain header block asks for beyond the order: a request id, not to get what it has; and with what key."""
 
     request_id: bytes | None
     if_none_match: list[str]
+    key: str
 
 
 class Hits:
     """For one server and its event loop. Refuses none: what it doesn't answer is the application's."""
 
-    def __init__(self, lookup: Lookup, metrics: "Metrics", head_bytes: int) -> None:
+    def __init__(self, lookup: Lookup, metrics: "Metrics", head_bytes: int, keys: Keys | None = None) -> None:
         self._lookup = lookup
+        self._keys = keys
         self._block_bytes = min(BLOCK_BYTES, head_bytes - REQUEST_LINE_BYTES)
         self._wishes: dict[bytes, Wish] = {}
         self._headers: Headers | None = None
@@ -77,7 +81,7 @@ class Hits:
         line, _, block = head.partition(b"\r\n")
         asked = _REQUEST_LINE.fullmatch(line)
         wish = (self._wishes.get(block) or self._wish(block)) if asked else None
-        value = self._lookup.held(asked[1].decode()) if asked and wish else None
+        value = self._lookup.held(asked[1].decode()) if asked and wish and self._may_read(wish.key) else None
         if wish is None or value is None:
             return None
         if default_headers is not self._headers:
@@ -85,6 +89,9 @@ class Hits:
         answer = self._written(value, wish)
         self._seconds.observe(perf_counter() - began)
         return answer
+
+    def _may_read(self, key: str) -> bool:
+        return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
 
     def _written(self, value: bytes, wish: Wish) -> bytes:
         tag, request_id = value[:TAG_BYTES], wish.request_id or new_request_id()
@@ -130,11 +137,23 @@ def _headers(block: bytes) -> dict[bytes, bytes] | None:
 def _wished(headers: Mapping[bytes, bytes]) -> Wish | None:
     if not headers.keys() <= _PLAIN or headers.get(b"connection", _KEPT) != _KEPT:
         return None
-    request_id, held = headers.get(b"x-request-id"), headers.get(b"if-none-match")
+    request_id, held, key = headers.get(b"x-request-id"), headers.get(b"if-none-match"), _key(headers)
+    if key is None:
+        return None
     return Wish(
         None if request_id is None else request_id_in([(b"x-request-id", request_id)]),
         [] if held is None else [held.decode()],
+        key,
     )
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return the API key, empty where there is none; None where another spelling would have to be understood."""
+    bearer = headers.get(b"authorization")
+    if bearer is None:
+        return headers.get(b"x-api-key", b"").decode()
+    match = _BEARER.fullmatch(bearer)
+    return match[1].decode() if match else None
 
 
 def _template(status: HTTPStatus, headers: Headers) -> bytes:

@@ -68,6 +68,11 @@ class Feed:
         for stream in self._streams:
             stream.wake()
 
+    def drop_all(self) -> None:
+        """End all streams without a word; their clients come back, with a key that still counts if they have one."""
+        for stream in self._streams:
+            stream.drop()
+
     def open(self, last_event_id: str | None) -> "Stream":
         """Return a stream that begins after that event, or now. Raises Problem when there are too many."""
         if len(self._streams) >= self._clients or self.is_closed:

@@ -19,6 +19,8 @@ DESCRIPTION: Final = "Orders as they are stored, from memory where possible. Eve
 _DEFINITIONS: Final = "#/$defs/"
 _PROBLEM: Final = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REASONS: Final = {
+    HTTPStatus.UNAUTHORIZED: "No API key, or none that is known.",
+    HTTPStatus.FORBIDDEN: "The API key lacks the scope.",
     HTTPStatus.NOT_FOUND: "There is none.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A body was sent; none is read.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter is not what it should be.",
@@ -27,6 +29,8 @@ _REASONS: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Not now; `Retry-After` says when to ask again.",
 }
 _ALWAYS: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from service.entities.errors import StorageUnavailable
+from service.entities.errors import KafkaUnavailable, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
@@ -83,10 +83,15 @@ async def _away(request: Request, _error: StorageUnavailable) -> Response:
     return unavailable("the database is away and the answer is not in memory", request_id_of(request))
 
 
+async def _kafka_away(request: Request, error: KafkaUnavailable) -> Response:
+    return unavailable(str(error), request_id_of(request))
+
+
 HANDLERS: Final[Mapping[Any, Handler]] = {
     HTTPException: _refused,
     RequestValidationError: _invalid,
     StorageUnavailable: _away,
+    KafkaUnavailable: _kafka_away,
 }
 """For `exception_handlers`; whatever else is raised, the frame answers 500."""
 

@@ -57,6 +57,19 @@ def consumer(kafka: "Kafka") -> Properties:
     }
 
 
+def browser(kafka: "Kafka") -> Properties:
+    """Return what a reader of the dead-letter topic needs that joins no group and holds little ahead; it is quiet."""
+    return {
+        **common(kafka),
+        "group.id": f"{kafka.group_id}.dlq-browse",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 1_024,
+        "log_level": 0,
+    }
+
+
 def producer(kafka: "Kafka") -> Properties:
     """Return what a producer needs that acknowledges only what all replicas have, once and in order."""
     return {

@@ -1,0 +1,56 @@
+"""A dead letter as it lies in its topic."""
+
+from typing import Final, NamedTuple
+
+from service.entities.dead_letter import Header, Headers, Origin, read_origin, read_replays
+
+UNKNOWN: Final = "unknown"
+
+
+class Letter(NamedTuple):
+    """One message of the dead-letter topic; key, value and headers are as Kafka gave them."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def reason(self) -> str:
+        return self.text(Header.REASON) or UNKNOWN
+
+    @property
+    def replays(self) -> int:
+        return read_replays(self.headers)
+
+    @property
+    def origin(self) -> Origin | None:
+        return read_origin(self.headers)
+
+    @property
+    def is_stub(self) -> bool:
+        return any(name == Header.STUB for name, _ in self.headers)
+
+    def text(self, name: str) -> str:
+        """Return a header's last value, fit for a terminal; empty where it is absent."""
+        return next((printable(value) for header, value in reversed(self.headers) if header == name), "")
+
+    def excerpt(self, at_most: int) -> "Excerpt":
+        """Return it with no more than so many bytes of its key and of its value."""
+        cut = self._replace(key=self.key and self.key[:at_most], value=self.value and self.value[:at_most])
+        return Excerpt(cut, len(self.value or b""))
+
+
+class Excerpt(NamedTuple):
+    """A letter of which not all may be held; `size` is that of its whole value, in bytes."""
+
+    letter: Letter
+    size: int
+
+
+def printable(value: str | bytes | None) -> str:
+    """Return the text of a header or key with all that could steer a terminal replaced."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -1,0 +1,21 @@
+"""A stand-in for the port LetterReader; what the real one does is `tests/integration/test_browse.py`."""
+
+from dataclasses import dataclass, field
+
+from service.entities.errors import KafkaUnavailable
+from service.usecases.ports import LetterPage, LetterQuery
+
+
+@dataclass
+class FakeLetters:
+    """Answers each query with the same page, and remembers the queries."""
+
+    answer: LetterPage = field(default_factory=lambda: LetterPage([], None))
+    is_away: bool = False
+    queries: list[LetterQuery] = field(default_factory=list)
+
+    async def page(self, query: LetterQuery) -> LetterPage:
+        self.queries.append(query)
+        if self.is_away:
+            raise KafkaUnavailable("away")
+        return self.answer

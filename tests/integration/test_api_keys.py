@@ -1,0 +1,81 @@
+"""API keys and dead letters of `orders api` as a process."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.processes import Service, Spawn
+from tests.stage import Sent, Stage
+from tests.waiting import eventually
+
+FIRST, SECOND = "f" * 20, "s" * 20
+UNKNOWN_ORDER = "/orders/unknown"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"read,dead-letters {FIRST}\n")
+    return path
+
+
+@pytest.fixture
+def locked(spawn: Spawn, settings: dict[str, str], keys: Path) -> Service:
+    return spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
+
+
+def status(service: Service, path: str, key: str) -> int:
+    return httpx2.get(f"{service.url}{path}", headers={"Authorization": f"Bearer {key}"}).status_code
+
+
+def test_a_key_is_replaced_without_a_restart_or_a_moment_without_one(locked: Service, keys: Path) -> None:
+    assert (status(locked, UNKNOWN_ORDER, FIRST), status(locked, UNKNOWN_ORDER, SECOND)) == (404, 401)
+    keys.write_text(f"read {FIRST}\nread {SECOND}\n")
+    eventually(lambda: status(locked, UNKNOWN_ORDER, SECOND) == 404)
+    assert status(locked, UNKNOWN_ORDER, FIRST) == 404
+    keys.write_text(f"read {SECOND}\n")
+    eventually(lambda: status(locked, UNKNOWN_ORDER, FIRST) == 401)
+    assert status(locked, UNKNOWN_ORDER, SECOND) == 404
+    log = locked.log.read_text()
+    assert FIRST not in log
+    assert SECOND not in log
+
+
+def test_a_stream_ends_when_the_keys_change(locked: Service, keys: Path) -> None:
+    with httpx2.stream("GET", f"{locked.url}/events", headers={"X-API-Key": FIRST}, timeout=30) as stream:
+        assert stream.status_code == 200
+        keys.write_text(f"read {SECOND}\n")
+        with pytest.raises(httpx2.RemoteProtocolError):
+            stream.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "can't be read (No such file or directory)"),
+        (f"reads {FIRST}", "line 1: scopes are read and dead-letters"),
+    ],
+)
+def test_a_file_that_cant_be_used_is_one_line_and_exit_2(
+    spawn: Spawn, settings: dict[str, str], keys: Path, text: str | None, problem: str
+) -> None:
+    keys.unlink() if text is None else keys.write_text(text)
+    service = spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)})
+    assert service.process.wait(30) == 2
+    assert service.log.read_text() == f"orders: ORDERS_AUTH__KEYS_FILE: {problem}\n"
+
+
+def test_what_could_not_become_an_order_is_shown_with_its_reason_and_bytes(locked: Service, stage: Stage) -> None:
+    stage.produce(Sent(b"not an order"))
+    stage.consumer()
+    (letter,) = eventually(lambda: letters(locked))
+    assert (letter["reason"], letter["value"], letter["size"]) == ("undecodable", "bm90IGFuIG9yZGVy", 12)
+    assert (letter["original"]["topic"], letter["original"]["offset"]) == (stage.topic, 0)
+
+
+def letters(service: Service) -> list[dict[str, Any]]:
+    answer = httpx2.get(f"{service.url}/dead-letters", headers={"X-API-Key": FIRST})
+    found: list[dict[str, Any]] = answer.json()["dead_letters"]
+    return found

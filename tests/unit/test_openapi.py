@@ -1,0 +1,32 @@
+"""The published description of the API is that of the code; the page's types are made of it.
+
+After a change of the API write it anew:
+
+    python -c 'from tests.unit.test_openapi import published; print(published(), end="")' > docs/openapi.json
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, cast
+
+from service.handler.http.keys import MIN_LENGTH, Keys
+from tests.unit.test_api import Site
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def published() -> str:
+    with NamedTemporaryFile("w") as file:
+        file.write(f"read {'x' * MIN_LENGTH}")
+        file.flush()
+        site = Site(version=version("orders"), keys=Keys(Path(file.name)))
+    return json.dumps(cast("FastAPI", site.client.app).openapi(), indent=1) + "\n"
+
+
+def test_the_published_description_is_that_of_the_code() -> None:
+    assert PUBLISHED.read_text() == published()
