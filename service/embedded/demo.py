@@ -15,7 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of one of its own")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of one of its own")
+    parser.add_argument("--keys", action="store_true", help="ask for an API key, which is printed; shows dead letters")
     parser.add_argument(
         "--broker",
         choices=("kafka", "mock"),
@@ -93,6 +94,7 @@ class Demo:
     running: ExitStack
     """Ends what was started, in reverse."""
     children: list[Process] = field(default_factory=list)
+    key: str = field(default_factory=secrets.token_urlsafe)
     consumer_admin: int = field(default_factory=free_port)
     api_admin: int = field(default_factory=free_port)
 
@@ -102,6 +104,7 @@ class Demo:
             **os.environ,
             **self._database(),
             **self._broker(),
+            **self._keys(),
             "ORDERS_HTTP__PORT": str(self.args.port),
             "ORDERS_HTTP__HOST": HOST,
             "ORDERS_ADMIN__HOST": HOST,
@@ -117,6 +120,8 @@ class Demo:
         seed = str(secrets.randbelow(2**31))
         self._child(environment, "generate", "--count", "0", "--rate", str(self.args.rate), "--seed", seed, *_MIX)
         say(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
+        if self.args.keys:
+            say(f"API key: {self.key}")
 
     @property
     def url(self) -> str:
@@ -148,6 +153,14 @@ class Demo:
         if self.args.bootstrap_servers:
             return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": self.args.bootstrap_servers}
         return self._mock() if self.args.broker == "mock" else self._kafka_or_mock()
+
+    def _keys(self) -> Mapping[str, str]:
+        if not self.args.keys:
+            return {}
+        path = self.folder / "keys"
+        path.touch(mode=0o600)
+        path.write_text(f"read,dead-letters {self.key}\n")
+        return {"ORDERS_AUTH__KEYS_FILE": str(path)}
 
     def _kafka_or_mock(self) -> Mapping[str, str]:
         try:
@@ -196,8 +209,12 @@ class Demo:
 
     def _read_some(self) -> None:
         """Read some orders as a visitor would, so that the cache has something to do."""
-        for order in _json(f"{self.url}/orders?limit={_READ_EACH_SECOND}")["orders"]:
-            _json(f"{self.url}/orders/{order['order_uid']}")
+        for order in self._json(f"/orders?limit={_READ_EACH_SECOND}")["orders"]:
+            self._json(f"/orders/{order['order_uid']}")
+
+    def _json(self, path: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(_get(f"{self.url}{path}", self.key))
+        return document
 
 
 def _line(now: Flow, last: Flow) -> str:
@@ -216,11 +233,6 @@ def _counters(port: int) -> dict[str, float]:
     return sums
 
 
-def _json(url: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(_get(url))
-    return document
-
-
 def _is_ready(port: int) -> bool:
     try:
         _get(f"http://{HOST}:{port}/readyz")
@@ -229,8 +241,9 @@ def _is_ready(port: int) -> bool:
     return True
 
 
-def _get(url: str) -> str:
+def _get(url: str, key: str = "") -> str:
     """Return the body of a 200. Raises OSError."""
-    with urlopen(url, timeout=_CALL_SECONDS) as answer:  # noqa: S310 - our own address
+    request = Request(url, headers={"X-API-Key": key})  # noqa: S310 - our own address
+    with urlopen(request, timeout=_CALL_SECONDS) as answer:  # noqa: S310
         text: str = answer.read().decode()
         return text

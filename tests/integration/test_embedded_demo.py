@@ -14,6 +14,7 @@ from pathlib import Path
 from socket import socket
 from typing import IO
 
+import httpx2
 import pytest
 
 from service.embedded.demo import Demo, add_arguments
@@ -130,6 +131,17 @@ def test_the_first_address_that_is_printed_is_that_of_the_page_alone_on_its_line
     assert demo.process.wait(FIRST_LINES_SECONDS) == 0, demo.told
     first = next(line for line in demo.told.splitlines() if "http://" in line)
     assert first == f"http://{HOST}:{demo.port}"
+
+
+def test_a_demo_with_keys_prints_one_that_opens_the_dead_letters(start: Start) -> None:
+    demo = start("--broker", "mock", "--keys")
+    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    key = re.search(r"^API key: (\S+)$", demo.told, re.MULTILINE)
+    assert key
+    url = f"http://{HOST}:{demo.port}/dead-letters"
+    assert httpx2.get(url).status_code == 401
+    letters = eventually(lambda: httpx2.get(url, headers={"X-API-Key": key[1]}).json()["dead_letters"], STOP_SECONDS)
+    assert letters[0]["original"]["topic"] == "orders"
 
 
 def test_a_demo_that_nobody_reads_any_more_ends_and_leaves_nothing(temporary: Path) -> None:
