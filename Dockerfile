@@ -8,12 +8,17 @@ WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 RUN pip --python /opt/orders/bin/python install --require-hashes --only-binary :all: -r requirements.lock
 RUN /opt/builder/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock
+ENV PATH=/opt/builder/bin:$PATH
+COPY web/package.json web/package-lock.json web/.npmrc web/
+RUN npm --prefix web ci
+COPY docs docs
+COPY web web
+RUN npm --prefix web run build
 COPY pyproject.toml README.md ./
-COPY docs/order.schema.json docs/
 COPY service service
 COPY generator generator
 COPY migrations migrations
-RUN /opt/builder/bin/python -m hatchling build -t wheel -d /wheel && pip --python /opt/orders/bin/python install --no-deps /wheel/*.whl
+RUN python -m hatchling build -t wheel -d /wheel && pip --python /opt/orders/bin/python install --no-deps /wheel/*.whl
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.0.0

@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards check format bench web image sbom chart-docs e2e venv lock
+.PHONY: help demo test torture guards check format bench web screenshots image sbom chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -9,6 +9,8 @@ BIN := .venv/bin
 VERSION := $(shell sed -n 's/^appVersion: *"\(.*\)"/\1/p' chart/Chart.yaml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE = orders:$(VERSION)
+PAGE := service/handler/http/static/page/index.html
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # For the oldest Python that is supported, whichever one runs it: the lock files are the same from all of them.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -17,10 +19,12 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, generated orders (ARGS=--help for more)
+demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, page, generated orders (ARGS=--help for more)
+	@$(MAKE) --no-print-directory web || echo "the page can't be built here: the demo runs without it" >&2
 	@$(BIN)/orders demo $(ARGS)
 
 test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
+	@$(NPM) test
 	@$(BIN)/pytest $(ARGS)
 
 torture: venv ## Break servers and consumers under load, look for every message, three seeds (two hours; LONG=0: one)
@@ -29,7 +33,7 @@ torture: venv ## Break servers and consumers under load, look for every message,
 guards: venv ## Disable each guard of delivery once, and see a scenario of make torture fail (an hour)
 	@ORDERS_GUARDS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.guards $(ARGS)
 
-check: venv ## Lint, formatting and types
+check: venv web ## Lint, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -41,8 +45,10 @@ format: venv ## Format, and fix what lint can fix
 bench: venv ## Measure the speed beside limits and rivals, as ratios of one run (ARGS=--quick for a look)
 	@$(BIN)/orders bench $(ARGS)
 
-web: ## Build the page (not there yet)
-	@echo "make $@ is not there yet" >&2; exit 2
+web: $(PAGE) ## Check the types of the page and build it; its Node comes with the virtual environment
+
+screenshots: venv web ## Take the pictures of the README anew, from a demo that runs (needs chromium)
+	@$(BIN)/python -m tests.browser.screenshots
 
 image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
@@ -59,6 +65,16 @@ sbom: venv ## Write what the image has from Python as CycloneDX: dist/sbom.cdx.j
 	  --output-file dist/sbom.cdx.json requirements.lock
 
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
+
+$(PAGE): web/node_modules/.installed docs/openapi.json $(shell find web -name node_modules -prune -o -type f -print)
+	@echo "building the page"
+	@$(NPM) run build
+	@touch $@
+
+web/node_modules/.installed: web/package-lock.json | venv
+	@echo "installing web/package-lock.json into web/node_modules"
+	@$(NPM) ci
+	@touch $@
 
 .venv/.installed: requirements-dev.lock pyproject.toml | .venv/bin/pip
 	@echo "installing requirements-dev.lock into .venv"

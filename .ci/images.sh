@@ -41,9 +41,9 @@ debian_image() {
   debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$(debian_mirror)"
   trust_what_this_machine_trusts "$root"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/etc/resolv.conf
-  # pip brings authorities of its own along and has to be told of the system's.
+  # pip and Node bring authorities of their own along and have to be told of the system's.
   tar -C "$root" -c . | docker import --change 'CMD ["bash"]' \
-    --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' - "$1"
+    --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' - "$1"
 }
 
 # The mirror that this machine's own apt uses, so that no host is named here.

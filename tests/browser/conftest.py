@@ -4,17 +4,21 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
 if TYPE_CHECKING:
     from playwright.sync_api import Error
 
 HERE = "127.0.0.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+REFUSALS = "Failed to load resource: "
+"""How the browser reports every answer from 400 on; what the page makes of these is for its tests."""
 NOT_RUN = "there is no chromium on the path"
 OPTIONS = [
     f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}",
@@ -44,8 +48,14 @@ class Visit:
             route.abort()
 
     def hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and not message.text.startswith(REFUSALS):
             self.complaints.append(message.text)
+
+    def barriers(self) -> list[Any]:
+        """Return what axe finds in the page as it is now: rules, and the elements that break them."""
+        self.page.evaluate(AXE.read_text())
+        found: list[Any] = self.page.evaluate("async () => (await axe.run()).violations")
+        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
     def fail(self, error: "Error") -> None:
         self.complaints.append(str(error))
@@ -60,10 +70,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
-    with browser.new_context() as context:
-        visit = Visit(context.new_page())
-        context.route("**/*", visit.keep_here)
-        visit.page.on("console", visit.hear)
-        visit.page.on("pageerror", visit.fail)
-        yield visit
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(locale="en-US", timezone_id="Europe/Athens") as context:
+        yield context
+
+
+@pytest.fixture
+def visit(context: BrowserContext) -> Visit:
+    visit = Visit(context.new_page())
+    context.route("**/*", visit.keep_here)
+    visit.page.on("console", visit.hear)
+    visit.page.on("pageerror", visit.fail)
+    return visit
+
+
+@pytest.fixture
+def quiet(visit: Visit) -> Iterator[Visit]:
+    """A visit that must ask nobody else for anything, and give the browser nothing to complain of."""
+    yield visit
+    assert (visit.elsewhere, visit.complaints) == ([], [])

@@ -6,6 +6,7 @@ After a change of the API write it anew:
 """
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -26,6 +27,13 @@ def published() -> str:
         file.flush()
         site = Site(version=version("orders"), keys=Keys(Path(file.name)))
     return json.dumps(cast("FastAPI", site.client.app).openapi(), indent=1) + "\n"
+
+
+def test_every_reference_leads_somewhere_in_the_document() -> None:
+    names = json.loads(PUBLISHED.read_text())["components"]["schemas"]
+    references = re.findall(r'"\$ref": "([^"]+)"', PUBLISHED.read_text())
+    assert references
+    assert {*references} <= {f"#/components/schemas/{name}" for name in names}
 
 
 def test_the_published_description_is_that_of_the_code() -> None:

@@ -59,7 +59,7 @@ def api(
     app.include_router(feed.router(parts.feed), dependencies=reading)
     app.include_router(stats.router(parts.figures), dependencies=reading)
     app.include_router(dead_letters.router(parts.letters), dependencies=required(keys, Scope.DEAD_LETTERS) or OFF)
-    app.router.routes.extend([*probes.routes(parts.health), *page.routes()])
+    app.router.routes.extend([*probes.routes(parts.health), *page.routes(page.built())])
     app.openapi = documented(app)  # type: ignore[method-assign]  # FastAPI's documented way
     _measure(app, metrics)
     if cors_origins:

@@ -79,9 +79,15 @@ def inline(described: type[msgspec.Struct]) -> dict[str, Any]:
     parts = schema.pop("$defs")
 
     def resolve(node: Any) -> Any:
-        if isinstance(node, dict) and "$ref" in node:
-            return resolve(parts[node["$ref"].removeprefix(_DEFINITIONS)])
-        return {key: resolve(value) for key, value in node.items()} if isinstance(node, dict) else node
+        match node:
+            case {"$ref": name}:
+                return resolve(parts[name.removeprefix(_DEFINITIONS)])
+            case dict():
+                return {key: resolve(value) for key, value in node.items()}
+            case list():
+                return [resolve(each) for each in node]
+            case _:
+                return node
 
     resolved: dict[str, Any] = resolve(schema)
     return resolved

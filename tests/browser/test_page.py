@@ -1,0 +1,530 @@
+"""The page in a real browser, on a real API, Kafka and PostgreSQL."""
+
+import gzip
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from service.embedded.ports import HOST, free_port, is_free
+from service.embedded.process import Process
+from service.handler.http.page import built
+from service.pkg.stop import Stop
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from tests.factories import SAMPLE, sourced
+from tests.processes import Service, Spawn
+from tests.stage import Sent, Stage
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+    from tests.browser.conftest import Visit
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+UID = SAMPLE["order_uid"]
+MARKUP = "<img src=x onerror=alert(1)>"
+READS, READS_ALL = "r" * 24, "a" * 24
+SCRIPT_BUDGET = 100_000
+FIRST_RENDER_MS = 1_000
+MANY = 100_000
+ROWS = 200
+
+Store = Callable[..., None]
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """`store("a", "b", customer_id="c")` stores orders of these ids."""
+    writer = OrderWriter(Transactions(Access(database, "tests")))
+    offsets = iter(range(10**6))
+
+    def store(*uids: str, **overrides: Any) -> None:
+        writer.store([sourced(next(offsets), order_uid=uid, **overrides) for uid in uids])
+
+    yield store
+    writer.close()
+
+
+@pytest.fixture
+def service(spawn: Spawn, settings: dict[str, str], store: Store) -> Service:
+    store(UID)
+    return spawn("api", settings=settings).ready()
+
+
+@pytest.fixture
+def locked(spawn: Spawn, settings: dict[str, str], store: Store, tmp_path: Path) -> Service:
+    """An API that wants keys: READS for orders, READS_ALL for dead letters too."""
+    store(UID)
+    keys = tmp_path / "keys"
+    keys.write_text(f"read {READS}\nread,dead-letters {READS_ALL}\n")
+    return spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
+
+
+@pytest.fixture
+def developed(service: Service, tmp_path: Path) -> Iterator[str]:
+    """Address of the page as `npm run dev` serves it, in front of the API."""
+    port = free_port()
+    command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", "--host", HOST, "--port", str(port)]
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ORDERS_API": service.url}
+    with Process("vite", command, tmp_path / "vite.log", environment=environment) as vite:
+        vite.wait_until(lambda: not is_free(port), 30, Stop())
+        yield f"http://{HOST}:{port}"
+
+
+def look_up(page: Page, uid: str) -> None:
+    page.get_by_label("Order id").fill(uid)
+    page.get_by_label("Order id").press("Enter")
+
+
+def told(page: Page) -> Locator:
+    return page.get_by_role("status", name="Look-up")
+
+
+def figure(page: Page, name: str) -> Locator:
+    return page.get_by_label("System").locator("div", has=page.locator(f"dt:text-is('{name}')")).locator("dd")
+
+
+def rows(page: Page) -> Locator:
+    return page.get_by_role("group", name="Recent orders").locator("tbody tr")
+
+
+def events(page: Page) -> Locator:
+    return page.get_by_role("group", name="Events").get_by_role("listitem")
+
+
+def give(page: Page, key: str) -> None:
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Use this key").click()
+
+
+# Looking an order up
+
+
+def test_an_order_is_looked_up_by_enter_and_shown_with_all_that_it_has(quiet: "Visit", service: Service) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    look_up(page, f"  {UID} ")
+    expect(told(page)).to_have_text(re.compile(r"^Found in memory in [\d.]+ ms\.$"))
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    expect(page).to_have_url(f"{service.url}/#/orders/{UID}")
+    expect(page).to_have_title(f"{UID} · Orders")
+    order = page.get_by_role("article")
+    expect(order.locator(".badge")).to_have_text("hit")
+    for text in ("Test Testov", "Mascaras", "USD 18.17", "USD 3.17", "2021-11-26 06:22:19 UTC", "8:22:19 AM"):
+        expect(order).to_contain_text(text.replace("USD ", "USD\N{NO-BREAK SPACE}").replace(" AM", "\u202fAM"))
+    order.get_by_text("JSON as it came").click()
+    assert '"internal_signature":""' in order.locator("pre").inner_text().replace(": ", ":")
+
+
+def test_a_deep_link_opens_an_order_and_the_way_back_leads_to_the_list(quiet: "Visit", service: Service) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    page.get_by_role("link", name=UID).click()
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name=UID)).to_have_count(0)
+    expect(page.get_by_role("heading", name="Recent orders")).to_be_visible()
+    page.goto(f"{service.url}/#/orders/{UID}")
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+
+
+def test_what_is_not_in_memory_is_a_miss(quiet: "Visit", service: Service, store: Store) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    store("stored-later")
+    look_up(page, "stored-later")
+    expect(told(page)).to_have_text(re.compile("^Found in the database in "))
+    expect(page.get_by_role("article").locator(".badge")).to_have_text("miss")
+
+
+def test_texts_of_an_order_are_text(quiet: "Visit", service: Service, store: Store) -> None:
+    store("hostile", delivery={"name": MARKUP}, track_number=MARKUP)
+    quiet.page.goto(f"{service.url}/#/orders/hostile")
+    expect(quiet.page.get_by_role("article")).to_contain_text(MARKUP)
+
+
+def test_the_greatest_amounts_keep_their_digits(quiet: "Visit", service: Service, store: Store) -> None:
+    store("dear", payment={"amount": 2**63 - 1, "currency": "KWD"})
+    quiet.page.goto(f"{service.url}/#/orders/dear")
+    amount = "KWD\N{NO-BREAK SPACE}9,223,372,036,854,775.807"
+    expect(quiet.page.get_by_role("article")).to_contain_text(amount)
+
+
+@pytest.mark.parametrize(
+    ("uid", "sentence"),
+    [
+        ("unknown", "There is no order with this id."),
+        ("not an id", "An order id is 1 to 64 letters, digits, hyphens or underscores."),
+        ("x" * 65, "An order id is 1 to 64 letters, digits, hyphens or underscores."),
+    ],
+)
+def test_what_can_not_be_found_is_said(quiet: "Visit", service: Service, uid: str, sentence: str) -> None:
+    quiet.page.goto(service.url)
+    look_up(quiet.page, uid)
+    expect(told(quiet.page)).to_have_text(sentence)
+    expect(quiet.page.get_by_role("article")).to_have_count(0)
+
+
+def test_a_network_that_is_away_is_said_and_asked_again(
+    quiet: "Visit", context: BrowserContext, service: Service
+) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    expect(rows(page)).to_have_count(1)
+    context.set_offline(True)
+    look_up(page, UID)
+    expect(told(page)).to_have_text("The service can't be reached.")
+    expect(figure(page, "Stored in all")).to_contain_text("stale", timeout=15_000)
+    context.set_offline(False)
+    page.get_by_role("button", name="Look up").click()
+    expect(told(page)).to_have_text(re.compile("^Found in memory"))
+
+
+def test_a_database_that_is_away_is_told_from_an_unknown_order(
+    quiet: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
+) -> None:
+    service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
+    quiet.page.goto(service.url)
+    own_postgres.stop()
+    look_up(quiet.page, "unknown")
+    expect(told(quiet.page)).to_have_text(
+        "Not available now: the database is away and the answer is not in memory. Try again in 2 s.", timeout=15_000
+    )
+
+
+def test_document_and_link_are_copied(quiet: "Visit", context: BrowserContext, service: Service) -> None:
+    page = quiet.page
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{service.url}/#/orders/{UID}")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("status", name="Copy link")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{service.url}/#/orders/{UID}"
+    page.get_by_text("JSON as it came").click()
+    page.get_by_role("button", name="Copy JSON").click()
+    expect(page.get_by_role("status", name="Copy JSON")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("article pre").inner_text()
+
+
+# Recent orders, and those that are stored now
+
+
+def test_recent_orders_are_paged_there_and_back(quiet: "Visit", service: Service, store: Store) -> None:
+    page = quiet.page
+    store(*(f"order-{number:02}" for number in range(45)), date_created="2025-01-01T00:00:00Z")
+    page.goto(service.url)
+    expect(rows(page)).to_have_count(20)
+    expect(rows(page).first).to_contain_text("order-44")
+    pages = page.get_by_role("navigation", name="Pages of recent orders")
+    older, newer = pages.get_by_role("button", name="Older"), pages.get_by_role("button", name="Newer")
+    expect(newer).to_be_disabled()
+    older.click()
+    expect(rows(page).first).to_contain_text("order-24")
+    older.click()
+    expect(rows(page)).to_have_count(6)
+    expect(older).to_be_disabled()
+    newer.click()
+    expect(rows(page).first).to_contain_text("order-24")
+    pages.get_by_role("button", name="First").click()
+    expect(rows(page).first).to_contain_text("order-44")
+
+
+def test_recent_orders_are_filtered_and_refreshed(quiet: "Visit", service: Service, store: Store) -> None:
+    page = quiet.page
+    store("of-another", customer_id="another", track_number="TRACK")
+    page.goto(service.url)
+    expect(rows(page)).to_have_count(2)
+    page.get_by_label("Customer id").fill("another")
+    page.get_by_role("button", name="Filter").click()
+    expect(rows(page)).to_have_count(1)
+    store("of-another-too", customer_id="another")
+    page.get_by_role("button", name="Refresh").click()
+    expect(rows(page)).to_have_count(2)
+    page.get_by_label("Track number").fill("TRACK")
+    page.get_by_label("Track number").press("Enter")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_label("Track number").fill("NONE")
+    page.get_by_label("Track number").press("Enter")
+    expect(page.get_by_role("status", name="Recent orders")).to_have_text("There are no such orders.")
+    page.get_by_role("button", name="Clear").click()
+    expect(rows(page)).to_have_count(3)
+
+
+def test_orders_appear_as_they_are_stored_and_wait_while_it_is_paused(
+    quiet: "Visit", service: Service, store: Store
+) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
+    store("first")
+    expect(events(page)).to_have_text(re.compile("stored first$"))
+    page.get_by_role("button", name="Pause").click()
+    store("second", "third")
+    expect(page.get_by_text("2 new")).to_be_visible()
+    expect(events(page)).to_have_count(1)
+    page.get_by_role("button", name="Resume").click()
+    expect(events(page)).to_have_count(3)
+    expect(page.locator("figure canvas")).to_be_visible()
+    numbers = iter(range(10**6))
+
+    def is_counted() -> bool:
+        store(f"counted-{next(numbers)}")
+        return page.get_by_text(re.compile(r"^now \d+/s, most [1-9]\d*/s in two minutes$")).is_visible()
+
+    eventually(is_counted)  # seconds that are over are, and the first one is not whole
+
+
+def test_the_feed_comes_back_with_the_service_and_says_that_something_may_be_missing(
+    quiet: "Visit", service: Service, spawn: Spawn, settings: dict[str, str], store: Store
+) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
+    store("before")
+    expect(events(page)).to_have_count(1)
+    service.kill()
+    expect(page.get_by_role("status", name="Connection")).to_have_text(re.compile(r"^Reconnecting in \d+ s$"))
+    spawn("api", settings=settings | {"ORDERS_HTTP__PORT": str(service.http_port)}).ready()
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Connected", timeout=30_000)
+    expect(events(page).first).to_contain_text("events may be missing here")
+    store("after")
+    expect(events(page).first).to_contain_text("stored after")
+
+
+def test_a_hundred_thousand_events_leave_the_page_as_small_as_it_was(quiet: "Visit", service: Service) -> None:
+    page = quiet.page
+    body = "".join(f'id: 00000000-{n}\nevent: stored\ndata: {{"order_uid":"o{n}"}}\n\n' for n in range(1, MANY + 1))
+    page.route("**/events", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    page.goto(service.url)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text(re.compile(rf"^{MANY:,} new$"))).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Resume").click()
+    expect(events(page)).to_have_count(ROWS)
+    first = _footprint(page)
+    expect(events(page).first).to_contain_text(f"o{MANY}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text(re.compile(r"^[1-9]\d\d,\d{3} new$"))).to_be_visible(
+        timeout=60_000
+    )  # all of them once more
+    page.get_by_role("button", name="Resume").click()
+    expect(events(page)).to_have_count(ROWS)
+    assert _footprint(page) < first * 1.2 + 2**20
+
+
+def _footprint(page: Page) -> float:
+    """Return the bytes of the page's script that a garbage collection leaves."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["JSHeapUsedSize"])
+
+
+# The system
+
+
+def test_figures_are_told(quiet: "Visit", service: Service) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    look_up(page, UID)
+    expect(figure(page, "Readiness")).to_contain_text("ready")
+    expect(figure(page, "Warm-up")).to_contain_text("1 orders in")
+    expect(figure(page, "Lag")).to_contain_text("0", timeout=15_000)
+    expect(figure(page, "Dead letters")).to_contain_text("0")
+    expect(figure(page, "Cache hit ratio")).to_contain_text("100%", timeout=15_000)
+
+
+def test_without_kafka_the_figures_that_it_tells_are_missing_and_say_why(
+    quiet: "Visit", spawn: Spawn, settings: dict[str, str]
+) -> None:
+    service = spawn("api", settings=settings | {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}).ready()
+    quiet.page.goto(service.url)
+    expect(figure(quiet.page, "Lag")).to_have_text("\N{EN DASH} (Kafka is away)", timeout=15_000)
+    expect(figure(quiet.page, "Readiness")).to_contain_text("ready")
+
+
+# Keys
+
+
+def test_a_key_is_asked_for_and_kept_for_the_session_alone(
+    quiet: "Visit", context: BrowserContext, locked: Service
+) -> None:
+    page = quiet.page
+    page.goto(f"{locked.url}/#/orders/{UID}")
+    expect(told(page)).to_have_text("An API key is needed.")
+    expect(page.get_by_role("alert")).to_have_text("This API needs a key.")
+    give(page, "wrong-wrong-wrong-wrong")
+    expect(page.get_by_role("alert")).to_have_text("The API does not know this key.")
+    give(page, READS)
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    expect(page.get_by_label("API key")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    assert READS not in page.url
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    other = context.new_page()
+    other.goto(locked.url)
+    expect(other.get_by_label("API key")).to_be_visible()
+    other.close()
+    page.get_by_role("button", name="Forget the key").click()
+    expect(page.get_by_label("API key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_with_a_key_everything_works_the_feed_too(quiet: "Visit", locked: Service, store: Store) -> None:
+    page = quiet.page
+    page.goto(locked.url)
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Unauthorised: an API key is needed.")
+    give(page, READS)
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
+    expect(rows(page)).to_have_count(1)
+    store("fed")
+    expect(events(page)).to_have_text(re.compile("stored fed$"))
+
+
+# Dead letters
+
+
+def dead(page: Page) -> Locator:
+    return page.locator("ol.cards > li")
+
+
+def test_without_keys_dead_letters_are_said_to_be_off(quiet: "Visit", service: Service) -> None:
+    quiet.page.goto(f"{service.url}/#/dead-letters")
+    expect(quiet.page.get_by_role("status", name="Dead letters")).to_have_text(
+        "Dead letters hold personal data and are served only where API keys are on."
+    )
+
+
+def test_a_key_without_the_scope_is_told_so(quiet: "Visit", locked: Service) -> None:
+    quiet.page.goto(f"{locked.url}/#/dead-letters")
+    give(quiet.page, READS)
+    expect(quiet.page.get_by_role("status", name="Dead letters")).to_have_text(
+        "The API key lacks the scope dead-letters."
+    )
+
+
+def test_dead_letters_are_shown_as_what_they_are_and_never_as_markup(
+    quiet: "Visit", context: BrowserContext, locked: Service, stage: Stage
+) -> None:
+    page = quiet.page
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    stage.produce(
+        Sent(b'{"order_uid": "<b>bold</b>"}', b"key\x1b[2J"), Sent(MARKUP.encode()), Sent(b"\xff\x00\xfe" * 9_000)
+    )
+    stage.consumer()
+    eventually(lambda: len(stage.letters()) == 3)
+    page.goto(f"{locked.url}/#/dead-letters")
+    give(page, READS_ALL)
+    expect(dead(page)).to_have_count(3)
+    invalid, markup, binary = (
+        dead(page).filter(has_text=f"{stage.topic}, partition 0, offset {offset}") for offset in range(3)
+    )
+    expect(binary.locator(".badge")).to_have_text("undecodable")
+    binary.get_by_text("Value", exact=True).click()
+    expect(binary).to_contain_text("first 16 KiB of 27,000 bytes")
+    expect(binary.locator("pre")).to_contain_text("ff 00 fe")
+    markup.get_by_text("Value", exact=True).click()
+    expect(markup.locator("pre")).to_have_text(MARKUP)
+    markup.get_by_role("button", name="Show as hex").click()
+    expect(markup.locator("pre")).to_contain_text("3c 69 6d 67")
+    invalid.get_by_text("Key", exact=True).click()
+    expect(invalid.locator("pre").first).to_contain_text("key⟨U+001B⟩[2J")
+    invalid.get_by_role("button", name="Copy show command").click()
+    expect(invalid.get_by_role("status", name="Copy show command")).to_have_text("Copied")
+    assert re.fullmatch(r"orders dlq show \d \d --value", page.evaluate("navigator.clipboard.readText()"))
+    expect(invalid).to_contain_text(re.compile(r"orders dlq replay --reason invalid --since \S+Z --max 1 --dry-run"))
+    page.get_by_label("Reason").select_option("invalid")
+    expect(dead(page)).to_have_count(1)
+    page.get_by_label("Reason").select_option("unsaved")
+    expect(page.get_by_role("status", name="Dead letters")).to_have_text("There are no such dead letters.")
+    assert quiet.barriers() == []
+
+
+# Everybody
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
+def test_nothing_keeps_anyone_from_using_a_view(
+    quiet: "Visit", service: Service, store: Store, path: str, scheme: Any
+) -> None:
+    quiet.page.emulate_media(color_scheme=scheme)
+    quiet.page.goto(f"{service.url}/{path}")
+    expect(figure(quiet.page, "Readiness")).to_contain_text("ready")
+    if not path:
+        expect(quiet.page.get_by_role("status", name="Connection")).to_have_text("Connected")
+        store("one-that-comes")
+        expect(events(quiet.page)).to_have_count(1)
+    assert quiet.barriers() == []
+
+
+def test_nothing_keeps_anyone_from_giving_a_key(quiet: "Visit", locked: Service) -> None:
+    quiet.page.goto(locked.url)
+    expect(quiet.page.get_by_label("API key")).to_be_visible()
+    assert quiet.barriers() == []
+
+
+def test_axe_would_find_what_it_is_for(visit: "Visit", service: Service) -> None:
+    visit.page.goto(service.url)
+    visit.page.evaluate("document.body.append(document.createElement('input'))")
+    assert [rule for rule, _ in visit.barriers() if rule == "label"] == ["label"]
+
+
+def test_the_keyboard_is_enough(quiet: "Visit", service: Service) -> None:
+    page = quiet.page
+    page.goto(service.url)
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Order id")).to_be_focused()
+    page.keyboard.type(UID)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    page.get_by_label("Order id").focus()
+    seen = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
+    assert {"Link to this order", "Copy link", "JSON as it came"} <= seen
+
+
+@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/dead-letters"])
+def test_a_narrow_screen_scrolls_in_one_direction_only(
+    quiet: "Visit", service: Service, store: Store, path: str
+) -> None:
+    page = quiet.page
+    page.set_viewport_size({"width": 320, "height": 640})
+    store("x" * 64)
+    page.goto(f"{service.url}/{path}")
+    expect(figure(page, "Readiness")).to_contain_text("ready")
+    if not path:
+        expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
+        store("y" * 64)
+        expect(events(page)).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_the_page_is_small_and_there_at_once(quiet: "Visit", service: Service) -> None:
+    scripts = [*(built() / "assets").glob("*.js")]
+    assert scripts
+    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) < SCRIPT_BUDGET
+    quiet.page.goto(service.url)
+    expect(rows(quiet.page)).to_have_count(1)
+    paint = quiet.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < FIRST_RENDER_MS
+
+
+def test_while_it_is_developed_the_page_has_an_api_from_elsewhere(quiet: "Visit", developed: str) -> None:
+    quiet.page.goto(f"{developed}/#/orders/{UID}")
+    expect(quiet.page.get_by_role("heading", name=UID)).to_be_visible(timeout=30_000)
+    quiet.page.get_by_role("link", name="Orders").click()
+    expect(quiet.page.get_by_role("status", name="Connection")).to_have_text("Connected")

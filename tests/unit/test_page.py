@@ -1,0 +1,67 @@
+"""The files of the page, as `make web` leaves them and where it was never called."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from service.handler.http import page
+
+SCRIPT = b"// what a visitor gets\n" * 100
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "page"
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<title>built</title>")
+    (folder / "assets" / "index-abc.js").write_bytes(SCRIPT)
+    (folder / "secret.js").write_text("not an asset")
+    with TestClient(Starlette(routes=page.routes(folder))) as client:
+        yield client
+
+
+def test_the_start_is_looked_at_again_and_assets_are_kept_for_good(client: TestClient) -> None:
+    start, asset = client.get("/"), client.get("/assets/index-abc.js")
+    assert (start.text, start.headers["cache-control"]) == ("<title>built</title>", "no-cache")
+    assert start.headers["content-type"] == "text/html; charset=utf-8"
+    assert (asset.content, asset.headers["cache-control"]) == (SCRIPT, "public, max-age=31536000, immutable")
+    assert asset.headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+def test_assets_come_compressed_to_who_can_read_that(client: TestClient) -> None:
+    with client.stream("GET", "/assets/index-abc.js", headers={"accept-encoding": "gzip"}) as answer:
+        sent = b"".join(answer.iter_raw())
+    assert gzip.decompress(sent) == SCRIPT
+    plain = client.get("/assets/index-abc.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+
+
+@pytest.mark.parametrize("path", ["other.js", "../secret.js", "%2e%2e/secret.js", "..%2fsecret.js", "", "/etc/passwd"])
+def test_nothing_else_is_an_asset(client: TestClient, path: str) -> None:
+    assert client.get(f"/assets/{path}").status_code == 404
+
+
+def test_where_the_page_was_not_built_the_start_says_how(folder: Path) -> None:
+    with TestClient(Starlette(routes=page.routes(folder))) as client:
+        assert "make web" in client.get("/").text
+        assert client.get("/assets/index-abc.js").status_code == 404
+
+
+def test_the_page_that_is_here_asks_for_nothing_from_elsewhere_and_has_nothing_inline() -> None:
+    with TestClient(Starlette(routes=page.routes(page.built()))) as client:
+        for path in ("/", "/docs"):
+            html = client.get(path).text
+            assert 'rel="icon"' in html  # else browsers ask for /favicon.ico
+            assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
+            linked = re.findall(r'(?:src|href)="([^"]+)"', html)
+            for address in linked:
+                assert address.startswith("data:") or client.get(address.removeprefix(".")).status_code == 200

@@ -1,0 +1,81 @@
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { useRoute } from "./hooks";
+import { title, type Route } from "./route";
+import { DeadLetters } from "./views/dead-letters";
+import { Header } from "./views/header";
+import { KeyForm } from "./views/key-form";
+import { Live } from "./views/live";
+import { LookUp } from "./views/look-up";
+import { Recent } from "./views/recent";
+
+export function App(): JSX.Element {
+  const route = useRoute();
+  const main = useRef<HTMLElement>(null);
+  useTitle(route);
+  useFocus(main, route);
+  return (
+    <>
+      <SkipLink main={main} />
+      <Header route={route} />
+      <main id="main" ref={main} tabIndex={-1}>
+        <KeyForm />
+        <View route={route} />
+      </main>
+    </>
+  );
+}
+
+function View({ route }: { route: Route }): JSX.Element {
+  if (route.name === "dead-letters") return <DeadLetters />;
+  if (route.name === "unknown") return <Unknown />;
+  const id = route.name === "order" ? route.id : null;
+  return (
+    <>
+      <LookUp id={id} />
+      {/* Only hidden beside an order, so that pages, filters and the feed are there on the way back. */}
+      <div class="columns" hidden={id !== null}>
+        <Recent />
+        <Live />
+      </div>
+    </>
+  );
+}
+
+function Unknown(): JSX.Element {
+  return (
+    <p>
+      There is no such page. <a href="#/">Go to the start.</a>
+    </p>
+  );
+}
+
+/** Not followed as a link: the fragment is the route. */
+function SkipLink({ main }: { main: { current: HTMLElement | null } }): JSX.Element {
+  const skip = (event: Event) => {
+    event.preventDefault();
+    main.current?.focus();
+  };
+  return (
+    <a class="skip" href="#main" onClick={skip}>
+      Skip to content
+    </a>
+  );
+}
+
+function useTitle(route: Route): void {
+  const text = title(route);
+  useEffect(() => {
+    document.title = text;
+  }, [text]);
+}
+
+/** After a link was followed its view may be gone, and the focus with it; a form that is still there keeps it. */
+function useFocus(main: { current: HTMLElement | null }, route: Route): void {
+  const isFirst = useRef(true);
+  const place = title(route);
+  useEffect(() => {
+    if (isFirst.current) isFirst.current = false;
+    else if (!document.activeElement?.closest("form")) main.current?.focus();
+  }, [main, place]);
+}

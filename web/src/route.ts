@@ -1,0 +1,43 @@
+/** Views are fragments of the address, so that one HTML file serves them all. */
+export type Route =
+  | { name: "start" }
+  | { name: "order"; id: string }
+  | { name: "dead-letters" }
+  | { name: "unknown" };
+
+const ORDER = "#/orders/";
+const ORDER_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+export function parseRoute(fragment: string): Route {
+  if (fragment === "" || fragment === "#" || fragment === "#/") return { name: "start" };
+  if (fragment === "#/dead-letters") return { name: "dead-letters" };
+  if (fragment.startsWith(ORDER)) return { name: "order", id: decoded(fragment.slice(ORDER.length)) };
+  return { name: "unknown" };
+}
+
+export function orderFragment(id: string): string {
+  return ORDER + encodeURIComponent(id);
+}
+
+export function isOrderId(text: string): boolean {
+  return ORDER_ID.test(text);
+}
+
+export function title(route: Route): string {
+  switch (route.name) {
+    case "order":
+      return `${route.id} · Orders`;
+    case "dead-letters":
+      return "Dead letters · Orders";
+    default:
+      return "Orders";
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a lone percent sign: an id that is malformed anyway
+  }
+}

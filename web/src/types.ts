@@ -1,0 +1,24 @@
+import type { Lossless } from "./json";
+import type { components, paths } from "./schema";
+
+type Body<Path extends keyof paths> = paths[Path] extends {
+  get: { responses: { 200: { content: { "application/json": infer Found } } } };
+}
+  ? Found
+  : never;
+
+export type Order = Lossless<components["schemas"]["Order"]>;
+export type Item = Order["items"][number];
+export type Problem = components["schemas"]["Problem"];
+export type OrderPage = Lossless<Body<"/orders">>;
+export type Summary = OrderPage["orders"][number];
+export type Reason = components["schemas"]["Reason"];
+export type Stats = Body<"/stats">;
+export type DeadLetterPage = Body<"/dead-letters">;
+export type DeadLetter = DeadLetterPage["dead_letters"][number];
+
+/** What `/readyz?verbose` tells, which probes ask for and the API's document leaves out. */
+export interface Readiness {
+  isReady: boolean;
+  parts: Record<string, boolean>;
+}

@@ -1,0 +1,43 @@
+import type { JSX } from "preact";
+import { useApi, useAccess } from "../context";
+import type { Route } from "../route";
+import { SystemStrip } from "./system-strip";
+
+export function Header({ route }: { route: Route }): JSX.Element {
+  const isLetters = route.name === "dead-letters";
+  return (
+    <header>
+      <div class="bar">
+        <h1>Orders</h1>
+        <nav aria-label="Main">
+          <a href="#/" aria-current={current(route.name === "start", route.name === "order")}>
+            Orders
+          </a>
+          <a href="#/dead-letters" aria-current={current(isLetters, false)}>
+            Dead letters
+          </a>
+          <a href="docs">API</a>
+        </nav>
+        <ForgetKey />
+      </div>
+      <SystemStrip />
+    </header>
+  );
+}
+
+function ForgetKey(): JSX.Element | null {
+  const { access } = useApi();
+  const { key } = useAccess();
+  if (key === null) return null;
+  return (
+    <button type="button" onClick={() => access.forget()}>
+      Forget the key
+    </button>
+  );
+}
+
+/** `true` stands for a part of what the link leads to. */
+function current(isPage: boolean, isWithin: boolean): "page" | "true" | undefined {
+  if (isPage) return "page";
+  return isWithin ? "true" : undefined;
+}

@@ -1,0 +1,81 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { Row } from "../feed";
+import { clockTime, whole } from "../format";
+import { orderFragment } from "../route";
+import type { StreamState } from "../stream";
+import { useFeed } from "../use-feed";
+import { Scroll } from "./parts";
+import { RateFigure } from "./rate-figure";
+
+/** What was shown when the feed was paused. */
+interface Paused {
+  rows: Row[];
+  total: number;
+}
+
+export function Live(): JSX.Element {
+  const { feed, state } = useFeed();
+  const [paused, setPaused] = useState<Paused | null>(null);
+  const toggle = () => setPaused(paused ? null : { rows: feed.newestFirst(), total: feed.total });
+  return (
+    <section class="panel" aria-labelledby="live-title">
+      <div class="title">
+        <h2 id="live-title">Live</h2>
+        <button type="button" onClick={toggle}>
+          {paused ? "Resume" : "Pause"}
+        </button>
+        {paused && <span class="badge">{whole(feed.total - paused.total)} new</span>}
+      </div>
+      <p role="status" aria-label="Connection" class={state.kind === "connected" ? "good" : "bad"}>
+        {connection(state)}
+      </p>
+      <RateFigure feed={feed} />
+      <Rows rows={paused?.rows ?? feed.newestFirst()} />
+    </section>
+  );
+}
+
+function Rows({ rows }: { rows: Row[] }): JSX.Element {
+  if (rows.length === 0) return <p class="hint">Orders appear here as they are stored.</p>;
+  return (
+    <Scroll label="Events">
+      <ol class="feed">
+        {rows.map((row) => (
+          <FeedRow key={row.number} {...row} />
+        ))}
+      </ol>
+    </Scroll>
+  );
+}
+
+function FeedRow({ kind, orderUid, at }: Row): JSX.Element {
+  const time = new Date(at);
+  return (
+    <li>
+      <time dateTime={time.toISOString()}>{clockTime(time)}</time>
+      {kind === "reset" ? (
+        <span class="gap">events may be missing here</span>
+      ) : (
+        <>
+          <span class="kind">{kind}</span> <a href={orderFragment(orderUid)}>{orderUid}</a>
+        </>
+      )}
+    </li>
+  );
+}
+
+function connection(state: StreamState): string {
+  switch (state.kind) {
+    case "connecting":
+      return "Connecting …";
+    case "connected":
+      return "Connected";
+    case "waiting":
+      return `Reconnecting in ${state.seconds} s`;
+    case "unauthorised":
+      return "Unauthorised: an API key is needed.";
+    case "forbidden":
+      return "The API key does not allow following events.";
+  }
+}

@@ -1,0 +1,49 @@
+import type { ComponentChildren, JSX } from "preact";
+import type { Paging } from "../hooks";
+
+/** Scrolls by itself, so that the page does not; focusable, so that keys can scroll it. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div class="scroll" role="group" aria-label={label} tabIndex={0}>
+      {children}
+    </div>
+  );
+}
+
+export function Facts({ children }: { children: ComponentChildren }): JSX.Element {
+  return <dl class="facts">{children}</dl>;
+}
+
+export function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+interface PagerProps {
+  label: string;
+  paging: Paging;
+  next: string | null;
+  /** Of the button that leads on. */
+  older?: string;
+}
+
+export function Pager({ label, paging, next, older = "Older" }: PagerProps): JSX.Element {
+  const isFirst = paging.cursor === null;
+  return (
+    <nav class="pager" aria-label={label}>
+      <button type="button" disabled={isFirst} onClick={paging.first}>
+        First
+      </button>
+      <button type="button" disabled={isFirst} onClick={paging.newer}>
+        Newer
+      </button>
+      <button type="button" disabled={next === null} onClick={() => next !== null && paging.older(next)}>
+        {older}
+      </button>
+    </nav>
+  );
+}

@@ -1,0 +1,66 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { Access } from "../src/access";
+import { Api, withQuery } from "../src/api";
+import { memoryStorage } from "./storage";
+
+const never = new AbortController().signal;
+
+function apiThatAnswers(answer: () => Promise<Response>) {
+  const fetched = vi.fn<typeof fetch>(answer);
+  vi.stubGlobal("fetch", fetched);
+  return { api: new Api(new Access(memoryStorage)), fetched };
+}
+
+afterEach(() => void vi.unstubAllGlobals());
+
+test("an answer holds the document, its text and the headers", async () => {
+  const { api } = apiThatAnswers(async () => new Response('{"amount": 1}', { headers: { "x-cache": "hit" } }));
+  const result = await api.get("orders/a1", never);
+  expect(result).toMatchObject({ ok: true, body: { amount: 1 }, text: '{"amount": 1}' });
+  expect(result.ok && result.headers.get("x-cache")).toBe("hit");
+});
+
+test("a refusal holds what the problem says", async () => {
+  const problem = { title: "Not Found", detail: "there is none", request_id: "r1" };
+  const { api } = apiThatAnswers(async () => Response.json(problem, { status: 404, headers: { "retry-after": "2" } }));
+  expect(await api.get("orders/a1", never)).toMatchObject({
+    ok: false,
+    status: 404,
+    detail: "there is none",
+    requestId: "r1",
+    retryAfter: 2,
+  });
+});
+
+test("a gateway's page is a refusal without details", async () => {
+  const { api } = apiThatAnswers(async () => new Response("<html>", { status: 502, statusText: "Bad Gateway" }));
+  expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 502, title: "Bad Gateway", detail: "" });
+});
+
+test("no answer is a refusal with status 0", async () => {
+  const { api } = apiThatAnswers(() => Promise.reject(new TypeError("failed to fetch")));
+  expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 0 });
+});
+
+test("the key goes with every request, in a header", async () => {
+  const { api, fetched } = apiThatAnswers(async () => new Response("{}"));
+  await api.get("stats", never);
+  api.access.use("secret");
+  await api.get("stats", never);
+  expect(fetched.mock.calls.map(([path, init]) => [path, init?.headers])).toEqual([
+    ["stats", {}],
+    ["stats", { authorization: "Bearer secret" }],
+  ]);
+});
+
+test("a 401 asks for a key", async () => {
+  const { api } = apiThatAnswers(async () => new Response("", { status: 401 }));
+  await api.get("stats", never);
+  expect(api.access.state).toBe("needed");
+});
+
+test("only parameters with a value are in an address", () => {
+  expect(withQuery("orders", { cursor: null, customer_id: "", limit: "20" })).toBe("orders?limit=20");
+  expect(withQuery("orders", { customer_id: "a&b" })).toBe("orders?customer_id=a%26b");
+  expect(withQuery("orders", { cursor: null })).toBe("orders");
+});

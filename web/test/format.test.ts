@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import { duration, fromIso, fromUnix, money, percent, rate, sum, utcTime, whole } from "../src/format";
+
+/** With plain spaces, which Intl writes as no-break spaces. */
+function plain(text: string): string {
+  return text.replaceAll("\u00a0", " ");
+}
+
+test.each([
+  [1817, "USD", "USD 18.17"],
+  [5, "USD", "USD 0.05"],
+  [0, "EUR", "EUR 0.00"],
+  [1817, "JPY", "JPY 1,817"],
+  [1817, "KWD", "KWD 1.817"],
+  ["9223372036854775807", "USD", "USD 92,233,720,368,547,758.07"],
+  ["9223372036854775807", "JPY", "JPY 9,223,372,036,854,775,807"],
+])("%s minor units of %s are %s", (minor, currency, text) => {
+  expect(plain(money(minor, currency, "en"))).toBe(text);
+});
+
+test("a currency that nobody knows is shown with its code", () => {
+  expect(plain(money(1817, "XQZ", "en"))).toBe("XQZ 18.17");
+});
+
+test("what is no currency code is shown beside the minor units", () => {
+  expect(money(1817, "?", "en")).toBe("1817 ?");
+});
+
+test("sums lose no digits", () => {
+  expect(sum(["9223372036854775807", 1, 2])).toBe("9223372036854775810");
+  expect(sum([])).toBe("0");
+});
+
+test("figures are grouped and rounded", () => {
+  expect(whole(1234567, "en")).toBe("1,234,567");
+  expect(rate(41.84, "en")).toBe("41.8");
+  expect(rate(12345.6, "en")).toBe("12,346");
+  expect(percent(0.97151, "en")).toBe("97.2%");
+  expect(duration(3.14159, "en")).toBe("3.1 ms");
+  expect(duration(1234.5, "en")).toBe("1,235 ms");
+});
+
+test("times beyond what a date holds are none", () => {
+  expect(fromUnix("9223372036854775807")).toBeNull();
+  expect(fromIso("yesterday")).toBeNull();
+});
+
+test("a fraction of a second does not hinder showing the time in UTC", () => {
+  const time = fromIso("2021-11-26T06:22:19.123456Z");
+  expect(time && utcTime(time)).toBe("2021-11-26 06:22:19 UTC");
+});

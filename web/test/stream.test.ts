@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { ServerEvent } from "../src/sse";
+import { EventStream, type StreamState } from "../src/stream";
+
+/** A server that answers each attempt with the next of `answers`, then never. */
+class Server {
+  readonly sent: Record<string, string>[] = [];
+  readonly events: ServerEvent[] = [];
+  readonly states: StreamState[] = [];
+  readonly stream = new EventStream({
+    open: (headers, signal) => this.open(headers, signal),
+    onEvents: (events) => this.events.push(...events),
+    onState: (state) => this.states.push(state),
+    random: () => this.jitter,
+  });
+
+  constructor(
+    private readonly answers: (() => Response | Promise<Response>)[],
+    private readonly jitter = 1,
+  ) {}
+
+  get state(): StreamState | undefined {
+    return this.states.at(-1);
+  }
+
+  get waits(): number[] {
+    return this.states.flatMap((state) => (state.kind === "waiting" ? [state.seconds] : []));
+  }
+
+  private async open(headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    this.sent.push(headers);
+    const answer = this.answers.shift();
+    return answer ? aborting(await answer(), signal) : new Promise(() => undefined);
+  }
+}
+
+/** As fetch does it: the body fails once the request is aborted. */
+function aborting(response: Response, signal: AbortSignal): Response {
+  const pipe = new TransformStream<Uint8Array, Uint8Array>();
+  response.body?.pipeTo(pipe.writable, { signal }).catch(() => undefined);
+  return response.body ? new Response(pipe.readable, response) : response;
+}
+
+function endless(text: string): Response {
+  return new Response(new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode(text)) }));
+}
+
+const refused = (status: number, headers: Record<string, string> = {}) => () => new Response("", { status, headers });
+const away = () => Promise.reject(new TypeError("failed to fetch"));
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test("events are passed on while the stream is connected", async () => {
+  const server = new Server([() => endless("id: 1-1\nevent: stored\ndata: x\n\n")]);
+  server.stream.start();
+  await settle();
+  expect(server.states.map((state) => state.kind)).toEqual(["connecting", "connected"]);
+  expect(server.events).toEqual([{ id: "1-1", kind: "stored", data: "x" }]);
+});
+
+test("a stream that ended is continued after the last event, no sooner than the server said", async () => {
+  const server = new Server([() => new Response("retry: 2000\n\nid: 1-1\ndata: x\n\n"), () => endless("")]);
+  server.stream.start();
+  await settle();
+  expect(server.state).toEqual({ kind: "waiting", seconds: 2 });
+  await vi.advanceTimersByTimeAsync(1_999);
+  expect(server.sent).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(server.sent.map((headers) => headers["last-event-id"])).toEqual([undefined, "1-1"]);
+});
+
+test("the wait doubles from one second to thirty", async () => {
+  const server = new Server(Array(7).fill(away));
+  server.stream.start();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(server.waits).toEqual([1, 2, 4, 8, 16, 30, 30]);
+});
+
+test("half of the wait is jitter, and a second is the least", async () => {
+  const server = new Server(Array(7).fill(away), 0);
+  server.stream.start();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(server.waits).toEqual([1, 1, 2, 4, 8, 15, 15]);
+});
+
+test("bytes that come end the row of failures", async () => {
+  const server = new Server([away, away, () => new Response(": heartbeat\n\n"), away]);
+  server.stream.start();
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(server.waits).toEqual([1, 2, 1, 2]);
+});
+
+test("Retry-After is obeyed", async () => {
+  const server = new Server([refused(503, { "retry-after": "7" })]);
+  server.stream.start();
+  await settle();
+  expect(server.state).toEqual({ kind: "waiting", seconds: 7 });
+});
+
+test("forty seconds without a byte are the end of a connection", async () => {
+  const server = new Server([() => endless(": heartbeat\n\n")]);
+  server.stream.start();
+  await vi.advanceTimersByTimeAsync(39_999);
+  expect(server.state?.kind).toBe("connected");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(server.state?.kind).toBe("waiting");
+});
+
+test("a heartbeat keeps a connection", async () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const body = writable.getWriter();
+  const server = new Server([() => new Response(readable)]);
+  server.stream.start();
+  for (let beats = 0; beats < 10; beats += 1) {
+    await vi.advanceTimersByTimeAsync(15_000);
+    await body.write(new TextEncoder().encode(": heartbeat\n\n"));
+  }
+  expect(server.state?.kind).toBe("connected");
+});
+
+test.each([
+  [401, "unauthorised"],
+  [403, "forbidden"],
+])("after %i it gives up: %s", async (status, kind) => {
+  const server = new Server([refused(status)]);
+  server.stream.start();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(server.state).toEqual({ kind });
+  expect(server.sent).toHaveLength(1);
+});
+
+test("a stopped stream neither reconnects nor says anything", async () => {
+  const server = new Server([() => endless(""), away]);
+  server.stream.start();
+  await settle();
+  server.stream.stop();
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(server.state?.kind).toBe("connected");
+  expect(server.sent).toHaveLength(1);
+});
