@@ -95,3 +95,4 @@ lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
 	@$(COMPILE) pyproject.toml --extra demo --group dev --output-file requirements-dev.lock $(ARGS)
+	@$(NPM) run lock

@@ -18,7 +18,7 @@ UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 def test_no_lock_file_names_a_host() -> None:
     locks = [path for path in _tracked() if "lock" in path.name and path.suffix not in {".py", ".md"}]
-    assert {"requirements.lock", "requirements-dev.lock"} <= {path.name for path in locks}
+    assert {"requirements.lock", "requirements-dev.lock", "package-lock.json"} <= {path.name for path in locks}
     assert [str(path) for path in locks if "://" in _text(path)] == []
 
 
