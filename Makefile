@@ -68,7 +68,7 @@ venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock 
 
 $(PAGE): web/node_modules/.installed docs/openapi.json $(shell find web -name node_modules -prune -o -type f -print)
 	@echo "building the page"
-	@$(NPM) run build
+	@$(NPM) run build -- --logLevel warn
 	@touch $@
 
 web/node_modules/.installed: web/package-lock.json | venv
