@@ -45,6 +45,7 @@ def with_orders(release: Release) -> Release:
 
 def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_test(filled: Release) -> None:
     assert served(filled) == expected(PLAN).orders
+    assert_has_its_page(filled)
     filled.helm("test", filled.name)
 
 
@@ -54,11 +55,24 @@ def served(release: Release) -> dict[str, bytes]:
         return {uid: order_digest(got(connection, uid)) for uid in expected(PLAN).orders}
 
 
-def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
-    connection.request("GET", f"/orders/{quote(uid)}")
+def assert_has_its_page(release: Release) -> None:
+    """Hold that the image was built with the page, and that its script is where the page looks for it."""
+    with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        scripts = re.findall(r'<script type="module" [^>]*src="\./(assets/[^"]+)"', fetched(connection, "/").decode())
+        assert scripts
+        assert fetched(connection, f"/{scripts[0]}")
+
+
+def fetched(connection: HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path)
     answer = connection.getresponse()
-    body: dict[str, Any] = json.loads(answer.read())
+    body = answer.read()
     assert answer.status == 200, body
+    return body
+
+
+def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(fetched(connection, f"/orders/{quote(uid)}"))
     return body
 
 
