@@ -9,6 +9,22 @@ from service.pkg.plain_metrics import PlainCounter, PlainHistogram
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")
 
+LABELS: Final = {
+    "reason": ", ".join(REASONS),
+    "stage": ", ".join(STAGES),
+    "path": "payment.amount, payment.goods_total",
+    "sqlstate_class": "the first two characters of the SQLSTATE, `none` where there was none",
+    "kind": "assigned, revoked, lost",
+    "partition": "numbers of the partitions that this member has",
+    "handler": "templates of routes; `none` where no route matches",
+    "method": "GET, HEAD, other",
+    "status": "statuses that `/openapi.json` lists, 404 and 405 where no route matches, 200 and 304 of files",
+    "dependency": "postgresql, kafka (consumer), notifications (API)",
+    "version": "the release",
+    "mode": "consumer, api",
+}
+"""What a label can be: never anything that came from outside, so that the number of series is bounded."""
+
 _STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ORDERS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
