@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards check format bench web screenshots image sbom chart-docs e2e venv lock
+.PHONY: help demo test torture guards check format bench web screenshots image sbom dashboard chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -52,6 +52,9 @@ screenshots: venv web ## Take the pictures of the README anew, from a demo that 
 
 image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
+	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
 
 chart-docs: ## Write chart/README.md anew from the comments in chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
 	@helm-docs --chart-search-root chart --sort-values-order file --log-level warning

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from service.config import Postgres
 from service.metrics import Metrics
@@ -14,9 +14,11 @@ def about(mode: str) -> dict[str, str]:
 
 
 def new_metrics(mode: str) -> Metrics:
-    """Return the catalogue on a registry of its own."""
+    """Return the catalogue on a registry of its own, beside what every Python process tells of itself."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics(registry := CollectorRegistry())
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
     metrics.build_info.labels(**about(mode)).set(1)
     return metrics
 

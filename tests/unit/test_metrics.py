@@ -20,7 +20,8 @@ INTRODUCTION = """\
 # Metrics
 
 Consumer and API both serve `/metrics` on their admin port (9000). Units are in the names. Both declare all of them; a
-mode counts what it does. Made of `service/metrics.py`, which is the only place where a metric is declared.
+mode counts what it does. Made of `service/metrics.py`, which is the only place where a metric is declared. Beside them
+stand `process_*` and `python_gc_*` of prometheus_client.
 
 | metric | kind | labels | |
 |---|---|---|---|

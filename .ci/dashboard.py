@@ -1,0 +1,274 @@
+"""Writes the Grafana dashboard of the chart, of which this is the source: `make dashboard`.
+
+Usage: dashboard.py FILE. A panel is a title, a unit, a sentence for who reads it, and expressions with their legends;
+where it stands follows from its place in the list.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+WIDTH, HEIGHT, COLUMNS = 8, 7, 3
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+class Panel(NamedTuple):
+    title: str
+    unit: str
+    description: str
+    queries: dict[str, str]
+    """Legend to expression; `%s` stands for the labels that choose the release."""
+    kind: str = "timeseries"
+
+
+class Row(NamedTuple):
+    title: str
+    panels: list[Panel]
+
+
+def rate(metric: str, *by: str, where: str = "") -> str:
+    return f"sum{_by(by)} (rate({metric}{{%s{where}}}[$__rate_interval]))"
+
+
+def quantile(share: float, metric: str, *by: str, where: str = "") -> str:
+    return f"histogram_quantile({share}, {rate(f'{metric}_bucket', 'le', *by, where=where)})"
+
+
+def _by(labels: tuple[str, ...]) -> str:
+    return f" by ({', '.join(labels)})" if labels else ""
+
+
+ORDERS_ONLY = ',handler=~"/orders.*"'
+FAILED = ORDERS_ONLY + ',status=~"5.."'
+OURS = " and on (instance) orders_build_info{%s}"
+ROWS = [
+    Row(
+        "Now",
+        [
+            Panel(
+                "Stored", "ops", "Orders stored for the first time, a second.",
+                {"stored": rate("orders_stored_total")}, "stat",
+            ),
+            Panel(
+                "Lag", "s", "Age of the newest stored record of the partition that is furthest behind.",
+                {"lag": "max(orders_lag_seconds{%s})"}, "stat",
+            ),
+            Panel(
+                "Brake", "bool_on_off", "On while a flood of bad messages has stopped a consumer.",
+                {"brake": "max(orders_brake_engaged{%s})"}, "stat",
+            ),
+        ],
+    ),
+    Row(
+        "Flow",
+        [
+            Panel(
+                "Orders", "ops", "What became of messages: new, replaced by a greater version, unchanged, stale.",
+                {
+                    name: rate(f"orders_{name}_total")
+                    for name in ("consumed", "stored", "replaced", "unchanged", "stale", "tombstones")
+                },
+            ),
+            Panel(
+                "Lag by partition", "short", "Messages not yet committed: grows while they come faster than they go.",
+                {"{{partition}}": "max by (partition) (orders_lag_messages{%s})"},
+            ),
+            Panel(
+                "Age by partition", "s", "Age of the newest stored record while others wait behind it.",
+                {"{{partition}}": "max by (partition) (orders_lag_seconds{%s})"},
+            ),
+            Panel(
+                "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason.",
+                {"{{reason}}": rate("orders_dead_letters_total", "reason")},
+            ),
+            Panel(
+                "Batch size", "short", "Messages of one batch: 1 when idle, full batches on a backlog.",
+                {"median": quantile(0.5, "orders_batch_orders"), "p95": quantile(0.95, "orders_batch_orders")},
+            ),
+            Panel(
+                "Stages of a batch, p95", "s", "Decoding overlaps with writing the batch before.",
+                {"{{stage}}": quantile(0.95, "orders_batch_seconds", "stage")},
+            ),
+        ],
+    ),
+    Row(
+        "Trouble",
+        [
+            Panel(
+                "Repeated writes", "ops", "Attempts that PostgreSQL refused for now, by the class of the SQLSTATE.",
+                {"{{sqlstate_class}}": rate("orders_retries_total", "sqlstate_class")},
+            ),
+            Panel(
+                "Rebalances", "short", "Changes of members' partitions in five minutes: at rollouts alone.",
+                {"{{kind}}": "sum by (kind) (increase(orders_rebalances_total{%s}[5m]))"},
+            ),
+            Panel(
+                "Standing", "percentunit", "Share of the time in which fetching is paused: an outage, or the brake.",
+                {"paused": rate("orders_paused_seconds_total")},
+            ),
+            Panel(
+                "Dependencies", "bool", "1 while the last call to it succeeded.",
+                {"{{dependency}}": "min by (dependency) (orders_dependency_up{%s})"},
+            ),
+            Panel(
+                "Offsets", "ops", "Commits that failed and are repeated; offsets that the topic no longer has.",
+                {
+                    "commits failed": rate("orders_commit_failures_total"),
+                    "skipped": rate("orders_offsets_skipped_total"),
+                    "dead letters refused": rate("orders_dead_letter_retries_total"),
+                },
+            ),
+            Panel(
+                "Odd documents", "ops", "Taken all the same: amounts that don't add up, fields nobody knows.",
+                {
+                    "{{path}}": rate("orders_amount_mismatches_total", "path"),
+                    "unknown fields": rate("orders_unknown_fields_total"),
+                    "headers": rate("orders_unreadable_headers_total"),
+                },
+            ),
+        ],
+    ),
+    Row(
+        "API",
+        [
+            Panel(
+                "Requests", "reqps", "Answers by status.",
+                {"{{status}}": rate("orders_http_requests_total", "status")},
+            ),
+            Panel(
+                "Errors", "percentunit", "Share of answers from 500 on, of all about orders.",
+                {
+                    "5xx": f"({rate('orders_http_requests_total', where=FAILED)} or vector(0)) / "
+                    f"{rate('orders_http_requests_total', where=ORDERS_ONLY)}"
+                },
+            ),
+            Panel(
+                "Time to answer", "s", "Until an answer began, by route.",
+                {
+                    "{{handler}} p50": quantile(0.5, "orders_http_request_seconds", "handler", where=ORDERS_ONLY),
+                    "{{handler}} p99": quantile(0.99, "orders_http_request_seconds", "handler", where=ORDERS_ONLY),
+                },
+            ),
+            Panel(
+                "Cache hit ratio", "percentunit", "Orders answered from memory, of all that were looked up.",
+                {
+                    "hits": f"{rate('orders_cache_hits_total')} / "
+                    f"({rate('orders_cache_hits_total')} + {rate('orders_cache_misses_total')})"
+                },
+            ),
+            Panel(
+                "Cache", "bytes", "What the orders in memory take, by pod.",
+                {"{{instance}}": "sum by (instance) (orders_cache_bytes{%s})"},
+            ),
+            Panel(
+                "Cache changes", "ops", "Dropped for want of room; all made a miss because notifications were lost.",
+                {
+                    "evictions": rate("orders_cache_evictions_total"),
+                    "invalidations": rate("orders_cache_invalidations_total"),
+                },
+            ),
+            Panel(
+                "Orders in memory", "short", "Entries of the cache, and what the warm-up loaded.",
+                {
+                    "{{instance}}": "sum by (instance) (orders_cache_entries{%s})",
+                    "{{instance}} warm-up": "sum by (instance) (orders_warm_up_orders{%s})",
+                },
+            ),
+            Panel(
+                "Warm-up", "s", "How long it took at the last start.",
+                {"{{instance}}": "max by (instance) (orders_warm_up_seconds{%s})"},
+            ),
+            Panel(
+                "Event streams", "short", "Open ones, and those that were closed because their reader was too slow.",
+                {
+                    "open": "sum(orders_event_clients{%s})",
+                    "dropped in 5 minutes": "sum(increase(orders_event_clients_dropped_total{%s}[5m]))",
+                },
+            ),
+        ],
+    ),
+    Row(
+        "Runtime",
+        [
+            Panel(
+                "Processor", "short", "Processors in use, by pod.",
+                {"{{instance}}": "rate(process_cpu_seconds_total{%s}[$__rate_interval])" + OURS},
+            ),
+            Panel(
+                "Memory", "bytes", "Resident memory, by pod.",
+                {"{{instance}}": "process_resident_memory_bytes{%s}" + OURS},
+            ),
+            Panel(
+                "Pods", "short", "Pods by mode and version; two versions during a rollout.",
+                {"{{mode}} {{version}}": "count by (mode, version) (orders_build_info{%s})"},
+            ),
+        ],
+    ),
+]  # fmt: skip
+
+
+def dashboard() -> dict[str, Any]:
+    return {
+        "uid": "orders",
+        "title": "Orders",
+        "description": "Orders from Kafka to PostgreSQL to HTTP. Alerts and what to do about them: docs/runbooks.",
+        "tags": ["orders"],
+        "timezone": "browser",
+        "schemaVersion": 39,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_datasource(), _namespace()]},
+        "panels": _placed(),
+    }
+
+
+def _datasource() -> dict[str, Any]:
+    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+
+
+def _namespace() -> dict[str, Any]:
+    query = "label_values(orders_build_info, namespace)"
+    return {
+        "name": "namespace", "label": "Namespace", "type": "query", "datasource": SOURCE, "query": query, "refresh": 2
+    }  # fmt: skip
+
+
+def _placed() -> list[dict[str, Any]]:
+    """Return rows and panels from top to bottom, three panels beside each other."""
+    placed: list[dict[str, Any]] = []
+    y = 0
+    for row in ROWS:
+        placed.append({"type": "row", "title": row.title, "gridPos": {"h": 1, "w": 24, "x": 0, "y": y}})
+        for number, panel in enumerate(row.panels):
+            line, column = divmod(number, COLUMNS)
+            placed.append(_panel(panel, {"h": HEIGHT, "w": WIDTH, "x": column * WIDTH, "y": y + 1 + line * HEIGHT}))
+        y += 1 + HEIGHT * -(-len(row.panels) // COLUMNS)
+    return [{"id": number, **each} for number, each in enumerate(placed, start=1)]
+
+
+def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+    options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}}
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.description,
+        "datasource": SOURCE,
+        "gridPos": place,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "options": options if panel.kind == "timeseries" else {"colorMode": "value"},
+        "targets": [_target(*query) for query in zip("ABCDEF", panel.queries.items(), strict=False)],
+    }
+
+
+def _target(name: str, query: tuple[str, str]) -> dict[str, str]:
+    legend, expression = query
+    return {"refId": name, "expr": expression.replace("%s", 'namespace="$namespace"'), "legendFormat": legend}
+
+
+def written() -> str:
+    return json.dumps(dashboard(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(written(), encoding="utf-8")

@@ -1,0 +1,101 @@
+"""Every panel of the dashboard has data on a system that runs, with some faults in what it is sent."""
+
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from tests.factories import order_document
+from tests.processes import Service, Spawn
+from tests.prometheus.conftest import NAMESPACE, NOT_RUN, PROGRAM, Prometheus, prometheus
+from tests.stage import Sent, Stage, orders
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "chart" / "files" / "dashboard.json").read_text(encoding="utf-8"))
+PANELS = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
+FAR = 90.0
+
+
+def expression(target: dict[str, str]) -> str:
+    return target["expr"].replace("$namespace", NAMESPACE).replace("$__rate_interval", "20s")
+
+
+class Traffic:
+    """Orders, odd ones and bad ones among them, and readers of the API, until the block ends."""
+
+    def __init__(self, stage: Stage, api: Service) -> None:
+        self._stage = stage
+        self._api = api
+        self._is_over = Event()
+        self._thread = Thread(target=self._flow)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _flow(self) -> None:
+        number = 0
+        while not self._is_over.wait(0.2):
+            number += 1
+            uid = f"order-{number}"
+            odd = order_document(order_uid=f"odd-{number}", payment={"amount": 1}, unknown_field=1)
+            self._stage.produce(*orders([order_document(order_uid=uid), odd]), Sent(b"not an order"))
+            for path in (f"/orders/{uid}", f"/orders/order-{number - 1}", "/orders?limit=1", "/stats"):
+                httpx2.get(f"{self._api.url}{path}")
+
+
+@pytest.fixture
+def observed(
+    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+) -> Iterator[Prometheus]:
+    """A consumer and an API under traffic, after PostgreSQL was away for a moment."""
+    if not PROGRAM:
+        pytest.skip(NOT_RUN)
+    known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
+    consumer = spawn("consumer", settings=known).ready()
+    api = spawn("api", settings=known).ready()
+    targets = [f"127.0.0.1:{each.admin_port}" for each in (consumer, api)]
+    with prometheus(tmp_path, targets) as server, Traffic(stage, api):
+        eventually(lambda: server.ask("sum(rate(orders_stored_total[20s])) > 0"), FAR, "orders that are stored")
+        own_postgres.stop()
+        eventually(lambda: server.ask('sum(orders_dependency_up{dependency="postgresql"}) == 0'), FAR, "an outage")
+        own_postgres.start()
+        yield server
+
+
+def test_every_panel_shows_something(observed: Prometheus) -> None:
+    for panel in PANELS:
+        for target in panel["targets"]:
+            shown = eventually(partial(observed.ask, expression(target)), FAR, f"{panel['title']}: {target}")
+            labels = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            assert all(labels <= sample["metric"].keys() for sample in shown), target
+
+
+def test_the_dashboard_is_what_its_source_makes() -> None:
+    assert json.loads(runpy.run_path(str(ROOT / ".ci" / "dashboard.py"))["written"]()) == DASHBOARD
+
+
+def test_every_panel_says_what_it_shows_and_in_what_unit() -> None:
+    assert len(PANELS) > 20
+    for panel in PANELS:
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert all('namespace="$namespace"' in target["expr"] for target in panel["targets"])
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert {each["name"] for each in DASHBOARD["templating"]["list"]} == {"datasource", "namespace"}
