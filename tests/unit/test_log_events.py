@@ -1,0 +1,74 @@
+"""The list of what is logged, made of the calls that log.
+
+After a change of a log line write the page anew:
+
+    python -c 'from tests.unit.test_log_events import published; print(published(), end="")' > docs/logs.md
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "docs" / "logs.md"
+LEVELS = ("info", "warning", "error")
+LOGGERS = {"log", "self.log", "self._log", "structlog.get_logger('orders')"}
+VARIABLE = {
+    "error.problem": "*what PostgreSQL's trouble is; repeated for as long as it takes*",
+    "str(error)": "*why the dead-letter topic does not take messages; repeated for as long as it takes*",
+}
+"""Sentences that are not written where they are logged; none holds a value either."""
+INTRODUCTION = """\
+# Logs
+
+One JSON object a line on standard error: `event` (a fixed sentence), `level`, `timestamp`, and the fields below.
+`--log-format text`, or `ORDERS_LOG__FORMAT=text`, is for people; `ORDERS_LOG__LEVEL` chooses the least severe level.
+No line holds a value of an order, a key or a password; an exception is named by `error` (its type) and `at` (its
+place). What librdkafka reports has its own words.
+
+| level | event | fields |
+|---|---|---|
+"""
+
+
+class Event(NamedTuple):
+    level: str
+    sentence: str
+    fields: tuple[str, ...]
+
+
+def events() -> Iterator[Event]:
+    for path in sorted((ROOT / "service").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _logs(node.func):
+                yield _event(node, node.func.attr)
+
+
+def _logs(function: ast.Attribute) -> bool:
+    return function.attr in {*LEVELS, "exception", "debug", "critical"} and ast.unparse(function.value) in LOGGERS
+
+
+def _event(call: ast.Call, level: str) -> Event:
+    (sentence,) = call.args
+    text = str(sentence.value) if isinstance(sentence, ast.Constant) else VARIABLE[ast.unparse(sentence)]
+    fields = [str(keyword.arg) for keyword in call.keywords]
+    return Event(level, text, tuple("error, at" if field == "exc_info" else field for field in fields))
+
+
+def published() -> str:
+    rows = sorted({*events()}, key=lambda event: (LEVELS.index(event.level), event.sentence))
+    return INTRODUCTION + "".join(f"| {each.level} | {each.sentence} | {', '.join(each.fields)} |\n" for each in rows)
+
+
+def test_the_page_lists_what_is_logged() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == published()
+
+
+def test_every_line_is_a_fixed_sentence_at_one_level() -> None:
+    found = [*events()]
+    assert len(found) > 20
+    levels: dict[str, set[str]] = {}
+    for event in found:
+        levels.setdefault(event.sentence, set()).add(event.level)
+    assert {sentence: each for sentence, each in levels.items() if len(each) > 1} == {}
