@@ -95,7 +95,7 @@ web/node_modules/.installed: web/package-lock.json | venv
 
 lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(PIP) install uv
-	@$(COMPILE) pyproject.toml --output-file requirements.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
-	@$(COMPILE) pyproject.toml --extra demo --group dev --output-file requirements-dev.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --extra demo --extra otel --group dev --output-file requirements-dev.lock $(ARGS)
 	@$(NPM) run lock

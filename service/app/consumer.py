@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app import shared
+from service.app.tracing import tracing
 from service.config import Kafka, Settings
 from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
@@ -32,7 +33,7 @@ from service.pkg.tx import Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Limits
 from service.usecases.brake import Brake, BrakePolicy
-from service.usecases.ingest import Ingest, Retried
+from service.usecases.ingest import Ingest, Retried, Wrap
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
 _COLLECT_AFTER: Final = 200_000
@@ -42,7 +43,13 @@ _SWITCH_SECONDS: Final = 0.0005
 
 
 def run_consumer(settings: Settings) -> int:
-    """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code."""
+    """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code. Raises InvalidSettings."""
+    with tracing(**shared.about("consumer")) as wrap:
+        _run(settings, wrap)
+    return 0
+
+
+def _run(settings: Settings, wrap: Wrap) -> None:
     stop = stop_at_signals()
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
@@ -51,7 +58,8 @@ def run_consumer(settings: Settings) -> int:
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )
     dead_letters = _dead_letters(settings, stop, member)
-    ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, _report_to(metrics, log))
+    report = _report_to(metrics, log)
+    ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, report, wrap)
     consumer = OrderConsumer(
         member,
         decoder=_decoder(settings, metrics),
@@ -76,7 +84,6 @@ def run_consumer(settings: Settings) -> int:
         admin.stop()
         dead_letters.close()
         writer.close()
-    return 0
 
 
 def _tune_interpreter() -> None:

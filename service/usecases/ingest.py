@@ -38,11 +38,27 @@ class Outcome(NamedTuple):
     """Whether its offsets are committed already, together with the dead letters."""
 
 
+Write = Callable[[Batch], Outcome]
+Wrap = Callable[[Write], Write]
+
+
+def unwrapped(write: Write) -> Write:
+    """Put nothing around it."""
+    return write
+
+
 class Ingest:
     """For one thread. `busy` is false while it only waits for something that is away."""
 
     def __init__(
-        self, store: OrderStore, dead_letters: DeadLetters, brake: Brake, backoff: Backoff, stop: Stop, retried: Retried
+        self,
+        store: OrderStore,
+        dead_letters: DeadLetters,
+        brake: Brake,
+        backoff: Backoff,
+        stop: Stop,
+        retried: Retried,
+        wrap: Wrap = unwrapped,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
@@ -52,6 +68,7 @@ class Ingest:
         self._until_stored = retrying(backoff, stop, _is_away, self._report)
         forever = Backoff(backoff.initial, backoff.ceiling)
         self._until_sent = retrying(forever, stop, _is_unsent, self._report)
+        self._write = wrap(self._ingest)
         self.busy = True
 
     @property
@@ -61,6 +78,9 @@ class Ingest:
 
     def __call__(self, batch: Batch) -> Outcome:
         """Block until the batch is done. Raises Stopped or BrakeEngaged; then nothing of it may be committed."""
+        return self._write(batch)
+
+    def _ingest(self, batch: Batch) -> Outcome:
         stored, refused, given_up = self._store_all(batch)
         self._judge(batch, refused)
         letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]

@@ -57,7 +57,7 @@ def _event(call: ast.Call, level: str) -> Event:
 
 
 def published() -> str:
-    rows = sorted({*events()}, key=lambda event: (LEVELS.index(event.level), event.sentence))
+    rows = sorted({*events()}, key=lambda event: (LEVELS.index(event.level), *event[1:]))
     return INTRODUCTION + "".join(f"| {each.level} | {each.sentence} | {', '.join(each.fields)} |\n" for each in rows)
 
 

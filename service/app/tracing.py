@@ -1,0 +1,42 @@
+"""OpenTelemetry, where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector; elsewhere nothing of it is even imported.
+
+Everything else of it is set by its own variables, such as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from service.config import InvalidSettings
+from service.usecases.ingest import Wrap, unwrapped
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+@contextmanager
+def tracing(mode: str, version: str) -> Iterator[Wrap]:
+    """Yield what to put around the writing of batches; at the end what was traced is sent.
+
+    Raises InvalidSettings where the extra is not installed.
+    """
+    named = [name for name in ENDPOINTS if os.environ.get(name)]
+    if not named:
+        yield unwrapped
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    except ImportError:
+        raise InvalidSettings(f"{named[0]}: tracing needs `pip install 'orders[otel]'`") from None
+    from service.handler.kafka.tracing import traced  # noqa: PLC0415
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"orders-{mode}", "service.version": version}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        yield partial(traced, provider.get_tracer("orders", version))
+    finally:
+        provider.shutdown()

@@ -1,0 +1,118 @@
+"""Traces of `orders consumer` as a collector gets them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from msgspec.json import encode
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.factories import SAMPLE, order_document
+from tests.stage import Sent, Stage
+from tests.waiting import eventually
+
+TRACE, OF_A_BAD_ONE, NOT_SAMPLED = "a" * 32, "b" * 32, "c" * 32
+PARENT = "d" * 16
+
+
+@dataclass
+class Collector:
+    """What came so far, and by what name."""
+
+    url: str = ""
+    spans: list[Any] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+    received: bytes = b""
+
+    def take(self, body: bytes) -> None:
+        self.received += body
+        for each in ExportTraceServiceRequest.FromString(body).resource_spans:
+            named = {attribute.key: attribute.value.string_value for attribute in each.resource.attributes}
+            self.services.add(named["service.name"])
+            self.spans.extend(span for scope in each.scope_spans for span in scope.spans)
+
+    def of(self, trace: str) -> dict[str, Any]:
+        """Return the spans of a trace by their names."""
+        return {span.name: span for span in self.spans if span.trace_id.hex() == trace}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            collector.take(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        collector.url = f"http://127.0.0.1:{port}"
+        yield collector
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[int]:
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def carrying(trace: str, value: bytes, *, sampled: bool = True) -> Sent:
+    parent = f"00-{trace}-{PARENT}-0{int(sampled)}"
+    return Sent(value, headers=[("traceparent", parent.encode())])
+
+
+def test_a_trace_leads_from_the_producer_through_the_store_to_the_dead_letter(
+    stage: Stage, collector: Collector
+) -> None:
+    stage.produce(
+        carrying(TRACE, encode(order_document(order_uid="traced"))),
+        carrying(OF_A_BAD_ONE, b'{"order_uid": "secret-of-an-order"}'),
+        carrying(NOT_SAMPLED, encode(order_document(order_uid="untraced")), sampled=False),
+    )
+    consumer = stage.consumer(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
+    eventually(lambda: len(stage.letters()) == 1)
+    assert consumer.stop() == 0
+    good, bad = collector.of(TRACE), collector.of(OF_A_BAD_ONE)
+    assert set(good) == {"process order"}
+    assert good["process order"].parent_span_id.hex() == PARENT
+    assert set(bad) == {"process order", "dead-letter order"}
+    assert bad["dead-letter order"].parent_span_id == bad["process order"].span_id
+    assert bad["process order"].status.code == 2
+    assert collector.of(NOT_SAMPLED) == {}
+    batches = [span for span in collector.spans if span.name == "store orders"]
+    linked = {link.trace_id.hex() for span in batches for link in span.links}
+    assert linked == {TRACE, OF_A_BAD_ONE}
+    assert {good["process order"].links[0].span_id} <= {span.span_id for span in batches}
+    assert collector.services == {"orders-consumer"}
+    (letter,) = stage.letters()
+    assert dict(letter.headers() or [])["traceparent"] == f"00-{OF_A_BAD_ONE}-{PARENT}-01".encode()
+    for value in (b"secret-of-an-order", SAMPLE["delivery"]["email"].encode(), SAMPLE["delivery"]["name"].encode()):
+        assert value not in collector.received
+
+
+def test_a_collector_that_is_away_holds_nothing_up(stage: Stage) -> None:
+    stage.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
+    consumer = stage.consumer(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    stage.wait_stored({"traced"})
+    assert consumer.stop() == 0
+
+
+def test_without_a_collector_nothing_of_it_is_loaded(stage: Stage) -> None:
+    consumer = stage.consumer(PYTHONVERBOSE="1")
+    assert consumer.stop() == 0
+    loaded = consumer.log.read_text(errors="replace")
+    assert "import 'service.app.consumer'" in loaded
+    assert "opentelemetry.sdk" not in loaded
+    assert "service.handler.kafka.tracing'" not in loaded
