@@ -8,13 +8,14 @@ from service.pkg.plain_metrics import PlainCounter, PlainHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")
+KINDS: Final = ("assigned", "revoked", "lost")
 
 LABELS: Final = {
     "reason": ", ".join(REASONS),
     "stage": ", ".join(STAGES),
     "path": "payment.amount, payment.goods_total",
     "sqlstate_class": "the first two characters of the SQLSTATE, `none` where there was none",
-    "kind": "assigned, revoked, lost",
+    "kind": ", ".join(KINDS),
     "partition": "numbers of the partitions that this member has",
     "handler": "templates of routes; `none` where no route matches",
     "method": "GET, HEAD, other",
@@ -87,6 +88,8 @@ class Metrics:
             self.dead_letters.labels(reason)
         for stage in STAGES:
             self.batch_seconds.labels(stage)
+        for kind in KINDS:
+            self.rebalances.labels(kind)
 
     def _cache(self, registry: CollectorRegistry) -> None:
         self.cache_hits = PlainCounter("orders_cache_hits", "Orders answered from memory.", registry=registry)

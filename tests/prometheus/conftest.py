@@ -17,6 +17,7 @@ import yaml
 from service.embedded.ports import HOST, free_port
 from service.embedded.process import Process
 from service.pkg.stop import Stop
+from tests.processes import Service
 
 PROGRAM = shutil.which("prometheus")
 NOT_RUN = "there is no prometheus on the path"
@@ -28,6 +29,15 @@ CALL_SECONDS = 10.0
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("prometheus")
     terminalreporter.line(f"Prometheus: {PROGRAM}" if PROGRAM else f"NOT RUN: PROMETHEUS: {NOT_RUN.upper()}")
+
+
+def _scraped(pod: Service) -> dict[str, Any]:
+    mode = str(pod.process.args[3])  # type: ignore[index]
+    labels = {"namespace": NAMESPACE, "pod": f"orders-{mode}-{pod.admin_port}"}
+    return {
+        "job_name": f"orders-{mode}-metrics",
+        "static_configs": [{"targets": [f"{HOST}:{pod.admin_port}"], "labels": labels}],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,9 @@ class Prometheus:
         found: list[dict[str, Any]] = document["data"]["result"]
         return found
 
+    def fires(self, alert: str) -> bool:
+        return bool(self.ask(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'))
+
     def is_ready(self) -> bool:
         try:
             with urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=CALL_SECONDS):
@@ -52,15 +65,19 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
-    """Run a server that looks at the targets every second, as if they were pods of one namespace."""
-    config = folder / "prometheus.yaml"
-    static = [{"targets": [*targets], "labels": {"namespace": NAMESPACE}}]
-    config.write_text(
-        yaml.safe_dump(
-            {"global": {"scrape_interval": "1s"}, "scrape_configs": [{"job_name": "orders", "static_configs": static}]}
-        )
-    )
+def prometheus(folder: Path, *pods: Service, rules: Sequence[Any] = ()) -> Iterator[Prometheus]:
+    """Run a server that looks at consumers and APIs every second, with the labels that the operator would give them.
+
+    `rules` are groups of rules, which it evaluates as often.
+    """
+    config, alerts = folder / "prometheus.yaml", folder / "alerts.yaml"
+    alerts.write_text(yaml.safe_dump({"groups": [*rules]}))
+    written = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(alerts)],
+        "scrape_configs": [_scraped(pod) for pod in pods],
+    }
+    config.write_text(yaml.safe_dump(written))
     server = Prometheus(free_port())
     command = [
         str(PROGRAM),

@@ -68,8 +68,7 @@ def observed(
     known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
     consumer = spawn("consumer", settings=known).ready()
     api = spawn("api", settings=known).ready()
-    targets = [f"127.0.0.1:{each.admin_port}" for each in (consumer, api)]
-    with prometheus(tmp_path, targets) as server, Traffic(stage, api):
+    with prometheus(tmp_path, consumer, api) as server, Traffic(stage, api):
         eventually(lambda: server.ask("sum(rate(orders_stored_total[20s])) > 0"), FAR, "orders that are stored")
         own_postgres.stop()
         eventually(lambda: server.ask('sum(orders_dependency_up{dependency="postgresql"}) == 0'), FAR, "an outage")

@@ -1,0 +1,106 @@
+"""Alerts on a real Prometheus: each fires by its fault, and resolves when that is mended.
+
+Those that take long by their nature are held by `promtool test rules`, in `tests/chart/test_alerts.py`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.chart.rendered import one, render
+from tests.factories import order_document
+from tests.processes import Service, Spawn
+from tests.prometheus.conftest import NOT_RUN, PROGRAM, Prometheus, prometheus
+from tests.stage import Sent, Stage, orders
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres
+
+FAR = 90.0
+AT_ONCE = {
+    "noConsumer.for": "1s",
+    "noProgress.for": "1s",
+    "noProgress.window": "5s",
+    "deadLetters.for": "1s",
+    "deadLetters.window": "10s",
+    "deadLetters.messages": "3",
+    "brakeEngaged.for": "1s",
+    "postgresqlAway.for": "1s",
+}
+"""Windows and patience of minutes would be a test of minutes."""
+
+
+def rules() -> list[Any]:
+    values = [f"metrics.prometheusRule.{name}={value}" for name, value in AT_ONCE.items()]
+    switches = ["metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true"]
+    groups: list[Any] = one(render(settings=[*switches, *values]), "PrometheusRule")["spec"]["groups"]
+    return groups
+
+
+@dataclass
+class Watched:
+    """A consumer that a Prometheus looks at."""
+
+    server: Prometheus
+    consumer: Service
+    stage: Stage
+
+    def fires(self, alert: str) -> None:
+        eventually(lambda: self.server.fires(alert), FAR, f"{alert} firing")
+
+    def resolves(self, alert: str) -> None:
+        eventually(lambda: not self.server.fires(alert), FAR, f"{alert} resolved")
+
+
+@pytest.fixture
+def watched(
+    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+) -> Iterator[Watched]:
+    if not PROGRAM:
+        pytest.skip(NOT_RUN)
+    if not shutil.which("helm"):
+        pytest.skip("there is no helm on the path")
+    brake = {"ORDERS_BRAKE__IN_A_ROW": "50", "ORDERS_BRAKE__RETRY_AFTER": "2", "ORDERS_BRAKE__RATIO": "1"}
+    consumer = spawn("consumer", settings={**settings, **brake, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
+    with ExitStack() as running:
+        server = running.enter_context(prometheus(tmp_path, consumer, rules=rules()))
+        stage.produce(*orders([order_document(order_uid="first")]))
+        eventually(lambda: server.ask("orders_stored_total == 1"), FAR, "an order that is stored")
+        eventually(lambda: not server.ask("ALERTS"), FAR, "no alert")
+        yield Watched(server, consumer, stage)
+
+
+def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
+    watched: Watched, own_postgres: "Postgres"
+) -> None:
+    own_postgres.stop()
+    watched.stage.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
+    watched.fires("OrdersPostgresqlAway")
+    watched.fires("OrdersNoProgress")
+    own_postgres.start()
+    for alert in ("OrdersPostgresqlAway", "OrdersNoProgress"):
+        watched.resolves(alert)
+
+
+def test_dead_letters_are_told_and_then_the_brake_and_both_end(watched: Watched) -> None:
+    watched.stage.produce(*[Sent(b"not an order")] * 10)
+    watched.fires("OrdersDeadLetters")
+    watched.stage.produce(*[Sent(b"not an order")] * 60)
+    watched.fires("OrdersBrakeEngaged")
+    watched.stage.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
+    watched.resolves("OrdersBrakeEngaged")
+    watched.resolves("OrdersDeadLetters")
+
+
+def test_a_group_without_a_member_is_told_until_there_is_one(watched: Watched, spawn: Spawn) -> None:
+    watched.consumer.kill()
+    watched.fires("OrdersNoConsumer")
+    port = {"ORDERS_ADMIN__PORT": str(watched.consumer.admin_port)}
+    spawn("consumer", settings={**watched.stage.settings, **port})
+    watched.resolves("OrdersNoConsumer")
