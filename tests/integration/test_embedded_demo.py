@@ -59,6 +59,14 @@ class Running:
 Start = Callable[..., Running]
 
 
+@pytest.fixture(autouse=True)
+def _hangs_up() -> Iterator[None]:
+    """Let a demo hear that its terminal has hung up, although whoever runs the tests may not wish to (nohup)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """The demo's folder of temporary files, as open as the real one."""

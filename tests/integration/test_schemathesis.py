@@ -24,7 +24,9 @@ ASKED = [
     'handler="/orders",method="GET"',
     'handler="/events",method="GET"',
     'handler="/stats",method="GET"',
+    'handler="/dead-letters",method="GET"',
 ]
+KEY = "k" * 24
 SECONDS = 120
 BETWEEN_ORDERS_SECONDS = 0.05
 
@@ -53,19 +55,23 @@ def stored_all_the_while(dsn: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def service(spawn: Spawn, database: str) -> Iterator[Service]:
-    settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+def service(spawn: Spawn, settings: dict[str, str], database: str, tmp_path: Path) -> Iterator[Service]:
+    """An API that asks for a key, so that dead letters are there too."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"read,dead-letters {KEY}\n")
     with stored_all_the_while(database):
-        yield spawn("api", settings=settings).ready()
+        yield spawn("api", settings={**settings, "ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
 
 
 def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
-    command = ["--config-file", str(ROOT / "schemathesis.toml"), "run", f"{service.url}/openapi.json", *OPTIONS]
+    config = tmp_path / "schemathesis.toml"
+    config.write_text((ROOT / "schemathesis.toml").read_text() + f'\n[auth.openapi.HTTPBearer]\nbearer = "{KEY}"\n')
+    command = ["--config-file", str(config), "run", f"{service.url}/openapi.json", *OPTIONS]
     run = subprocess.run(  # noqa: S603 our own program
         [PROGRAM, *command], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert run.returncode == 0, run.stdout
-    assert "Operations:       5 selected / 5 total" in run.stdout
+    assert "Operations:       6 selected / 6 total" in run.stdout
     answered = httpx2.get(f"http://127.0.0.1:{service.admin_port}/metrics").text
     for asked in ASKED:
         assert f'orders_http_requests_total{{{asked},status="200"}}' in answered
