@@ -27,14 +27,15 @@ def tracing(mode: str, version: str) -> Iterator[Wrap]:
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
         raise InvalidSettings(f"{named[0]}: tracing needs `pip install 'orders[otel]'`") from None
     from service.handler.kafka.tracing import traced  # noqa: PLC0415
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"orders-{mode}", "service.version": version}))
+    ours = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
+    provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))  # what the environment says wins
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
         yield partial(traced, provider.get_tracer("orders", version))

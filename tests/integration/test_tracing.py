@@ -102,6 +102,14 @@ def test_a_trace_leads_from_the_producer_through_the_store_to_the_dead_letter(
         assert value not in collector.received
 
 
+def test_the_service_is_called_what_the_environment_calls_it(stage: Stage, collector: Collector) -> None:
+    stage.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
+    consumer = stage.consumer(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{collector.url}/v1/traces", OTEL_SERVICE_NAME="ours")
+    stage.wait_stored({"traced"})
+    assert consumer.stop() == 0
+    assert collector.services == {"ours"}
+
+
 def test_a_collector_that_is_away_holds_nothing_up(stage: Stage) -> None:
     stage.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
     consumer = stage.consumer(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
