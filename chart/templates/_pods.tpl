@@ -86,6 +86,16 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
+{{- /* The API keys: a folder, for a single file would stay as it was when the Secret changes. */}}
+{{- define "orders.keysMount" -}}
+- {name: api-keys, mountPath: /etc/orders/auth, readOnly: true}
+{{- end }}
+
+{{- define "orders.keysVolume" -}}
+- name: api-keys
+  secret: {secretName: {{ .Values.auth.existingSecret }}, items: [{key: {{ .Values.auth.existingSecretKey }}, path: keys}]}
+{{- end }}
+
 {{- define "orders.volumes" -}}
 volumes:
   - name: tmp

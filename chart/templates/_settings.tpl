@@ -52,6 +52,9 @@ envFrom:
   - configMapRef: {name: {{ include "orders.fullname" $root }}}
 env:
   - {name: ORDERS_MODE, value: {{ index . 1 }}}
+  {{- if and (eq (index . 1) "api") $root.Values.auth.existingSecret }}
+  - {name: ORDERS_AUTH__KEYS_FILE, value: /etc/orders/auth/keys}
+  {{- end }}
   {{- include "orders.secretEnv" $root | nindent 2 }}
 {{- end }}
 

@@ -41,7 +41,7 @@
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
 {{- /* Probes, grace period and memory limit follow from these. */}}
-{{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" }}
+{{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
 {{- range $name, $_ := $v.settings }}
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
 {{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}

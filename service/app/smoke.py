@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from confluent_kafka import KafkaException
 
@@ -17,7 +17,8 @@ from generator.expected import order_digest
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandRefused, KeysRefused
+from service.handler.http.keys import Scope, key_with
 from service.pkg.patience import NotYet, OutOfPatience, Patience
 from service.pkg.stop import Stop, stop_at_signals
 
@@ -36,12 +37,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Produce a new order and read it back; return the exit code. Raises CommandRefused."""
     stop = stop_at_signals()
     patience = Patience(DEADLINE_SECONDS, say, stop)
+    key = _key(settings)
     message = next(stream(Plan(count=1, seed=randbits(63))))
     began = monotonic()
     try:
         _send(message, settings.kafka, stop)
         say(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
-        patience.until(partial(_read_back, args.url, message), "the API's answer")
+        patience.until(partial(_read_back, args.url, key, message), "the API's answer")
     except (OutOfPatience, TopicUnavailable) as problem:
         raise CommandRefused(str(problem)) from None
     except KafkaException as problem:
@@ -61,10 +63,19 @@ def _send(message: Message, kafka: Kafka, stop: Stop) -> None:
 def _ignore(_: Tally) -> None: ...
 
 
-def _read_back(url: str, message: Message) -> None:
-    """Return where the API answers with the order; raises NotYet before that, CommandRefused where it never will."""
+def _key(settings: Settings) -> str:
+    """Return what the API may want to see, where this process knows the file of its keys."""
     try:
-        with urlopen(f"{url}/orders/{message.key.decode()}", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http only
+        return key_with(settings.auth.keys_file, Scope.READ) if settings.auth.keys_file else ""
+    except KeysRefused as error:
+        raise CommandRefused(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
+
+
+def _read_back(url: str, key: str, message: Message) -> None:
+    """Return where the API answers with the order; raises NotYet before that, CommandRefused where it never will."""
+    request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
+    try:
+        with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
             body = answer.read(LARGEST_ANSWER_BYTES)
     except HTTPError as error:
         raise NotYet(_waiting_for(error.code)) from None

@@ -49,6 +49,27 @@ def test_every_container_asks_for_what_it_needs_and_has_a_memory_limit(release: 
             assert "memory" in container["resources"]["limits"]
 
 
+def test_the_api_and_the_test_of_the_release_get_the_keys_and_nobody_else_does() -> None:
+    names = {name for name, keys in keys_of(render(settings=["auth.existingSecret=a"])).items() if keys}
+    assert names == {"orders-api", "orders-test"}
+    assert not any(keys_of(render()).values())
+
+
+def keys_of(objects: list[Manifest]) -> dict[str, list[Manifest]]:
+    """Return the mounts of API keys, by the object whose pods have them."""
+    having = of_kind(objects, "Deployment", "StatefulSet", "Job", "Pod")
+    return {
+        each["metadata"]["name"]: [
+            mount
+            for pod in pod_templates([each])
+            for container in pod["spec"]["containers"]
+            for mount in container.get("volumeMounts", [])
+            if mount["name"] == "api-keys"
+        ]
+        for each in having
+    }
+
+
 @each_release
 def test_nothing_is_listed_twice(release: str) -> None:
     """Server-side apply refuses lists that name a key twice."""

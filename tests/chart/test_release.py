@@ -179,6 +179,10 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
             "settings: ORDERS_CACHE__MAX_BYTES has a value of its own, cache.maxBytes",
         ),
         (
+            ["settings.ORDERS_AUTH__KEYS_FILE=/a"],
+            "settings: ORDERS_AUTH__KEYS_FILE has a value of its own, auth.existingSecret",
+        ),
+        (
             ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES=b"],
             "settings: ORDERS_KAFKA__PROPERTIES is set by the chart",
         ),

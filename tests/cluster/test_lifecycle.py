@@ -132,6 +132,18 @@ def server_version() -> str:
     return str(json.loads(run("kubectl", "version", "--output", "json"))["serverVersion"]["gitVersion"])
 
 
+def test_with_keys_the_api_wants_one_and_the_release_passes_its_own_test(release: Release) -> None:
+    key = "k" * 24
+    release.kubectl("create", "secret", "generic", "orders-keys", f"--from-literal=keys=read {key}")
+    release.install("--set", "auth.existingSecret=orders-keys")
+    with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        for headers, status in (({}, 401), ({"X-API-Key": key}, 200)):
+            connection.request("GET", "/orders", headers=headers)
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (status, True)
+    release.helm("test", release.name)
+
+
 @pytest.mark.parametrize("name", ["kafka", "postgresql"])
 def test_a_release_may_be_called_like_one_of_its_servers(namespace: str, name: str, release: Release) -> None:
     named = Release(release.helm_binary, namespace, name)

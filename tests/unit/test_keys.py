@@ -7,7 +7,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.entities.errors import KeysRefused
-from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, Keys, Renewal, Scope
+from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, Keys, Renewal, Scope, key_with
 
 READS = frozenset({Scope.READ})
 KEY = "k" * MIN_LENGTH
@@ -65,6 +65,14 @@ def test_a_file_that_is_not_there_or_is_no_text_is_refused(path: Path) -> None:
     path.write_bytes(b"read \xff")
     with pytest.raises(KeysRefused, match="is not UTF-8 text"):
         Keys(path)
+
+
+def test_a_command_of_ours_takes_the_first_key_that_has_the_scope(path: Path) -> None:
+    path.write_text(f"# ours\ndead-letters {OTHER}\nread {KEY}\n")
+    assert key_with(path, Scope.READ) == KEY
+    path.write_text(f"dead-letters {OTHER}\n")
+    with pytest.raises(KeysRefused, match="has no key with the scope read"):
+        key_with(path, Scope.READ)
 
 
 def test_keys_are_exchanged_while_it_runs(path: Path) -> None:

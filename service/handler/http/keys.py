@@ -62,6 +62,14 @@ class Keys:
         return True
 
 
+def key_with(path: Path, scope: Scope) -> str:
+    """Return the first key of a file that has the scope. Raises KeysRefused where there is none."""
+    for number, words in _words(_read(path)):
+        if scope in _key(number, words).scopes:
+            return words[1]
+    raise KeysRefused(f"has no key with the scope {scope}")
+
+
 class Renewal:
     """Lets the keys count that a file has now; one that can't be used is said once, and the last good keys count."""
 
@@ -101,16 +109,17 @@ def _read(path: Path) -> str:
 
 
 def _parsed(text: str) -> tuple[_Key, ...]:
-    keys = tuple(_lines(text))
+    keys = tuple(_key(*line) for line in _words(text))
     if not keys:
         raise KeysRefused("has no key")
     return keys
 
 
-def _lines(text: str) -> Iterator[_Key]:
+def _words(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the words of each line that is meant to be a key, and the line's number."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.startswith("#"):
-            yield _key(number, line.split())
+            yield number, line.split()
 
 
 def _key(number: int, words: list[str]) -> _Key:
