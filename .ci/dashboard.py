@@ -180,6 +180,10 @@ ROWS = [
                 {"{{instance}}": "max by (instance) (orders_warm_up_seconds{%s})"},
             ),
             Panel(
+                "Waiting for a connection", "short", "Reads for which all connections of a pod's pool are taken.",
+                {"{{instance}}": "max by (instance) (orders_pool_waiting{%s})"},
+            ),
+            Panel(
                 "Event streams", "short", "Open ones, and those that were closed because their reader was too slow.",
                 {
                     "open": "sum(orders_event_clients{%s})",

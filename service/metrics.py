@@ -104,6 +104,9 @@ class Metrics:
         )
         self.warm_up_seconds = Gauge("orders_warm_up_seconds", "Seconds that the warm-up took.", registry=registry)
         self.warm_up_orders = Gauge("orders_warm_up_orders", "Orders that the warm-up loaded.", registry=registry)
+        self.pool_waiting = Gauge(
+            "orders_pool_waiting", "Reads that wait for a connection of the pool.", registry=registry
+        )
         self.event_clients = Gauge("orders_event_clients", "Open event streams.", registry=registry)
         self.event_clients_dropped = Counter(
             "orders_event_clients_dropped", "Event streams closed because their reader was too slow.", registry=registry

@@ -192,6 +192,7 @@ class Api:
         metrics = self.metrics
         metrics.cache_entries.set_function(lambda: len(self.cache))
         metrics.cache_bytes.set_function(lambda: self.cache.size)
+        metrics.pool_waiting.set_function(lambda: self.reads.waiting)
         metrics.event_clients.set_function(lambda: self.feed.clients)
         metrics.dependency_up.labels("postgresql").set_function(self.has_database)
         metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_proven)

@@ -91,6 +91,11 @@ class OrderReads:
     async def close(self) -> None:
         await self._pool.close()
 
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for a connection."""
+        return self._pool.get_stats().get("requests_waiting", 0)
+
     async def document(self, uid: str) -> bytes | None:
         return await self._documents.get(uid)
 

@@ -27,6 +27,7 @@ ALERTS: Final = (
     "OrdersDeadLetters",
     "OrdersBrakeEngaged",
     "OrdersPostgresqlAway",
+    "OrdersPoolSaturated",
     "OrdersRebalanceStorm",
     "OrdersWarmUpSlow",
     "OrdersApiErrorBudgetBurn",

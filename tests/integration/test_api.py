@@ -330,6 +330,16 @@ def test_metrics_tell_of_the_cache_and_of_requests_by_template(started: Service,
     assert UID not in told
 
 
+def test_reads_that_wait_for_a_connection_are_counted(spawn: Spawn, settings: dict[str, str], database: str) -> None:
+    service = spawn("api", settings={**settings, "ORDERS_POSTGRES__POOL_SIZE": "1"}).ready()
+    with ThreadPoolExecutor() as clients, locked(database) as release:
+        lists = [clients.submit(get, service, "/orders") for _ in range(3)]
+        eventually(lambda: "orders_pool_waiting 2.0" in probe(service, "/metrics").text)
+        release()
+        assert {answered.result().status_code for answered in lists} <= {200, 503}  # none waits for longer than 2 s
+    eventually(lambda: "orders_pool_waiting 0.0" in probe(service, "/metrics").text)
+
+
 def test_nothing_of_an_order_and_no_password_is_logged(spawn: Spawn, own_postgres: "Postgres") -> None:
     store(own_postgres.dsn, UID)
     service = spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}).ready()
