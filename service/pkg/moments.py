@@ -1,4 +1,4 @@
-"""Points in time as people write them on a command line."""
+"""Points in time as text and as numbers."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime
@@ -13,6 +13,11 @@ def parse_moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ArgumentTypeError("should be a time with a zone, such as 2026-11-23T10:00:00Z")
     return moment
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a moment in UTC with its milliseconds, such as `2026-11-23T10:00:00.000Z`."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def milliseconds(moment: datetime) -> int:

@@ -31,6 +31,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"Prometheus: {PROGRAM}" if PROGRAM else f"NOT RUN: PROMETHEUS: {NOT_RUN.upper()}")
 
 
+@pytest.fixture
+def program() -> str:
+    if PROGRAM is None:
+        pytest.skip(NOT_RUN)
+    return PROGRAM
+
+
 def _scraped(pod: Service) -> dict[str, Any]:
     mode = str(pod.process.args[3])  # type: ignore[index]
     labels = {"namespace": NAMESPACE, "pod": f"orders-{mode}-{pod.admin_port}"}
@@ -65,7 +72,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, *pods: Service, rules: Sequence[Any] = ()) -> Iterator[Prometheus]:
+def prometheus(program: str, folder: Path, *pods: Service, rules: Sequence[Any] = ()) -> Iterator[Prometheus]:
     """Run a server that looks at consumers and APIs every second, with the labels that the operator would give them.
 
     `rules` are groups of rules, which it evaluates as often.
@@ -80,7 +87,7 @@ def prometheus(folder: Path, *pods: Service, rules: Sequence[Any] = ()) -> Itera
     config.write_text(yaml.safe_dump(written))
     server = Prometheus(free_port())
     command = [
-        str(PROGRAM),
+        program,
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={HOST}:{server.port}",

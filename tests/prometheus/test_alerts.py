@@ -5,7 +5,6 @@ Those that take long by their nature are held by `promtool test rules`, in `test
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import pytest
 from tests.chart.rendered import one, render
 from tests.factories import order_document
 from tests.processes import Service, Spawn
-from tests.prometheus.conftest import NOT_RUN, PROGRAM, Prometheus, prometheus
+from tests.prometheus.conftest import Prometheus, prometheus
 from tests.stage import Sent, Stage, orders
 from tests.waiting import eventually
 
@@ -60,16 +59,13 @@ class Watched:
 
 @pytest.fixture
 def watched(
-    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    program: str, stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Watched]:
-    if not PROGRAM:
-        pytest.skip(NOT_RUN)
     if not shutil.which("helm"):
         pytest.skip("there is no helm on the path")
     brake = {"ORDERS_BRAKE__IN_A_ROW": "50", "ORDERS_BRAKE__RETRY_AFTER": "2", "ORDERS_BRAKE__RATIO": "1"}
     consumer = spawn("consumer", settings={**settings, **brake, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
-    with ExitStack() as running:
-        server = running.enter_context(prometheus(tmp_path, consumer, rules=rules()))
+    with prometheus(program, tmp_path, consumer, rules=rules()) as server:
         stage.produce(*orders([order_document(order_uid="first")]))
         eventually(lambda: server.ask("orders_stored_total == 1"), FAR, "an order that is stored")
         eventually(lambda: not server.ask("ALERTS"), FAR, "no alert")

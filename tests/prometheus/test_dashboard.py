@@ -14,7 +14,7 @@ import pytest
 
 from tests.factories import order_document
 from tests.processes import Service, Spawn
-from tests.prometheus.conftest import NAMESPACE, NOT_RUN, PROGRAM, Prometheus, prometheus
+from tests.prometheus.conftest import NAMESPACE, Prometheus, prometheus
 from tests.stage import Sent, Stage, orders
 from tests.waiting import eventually
 
@@ -60,15 +60,13 @@ class Traffic:
 
 @pytest.fixture
 def observed(
-    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    program: str, stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Prometheus]:
     """A consumer and an API under traffic, after PostgreSQL was away for a moment."""
-    if not PROGRAM:
-        pytest.skip(NOT_RUN)
     known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
     consumer = spawn("consumer", settings=known).ready()
     api = spawn("api", settings=known).ready()
-    with prometheus(tmp_path, consumer, api) as server, Traffic(stage, api):
+    with prometheus(program, tmp_path, consumer, api) as server, Traffic(stage, api):
         eventually(lambda: server.ask("sum(rate(orders_stored_total[20s])) > 0"), FAR, "orders that are stored")
         own_postgres.stop()
         eventually(lambda: server.ask('sum(orders_dependency_up{dependency="postgresql"}) == 0'), FAR, "an outage")

@@ -1,6 +1,5 @@
 """`/dead-letters`: what lies in the dead-letter topic, newest first. Read-only; it holds personal data."""
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,17 +13,19 @@ from msgspec import Struct
 from service.entities.dead_letter import Header, Origin, Reason
 from service.entities.letter import Excerpt
 from service.handler.http.openapi import Responses, answer, inline, refusals
+from service.pkg.moments import rfc3339
 from service.usecases.ports import LetterQuery, LetterReader
 
 MAX_PAGE: Final = 50
-_PLACE: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,18})")
+_PLACE: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
+"""Of a cursor: a partition, and the offset before which to look."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Dead letters of one page, at most.")]
 Reasons = Annotated[list[Reason] | None, Query(max_length=len(Reason), description="Only these; may be repeated.")]
 PageCursor = Annotated[
     str | None,
     Query(
-        pattern=r"^[0-9]{1,9}\.[0-9]{1,18}(-[0-9]{1,9}\.[0-9]{1,18})*$",
+        pattern=f"^{_PLACE}(-{_PLACE})*$",
         max_length=8_192,
         description="`next_cursor` of the page before; opaque.",
     ),
@@ -87,7 +88,10 @@ def router(letters: LetterReader) -> APIRouter:
 
 
 def _parsed(cursor: str | None) -> Mapping[int, int] | None:
-    return {int(number): int(high) for number, high in _PLACE.findall(cursor)} if cursor else None
+    if not cursor:
+        return None
+    places = (place.split(".") for place in cursor.split("-"))
+    return {int(number): int(high) for number, high in places}
 
 
 def _cursor(before: Mapping[int, int] | None) -> str | None:
@@ -124,7 +128,6 @@ def _encoded(content: bytes | None) -> str | None:
 def _moment(milliseconds: int) -> str:
     """Return RFC 3339 in UTC; empty for what no calendar has, for anyone can write a header."""
     try:
-        moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+        return rfc3339(datetime.fromtimestamp(milliseconds / 1_000, UTC))
     except (OverflowError, ValueError, OSError):
         return ""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,6 +18,7 @@ from service.entities.dead_letter import (
     without_dlq_headers,
 )
 from service.handler.kafka.record import Record
+from service.pkg.moments import rfc3339
 
 TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 _IS_STUB: Final = (Header.STUB, b"true")
@@ -71,7 +72,7 @@ class Forms:
             Header.OFFSET: origin.offset,
             Header.TIMESTAMP: origin.timestamp_ms,
             Header.GROUP: self._group_id,
-            Header.FAILED_AT: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            Header.FAILED_AT: rfc3339(datetime.now(UTC)),
             Header.ATTEMPTS: letter.attempts,
             Header.REPLAYS: read_replays(headers),
         }
