@@ -1,6 +1,7 @@
 """API keys and dead letters of `orders api` as a process."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -10,6 +11,7 @@ from tests.processes import Service, Spawn
 from tests.stage import Sent, Stage
 from tests.waiting import eventually
 
+SECONDS = 10.0
 FIRST, SECOND = "f" * 20, "s" * 20
 UNKNOWN_ORDER = "/orders/unknown"
 
@@ -48,7 +50,14 @@ def test_a_stream_ends_when_the_keys_change(locked: Service, keys: Path) -> None
         assert stream.status_code == 200
         keys.write_text(f"read {SECOND}\n")
         with pytest.raises(httpx2.RemoteProtocolError):
-            stream.read()
+            read_for_a_while(stream)
+
+
+def read_for_a_while(stream: httpx2.Response) -> None:
+    """Read to the end; a stream that only goes on has its heartbeats, and is not read for ever."""
+    began = monotonic()
+    for _ in stream.iter_raw():
+        assert monotonic() - began < SECONDS, "the stream goes on"
 
 
 @pytest.mark.parametrize(
