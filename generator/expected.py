@@ -55,7 +55,11 @@ def order_digest(order: Document) -> bytes:
 
 def letter_digest(key: Any, value: Any) -> bytes:
     """Equal for equal bytes of both; None is not the same as empty."""
-    return _digest(repr((key, value)).encode())
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for part in (key, value):
+        digest.update(b"none" if part is None else b"%d bytes" % len(part))
+        digest.update(part or b"")
+    return digest.digest()
 
 
 def _digest(content: bytes) -> bytes:

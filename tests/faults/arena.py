@@ -59,7 +59,7 @@ ADMIN_SECONDS = 30.0
 FLOW_SECONDS = 30.0
 SETTLE_SECONDS = 120.0
 WINDOW_SECONDS = 0.5
-MESSAGE_MS = 40_000
+PATIENCE = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}
 """When the producer gives up: after a restart of the broker some get nothing through. What came is what counts."""
 
 ROWS: LiteralString = f"""
@@ -96,7 +96,7 @@ class Sender:
         self._stop.set()
 
     def _run(self, bootstrap_servers: str, topic: str) -> None:
-        producer = open_producer(bootstrap_servers, topic, {"message.timeout.ms": MESSAGE_MS}, compress=True)
+        producer = open_producer(bootstrap_servers, topic, PATIENCE, compress=True)
         pace, messages = Pace(self._rate), self._noted()
         self.tally = produce(messages, producer, topic, pace=pace, stop=self._stop, watch=lambda _: None)
 
@@ -176,8 +176,9 @@ class Arena:
             wait_assigned(each)
         return started
 
-    def send(self, seconds: float = 4, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
-        """Produce the seed's stream in the background for so long."""
+    def send(self, seconds: float = 0, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
+        """Produce the seed's stream in the background for so long, or for as long as most faults need."""
+        seconds = seconds or (4 if self.is_long else 3)
         return self.send_these(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
 
     def send_these(self, plan: Iterable[Message], rate: float = 0) -> Sender:

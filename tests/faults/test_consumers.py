@@ -44,7 +44,7 @@ def test_two_members_and_no_fault_at_all(arena: Arena) -> None:
 
 def test_a_member_is_killed_and_started_again(arena: Arena) -> None:
     victim, _ = arena.members()
-    arena.send(8)
+    arena.send(6)
     arena.wait_flow()
     arena.kill(victim)
     arena.fault_is_over()
@@ -55,7 +55,7 @@ def test_a_member_is_killed_and_started_again(arena: Arena) -> None:
 
 def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
     victim = arena.members(1)[0]
-    arena.send(8)
+    arena.send(6)
     arena.wait_flow()
     arena.kill(victim)
     arena.fault_is_over()
@@ -82,7 +82,7 @@ def send_until_dead(arena: Arena, victim: Service, plan: Plan = MIX) -> None:
 
 def test_a_member_is_killed_under_the_protocol_consumer(arena: Arena) -> None:
     victim, _ = arena.members(ORDERS_KAFKA__GROUP_PROTOCOL="consumer")
-    arena.send(8)
+    arena.send(6)
     arena.wait_flow()
     arena.kill(victim)
     arena.fault_is_over()

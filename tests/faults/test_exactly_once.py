@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import MIX, away, wait_assigned
+from tests.faults.arena import MIX, RATE, away, wait_assigned
 from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced, send_until_dead
 from tests.faults.test_kafka import group_of, moved
 from tests.waiting import eventually
@@ -68,7 +68,7 @@ def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
 
 def test_members_come_and_go_with_exactly_once(arena: Arena) -> None:
     members = arena.members(**EXACTLY_ONCE)
-    arena.send(10, plan=FAULTY)
+    arena.send(8, plan=FAULTY)
     for _ in range(3):
         members.append(wait_assigned(arena.start(**EXACTLY_ONCE)))
         arena.stop(members.pop(0))
@@ -87,8 +87,8 @@ def test_the_answer_to_a_commit_of_kafka_is_lost(arena: Arena) -> None:
     """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
     settings = {**EXACTLY_ONCE, **arena.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
     arena.members(1, **settings)
-    sender, proxy = arena.send(ENOUGH_SECONDS, plan=FAULTY), arena.kafka_proxy
-    arena.wait_flow(500)
+    sender, proxy = arena.send(ENOUGH_SECONDS, rate=RATE / 4, plan=FAULTY), arena.kafka_proxy
+    arena.wait_flow(200)
     proxy.stays_away, proxy.reset_after = True, END_TRANSACTION
     eventually(lambda: proxy.reset_after is None, what="a commit is on its way")
     with proxy.unreachable():

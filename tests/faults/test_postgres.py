@@ -35,7 +35,7 @@ def wait_retries(members: Sequence[Service], code: str = "") -> None:
 
 def test_postgresql_is_killed_twice(arena: Arena) -> None:
     arena.members()
-    arena.send(8)
+    arena.send(6)
     for _ in range(2):
         arena.wait_flow()
         arena.postgres.kill()
@@ -144,7 +144,7 @@ def test_postgresql_fails_over_to_a_read_only_server(arena: Arena) -> None:
 def test_postgresql_answers_for_a_while_with(arena: Arena, code: str) -> None:
     """A full disk, a start: its own troubles, and not an order's."""
     members = arena.members()
-    arena.send(4)
+    arena.send()
     arena.wait_flow(500)
     with refusing(arena, "true", code, on="items"):
         wait_retries(members, code[:2])
@@ -165,7 +165,7 @@ def test_batches_take_longer_than_the_statement_timeout(arena: Arena) -> None:
 def test_a_foreign_transaction_locks_orders_the_other_way_round(arena: Arena) -> None:
     """Our own writers, who go by the ids, never wait for each other in a circle; with others they can."""
     members = arena.members()
-    arena.send(plan=CHANGING)
+    arena.send(4, plan=CHANGING)
     arena.wait_flow(200)
     with locking_backwards(arena):
         wait_retries(members, "40")
