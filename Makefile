@@ -50,8 +50,9 @@ web: $(PAGE) ## Check the types of the page and build it; its Node comes with th
 screenshots: venv web ## Take the pictures of the README anew, from a demo that runs (needs chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
-image: ## Build the container image orders:<version> (DOCKER=podman for another engine)
-	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE=python:…@sha256:… for a base by its digest)
+	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
 dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
@@ -97,5 +98,6 @@ lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(PIP) install uv
 	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
-	@$(COMPILE) pyproject.toml --extra demo --extra otel --group dev --output-file requirements-dev.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --extra demo --extra otel --group dev --output-file requirements-dev.lock $(ARGS) \
+	  --constraint requirements.lock --constraint requirements-build.lock
 	@$(NPM) run lock
