@@ -63,10 +63,8 @@ chart-docs: ## Write chart/README.md anew from the comments in chart/values.yaml
 e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else one made here (root; ARGS="-k upgrades")
 	@.ci/e2e.sh $(IMAGE) $(ARGS)
 
-sbom: venv ## Write what the image has from Python as CycloneDX: dist/sbom.cdx.json
-	@mkdir -p dist
-	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
-	  --output-file dist/sbom.cdx.json requirements.lock
+sbom: venv ## Write what the image has, from Python, npm and Debian, as CycloneDX: dist/sbom.cdx.json (after make image)
+	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
 
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
 

@@ -1,4 +1,4 @@
-"""What is installed is what was looked at: each dependency at one version, with the hash of its content, from no place."""
+"""What is installed is what was looked at: dependencies at one version, by the hash of their content, from no place."""
 
 import json
 import re

@@ -1,0 +1,60 @@
+"""The bill of materials that `make sbom` writes."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+ROOT = Path(__file__).parents[2]
+ENGINE = """#!/bin/sh
+case "$*" in *" orders:9 "*) ;; *) exit 125 ;; esac
+printf 'debian 12\\n3.11.7\\nadduser 3.134 all\\nlibgcc-s1 12:12.2.0-14+deb12u1 amd64\\n'
+"""
+"""Answers as the image does, which a machine without an engine can't run."""
+
+
+@pytest.fixture
+def _engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tmp_path / "engine"
+    engine.write_text(ENGINE)
+    engine.chmod(0o755)
+    monkeypatch.setenv("DOCKER", str(engine))
+
+
+def written(folder: Path, image: str) -> dict[str, Any]:
+    file = folder / "dist" / "sbom.cdx.json"
+    runpy.run_path(str(ROOT / ".ci" / "sbom.py"))["main"](file, image)
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def packages(document: dict[str, Any]) -> set[str]:
+    return {component["purl"] for component in document["components"]}
+
+
+@pytest.mark.usefixtures("_engine")
+def test_the_bill_names_what_the_image_has_from_python_npm_and_debian(tmp_path: Path) -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    page = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    bill = written(tmp_path, "orders:9")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is None
+    assert packages(bill) == {
+        *(f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE)),
+        *(f"pkg:npm/{name}@{version}" for name, version in page.items()),
+        "pkg:generic/python@3.11.7",
+        "pkg:deb/debian/adduser@3.134?arch=all&distro=debian-12",
+        "pkg:deb/debian/libgcc-s1@12%3A12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12",
+    }
+
+
+@pytest.mark.usefixtures("_engine")
+def test_without_the_image_the_bill_says_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not any(name.startswith("pkg:deb/") for name in packages(written(tmp_path, "orders:8")))
+    assert capsys.readouterr().err.splitlines() == [
+        "sbom: without Debian's packages, for no engine here has the image orders:8 (make image)"
+    ]
