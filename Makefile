@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards check format bench web screenshots image sbom dashboard chart-docs e2e venv lock
+.PHONY: help demo test torture guards check format bench web screenshots image sbom audit dashboard chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -66,6 +66,9 @@ e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else on
 sbom: venv ## Write what the image has, from Python, npm and Debian, as CycloneDX: dist/sbom.cdx.json (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
 
+audit: venv .venv/audit/.installed ## Ask the advisory services what is known against anything in the lock files (needs them to answer)
+	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh
+
 venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
 
 $(PAGE): web/node_modules/.installed docs/openapi.json $(shell find web -name node_modules -prune -o -type f -print)
@@ -84,6 +87,11 @@ web/node_modules/.installed: web/package-lock.json | venv
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.venv/audit/.installed: requirements-audit.lock | .venv/bin/pip
+	@$(BIN)/python -m venv .venv/audit
+	@.venv/audit/bin/pip --quiet --disable-pip-version-check install --require-hashes -r requirements-audit.lock
+	@touch $@
+
 .venv/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) is not here" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -96,6 +104,7 @@ lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@$(PIP) install uv
 	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
+	@$(COMPILE) --group pyproject.toml:audit --output-file requirements-audit.lock $(ARGS)
 	@$(COMPILE) pyproject.toml --extra demo --extra otel --group dev --output-file requirements-dev.lock $(ARGS) \
 	  --constraint requirements.lock --constraint requirements-build.lock
 	@$(NPM) run lock
