@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards check format bench web screenshots image sbom audit dashboard chart-docs e2e venv lock
+.PHONY: help demo test torture guards check format bench web screenshots image sbom audit licences dashboard chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -65,6 +65,9 @@ e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else on
 
 sbom: venv ## Write what the image has, from Python, npm and Debian, as CycloneDX: dist/sbom.cdx.json (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
+
+licences: venv ## Write docs/licences.md anew from the metadata of what the lock files name
+	@$(BIN)/python .ci/licences.py docs/licences.md
 
 audit: venv .venv/audit/.installed ## Ask the advisory services what is known against anything in the lock files (needs them to answer)
 	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh

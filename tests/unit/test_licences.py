@@ -1,0 +1,52 @@
+"""The licences of what the image has, and their page, which `make licences` writes."""
+
+import json
+import re
+import runpy
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LICENCES: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "licences.py"))
+PUBLISHED = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_is_made_of_the_metadata() -> None:
+    assert LICENCES["written"]() == PUBLISHED
+
+
+def test_the_page_lists_every_package_of_the_image() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    page = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    listed = re.findall(r"^\| (\S+) \| (?:PyPI|npm) \| \S", PUBLISHED, re.MULTILINE)
+    assert listed == [*re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE), *page]
+
+
+@pytest.mark.parametrize("licence", ["MIT", "MIT OR Apache-2.0", "Apache-2.0 AND BSD-2-Clause"])
+def test_licences_that_ask_for_no_more_than_a_notice_are_taken(licence: str) -> None:
+    assert LICENCES["allowed"]("a-package", licence) == licence
+
+
+@pytest.mark.parametrize("licence", ["AGPL-3.0-only", "MIT AND GPL-2.0-only", "none", ""])
+def test_any_other_licence_is_refused_by_the_package_s_name(licence: str) -> None:
+    with pytest.raises(ValueError, match="a-package: the licence"):
+        LICENCES["allowed"]("a-package", licence)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"License-Expression": "MIT", "License": "see the file"}, "MIT"),
+        ({"License": "3-Clause BSD License"}, "BSD-3-Clause"),
+        ({"Classifier": "License :: OSI Approved :: Apache Software License"}, "Apache-2.0"),
+        ({"Classifier": "Programming Language :: Python"}, "none"),
+    ],
+)
+def test_older_metadata_says_it_otherwise(said: dict[str, str], found: str) -> None:
+    about = Message()
+    for key, value in said.items():
+        about[key] = value
+    assert LICENCES["expression"](about) == found
