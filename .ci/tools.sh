@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tools.sh: builds what looks at charts from Go modules, into a folder of the user's cache whose path is the last line it prints.
-# Helm 3 is there as helm3 and helm, Helm 4 as helm4. A first run takes about 3 minutes of two cores, later ones nothing.
+# Helm 3 is there as helm3 and helm, Helm 4 as helm4. A first run takes about 4 minutes of two cores, later ones nothing.
 set -euo pipefail
 
 folder=${ORDERS_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-tools}
@@ -10,6 +10,7 @@ main() {
   tool helm3 helm.sh/helm/v3/cmd/helm@v3.19.2
   tool helm4 helm.sh/helm/v4/cmd/helm@v4.0.1
   tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+  tool kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0
   tool helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
   ln -sfn helm3 "$folder/helm"
   echo "$folder"
