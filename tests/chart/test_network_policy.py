@@ -1,0 +1,78 @@
+"""The whole table of who may reach whom.
+
+The cluster that `make e2e` makes enforces no policies: they are held here, by what Kubernetes says they mean.
+"""
+
+import pytest
+
+from tests.chart.rendered import of_kind, render
+from tests.chart.test_pods import RELEASES
+from tests.chart.traffic import Peer, Port, allowed, may_connect, pods
+
+ON = "networkPolicy.enabled=true"
+PORTS = [Port(number) for number in (53, 80, 443, 5432, 8000, 9000, 9092, 9093, 9094)]
+STRANGER = {"stranger": Peer({"app": "stranger"}, namespace="elsewhere")}
+SERVERS = {"server": Peer({}, address="10.1.2.3"), "internet": Peer({}, address="203.0.113.7")}
+TOOLS = {
+    "ingress": Peer({"app": "controller"}, namespace="ingress"),
+    "prometheus": Peer({"app": "prometheus"}, namespace="monitoring"),
+}
+APPLICATION = ("api", "consumer", "migration", "test")
+
+
+def connections(objects: list[dict[str, object]], others: dict[str, Peer]) -> set[tuple[str, str, int]]:
+    """Return all that may be opened, but for DNS, which has a test of its own."""
+    return {each for each in allowed(objects, others, PORTS) if each[2] != 53}
+
+
+def test_with_the_chart_s_own_servers_each_pod_reaches_what_it_needs_and_nothing_else() -> None:
+    to_servers = {
+        (pod, server, port) for pod in APPLICATION for server, port in (("kafka", 9092), ("postgresql", 5432))
+    }
+    to_themselves = {("kafka", "kafka", 9092), ("postgresql", "postgresql", 5432)}
+    to_the_api = {("test", "api", 8000), ("stranger", "api", 8000)}
+    to_metrics = {("stranger", "api", 9000), ("stranger", "consumer", 9000)}
+    assert connections(render(settings=[ON]), STRANGER) == to_servers | to_themselves | to_the_api | to_metrics
+
+
+def test_with_servers_outside_the_pods_reach_their_ports_wherever_they_are() -> None:
+    settings = [ON, "kafka.enabled=false", "kafka.bootstrapServers=k:9093", "networkPolicy.kafkaPorts={9093,9094}"]
+    settings += ["postgresql.enabled=false", "postgresql.host=p", "postgresql.port=5432", "postgresql.existingSecret=s"]
+    found = connections(render(settings=settings), SERVERS)
+    to_servers = {(pod, server, port) for pod in APPLICATION for server in SERVERS for port in (9093, 9094, 5432)}
+    inbound = {
+        (outside, pod, port) for outside in SERVERS for pod, port in (("api", 8000), ("api", 9000), ("consumer", 9000))
+    }
+    assert found == to_servers | inbound | {("test", "api", 8000)}
+
+
+def test_the_hardened_release_is_reached_by_whom_it_names_and_reaches_its_servers_alone() -> None:
+    found = connections(render(RELEASES["hardened"]), STRANGER | SERVERS | TOOLS)
+    to_servers = {(pod, "server", port) for pod in APPLICATION for port in (9092, 5432)}
+    inbound = {("ingress", "api", 8000), ("prometheus", "api", 9000), ("prometheus", "consumer", 9000)}
+    assert found == to_servers | inbound | {("test", "api", 8000)}
+
+
+def test_every_pod_of_a_release_may_ask_for_names_and_stands_behind_a_policy() -> None:
+    objects = render(settings=[ON])
+    policies, own = of_kind(objects, "NetworkPolicy"), pods(objects)
+    assert own.keys() == {*APPLICATION, "kafka", "postgresql"}
+    for pod in own.values():
+        for protocol in ("UDP", "TCP"):
+            assert may_connect(policies, pod, STRANGER["stranger"], Port(53, protocol))
+        assert not may_connect(policies, pod, STRANGER["stranger"], Port(443))
+
+
+def test_without_policies_everybody_reaches_everybody() -> None:
+    assert ("stranger", "postgresql", 5432) in connections(render(), STRANGER)
+
+
+@pytest.mark.parametrize("name", ["orders", "shop"])
+def test_another_release_in_the_namespace_reaches_no_more_than_a_stranger(name: str) -> None:
+    neighbour = {"neighbour": pods(render(name="other"))["consumer"]}
+    found = connections(render(name=name, settings=[ON]), neighbour)
+    assert {each for each in found if each[0] == "neighbour"} == {
+        ("neighbour", "api", 8000),
+        ("neighbour", "api", 9000),
+        ("neighbour", "consumer", 9000),
+    }
