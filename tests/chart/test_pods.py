@@ -183,3 +183,12 @@ def test_a_digest_wins_over_a_tag_and_an_empty_tag_is_the_release_of_the_service
     assert main_container(render(settings=["image.tag=v7"]), "api")["image"] == "orders:v7"
     told = render(settings=["image.tag=v7", f"image.digest={digest}"])
     assert main_container(told, "api")["image"] == f"orders@{digest}"
+
+
+@each_release
+def test_a_release_asks_for_no_rights_in_the_cluster(release: str) -> None:
+    objects = render(RELEASES[release])
+    assert of_kind(objects, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding") == []
+    accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
+    assert all(each["automountServiceAccountToken"] is False for each in of_kind(objects, "ServiceAccount"))
+    assert {pod["spec"].get("serviceAccountName", "default") for pod in pods(release)} <= accounts | {"default"}
