@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+CHOSEN = 'namespace="$namespace",job=~"$job",instance=~"$instance"'
 
 
 class Panel(NamedTuple):
@@ -18,7 +19,7 @@ class Panel(NamedTuple):
     unit: str
     description: str
     queries: dict[str, str]
-    """Legend to expression; `%s` stands for the labels that choose the release."""
+    """Legend to expression; `%s` stands for the labels that choose release and pods."""
     kind: str = "timeseries"
 
 
@@ -222,7 +223,10 @@ def dashboard() -> dict[str, Any]:
         "schemaVersion": 39,
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [_datasource(), _namespace()]},
+        "editable": False,
+        "templating": {
+            "list": [_datasource(), _namespace(), _narrowing("job", "Job"), _narrowing("instance", "Instance")]
+        },
         "panels": _placed(),
     }
 
@@ -235,6 +239,15 @@ def _namespace() -> dict[str, Any]:
     query = "label_values(orders_build_info, namespace)"
     return {
         "name": "namespace", "label": "Namespace", "type": "query", "datasource": SOURCE, "query": query, "refresh": 2
+    }  # fmt: skip
+
+
+def _narrowing(name: str, label: str) -> dict[str, Any]:
+    """Return a choice among what the namespace has of a label: all of it, until someone looks closer."""
+    query = f'label_values(orders_build_info{{namespace="$namespace"}}, {name})'
+    everything = {"multi": True, "includeAll": True, "allValue": ".+"}
+    return {
+        "name": name, "label": label, "type": "query", "datasource": SOURCE, "query": query, "refresh": 2, **everything
     }  # fmt: skip
 
 
@@ -267,7 +280,7 @@ def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
 
 def _target(name: str, query: tuple[str, str]) -> dict[str, str]:
     legend, expression = query
-    return {"refId": name, "expr": expression.replace("%s", 'namespace="$namespace"'), "legendFormat": legend}
+    return {"refId": name, "expr": expression.replace("%s", CHOSEN), "legendFormat": legend}
 
 
 def written() -> str:

@@ -24,11 +24,20 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "chart" / "files" / "dashboard.json").read_text(encoding="utf-8"))
 PANELS = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
+CHOICES = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
+EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
+UNITS = {"bool", "bool_on_off", "bytes", "ops", "percentunit", "reqps", "s", "short"}
+"""Of the many that Grafana knows by these names, those that are needed."""
 FAR = 90.0
 
 
 def expression(target: dict[str, str]) -> str:
-    return target["expr"].replace("$namespace", NAMESPACE).replace("$__rate_interval", "20s")
+    """Return the query of someone who has chosen a namespace, and all that is in it."""
+    chosen = {"namespace": NAMESPACE, "job": CHOICES["job"]["allValue"], "instance": CHOICES["instance"]["allValue"]}
+    asked = target["expr"].replace("$__rate_interval", "20s")
+    for name, value in chosen.items():
+        asked = asked.replace(f"${name}", value)
+    return asked
 
 
 class Traffic:
@@ -91,8 +100,42 @@ def test_every_panel_says_what_it_shows_and_in_what_unit() -> None:
     for panel in PANELS:
         assert panel["title"]
         assert panel["description"].endswith(".")
-        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
         assert panel["datasource"]["uid"] == "${datasource}"
-        assert all('namespace="$namespace"' in target["expr"] for target in panel["targets"])
+        assert panel["targets"]
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
-    assert {each["name"] for each in DASHBOARD["templating"]["list"]} == {"datasource", "namespace"}
+
+
+# From here on: the rules of Grafana's own dashboard-linter, without an exception.
+
+
+def test_whoever_looks_chooses_source_and_namespace_and_may_look_closer_at_jobs_and_instances() -> None:
+    assert list(CHOICES) == ["datasource", "namespace", "job", "instance"]
+    assert (CHOICES["datasource"]["query"], CHOICES["datasource"]["label"]) == ("prometheus", "Data source")
+    for choice in (CHOICES["job"], CHOICES["instance"]):
+        assert (choice["type"], choice["datasource"]["uid"]) == ("query", "${datasource}")
+        assert choice["label"] == choice["name"].title()
+        assert (choice["multi"], choice["includeAll"], choice["allValue"]) == (True, True, ".+")
+
+
+def test_choices_are_looked_up_anew_when_the_time_changes() -> None:
+    assert {choice["refresh"] for choice in CHOICES.values() if choice["type"] == "query"} == {2}
+
+
+def test_the_dashboard_is_changed_in_its_source_and_not_by_hand() -> None:
+    assert DASHBOARD["editable"] is False
+
+
+def test_every_metric_is_asked_for_by_what_was_chosen() -> None:
+    for asked in EXPRESSIONS:
+        names = re.findall(r"\b(?:orders|process)_\w+", asked)
+        chosen = r'\b(\w+)\{namespace="\$namespace",job=~"\$job",instance=~"\$instance"[,}]'
+        assert names
+        assert names == re.findall(chosen, asked)
+
+
+def test_counters_are_rates_over_what_fits_the_width_of_the_panel() -> None:
+    for asked in EXPRESSIONS:
+        counters = re.findall(r"\w+_(?:total|bucket)\{", asked)
+        assert counters == re.findall(r"\b(?:rate|increase)\((\w+_(?:total|bucket)\{)[^}]*\}\[", asked)
+        assert set(re.findall(r"\brate\([^\[]*\[(.*?)\]", asked)) <= {"$__rate_interval"}
