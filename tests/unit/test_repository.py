@@ -52,8 +52,9 @@ def test_every_dependency_has_its_reason() -> None:
     assert names - set(_rows(ROOT / "docs" / "architecture.md")) == set()
 
 
-def test_what_the_readme_calls_a_proof_is_there() -> None:
-    proofs = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / "README.md"))
+@pytest.mark.parametrize("page", ["README.md", "SECURITY.md"])
+def test_what_a_page_calls_a_proof_is_there(page: str) -> None:
+    proofs = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / page))
     assert len(proofs) >= 4
     assert [proof for proof in proofs if not (ROOT / proof).exists()] == []
 
