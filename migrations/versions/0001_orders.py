@@ -5,6 +5,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.rights import withhold
+
 revision: Final = "0001"
 down_revision: Final = None
 
@@ -21,6 +23,7 @@ def upgrade() -> None:
     create_deliveries()
     create_payments()
     create_items()
+    withhold_what_the_consumer_does_not_do()
 
 
 def create_orders() -> None:
@@ -104,6 +107,15 @@ def create_items() -> None:
         sa.PrimaryKeyConstraint("order_uid", "position", name="items_pkey"),
         of_an_order("items"),
     )
+
+
+def withhold_what_the_consumer_does_not_do() -> None:
+    """It replaces an order's row, and deletes and inserts its children; the numbers of releases are the migration's."""
+    withhold("orders", "DELETE")
+    for table in ("deliveries", "payments", "items"):
+        withhold(table, "UPDATE")
+    for table in ("alembic_version", "schema_releases"):
+        withhold(table, "INSERT", "UPDATE", "DELETE")
 
 
 def of_an_order(table: str) -> sa.ForeignKeyConstraint:
