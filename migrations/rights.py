@@ -1,14 +1,14 @@
-"""What nobody but the owner may do to a new table.
+"""Takes from a new table what nobody but its owner needs to do to it.
 
-The writer's role gets SELECT, INSERT, UPDATE and DELETE on every table that the owner makes (roles.sql). A migration takes
-away what the consumer doesn't do, whatever that role is called, and roles.sql says the same of tables that are there.
+The consumer's role may read and write every table that the owner makes (`ALTER DEFAULT PRIVILEGES` in roles.sql). What it
+doesn't do to a table the migration withholds, whatever that role is called; of tables that are there roles.sql says it.
 """
 
 from alembic import op
 
 
 def withhold(table: str, *privileges: str) -> None:
-    """Take privileges on `table`, which this transaction has made, from whomever its owner's defaults give them to."""
+    """Take privileges on `table`, which this transaction has made, from everybody but its owner."""
     op.execute(f"""
         DO $$
         DECLARE
@@ -21,4 +21,4 @@ def withhold(table: str, *privileges: str) -> None:
             EXECUTE format('REVOKE {", ".join(privileges)} ON {table} FROM %s', other);
           END LOOP;
         END
-        $$""")
+        $$""")  # noqa: S608 - names of our own tables

@@ -110,7 +110,7 @@ def create_items() -> None:
 
 
 def withhold_what_the_consumer_does_not_do() -> None:
-    """It replaces an order's row, and deletes and inserts its children; the numbers of releases are the migration's."""
+    """Leave it to update an order's row and to replace its children; numbers of releases are the migration's alone."""
     withhold("orders", "DELETE")
     for table in ("deliveries", "payments", "items"):
         withhold(table, "UPDATE")

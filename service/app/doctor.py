@@ -26,6 +26,7 @@ from service.handler.kafka import properties, topics
 from service.pkg.patience import NotYet, OutOfPatience, Patience
 from service.repo.away import what_is_missing
 from service.repo.migrate import schema_number, wanted_number
+from service.repo.rights import READING, WRITING, denied
 
 CHECK_SECONDS: Final = 15.0
 """How long one question may take."""
@@ -56,7 +57,7 @@ def run(settings: Settings) -> int:
         say(line)
     say("")
     failed: set[str] = set()
-    for check in [*_kafka_checks(settings), *_postgres_checks(settings.postgres)]:
+    for check in [*_kafka_checks(settings), *_postgres_checks(settings)]:
         if not _passes(check, failed):
             failed.add(check.name)
     return 1 if failed else 0
@@ -131,10 +132,12 @@ def _kafka_checks(settings: Settings) -> Iterator[Check]:
     )
 
 
-def _postgres_checks(postgres: Postgres) -> Iterator[Check]:
+def _postgres_checks(settings: Settings) -> Iterator[Check]:
+    postgres = settings.postgres
     yield Check("DNS of PostgreSQL", lambda: _resolve(_hosts(postgres.dsn)), "see ORDERS_POSTGRES__DSN")
     yield Check("PostgreSQL", partial(_server, postgres), "see ORDERS_POSTGRES__DSN", ("DNS of PostgreSQL",))
     yield Check("schema", partial(_schema, postgres), "run `orders migrate`", ("PostgreSQL",))
+    yield Check("rights", partial(_rights, postgres, settings.mode), "let roles.sql grant them", ("schema",))
     yield Check(
         "notifications",
         partial(_round_trip, postgres),
@@ -215,6 +218,15 @@ def _schema(postgres: Postgres) -> str:
     if number < wanted:
         raise Ill(f"at {number:04}, this release needs {wanted:04}")
     return f"at {number:04}, this release needs {wanted:04}"
+
+
+def _rights(postgres: Postgres, mode: str | None) -> str:
+    wanted = READING | WRITING if mode == "consumer" else READING
+    with _connect(postgres.dsn, postgres) as connection:
+        lacking, may_write = denied(connection, wanted), not denied(connection, WRITING)
+    if lacking:
+        raise Ill(f"no {', '.join(f'{how} on {table}' for table, how in lacking)}")
+    return "may read and store orders" if may_write else "may read orders, and store none"
 
 
 def _round_trip(postgres: Postgres) -> str:

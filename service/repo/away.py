@@ -19,6 +19,8 @@ _SIGNS: Final = (
     ("invalid response", "to answer: at its address is something else"),
     ("SSL", "to speak TLS as sslmode wants it"),
     ("certificate", "to show a certificate that we trust"),
+    ("not permitted to log in", "to take us in: its role has no LOGIN"),
+    ("permission denied", "to let our role in or do this: see roles.sql"),
     ("too many clients", "to have a connection to spare"),
     ("does not exist", "to have the database and the role that the DSN names"),
 )

@@ -1,0 +1,337 @@
+"""A role for each mode, as roles.sql makes them: everything works with its own one, and nothing else does."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx2
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege, RaiseException
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier, Literal
+
+from service.app import doctor
+from service.config import Kafka, Migration, Postgres, Settings
+from service.pkg.patience import OutOfPatience
+from service.pkg.tx import Access, Transactions
+from service.repo.migrate import migrate, wait_for_migrations
+from service.repo.rights import READING, WRITING
+from tests import fresh, servers
+from tests.factories import SAMPLE, order_document
+from tests.processes import ROOT, Service
+from tests.psql import psql
+from tests.stage import Stage, metric, orders
+from tests.waiting import eventually
+
+SCRIPT = ROOT / "chart" / "files" / "roles.sql"
+DSN = "ORDERS_POSTGRES__DSN"
+PASSWORD = "a-password"  # noqa: S105 - of roles that end with their test
+KINDS = ("migrate", "write", "read")
+Run = Callable[["Logins"], None]
+COLUMNS = {
+    "orders": "entry",
+    "deliveries": "zip",
+    "payments": "bank",
+    "items": "size",
+    "schema_releases": "revision",
+    "alembic_version": "version_num",
+}
+"""One of each table."""
+ALL_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+UID = SAMPLE["order_uid"]
+
+CHANGES = {
+    **{f"INSERT INTO {table} DEFAULT VALUES": (table, "INSERT") for table in COLUMNS},
+    **{f"COPY {table} FROM STDIN": (table, "INSERT") for table in COLUMNS},
+    **{f"UPDATE {table} SET {column} = NULL": (table, "UPDATE") for table, column in COLUMNS.items()},  # noqa: S608
+    **{f"SELECT FROM {table} FOR UPDATE": (table, "UPDATE") for table in COLUMNS},
+    **{f"DELETE FROM {table}": (table, "DELETE") for table in COLUMNS},  # noqa: S608
+}
+"""Statements with the right that each takes."""
+NEVER = [
+    *(f"TRUNCATE {table} CASCADE" for table in COLUMNS),
+    *(f"DROP TABLE {table} CASCADE" for table in COLUMNS),
+    *(f"ALTER TABLE {table} ADD COLUMN more int" for table in COLUMNS),
+    "CREATE INDEX more ON orders (entry)",
+    "CREATE TABLE more (id int)",
+    "CREATE TEMPORARY TABLE more (id int)",
+    "CREATE VIEW more AS SELECT 1",
+    "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE SCHEMA more",
+    "CREATE ROLE more",
+    "SELECT lo_creat(0)",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'large')",
+]
+ACLS = """
+    SELECT 'table', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    UNION ALL SELECT 'database', datname, datacl::text FROM pg_database WHERE datname = current_database()
+    UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'public'
+    UNION ALL SELECT 'defaults', defaclrole::regrole::text, defaclacl::text FROM pg_default_acl
+    UNION ALL SELECT 'role', rolname, concat(rolcanlogin, rolsuper, rolcreaterole) FROM pg_roles
+    UNION ALL SELECT 'members', roleid::regrole::text, member::regrole::text FROM pg_auth_members
+    ORDER BY 1, 2, 3"""
+
+
+class Logins(NamedTuple):
+    """URLs of one database."""
+
+    superuser: str
+    migrate: str
+    write: str
+    read: str
+    owner: str
+    """Of nobody, before a test makes the role."""
+
+    def name(self, kind: str) -> str:
+        return str(urlsplit(getattr(self, kind)).username)
+
+
+@pytest.fixture
+def bare(postgres_server: servers.Postgres) -> Iterator[Logins]:
+    """A database without roles.sql, and the logins that it will make; roles outlive a database, and so are removed."""
+    with fresh.database(postgres_server.dsn) as (name, dsn):
+        address = urlsplit(dsn)
+        place = address.netloc.rpartition("@")[2]
+        logins = Logins(
+            dsn, *(address._replace(netloc=f"{name}_{kind}:{PASSWORD}@{place}").geturl() for kind in (*KINDS, "owner"))
+        )
+        yield logins
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
+        for kind in (*KINDS, "owner"):
+            admin.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(logins.name(kind))))
+
+
+@pytest.fixture
+def logins(bare: Logins) -> Logins:
+    """The same after roles.sql, and without a table."""
+    run_script(bare)
+    return with_passwords(bare)
+
+
+@pytest.fixture
+def migrated(logins: Logins) -> Logins:
+    migrate(logins.migrate, Migration())
+    return logins
+
+
+@pytest.fixture
+def database(logins: Logins) -> str:
+    """What the stage looks at tables with."""
+    return logins.superuser
+
+
+def run_script(logins: Logins, dsn: str | None = None) -> None:
+    with psycopg.connect(dsn or logins.superuser, autocommit=True) as connection:
+        for kind in KINDS:
+            connection.execute("SELECT set_config(%s, %s, false)", [f"orders.{kind}_role", logins.name(kind)])
+        connection.execute(SCRIPT.read_bytes())
+
+
+def with_passwords(logins: Logins) -> Logins:
+    with psycopg.connect(logins.superuser, autocommit=True) as connection:
+        for kind in KINDS:
+            role = Identifier(logins.name(kind))
+            connection.execute(SQL("ALTER ROLE {} PASSWORD {}").format(role, Literal(PASSWORD)))
+    return logins
+
+
+def run_script_by_psql(logins: Logins) -> None:
+    names = [f"--command=SET orders.{kind}_role = '{logins.name(kind)}'" for kind in KINDS]
+    psql("--dbname", logins.superuser, *names, "--file", str(SCRIPT))
+
+
+def rows(dsn: str, statement: str) -> list[TupleRow]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def rights(logins: Logins, kind: str) -> set[tuple[str, str]]:
+    """Return what a role may do to which of the tables."""
+    statement = """
+        SELECT relname, how FROM pg_class, unnest(%s::text[]) how
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND has_table_privilege(%s, pg_class.oid, how)"""
+    with psycopg.connect(logins.superuser) as connection:
+        return {*connection.execute(statement, [[*ALL_RIGHTS], logins.name(kind)]).fetchall()}
+
+
+def assert_rights_are_exact(logins: Logins) -> None:
+    version = {("alembic_version", "SELECT")}
+    assert rights(logins, "read") == READING | version
+    assert rights(logins, "write") == READING | WRITING | version
+    assert rights(logins, "migrate") == {(table, how) for table in COLUMNS for how in ALL_RIGHTS}
+
+
+def test_each_command_does_all_its_work_with_a_role_of_its_own(stage: Stage, logins: Logins) -> None:
+    assert ended(stage, logins.migrate, "migrate") == 0
+    for mode, login in (("consumer", logins.write), ("api", logins.read)):
+        assert ended(stage, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
+    consumer = stage.consumer(**{DSN: logins.write})
+    api = stage.spawn("api", settings={**stage.settings, DSN: logins.read}).ready()
+    stage.produce(*orders([order_document(order_uid=UID)]))
+    eventually(lambda: answer(api).status_code == 200, what="the order")
+    stage.produce(*orders([order_document(order_uid=UID, locale="new")]))
+    eventually(lambda: answer(api).json()["locale"] == "new", 5, "the replaced order")
+    stage.produce(*orders([order_document(order_uid=UID, locale="new")]))
+    eventually(lambda: metric(consumer, "orders_unchanged_total") > 0, what="the order that only moved")
+    assert metric(consumer, "orders_replaced_total") == 1
+    warm = stage.spawn("api", settings={**stage.settings, DSN: logins.read}).ready()
+    assert answer(warm).headers["x-cache"] == "hit"
+    assert httpx2.get(f"{api.url}/orders").json()["orders"][0]["order_uid"] == UID
+    eventually(lambda: httpx2.get(f"{api.url}/stats").json()["stored"] == 1, what="the estimate")
+    for mode, login in (("consumer", logins.write), ("api", logins.read)):
+        assert ended(stage, login, "doctor", ORDERS_MODE=mode) == 0
+
+
+def ended(stage: Stage, login: str, command: str, **variables: str) -> int:
+    return stage.spawn(command, settings={**stage.settings, DSN: login, **variables}).process.wait(60)
+
+
+def answer(api: Service) -> httpx2.Response:
+    return httpx2.get(f"{api.url}/orders/{UID}")
+
+
+def test_a_writer_ends_a_frozen_one_of_its_own_role(migrated: Logins) -> None:
+    """Which has sent half of a COPY: PostgreSQL waits for the rest without end."""
+    with psycopg.connect(migrated.write, application_name="tests") as frozen:
+        frozen.pgconn.send_query(b"COPY orders FROM STDIN")
+        transactions = Transactions(Access(migrated.write, "tests", lock_timeout=0))
+        eventually(lambda: ended_frozen(transactions, frozen.info.backend_pid, migrated), what="its end")
+        transactions.close()
+        frozen.pgconn.finish()
+
+
+def ended_frozen(transactions: Transactions, pid: int, logins: Logins) -> bool:
+    transactions.end_frozen()
+    return rows(logins.superuser, f"SELECT FROM pg_stat_activity WHERE pid = {pid}") == []
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_a_role_may_do_nothing_but_its_part(kind: str, migrated: Logins) -> None:
+    allowed = READING | WRITING if kind == "write" else READING
+    forbidden = [statement for statement, right in CHANGES.items() if right not in allowed] + NEVER
+    assert [each for each in forbidden if not is_denied(getattr(migrated, kind), each)] == []
+
+
+def is_denied(dsn: str, statement: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        try:
+            connection.execute(statement.encode())
+        except InsufficientPrivilege:
+            return True
+        except psycopg.Error:
+            return False
+    return False
+
+
+@pytest.mark.parametrize("run", [run_script, run_script_by_psql])
+def test_rights_are_the_same_whether_the_tables_or_the_roles_were_there_first(run: Run, bare: Logins) -> None:
+    """An installation of one login comes through: whoever owned the tables is the one who migrates."""
+    with psycopg.connect(bare.superuser) as admin:
+        owner = Identifier(bare.name("migrate"))
+        admin.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, Literal(PASSWORD)))
+        admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(owner))
+    migrate(bare.migrate, Migration())
+    run(bare)
+    assert_rights_are_exact(with_passwords(bare))
+
+
+def test_rights_are_exact_after_a_migration_too(migrated: Logins) -> None:
+    assert_rights_are_exact(migrated)
+
+
+def test_running_it_again_changes_nothing(migrated: Logins) -> None:
+    before = rows(migrated.superuser, ACLS)
+    run_script(migrated)
+    assert rows(migrated.superuser, ACLS) == before
+
+
+def test_running_it_again_takes_back_what_is_too_much(migrated: Logins) -> None:
+    reader = Identifier(migrated.name("read"))
+    with psycopg.connect(migrated.superuser) as admin:
+        admin.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(reader))
+        admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(reader))
+    assert not is_denied(migrated.read, "DELETE FROM orders")
+    run_script(migrated)
+    assert_rights_are_exact(migrated)
+    assert is_denied(migrated.read, "CREATE TABLE more (id int)")
+
+
+def test_a_table_of_a_later_migration_can_be_read_by_both_and_written_by_the_writer(migrated: Logins) -> None:
+    with psycopg.connect(migrated.migrate) as owner:
+        owner.execute("CREATE TABLE later (id int)")
+    for login in (migrated.read, migrated.write):
+        assert rows(login, "SELECT id FROM later") == []
+    assert is_denied(migrated.read, "INSERT INTO later VALUES (1)")
+    assert not is_denied(migrated.write, "INSERT INTO later VALUES (1)")
+
+
+def test_who_owns_the_database_and_may_create_roles_can_run_it(bare: Logins) -> None:
+    database = Identifier(urlsplit(bare.superuser).path[1:])
+    owner = Identifier(bare.name("owner"))
+    with psycopg.connect(bare.superuser) as admin:
+        admin.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, Literal(PASSWORD)))
+        admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
+    run_script(bare, bare.owner)
+    migrate(with_passwords(bare).migrate, Migration())
+    assert_rights_are_exact(bare)
+    run_script(bare, bare.owner)
+    assert_rights_are_exact(bare)
+
+
+def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
+    with psycopg.connect(logins.superuser) as admin:
+        other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+        admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
+    with pytest.raises(OutOfPatience, match=r"waiting for PostgreSQL to let our role in or do this: see roles\.sql"):
+        wait_for_migrations(logins.owner, Migration(deadline=1))
+
+
+def test_a_role_without_login_is_told(logins: Logins) -> None:
+    with psycopg.connect(logins.superuser) as admin:
+        admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
+    with pytest.raises(OutOfPatience, match="waiting for PostgreSQL to take us in: its role has no LOGIN"):
+        wait_for_migrations(logins.read, Migration(deadline=1))
+
+
+def test_one_role_for_two_parts_is_refused(bare: Logins) -> None:
+    with pytest.raises(RaiseException, match="these are to be three roles"):
+        run_script(bare._replace(read=bare.write))
+    assert rows(bare.superuser, f"SELECT FROM pg_roles WHERE rolname = '{bare.name('migrate')}'") == []
+
+
+def test_tables_that_belong_to_another_role_are_refused_with_what_to_do(bare: Logins) -> None:
+    migrate(bare.superuser, Migration())
+    with pytest.raises(RaiseException, match="belongs to") as refused:
+        run_script(bare)
+    assert f"TO {bare.name('migrate')}" in str(refused.value.diag.message_hint)
+
+
+def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(stage: Stage, migrated: Logins) -> None:
+    consumer = stage.consumer(**{DSN: migrated.read})
+    stage.produce(*orders([order_document(order_uid=UID)]))
+    eventually(lambda: '"sqlstate":"42501"' in consumer.log.read_text().replace(": ", ":"), what="the reason")
+    assert "the schema or the rights are not what this release needs" in consumer.log.read_text()
+    assert (stage.stored(), stage.letters(), stage.committed()) == (set(), [], {})
+    with psycopg.connect(migrated.superuser) as admin:
+        writer, reader = Identifier(migrated.name("write")), Identifier(migrated.name("read"))
+        admin.execute(SQL("GRANT {} TO {}").format(writer, reader))
+    stage.wait_stored({UID})
+
+
+def test_the_doctor_names_the_rights_that_are_missing(
+    migrated: Logins, settings: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kafka = Kafka(
+        bootstrap_servers=settings["ORDERS_KAFKA__BOOTSTRAP_SERVERS"],
+        topic=settings["ORDERS_KAFKA__TOPIC"],
+        dead_letter_topic=settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"],
+    )
+    assert doctor.run(Settings(mode="api", kafka=kafka, postgres=Postgres(dsn=migrated.read))) == 0
+    assert "rights                 may read orders, and store none\n" in capsys.readouterr().out
+    assert doctor.run(Settings(mode="consumer", kafka=kafka, postgres=Postgres(dsn=migrated.write))) == 0
+    assert "rights                 may read and store orders\n" in capsys.readouterr().out
+    assert doctor.run(Settings(mode="consumer", kafka=kafka, postgres=Postgres(dsn=migrated.read))) == 1
+    lacking = "DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
+    assert f"✗ rights                 no {lacking}" in capsys.readouterr().out
