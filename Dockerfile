@@ -18,6 +18,7 @@ COPY pyproject.toml README.md ./
 COPY service service
 COPY generator generator
 COPY migrations migrations
+COPY chart/files/roles.sql chart/files/
 RUN python -m hatchling build -t wheel -d /wheel && pip --python /opt/orders/bin/python install --no-deps /wheel/*.whl
 
 FROM ${PYTHON_IMAGE}

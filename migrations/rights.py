@@ -1,7 +1,7 @@
 """Takes from a new table what nobody but its owner needs to do to it.
 
-The consumer's role may read and write every table that the owner makes (`ALTER DEFAULT PRIVILEGES` in roles.sql). What it
-doesn't do to a table the migration withholds, whatever that role is called; of tables that are there roles.sql says it.
+The consumer's role may read and write whatever table the owner makes (ALTER DEFAULT PRIVILEGES in roles.sql). What it
+doesn't do to one the migration withholds, whatever that role is called; of tables that are there roles.sql says it.
 """
 
 from alembic import op

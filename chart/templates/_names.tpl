@@ -29,8 +29,12 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{- /* The Secret of a login to PostgreSQL: its own, or the one of all, or else one that the chart makes. (root; migrate, write or read) */}}
 {{- define "orders.databaseSecret" -}}
-{{ default (printf "%s-postgresql" (include "orders.fullname" .)) .Values.postgresql.existingSecret }}
+{{- $values := (index . 0).Values.postgresql -}}
+{{- $own := get (dict "migrate" "" "write" $values.existingWriteSecret "read" $values.existingReadSecret) (index . 1) -}}
+{{- $made := printf "%s-postgresql%s" (include "orders.fullname" (index . 0)) (ternary "" (printf "-%s" (index . 1)) (eq (index . 1) "migrate")) -}}
+{{ coalesce $own $values.existingSecret $made }}
 {{- end }}
 
 {{- define "orders.databaseHost" -}}

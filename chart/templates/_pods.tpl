@@ -63,7 +63,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* The init container that holds a pod back until the schema is there. (root, mode) */}}
+{{- /* The init container that holds a pod back until the schema is there. (root, mode, login) */}}
 {{- define "orders.waitForMigrations" -}}
 {{- $root := index . 0 -}}
 - name: wait-for-migrations

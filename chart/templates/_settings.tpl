@@ -30,12 +30,8 @@
 {{- if and (kindIs "float64" .) (ne (floor .) .) -}}{{ . }}{{- else -}}{{ int64 . }}{{- end -}}
 {{- end }}
 
-{{- /* What only Secrets know. */}}
+{{- /* What only Secrets know, but for the login to PostgreSQL. */}}
 {{- define "orders.secretEnv" -}}
-- name: PGUSER
-  valueFrom: {secretKeyRef: {name: {{ include "orders.databaseSecret" . }}, key: {{ .Values.postgresql.existingSecretKeys.username }}}}
-- name: PGPASSWORD
-  valueFrom: {secretKeyRef: {name: {{ include "orders.databaseSecret" . }}, key: {{ .Values.postgresql.existingSecretKeys.password }}}}
 {{- with .Values.kafka.existingSecret }}
 - name: ORDERS_KAFKA__PROPERTIES
   valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.existingSecretKey }}}}
@@ -45,7 +41,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* The environment of a container of ours. (root, mode) */}}
+{{- /* The environment of a container of ours. (root, mode; write, read or "" for no login to PostgreSQL) */}}
 {{- define "orders.environment" -}}
 {{- $root := index . 0 -}}
 envFrom:
@@ -55,13 +51,19 @@ env:
   {{- if and (eq (index . 1) "api") $root.Values.auth.existingSecret }}
   - {name: ORDERS_AUTH__KEYS_FILE, value: /etc/orders/auth/keys}
   {{- end }}
+  {{- with index . 2 }}
+  {{- include "orders.loginEnv" (list $root . "PGUSER" "PGPASSWORD") | nindent 2 }}
+  {{- end }}
   {{- include "orders.secretEnv" $root | nindent 2 }}
 {{- end }}
 
 {{- /* Annotations that change, and so restart the pods, where what they read at start has changed. */}}
 {{- define "orders.checksums" -}}
 checksum/settings: {{ include "orders.settings" . | sha256sum }}
-{{- if and .Values.postgresql.enabled (not .Values.postgresql.existingSecret) }}
-checksum/passwords: {{ include "orders.databasePasswords" . | sha256sum }}
+{{ include "orders.passwordsChecksum" . }}
 {{- end }}
+
+{{- /* Of the passwords that the chart makes, whosever they are. */}}
+{{- define "orders.passwordsChecksum" -}}
+{{- with include "orders.databaseSecrets" . | fromYaml }}checksum/passwords: {{ toYaml . | sha256sum }}{{ end }}
 {{- end }}

@@ -13,7 +13,12 @@
 {{- if and $v.postgresql.enabled $v.postgresql.host }}
 {{- fail "postgresql.host and postgresql.enabled exclude each other: set postgresql.enabled=false to use a server outside the chart" }}
 {{- end }}
-{{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) }}
+{{- $ownLogins := and $v.postgresql.existingWriteSecret $v.postgresql.existingReadSecret }}
+{{- if and (not $ownLogins) (or $v.postgresql.existingWriteSecret $v.postgresql.existingReadSecret) }}
+{{- fail "postgresql.existingWriteSecret and postgresql.existingReadSecret need each other: consumer and API have logins of their own, or the migration's" }}
+{{- end }}
+{{- $isLoginNeeded := not (and $ownLogins (eq $v.migrations.mode "none")) }}
+{{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) $isLoginNeeded }}
 {{- fail "postgresql.existingSecret is needed where postgresql.enabled is false: a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
 {{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}

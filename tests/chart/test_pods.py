@@ -1,6 +1,7 @@
 """Every pod of every kind of release: what it may do, what it may use, where it belongs."""
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,78 @@ def test_the_api_and_the_test_of_the_release_get_the_keys_and_nobody_else_does()
     names = {name for name, keys in keys_of(render(settings=["auth.existingSecret=a"])).items() if keys}
     assert names == {"orders-api", "orders-test"}
     assert not any(keys_of(render()).values())
+
+
+THREE_LOGINS = ["postgresql.existingSecret=m", "postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "migrate", "write", "read"),
+    [
+        ([], "orders-postgresql", "orders-postgresql-write", "orders-postgresql-read"),
+        (["postgresql.existingSecret=one"], "one", "one", "one"),
+        (THREE_LOGINS, "m", "w", "r"),
+        ([*THREE_LOGINS, "postgresql.enabled=false", "postgresql.host=a"], "m", "w", "r"),
+    ],
+)
+def test_each_pod_gets_the_login_of_its_part_alone(settings: list[str], migrate: str, write: str, read: str) -> None:
+    found = {
+        pod["metadata"]["labels"]["app.kubernetes.io/component"]: login_secrets(pod)
+        for pod in pod_templates(render(settings=settings))
+    }
+    assert found.pop("postgresql", {migrate, write, read}) == {migrate, write, read}
+    found.pop("kafka")
+    assert found == {"migration": {migrate}, "consumer": {write}, "api": {read}, "test": set()}
+
+
+def login_secrets(pod: Manifest) -> set[str]:
+    """Return the Secrets that variables of a pod come from, init containers included."""
+    return {
+        variable["valueFrom"]["secretKeyRef"]["name"]
+        for container in containers(pod)
+        for variable in container.get("env", [])
+        if "valueFrom" in variable
+    }
+
+
+def test_consumer_and_api_wait_for_migrations_with_a_login() -> None:
+    for component in ("api", "consumer"):
+        pod = one(render(), "Deployment", f"orders-{component}")["spec"]["template"]["spec"]
+        for container in (*pod["initContainers"], *pod["containers"]):
+            assert {"PGUSER", "PGPASSWORD"} <= {variable["name"] for variable in container["env"]}
+
+
+def test_the_chart_makes_a_secret_for_each_login_that_it_is_not_given() -> None:
+    users = {name: b64decode(secret["username"]).decode() for name, secret in made_secrets(render()).items()}
+    assert users == {
+        "orders-postgresql": "orders",
+        "orders-postgresql-write": "orders_write",
+        "orders-postgresql-read": "orders_read",
+    }
+    passwords = [secret[key] for secret in made_secrets(render()).values() for key in secret if "password" in key]
+    assert len(set(passwords)) == len(passwords) == 4
+    assert set(made_secrets(render(settings=["postgresql.existingSecret=one"]))) == set()
+    assert set(made_secrets(render(settings=THREE_LOGINS[1:]))) == {"orders-postgresql"}
+    assert set(made_secrets(render(RELEASES["external"]))) == set()
+
+
+def made_secrets(objects: list[Manifest]) -> dict[str, dict[str, str]]:
+    return {each["metadata"]["name"]: each["data"] for each in of_kind(objects, "Secret")}
+
+
+@pytest.mark.parametrize("component", ["api", "consumer", "postgresql"])
+def test_another_password_restarts_the_pods(component: str) -> None:
+    """Without a cluster every rendering makes new ones."""
+    first, second = (password_checksum(render(settings=[f"cache.maxEntries={size}"]), component) for size in (1, 2))
+    assert first != second
+
+
+def password_checksum(objects: list[Manifest], component: str) -> str:
+    """Return what is told of the passwords; settings have a checksum of their own."""
+    (pod,) = (
+        pod for pod in pod_templates(objects) if pod["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    )
+    return str(pod["metadata"]["annotations"]["checksum/passwords"])
 
 
 def keys_of(objects: list[Manifest]) -> dict[str, list[Manifest]]:

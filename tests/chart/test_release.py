@@ -161,6 +161,10 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["postgresql.enabled=false"], "postgresql.host is needed"),
         (["postgresql.host=a"], "postgresql.host and postgresql.enabled exclude each other"),
         (["postgresql.enabled=false", "postgresql.host=a"], "postgresql.existingSecret is needed"),
+        (
+            ["postgresql.existingReadSecret=a"],
+            "postgresql.existingWriteSecret and postgresql.existingReadSecret need each other",
+        ),
         (["migrations.mode=hook"], "migrations.mode=hook runs before the release's servers are there"),
         (
             ["consumer.keda.enabled=true", "consumer.autoscaling.enabled=true"],
@@ -192,6 +196,13 @@ def test_contradictions_are_refused_in_one_line_that_names_the_value(settings: l
     told = refusal(*settings)
     assert sum(line in each for each in told) == 1
     assert told[0].startswith("Error: execution error at (orders/templates/validation.yaml:1:4): ")
+
+
+def test_a_release_that_does_not_migrate_needs_no_login_that_could() -> None:
+    logins = ["postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
+    outside = ["postgresql.enabled=false", "postgresql.host=a", *logins]
+    assert any("postgresql.existingSecret is needed" in line for line in refusal(*outside))
+    assert render(settings=[*outside, "migrations.mode=none"])
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,12 @@
 """A role for each mode, as roles.sql makes them: everything works with its own one, and nothing else does."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
 import psycopg
 import pytest
-from psycopg.errors import InsufficientPrivilege, RaiseException
-from psycopg.rows import TupleRow
+from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier, Literal
 
 from service.app import doctor
@@ -21,24 +19,14 @@ from tests import fresh, servers
 from tests.factories import SAMPLE, order_document
 from tests.processes import ROOT, Service
 from tests.psql import psql
+from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_rights_are_exact, is_denied, rows
 from tests.stage import Stage, metric, orders
 from tests.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
 DSN = "ORDERS_POSTGRES__DSN"
 PASSWORD = "a-password"  # noqa: S105 - of roles that end with their test
-KINDS = ("migrate", "write", "read")
-Run = Callable[["Logins"], None]
-COLUMNS = {
-    "orders": "entry",
-    "deliveries": "zip",
-    "payments": "bank",
-    "items": "size",
-    "schema_releases": "revision",
-    "alembic_version": "version_num",
-}
-"""One of each table."""
-ALL_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+Run = Callable[[Logins], None]
 UID = SAMPLE["order_uid"]
 
 CHANGES = {
@@ -64,28 +52,6 @@ NEVER = [
     "SELECT lo_create(0)",
     "SELECT lo_from_bytea(0, 'large')",
 ]
-ACLS = """
-    SELECT 'table', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-    UNION ALL SELECT 'database', datname, datacl::text FROM pg_database WHERE datname = current_database()
-    UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'public'
-    UNION ALL SELECT 'defaults', defaclrole::regrole::text, defaclacl::text FROM pg_default_acl
-    UNION ALL SELECT 'role', rolname, concat(rolcanlogin, rolsuper, rolcreaterole) FROM pg_roles
-    UNION ALL SELECT 'members', roleid::regrole::text, member::regrole::text FROM pg_auth_members
-    ORDER BY 1, 2, 3"""
-
-
-class Logins(NamedTuple):
-    """URLs of one database."""
-
-    superuser: str
-    migrate: str
-    write: str
-    read: str
-    owner: str
-    """Of nobody, before a test makes the role."""
-
-    def name(self, kind: str) -> str:
-        return str(urlsplit(getattr(self, kind)).username)
 
 
 @pytest.fixture
@@ -142,27 +108,6 @@ def run_script_by_psql(logins: Logins) -> None:
     psql("--dbname", logins.superuser, *names, "--file", str(SCRIPT))
 
 
-def rows(dsn: str, statement: str) -> list[TupleRow]:
-    with psycopg.connect(dsn) as connection:
-        return connection.execute(statement.encode()).fetchall()
-
-
-def rights(logins: Logins, kind: str) -> set[tuple[str, str]]:
-    """Return what a role may do to which of the tables."""
-    statement = """
-        SELECT relname, how FROM pg_class, unnest(%s::text[]) how
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND has_table_privilege(%s, pg_class.oid, how)"""
-    with psycopg.connect(logins.superuser) as connection:
-        return {*connection.execute(statement, [[*ALL_RIGHTS], logins.name(kind)]).fetchall()}
-
-
-def assert_rights_are_exact(logins: Logins) -> None:
-    version = {("alembic_version", "SELECT")}
-    assert rights(logins, "read") == READING | version
-    assert rights(logins, "write") == READING | WRITING | version
-    assert rights(logins, "migrate") == {(table, how) for table in COLUMNS for how in ALL_RIGHTS}
-
-
 def test_each_command_does_all_its_work_with_a_role_of_its_own(stage: Stage, logins: Logins) -> None:
     assert ended(stage, logins.migrate, "migrate") == 0
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
@@ -212,17 +157,6 @@ def test_a_role_may_do_nothing_but_its_part(kind: str, migrated: Logins) -> None
     allowed = READING | WRITING if kind == "write" else READING
     forbidden = [statement for statement, right in CHANGES.items() if right not in allowed] + NEVER
     assert [each for each in forbidden if not is_denied(getattr(migrated, kind), each)] == []
-
-
-def is_denied(dsn: str, statement: str) -> bool:
-    with psycopg.connect(dsn) as connection:
-        try:
-            connection.execute(statement.encode())
-        except InsufficientPrivilege:
-            return True
-        except psycopg.Error:
-            return False
-    return False
 
 
 @pytest.mark.parametrize("run", [run_script, run_script_by_psql])

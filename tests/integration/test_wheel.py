@@ -60,6 +60,10 @@ def test_the_wheel_brings_the_schema_of_the_document(wheel: Path) -> None:
     assert (wheel / "service/order.schema.json").read_text() == (ROOT / "docs/order.schema.json").read_text()
 
 
+def test_the_wheel_brings_the_script_of_the_roles(wheel: Path) -> None:
+    assert (wheel / "migrations/roles.sql").read_text() == (ROOT / "chart/files/roles.sql").read_text()
+
+
 def test_the_wheel_brings_every_file_of_its_packages(wheel: Path) -> None:
     expected = {
         path.relative_to(ROOT)

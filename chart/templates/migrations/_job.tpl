@@ -16,6 +16,7 @@ template:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}
           - {name: {{ $name }}, value: {{ $value | quote }}}
           {{- end }}
+          {{- include "orders.loginEnv" (list . "migrate" "PGUSER" "PGPASSWORD") | nindent 10 }}
           {{- include "orders.secretEnv" . | nindent 10 }}
         {{- include "orders.containerSecurity" . | nindent 8 }}
         resources: {{ toJson .Values.migrations.resources }}

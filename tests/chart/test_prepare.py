@@ -1,0 +1,96 @@
+"""What the chart's PostgreSQL runs at every start, on a real one: psql runs the rendered scripts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from service.config import Migration
+from service.embedded import postgres
+from service.pkg.tx import Access, Transactions
+from service.repo.migrate import migrate
+from service.repo.writes import OrderWriter
+from tests.chart.rendered import CHART, one, render
+from tests.factories import sourced
+from tests.psql import psql
+from tests.roles import ACLS, Logins, assert_rights_are_exact, rows
+
+ONE_LOGIN = ("postgresql.existingSecret=login",)
+DATABASE = "shop"
+USERS = {"USER": "shop", "WRITE_USER": "shop_write", "READ_USER": "shop_read"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[postgres.Postgres]:
+    """A server as the chart's, whose superuser is called postgres."""
+    with postgres.postgres(tmp_path / "server") as running:
+        with psycopg.connect(running.dsn, autocommit=True) as admin:
+            admin.execute("CREATE ROLE postgres SUPERUSER LOGIN")
+        yield running
+
+
+def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: str) -> Logins:
+    """Run what a release with these settings runs, every password in its Secrets being the same."""
+    scripts = one(render(settings=settings), "ConfigMap", "orders-postgresql")["data"]
+    for name, text in scripts.items():
+        (folder / name).write_text(text)
+    with psycopg.connect(server.dsn, autocommit=True) as admin:  # in the pod its socket asks for none
+        admin.execute(f"ALTER ROLE postgres PASSWORD '{password}'")
+    address = urlsplit(server.dsn)
+    psql(
+        "--username=postgres",
+        f"--file={folder / 'prepare.sql'}",
+        PGHOST=str(address.hostname),
+        PGPORT=str(address.port),
+        PGDATABASE="postgres",
+        PGPASSWORD=password,
+        POSTGRES_PASSWORD=password,
+        ORDERS_DATABASE=DATABASE,
+        **{f"ORDERS_{variable}": user for variable, user in USERS.items()},
+        **{f"ORDERS_{variable.replace('USER', 'PASSWORD')}": password for variable in USERS},
+    )
+    names = ("postgres", *USERS.values(), "nobody")
+    return Logins(*(f"postgresql://{name}:{password}@{address.hostname}:{address.port}/{DATABASE}" for name in names))
+
+
+def test_a_new_volume_gets_three_roles_and_their_passwords_follow_the_secrets(
+    server: postgres.Postgres, tmp_path: Path
+) -> None:
+    migrate(prepare(server, tmp_path, "first").migrate, Migration())
+    logins = prepare(server, tmp_path, "second")
+    assert_rights_are_exact(logins)
+    for login in (logins.migrate, logins.write, logins.read):
+        assert rows(login, "SELECT order_uid FROM orders") == []
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(login.replace("second", "first"))
+
+
+def test_a_start_changes_nothing_where_nothing_has_changed(server: postgres.Postgres, tmp_path: Path) -> None:
+    logins = prepare(server, tmp_path, "same")
+    migrate(logins.migrate, Migration())
+    before = rows(logins.superuser, ACLS)
+    prepare(server, tmp_path, "same")
+    assert rows(logins.superuser, ACLS) == before
+
+
+def test_a_volume_of_a_release_with_one_login_for_all_comes_through(server: postgres.Postgres, tmp_path: Path) -> None:
+    before = prepare(server, tmp_path, "same", *ONE_LOGIN)
+    migrate(before.migrate, Migration())
+    store(before.migrate, "old")
+    logins = prepare(server, tmp_path, "same")
+    assert_rights_are_exact(logins)
+    store(logins.write, "new")
+    assert rows(logins.read, "SELECT order_uid FROM orders ORDER BY 1") == [("new",), ("old",)]
+
+
+def store(dsn: str, uid: str) -> None:
+    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer.store([sourced(order_uid=uid)])
+    writer.close()
+
+
+def test_the_script_is_the_one_that_others_run_by_hand() -> None:
+    script = one(render(), "ConfigMap", "orders-postgresql")["data"]["roles.sql"]
+    assert script.strip() == (CHART / "files" / "roles.sql").read_text(encoding="utf-8").strip()
