@@ -114,6 +114,8 @@ def test_cloudnative_pgs_names_are_those_that_the_values_use() -> None:
     assert values["host"] == f"{name}-rw"
     assert values["existingSecret"] == f"{name}-app"
     assert values["tls"]["caSecret"] == f"{name}-ca"
+    secrets = {role["name"]: role["passwordSecret"]["name"] for role in cluster["spec"]["managed"]["roles"]}
+    assert secrets == {"orders_write": values["existingWriteSecret"], "orders_read": values["existingReadSecret"]}
     settings = one(render(VALUES["cloudnative-pg"]), "ConfigMap", "orders")["data"]
     assert settings["ORDERS_POSTGRES__DSN"] == f"postgresql://{name}-rw:5432/{database}"
 
@@ -123,6 +125,13 @@ def test_no_pod_mounts_the_private_key_of_postgresqls_authority() -> None:
         for volume in pod["volumes"]:
             if volume.get("secret", {}).get("secretName") == "orders-db-ca":
                 assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+
+
+def test_the_readme_makes_every_secret_of_production() -> None:
+    told = (K8S / "README.md").read_text(encoding="utf-8")
+    values = yaml.safe_load(VALUES["production"].read_text(encoding="utf-8"))["postgresql"]
+    secrets = [values[f"existing{login}Secret"] for login in ("", "Write", "Read")] + [values["tls"]["caSecret"]]
+    assert {each for each in secrets if f"create secret generic {each} " not in told} == set()
 
 
 def test_kafka_ui_asks_the_charts_kafka_and_changes_nothing() -> None:

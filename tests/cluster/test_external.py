@@ -11,20 +11,27 @@ from tests.waiting import eventually
 
 COUNT = 5_000
 DATABASE = "second"
+SECRETS = {
+    "existingSecret": "orders-postgresql",
+    "existingWriteSecret": "orders-postgresql-write",
+    "existingReadSecret": "orders-postgresql-read",
+}
 
 
 @pytest.fixture
 def servers(any_release: Release) -> Release:
     """Kafka and PostgreSQL of somebody else: another release's, with a database for us."""
     any_release.install("--set", "api.replicas=1")
-    psql = ("psql", "--username", "postgres", "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
-    any_release.kubectl("exec", "orders-postgresql-0", "--", *psql)
+    psql = ("exec", "orders-postgresql-0", "--", "psql", "--username", "postgres")
+    any_release.kubectl(*psql, "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
+    any_release.kubectl(*psql, "--dbname", DATABASE, "--file", "/etc/orders/roles.sql")
     return any_release
 
 
 def test_external_servers_serve_a_release_whose_migration_is_a_hook(servers: Release, other_namespace: str) -> None:
     release = replace(servers, namespace=other_namespace)
-    copy_secret(servers, release)
+    for name in SECRETS.values():
+        copy_secret(servers, release, name)
     release.install(*external(servers))
     release.generate(COUNT)
     release.generated()
@@ -54,14 +61,14 @@ def external(servers: Release) -> list[str]:
             "enabled": False,
             "host": f"orders-postgresql.{servers.namespace}.svc",
             "database": DATABASE,
-            "existingSecret": "database",
+            **SECRETS,
         },
         "migrations": {"mode": "hook"},
     }
     return [option for name, value in values.items() for option in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
-def copy_secret(source: Release, target: Release) -> None:
-    secret = json.loads(source.kubectl("get", "secret/orders-postgresql", "--output", "json"))
-    copied = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "data": secret["data"]}
+def copy_secret(source: Release, target: Release, name: str) -> None:
+    secret = json.loads(source.kubectl("get", f"secret/{name}", "--output", "json"))
+    copied = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": secret["data"]}
     run("kubectl", "--namespace", target.namespace, "apply", "--filename", "-", stdin=json.dumps(copied))

@@ -110,6 +110,7 @@ def run_script_by_psql(logins: Logins) -> None:
 
 def test_each_command_does_all_its_work_with_a_role_of_its_own(stage: Stage, logins: Logins) -> None:
     assert ended(stage, logins.migrate, "migrate") == 0
+    assert ended(stage, logins.write, "migrate") == 0  # which has only topics to make, if any
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
         assert ended(stage, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
     consumer = stage.consumer(**{DSN: logins.write})
@@ -185,14 +186,30 @@ def test_running_it_again_takes_back_what_is_too_much(migrated: Logins) -> None:
     reader = Identifier(migrated.name("read"))
     with psycopg.connect(migrated.superuser) as admin:
         admin.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(reader))
-        admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(reader))
+        admin.execute(SQL("GRANT CREATE ON SCHEMA public TO PUBLIC, {}").format(reader))
+        admin.execute(SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(Identifier(database_of(migrated)), reader))
+        admin.execute(
+            SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT ALL ON TABLES TO {}").format(
+                Identifier(migrated.name("migrate")), reader
+            )
+        )
     assert not is_denied(migrated.read, "DELETE FROM orders")
     run_script(migrated)
     assert_rights_are_exact(migrated)
+    assert is_denied(migrated.read, "CREATE TEMPORARY TABLE more (id int)")
     assert is_denied(migrated.read, "CREATE TABLE more (id int)")
+    assert_a_new_table_is_written_by_the_writer_alone(migrated)
+
+
+def database_of(logins: Logins) -> str:
+    return urlsplit(logins.superuser).path[1:]
 
 
 def test_a_table_of_a_later_migration_can_be_read_by_both_and_written_by_the_writer(migrated: Logins) -> None:
+    assert_a_new_table_is_written_by_the_writer_alone(migrated)
+
+
+def assert_a_new_table_is_written_by_the_writer_alone(migrated: Logins) -> None:
     with psycopg.connect(migrated.migrate) as owner:
         owner.execute("CREATE TABLE later (id int)")
     for login in (migrated.read, migrated.write):
@@ -202,7 +219,7 @@ def test_a_table_of_a_later_migration_can_be_read_by_both_and_written_by_the_wri
 
 
 def test_who_owns_the_database_and_may_create_roles_can_run_it(bare: Logins) -> None:
-    database = Identifier(urlsplit(bare.superuser).path[1:])
+    database = Identifier(database_of(bare))
     owner = Identifier(bare.name("owner"))
     with psycopg.connect(bare.superuser) as admin:
         admin.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, Literal(PASSWORD)))
@@ -262,10 +279,11 @@ def test_the_doctor_names_the_rights_that_are_missing(
         topic=settings["ORDERS_KAFKA__TOPIC"],
         dead_letter_topic=settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"],
     )
-    assert doctor.run(Settings(mode="api", kafka=kafka, postgres=Postgres(dsn=migrated.read))) == 0
-    assert "rights                 may read orders, and store none\n" in capsys.readouterr().out
-    assert doctor.run(Settings(mode="consumer", kafka=kafka, postgres=Postgres(dsn=migrated.write))) == 0
-    assert "rights                 may read and store orders\n" in capsys.readouterr().out
-    assert doctor.run(Settings(mode="consumer", kafka=kafka, postgres=Postgres(dsn=migrated.read))) == 1
-    lacking = "DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
-    assert f"✗ rights                 no {lacking}" in capsys.readouterr().out
+    lacking = "no DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
+    for mode, login, told in (
+        ("api", migrated.read, "✓ rights                 may read orders, and store none\n"),
+        ("consumer", migrated.write, "✓ rights                 may read and store orders\n"),
+        ("consumer", migrated.read, f"✗ rights                 {lacking}"),
+    ):
+        doctor.run(Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
+        assert told in capsys.readouterr().out
