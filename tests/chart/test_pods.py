@@ -78,6 +78,16 @@ def test_each_pod_gets_the_login_of_its_part_alone(settings: list[str], migrate:
     assert found == {"migration": {migrate}, "consumer": {write}, "api": {read}, "test": set()}
 
 
+def test_the_test_of_the_release_does_not_reach_postgresql() -> None:
+    policies = of_kind(render(settings=["networkPolicy.enabled=true"]), "NetworkPolicy")
+    reach = {
+        each["metadata"]["name"]
+        for each in policies
+        if any(port["port"] == 5432 for rule in each["spec"]["egress"] for port in rule.get("ports", []))
+    }
+    assert reach == {"orders-api", "orders-consumer", "orders-migration"}
+
+
 def login_secrets(pod: Manifest) -> set[str]:
     """Return the Secrets that variables of a pod come from, init containers included."""
     return {

@@ -17,7 +17,7 @@ from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
 from tests import fresh, servers
 from tests.factories import SAMPLE, order_document
-from tests.processes import ROOT, Service
+from tests.processes import ROOT, Service, Spawn
 from tests.psql import psql
 from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_rights_are_exact, is_denied, rows
 from tests.stage import Stage, metric, orders
@@ -269,6 +269,16 @@ def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(stage: 
         writer, reader = Identifier(migrated.name("write")), Identifier(migrated.name("read"))
         admin.execute(SQL("GRANT {} TO {}").format(writer, reader))
     stage.wait_stored({UID})
+
+
+def test_an_api_without_the_right_to_read_waits_for_it_and_says_why(spawn: Spawn, migrated: Logins) -> None:
+    reader = Identifier(migrated.name("read"))
+    with psycopg.connect(migrated.superuser) as admin:
+        admin.execute(SQL("REVOKE SELECT ON items FROM {}").format(reader))
+    api = spawn("api", settings={DSN: migrated.read, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    eventually(lambda: '"sqlstate":"42501"' in api.log.read_text().replace(": ", ":"), 30, "the reason")
+    run_script(migrated)
+    api.ready()
 
 
 def test_the_doctor_names_the_rights_that_are_missing(
