@@ -17,7 +17,9 @@ TOOLS = {
     "ingress": Peer({"app": "controller"}, namespace="ingress"),
     "prometheus": Peer({"app": "prometheus"}, namespace="monitoring"),
 }
-APPLICATION = ("api", "consumer", "migration", "test")
+LOGGED_IN = ("api", "consumer", "migration")
+"""Into PostgreSQL; the test of a release reads by the API."""
+APPLICATION = (*LOGGED_IN, "test")
 
 
 def connections(objects: list[dict[str, object]], others: dict[str, Peer]) -> set[tuple[str, str, int]]:
@@ -26,9 +28,7 @@ def connections(objects: list[dict[str, object]], others: dict[str, Peer]) -> se
 
 
 def test_with_the_chart_s_own_servers_each_pod_reaches_what_it_needs_and_nothing_else() -> None:
-    to_servers = {
-        (pod, server, port) for pod in APPLICATION for server, port in (("kafka", 9092), ("postgresql", 5432))
-    }
+    to_servers = {(pod, "kafka", 9092) for pod in APPLICATION} | {(pod, "postgresql", 5432) for pod in LOGGED_IN}
     to_themselves = {("kafka", "kafka", 9092), ("postgresql", "postgresql", 5432)}
     to_the_api = {("test", "api", 8000), ("stranger", "api", 8000)}
     to_metrics = {("stranger", "api", 9000), ("stranger", "consumer", 9000)}
@@ -39,7 +39,8 @@ def test_with_servers_outside_the_pods_reach_their_ports_wherever_they_are() -> 
     settings = [ON, "kafka.enabled=false", "kafka.bootstrapServers=k:9093", "networkPolicy.kafkaPorts={9093,9094}"]
     settings += ["postgresql.enabled=false", "postgresql.host=p", "postgresql.port=5432", "postgresql.existingSecret=s"]
     found = connections(render(settings=settings), SERVERS)
-    to_servers = {(pod, server, port) for pod in APPLICATION for server in SERVERS for port in (9093, 9094, 5432)}
+    to_servers = {(pod, server, port) for pod in APPLICATION for server in SERVERS for port in (9093, 9094)}
+    to_servers |= {(pod, server, 5432) for pod in LOGGED_IN for server in SERVERS}
     inbound = {
         (outside, pod, port) for outside in SERVERS for pod, port in (("api", 8000), ("api", 9000), ("consumer", 9000))
     }
@@ -48,7 +49,7 @@ def test_with_servers_outside_the_pods_reach_their_ports_wherever_they_are() -> 
 
 def test_the_hardened_release_is_reached_by_whom_it_names_and_reaches_its_servers_alone() -> None:
     found = connections(render(RELEASES["hardened"]), STRANGER | SERVERS | TOOLS)
-    to_servers = {(pod, "server", port) for pod in APPLICATION for port in (9092, 5432)}
+    to_servers = {(pod, "server", 9092) for pod in APPLICATION} | {(pod, "server", 5432) for pod in LOGGED_IN}
     inbound = {("ingress", "api", 8000), ("prometheus", "api", 9000), ("prometheus", "consumer", 9000)}
     assert found == to_servers | inbound | {("test", "api", 8000)}
 
