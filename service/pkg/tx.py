@@ -14,9 +14,9 @@ GRACE: Final = 5.0
 
 END_FROZEN: Final = """\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND usename = current_user AND application_name = current_setting('application_name')
+WHERE datname = current_database() AND usename = current_user AND application_name = %s
   AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
-"""Sessions like ours whose client has left a statement unfinished, which only COPY lets it do."""
+"""An application's sessions, of our role, whose client has left a statement unfinished, which only COPY lets it do."""
 
 _POLL: Final = 0.1
 _SANE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -41,9 +41,13 @@ class Access:
         Without an end to idleness a process that is frozen would keep its locks, and hold up who took over from it.
 
         Without the planner's choice of a sequential scan, for on a table that was never analysed it would take one.
+
+        And each statement sees all that was committed before it, whatever the server's default: what a lock was waited
+        for would stay unseen otherwise.
         """
         return (
-            f"BEGIN; SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
+            "BEGIN ISOLATION LEVEL READ COMMITTED; "
+            f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
             f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE * 1000)}; SET LOCAL enable_seqscan = off"
         )
@@ -66,27 +70,28 @@ class Transactions:
         self._connection: BoundedConnection | None = None
 
     @contextlib.contextmanager
-    def begin(self) -> Iterator[BoundedConnection]:
+    def begin(self, first: str = "") -> Iterator[BoundedConnection]:
         """Commit at the end of the block, roll back if it raises. Raises psycopg.Error.
 
+        `first` is a statement without parameters or result, such as one that takes a lock: it costs no round trip.
         A commit without an answer has an unknown outcome: the same work must be safe to do again.
         """
         connection = self._usable()
         try:
-            connection.execute(self._access.begin)
+            connection.execute(f"{self._access.begin}; {first}")
             yield connection
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
 
-    def end_frozen(self) -> None:
-        """End the sessions of frozen processes like this one, which may hold what was waited for in vain.
+    def end_frozen(self, application: str | None = None) -> None:
+        """End sessions of frozen processes, like this one if no other is named: they may hold what was waited for.
 
         Between two statements PostgreSQL does so by itself, in the midst of a COPY it waits without end.
         Raises psycopg.Error.
         """
-        self._usable().execute(END_FROZEN, [self._access.lock_timeout])
+        self._usable().execute(END_FROZEN, [application or self._access.application, self._access.lock_timeout])
 
     def close(self) -> None:
         if self._connection is not None:

@@ -1,6 +1,6 @@
 """The four tables, derived from the order document: its fields are the columns, its limits their types.
 
-Every key begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
+Every key of theirs begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
 """
 
 from typing import Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -87,6 +88,14 @@ items = Table(
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
     *_columns(Item),
 )
+erased = Table(
+    "erased",
+    metadata,
+    Column("order_uid_hash", LargeBinary, primary_key=True),
+    Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""Orders that no writer may store, by the SHA-256 of their id. Small, and asked by every batch: on Citus a reference
+table, and not partitioned."""
 schema_releases = Table(
     "schema_releases",
     metadata,

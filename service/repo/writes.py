@@ -1,15 +1,15 @@
 """The consumer's writes: a batch of orders in one transaction, the greatest version of each winning.
 
 New orders go in by COPY. An order that is already there is locked and compared: the same document only moves its
-version, another one replaces it whole. Orders go in sorted by id, first those that are there and then the new ones, so
-that writers never wait for each other in a circle.
+version, another one replaces it whole. One that was erased stays away. Orders go in sorted by id, first those that are
+there and then the new ones, so that writers never wait for each other in a circle.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import psycopg
@@ -20,7 +20,8 @@ from service.entities.version import Source, Sourced, VersionOrder
 from service.pkg.tx import Transactions
 from service.repo import tables
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.notifications import CHANNEL, payloads
+from service.repo.erasures import ERASED_AMONG, SHARE
+from service.repo.notifications import NOTIFY, payloads
 from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
@@ -41,11 +42,14 @@ _SCALARS: Final = [name for name in Order.__struct_fields__ if name not in {"del
 
 _VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset, source_topic"
 
-VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%s, ','))"
+VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%(ids)s, ','))"
 """Which of these ids, joined by commas, are there, and in which version; served by the primary key."""
 
+PROBE: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"
+"""The same, and without a version which of them were erased."""
+
 LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
-"""The same, and nobody else changes them until this transaction ends."""
+"""Which are there, and nobody else changes them until this transaction ends."""
 
 DOCUMENTS_OF: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """The stored documents of orders that are held."""
@@ -71,9 +75,6 @@ DELETE_CHILDREN: Final = {
     for table in (tables.deliveries, tables.payments, tables.items)
 }
 
-NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest(%s::text[]) payload"
-"""A few payloads a transaction: NOTIFY takes a global lock at commit."""
-
 
 class Contest(NamedTuple):
     """The orders of one transaction, sorted by what has to be done with them."""
@@ -83,6 +84,7 @@ class Contest(NamedTuple):
     moving: list[Sourced]
     redelivered: int
     stale: int
+    erased: int
 
 
 class OrderWriter:
@@ -101,7 +103,7 @@ class OrderWriter:
         newest, surpassed = self._newest(orders)
         copied: dict[str, list[Sourced]] = {}
         try:
-            with self._transactions.begin() as connection:
+            with self._transactions.begin(SHARE) as connection:
                 return surpassed + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
             failure = translate(error)
@@ -147,22 +149,24 @@ class OrderWriter:
             replaced=len(contest.replacing),
             unchanged=len(contest.moving) + contest.redelivered,
             stale=contest.stale,
+            erased=contest.erased,
         )
 
     def _contest(self, cursor: Cursor, newest: dict[str, Sourced]) -> Contest:
         """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
-        stored = _versions(cursor, VERSIONS_OF, newest)
-        fresh = [sourced for uid, sourced in newest.items() if uid not in stored]
+        stored, erased = _probe(cursor, newest)
+        fresh = [sourced for uid, sourced in newest.items() if uid not in stored and uid not in erased]
         contenders = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
         redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
         held = self._held(cursor, contenders) if contenders else {}
         moving = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
         replacing = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
-        return Contest(fresh, replacing, moving, redelivered, len(stored) - len(held) - redelivered)
+        stale = len(stored) - len(held) - redelivered
+        return Contest(fresh, replacing, moving, redelivered, stale, len(erased))
 
     def _held(self, cursor: Cursor, contenders: dict[str, Sourced]) -> dict[str, Order | None]:
         """Lock the contenders' rows and return the stored documents of those that are still older."""
-        locked = _versions(cursor, LOCK, contenders)
+        locked = _locked(cursor, contenders)
         if len(locked) < len(contenders):
             raise StorageUnavailable("an order was deleted while it was being replaced")
         older = [uid for uid in sorted(locked) if self._is_newer(contenders[uid], locked[uid])]
@@ -173,8 +177,15 @@ class OrderWriter:
         return sourced.source.is_newer_than(stored, self._version_order)
 
 
-def _versions(cursor: Cursor, statement: LiteralString, ids: Iterable[str]) -> dict[str, Source]:
-    return {uid: Source(*version) for uid, *version in cursor.execute(statement, [",".join(ids)])}
+def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, Source], set[str]]:
+    """Return the versions of those that are there, and which were erased, whatever is there of them."""
+    found = cursor.execute(PROBE, {"ids": ",".join(ids)}).fetchall()
+    erased = {uid for uid, timestamp, *_ in found if timestamp is None}
+    return {uid: Source(*version) for uid, *version in found if uid not in erased}, erased
+
+
+def _locked(cursor: Cursor, ids: Iterable[str]) -> dict[str, Source]:
+    return {uid: Source(*version) for uid, *version in cursor.execute(LOCK, {"ids": ",".join(ids)})}
 
 
 def _read(text: str) -> Order | None:

@@ -11,12 +11,13 @@ from service.usecases.batch import Batch
 
 
 class Stored(NamedTuple):
-    """How many orders of one transaction were new, replaced, unchanged and stale."""
+    """How many orders of one transaction were new, replaced, unchanged, stale, or erased before: these stay away."""
 
     new: int = 0
     replaced: int = 0
     unchanged: int = 0
     stale: int = 0
+    erased: int = 0
 
     def __add__(self, other: object) -> "Stored":
         if not isinstance(other, Stored):

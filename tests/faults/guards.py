@@ -62,8 +62,8 @@ GUARDS: Final = (
     Guard(
         "what is stored already is known when it comes again",
         WRITES,
-        "        stored = _versions(cursor, VERSIONS_OF, newest)\n",
-        "        stored: dict[str, Source] = {}\n",
+        "        stored, erased = _probe(cursor, newest)\n",
+        "        stored, erased = dict[str, Source](), set[str]()\n",
         (
             "test_consumers.py::test_a_member_dies[seed-1-after-the-commit]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg.rows import TupleRow
@@ -17,7 +18,15 @@ from service.config import Migration
 from service.entities.errors import MigrationError
 from service.pkg.patience import OutOfPatience
 from service.pkg.stop import Stop
-from service.repo.migrate import LOCK, engine, migrate, schema_number, wait_for_migrations, wanted_number
+from service.repo.migrate import (
+    LOCK,
+    alembic_config,
+    engine,
+    migrate,
+    schema_number,
+    wait_for_migrations,
+    wanted_number,
+)
 from service.repo.tables import metadata
 from tests import fresh, servers
 from tests.processes import Spawn
@@ -91,7 +100,34 @@ def test_migrating_again_changes_nothing(database: str) -> None:
     said: list[str] = []
     migrate(database, LIMITS, say=said.append)
     assert rows(database, "SELECT * FROM schema_releases") == before
-    assert said == ["schema: at 0001, this release needs 0001: nothing to do"]
+    newest = f"{wanted_number():04}"
+    assert said == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
+
+
+def test_each_revision_keeps_what_the_one_before_it_had_and_what_its_release_writes(empty: str) -> None:
+    with engine(empty, LIMITS).connect() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        before = catalogue(empty)
+        write_order(empty, "before")
+        for number in range(2, wanted_number() + 1):
+            command.upgrade(alembic_config(connection), f"{number:04}")
+            write_order(empty, f"after-{number}")
+            after = catalogue(empty)
+            assert [row for what, found in before.items() for row in found if row not in after[what]] == []
+            before = after
+    assert rows(empty, "SELECT count(*) FROM orders") == [(wanted_number(),)]
+
+
+def write_order(dsn: str, uid: str) -> None:
+    """Write what the first release writes; a later one may not demand more of it."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO orders (order_uid, track_number, entry, locale, internal_signature, customer_id,"
+            " delivery_service, shardkey, sm_id, date_created, oof_shard, source_topic, source_partition,"
+            " source_offset, source_timestamp)"
+            " VALUES (%s, 't', 'e', 'en', NULL, 'c', 'd', '9', 1, now(), '1', 'orders', 0, 1, now())",
+            [uid],
+        )
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-migrations"])
@@ -152,7 +188,7 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
     said: list[str] = []
     late.start()
     wait_for_migrations(empty, LIMITS, say=said.append)
-    assert said[0] == "waiting for the schema: it is at 0000, this release needs 0001 (0 s)"
+    assert said[0] == f"waiting for the schema: it is at 0000, this release needs {wanted_number():04} (0 s)"
     late.join()
 
 

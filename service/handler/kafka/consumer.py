@@ -231,6 +231,7 @@ class OrderConsumer:
         self._metrics.replaced.inc(outcome.stored.replaced)
         self._metrics.unchanged.inc(outcome.stored.unchanged)
         self._metrics.stale.inc(outcome.stored.stale)
+        self._metrics.erased_skipped.inc(outcome.stored.erased)
         self._metrics.tombstones.inc(batch.tombstones)
         self._metrics.dependency_up.labels("postgresql").set(1)
         for letter in outcome.dead_letters:

@@ -73,6 +73,7 @@ def _told(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
         "orders.replaced": stored.replaced,
         "orders.unchanged": stored.unchanged,
         "orders.stale": stored.stale,
+        "orders.erased": stored.erased,
         "orders.dead_letters": len(outcome.dead_letters),
     }
 

@@ -1,0 +1,83 @@
+"""Orders that were erased on demand: gone from the tables, and refused by every writer until that is forgotten.
+
+Writers share a lock, and an erasure has it alone. So what a writer that has asked already is about to store is there
+to be deleted, and whoever asks later is told.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg.errors import LockNotAvailable
+
+from service.pkg.tx import Transactions
+from service.repo.notifications import NOTIFY, payloads
+from service.repo.translate import translate
+
+LOCK: Final = int.from_bytes(b"erased")
+SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
+"""For writers, before they ask which orders are erased."""
+EXCLUDE: Final = f"SELECT pg_advisory_xact_lock({LOCK})"
+"""Waits for the batches that are being written, and has others wait."""
+
+_HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
+
+ERASED_AMONG: Final = f"""\
+SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
+WHERE EXISTS (SELECT FROM erased) AND {_HASH} IN (SELECT order_uid_hash FROM erased)"""
+"""Which of these ids, joined by commas, are erased; while none is, nothing is hashed. Served by the primary key."""
+
+REFUSE: Final = f"""\
+INSERT INTO erased (order_uid_hash) SELECT {_HASH} FROM unnest(%s::text[]) uid
+ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = now()"""
+"""An erasure that is asked for again counts from then on."""
+
+DELETE: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
+"""Its child rows go with it."""
+
+FORGET: Final = "DELETE FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+
+
+class Erasures:
+    """For one thread. `writers` is the application name of those that share the lock. All of it raises StorageError."""
+
+    def __init__(self, transactions: Transactions, writers: str) -> None:
+        self._transactions = transactions
+        self._writers = writers
+
+    def erase(self, uids: Sequence[str]) -> set[str]:
+        """Delete these orders, keep them away, and tell the readers; return those that were stored.
+
+        Blocks until the batches that are being written are done, for the lock timeout at most, or twice that.
+        """
+        with _translated():
+            try:
+                return self._erase(uids)
+            except LockNotAvailable:
+                self._transactions.end_frozen(self._writers)
+                return self._erase(uids)
+
+    def forget(self, older_than: float) -> int:
+        """Let orders be stored again that were erased more than so many seconds ago; return how many."""
+        with _translated(), self._transactions.begin() as connection:
+            return connection.execute(FORGET, [older_than]).rowcount
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def _erase(self, uids: Sequence[str]) -> set[str]:
+        with self._transactions.begin(EXCLUDE) as connection:
+            connection.execute(REFUSE, [[*uids]])
+            removed = {uid for (uid,) in connection.execute(DELETE, [[*uids]])}
+            # Of all of them, for a reader may hold what somebody deleted by hand. An earlier release knows "changed".
+            connection.execute(NOTIFY, [[*payloads([], uids)]])
+        return removed
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error
