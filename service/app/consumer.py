@@ -53,7 +53,7 @@ def _run(settings: Settings, wrap: Wrap) -> None:
     stop = stop_at_signals()
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
-    writer = OrderWriter(Transactions(shared.access(settings.postgres, "orders-consumer")), settings.version.order)
+    writer = OrderWriter(Transactions(shared.access(settings.postgres, shared.WRITER)), settings.version.order)
     member = Membership(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )

@@ -1,12 +1,16 @@
 """What consumer and API have in common."""
 
 from importlib.metadata import version
+from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from service.config import Postgres
 from service.metrics import Metrics
 from service.pkg.tx import Access
+
+WRITER: Final = "orders-consumer"
+"""The application name under which consumers write."""
 
 
 def about(mode: str) -> dict[str, str]:

@@ -12,18 +12,18 @@ from service.entities.letter import Letter, printable
 from service.pkg.stop import Stop
 
 _COLUMNS: Final = "{:>9} {:>10}  {:<12} {:<32} {:<25} {:>7}  {}"
-_HEADINGS: Final = ("PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED AT", "REPLAYS", "DETAIL")
+HEADINGS: Final = _COLUMNS.format("PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED AT", "REPLAYS", "DETAIL")
 _DETAIL_WIDTH: Final = 80
 
 
 def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[str]:
     """Yield the lines of a table, oldest letters of each partition first; never a value."""
     found = (letter for letter in topic.read(topic.at(filters.since_ms), stop) if filters.take(letter))
-    yield _COLUMNS.format(*_HEADINGS)
+    yield HEADINGS
     shown = 0
     for letter in islice(found, limit):
         shown += 1
-        yield _row(letter)
+        yield row(letter)
     more = next(found, None) is not None
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
@@ -45,7 +45,8 @@ def description(letter: Letter) -> Iterator[str]:
         yield f"{printable(name)}: {printable(value)}"
 
 
-def _row(letter: Letter) -> str:
+def row(letter: Letter) -> str:
+    """Return the line under HEADINGS that tells of a letter, without its key and value."""
     origin = letter.origin
     original = f"{printable(origin.topic)}/{origin.partition}/{origin.offset}" if origin else "?"
     failed_at, detail = letter.text(Header.FAILED_AT), letter.text(Header.DETAIL)[:_DETAIL_WIDTH]

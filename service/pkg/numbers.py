@@ -4,6 +4,8 @@ import math
 from argparse import ArgumentTypeError
 from typing import Final
 
+from service.pkg.units import parse_seconds
+
 _LAST_PORT: Final = 65_535
 
 
@@ -45,6 +47,14 @@ def share(text: str) -> float:
     if not 0 <= (number := _number(text)) <= 1:
         raise ArgumentTypeError("must be a share between 0 and 1: 0.02 is 2 %")
     return number
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration such as 90m or 40d."""
+    try:
+        return float(parse_seconds(text))
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _integer(text: str) -> int:

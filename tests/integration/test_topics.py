@@ -140,3 +140,19 @@ def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
     away = Kafka(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(OutOfPatience, match="gave up after 1 s of waiting for Kafka"):
         topics.wait_for_broker(AdminClient(properties.common(away)), Patience(1, print))
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"),
+    [
+        ({"retention_ms": "5000"}, 5 + 60),
+        ({"retention_ms": "5000", "cleanup_policy": "compact,delete"}, 5 + 60),
+        ({"retention_ms": "5000", "cleanup_policy": "compact"}, topics.FOR_EVER),
+        ({"retention_ms": "-1"}, topics.FOR_EVER),
+    ],
+)
+def test_a_record_may_stay_for_the_retention_and_the_time_of_its_segment(
+    kafka: Kafka, config: dict[str, str], seconds: float
+) -> None:
+    make(kafka, kafka.topic, 1, segment_ms="60000", **config)
+    assert topics.longest_stays([kafka.topic], AdminClient(properties.common(kafka))) == {kafka.topic: seconds}

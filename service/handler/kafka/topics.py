@@ -1,7 +1,8 @@
 """Creates the topics that are missing and leaves those that are there alone."""
 
+import math
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 CALL_SECONDS: Final = 10
 SIZE_LIMIT: Final = "max.message.bytes"
+FOR_EVER: Final = math.inf
 _FINAL: Final = {
     "CLUSTER_AUTHORIZATION_FAILED",
     "TOPIC_AUTHORIZATION_FAILED",
@@ -73,6 +75,17 @@ def single_replicas(names: Collection[str], admin: AdminClient) -> list[str]:
     ]
 
 
+def longest_stays(names: Collection[str], admin: AdminClient) -> dict[str, float]:
+    """Return for how many seconds a record may lie in each of these topics. Raises KafkaException.
+
+    It goes with its segment, when the newest record of that has reached the retention: `segment.ms` comes on top.
+    """
+    requests = admin.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=CALL_SECONDS
+    )
+    return {resource.name: _longest_stay(request.result()) for resource, request in requests.items()}
+
+
 def verdict(error: KafkaException) -> Exception:
     """Return NotYet or MigrationError; both name the error by its code, whose set is fixed."""
     code = error.args[0].name()
@@ -126,6 +139,12 @@ def _partitions(kafka: "Kafka", admin: AdminClient) -> dict[str, int]:
         if name not in there:
             raise NotYet(f"topic {name} to appear")
     return {name: there[name] for name in (kafka.topic, kafka.dead_letter_topic)}
+
+
+def _longest_stay(config: Mapping[str, Any]) -> float:
+    retention, segment = int(config["retention.ms"].value), int(config["segment.ms"].value)
+    deletes = "delete" in config["cleanup.policy"].value
+    return (retention + segment) / 1_000 if deletes and retention >= 0 else FOR_EVER
 
 
 def _size_limits(names: list[str], admin: AdminClient) -> list[int]:

@@ -1,0 +1,56 @@
+"""Finds the dead letters of some orders, whatever is wrong with these."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import DecodeError, Struct
+from msgspec.json import decode
+
+from service.dlq.listing import HEADINGS, row
+from service.dlq.reading import Topic
+from service.entities.errors import CommandRefused
+from service.entities.letter import Letter
+from service.pkg.stop import Stop
+
+_ORDER: Final = "ORDER"
+
+
+class _Document(Struct):
+    order_uid: Any = None
+
+
+def table(topic: Topic, uids: Sequence[str], stop: Stop) -> Iterator[str]:
+    """Look at the whole topic and yield the lines of a table, never a value. Raises CommandRefused on a stop."""
+    width = max(map(len, [_ORDER, *uids]))
+    looked_at = found = 0
+    for letter in topic.read(topic.starts, stop):
+        looked_at += 1
+        if (uid := whose(letter, uids)) is not None:
+            if not found:
+                yield f"{_ORDER:<{width}}  {HEADINGS}"
+            found += 1
+            yield f"{uid:<{width}}  {row(letter)}"
+    if stop.is_set():
+        raise CommandRefused("stopped before the end of the dead letters")
+    yield f"{found:,} of {looked_at:,} dead letters in {topic.name} are theirs"
+
+
+def whose(letter: Letter, uids: Sequence[str]) -> str | None:
+    """Return the first of these orders that a letter is of: by its key, or by its document's `order_uid`.
+
+    Where no such field can be read, an id in quotes anywhere in the value tells.
+    """
+    key, value = letter.key, letter.value or b""
+    named = _order_uid(value)
+    for uid in uids:
+        if key == uid.encode() or named == uid or (named is None and f'"{uid}"'.encode() in value):
+            return uid
+    return None
+
+
+def _order_uid(value: bytes) -> str | None:
+    try:
+        named = decode(value, type=_Document).order_uid
+    except (DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return named if isinstance(named, str) else None

@@ -1,0 +1,266 @@
+"""`orders erase` as its users run it, beside a consumer and an API, on a real Kafka and a real PostgreSQL."""
+
+import argparse
+from collections.abc import Sequence
+
+import httpx2
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from msgspec.json import encode
+
+from service.app import erase
+from service.config import Kafka, Postgres, Settings
+from service.dlq import reading
+from service.entities.dead_letter import Header, Headers
+from service.entities.errors import CommandRefused
+from service.handler.kafka import properties, topics
+from service.pkg.stop import Stop
+from tests import servers
+from tests.factories import order_document
+from tests.processes import Service
+from tests.stage import SECONDS, Sent, Stage, metric, orders
+from tests.waiting import eventually
+
+BOUND = 1.0  # seconds for which an erased order may still be served
+DAY = 86_400
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erase, "stop_at_signals", Stop)
+
+
+@pytest.fixture
+def settings_of_both(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
+    kafka = Kafka(
+        bootstrap_servers=kafka_server.bootstrap_servers,
+        topic=topic,
+        dead_letter_topic=f"{topic}.dlq",
+        group_id=topic,
+    )
+    return Settings(kafka=kafka, postgres=Postgres(dsn=database))
+
+
+def run(settings: Settings, *arguments: str) -> int:
+    """Run `orders erase ARGUMENTS` in this process and return its exit code."""
+    parser = argparse.ArgumentParser()
+    erase.add_arguments(parser)
+    return erase.run(parser.parse_args(arguments), settings)
+
+
+def done(stage: Stage, *arguments: str) -> str:
+    """Run a command as a process and return what it printed."""
+    command = stage.spawn(*arguments, settings=stage.settings)
+    assert command.process.wait(60) == 0, command.tail()
+    return command.tail()
+
+
+def status(api: Service, uid: str) -> int:
+    return httpx2.get(f"{api.url}/orders/{uid}").status_code
+
+
+def erased(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        return len(connection.execute("SELECT FROM erased").fetchall())
+
+
+# Beside consumers and APIs
+
+
+def test_an_erased_order_is_answered_404_within_a_second_and_nothing_brings_it_back(stage: Stage) -> None:
+    a, b, c, d = (order_document(order_uid=uid) for uid in "abcd")
+    consumer, api = stage.consumer(), stage.spawn("api", settings=stage.settings).ready()
+    stage.produce(*orders([a, b]))
+    stage.wait_stored({"a", "b"})
+    eventually(lambda: status(api, "a") == 200)
+    assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
+
+    assert done(stage, "erase", "a").splitlines()[0] == "a: erased"
+    eventually(lambda: status(api, "a") == 404, BOUND)
+    assert status(api, "b") == 200
+
+    stage.produce(*orders([a, c]))
+    stage.wait_committed({0: 4})
+    stage.produce(*orders([a | {"entry": "newer"}]))
+    stage.wait_committed({0: 5})
+    dead_letter(stage, Sent(encode(a), b"a"), offset=1_000)
+    assert "1  sent" in done(stage, "dlq", "replay")
+    stage.wait_committed({0: 6})
+    assert metric(consumer, "orders_erased_skipped_total") == 3
+
+    assert consumer.stop() == 0
+    assert "6 offsets will be read again" in done(stage, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
+    again = stage.consumer()
+    stage.produce(*orders([d]))
+    stage.wait_committed({0: 7})
+    assert metric(again, "orders_erased_skipped_total") > 0
+    assert len(stage.letters()) == 1  # the one that was put there
+    assert stage.stored() == {"b", "c", "d"}
+    warmed = stage.spawn("api", settings=stage.settings).ready()
+    assert [status(each, uid) for each in (api, warmed) for uid in "abcd"] == [404, 200, 200, 200] * 2
+
+
+def dead_letter(stage: Stage, sent: Sent, offset: int) -> None:
+    """Put a letter into the dead-letter topic that came from that offset of the order topic's partition 0."""
+    origin = {Header.TOPIC: stage.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
+    headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "unsaved", **origin}.items()]
+    producer = Producer({"bootstrap.servers": stage.bootstrap_servers})
+    producer.produce(stage.dead_letter_topic, sent.value, sent.key, 0, headers=[*headers])
+    assert producer.flush(SECONDS) == 0
+
+
+# What Kafka still has
+
+
+def put(settings: Settings, letters: Sequence[Sent]) -> None:
+    producer = Producer(properties.producer(settings.kafka))
+    for each in letters:
+        producer.produce(
+            settings.kafka.dead_letter_topic, each.value, each.key, each.partition, headers=[*each.headers]
+        )
+    assert producer.flush(SECONDS) == 0
+
+
+def test_its_dead_letters_are_listed_without_their_content(
+    settings_of_both: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [(Header.REASON, b"invalid"), (Header.FAILED_AT, b"2026-11-23T10:00:00.000Z")]
+    put(
+        settings_of_both,
+        [
+            Sent(b'{"order_uid": "order-1", "delivery": {"name": "Zzyzx"', headers=[*said]),
+            Sent(encode(order_document(order_uid="order-12")), b"order-12", headers=[*said]),
+            Sent(b"\x00Zzyzx", b"order-2", headers=[*said]),
+            Sent(encode(order_document(order_uid="order-1", entry="Zzyzx")), b"Zzyzx", 2, headers=[*said]),
+        ],
+    )
+    assert run(settings_of_both, "order-1", "order-2", "order-1") == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[:2] == [f"{uid}: was not stored, and will not be" for uid in ("order-1", "order-2")]
+    assert lines[2].split()[:4] == ["ORDER", "PARTITION", "OFFSET", "REASON"]
+    assert sorted(line.split() for line in lines[3:6]) == [
+        ["order-1", "0", "0", "invalid", "?", "2026-11-23T10:00:00.000Z", "0"],
+        ["order-1", "2", "0", "invalid", "?", "2026-11-23T10:00:00.000Z", "0"],
+        ["order-2", "0", "2", "invalid", "?", "2026-11-23T10:00:00.000Z", "0"],
+    ]
+    assert lines[6] == f"3 of 4 dead letters in {settings_of_both.kafka.dead_letter_topic} are theirs"
+    assert "Zzyzx" not in printed
+
+
+def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_letters_are_not_listed(
+    settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CALL_SECONDS", 0.5)
+    away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
+    with pytest.raises(CommandRefused, match="erased, but the dead letters are not all listed: Kafka did not do it"):
+        run(away, "a")
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def test_a_stop_ends_the_list_and_says_so(settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop()
+    stop.set()
+    monkeypatch.setattr(erase, "stop_at_signals", lambda: stop)
+    with pytest.raises(CommandRefused, match="not all listed: stopped before the end of the dead letters"):
+        run(settings_of_both, "a")
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def test_without_postgresql_nothing_is_erased_and_one_line_says_so(settings_of_both: Settings) -> None:
+    away = settings_of_both.model_copy(update={"postgres": Postgres(dsn="postgresql://u:hunter2@127.0.0.1:1/x")})
+    with pytest.raises(CommandRefused) as refused:
+        run(away, "a")
+    assert str(refused.value) == (
+        "the connection to PostgreSQL failed: nothing is known to be done, the same command can be run again"
+    )
+
+
+@pytest.mark.parametrize("uid", ["", "a b", "a\n", "ä", "x" * 65, "a/b"])
+def test_what_can_not_be_an_id_is_wrong_usage(
+    settings_of_both: Settings, uid: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(settings_of_both, "a", uid)
+    assert ended.value.code == 2
+    assert "argument ORDER_UID: must be 1 to 64 of" in capsys.readouterr().err
+    assert erased(settings_of_both.postgres.dsn) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "--forget-older-than", "40d"], ["--forget-older-than", "40 days"]])
+def test_orders_or_an_age_are_wanted_and_not_both(settings_of_both: Settings, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(settings_of_both, *arguments)
+    assert ended.value.code == 2
+
+
+# Forgotten
+
+
+def keep(settings: Settings, **seconds: float) -> None:
+    """Have each topic keep segments of an hour for so long after their last record; -1 is for ever."""
+    admin = AdminClient(properties.common(settings.kafka))
+    for topic, retention in (
+        (settings.kafka.topic, seconds["orders"]),
+        (f"{settings.kafka.topic}.dlq", seconds["dlq"]),
+    ):
+        wanted = {"segment.ms": 3_600_000, "retention.ms": round(retention * 1_000) if retention >= 0 else -1}
+        entries = [
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("orders_kept", "letters_kept", "refusal"),
+    [
+        (7 * DAY, 7 * DAY - 3_600, "may hold a record for 7.04167 days"),
+        (7 * DAY - 3_600, 30 * DAY, r"\.dlq may hold a record for 30.0417 days"),
+        (-1, DAY, "may hold a record for ever"),
+    ],
+)
+def test_an_erasure_is_not_forgotten_while_a_record_may_bring_the_order_back(
+    settings_of_both: Settings, orders_kept: float, letters_kept: float, refusal: str
+) -> None:
+    keep(settings_of_both, orders=orders_kept, dlq=letters_kept)
+    run(settings_of_both, "a")
+    age(settings_of_both.postgres.dsn, days=8)
+    with pytest.raises(CommandRefused, match=refusal):
+        run(settings_of_both, "--forget-older-than", "7d")
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def test_erasures_are_forgotten_that_are_older_than_what_the_topics_keep(
+    settings_of_both: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(settings_of_both, orders=7 * DAY - 3_600, dlq=DAY)
+    run(settings_of_both, "old")
+    age(settings_of_both.postgres.dsn, days=8)
+    run(settings_of_both, "young")
+    assert run(settings_of_both, "--forget-older-than", "7d") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 erasures forgotten"
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def test_without_kafka_nothing_is_forgotten(settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "CALL_SECONDS", 1)
+    run(settings_of_both, "a")
+    age(settings_of_both.postgres.dsn, days=800)
+    away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
+    with pytest.raises(CommandRefused, match="nothing is forgotten: Kafka did not do it"):
+        run(away, "--forget-older-than", "700d")
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def age(dsn: str, days: int) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE erased SET erased_at = erased_at - %s * interval '1 day'", [days])

@@ -1,0 +1,52 @@
+"""Which dead letters are of an order: what came in them may be anything."""
+
+import pytest
+from msgspec.json import encode
+
+from service.dlq.search import whose
+from service.entities.letter import Letter
+from tests.factories import order_document
+
+ORDER = "order-1"
+
+
+def letter(value: bytes | None, key: bytes | None = None) -> Letter:
+    return Letter(0, 0, 0, key, value, [])
+
+
+@pytest.mark.parametrize(
+    "found",
+    {
+        "the key, of no document": letter(b"\x00\xff", ORDER.encode()),
+        "the key, of a stub": letter(b"orders/0/17, 2000000 bytes", ORDER.encode()),
+        "the key, of a tombstone": letter(None, ORDER.encode()),
+        "the document, under another key": letter(encode(order_document(order_uid=ORDER)), b"other"),
+        "a document that breaks every rule": letter(b'{"items": 7, "order_uid": "order-1"}'),
+        "the last one of two fields": letter(b'{"order_uid": "other", "order_uid": "order-1"}'),
+        "an escaped text": letter(rb'{"order_uid": "order\u002d1"}'),
+        "a document that was cut": letter(b'{"order_uid": "order-1", "delivery": {"name": "Te'),
+        "a document that is not UTF-8": letter(b'{"order_uid": "order-1", "entry": "\xff"}'),
+        "a document in a document": letter(b'[{"order": {"order_uid": "order-1"}}]'),
+        "a document without end": letter(b'{"order_uid": "order-1", "x": ' + b"[" * 100_000),
+        "a document whose id is no text": letter(b'{"order_uid": 1, "payment": {"transaction": "order-1"}}'),
+    }.items(),
+    ids=lambda found: found[0],
+)
+def test_a_letter_of_the_order_is_found_by(found: tuple[str, Letter]) -> None:
+    assert whose(found[1], ["unlike", ORDER]) == ORDER
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"order-1",
+        b'{"order_uid": "order-12"}',
+        b'{"order_uid": "order-1',
+        b'{"order_uid": "other", "track_number": "order-1"}',
+        b'{"order_uid": "ORDER-1"}',
+    ],
+)
+def test_a_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
+    assert whose(letter(value, b"order-12"), [ORDER]) is None
