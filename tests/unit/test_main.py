@@ -14,8 +14,8 @@ from service.config import Settings
 from service.entities.errors import StorageUnavailable
 
 NAMES = [
-    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "doctor", "demo",
-    "bench",
+    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "erase", "doctor",
+    "demo", "bench",
 ]  # fmt: skip
 
 
