@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -63,7 +65,8 @@ class Kafka(Group):
     dead_letter_topic: str = Field("orders.dlq", pattern=r"^[A-Za-z0-9._-]{1,249}$")
     """The topic that takes what is invalid or can't be saved."""
     properties: dict[str, str | int | float | bool] = {}
-    """JSON of librdkafka properties for every client: SASL, TLS, timeouts."""
+    """JSON of librdkafka properties for every client: SASL, TLS, timeouts. `ORDERS_KAFKA__PROPERTIES__<property>`
+    sets one of them, and wins over the JSON."""
     group_protocol: Literal["classic", "consumer"] = "classic"
     """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
     session_timeout: Seconds = 6
@@ -281,15 +284,17 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's interface
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's interface
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - for the type checker
+        variables = _single_properties(settings_cls, env_settings), env_settings
         folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
         if not folder:
-            return init_settings, env_settings
+            return init_settings, *variables
         files = NestedSecretsSettingsSource(
             file_secret_settings,
             secrets_dir=folder,
@@ -297,7 +302,17 @@ class Settings(BaseSettings):
             secrets_prefix=PREFIX,
             secrets_nested_delimiter=DELIMITER,
         )
-        return init_settings, env_settings, files
+        return init_settings, *variables, _single_properties(settings_cls, files), files
+
+
+def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSource) -> InitSettingsSource:
+    """Return the properties that have a name of their own.
+
+    By itself pydantic-settings lets the JSON replace those that happen to stand before it in the environment.
+    """
+    prefix = f"{PREFIX}KAFKA{DELIMITER}PROPERTIES{DELIMITER}".lower()
+    single = {name.removeprefix(prefix): text for name, text in source.env_vars.items() if name.startswith(prefix)}
+    return InitSettingsSource(settings_cls, {"kafka": {"properties": single}} if single else {})
 
 
 class InvalidSettings(Exception):

@@ -177,6 +177,28 @@ def test_a_variable_wins_over_a_file_of_the_same_group(tmp_path: Path, monkeypat
     assert (settings.postgres.dsn, settings.postgres.pool_size) == ("postgresql://variable/a", 3)
 
 
+SINGLE = {
+    "ORDERS_KAFKA__PROPERTIES__sasl.password": "12e5",
+    "ORDERS_KAFKA__PROPERTIES": '{"sasl.password": "x", "socket.timeout.ms": 5}',
+}
+
+
+@pytest.mark.parametrize("names", [[*SINGLE], [*reversed(SINGLE)]], ids=["before the JSON", "behind it"])
+def test_a_property_with_a_variable_of_its_own_joins_the_json_and_wins(
+    monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    settings = load_with(monkeypatch, **{name: SINGLE[name] for name in names})
+    assert settings.kafka.properties == {"sasl.password": "12e5", "socket.timeout.ms": 5}
+
+
+def test_a_property_with_a_file_of_its_own_joins_the_json_of_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets(tmp_path, monkeypatch, **{"ORDERS_KAFKA__PROPERTIES__sasl.password": f"{SECRET}\n"})
+    settings = load_with(monkeypatch, ORDERS_KAFKA__PROPERTIES='{"sasl.username": "shop"}')
+    assert settings.kafka.properties == {"sasl.username": "shop", "sasl.password": SECRET}
+
+
 def test_a_misspelt_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DNS=SECRET)
     assert refusal(monkeypatch) == "ORDERS_POSTGRES__DNS: no such setting"
