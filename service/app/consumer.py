@@ -1,7 +1,6 @@
 """`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
 import gc
-import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -9,7 +8,6 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
-from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app import shared
@@ -19,6 +17,7 @@ from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.probes import Health
 from service.handler.kafka import properties, topics
+from service.handler.kafka.away import Admin
 from service.handler.kafka.consumer import OrderConsumer, Pace
 from service.handler.kafka.dead_letters import DeadLetterProducer
 from service.handler.kafka.decode import Decoder, Rules
@@ -107,7 +106,7 @@ def _dead_letters(settings: Settings, stop: Stop, member: Membership) -> DeadLet
 
 def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None:
     """Say at the start, and not at the first dead letter, that a topic is missing or too small."""
-    client = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
+    client = Admin(properties.common(kafka))
     while not stop.is_set():
         try:
             missing = {kafka.topic, kafka.dead_letter_topic} - topics.existing(client).keys()

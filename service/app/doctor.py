@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
@@ -23,6 +22,7 @@ from service.config import Kafka, Postgres, Settings
 from service.dlq.reading import Topic
 from service.entities.errors import OrdersError
 from service.handler.kafka import properties, topics
+from service.handler.kafka.away import Admin
 from service.pkg.patience import NotYet, OutOfPatience, Patience
 from service.repo.away import what_is_missing
 from service.repo.migrate import schema_number, wanted_number
@@ -85,7 +85,8 @@ def _in_our_words(error: Exception) -> str:
         case psycopg.Error():
             return f"it has yet {what_is_missing(error)}"
         case KafkaException():
-            return f"Kafka ({error.args[0].name()})"
+            name = properties.refused_name(error)
+            return f"librdkafka refuses {name}" if name else f"Kafka ({error.args[0].name()})"
     return type(error).__name__
 
 
@@ -161,12 +162,23 @@ def _hosts(dsn: str) -> list[str]:
     return [host for host in hosts if host and not host.startswith("/")]
 
 
-def _admin(kafka: Kafka) -> AdminClient:
-    return AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
+def _admin(kafka: Kafka) -> Admin:
+    return Admin(properties.common(kafka))
 
 
 def _brokers(kafka: Kafka) -> str:
-    return f"{len(_admin(kafka).list_topics(timeout=CALL_SECONDS).brokers)} brokers"
+    admin = _admin(kafka)
+    try:
+        brokers = admin.list_topics(timeout=CALL_SECONDS).brokers
+    except KafkaException as error:
+        if words := admin.what_is_missing():
+            raise Ill(f"it has yet {words}") from None
+        raise error from None
+    return f"{len(brokers)} brokers, by {_protocol(kafka)}"
+
+
+def _protocol(kafka: Kafka) -> str:
+    return str(kafka.properties.get("security.protocol", "plaintext")).upper()
 
 
 def _topic(kafka: Kafka, name: str) -> str:

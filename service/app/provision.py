@@ -1,15 +1,14 @@
 """`orders migrate` and `orders wait-for-migrations`: the schema and the topics, without which nothing runs."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka import properties, topics
+from service.handler.kafka.away import Admin
 from service.pkg.patience import OutOfPatience, Patience
 from service.pkg.stop import Stop, stop_at_signals
 from service.repo.migrate import migrate, wait_for_migrations
@@ -47,9 +46,10 @@ def _run(command: Callable[[Stop], None]) -> int:
     except OutOfPatience as end:
         raise MigrationError(str(end)) from None
     except KafkaException as error:
-        raise MigrationError(f"librdkafka refuses ORDERS_KAFKA__PROPERTIES ({error.args[0].name()})") from None
+        name = properties.refused_name(error) or error.args[0].name()
+        raise MigrationError(f"librdkafka refuses ORDERS_KAFKA__PROPERTIES ({name})") from None
     return 0
 
 
-def _admin(settings: Settings) -> AdminClient:
-    return AdminClient(properties.common(settings.kafka), logger=logging.getLogger("librdkafka"))
+def _admin(settings: Settings) -> Admin:
+    return Admin(properties.common(settings.kafka))

@@ -15,6 +15,7 @@ from typing import Final
 import psycopg
 from structlog.typing import FilteringBoundLogger
 
+from service.repo.away import what_failed
 from service.repo.connection import BoundedAsyncConnection
 from service.repo.notifications import CHANNEL, parse
 
@@ -131,4 +132,6 @@ def _reason(error: Exception) -> str:
     """Say it without the driver's text."""
     if isinstance(error, Deaf):
         return "the heartbeat did not return; LISTEN needs a direct connection (postgres.listen_dsn), not a pooler"
+    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
+        return what_failed(error)
     return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

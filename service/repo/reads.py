@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable
 from service.pkg.gathered import Gathered
 from service.pkg.tx import Access
+from service.repo.away import CONNECTION_FAILED
 from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes, parameters
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
 from service.repo.translate import translate
@@ -152,7 +153,7 @@ class OrderReads:
             self.is_reachable = False
             await connection.abandon()
             return StatementTimedOut("a read took too long")
-        return ConnectionLost("the connection to PostgreSQL failed") if connection.closed else translate(error)
+        return ConnectionLost(CONNECTION_FAILED) if connection.closed else translate(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
         connection.deadline = self._access.statement_timeout

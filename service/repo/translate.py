@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.repo.away import CONNECTION_FAILED, what_failed
 from service.repo.tables import metadata
 
 QUERY_CANCELED: Final = "57014"
@@ -22,8 +23,7 @@ _COPY_CONTEXT: Final = re.compile(
 )
 
 PROBLEMS: Final = {
-    "": "the connection to PostgreSQL failed",
-    "08": "the connection to PostgreSQL failed",
+    "08": CONNECTION_FAILED,
     "23": "another writer was first",
     "25": "PostgreSQL is read-only",
     "26": "a prepared statement is gone",
@@ -40,6 +40,8 @@ PROBLEMS: Final = {
 def translate(error: psycopg.Error) -> StorageError:
     """Decide whether the same call can succeed later (StorageUnavailable) or never (OrderRefused)."""
     state = error.sqlstate or ""
+    if not state:
+        return StorageUnavailable(what_failed(error))
     if _refuses_data(state, error.diag.constraint_name):
         return OrderRefused("PostgreSQL refused the data", sqlstate=state, where=place(error))
     if state == QUERY_CANCELED:

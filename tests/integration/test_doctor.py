@@ -121,4 +121,4 @@ def test_clocks_that_are_apart_are_told(well: Settings, answers: Answers, monkey
 
 def test_properties_that_librdkafka_refuses_are_told(well: Settings, answers: Answers) -> None:
     kafka = well.kafka.model_copy(update={"properties": {"no.such.thing": 1}})
-    assert answers.to(well.model_copy(update={"kafka": kafka}), code=1)["Kafka"] == "Kafka (_INVALID_ARG)"
+    assert answers.to(well.model_copy(update={"kafka": kafka}), code=1)["Kafka"] == "librdkafka refuses no.such.thing"

@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.config import Kafka
 from service.entities.errors import MigrationError
 from service.handler.kafka import properties, topics
+from service.handler.kafka.away import Admin
 from service.pkg.patience import OutOfPatience, Patience
 from tests import servers
 from tests.processes import Spawn
@@ -31,12 +32,12 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
 
 def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
     said: list[str] = []
-    topics.provide(kafka, AdminClient(properties.common(kafka)), Patience(deadline, said.append), said.append)
+    topics.provide(kafka, Admin(properties.common(kafka)), Patience(deadline, said.append), said.append)
     return said
 
 
 def partitions(kafka: Kafka) -> list[int]:
-    there = topics.existing(AdminClient(properties.common(kafka)))
+    there = topics.existing(Admin(properties.common(kafka)))
     return [there.get(kafka.topic, 0), there.get(kafka.dead_letter_topic, 0)]
 
 
@@ -139,7 +140,7 @@ def test_too_few_brokers_are_waited_for(kafka: Kafka) -> None:
 def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
     away = Kafka(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(OutOfPatience, match="gave up after 1 s of waiting for Kafka"):
-        topics.wait_for_broker(AdminClient(properties.common(away)), Patience(1, print))
+        topics.wait_for_broker(Admin(properties.common(away)), Patience(1, print))
 
 
 @pytest.mark.parametrize(
@@ -155,4 +156,4 @@ def test_a_record_may_stay_for_the_retention_and_the_time_of_its_segment(
     kafka: Kafka, config: dict[str, str], seconds: float
 ) -> None:
     make(kafka, kafka.topic, 1, segment_ms="60000", **config)
-    assert topics.longest_stays([kafka.topic], AdminClient(properties.common(kafka))) == {kafka.topic: seconds}
+    assert topics.longest_stays([kafka.topic], Admin(properties.common(kafka))) == {kafka.topic: seconds}

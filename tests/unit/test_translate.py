@@ -82,6 +82,37 @@ def test_an_error_without_a_state_is_repeated() -> None:
     assert str(failure) == "the connection to PostgreSQL failed"
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SSL error: certificate verify failed", "to show a certificate that we trust"),
+        (
+            'server certificate for "a" does not match host name "b"',
+            "to show a certificate for the host name that we ask for",
+        ),
+        ("server does not support SSL, but SSL was required", "to speak TLS, as sslmode wants it"),
+        ("SSL error: tlsv13 alert certificate required", "to take us in: it refuses our certificate"),
+        (
+            'FATAL:  password authentication failed for user "a"\nFATAL:  no pg_hba.conf entry for host, no encryption',
+            "to take us in: the password is wrong or missing",
+        ),
+        (
+            'root certificate file "/a" does not exist',
+            "to be verified: the authority's certificate (sslrootcert) can't be read",
+        ),
+    ],
+)
+def test_what_keeps_us_from_connecting_is_named(text: str, words: str) -> None:
+    assert str(translate(psycopg.OperationalError(text))) == f"the connection to PostgreSQL failed: it has yet {words}"
+
+
+@pytest.mark.parametrize(
+    "text", ["SSL error: unexpected eof while reading", "SSL connection has been closed unexpectedly"]
+)
+def test_an_encrypted_connection_that_was_cut_is_no_trouble_of_tls(text: str) -> None:
+    assert str(translate(psycopg.OperationalError(text))) == "the connection to PostgreSQL failed"
+
+
 def test_a_cancelled_statement_took_too_long() -> None:
     assert type(translate(error("57014"))) is StatementTimedOut
 

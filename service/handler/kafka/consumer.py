@@ -3,7 +3,6 @@
 Everything that touches the client happens in the one thread that calls `run`; its polls serve the rebalance callbacks.
 """
 
-import logging
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import BrakeEngaged
+from service.handler.kafka.away import SAY_EVERY_SECONDS, told_to
 from service.handler.kafka.decode import Decoder
 from service.handler.kafka.intake import Prepare, take
 from service.handler.kafka.lag import Lag
@@ -22,6 +22,7 @@ from service.handler.kafka.resets import Resets
 from service.handler.kafka.statistics import Statistics
 from service.handler.kafka.tap import Tap
 from service.handler.kafka.writer import Finished, Writer
+from service.pkg.seldom import Seldom
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch, Limits
 from service.usecases.ingest import Ingest, Outcome
@@ -93,6 +94,7 @@ class OrderConsumer:
         self._metrics = metrics
         self._log = log
         self._stop = stop
+        self._seldom = Seldom(SAY_EVERY_SECONDS)
         self._consumer = self._connect(member.properties)
         self._tap = Tap(self._consumer, metrics, log)
         self._offsets = Offsets(topic)
@@ -116,7 +118,7 @@ class OrderConsumer:
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
             },
-            logger=logging.getLogger("librdkafka"),
+            logger=told_to(self._log),
         )
 
     @property
@@ -369,7 +371,8 @@ class OrderConsumer:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._log.warning("Kafka reports a problem", code=error.name())
+        if self._seldom.is_due(error.name()):
+            self._log.warning("Kafka reports a problem", code=error.name())
 
     def _on_statistics(self, text: str) -> None:
         statistics = Statistics.read(text)

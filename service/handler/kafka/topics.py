@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from service.entities.errors import MigrationError
+from service.handler.kafka.away import Admin
 from service.pkg.patience import NotYet, Patience, Say
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from service.config import Kafka
 
 CALL_SECONDS: Final = 10
+_LOOK_SECONDS: Final = 5.0
+"""How long a look at the topics may take: what keeps us away is told after it, and looking goes on."""
 SIZE_LIMIT: Final = "max.message.bytes"
 FOR_EVER: Final = math.inf
 _FINAL: Final = {
@@ -30,7 +33,7 @@ _FINAL: Final = {
 """What waiting doesn't mend; a broker that is away, or too few of them for the replicas, may come."""
 
 
-def provide(kafka: "Kafka", admin: AdminClient, patience: Patience, say: Say) -> None:
+def provide(kafka: "Kafka", admin: Admin, patience: Patience, say: Say) -> None:
     """Block until both topics are there, and say what was done. Running it again, or twice at once, changes nothing.
 
     Raises MigrationError where Kafka refuses, OutOfPatience.
@@ -43,21 +46,21 @@ def provide(kafka: "Kafka", admin: AdminClient, patience: Patience, say: Say) ->
         say(f"warning: {warning}")
 
 
-def wait_for_broker(admin: AdminClient, patience: Patience) -> None:
+def wait_for_broker(admin: Admin, patience: Patience) -> None:
     """Block until a broker answers. Raises OutOfPatience."""
     patience.until(lambda: existing(admin), "Kafka")
 
 
-def existing(admin: AdminClient) -> dict[str, int]:
+def existing(admin: Admin) -> dict[str, int]:
     """Return the number of partitions of each topic that can be used. Raises NotYet where no broker answers."""
     try:
-        topics = admin.list_topics(timeout=CALL_SECONDS).topics
+        topics = admin.list_topics(timeout=_LOOK_SECONDS).topics
     except KafkaException as error:
-        raise verdict(error) from None
+        raise verdict(error, admin) from None
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-def too_small(kafka: "Kafka", admin: AdminClient) -> str | None:
+def too_small(kafka: "Kafka", admin: Admin) -> str | None:
     """Say why a message of the order topic may not fit into the dead-letter topic; None where it does."""
     orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
     if dead_letters >= orders:
@@ -65,7 +68,7 @@ def too_small(kafka: "Kafka", admin: AdminClient) -> str | None:
     return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than the {orders} of {kafka.topic}"
 
 
-def single_replicas(names: Collection[str], admin: AdminClient) -> list[str]:
+def single_replicas(names: Collection[str], admin: Admin) -> list[str]:
     """Return which of these topics, if they are there, have partitions on one broker alone. Raises KafkaException."""
     there = admin.list_topics(timeout=CALL_SECONDS).topics
     return [
@@ -75,7 +78,7 @@ def single_replicas(names: Collection[str], admin: AdminClient) -> list[str]:
     ]
 
 
-def longest_stays(names: Collection[str], admin: AdminClient) -> dict[str, float]:
+def longest_stays(names: Collection[str], admin: Admin) -> dict[str, float]:
     """Return for how many seconds a record may lie in each of these topics. Raises KafkaException.
 
     It goes with its segment, when the newest record of that has reached the retention: `segment.ms` comes on top.
@@ -86,31 +89,33 @@ def longest_stays(names: Collection[str], admin: AdminClient) -> dict[str, float
     return {resource.name: _longest_stay(request.result()) for resource, request in requests.items()}
 
 
-def verdict(error: KafkaException) -> Exception:
-    """Return NotYet or MigrationError; both name the error by its code, whose set is fixed."""
+def verdict(error: KafkaException, admin: Admin) -> Exception:
+    """Return NotYet or MigrationError; both name the error by words of ours or by its code, whose sets are fixed."""
     code = error.args[0].name()
-    return MigrationError(f"Kafka refused ({code})") if code in _FINAL else NotYet(f"Kafka ({code})")
+    if code in _FINAL:
+        return MigrationError(f"Kafka refused ({code})")
+    return NotYet(f"Kafka {admin.what_is_missing() or f'({code})'}")
 
 
-def _create_missing(kafka: "Kafka", admin: AdminClient) -> list[str]:
+def _create_missing(kafka: "Kafka", admin: Admin) -> list[str]:
     there = existing(admin)
     partitions = there.get(kafka.topic, kafka.partitions)
     missing = [
         topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in there
     ]
-    return [name for name, request in _requests(missing, admin).items() if _was_created(request)]
+    return [name for name, request in _requests(missing, admin).items() if _was_created(request, admin)]
 
 
-def _requests(missing: list[NewTopic], admin: AdminClient) -> Mapping[str, "Future[None]"]:
+def _requests(missing: list[NewTopic], admin: Admin) -> Mapping[str, "Future[None]"]:
     return admin.create_topics(missing, operation_timeout=CALL_SECONDS) if missing else {}
 
 
-def _was_created(request: "Future[None]") -> bool:
+def _was_created(request: "Future[None]", admin: Admin) -> bool:
     try:
         request.result(CALL_SECONDS)
     except KafkaException as error:
         if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-            raise verdict(error) from None
+            raise verdict(error, admin) from None
         return False
     return True
 
@@ -133,7 +138,7 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1_000))
 
 
-def _partitions(kafka: "Kafka", admin: AdminClient) -> dict[str, int]:
+def _partitions(kafka: "Kafka", admin: Admin) -> dict[str, int]:
     there = existing(admin)
     for name in (kafka.topic, kafka.dead_letter_topic):
         if name not in there:
@@ -147,9 +152,9 @@ def _longest_stay(config: Mapping[str, Any]) -> float:
     return (retention + segment) / 1_000 if deletes and retention >= 0 else FOR_EVER
 
 
-def _size_limits(names: list[str], admin: AdminClient) -> list[int]:
+def _size_limits(names: list[str], admin: Admin) -> list[int]:
     requests = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
     try:
         return [int(request.result(CALL_SECONDS)[SIZE_LIMIT].value) for request in requests.values()]
     except KafkaException as error:
-        raise verdict(error) from None
+        raise verdict(error, admin) from None

@@ -1,0 +1,14 @@
+from service.pkg.seldom import Seldom
+
+
+def test_a_sentence_is_due_again_after_its_seconds_and_another_one_at_once() -> None:
+    now = [100.0]
+    seldom = Seldom(30, now=lambda: now[0])
+    assert seldom.is_due("a")
+    assert not seldom.is_due("a")
+    assert seldom.is_due("b")
+    now[0] += 29.9
+    assert not seldom.is_due("a")
+    now[0] += 0.1
+    assert seldom.is_due("a")
+    assert not seldom.is_due("a")
