@@ -75,11 +75,24 @@ topologySpreadConstraints:
   {{- include "orders.volumeMounts" $root | nindent 2 }}
 {{- end }}
 
+{{- /* What is mounted for TLS, as a list. */}}
+{{- define "orders.certificates" -}}
+{{- range $server := list "kafka" "postgresql" }}
+{{- $tls := (index $.Values $server).tls }}
+{{- with $tls.caSecret }}
+- {name: {{ $server }}-ca, folder: /etc/orders/{{ $server }}, secret: {{ . | quote }}, keys: [{{ $tls.caKey | quote }}]}
+{{- end }}
+{{- with $tls.clientSecret }}
+- {name: {{ $server }}-client, folder: /etc/orders/{{ $server }}-client, secret: {{ . | quote }}, keys: [tls.crt, tls.key]}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "orders.volumeMounts" -}}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
-  {{- if .Values.postgresql.tls.caSecret }}
-  - {name: postgresql-ca, mountPath: /etc/orders/postgresql, readOnly: true}
+  {{- range include "orders.certificates" . | fromYamlArray }}
+  - {name: {{ .name }}, mountPath: {{ .folder }}, readOnly: true}
   {{- end }}
   {{- range .Values.extraVolumeMounts }}
   - {{ toJson . }}
@@ -100,10 +113,17 @@ volumeMounts:
 volumes:
   - name: tmp
     emptyDir: {}
-  {{- with .Values.postgresql.tls.caSecret }}
-  - name: postgresql-ca
-    # Its one key alone: the Secret may hold the authority's private key as well.
-    secret: {secretName: {{ . }}, items: [{key: {{ $.Values.postgresql.tls.caKey }}, path: {{ $.Values.postgresql.tls.caKey }}}]}
+  {{- range include "orders.certificates" . | fromYamlArray }}
+  - name: {{ .name }}
+    secret:
+      secretName: {{ .secret }}
+      # libpq takes no key that everybody may read.
+      defaultMode: 0440
+      # These keys alone: the Secret may hold the authority's private key as well.
+      items:
+        {{- range .keys }}
+        - {key: {{ . }}, path: {{ . }}}
+        {{- end }}
   {{- end }}
   {{- range .Values.extraVolumes }}
   - {{ toJson . }}

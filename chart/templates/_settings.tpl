@@ -19,10 +19,35 @@
 -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}
+{{- if .Values.postgresql.tls.clientSecret -}}
+{{- $_ := set $settings "PGSSLCERT" "/etc/orders/postgresql-client/tls.crt" -}}
+{{- $_ := set $settings "PGSSLKEY" "/etc/orders/postgresql-client/tls.key" -}}
+{{- end -}}
+{{- range $property, $value := include "orders.kafkaProperties" . | fromYaml }}{{ $_ := set $settings (printf "ORDERS_KAFKA__PROPERTIES__%s" $property) $value }}{{ end -}}
 {{- range $name, $value := .Values.settings }}
 {{- $_ := set $settings $name (ternary (include "orders.number" $value) (toString $value) (kindIs "float64" $value)) }}
 {{- end }}
 {{- toYaml $settings }}
+{{- end }}
+
+{{- /* librdkafka's properties that are no secret, as a map; each is a variable of its own beside kafka.existingSecret. */}}
+{{- define "orders.kafkaProperties" -}}
+{{- with .Values.kafka.securityProtocol }}
+security.protocol: {{ . }}
+{{- end }}
+{{- with .Values.kafka.sasl.mechanism }}
+sasl.mechanism: {{ . }}
+{{- end }}
+{{- with .Values.kafka.sasl.username }}
+sasl.username: {{ . | quote }}
+{{- end }}
+{{- if .Values.kafka.tls.caSecret }}
+ssl.ca.location: {{ printf "/etc/orders/kafka/%s" .Values.kafka.tls.caKey | quote }}
+{{- end }}
+{{- if .Values.kafka.tls.clientSecret }}
+ssl.certificate.location: /etc/orders/kafka-client/tls.crt
+ssl.key.location: /etc/orders/kafka-client/tls.key
+{{- end }}
 {{- end }}
 
 {{- /* A number as it was written: Helm reads each as a float, whose text is 2.68435456e+08. */}}
@@ -35,6 +60,10 @@
 {{- with .Values.kafka.existingSecret }}
 - name: ORDERS_KAFKA__PROPERTIES
   valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.existingSecretKey }}}}
+{{- end }}
+{{- with .Values.kafka.sasl.passwordSecret }}
+- name: ORDERS_KAFKA__PROPERTIES__sasl.password
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.sasl.passwordKey }}}}
 {{- end }}
 {{- range .Values.extraEnv }}
 - {{ toJson . }}

@@ -21,6 +21,7 @@
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) $isLoginNeeded }}
 {{- fail "postgresql.existingSecret is needed where postgresql.enabled is false: a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
+{{- include "orders.validateEncryption" . }}
 {{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
 {{- fail "migrations.mode=hook runs before the release's servers are there: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
 {{- end }}
@@ -45,6 +46,7 @@
 {{- end }}
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
+{{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
 {{- /* Probes, grace period and memory limit follow from these. */}}
 {{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
 {{- range $name, $_ := $v.settings }}
@@ -55,6 +57,37 @@
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
 {{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "orders.validateEncryption" -}}
+{{- $kafka := .Values.kafka -}}
+{{- $sasl := $kafka.sasl -}}
+{{- $postgresql := .Values.postgresql -}}
+{{- $hasCertificates := or $kafka.tls.caSecret $kafka.tls.clientSecret -}}
+{{- $hasUser := or $sasl.mechanism $sasl.username $sasl.passwordSecret -}}
+{{- /* What stands in kafka.existingSecret can't be looked at. */}}
+{{- $isElsewhere := and $kafka.existingSecret (not $kafka.securityProtocol) -}}
+{{- if and $kafka.enabled (or $kafka.securityProtocol $hasUser $hasCertificates) }}
+{{- fail "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside the chart, for its own knows neither TLS nor SASL: set kafka.enabled=false" }}
+{{- end }}
+{{- if and $hasCertificates (not $isElsewhere) (not (hasSuffix "SSL" $kafka.securityProtocol)) }}
+{{- fail "kafka.tls says nothing without TLS: set kafka.securityProtocol to SSL or SASL_SSL" }}
+{{- end }}
+{{- if and $hasUser (not $isElsewhere) (not (hasPrefix "SASL" $kafka.securityProtocol)) }}
+{{- fail "kafka.sasl says nothing without SASL: set kafka.securityProtocol to SASL_SSL" }}
+{{- end }}
+{{- if and (hasPrefix "SASL" $kafka.securityProtocol) (not $kafka.existingSecret) (not (and $sasl.mechanism $sasl.username $sasl.passwordSecret)) }}
+{{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are needed where kafka.securityProtocol is %s, or kafka.existingSecret with more properties" $kafka.securityProtocol) }}
+{{- end }}
+{{- $isVerified := hasPrefix "verify" $postgresql.tls.mode -}}
+{{- if and $postgresql.enabled (or $isVerified (eq $postgresql.tls.mode "require") $postgresql.tls.caSecret $postgresql.tls.clientSecret) }}
+{{- fail "postgresql.tls is for a server outside the chart, for its own speaks no TLS: set postgresql.enabled=false" }}
+{{- end }}
+{{- $isNamed := hasKey .Values.settings "PGSSLROOTCERT" -}}
+{{- range .Values.extraEnv }}{{ if eq .name "PGSSLROOTCERT" }}{{ $isNamed = true }}{{ end }}{{ end -}}
+{{- if and $isVerified (not $postgresql.tls.caSecret) (not $isNamed) }}
+{{- fail (printf "postgresql.tls.caSecret is needed where postgresql.tls.mode is %s, or settings.PGSSLROOTCERT, such as the image's /etc/ssl/certs/ca-certificates.crt" $postgresql.tls.mode) }}
 {{- end }}
 {{- end }}
 

@@ -255,9 +255,11 @@ def test_the_service_takes_every_setting_of_the_chart(release: str, monkeypatch:
 
 
 def assert_loaded(settings: Settings, name: str, value: str) -> None:
-    group, _, field = name.removeprefix("ORDERS_").lower().partition("__")
+    group, field, *key = name.removeprefix("ORDERS_").lower().split("__")
     found = getattr(getattr(settings, group), field)
-    assert str(found).lower() == value or float(found) == float(value), name
+    for each in key:
+        found = found[each]
+    assert str(found).lower() == value.lower() or float(found) == float(value), name
 
 
 def test_a_digest_wins_over_a_tag_and_an_empty_tag_is_the_release_of_the_service() -> None:

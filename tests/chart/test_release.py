@@ -15,6 +15,8 @@ from tests.chart.rendered import CHART, Manifest, of_kind, one, pod_templates, r
 from tests.chart.test_pods import RELEASES, each_release
 
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{label}" for label in ("name", "instance", "component"))
+OUTSIDE = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
+USER = ("kafka.sasl.mechanism=PLAIN", "kafka.sasl.username=a", "kafka.sasl.passwordSecret=b")
 CHANGED = Path(__file__).parents[1] / "cluster" / "changed.yaml"
 
 
@@ -189,6 +191,47 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (
             ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES=b"],
             "settings: ORDERS_KAFKA__PROPERTIES is set by the chart",
+        ),
+        (
+            ["kafka.securityProtocol=SASL_SSL"],
+            "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside",
+        ),
+        (["kafka.tls.caSecret=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside"),
+        (["kafka.sasl.username=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside"),
+        ([*OUTSIDE, "kafka.tls.caSecret=a"], "kafka.tls says nothing without TLS"),
+        (
+            [*OUTSIDE, "kafka.tls.clientSecret=a", "kafka.securityProtocol=SASL_PLAINTEXT"],
+            "kafka.tls says nothing without TLS",
+        ),
+        ([*OUTSIDE, "kafka.sasl.mechanism=PLAIN"], "kafka.sasl says nothing without SASL"),
+        (
+            [*OUTSIDE, "kafka.sasl.mechanism=PLAIN", "kafka.securityProtocol=SSL"],
+            "kafka.sasl says nothing without SASL",
+        ),
+        (
+            [*OUTSIDE, "kafka.securityProtocol=SASL_SSL", "kafka.sasl.username=a"],
+            "kafka.sasl.passwordSecret are needed where kafka.securityProtocol is SASL_SSL",
+        ),
+        (
+            [
+                *OUTSIDE,
+                "kafka.securityProtocol=SASL_SSL",
+                *USER,
+                "extraEnv[0].name=ORDERS_KAFKA__PROPERTIES__sasl.password",
+            ],
+            "extraEnv: ORDERS_KAFKA__PROPERTIES__sasl.password is set by the chart",
+        ),
+        (["postgresql.tls.mode=require"], "postgresql.tls is for a server outside the chart"),
+        (["postgresql.tls.caSecret=a"], "postgresql.tls is for a server outside the chart"),
+        (["postgresql.tls.clientSecret=a"], "postgresql.tls is for a server outside the chart"),
+        (
+            [
+                "postgresql.enabled=false",
+                "postgresql.host=a",
+                "postgresql.existingSecret=b",
+                "postgresql.tls.mode=verify-ca",
+            ],
+            "postgresql.tls.caSecret is needed where postgresql.tls.mode is verify-ca",
         ),
     ],
 )

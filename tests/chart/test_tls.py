@@ -1,0 +1,117 @@
+"""TLS and SASL by values: every container of ours has the same settings, passwords and files, and no other has any."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from service.config import Settings
+from tests.chart.rendered import Manifest, containers, of_kind, one, pod_templates, render
+from tests.chart.test_pods import RELEASES
+
+PROPERTIES = "ORDERS_KAFKA__PROPERTIES"
+FILES = {
+    f"{PROPERTIES}__ssl.ca.location": "/etc/orders/kafka/root.pem",
+    f"{PROPERTIES}__ssl.certificate.location": "/etc/orders/kafka-client/tls.crt",
+    f"{PROPERTIES}__ssl.key.location": "/etc/orders/kafka-client/tls.key",
+    "PGSSLROOTCERT": "/etc/orders/postgresql/ca.crt",
+    "PGSSLCERT": "/etc/orders/postgresql-client/tls.crt",
+    "PGSSLKEY": "/etc/orders/postgresql-client/tls.key",
+}
+SECRETS = {
+    "PGUSER": {"name": "login", "key": "username"},
+    "PGPASSWORD": {"name": "login", "key": "password"},
+    PROPERTIES: {"name": "kafka-properties", "key": "properties"},
+    f"{PROPERTIES}__sasl.password": {"name": "kafka-user", "key": "secret"},
+}
+EXTERNAL = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[Manifest]:
+    return render(RELEASES["tls"])
+
+
+def everything_of_ours(objects: list[Manifest]) -> Iterator[tuple[Manifest, Manifest, dict[str, Any]]]:
+    """Yield each container with its pod and all its variables, by name."""
+    shared = one(objects, "ConfigMap", "orders")["data"]
+    for pod in pod_templates(objects):
+        for container in containers(pod):
+            own = {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+            yield pod, container, (shared if "envFrom" in container else {}) | own
+
+
+def test_every_container_has_the_settings_and_the_passwords(objects: list[Manifest]) -> None:
+    names = []
+    for _, container, variables in everything_of_ours(objects):
+        names.append(container["name"])
+        assert variables["PGSSLMODE"] == "verify-full"
+        assert variables[f"{PROPERTIES}__security.protocol"] == "SASL_SSL"
+        assert variables[f"{PROPERTIES}__sasl.mechanism"] == "SCRAM-SHA-512"
+        assert variables[f"{PROPERTIES}__sasl.username"] == "shop"
+        assert {name: variables[name] for name in FILES} == FILES
+        assert {name: variables[name]["secretKeyRef"] for name in SECRETS} == SECRETS
+    assert sorted(names) == ["api", "consumer", "migrate", "smoke", "wait-for-migrations", "wait-for-migrations"]
+
+
+def test_every_file_that_a_setting_names_is_mounted_from_its_secret(objects: list[Manifest]) -> None:
+    for pod, container, variables in everything_of_ours(objects):
+        folders = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+        volumes = {each["name"]: each.get("secret") for each in pod["spec"]["volumes"]}
+        for name in FILES:
+            path = PurePosixPath(variables[name])
+            assert path.name in {item["path"] for item in volumes[folders[str(path.parent)]]["items"]}
+
+
+def test_nobody_but_our_group_may_read_the_files_and_nothing_else_of_a_secret_is_there(objects: list[Manifest]) -> None:
+    for pod in pod_templates(objects):
+        secrets = [each["secret"] for each in pod["spec"]["volumes"] if "secret" in each]
+        assert {each["defaultMode"] for each in secrets} == {0o440}
+        assert {each["secretName"]: [item["key"] for item in each["items"]] for each in secrets} == {
+            "kafka-authority": ["root.pem"],
+            "kafka-client": ["tls.crt", "tls.key"],
+            "postgresql-authority": ["ca.crt"],
+            "postgresql-client": ["tls.crt", "tls.key"],
+        }
+
+
+def test_the_service_puts_values_and_the_secrets_properties_together_and_values_win(
+    objects: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in one(objects, "ConfigMap", "orders")["data"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(PROPERTIES, '{"socket.keepalive.enable": true, "sasl.username": "somebody"}')
+    monkeypatch.setenv(f"{PROPERTIES}__sasl.password", "12e5")
+    assert Settings().kafka.properties == {
+        "socket.keepalive.enable": True,
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "shop",
+        "sasl.password": "12e5",
+        **{name.partition("PROPERTIES__")[2]: path for name, path in FILES.items() if name.startswith("ORDERS")},
+    }
+
+
+def test_no_secret_stands_in_a_config_map(objects: list[Manifest]) -> None:
+    for each in of_kind(objects, "ConfigMap"):
+        assert not {name for name in each["data"] if "password" in name.lower()}
+
+
+def test_without_values_for_it_nothing_of_it_is_there() -> None:
+    for pod, container, variables in everything_of_ours([each for each in render() if each["kind"] != "StatefulSet"]):
+        assert not {name for name in variables if name.startswith((PROPERTIES, "PGSSL"))}
+        assert {each["name"] for each in container["volumeMounts"]} == {"tmp"}
+        assert [each["name"] for each in pod["spec"]["volumes"]] == ["tmp"]
+
+
+def test_a_client_certificate_needs_no_sasl() -> None:
+    settings = (*EXTERNAL, "kafka.securityProtocol=SSL", "kafka.tls.clientSecret=client")
+    data = one(render(settings=settings), "ConfigMap", "orders")["data"]
+    assert data[f"{PROPERTIES}__security.protocol"] == "SSL"
+    assert f"{PROPERTIES}__ssl.ca.location" not in data
+
+
+def test_what_the_secret_of_properties_says_of_tls_and_sasl_is_enough() -> None:
+    settings = (*EXTERNAL, "kafka.existingSecret=a", "kafka.tls.caSecret=b", "kafka.sasl.passwordSecret=c")
+    assert f"{PROPERTIES}__security.protocol" not in one(render(settings=settings), "ConfigMap", "orders")["data"]
