@@ -7,7 +7,7 @@ import shutil
 import signal
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +27,22 @@ _UNPRIVILEGED: Final = "nobody"
 _START_SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 2
 
+_FILES: Final = {"certificate": "server.crt", "key": "server.key", "authority": "clients.crt", "access": "access.conf"}
+"""What each part of Tls is called among the data."""
+
 # All of it: no PGDATA, PGOPTIONS or locale of whoever starts us reaches the server.
 _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC"}
+
+
+class Tls(NamedTuple):
+    """What a server speaks TLS with, each as text."""
+
+    certificate: str
+    key: str
+    authority: str
+    """Certificate of who signs those of clients."""
+    access: str = "hostssl all all all scram-sha-256\n"
+    """Lines of pg_hba.conf; these let nobody in without TLS."""
 
 
 class Postgres:
@@ -92,12 +106,20 @@ class Postgres:
 
 @contextmanager
 def postgres(
-    folder: Path, *, port: int = 0, database: str = "orders", fsync: bool = True, stop: Stop | None = None
+    folder: Path,
+    *,
+    port: int = 0,
+    database: str = "orders",
+    fsync: bool = True,
+    tls: Tls | None = None,
+    package: Path | None = None,
+    stop: Stop | None = None,
 ) -> Iterator[Postgres]:
     """Run a server with an empty `database` on a port of the loopback address, 0 being a free one; takes about 1 s.
 
     Its logs stay in `folder`; the data, and as root the programs too, are in a folder that is gone at the end.
     Without `fsync` a busy disk delays nothing, and a kill still loses nothing: only the machine's own crash would.
+    The wheel's programs speak no TLS: for `tls`, `package` names a folder with others, laid out like the wheel's.
     Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
     """
     port = port or free_port()
@@ -105,9 +127,10 @@ def postgres(
     stop = stop or Stop()
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe()
-    with _installed(folder) as installed:
+    with _installed(folder, package or _package()) as installed:
         _initialise(installed, password, folder / "initdb.log", stop)
-        process = _server(installed, port, folder / "postgresql.log", fsync=fsync)
+        settings = {"fsync": "on" if fsync else "off"} | (_encryption(installed, tls) if tls else {})
+        process = _server(installed, port, folder / "postgresql.log", settings)
         server = Postgres(process, f"postgresql://{_OWNER}:{password}@{HOST}:{port}", database, stop)
         try:
             server.start()
@@ -126,13 +149,12 @@ class _Installed(NamedTuple):
 
 
 @contextmanager
-def _installed(folder: Path) -> Iterator[_Installed]:
+def _installed(folder: Path, package: Path) -> Iterator[_Installed]:
     """Yield the programs and a folder for the data, which is removed at the end.
 
     PostgreSQL refuses to run as root, and whom it runs as then may be unable to enter `folder` or the virtual
     environment. So both are copied to a folder of their own among the temporary ones: no other one's modes change.
     """
-    package = _package()
     account = _unprivileged() if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=_common() if account else folder) as name:
         home = Path(name)
@@ -173,7 +195,7 @@ def _common() -> Path:
 def _copy(package: Path, home: Path) -> Path:
     """Copy what runs, and the libraries that it looks for beside its package; return the new package."""
     older = [each.name for each in package.glob("pginstall*") if each != _newest(package)]
-    for source in (package, package.with_name(f"{_PACKAGE}.libs")):
+    for source in (package, package.with_name(f"{package.name}.libs")):
         if source.is_dir():
             shutil.copytree(source, home / source.name, ignore=shutil.ignore_patterns("include", "*.a", *older))
     return home / package.name
@@ -204,13 +226,30 @@ def _initialise(installed: _Installed, password: str, log: Path, stop: Stop) -> 
     secret.unlink()
 
 
-def _server(installed: _Installed, port: int, log: Path, *, fsync: bool) -> Process:
+def _encryption(installed: _Installed, tls: Tls) -> dict[str, str]:
+    """Lay the files where the server may read them, and nobody else the key; return the settings that name them."""
+    paths = {name: installed.home / "data" / file for name, file in _FILES.items()}
+    for name, path in paths.items():
+        path.touch(mode=0o600)
+        path.write_text(getattr(tls, name))
+        if installed.account:
+            os.chown(path, *installed.account)
+    return {
+        "ssl": "on",
+        "ssl_cert_file": str(paths["certificate"]),
+        "ssl_key_file": str(paths["key"]),
+        "ssl_ca_file": str(paths["authority"]),
+        "hba_file": str(paths["access"]),
+    }
+
+
+def _server(installed: _Installed, port: int, log: Path, more: Mapping[str, str]) -> Process:
     settings = {
         "listen_addresses": HOST,
         "port": port,
         "unix_socket_directories": "",
         "dynamic_shared_memory_type": "mmap",  # in the data folder: a kill leaves nothing elsewhere
-        "fsync": "on" if fsync else "off",
+        **more,
     }
     command = [str(installed.programs / "postgres"), "-D", str(installed.home / "data")]
     for name, value in settings.items():

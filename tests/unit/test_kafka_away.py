@@ -27,7 +27,7 @@ OTHER = f"{HERE}2 request(s) timed out: disconnect (after 6000ms in state UP)"
             "to take us in: it doesn't know our sasl.mechanism",
         ),
         (
-            "Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate (after 1ms in state APIVERSION_QUERY)",
+            f"{HERE}Receive failed: SSL routines::tls alert bad certificate (after 1ms in state APIVERSION_QUERY)",
             "to take us in: it wants a certificate of ours, or another one",
         ),
         (

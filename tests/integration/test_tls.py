@@ -1,0 +1,339 @@
+"""Everything over TLS, to a broker and a PostgreSQL that let nobody in without: processes of this machine."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import psycopg
+import pytest
+
+from service.config import Migration
+from service.embedded import postgres
+from service.embedded.postgres import Postgres
+from service.repo.migrate import migrate
+from tests import fresh, tls
+from tests.factories import order_document
+from tests.processes import Service, Spawn
+from tests.stage import Sent, Stage, orders
+from tests.tls import Authority
+from tests.waiting import eventually
+
+KAFKA_PASSWORD, POSTGRES_PASSWORD, WRONG = "secret-of-kafka", "secret-of-postgresql", "not-that-secret"
+KEY = "a-key-for-everything-here"
+STREAM = ("--count", "60", "--seed", "7", "--invalid", "0.2")
+SECONDS = 60.0
+
+Settings = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signed the servers' certificates, and those of clients."""
+    return Authority(tmp_path_factory.mktemp("ours"))
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("another"))
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tls.postgres_programs(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="module")
+def kafka(ours: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tls.Kafka]:
+    folder = tmp_path_factory.mktemp("kafka")
+    with tls.kafka(folder, ours.sign("kafka"), ours, user="orders", password=KAFKA_PASSWORD) as running:
+        fresh.warm_up(running.broker.bootstrap_servers)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(ours: Authority, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """Lets the role `shop` in with its password and `certified` with a certificate."""
+    encryption = tls.postgres_tls(ours.sign("postgresql"), ours)
+    with postgres.postgres(tmp_path_factory.mktemp("postgres"), tls=encryption, package=programs) as running:
+        with psycopg.connect(running.dsn) as connection:
+            connection.execute(f"CREATE ROLE shop SUPERUSER LOGIN PASSWORD '{POSTGRES_PASSWORD}'")
+            connection.execute("CREATE ROLE certified SUPERUSER LOGIN")
+        yield running
+
+
+@pytest.fixture
+def trusted(ours: Authority, tmp_path: Path) -> Path:
+    """The authority that we trust, in a file of its own."""
+    return Path(shutil.copy(ours.certificate, tmp_path / "ca.crt"))
+
+
+@pytest.fixture
+def stage(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> Iterator[Stage]:
+    """Topics, and a database without a schema. The stage looks at them as nobody of ours does: it trusts everyone."""
+    plain = kafka.broker.bootstrap_servers
+    with fresh.topic(plain) as topic, fresh.database(server.dsn) as (name, dsn):
+        where = urlsplit(dsn)
+        settings = {
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{kafka.sasl}",
+            "ORDERS_KAFKA__TOPIC": topic,
+            "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{topic}.dlq",
+            "ORDERS_KAFKA__GROUP_ID": topic,
+            **SASL,
+            "ORDERS_KAFKA__PROPERTIES__ssl.ca.location": str(trusted),
+            "ORDERS_POSTGRES__DSN": f"postgresql://localhost:{where.port}/{name}",
+            "PGUSER": "shop",
+            "PGPASSWORD": POSTGRES_PASSWORD,
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": str(trusted),
+            "ORDERS_MIGRATION__DEADLINE": "8",
+        }
+        yield Stage(plain, topic, dsn, settings, spawn)
+
+
+@pytest.fixture
+def migrated(stage: Stage) -> Stage:
+    migrate(stage.database, Migration())
+    return stage
+
+
+SASL = {
+    "ORDERS_KAFKA__PROPERTIES": json.dumps({"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}),
+    "ORDERS_KAFKA__PROPERTIES__sasl.username": "orders",
+    "ORDERS_KAFKA__PROPERTIES__sasl.password": KAFKA_PASSWORD,
+}
+
+
+def run(stage: Stage, *command: str, code: int = 0) -> str:
+    return ended(begun(stage, *command), code=code)
+
+
+def begun(stage: Stage, *command: str) -> Service:
+    return stage.spawn(*command, settings=stage.settings)
+
+
+def ended(process: Service, *, code: int) -> str:
+    """Wait for the end and return what was printed."""
+    assert process.process.wait(SECONDS) == code, process.tail()
+    return told(process)
+
+
+def told(process: Service) -> str:
+    """Return what was printed; no password may be in it."""
+    text = process.log.read_text()
+    assert not [secret for secret in (KAFKA_PASSWORD, POSTGRES_PASSWORD, WRONG) if secret in text]
+    return text
+
+
+def lines(process: Service, event: str) -> list[dict[str, str]]:
+    found = [json.loads(line) for line in told(process).splitlines() if line.startswith("{")]
+    return [line for line in found if line["event"] == event]
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
+def test_orders_and_dead_letters_go_all_the_way(stage: Stage, mechanism: str, tmp_path: Path) -> None:
+    stage = changed(stage, {"ORDERS_KAFKA__PROPERTIES__sasl.mechanism": mechanism})
+    assert "schema: brought from 0000" in run(stage, "migrate")
+    keys = tmp_path / "keys"
+    keys.write_text(f"read,dead-letters {KEY}\n")
+    consumer = stage.consumer()
+    api = begun(with_keys(stage, keys), "api").ready()
+    run(stage, "generate", *STREAM)
+    run(stage, "check", *STREAM)
+    assert "✗" not in run(with_keys(stage, keys), "doctor")
+    run(with_keys(stage, keys), "smoke", "--url", api.url)
+    assert "12 shown" in run(stage, "dlq", "list", "--max", "12")
+    run(stage, "dlq", "replay", "--max", "1")
+    run(stage, "rewind", "--to-timestamp", "2026-01-01T00:00:00Z", "--dry-run", code=1)  # the group has a member
+    eventually(lambda: asked(api, "/stats")["lag"] is not None, what="the API asks Kafka")
+    assert asked(api, "/dead-letters?limit=1")["dead_letters"]
+    assert (consumer.stop(), api.stop()) == (0, 0)
+    assert told(consumer)
+    assert told(api)
+
+
+def changed(stage: Stage, settings: Settings) -> Stage:
+    return replace(stage, settings={**stage.settings, **settings})
+
+
+def with_keys(stage: Stage, keys: Path) -> Stage:
+    return changed(stage, {"ORDERS_AUTH__KEYS_FILE": str(keys)})
+
+
+def asked(api: Service, path: str) -> dict[str, object]:
+    with urlopen(Request(f"{api.url}{path}", headers={"X-API-Key": KEY}), timeout=10) as answer:  # noqa: S310
+        found: dict[str, object] = json.loads(answer.read())
+        return found
+
+
+def test_a_certificate_takes_the_place_of_user_and_password(stage: Stage, kafka: tls.Kafka, ours: Authority) -> None:
+    client = ours.sign("certified")
+    client.key.chmod(0o400)
+    without_password = {name: value for name, value in stage.settings.items() if name not in {*SASL, "PGPASSWORD"}}
+    certified = replace(
+        stage,
+        settings=without_password
+        | {
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{kafka.mutual}",
+            "ORDERS_KAFKA__PROPERTIES__security.protocol": "SSL",
+            "ORDERS_KAFKA__PROPERTIES__ssl.certificate.location": str(client.certificate),
+            "ORDERS_KAFKA__PROPERTIES__ssl.key.location": str(client.key),
+            "PGUSER": "certified",
+            "PGSSLCERT": str(client.certificate),
+            "PGSSLKEY": str(client.key),
+        },
+    )
+    run(certified, "migrate")
+    certified.consumer()
+    run(certified, "generate", *STREAM)
+    run(certified, "check", *STREAM)
+
+
+KAFKA_TROUBLES = {
+    "another authority": "to show a certificate that we trust, for the host name that we ask for",
+    "another name": "to show a certificate that we trust, for the host name that we ask for",
+    "another password": "to take us in: the user or the password is wrong",
+    "no TLS": "to understand us: its listener seems to have another security.protocol",
+    "no certificate": "to take us in: it wants a certificate of ours, or another one",
+}
+POSTGRES_TROUBLES = {
+    "another authority": "to show a certificate that we trust",
+    "another name": "to show a certificate for the host name that we ask for",
+    "another password": "to take us in: the password is wrong or missing",
+    "no TLS": "to take us in without TLS: its pg_hba.conf doesn't",
+    "no certificate": "to take us in: it wants a certificate of ours",
+    "a key for everybody": "to see our certificate: its key (sslkey) can't be read, or others may read it too",
+}
+
+
+@pytest.mark.parametrize("trouble", KAFKA_TROUBLES)
+def test_a_broker_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_waited_for(
+    migrated: Stage, kafka: tls.Kafka, another: Authority, trouble: str
+) -> None:
+    wrong = changed(
+        migrated,
+        {
+            "another authority": {"ORDERS_KAFKA__PROPERTIES__ssl.ca.location": str(another.certificate)},
+            "another name": {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka.sasl}"},
+            "another password": {"ORDERS_KAFKA__PROPERTIES__sasl.password": WRONG},
+            "no TLS": {"ORDERS_KAFKA__PROPERTIES__security.protocol": "SASL_PLAINTEXT"},
+            "no certificate": {
+                "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{kafka.mutual}",
+                "ORDERS_KAFKA__PROPERTIES__security.protocol": "SSL",
+            },
+        }[trouble],
+    )
+    migrated.produce(*orders([order_document()]))
+    consumer, doctor, migration = wrong.consumer(), begun(wrong, "doctor"), begun(wrong, "migrate")
+    eventually(lambda: lines(consumer, "Kafka can't be reached"), SECONDS, "the consumer says so")
+    assert f"✗ Kafka                  it has yet {KAFKA_TROUBLES[trouble]}" in ended(doctor, code=1)
+    assert f"waiting for Kafka {KAFKA_TROUBLES[trouble]}" in ended(migration, code=1)
+    said = [line["problem"] for line in lines(consumer, "Kafka can't be reached")]
+    assert set(said) == {f"it has yet {KAFKA_TROUBLES[trouble]}"}
+    assert len(told(consumer).splitlines()) < 20
+    assert migrated.committed() == {}
+    assert consumer.stop() == 0
+
+
+@pytest.mark.parametrize("trouble", POSTGRES_TROUBLES)
+def test_a_postgresql_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_waited_for(
+    migrated: Stage, ours: Authority, another: Authority, trouble: str
+) -> None:
+    migrated.produce(*orders([order_document()]))
+    client = ours.sign("shop")
+    client.key.chmod(0o644)
+    wrong = changed(
+        migrated,
+        {
+            "another authority": {"PGSSLROOTCERT": str(another.certificate)},
+            "another name": {
+                "ORDERS_POSTGRES__DSN": migrated.settings["ORDERS_POSTGRES__DSN"].replace("localhost", "127.0.0.1")
+            },
+            "another password": {"PGPASSWORD": WRONG},
+            "no TLS": {"PGSSLMODE": "disable"},
+            "no certificate": {"PGUSER": "certified"},
+            "a key for everybody": {"PGSSLCERT": str(client.certificate), "PGSSLKEY": str(client.key)},
+        }[trouble],
+    )
+    failed = f"the connection to PostgreSQL failed: it has yet {POSTGRES_TROUBLES[trouble]}"
+    consumer, api, doctor, migration = (begun(wrong, name) for name in ("consumer", "api", "doctor", "migrate"))
+    eventually(lambda: lines(consumer, failed), SECONDS, "the consumer says so")
+    eventually(lambda: lines(api, "notifications don't arrive"), SECONDS, "the API says so")
+    assert {line["reason"] for line in lines(api, "notifications don't arrive")} == {failed}
+    assert f"✗ PostgreSQL             it has yet {POSTGRES_TROUBLES[trouble]}" in ended(doctor, code=1)
+    assert f"waiting for PostgreSQL {POSTGRES_TROUBLES[trouble]}" in ended(migration, code=1)
+    assert migrated.stored() == set()
+    assert migrated.committed() == {}
+    assert migrated.letters() == []
+    assert (consumer.stop(), api.stop()) == (0, 0)
+
+
+def test_another_authority_of_postgresql_is_taken_from_its_file_without_a_restart(
+    migrated: Stage, server: Postgres, ours: Authority, another: Authority, trusted: Path
+) -> None:
+    consumer = migrated.consumer()
+    first, second = orders([order_document(), order_document()])
+    migrated.produce(first)
+    migrated.wait_stored(uids := {uid_of(first)})
+    show(server, another)
+    migrated.produce(second)
+    untrusted = "the connection to PostgreSQL failed: it has yet to show a certificate that we trust"
+    eventually(lambda: lines(consumer, untrusted), SECONDS, "it is refused")
+    trusted.write_text(another.certificate.read_text())
+    migrated.wait_stored(uids | {uid_of(second)})
+    show(server, ours)
+
+
+def show(server: Postgres, authority: Authority) -> None:
+    """Let the server show a certificate that this authority signed, to everybody anew."""
+    certificate = authority.sign("postgresql-anew")
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        for setting, path in ("ssl_cert_file", certificate.certificate), ("ssl_key_file", certificate.key):
+            row = connection.execute(f"SHOW {setting}").fetchone()
+            assert row
+            Path(row[0]).write_text(path.read_text())
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+
+
+def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_both(
+    migrated: Stage, kafka: tls.Kafka, ours: Authority, another: Authority, tmp_path: Path
+) -> None:
+    changing, both = tmp_path / "changing.crt", tmp_path / "both.crt"
+    changing.write_text(ours.certificate.read_text())
+    both.write_text(ours.certificate.read_text() + another.certificate.read_text())
+    alone = trusting(migrated, changing).consumer()
+    eventually(lambda: lines(alone, "partitions changed"), SECONDS, "it reads")
+    replace_certificate(kafka, another)
+    changing.write_text(another.certificate.read_text())
+    (first,) = orders([order_document()])
+    migrated.produce(first)
+    untrusted = f"it has yet {KAFKA_TROUBLES['another authority']}"
+    eventually(lambda: untrusted in {line["problem"] for line in lines(alone, "Kafka can't be reached")}, SECONDS)
+    assert migrated.stored() == set()
+    assert alone.stop() == 0
+    prepared = trusting(migrated, both).consumer()
+    migrated.wait_stored(uids := {uid_of(first)}, SECONDS)
+    replace_certificate(kafka, ours)
+    (second,) = orders([order_document()])
+    migrated.produce(second)
+    migrated.wait_stored(uids | {uid_of(second)}, SECONDS)
+    assert prepared.stop() == 0
+
+
+def trusting(stage: Stage, authority: Path) -> Stage:
+    return changed(stage, {"ORDERS_KAFKA__PROPERTIES__ssl.ca.location": str(authority)})
+
+
+def uid_of(sent: Sent) -> str:
+    assert sent.key
+    return sent.key.decode()
+
+
+def replace_certificate(kafka: tls.Kafka, authority: Authority) -> None:
+    kafka.broker.stop()
+    kafka.store.write_text(authority.sign("kafka-anew").both)
+    kafka.broker.start()
