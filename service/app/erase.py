@@ -1,7 +1,6 @@
 """`orders erase`: removes orders for good, and lists what the dead-letter topic still has of them."""
 
 import argparse
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from service.app import shared
 from service.config import Kafka, Settings
@@ -18,6 +16,7 @@ from service.dlq.reading import Topic
 from service.entities.errors import CommandRefused, StorageError
 from service.entities.order import OrderUid
 from service.handler.kafka import properties, topics
+from service.handler.kafka.away import Admin
 from service.pkg.numbers import seconds
 from service.pkg.stop import Stop, stop_at_signals
 from service.pkg.tx import Transactions
@@ -79,9 +78,8 @@ def _forget(older_than: float, settings: Settings) -> None:
 
 
 def _stays(kafka: Kafka) -> dict[str, float]:
-    admin = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
     try:
-        return topics.longest_stays((kafka.topic, kafka.dead_letter_topic), admin)
+        return topics.longest_stays((kafka.topic, kafka.dead_letter_topic), Admin(properties.common(kafka)))
     except KafkaException as error:
         raise CommandRefused(f"nothing is forgotten: {_in_our_words(error)}") from None
 

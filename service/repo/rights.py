@@ -14,7 +14,7 @@ _WRITTEN: Final = {
     "payments": ("INSERT", "DELETE"),
     "items": ("INSERT", "DELETE"),
 }
-READING: Final = frozenset((table, "SELECT") for table in (*_WRITTEN, "schema_releases"))
+READING: Final = frozenset((table, "SELECT") for table in (*_WRITTEN, "erased", "schema_releases"))
 WRITING: Final = frozenset((table, how) for table, hows in _WRITTEN.items() for how in hows)
 
 DENIED: Final = """\

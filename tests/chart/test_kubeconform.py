@@ -12,7 +12,7 @@ from tests.chart.test_pods import RELEASES
 
 NEEDED = ("kubeconform", "go")
 EXAMPLES = {file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*.yaml"))}
-MANIFESTS = [ROOT / "k8s" / name for name in ("generator.yaml", "kafka-ui.yaml", "kube-prometheus.yaml")]
+MANIFESTS = [ROOT / "k8s" / name for name in ("erase.yaml", "generator.yaml", "kafka-ui.yaml", "kube-prometheus.yaml")]
 
 
 @pytest.fixture(scope="module")

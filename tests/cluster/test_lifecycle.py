@@ -16,7 +16,7 @@ import yaml
 from generator.expected import expected, order_digest
 from generator.stream import Plan
 from tests.cluster.loader import Loader
-from tests.cluster.release import CHART, Release, run
+from tests.cluster.release import CHART, ROOT, Release, run
 from tests.waiting import eventually
 
 COUNT = 5_000
@@ -47,6 +47,7 @@ def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_t
     assert served(filled) == expected(PLAN).orders
     assert_has_its_page(filled)
     filled.helm("test", filled.name)
+    assert_erases(filled, next(iter(expected(PLAN).orders)))
 
 
 def served(release: Release) -> dict[str, bytes]:
@@ -69,6 +70,23 @@ def fetched(connection: HTTPConnection, path: str) -> bytes:
     body = answer.read()
     assert answer.status == 200, body
     return body
+
+
+def assert_erases(release: Release, uid: str) -> None:
+    """Run k8s/erase.yaml, whose login is the only one that may."""
+    job = (ROOT / "k8s" / "erase.yaml").read_text(encoding="utf-8").replace("ORDER_UID", uid)
+    name = release.kubectl("create", "--filename", "-", "--output", "name", stdin=job).strip()
+    release.kubectl("wait", name, "--for=condition=complete", "--timeout=60s", within=70)
+    assert f"{uid}: erased" in release.kubectl("logs", name)
+    with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        eventually(lambda: status_of(connection, f"/orders/{quote(uid)}") == 404, what="it is gone")
+
+
+def status_of(connection: HTTPConnection, path: str) -> int:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
