@@ -6,7 +6,7 @@ set -uo pipefail
 source "$(dirname "$0")/settings.sh"
 
 main() {
-  stop kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver etcd
+  stop prometheus-operator kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver etcd
   ! alive containerd || remove_containers
   stop containerd
   unmount

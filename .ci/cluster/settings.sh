@@ -29,6 +29,7 @@ proxy_metrics_port=20249
 proxy_health_port=20256
 controllers_port=20257
 scheduler_port=20259
+operator_port=20260
 
 export KUBECONFIG=$config/admin.kubeconfig
 export PATH=$bin:/usr/sbin:/sbin:$PATH

