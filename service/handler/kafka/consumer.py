@@ -41,6 +41,8 @@ _PATIENCE_SECONDS: Final = 1.0
 """A full batch waits so long for its turn before fetching is paused: pausing throws the prefetched messages away."""
 _COMMIT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
+_REPEAT_SECONDS: Final = 30.0
+"""How often it is said that a partition stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class OrderConsumer:
         self._message_bytes = 1
         self._standing: Standing | None = None
         self._waiting: frozenset[int] = frozenset()
+        self._packed_at = -_REPEAT_SECONDS
         self._turned_at = monotonic()
         self.has_started = False
 
@@ -365,10 +368,23 @@ class OrderConsumer:
             self._resets.add(message.partition() or 0)
         elif error.fatal():
             raise KafkaException(error)
+        elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+            self._on_packed(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
         else:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
+
+    def _on_packed(self, message: Message) -> None:
+        """Say where a partition stands still: the client tries again twice a second, and passes nothing over."""
+        if monotonic() - self._packed_at >= _REPEAT_SECONDS:
+            self._packed_at = monotonic()
+            self._log.error(
+                "a batch of messages can't be decompressed: its partition stands still",
+                partition=message.partition(),
+                offset=message.offset(),
+                what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, and have memory for it",
+            )
 
     def _on_error(self, error: KafkaError) -> None:
         if self._seldom.is_due(error.name()):

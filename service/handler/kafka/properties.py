@@ -12,8 +12,9 @@ Properties = dict[str, Any]
 
 STATISTICS_MS: Final = 5_000
 _HEARTBEATS_PER_SESSION: Final = 3
-_MAX_MESSAGE_BYTES: Final = 1_000_000_000
-"""The most that librdkafka allows: the topic's limit shall decide."""
+_MAX_MESSAGE_BYTES: Final = 100_000_000
+"""The topic's limit shall decide, but a broker closes the connection on a request of more than 100 MiB
+(`socket.request.max.bytes`) without a word, and would be sent it again for ever."""
 
 _TRANSACTION_MS: Final = 6_000
 """As long as a session: while a dead member's transaction is open, the next owner of its partitions can't begin."""
