@@ -20,7 +20,7 @@ from msgspec.json import decode, encode
 from service.entities.dead_letter import Header
 from tests.factories import order_document
 from tests.processes import Service
-from tests.stage import SECONDS, Sent, Stage, headers, metric, orders
+from tests.stage import SECONDS, Stage, headers, metric, orders
 from tests.waiting import eventually
 
 MIB = 2**20

@@ -1,0 +1,59 @@
+"""A collector of traces on this machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+@dataclass
+class Collector:
+    """What came so far, and by what name."""
+
+    url: str = ""
+    spans: list[Any] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+    received: bytes = b""
+
+    def take(self, body: bytes) -> None:
+        self.received += body
+        for each in ExportTraceServiceRequest.FromString(body).resource_spans:
+            named = {attribute.key: attribute.value.string_value for attribute in each.resource.attributes}
+            self.services.add(named["service.name"])
+            self.spans.extend(span for scope in each.scope_spans for span in scope.spans)
+
+    def of(self, trace: str) -> dict[str, Any]:
+        """Return the spans of a trace by their names."""
+        return {span.name: span for span in self.spans if span.trace_id.hex() == trace}
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            collector.take(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        collector.url = f"http://127.0.0.1:{port}"
+        yield collector
+
+
+@contextmanager
+def _serving(server: ThreadingHTTPServer) -> Iterator[int]:
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
