@@ -1,9 +1,10 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards check format bench web screenshots image sbom audit licences dashboard chart-docs e2e venv lock
+.PHONY: help demo test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
+MINUTES ?= 60
 DOCKER ?= docker
 BIN := .venv/bin
 VERSION := $(shell sed -n 's/^appVersion: *"\(.*\)"/\1/p' chart/Chart.yaml)
@@ -32,6 +33,9 @@ torture: venv ## Break servers and consumers under load, look for every message,
 
 guards: venv ## Disable each guard of delivery once, and see a scenario of make torture fail (an hour)
 	@ORDERS_GUARDS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.guards $(ARGS)
+
+fuzz: venv ## Try to break decoder, HTTP and cursors with spoilt input for so long (MINUTES=60)
+	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
 
 check: venv web ## Lint, formatting and types
 	@$(BIN)/ruff check .

@@ -4,9 +4,9 @@ A variable wins over a file. A misspelt name inside a group, and an unsafe value
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -45,6 +45,10 @@ _OURS: Final = (
     "isolation.level",
     "transactional.id",
     "transaction.timeout.ms",
+)
+
+_URL: Final = re.compile(
+    r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
 )
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -358,15 +362,17 @@ def redacted(settings: Settings) -> dict[str, Any]:
 
 
 def redacted_dsn(dsn: str | None) -> str | None:
-    """Keep user, host, port and database of a URL; everything else of a connection string could be a secret."""
+    """Keep user, host, port and database of a URL; everything else of a connection string could be a secret.
+
+    So could a part of one that is not spelt as it should be: a password with a slash in it ends where the path begins.
+    """
     if not dsn:
         return dsn
-    parts = urlsplit(dsn)
-    if parts.scheme not in {"postgresql", "postgres"}:
+    match = _URL.fullmatch(dsn)
+    if match is None:
         return REDACTED
-    where = parts.netloc.rpartition("@")[2]
-    user = f"{parts.username}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{where}{parts.path}"
+    user = f"{match['user']}@" if match["user"] else ""
+    return f"{match['scheme']}://{user}{match['where']}"
 
 
 def _is_secret(name: str) -> bool:

@@ -97,11 +97,18 @@ def read_replays(headers: Headers | None) -> int:
         return 0
 
 
+def known_headers(headers: Headers | None, at_most: int) -> Headers:
+    """Return the last one of each header that we write, with no more than so many bytes of it: few, whoever sent."""
+    last = {name: value for name, value in headers or () if name in _KNOWN}
+    return [(name, value and value[:at_most]) for name, value in last.items()]
+
+
 def without_dlq_headers(headers: Headers | None) -> Headers:
     """Return the original headers: `dlq-*` ones are replaced in a dead letter, never appended."""
     return [(name, value) for name, value in headers or () if not name.startswith(Header.PREFIX)]
 
 
+_KNOWN: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
 _TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,249}")
 _MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18

@@ -2,9 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from service.entities.dead_letter import Header, Headers, Origin, read_origin, read_replays
+from service.entities.dead_letter import Header, Headers, Origin, known_headers, read_origin, read_replays
 
 UNKNOWN: Final = "unknown"
+_HEADER_BYTES: Final = 4_096
+"""Of a header's value in an excerpt: more than `dlq-detail` ever has."""
 
 
 class Letter(NamedTuple):
@@ -38,8 +40,12 @@ class Letter(NamedTuple):
         return next((printable(value) for header, value in reversed(self.headers) if header == name), "")
 
     def excerpt(self, at_most: int) -> "Excerpt":
-        """Return it with no more than so many bytes of its key and of its value."""
-        cut = self._replace(key=self.key and self.key[:at_most], value=self.value and self.value[:at_most])
+        """Return it with no more than so many bytes of its key and of its value, and without the original headers."""
+        cut = self._replace(
+            key=self.key and self.key[:at_most],
+            value=self.value and self.value[:at_most],
+            headers=known_headers(self.headers, _HEADER_BYTES),
+        )
         return Excerpt(cut, len(self.value or b""))
 
 

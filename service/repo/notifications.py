@@ -6,6 +6,8 @@ from typing import Final
 from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder, encode
 
+from service.entities.order import OrderUid
+
 CHANNEL: Final = "orders"
 MAX_PAYLOAD: Final = 7_999
 """Bytes; PostgreSQL refuses 8,000."""
@@ -18,8 +20,8 @@ _QUOTES_AND_COMMA: Final = 3
 class Notification(Struct, frozen=True):
     """Ids of orders that one transaction stored for the first time, and of those that it changed."""
 
-    new: list[str] = []
-    changed: list[str] = []
+    new: list[OrderUid] = []
+    changed: list[OrderUid] = []
 
 
 _decoder: Final = Decoder(Notification)

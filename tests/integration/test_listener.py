@@ -92,7 +92,8 @@ def test_what_somebody_else_sends_is_no_harm(database: str) -> None:
     scene = Scene(database, database)
 
     async def steps() -> None:
-        await scene.notify("", "nonsense", "[]", '{"new": 1}', "null", *payloads(["a"], []))
+        forged = '{"new": ["a\\n\\nevent: reset"]}'  # it would be written into event streams
+        await scene.notify("", "nonsense", "[]", '{"new": 1}', "null", forged, *payloads(["a"], []))
         await until(lambda: "new a" in scene.told)
         assert scene.told == ["listening", "new a"]
 

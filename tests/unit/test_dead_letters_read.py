@@ -18,6 +18,17 @@ def test_the_last_of_two_headers_of_one_name_counts() -> None:
     assert PLAIN._replace(headers=[(Header.REASON, b"old"), (Header.REASON, b"new")]).reason == "new"
 
 
+def test_of_a_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
+    """Whoever may write to a topic can fill headers as well as values."""
+    foreign = [(f"header-{number}", b"x" * 100_000) for number in range(10)]
+    repeated = [(Header.DETAIL, b"x" * 100_000), (Header.REASON, None), ("dlq-of-others", b"x")] * 10
+    letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"unsaved"), *foreign])
+    shown = letter.excerpt(5).letter
+    assert [name for name, _ in shown.headers] == [Header.DETAIL, Header.REASON]
+    assert sum(len(value or b"") for _, value in shown.headers) < 5_000
+    assert (shown.reason, shown.text(Header.DETAIL)[:5]) == ("unsaved", "xxxxx")
+
+
 def test_a_letter_without_a_reason_is_listed_as_unknown() -> None:
     assert PLAIN._replace(headers=[]).reason == "unknown"
 

@@ -1,6 +1,8 @@
 """The server's limits, on a real socket."""
 
+import asyncio
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -17,6 +19,8 @@ from service.handler.http.serve import Server
 from tests.waiting import eventually
 
 LIMITS = Limits(head_bytes=2_000, connections=3)
+LARGE_BYTES = 2**22
+"""More than a socket's buffers take."""
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,6 +31,21 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 def port() -> Iterator[int]:
     server = AdminServer(app, "127.0.0.1", 0)
     server._server = Server(app, drain_seconds=1, limits=LIMITS)
+    server._server.config.timeout_keep_alive = 1
+    server.start()
+    yield server.port
+    server.stop()
+
+
+@pytest.fixture
+def stalled() -> Iterator[int]:
+    """The port of a server that looks at nothing else before it answers."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)
+        await PlainTextResponse("")(scope, receive, send)
+
+    server = AdminServer(app, "127.0.0.1", 0)
     server.start()
     yield server.port
     server.stop()
@@ -105,6 +124,15 @@ def test_requests_on_one_connection_are_limited_one_by_one(port: int) -> None:
     assert answered.endswith(b"/last")
 
 
+def test_requests_that_wait_for_an_answer_are_limited(stalled: int) -> None:
+    """Behind an answer that takes its time: each request that waits is held as a scope and a cycle of uvicorn's."""
+    many = b"GET / HTTP/1.1\r\n\r\n" * (protocol.WAITING_AT_ONCE + 1)
+    answered = answer(stalled, many + b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    assert answered.count(b"HTTP/1.1 200 OK") == protocol.WAITING_AT_ONCE + 1
+    assert answered.count(b"HTTP/1.1 429 Too Many Requests") == 1
+    assert b"too many requests wait on this connection" in answered.rpartition(b"HTTP/1.1 ")[2]
+
+
 def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: int) -> None:
     clients = [connected(port) for _ in range(LIMITS.connections)]
     for client in clients:
@@ -136,6 +164,48 @@ def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monke
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
     assert answer(port) == b""
     assert answer(port, b"GET / HTTP/1.1\r\nhost: ") == b""
+
+
+def test_a_client_that_takes_nothing_of_its_answers_is_held_to_one_of_them_and_then_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.handler.http.serve._ABANDON_AFTER_MS", 300)
+    begun: list[int] = []
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(1)
+        await PlainTextResponse("x" * LARGE_BYTES)(scope, receive, send)
+
+    server = AdminServer(large, "127.0.0.1", 0)
+    server.start()
+    connections = server._server.server_state.connections
+    with closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 50)
+        eventually(lambda: begun and connections)
+        eventually(lambda: not connections, 20, "it is cut off")
+    assert len(begun) < 5
+    server.stop()
+
+
+def test_the_admin_port_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    server = AdminServer(app, "127.0.0.1", 0)
+    server.start()
+    with closing(connected(server.port)) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\nhost: ")
+        assert answer(server.port, request(path="/livez")).startswith(b"HTTP/1.1 200 OK")
+        assert everything(slow) == b""
+    assert answer(server.port, request(f"x: {'a' * Limits().head_bytes}")).startswith(b"HTTP/1.1 431")
+    server.stop()
+
+
+def test_a_connection_that_wants_another_protocol_gets_none_and_is_not_kept(port: int) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    answered = answer(port, upgrade, b"\x81\x05hello" * 10_000)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered)[0] == b"200"
+    assert b"upgrade" not in answered
 
 
 def test_a_taken_port_is_an_error_of_one_line() -> None:

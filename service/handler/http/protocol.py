@@ -20,7 +20,15 @@ UNWANTED_SECONDS: Final = 1.0
 """What a connection beyond the limit has to ask for something, for the refusal is an answer."""
 HITS_AT_ONCE: Final = 64
 """How many of the requests that came together are answered before another connection's turn."""
+WAITING_AT_ONCE: Final = 100
+"""Requests that wait on a connection for the answers before theirs; each costs 2 KiB, and may be of 18 bytes."""
 _SEPARATORS: Final = len(b": \r\n")
+_REFUSALS: Final = {
+    HTTPStatus.BAD_REQUEST: "this is not HTTP",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request's head is too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests wait on this connection",
+}
+"""What is said of a request that the parser was stopped at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_in_head and heads == self._heads:  # a header that doesn't end is not told by the parser
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > self._limits.head_bytes:
-                self._refuse_head()
+                self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+                self._refuse(self._refusal, _REFUSALS[self._refusal])
         if self._is_idle() and self._patience is None and self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)  # an empty line is data for uvicorn, and no request
 
@@ -104,6 +113,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= WAITING_AT_ONCE:
+            self._refusal = HTTPStatus.TOO_MANY_REQUESTS
+            raise httptools.HttpParserError  # the parser's way to stop
         self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()
@@ -127,10 +139,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
         """Answer what can't be parsed: uvicorn's way to say so."""
-        if self._refusal is HTTPStatus.BAD_REQUEST:
-            self._refuse(self._refusal, "this is not HTTP")
-        else:
-            self._refuse_head()
+        self._refuse(self._refusal, _REFUSALS[self._refusal])
 
     def _is_idle(self) -> bool:
         """Tell whether the next byte begins a request, and nobody waits for an answer to an earlier one."""
@@ -183,9 +192,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > self._limits.head_bytes:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise httptools.HttpParserError  # the parser's way to stop
-
-    def _refuse_head(self) -> None:
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         if self._late_refusal or self.transport.is_closing():

@@ -1,0 +1,164 @@
+"""Whatever bytes come as a message: an order, or a reason that tells of rules alone; and soon."""
+
+import re
+from datetime import UTC, datetime
+from itertools import count
+from time import monotonic
+
+import msgspec
+import psycopg
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
+from service.entities.errors import DocumentRejected
+from service.entities.letter import Letter
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
+from service.handler.kafka.decode import Decoder, Rules
+from service.pkg.tx import Access, Transactions
+from service.repo.notifications import parse
+from service.repo.reads import DOCUMENTS_OF
+from service.repo.rows import Lines, lines
+from service.repo.writes import OrderWriter
+from tests.fuzz.mutants import documents, in_json, messages
+from tests.fuzz.profile import fuzzed, fuzzed_a_little
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SECONDS = 1.0
+SOURCE = Source(1_000, 2, 3, "orders")
+PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
+RULE = re.compile(
+    r"Expected (int|str|array|object|datetime|bool|null|float)( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
+    r"( of length (<=|>=|==)? ?\d+)?( matching regex '\^[^']{5,60}')?(, got (int|str|array|object|null|bool|float))?"
+    r"|Expected datetime with a timezone component|Invalid RFC3339 encoded datetime|Integer value out of range"
+    r"|malformed JSON|not UTF-8|nested too deeply|a number is out of range|holds a NUL character|is missing"
+    r"|lies in the future|lies before year 1"
+)
+"""All that may be said of a value."""
+
+decoder = Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+
+
+def decoded(value: bytes) -> Order | DocumentRejected:
+    try:
+        return decoder.decode(value)
+    except DocumentRejected as rejected:
+        return rejected
+
+
+@fuzzed
+@given(messages)
+def test_a_message_is_an_order_or_breaks_rules_that_can_be_named_without_a_value(value: bytes) -> None:
+    began = monotonic()
+    verdict = decoded(value)
+    assert monotonic() - began < SECONDS
+    if isinstance(verdict, DocumentRejected):
+        assert verdict.reason in {Reason.INVALID, Reason.UNDECODABLE}
+        assert 1 <= len(verdict.violations) <= 20
+        for path, rule in verdict.violations:
+            assert PATH.fullmatch(path), path
+            assert RULE.fullmatch(rule), rule
+
+
+@fuzzed
+@given(messages)
+def test_what_is_accepted_is_accepted_again_as_it_is_answered(value: bytes) -> None:
+    order = decoded(value)
+    if isinstance(order, Order):
+        assert decoded(msgspec.json.encode(order)) == order
+
+
+@fuzzed
+@given(messages)
+def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
+    order = decoded(value)
+    if isinstance(order, Order):
+        made = lines(order, SOURCE, is_plain=b"\\" not in value)
+        assert made == lines(order, SOURCE)
+        assert texts_in(made) == texts_of(order)
+
+
+def texts_in(made: Lines) -> list[str | None]:
+    """Return the columns of the order's own fields as PostgreSQL reads them."""
+    (head,), (delivery,), (payment,), items = map(rows, made)
+    fields = [head[:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
+    return [each for row in fields for each in row]
+
+
+def rows(text: str) -> list[list[str | None]]:
+    assert text.endswith("\n")
+    return [[unescaped(column) for column in line.split("\t")] for line in text[:-1].split("\n")]
+
+
+def unescaped(column: str) -> str | None:
+    known = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+    return None if column == r"\N" else re.sub(r"\\(.)", lambda match: known[match[1]], column, flags=re.DOTALL)
+
+
+def texts_of(order: Order) -> list[str | None]:
+    own = [name for name in order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
+    parts = [(order, own), *((part, part.__struct_fields__) for part in (order.delivery, order.payment, *order.items))]
+    found = [getattr(part, name) for part, names in parts for name in names]
+    return [None if value is msgspec.UNSET else str(value) for value in found]
+
+
+@fuzzed_a_little
+@given(values=st.lists(documents().map(in_json), min_size=1, max_size=20))
+def test_postgresql_answers_what_was_sent(database: str, values: list[bytes]) -> None:
+    orders = {order.order_uid: order for order in map(decoded, values) if isinstance(order, Order)}
+    writer = OrderWriter(Transactions(Access(database, "tests")))
+    writer.store([Sourced(order, Source(next(MOMENTS), 0, 0, "orders")) for order in orders.values()])
+    writer.close()
+    with psycopg.connect(database) as connection:
+        found = connection.execute(DOCUMENTS_OF.encode(), [[*orders]]).fetchall()
+    assert {uid: msgspec.convert(document, Order) for uid, document in found} == orders
+
+
+MOMENTS = count(1)
+"""Of records: whatever comes later is newer."""
+
+
+# What stands beside the value
+
+NAMES = [name for name in vars(Header).values() if isinstance(name, str) and name.startswith("dlq-")]
+names = st.sampled_from(NAMES) | st.text(max_size=20) | st.just("dlq-")
+contents = st.none() | st.binary(max_size=300) | st.integers().map(lambda number: str(number).encode())
+headers = st.lists(st.tuples(names, contents), max_size=30)
+
+
+@fuzzed
+@given(headers)
+@example([(Header.TOPIC, b"t"), (Header.PARTITION, b"0"), (Header.OFFSET, b"9" * 18), (Header.TIMESTAMP, b"0")])
+def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[tuple[str, bytes | None]]) -> None:
+    origin = read_origin(given_headers)
+    if origin is not None:
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", origin.topic)
+        assert 0 <= origin.partition < 2**31
+        assert 0 <= min(origin.offset, origin.timestamp_ms) <= max(origin.offset, origin.timestamp_ms) < 2**63
+        Source.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+    assert 0 <= read_replays(given_headers) < 2**63
+
+
+@fuzzed
+@given(headers)
+def test_what_is_shown_of_headers_tells_the_same_as_all_of_them(given_headers: list[tuple[str, bytes | None]]) -> None:
+    whole = Letter(0, 0, 0, None, None, given_headers)
+    shown = whole.excerpt(10).letter
+    assert (shown.reason, shown.replays, shown.is_stub, shown.origin) == (
+        (whole.reason, whole.replays, whole.is_stub, whole.origin)
+    )
+    assert len(shown.headers) <= len(NAMES)
+    assert all(not name.startswith("dlq-") for name, _ in without_dlq_headers(given_headers))
+
+
+@fuzzed
+@given(
+    st.text(max_size=200)
+    | messages.map(lambda value: value.decode(errors="replace"))
+    | st.from_regex(r'\{"(new|changed)":\["[^"]*"\]\}')
+)
+def test_a_notification_names_orders_or_counts_as_none(payload: str) -> None:
+    told = parse(payload)
+    if told is not None:
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", uid) for uid in told.new + told.changed)

@@ -1,0 +1,269 @@
+"""Whatever a client sends: the fast path and the application answer alike, and neither fails."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from urllib.parse import quote, quote_from_bytes
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.config import REDACTED, redacted_dsn
+from service.entities.errors import KeysRefused
+from service.handler.http.dead_letters import _cursor as letters_cursor
+from service.handler.http.dead_letters import _parsed as parsed_letters_cursor
+from service.handler.http.etag import is_held
+from service.handler.http.feed import Feed
+from service.handler.http.keys import Keys, Scope
+from service.handler.http.orders import _parsed as parsed_cursor
+from service.handler.http.problems import Problem
+from service.pkg.units import parse_bytes, parse_seconds
+from service.repo.reads import page_values
+from service.usecases.ports import Cursor, PageQuery
+from tests.fuzz.mutants import mutated
+from tests.fuzz.profile import fuzzed
+from tests.unit.test_fast import BODIES, HEADERS, LINES, PLAIN, READS, Pair, Side
+
+T = TypeVar("T")
+
+TOKENS = [
+    *(
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"\r\n\r\n",
+        b" ",
+        b"\t",
+        b":",
+        b": ",
+        b",",
+        b"\0",
+        b"\xff",
+        b"\xe9",
+        b"%",
+        b"%00",
+        b"?",
+        b"#",
+    ),
+    *(
+        b"GET ",
+        b"HEAD ",
+        b"POST ",
+        b" HTTP/1.1",
+        b" HTTP/1.0",
+        b"/orders/held",
+        b"/orders/missed",
+        b"/../",
+        b"//",
+        PLAIN,
+    ),
+    *(
+        b"connection: close\r\n",
+        b"connection: keep-alive\r\n",
+        b"transfer-encoding: chunked\r\n",
+        b"content-length: 5\r\n",
+    ),
+    *(
+        b"if-none-match: *\r\n",
+        b"x-request-id: a\r\n",
+        b"x-api-key: a\r\n",
+        b"authorization: Bearer a\r\n",
+        b"a" * 3_000,
+    ),
+]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    return b"\r\n".join([draw(LINES), *draw(st.lists(HEADERS, max_size=4)), b"", draw(BODIES)])
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[bytes]:
+    """The pieces in which some requests come, each sound or spoilt."""
+    each = requests() | st.just(PLAIN) | mutated(requests() | st.just(PLAIN), TOKENS)
+    sent = b"".join(draw(st.lists(each, min_size=1, max_size=5)))
+    cuts = sorted(draw(st.sets(st.integers(0, len(sent)), max_size=5)))
+    pieces = [sent[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    return [piece for piece in pieces if piece]
+
+
+@pytest.fixture(scope="module")
+def open_pair() -> Pair:
+    return Pair()
+
+
+@pytest.fixture(scope="module")
+def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(f"read {READS}\n")
+    return Pair(keys=Keys(path))
+
+
+@fuzzed
+@given(pieces=conversations(), is_patient=st.booleans())
+def test_nobody_can_tell_the_fast_path_from_the_slow_one(
+    open_pair: Pair, *, pieces: list[bytes], is_patient: bool
+) -> None:
+    answered = open_pair.compare(*pieces, is_patient=is_patient)
+    assert b"HTTP/1.1 500 " not in answered
+
+
+@fuzzed
+@given(pieces=conversations(), is_patient=st.booleans())
+def test_nobody_without_a_key_gets_an_order(locked_pair: Pair, *, pieces: list[bytes], is_patient: bool) -> None:
+    answered = locked_pair.compare(*pieces, is_patient=is_patient)
+    assert b"HTTP/1.1 500 " not in answered
+    if READS.encode() not in b"".join(pieces):
+        assert b'"order_uid"' not in answered
+
+
+# Parameters
+
+MARK = "Zq7mark"
+numbers = st.integers(-(10**20), 10**20).map(str) | st.text(st.characters(codec="utf-8"), max_size=10)
+uids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True) | st.text(st.characters(codec="utf-8"), max_size=70)
+cursors = st.tuples(numbers, uids).map(".".join) | st.tuples(numbers, numbers).map(".".join) | uids
+names = st.sampled_from(["limit", "cursor", "customer_id", "track_number", "reason", "nobody's"])
+pairs = st.tuples(names, cursors | numbers | uids | st.just(f"{MARK}\0"))
+queries = st.lists(pairs.map(lambda pair: f"{pair[0]}={quote(pair[1])}"), max_size=5).map("&".join)
+"""Well-formed ones, and any bytes at all."""
+raw_queries = queries | st.binary(max_size=50).map(lambda text: quote_from_bytes(text, safe="&=+;%"))
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Side:
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(f"read,dead-letters {READS}\n")
+    return Side(is_fast=False, keys=Keys(path))
+
+
+@fuzzed
+@given(target=st.sampled_from(["/orders", "/dead-letters"]), query=raw_queries)
+def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(application: Side, target: str, query: str) -> None:
+    request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READS}\r\n\r\n".encode()
+    head, _, body = asyncio.run(application.exchange([request], is_patient=True)).written.partition(b"\r\n\r\n")
+    status = int(head.split()[1])
+    assert status in {HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY}
+    told = json.loads(body)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        assert {each["name"] for each in told["errors"]} <= {"limit", "cursor", "customer_id", "track_number", "reason"}
+        assert all(re.fullmatch(r"[a-z_]+", each["rule"]) for each in told["errors"])
+        assert MARK.encode() not in body
+
+
+@fuzzed
+@given(st.from_regex(r"-?[0-9]{1,18}\.[A-Za-z0-9_-]{1,64}", fullmatch=True))
+def test_a_cursor_of_orders_is_read_as_it_was_written(cursor: str) -> None:
+    parsed = parsed_cursor(cursor)
+    assert parsed is not None
+    assert parsed_cursor(f"{parsed.created_us}.{parsed.order_uid}") == parsed
+    page_values(PageQuery(1, parsed, None, None))
+
+
+@fuzzed
+@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999), uids)
+def test_a_cursor_of_any_moment_can_be_asked_for(moment: int, uid: str) -> None:
+    page_values(PageQuery(1, Cursor(moment, uid), None, None))
+
+
+@fuzzed
+@given(st.dictionaries(st.integers(0, 10**9 - 1), st.integers(1, 10**18 - 1), min_size=1))
+def test_a_cursor_of_dead_letters_is_read_as_it_was_written(before: dict[int, int]) -> None:
+    assert parsed_letters_cursor(letters_cursor(before)) == before
+
+
+@fuzzed
+@given(st.text(st.characters(codec="latin-1")) | st.from_regex(r'(W/)?"[^"]*"(, ?"[^"]*")*', fullmatch=True), st.text())
+def test_any_list_of_tags_can_be_compared(if_none_match: str, tag: str) -> None:
+    assert is_held(tag, [if_none_match, "*"])
+    is_held(tag, [if_none_match])
+
+
+FEED = Feed(ring=10, queue=5, clients=1)
+
+
+@fuzzed
+@given(st.text() | st.integers(-20, 60).map(lambda number: f"{FEED._process}-{number}"))
+@example(f"{FEED._process}-{'9' * 15}")
+def test_any_last_event_id_begins_a_stream_in_the_ring(event_id: str) -> None:
+    FEED.publish("stored", ["a"])
+    stream = FEED.open(event_id)
+    assert FEED.newest - 10 <= stream._position <= FEED.newest
+    assert len(FEED.after(stream._position)) == FEED.newest - stream._position
+    with pytest.raises(Problem):
+        FEED.open(event_id)
+    FEED.leave(stream)
+
+
+# What operators write
+
+lines = st.text(st.characters(codec="utf-8"), max_size=60) | st.tuples(
+    st.sampled_from(["read", "dead-letters", "read,dead-letters", "read,", "#", ""]),
+    st.from_regex(r"[A-Za-z0-9._~+/=-]{18,30}", fullmatch=True),
+).map(" ".join)
+files = st.lists(lines, max_size=6).map(lambda several: "\n".join(several).encode()) | st.binary(max_size=100)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@fuzzed
+@given(content=files, presented=st.text(st.characters(codec="latin-1")))
+def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, content: bytes, presented: str) -> None:
+    path = folder / "keys"
+    path.write_bytes(content)
+    keys = outcome_of(Keys, path)
+    if isinstance(keys, Exception):
+        assert re.fullmatch(r"(line \d+: )?[a-zA-Z0-9 ,'.:_~+/=-]+", str(keys))
+        assert all(word not in str(keys) for word in content.decode(errors="replace").split() if len(word) >= 18)
+    else:
+        assert keys.scopes(presented) is None or presented.encode() in content
+        for line in content.decode().splitlines():
+            if line.strip() and not line.startswith("#"):
+                scopes, key = line.split()
+                assert Scope(scopes.split(",")[0]) in (keys.scopes(key) or ())
+
+
+def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:
+    try:
+        return call(argument)
+    except (KeysRefused, ValueError) as refused:
+        return refused
+
+
+sizes = st.text() | st.from_regex(r"\s*\d{1,400}(\.\d+)?\s*(ms|s|m|h|d|B|KiB|MiB|GiB)?\s*")
+
+
+@fuzzed
+@given(text=sizes, parse=st.sampled_from([parse_bytes, parse_seconds]))
+def test_a_size_or_duration_is_a_number_or_refused_without_its_text(text: str, parse: Callable[[str], Any]) -> None:
+    parsed = outcome_of(parse, text)
+    if isinstance(parsed, Exception):
+        assert re.fullmatch("should be a (size|duration) such as .*", str(parsed))
+    else:
+        assert parsed >= 0
+
+
+passwords = st.text(st.characters(codec="utf-8", exclude_characters="@", exclude_categories=["C"]), min_size=1).map(
+    "Zq7{}".format
+)
+
+
+@fuzzed
+@given(
+    passwords,
+    st.sampled_from(["postgresql://me:{}@host/db", "postgres://me:{}@h1:1,h2:2/db?a=b", "host=h password={}"]),
+)
+def test_a_connection_string_is_shown_without_its_password(password: str, form: str) -> None:
+    assert "Zq7" not in (redacted_dsn(form.format(password)) or "")
+    assert redacted_dsn(password) == REDACTED
