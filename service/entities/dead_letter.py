@@ -98,9 +98,15 @@ def read_replays(headers: Headers | None) -> int:
 
 
 def known_headers(headers: Headers | None, at_most: int) -> Headers:
-    """Return the last one of each header that we write, with no more than so many bytes of it: few, whoever sent."""
-    last = {name: value for name, value in headers or () if name in _KNOWN}
-    return [(name, value and value[:at_most]) for name, value in last.items()]
+    """Return what counts of the headers that we write, with no more than so many bytes of each: few, whoever sent.
+
+    That is the last one of each name, and the last one that is not null.
+    """
+    found: dict[tuple[str, bool], bytes | None] = {}
+    for name, value in reversed(headers or ()):
+        if name in _KNOWN:
+            found.setdefault((name, value is None), value and value[:at_most])
+    return [(name, value) for (name, _), value in reversed(found.items())]
 
 
 def without_dlq_headers(headers: Headers | None) -> Headers:

@@ -1,10 +1,12 @@
 """The decoder lets orders through, names what is wrong with everything else, and crashes on nothing."""
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from time import thread_time
 from typing import Any
 
 import msgspec
@@ -445,6 +447,44 @@ def test_a_rejection_never_holds_a_value_of_the_document(decoder: Counted, path:
         except DocumentRejected as rejection:
             assert "4242" not in str(rejection)  # noqa: PT017 - most of these values are right for some field
             assert MARK not in str(rejection)  # noqa: PT017
+
+
+MOST = Rules().max_bytes
+LARGE = {
+    "digits": lambda size: with_text("sm_id", b"9" * size),
+    "digits of a fraction": lambda size: with_text("sm_id", b"0." + b"9" * size),
+    "digits of an exponent": lambda size: with_text("sm_id", b"1e-" + b"9" * size),
+    "empty lists": lambda size: with_text("extra", b"[" + b"[]," * (size // 3) + b"[]]"),
+    "levels": lambda size: with_text("extra", b"[" * (size // 2) + b"]" * (size // 2)),
+    "unknown fields": lambda size: encoded(SAMPLE)[:-1] + b"".join(b',"%06x":0' % n for n in range(size // 11)) + b"}",
+    "one key again and again": lambda size: encoded(SAMPLE)[:-1] + b',"sm_id":0' * (size // 10) + b"}",
+    "escapes": lambda size: with_text(CITY, b'"' + rb"\u0000" * (size // 6) + b'"'),
+    "blanks": lambda size: encoded(SAMPLE) + b" " * size,
+    "an email": lambda size: with_text("delivery.email", b'"' + b"a." * (size // 2) + b'@"'),
+    "a phone": lambda size: with_text("delivery.phone", b'"+' + b"1" * size + b'x"'),
+    "an id": lambda size: with_text("order_uid", b'"' + b"a" * size + b'"'),
+    "a date": lambda size: with_text("date_created", b'"2021-11-26T06:22:19.' + b"1" * size + b'Z"'),
+    "empty items": lambda size: with_text("items", b"[" + b"{}," * (size // 3) + b"{}]"),
+}
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The consumer's collector looks at few objects, too; that of a test run has all tests' to look at."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("make", LARGE.values(), ids=LARGE)
+def test_the_largest_message_is_judged_soon_whatever_it_is_full_of(make: Callable[[int], bytes]) -> None:
+    value = make(MOST - 2_000)
+    assert MOST * 0.9 < len(value) <= MOST
+    began = thread_time()
+    told = reaction(value)
+    assert thread_time() - began < 1.0
+    assert isinstance(told, Order) or len(told[1]) < 4_000  # it becomes a header
 
 
 @given(st.binary(max_size=200))

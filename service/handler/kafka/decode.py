@@ -143,7 +143,7 @@ def _children(node: Any) -> Iterable[Any]:
 
 def _without_unknown(node: Any, shape: type[msgspec.Struct]) -> tuple[Any, int]:
     """Return the document without the fields that its shape does not have, and how many those were."""
-    if isinstance(node, list):
+    if isinstance(node, list) and len(node) <= MAX_ITEMS:  # of more than that nothing needs to be known
         parts = [_without_unknown(child, shape) for child in node]
         return [known for known, _ in parts], sum(unknown for _, unknown in parts)
     if not isinstance(node, dict):
