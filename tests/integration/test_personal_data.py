@@ -14,16 +14,25 @@ from random import Random
 from typing import Any
 
 import httpx2
+import msgspec
 import psycopg
 import pytest
 from msgspec.json import encode
 
 from generator.faults import FULL_CATALOGUE
+from service.config import Migration
+from service.embedded import postgres
 from service.entities.dead_letter import Header
+from service.entities.errors import OrderRefused
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
+from service.pkg.tx import Access, Transactions
+from service.repo.migrate import migrate
 from service.repo.notifications import CHANNEL
+from service.repo.writes import OrderWriter
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
-from tests.processes import Spawn
+from tests.processes import ROOT, Spawn
 from tests.proxy import proxied
 from tests.raw_producer import produce_with_header
 from tests.stage import SECONDS, Sent, Stage, headers
@@ -41,6 +50,7 @@ IN_SUMMARIES = ("track_number", "delivery_service", "payment.amount")
 """What a list may tell of an order."""
 LARGEST = 100_000
 """Bytes that the dead-letter topic takes here: some letters become stubs."""
+PREPARED = ROOT / "chart" / "templates" / "postgresql" / "configmap.yaml"
 PARENT = f"00-{'a' * 32}-{'d' * 16}-01"
 CARRIED = [("traceparent", PARENT.encode()), ("tracestate", f"{MARK.lower()}=1".encode()), (MARK, MARK.encode())]
 PASSWORDS = f'{{"sasl.password": "{MARK}", "ssl.key.password": "{MARK}", "debug": "conf,consumer,msg"}}'
@@ -147,6 +157,9 @@ class Told:
 
     def add(self, where: str, text: bytes) -> None:
         self._texts[where] = self._texts.get(where, b"") + text + b"\n"
+
+    def text(self, where: str) -> bytes:
+        return self._texts[where]
 
     def assert_silent(self, expected: set[str], *, but_for_ids: frozenset[str] = frozenset()) -> None:
         """Hold that something came from everywhere that is expected, and that none of it has a mark."""
@@ -390,6 +403,32 @@ def lines_until(events: httpx2.Response, last: str) -> Iterator[str]:
         if line == last:
             yield next(lines)
             return
+
+
+# PostgreSQL itself
+
+
+def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path: Path) -> None:
+    of_the_chart = [line for line in PREPARED.read_text().splitlines() if "ALTER SYSTEM" in line]
+    with postgres.postgres(tmp_path) as server, psycopg.connect(server.dsn, autocommit=True) as connection:
+        migrate(server.dsn, Migration())
+        for statement in [REFUSALS, *of_the_chart, "SELECT pg_reload_conf()"]:
+            connection.execute(statement.encode())
+        writer = OrderWriter(Transactions(Access(server.dsn, "tests")))
+        order = msgspec.json.decode(next(refused()), type=Order)
+        eventually(lambda: terse(server.dsn))
+        with pytest.raises(OrderRefused):
+            writer.store([Sourced(order, Source(0, 0, 0, "orders"))])
+        writer.close()
+    told = Told()
+    told.add("log", (tmp_path / "postgresql.log").read_bytes())
+    assert b"no_refused" in told.text("log")
+    told.assert_silent({"log"})
+
+
+def terse(dsn: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SHOW log_error_verbosity").fetchone() == ("terse",)
 
 
 # Settings
