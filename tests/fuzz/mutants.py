@@ -103,9 +103,12 @@ def mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes], tokens: list[byte
     return text
 
 
-def in_json(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode(errors="surrogatepass")
+@st.composite
+def order_texts(draw: st.DrawFn) -> bytes:
+    """An order as its producer would write it, mostly a valid one."""
+    return json.dumps(draw(documents()), ensure_ascii=False).encode(errors="surrogatepass")
 
 
-messages = mutated(spellings() | faults(), TOKENS) | spellings() | documents().map(in_json)
+messages = mutated(spellings() | faults(), TOKENS) | spellings() | order_texts()
 """Values of messages: some orders, some nearly, some not at all."""
+notifications = mutated(st.sampled_from([b'{"new":["a"]}', b'{"changed":["a","b"]}', b"{}"]), TOKENS) | st.binary()
