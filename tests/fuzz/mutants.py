@@ -38,8 +38,10 @@ TOKENS = [
     *(b'"order_uid":"x",', b'"items":[],', b'"":0,', b"\t", b"\r\n", b" ", b"2021-11-26T06:22:19+23:59", b"/**/"),
 ]
 
-texts = st.text(max_size=30) | st.sampled_from(
-    ["", "\0", "\\N", "\\.", "a\tb", "\n", "\r", "\\u0000", "🧘", "é" * 1_025]
+texts = (
+    st.text(max_size=30)
+    | st.text('\t\n\r\\.N"a🧘', max_size=5)
+    | st.sampled_from(["", "\0", "\\N", "\\.", "a\tb", "\n", "\r", "\\u0000", "🧘", "é" * 1_025])
 )
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(NUMBERS) | st.floats() | texts,

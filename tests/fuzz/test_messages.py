@@ -21,6 +21,7 @@ from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
 from service.repo.rows import Lines, lines
 from service.repo.writes import OrderWriter
+from tests.factories import order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_a_little
 
@@ -72,6 +73,7 @@ def test_what_is_accepted_is_accepted_again_as_it_is_answered(value: bytes) -> N
 
 @fuzzed
 @given(messages)
+@example(msgspec.json.encode(order_document(locale="a\r", entry="\n", customer_id="\t\\N", delivery={"name": "\\."})))
 def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
     order = decoded(value)
     if isinstance(order, Order):
@@ -126,7 +128,12 @@ MOMENTS = count(1)
 NAMES = [name for name in vars(Header).values() if isinstance(name, str) and name.startswith("dlq-")]
 names = st.sampled_from(NAMES) | st.text(max_size=20) | st.just("dlq-")
 contents = st.none() | st.binary(max_size=300) | st.integers().map(lambda number: str(number).encode())
-headers = st.lists(st.tuples(names, contents), max_size=30)
+digits = st.from_regex(rb"[0-9]{1,25}", fullmatch=True)
+origins = st.tuples(
+    st.tuples(st.just(Header.TOPIC), st.sampled_from([b"orders", b"\xff", b"a b"])),
+    *(st.tuples(st.just(name), digits) for name in (Header.PARTITION, Header.OFFSET, Header.TIMESTAMP, Header.REPLAYS)),
+).map(list)
+headers = st.lists(st.tuples(names, contents), max_size=30) | origins
 
 
 @fuzzed
