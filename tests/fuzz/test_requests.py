@@ -180,7 +180,7 @@ def test_a_cursor_of_orders_is_read_as_it_was_written(cursor: str) -> None:
 
 
 @fuzzed
-@given(st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999), uids)
+@given(st.integers(-(10**18), 10**18), uids)
 def test_a_cursor_of_any_moment_can_be_asked_for(moment: int, uid: str) -> None:
     page_values(PageQuery(1, Cursor(moment, uid), None, None))
 
