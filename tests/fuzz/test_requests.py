@@ -240,10 +240,9 @@ def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, co
         assert all(word not in str(keys) for word in content.decode(errors="replace").split() if len(word) >= 18)
     else:
         assert keys.scopes(presented) is None or presented.encode() in content
-        for line in content.decode().splitlines():
-            if line.strip() and not line.startswith("#"):
-                scopes, key = line.split()
-                assert Scope(scopes.split(",")[0]) in (keys.scopes(key) or ())
+        words = [line.split() for line in content.decode().splitlines() if line.strip() and not line.startswith("#")]
+        for key, scopes in {key: scopes for scopes, key in words}.items():  # of a key that stands twice, the last one
+            assert keys.scopes(key) == frozenset(map(Scope, scopes.split(",")))
 
 
 def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:
