@@ -16,6 +16,7 @@ FOLDERS = {
     "chart": "chart",
     "cluster": "cluster",
     "faults": "faults",
+    "fuzz": "fuzz",
     "browser": "browser",
     "Prometheus": "prometheus",
 }
