@@ -180,7 +180,8 @@ def test_without_postgresql_nothing_is_erased_and_one_line_says_so(settings_of_b
     with pytest.raises(CommandRefused) as refused:
         run(away, "a")
     assert str(refused.value) == (
-        "the connection to PostgreSQL failed: nothing is known to be done, the same command can be run again"
+        "the connection to PostgreSQL failed: it has yet to listen: it refuses the connection; "
+        "nothing is known to be done, and the same command can be run again"
     )
 
 

@@ -15,6 +15,7 @@ from service.handler.kafka.away import Admin
 from service.pkg.patience import OutOfPatience, Patience
 from tests import servers
 from tests.processes import Spawn
+from tests.waiting import eventually
 
 FAR = 10.0
 
@@ -52,6 +53,7 @@ def make(kafka: Kafka, name: str, count: int, **options: str) -> None:
     topic = NewTopic(name, count, 1, config=config)
     admin = AdminClient(properties.common(kafka))
     admin.create_topics([topic])[name].result(FAR)
+    eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "the topic")
 
 
 def test_missing_topics_are_made_as_the_settings_say(kafka: Kafka) -> None:
