@@ -181,7 +181,7 @@ def test_without_postgresql_nothing_is_erased_and_one_line_says_so(settings_of_b
         run(away, "a")
     assert str(refused.value) == (
         "the connection to PostgreSQL failed: it has yet to listen: it refuses the connection; "
-        "nothing is known to be done, and the same command can be run again"
+        "nothing is known to be done, and the command can be run again"
     )
 
 
