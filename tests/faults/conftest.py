@@ -38,11 +38,8 @@ QUICK_SESSIONS = {
     "group.consumer.min.session.timeout.ms": "3000",
     "group.consumer.heartbeat.interval.ms": "1000",
     "group.consumer.min.heartbeat.interval.ms": "1000",
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000" if IS_LONG else "1000",
 }
-"""As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default. So is how often it
-looks for transactions whose producer has died: every ten seconds by default.
-"""
+"""As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
 QUICK_HEARTBEATS = '{"heartbeat.interval.ms": 500}'
 """A member learns of a rebalance with its heartbeat; two seconds apart, they would be most of a scenario's time."""
 WITH_ACLS = {

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.faults.arena import MIX, PARTITIONS, wait_assigned
+from tests.faults.troubles import slow
 from tests.stage import metric
 from tests.waiting import eventually
 
@@ -154,17 +155,21 @@ def partitions_of(member: Service) -> set[int]:
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_rebalance_storm(arena: Arena, protocol: str) -> None:
-    """Each member that joins has one other leave, by turns stopped and killed: the group never comes to rest."""
+    """Each member that joins has one other leave, by turns stopped and killed: the group never comes to rest.
+
+    PostgreSQL is slow enough for a batch to be filled, and so to be taken apart, whenever partitions change hands.
+    """
     variables = {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol}
     turns = STORM_TURNS * (13 if arena.is_long else 1)
     members = arena.members(**variables)
     arena.send(turns * 2)
-    for turn in range(turns):
-        members.append(wait_assigned(arena.start(**variables)))
-        leaving = members.pop(0)
-        if turn % 3 == 2:
-            arena.kill(leaving)
-        else:
-            arena.stop(leaving)
+    with slow(arena, 0.001):
+        for turn in range(turns):
+            members.append(wait_assigned(arena.start(**variables)))
+            leaving = members.pop(0)
+            if turn % 3 == 2:
+                arena.kill(leaving)
+            else:
+                arena.stop(leaving)
     arena.fault_is_over()
     arena.assert_exact()

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from tests.processes import Service
 
 CHANGING = replace(MIX, updates=0.4)
-POLL_SECONDS = 7
+POLL_SECONDS = 5
 """`max.poll.interval.ms` of a scaled outage; whoever stops polling for longer is put out of the group."""
+SMALL_BATCH = "200"
+"""Full at once, so that the whole of an outage is spent in waiting for room."""
 
 
 def retries(members: Sequence[Service], code: str = "") -> float:
@@ -58,12 +60,12 @@ def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(aren
     """Six minutes in the long form, with librdkafka's five; the short form shortens both."""
     interval = 300 if arena.is_long else POLL_SECONDS
     properties = f'{{"max.poll.interval.ms": {interval * 1000}}}'
-    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties)
+    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_ORDERS=SMALL_BATCH)
     arena.send(10)
     arena.wait_flow()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)
     with away(arena.postgres):
-        arena.elapse(1.2 * interval)
+        arena.elapse((1.2 if arena.is_long else 1.6) * interval)
     arena.fault_is_over()
     assert arena.assert_exact().again == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned
