@@ -91,9 +91,7 @@ def _erasures(settings: Settings) -> Iterator[Erasures]:
         try:
             yield erasures
         except StorageError as error:
-            raise CommandRefused(
-                f"{error}; nothing is known to be done, and the same command can be run again"
-            ) from None
+            raise CommandRefused(f"{error}; nothing is known to be done, and the command can be run again") from None
 
 
 def _in_our_words(error: KafkaException | CommandRefused) -> str:
