@@ -215,7 +215,7 @@ class Brake(Group):
     retry_after: Seconds = 60
     """How long to stand before a few messages are tried again."""
     probe_messages: Count = 10
-    """How many."""
+    """How many messages are tried then."""
 
 
 class Rebalance(Group):
