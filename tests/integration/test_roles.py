@@ -1,6 +1,7 @@
 """A role for each mode, as roles.sql makes them: everything works with its own one, and nothing else does."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,7 +19,7 @@ from service.repo.rights import READING, WRITING
 from tests import fresh, servers
 from tests.factories import SAMPLE, order_document
 from tests.processes import ROOT, Service, Spawn
-from tests.psql import psql
+from tests.psql import client, psql
 from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_rights_are_exact, is_denied, rows
 from tests.stage import Stage, metric, orders
 from tests.waiting import eventually
@@ -83,6 +84,16 @@ def migrated(logins: Logins) -> Logins:
 
 
 @pytest.fixture
+def restored(logins: Logins, postgres_server: servers.Postgres) -> Iterator[Logins]:
+    """The logins at a new database, which the one that migrates owns."""
+    with fresh.database(postgres_server.dsn) as (name, dsn):
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            owner = Identifier(logins.name("migrate"))
+            admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), owner))
+        yield Logins(*(urlsplit(login)._replace(path=f"/{name}").geturl() for login in logins))
+
+
+@pytest.fixture
 def database(logins: Logins) -> str:
     """What the stage looks at tables with."""
     return logins.superuser
@@ -128,6 +139,19 @@ def test_each_command_does_all_its_work_with_a_role_of_its_own(stage: Stage, log
     eventually(lambda: httpx2.get(f"{api.url}/stats").json()["stored"] == 1, what="the estimate")
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
         assert ended(stage, login, "doctor", ORDERS_MODE=mode) == 0
+
+
+def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_anew(
+    migrated: Logins, restored: Logins, tmp_path: Path
+) -> None:
+    dump = str(tmp_path / "orders.dump")
+    psql("--dbname", migrated.migrate, "--command", f"INSERT INTO erased VALUES (sha256('{UID}'))")  # noqa: S608
+    client("pg_dump", "--format=custom", "--file", dump, "--dbname", migrated.migrate)
+    client("pg_restore", "--dbname", restored.migrate, "--no-owner", "--no-privileges", "--exit-on-error", dump)
+    run_script(restored)
+    assert_rights_are_exact(restored)
+    assert rows(restored.read, "SELECT * FROM erased") == rows(migrated.read, "SELECT * FROM erased") != []
+    wait_for_migrations(restored.read, Migration(deadline=5))
 
 
 def ended(stage: Stage, login: str, command: str, **variables: str) -> int:
