@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from service.main import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 WAITS = ROOT / "tests" / "waiting.py"
 SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
@@ -57,6 +59,34 @@ def test_what_a_page_calls_a_proof_is_there(page: str) -> None:
     proofs = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / page))
     assert len(proofs) >= 4
     assert [proof for proof in proofs if not (ROOT / proof).exists()] == []
+
+
+def test_pages_link_to_what_is_there() -> None:
+    links = [(page, link) for page in _pages() for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", _text(page))]
+    assert len(links) >= 40
+    assert [f"{page}: {link}" for page, link in links if not _leads_somewhere(page, link)] == []
+
+
+def test_pages_name_commands_that_are_there() -> None:
+    named = {name for page in _pages() for name in re.findall(r"(?:`|-- )orders ([a-z][a-z-]*)", _text(page))}
+    assert len(named) >= 10
+    assert named - COMMANDS.keys() == set()
+
+
+def _pages() -> list[Path]:
+    return [path for path in _tracked() if path.suffix == ".md"]
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    """Whether a file is there, and in it the heading that the fragment names, as GitHub names it."""
+    name, _, fragment = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not fragment or fragment in _headings(target))
+
+
+def _headings(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", _text(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def _rows(document: Path) -> Iterator[str]:
