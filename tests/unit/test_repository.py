@@ -15,6 +15,15 @@ from service.main import COMMANDS
 ROOT = Path(__file__).parents[2]
 WAITS = ROOT / "tests" / "waiting.py"
 SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
+STARTS = ("", "service", "web", "k8s", "chart")
+"""Folders that a page may leave out."""
+MADE_LATER = {
+    "migrations/roles.sql",
+    "dist/sbom.cdx.json",
+    "migrations/versions/0003_replacements.py",
+    "migrations/versions/0003_channel.py",
+}
+"""By a build, by a command, by whoever follows an example."""
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 
@@ -65,6 +74,13 @@ def test_pages_link_to_what_is_there() -> None:
     links = [(page, link) for page in _pages() for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", _text(page))]
     assert len(links) >= 40
     assert [f"{page}: {link}" for page, link in links if not _leads_somewhere(page, link)] == []
+
+
+def test_pages_name_files_that_are_there() -> None:
+    named = {(page, name) for page in _pages() for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`", _text(page))}
+    assert len(named) >= 150
+    missing = {name for _, name in named if not any((ROOT / start / name).exists() for start in STARTS)}
+    assert missing - MADE_LATER == set()
 
 
 def test_pages_name_commands_that_are_there() -> None:
