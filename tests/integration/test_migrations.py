@@ -154,7 +154,7 @@ def test_who_comes_second_waits_for_the_first(empty: str) -> None:
         first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         with pytest.raises(OutOfPatience, match="waiting for another migration to end"):
             migrate(empty, Migration(deadline=1.5), say=said.append)
-        assert said == ["waiting for another migration to end (0 s)"]
+        assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to end"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
     assert schema_number(empty) == wanted_number()
@@ -170,7 +170,7 @@ def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
         migrate(empty, Migration(deadline=30, lock_timeout=0.2), say=said.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (wanted_number(),)
-    assert said[0] == "waiting for PostgreSQL to let it happen (SQLSTATE 55P03) (0 s)"
+    assert said[0].startswith("waiting for PostgreSQL to let it happen (SQLSTATE 55P03) (")
 
 
 def test_what_postgresql_refuses_ends_at_once_without_its_words(empty: str) -> None:
@@ -188,7 +188,7 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
     said: list[str] = []
     late.start()
     wait_for_migrations(empty, LIMITS, say=said.append)
-    assert said[0] == f"waiting for the schema: it is at 0000, this release needs {wanted_number():04} (0 s)"
+    assert said[0].startswith(f"waiting for the schema: it is at 0000, this release needs {wanted_number():04} (")
     late.join()
 
 
@@ -204,7 +204,7 @@ def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: 
     said: list[str] = []
     with pytest.raises(OutOfPatience) as end:
         migrate(dsn, Migration(deadline=1.5), say=said.append)
-    assert said == [f"waiting for PostgreSQL {what} (0 s)"]
+    assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL {what}"]
     assert "hunter2" not in str(end.value)
 
 
