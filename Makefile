@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer run-api test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -18,11 +18,28 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
   --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, page, generated orders (ARGS=--help for more)
 	@$(MAKE) --no-print-directory web || echo "the page can't be built here: the demo runs without it" >&2
 	@$(BIN)/orders demo $(ARGS)
+
+migrate: venv ## Make or change the tables and topics of the servers that compose.yaml starts
+	@$(BIN)/orders migrate
+
+run-consumer: venv ## Run a consumer on them, with its metrics at port 9001
+	@$(BIN)/orders consumer
+
+run-api: venv web ## Run an API on them, with its page at port 8000 and its metrics at port 9000
+	@$(BIN)/orders api
+
+# Variables of the same names, from the environment or behind the target, win.
+migrate run-consumer run-api: export ORDERS_KAFKA__BOOTSTRAP_SERVERS ?= 127.0.0.1:9092
+migrate run-consumer run-api: export ORDERS_POSTGRES__DSN ?= postgresql://orders:orders@127.0.0.1:5432/orders
+migrate run-consumer run-api: export ORDERS_LOG__FORMAT ?= text
+run-consumer: export ORDERS_ADMIN__PORT ?= 9001
+run-api: export ORDERS_ADMIN__PORT ?= 9000
+run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
 test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
 	@$(NPM) test
@@ -60,6 +77,12 @@ image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE
 
 dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
+
+alerts: ## Write the alerts of compose.yaml's Prometheus anew from the chart (needs helm)
+	@rules=$$(helm template orders chart --kube-version 1.30.0 --namespace local \
+	  --set metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true,migrations.mode=none \
+	  --show-only templates/metrics/prometheusrule.yaml) \
+	  && printf '%s\n' "$$rules" | sed '1,/^spec:/d; /^ *#/d; /^ *$$/d; s/^  //' >.ci/compose/prometheus/alerts.yml
 
 chart-docs: ## Write chart/README.md anew from the comments in chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
 	@helm-docs --chart-search-root chart --sort-values-order file --log-level warning
