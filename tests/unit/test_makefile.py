@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,3 +25,14 @@ def test_help_lists_every_target() -> None:
 )
 def test_each_part_has_a_word_that_runs_it(target: str, command: str) -> None:
     assert told_by("--dry-run", target).splitlines()[-1] == f".venv/bin/orders {command}"
+
+
+def test_hooks_of_git_run_what_make_check_runs_and_fetch_nothing() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert repository["repo"] == "local"
+    entries = "\n".join(hook["entry"] for hook in repository["hooks"])
+    assert checkers(entries) == checkers(told_by("--dry-run", "check"))
+
+
+def checkers(commands: str) -> list[str]:
+    return re.findall(r"^\.venv/bin/(ruff \w+|mypy)", commands, re.MULTILINE)
