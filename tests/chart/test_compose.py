@@ -164,6 +164,10 @@ def test_make_runs_on_these_servers(target: str, tmp_path: Path) -> None:
     assert found["ORDERS_LOG__FORMAT"] == "text"
 
 
+def test_no_other_machine_reaches_the_orders_of_the_api(tmp_path: Path) -> None:
+    assert settings("run-api", tmp_path)["ORDERS_HTTP__HOST"] == ON_THIS_MACHINE
+
+
 def test_settings_of_ones_own_win_over_those_of_make(tmp_path: Path) -> None:
     found = settings("run-api", tmp_path, "ORDERS_LOG__FORMAT=json", ORDERS_POSTGRES__DSN="postgresql://elsewhere")
     assert (found["ORDERS_LOG__FORMAT"], found["ORDERS_POSTGRES__DSN"]) == ("json", "postgresql://elsewhere")
