@@ -162,7 +162,7 @@ def test_a_rebalance_storm(arena: Arena, protocol: str) -> None:
     variables = {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol}
     turns = STORM_TURNS * (13 if arena.is_long else 1)
     members = arena.members(**variables)
-    arena.send(turns * 2)
+    sender = arena.send(turns * ENOUGH_SECONDS)
     with slow(arena, 0.001):
         for turn in range(turns):
             members.append(wait_assigned(arena.start(**variables)))
@@ -171,5 +171,6 @@ def test_a_rebalance_storm(arena: Arena, protocol: str) -> None:
                 arena.kill(leaving)
             else:
                 arena.stop(leaving)
+    sender.stop()
     arena.fault_is_over()
     arena.assert_exact()
