@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.arena import MIX, RATE, away, wait_assigned
-from tests.faults.test_consumers import ENOUGH_SECONDS, freeze_until_replaced, send_until_dead
+from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, send_until_dead, wait_replaced
 from tests.faults.test_kafka import group_of, moved
 from tests.waiting import eventually
 
@@ -59,9 +60,14 @@ def test_one_of_two_brokers_is_restarted_with_exactly_once(arena: Arena, two_bro
 
 
 def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
-    zombie, other = arena.members(**EXACTLY_ONCE)
+    """It has stored a batch by then, and wakes to send dead letters which another member has sent meanwhile."""
+    (other,) = arena.members(1, **EXACTLY_ONCE)
+    zombie = wait_assigned(arena.doomed("after-the-commit", 4, "SIGSTOP", **EXACTLY_ONCE))
     sender = arena.send(ENOUGH_SECONDS, plan=FAULTY)
-    freeze_until_replaced(arena, zombie, other)
+    eventually(lambda: is_frozen(zombie), 30, "it freezes")
+    wait_replaced(arena, other)
+    zombie.process.send_signal(signal.SIGCONT)
+    arena.fault_is_over()
     sender.stop()
     arena.assert_exact(exactly_once=True)
 
