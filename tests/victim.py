@@ -53,6 +53,7 @@ PLACES: Mapping[str, Place] = {
     "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
     "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_letters),
     "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_letters),
+    "before-offsets-are-sent": Place(transactions, "_bounded", is_after=False),
     "before-kafka-commits": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
     "after-kafka-commits": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),
 }

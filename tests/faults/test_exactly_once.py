@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import MIX, RATE, away, wait_assigned
-from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, send_until_dead, wait_replaced
+from tests.faults.arena import MIX, PARTITIONS, RATE, away, wait_assigned
+from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, partitions_of, send_until_dead
 from tests.faults.test_kafka import group_of, moved
 from tests.waiting import eventually
 
@@ -60,12 +60,13 @@ def test_one_of_two_brokers_is_restarted_with_exactly_once(arena: Arena, two_bro
 
 
 def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
-    """It has stored a batch by then, and wakes to send dead letters which another member has sent meanwhile."""
+    """In the midst of a transaction, with dead letters which another member sends meanwhile, and soon enough to end it."""
     (other,) = arena.members(1, **EXACTLY_ONCE)
-    zombie = wait_assigned(arena.doomed("after-the-commit", 4, "SIGSTOP", **EXACTLY_ONCE))
+    zombie = wait_assigned(arena.doomed("before-offsets-are-sent", 4, "SIGSTOP", **EXACTLY_ONCE))
     sender = arena.send(ENOUGH_SECONDS, plan=FAULTY)
     eventually(lambda: is_frozen(zombie), 30, "it freezes")
-    wait_replaced(arena, other)
+    eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other takes over")
+    arena.wait_flow()
     zombie.process.send_signal(signal.SIGCONT)
     arena.fault_is_over()
     sender.stop()
