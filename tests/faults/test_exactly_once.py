@@ -60,7 +60,7 @@ def test_one_of_two_brokers_is_restarted_with_exactly_once(arena: Arena, two_bro
 
 
 def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
-    """In the midst of a transaction, with dead letters which another member sends meanwhile, and soon enough to end it."""
+    """In the midst of a transaction, with letters that another member sends meanwhile, and soon enough to end it."""
     (other,) = arena.members(1, **EXACTLY_ONCE)
     zombie = wait_assigned(arena.doomed("before-offsets-are-sent", 4, "SIGSTOP", **EXACTLY_ONCE))
     sender = arena.send(ENOUGH_SECONDS, plan=FAULTY)
