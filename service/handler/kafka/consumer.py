@@ -41,8 +41,6 @@ _PATIENCE_SECONDS: Final = 1.0
 """A full batch waits so long for its turn before fetching is paused: pausing throws the prefetched messages away."""
 _COMMIT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
-_REPEAT_SECONDS: Final = 30.0
-"""How often it is said that a partition stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,6 @@ class OrderConsumer:
         self._message_bytes = 1
         self._standing: Standing | None = None
         self._waiting: frozenset[int] = frozenset()
-        self._packed_at = -_REPEAT_SECONDS
         self._turned_at = monotonic()
         self.has_started = False
 
@@ -377,8 +374,7 @@ class OrderConsumer:
 
     def _on_packed(self, message: Message) -> None:
         """Say where a partition stands still: the client tries again twice a second, and passes nothing over."""
-        if monotonic() - self._packed_at >= _REPEAT_SECONDS:
-            self._packed_at = monotonic()
+        if self._seldom.is_due("a batch that can't be decompressed"):
             self._log.error(
                 "a batch of messages can't be decompressed: its partition stands still",
                 partition=message.partition(),
