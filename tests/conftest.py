@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service.config import Migration
@@ -86,6 +87,13 @@ def database(postgres_server: servers.Postgres, migrated_template: str) -> Itera
     """URL of a fresh migrated database."""
     with fresh.database(postgres_server.dsn, migrated_template) as (_, dsn):
         yield dsn
+
+
+@pytest.fixture
+def admin(database: str) -> Iterator[psycopg.Connection]:
+    """A connection to that database, for a test to look with and to change things by hand."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -51,12 +51,6 @@ def writer(database: str) -> Iterator[OrderWriter]:
 
 
 @pytest.fixture
-def admin(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def aside() -> Iterator[Aside]:
     """Runs a call in a thread of its own."""
     with ThreadPoolExecutor() as threads:

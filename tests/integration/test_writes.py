@@ -48,12 +48,6 @@ def writer(database: str) -> Iterator[OrderWriter]:
         yield made
 
 
-@pytest.fixture
-def admin(database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        yield connection
-
-
 def stored(admin: psycopg.Connection, uid: str) -> Order:
     (row,) = admin.execute(f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s", [uid])
     return msgspec.json.decode(row[0], type=Order)
