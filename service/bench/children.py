@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
-from urllib.request import urlopen
 from uuid import uuid4
 
 import msgspec
@@ -16,11 +15,11 @@ from service.bench.pace import Pace
 from service.bench.site import Site
 from service.embedded.ports import HOST, free_port
 from service.embedded.process import Process
+from service.embedded.ready import is_ready
 from service.entities.errors import ServerUnavailable
 from service.pkg.stop import Stop
 
 _READY_SECONDS: Final = 60.0
-_CALL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.1
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -53,7 +52,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Block until `/readyz` answers 200. Raises ServerUnavailable."""
-        self.process.wait_until(partial(_is_ready, self.admin_port), _READY_SECONDS, Stop())
+        self.process.wait_until(partial(is_ready, self.admin_port), _READY_SECONDS, Stop())
 
 
 def told(process: Process, seconds: float) -> Pace:
@@ -73,11 +72,3 @@ def await_that(holds: Callable[[], bool], what: str, seconds: float) -> None:
         if monotonic() > deadline:
             raise ServerUnavailable(f"waited {seconds:g} s in vain for {what}")
         sleep(_LOOK_SECONDS)
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urlopen(f"http://{HOST}:{port}/readyz", timeout=_CALL_SECONDS):
-            return True
-    except OSError:
-        return False

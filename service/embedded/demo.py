@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
@@ -20,18 +19,17 @@ from urllib.request import Request, urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.embedded import broker, postgres
-from service.embedded.ports import HOST, free_port, require_free
-from service.embedded.process import Process
+from service.embedded.commands import Commands, ReloadedCommands
+from service.embedded.ports import HOST, require_free
+from service.embedded.sources import Sources
 from service.entities.errors import ServerUnavailable
 from service.pkg.numbers import port, positive
 from service.pkg.stop import Stop, Stopped, stop_at_signals
 
-_READY_SECONDS: Final = 90.0
 _CALL_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 1.0
 _READ_EACH_SECOND: Final = 10
 _TOPICS: Final = ("orders", "orders.dlq")
-_MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of one of its own")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of one of its own")
+    parser.add_argument("--reload", action="store_true", help="begin anew, on the same servers, when the code changes")
     parser.add_argument("--keys", action="store_true", help="ask for an API key, which is printed; shows dead letters")
     parser.add_argument(
         "--broker",
@@ -71,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
         ExitStack() as running,
     ):
         demo = Demo(Path(folder), args, stop, running)
-        demo.start()
-        demo.watch()
+        demo.watch(demo.start())
     say("stopped: no process and no port is left")
     return 0
 
@@ -93,13 +91,10 @@ class Demo:
     stop: Stop
     running: ExitStack
     """Ends what was started, in reverse."""
-    children: list[Process] = field(default_factory=list)
     key: str = field(default_factory=secrets.token_urlsafe)
-    consumer_admin: int = field(default_factory=free_port)
-    api_admin: int = field(default_factory=free_port)
 
-    def start(self) -> None:
-        """Return when orders flow. Raises ServerUnavailable; Stopped."""
+    def start(self) -> Commands:
+        """Return our commands when orders flow. Raises ServerUnavailable; Stopped."""
         environment = {
             **os.environ,
             **self._database(),
@@ -111,29 +106,23 @@ class Demo:
             "ORDERS_LOG__FORMAT": "text",
         }
         say(f"logs are in {self.folder}")
-        self._command(environment, "migrate").run(_READY_SECONDS, self.stop)
-        consumer = self._child(environment | {"ORDERS_ADMIN__PORT": str(self.consumer_admin)}, "consumer")
-        api = self._child(environment | {"ORDERS_ADMIN__PORT": str(self.api_admin)}, "api")
-        consumer.wait_until(partial(_is_ready, self.consumer_admin), _READY_SECONDS, self.stop)
-        api.wait_until(partial(_is_ready, self.api_admin), _READY_SECONDS, self.stop)
-        # Another seed each time: on servers that stay, the orders of the last run would change nothing.
-        seed = str(secrets.randbelow(2**31))
-        self._child(environment, "generate", "--count", "0", "--rate", str(self.args.rate), "--seed", seed, *_MIX)
+        commands = self.running.enter_context(self._commands(environment))
+        commands.start()
         say(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
         if self.args.keys:
             say(f"API key: {self.key}")
+        return commands
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.args.port}"
 
-    def watch(self) -> None:
-        """Print a line a second until asked to stop. Raises ServerUnavailable when a child ends by itself."""
+    def watch(self, commands: Commands) -> None:
+        """Print a line a second until asked to stop. Raises ServerUnavailable when a command ends by itself."""
         began, last = monotonic(), Flow(0, 0, 0, 0)
         while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
-            for child in self.children:
-                child.require_alive()
-            if now := self._flow_of_a_second():
+            commands.require_alive()
+            if now := self._flow_of_a_second(commands):
                 say(_line(now, last))
                 last = now
 
@@ -181,31 +170,18 @@ class Demo:
             "ORDERS_KAFKA__CREATE_TOPICS": "false",  # an admin request
         }
 
-    def _child(self, environment: Mapping[str, str], *arguments: str) -> Process:
-        child = self.running.enter_context(self._command(environment, *arguments))
-        self.children.append(child)
-        return child
+    def _commands(self, environment: Mapping[str, str]) -> Commands:
+        if self.args.reload:
+            return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), say)
+        return Commands(self.folder, environment, self.args.rate, self.stop)
 
-    def _command(self, environment: Mapping[str, str], *arguments: str) -> Process:
-        command = [sys.executable, "-m", "service", *arguments]
-        return Process(f"orders {arguments[0]}", command, self.folder / f"{arguments[0]}.log", environment=environment)
-
-    def _flow_of_a_second(self) -> Flow | None:
+    def _flow_of_a_second(self, commands: Commands) -> Flow | None:
         """None when an answer was late, which costs its line."""
         try:
             self._read_some()
-            return self._flow()
+            return _flow(commands)
         except (OSError, HTTPException):
             return None
-
-    def _flow(self) -> Flow:
-        consumer, api = _counters(self.consumer_admin), _counters(self.api_admin)
-        return Flow(
-            consumer.get("orders_stored_total", 0),
-            consumer.get("orders_dead_letters_total", 0),
-            api.get("orders_cache_hits_total", 0),
-            api.get("orders_cache_misses_total", 0),
-        )
 
     def _read_some(self) -> None:
         """Read some orders as a visitor would, so that the cache has something to do."""
@@ -217,9 +193,20 @@ class Demo:
         return document
 
 
+def _flow(commands: Commands) -> Flow:
+    consumer, api = _counters(commands.consumer_admin), _counters(commands.api_admin)
+    return Flow(
+        consumer.get("orders_stored_total", 0),
+        consumer.get("orders_dead_letters_total", 0),
+        api.get("orders_cache_hits_total", 0),
+        api.get("orders_cache_misses_total", 0),
+    )
+
+
 def _line(now: Flow, last: Flow) -> str:
+    stored = max(now.stored - last.stored, 0)  # it counts from 0 again after a reload
     return (
-        f"stored {now.stored - last.stored:5.0f}/s, {now.stored:8.0f} in all | dead letters {now.dead_letters:6.0f} | "
+        f"stored {stored:5.0f}/s, {now.stored:8.0f} in all | dead letters {now.dead_letters:6.0f} | "
         f"cache: {now.hits:.0f} hits, {now.misses:.0f} misses"
     )
 
@@ -231,14 +218,6 @@ def _counters(port: int) -> dict[str, float]:
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0) + sample.value
     return sums
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        _get(f"http://{HOST}:{port}/readyz")
-    except OSError:
-        return False
-    return True
 
 
 def _get(url: str, key: str = "") -> str:

@@ -131,6 +131,22 @@ def test_a_backlog_is_stored_exactly_and_in_bounded_memory(stage: Stage) -> None
     assert peak_mib(service) < PEAK_MIB
 
 
+def test_lag_is_told_while_fetching_is_paused(stage: Stage) -> None:
+    known, backlog, later = (
+        [*spread([order_document() for _ in range(count)])] for count in (PARTITIONS, BACKLOG, 100)
+    )
+    stage.produce(*known)
+    service = stage.consumer()
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
+    with held(stage):
+        stage.produce(*backlog)
+        eventually(lambda: logged(service, "fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
+        stage.produce(*later)
+        behind = len(backlog) + len(later)
+        eventually(lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "all that waits is counted")
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "no lag")
+
+
 def peak_mib(service: Service) -> int:
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))

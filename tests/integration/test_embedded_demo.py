@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import IO
 import httpx2
 import pytest
 
+from service.embedded.commands import Commands
 from service.embedded.demo import Demo, add_arguments
 from service.embedded.ports import HOST, free_port, is_free
 from service.embedded.process import Process
@@ -80,22 +82,24 @@ def start(tmp_path: Path, temporary: Path) -> Iterator[Start]:
     """`start("--broker", "mock")` runs a demo on a free port; the test's end stops it."""
     with ExitStack() as running:
 
-        def start(*arguments: str) -> Running:
+        def start(*arguments: str, checkout: Path = ROOT) -> Running:
             port = free_port()
             output = tmp_path / f"{port}.log"
             with output.open("wb") as file:
-                process = running.enter_context(demo_of(temporary, file, "--port", str(port), *arguments))
+                demo = demo_of(temporary, file, "--port", str(port), *arguments, checkout=checkout)
+                process = running.enter_context(demo)
             running.callback(process.terminate)
             return Running(process, output, port)
 
         yield start
 
 
-def demo_of(temporary: Path, output: IO[bytes] | int, *arguments: str) -> subprocess.Popen[bytes]:
+def demo_of(
+    temporary: Path, output: IO[bytes] | int, *arguments: str, checkout: Path = ROOT
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 our own program
         [sys.executable, "-m", "service", "demo", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(temporary)},
+        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(checkout)},
         stdout=output,
         stderr=subprocess.STDOUT,
     )
@@ -175,6 +179,31 @@ def test_nothing_outlives_a_demo_that_is_killed(start: Start, temporary: Path) -
     eventually(lambda: not left_over(temporary), STOP_SECONDS, "no process")
 
 
+def test_a_change_of_the_code_is_seen_without_a_restart_and_a_mistake_waits_for_the_next_one(
+    start: Start, tmp_path: Path
+) -> None:
+    for folder in ("service", "generator", "migrations", "docs", "chart/files"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    demo = start("--broker", "mock", "--reload", checkout=tmp_path)
+    changed = tmp_path / "service/handler/http/api.py"
+    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    assert title(demo) == "Orders"
+    before = changed.read_text()
+    changed.write_text("an unfinished thought")
+    eventually(lambda: "orders api ended with 1" in demo.told, FIRST_LINES_SECONDS, "the mistake is told")
+    changed.write_text(before.replace('title="Orders"', 'title="Orders, changed"'))
+    eventually(lambda: title(demo) == "Orders, changed", FIRST_LINES_SECONDS, "the change is seen")
+    eventually(lambda: FLOW.search(demo.told.split("the code has changed")[-1]), STOP_SECONDS, "orders flow on")
+
+
+def title(demo: Running) -> str | None:
+    assert demo.process.poll() is None, demo.told
+    try:
+        return str(httpx2.get(f"http://{HOST}:{demo.port}/openapi.json").json()["info"]["title"])
+    except httpx2.TransportError:
+        return None
+
+
 def test_a_taken_port_is_one_line_that_names_port_and_option(start: Start) -> None:
     with closing(socket()) as holder:
         holder.bind((HOST, 0))
@@ -189,10 +218,12 @@ def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_pat
     log = tmp_path / "consumer.log"
     with (
         ExitStack() as running,
+        Commands(tmp_path, {}, 1, Stop()) as commands,
         Process("orders consumer", ["sh", "-c", "echo no more orders; exit 1"], log) as child,
-        pytest.raises(ServerUnavailable, match=r"(?s)orders consumer ended with 1.*no more orders"),
     ):
-        Demo(tmp_path, arguments(), Stop(), running, [child]).watch()
+        commands.children.append(child)
+        with pytest.raises(ServerUnavailable, match=r"(?s)orders consumer ended with 1.*no more orders"):
+            Demo(tmp_path, arguments(), Stop(), running).watch(commands)
 
 
 def arguments() -> argparse.Namespace:

@@ -160,7 +160,7 @@ class OrderConsumer:
         if mended := self._resets.mend():
             self._tap.admit(mended)
         self._offsets.commit(self._consumer)
-        self._lag.look()
+        self._lag.look(is_fetching=not self._tap.is_off)
 
     def _fill(self) -> None:
         if self._open.is_full(self._limits):

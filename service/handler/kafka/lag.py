@@ -1,5 +1,6 @@
 """How far behind the group's member is, by partition."""
 
+from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,12 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 _EVERY_SECONDS: Final = 1.0
+_ASK_EVERY_SECONDS: Final = 5.0
+_ASK_SECONDS: Final = 0.5
 
 
 class Lag:
-    """Compares what is done with what the broker told with its last fetch; asks it nothing. For the reading thread."""
+    """Compares what is done with where partitions end, as each fetch tells. For the reading thread."""
 
     def __init__(self, consumer: Consumer, topic: str, metrics: "Metrics") -> None:
         self._consumer = consumer
@@ -20,6 +23,8 @@ class Lag:
         self._metrics = metrics
         self._done: dict[int, tuple[int, int]] = {}
         self._looked_at = 0.0
+        self._asked_ends: dict[int, int] = {}
+        self._asked_at = 0.0
 
     def advance(self, next_offsets: dict[int, int], newest_ms: dict[int, int]) -> None:
         """Take over the next offset and the last record's timestamp of each partition of a batch that is done."""
@@ -38,22 +43,39 @@ class Lag:
             self._metrics.lag_messages.remove(str(partition))
             self._metrics.lag_seconds.remove(str(partition))
 
-    def look(self) -> None:
-        """Set the gauges, once a second."""
+    def look(self, *, is_fetching: bool) -> None:
+        """Set the gauges, once a second. While nothing is fetched the ends are asked for, for half a second at most."""
         if monotonic() - self._looked_at < _EVERY_SECONDS:
             return
         self._looked_at = monotonic()
+        if is_fetching:
+            self._asked_ends.clear()
+        elif monotonic() - self._asked_at >= _ASK_EVERY_SECONDS:
+            self._ask()
         for partition, (offset, newest_ms) in self._done.items():
             behind = max(self._end(partition) - offset, 0)
             age = max(_now_ms() - newest_ms, 0) / 1_000 if behind else 0
             self._metrics.lag_messages.labels(partition).set(behind)
             self._metrics.lag_seconds.labels(partition).set(age)
 
+    def _ask(self) -> None:
+        """Leave the rest for the next time where the broker does not answer: polling must go on."""
+        deadline = monotonic() + _ASK_SECONDS
+        with suppress(KafkaException):
+            for partition in self._done:
+                left = max(deadline - monotonic(), 0.001)
+                self._asked_ends[partition] = self._consumer.get_watermark_offsets(self._place(partition), left)[1]
+        self._asked_at = monotonic()
+
     def _end(self, partition: int) -> int:
         try:
-            return self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)[1]
+            told = self._consumer.get_watermark_offsets(self._place(partition), cached=True)[1]
         except KafkaException:
-            return 0
+            told = 0
+        return max(told, self._asked_ends.get(partition, 0))
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
 
 
 def _now_ms() -> int:
