@@ -99,6 +99,7 @@ def demo_of(
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 our own program
         [sys.executable, "-m", "service", "demo", *arguments],
+        cwd=checkout,
         env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(checkout)},
         stdout=output,
         stderr=subprocess.STDOUT,
