@@ -1,6 +1,6 @@
 """All settings: environment variables `ORDERS_<GROUP>__<NAME>`, and files of the same names in `ORDERS_SECRETS_DIR`.
 
-A variable wins over a file. A misspelt name inside a group, and an unsafe value, are refused.
+A variable wins over a file. A misspelt name, and an unsafe value, are refused.
 """
 
 import os
@@ -30,7 +30,8 @@ _SECRET_WORDS: Final = (
     "secret",
     "token",
     "jaas",
-    "ssl.key.pem",
+    "key.pem",
+    "passphrase",
     "credentials",
     "keystore",
     "api.key",
@@ -53,6 +54,8 @@ _URL: Final = re.compile(
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
+Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
+"""At least PostgreSQL's unit, for 0 would be no limit to it and no time to us; far below what its integers hold."""
 
 
 class Group(BaseModel):
@@ -110,11 +113,11 @@ class Postgres(Group):
     """A libpq connection string or URL; TLS by libpq's parameters (`sslmode`, `sslrootcert`)."""
     listen_dsn: str | None = None
     """A direct connection for LISTEN, where `dsn` goes through a pooler in transaction mode."""
-    connect_timeout: Seconds = 5
+    connect_timeout: Timeout = 5
     """How long to wait for a connection."""
-    statement_timeout: Seconds = 30
-    """How long PostgreSQL may work on one statement; clients give up 5 s later."""
-    lock_timeout: Seconds = 10
+    statement_timeout: Timeout = 30
+    """How long PostgreSQL may work on one statement; the API gives up then too, the consumer 5 s later."""
+    lock_timeout: Timeout = 10
     """How long a statement may wait for a lock."""
     pool_size: int = Field(8, ge=1, le=1_000)
     """Connections of one API process."""
@@ -153,7 +156,7 @@ class Admin(Group):
     """The address of the probes and metrics."""
     port: Port = 9000
     """The port of `/livez /readyz /startupz /metrics /version`; 0 takes a free one."""
-    stall_after: Seconds = 30
+    stall_after: Seconds = Field(30, gt=0)
     """A loop that has not turned for this long fails `/livez`."""
 
 
@@ -228,7 +231,7 @@ class Document(Group):
     """A larger message is dead-lettered as `too-large`."""
     max_nesting: Count = 32
     """A deeper document is dead-lettered as `undecodable`."""
-    max_future: Seconds = 86_400
+    max_future: Seconds = Field(86_400, le=100 * 366 * 86_400)
     """How far `date_created` may lie in the future."""
     amounts: Literal["warn", "reject", "ignore"] = "warn"
     """What happens to an order whose amounts don't add up."""
@@ -249,9 +252,9 @@ class Logging(Group):
 class Migration(Group):
     deadline: Seconds = 600
     """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, servers and schema."""
-    lock_timeout: Seconds = 10
+    lock_timeout: Timeout = 10
     """How long a migration may wait for a table's lock before it is tried again."""
-    statement_timeout: Seconds = 300
+    statement_timeout: Timeout = 300
     """How long one statement of a migration may take."""
 
 
@@ -299,7 +302,7 @@ class Settings(BaseSettings):
         folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
         if not folder:
             return init_settings, *variables
-        files = NestedSecretsSettingsSource(
+        files = _OwnFiles(
             file_secret_settings,
             secrets_dir=folder,
             secrets_dir_missing="error",
@@ -307,6 +310,15 @@ class Settings(BaseSettings):
             secrets_nested_delimiter=DELIMITER,
         )
         return init_settings, *variables, _single_properties(settings_cls, files), files
+
+
+class _OwnFiles(NestedSecretsSettingsSource):
+    """Files whose names begin like our variables; others of the folder are left unread, whatever they hold."""
+
+    @classmethod
+    def load_secrets(cls, path: Path) -> dict[str, str]:
+        ours = (each for each in cls._iter_secret_files(path) if each.name.upper().startswith(PREFIX))
+        return {str(each.relative_to(path)): each.read_text(encoding="utf-8").strip() for each in ours}
 
 
 def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSource) -> InitSettingsSource:
@@ -325,13 +337,28 @@ class InvalidSettings(Exception):
 
 def load(**overrides: Any) -> Settings:
     """Read the settings from the environment; `overrides` are whole groups. Raises InvalidSettings."""
+    _refuse_misspelt_groups()
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None
-    except (SettingsError, OSError) as error:
-        # JSON that can't be read, a folder that isn't there: the cause's text may hold the value.
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        # JSON or a file that can't be read, a folder that isn't there: the cause's text may hold the value.
         raise InvalidSettings(_source_problem(error)) from None
+
+
+def _refuse_misspelt_groups() -> None:
+    """Raise InvalidSettings. What has no `__` may be another's: Kubernetes makes some of a Service named `orders`."""
+    for name in _names():
+        group, delimiter, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
+        if name.upper().startswith(PREFIX) and delimiter and group.lower() not in Settings.model_fields:
+            raise InvalidSettings(f"{name}: no such setting")
+
+
+def _names() -> list[str]:
+    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
+    files = os.listdir(folder) if folder and os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - one look
+    return [*os.environ, *files]
 
 
 def _line(problem: Any) -> str:

@@ -20,7 +20,7 @@ from service.bench.options import add_arguments as add_bench_arguments
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
-from service.entities.errors import OrdersError
+from service.entities.errors import CommandRefused, OrdersError
 from service.handler.kafka import properties
 
 FAILED: Final = 1
@@ -32,6 +32,7 @@ Run = Callable[[argparse.Namespace, Settings], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the console script `orders` and `python -m service`."""
+    logs.configure()
     try:
         return _run([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
@@ -60,7 +61,7 @@ def _run(arguments: list[str]) -> int:
         return run(options, settings)
     except KafkaException as error:
         if (name := properties.refused_name(error)) is None:
-            raise
+            raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
         raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: librdkafka refuses {name}") from None
 
 

@@ -106,7 +106,7 @@ class Api:
         admin = admin_app(parts.health, self.metrics.registry, about, self.log)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
-            await start(_serving(admin, admin_port, 1, Limits()))
+            await start(self.serving(admin, admin_port, 1, Limits()))
             await self.reads.open()
             running.push_async_callback(self.reads.close)
             await start(self.in_background(self.listener.run()))
@@ -115,7 +115,7 @@ class Api:
             await start(self.in_background(self.warm_up.run(self.listening)))
             limits = Limits(http.max_header_bytes, http.max_connections)
             hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
-            await start(_serving(app, api_port, http.drain_timeout, limits, hits))
+            await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self.stop.wait()
             self.log.info("draining")
@@ -202,6 +202,20 @@ class Api:
             self.stop.set()
 
     @asynccontextmanager
+    async def serving(
+        self, app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
+    ) -> AsyncIterator[None]:
+        """Serve until the block ends; running requests may end then. If it fails, everything stops."""
+        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits)
+        task = asyncio.create_task(server.serve(port))
+        task.add_done_callback(self.stop_if_failed)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task
+
+    @asynccontextmanager
     async def in_background(self, work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         """Run it until the block ends; if it fails, everything stops and the error is raised."""
         task = asyncio.create_task(work)
@@ -212,20 +226,6 @@ class Api:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-@asynccontextmanager
-async def _serving(
-    app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
-) -> AsyncIterator[None]:
-    """Serve until the block ends; running requests may end then."""
-    server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits)
-    task = asyncio.create_task(server.serve(port))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 def _watch(settings: Settings) -> Watch:

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from confluent_kafka import KafkaException
-
 from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka import properties, topics
@@ -45,9 +43,6 @@ def _run(command: Callable[[Stop], None]) -> int:
         command(stop_at_signals())
     except OutOfPatience as end:
         raise MigrationError(str(end)) from None
-    except KafkaException as error:
-        name = properties.refused_name(error) or error.args[0].name()
-        raise MigrationError(f"librdkafka refuses ORDERS_KAFKA__PROPERTIES ({name})") from None
     return 0
 
 

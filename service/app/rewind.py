@@ -6,10 +6,11 @@ What is stored already is known by its version, and reading it again changes not
 import argparse
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Final
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from service.config import Kafka, Settings
@@ -31,16 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused."""
+    """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused, KafkaException."""
     client = properties.consumer(settings.kafka) | {"statistics.interval.ms": 0}
-    consumer = Consumer(client, logger=logging.getLogger("librdkafka"))
-    try:
+    with closing(Consumer(client, logger=logging.getLogger("librdkafka"))) as consumer:
         _require_no_members(settings.kafka)
         _rewind(consumer, settings.kafka, milliseconds(args.to_timestamp), dry_run=args.dry_run)
-    except KafkaException as error:
-        raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
-    finally:
-        consumer.close()
     return 0
 
 
@@ -72,6 +68,6 @@ def _require_no_members(kafka: Kafka) -> None:
     """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
     admin = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
     request = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
-    group = request.result(CALL_SECONDS)
+    group = request.result()
     if group.state not in _WITHOUT_MEMBERS:
         raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

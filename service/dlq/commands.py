@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, Producer
 
 from service.dlq import listing
 from service.dlq.letters import Filters
@@ -16,6 +16,7 @@ from service.dlq.reading import CALL_SECONDS, Topic
 from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, starts
 from service.entities.dead_letter import Reason
 from service.entities.errors import CommandRefused
+from service.entities.letter import Letter
 from service.pkg.moments import parse_moment
 from service.pkg.numbers import rate, whole
 from service.pkg.stop import Stop, stop_at_signals
@@ -38,16 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, kafka: "Kafka", *, consumer: Properties, producer: Properties) -> int:
-    """Run the command that was parsed, with these clients' properties; return the exit code. Raises CommandRefused."""
+    """Run the command that was parsed, with these clients' properties; return the exit code.
+
+    Raises CommandRefused, KafkaException.
+    """
     commands: dict[str, Callable[[Stop], None]] = {
         "list": lambda stop: _list(args, kafka, consumer, stop),
         "show": lambda stop: _show(args, kafka, consumer, stop),
         "replay": lambda stop: _replay(args, kafka, consumer, producer, stop),
     }
-    try:
-        commands[args.dlq_command](stop_at_signals())
-    except KafkaException as error:
-        raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
+    commands[args.dlq_command](stop_at_signals())
     return 0
 
 
@@ -75,15 +76,18 @@ def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, pr
         topic = Topic(consumer, kafka.dead_letter_topic)
         letters = topic.read(starts(topic, plan), stop)
         if args.dry_run:
-            return _report(preview(letters, plan), "would be sent")
-        replay = Replay(consumer, _producer(producer), plan, say=say, stop=stop)
-        try:
-            replay.run(topic, letters)
-        finally:
-            _report(replay.tally, "sent")
+            _report(preview(letters, plan), "would be sent")
+        else:
+            _send(Replay(consumer, _producer(producer), plan, say=say, stop=stop), topic, letters)
     if stop.is_set():
         raise CommandRefused("stopped before the end: the same command goes on from here")
-    return None
+
+
+def _send(replay: Replay, topic: Topic, letters: Iterator[Letter]) -> None:
+    try:
+        replay.run(topic, letters)
+    finally:
+        _report(replay.tally, "sent")
 
 
 def _report(tally: Tally, verb: str) -> None:

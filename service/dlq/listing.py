@@ -17,7 +17,10 @@ _DETAIL_WIDTH: Final = 80
 
 
 def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[str]:
-    """Yield the lines of a table, oldest letters of each partition first; never a value."""
+    """Yield the lines of a table, oldest letters of each partition first; never a value.
+
+    Raises CommandRefused on a stop.
+    """
     found = (letter for letter in topic.read(topic.at(filters.since_ms), stop) if filters.take(letter))
     yield HEADINGS
     shown = 0
@@ -25,16 +28,24 @@ def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[st
         shown += 1
         yield row(letter)
     more = next(found, None) is not None
+    require_end(stop)
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
 
 def find(topic: Topic, partition: int, offset: int, stop: Stop) -> Letter:
-    """Return one letter. Raises CommandRefused where there is none."""
+    """Return one letter. Raises CommandRefused where there is none, and on a stop."""
     if partition in topic.ends:
         letter = next(topic.read({partition: offset}, stop), None)
         if letter is not None and letter.offset == offset:
             return letter
+        require_end(stop)
     raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
+
+
+def require_end(stop: Stop) -> None:
+    """Return unless a stop ended the reading. Raises CommandRefused: what was found may not be all."""
+    if stop.is_set():
+        raise CommandRefused("stopped before the end of the dead letters")
 
 
 def description(letter: Letter) -> Iterator[str]:

@@ -7,7 +7,6 @@ a newer order, changes nothing.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -22,6 +21,8 @@ from service.pkg.stop import Stop
 
 CHUNK_LETTERS: Final = 500
 """Sent, acknowledged and committed together: what a crash repeats at most."""
+CHUNK_BYTES: Final = 64 * 2**20
+"""And with no further letter from here on: what is held in memory, by the client once more."""
 DELIVERY_SECONDS: Final = 30.0
 _ANY_PARTITION: Final = -1
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
@@ -108,7 +109,7 @@ class Replay:
         """Send the letters; blocks until they end or a stop is asked for. Raises KafkaException, CommandRefused."""
         rate, letters = self._plan.rate, self._plan.limited(letters)
         size = max(1, int(min(rate or CHUNK_LETTERS, CHUNK_LETTERS)))
-        while chunk := list(islice(letters, size)):
+        while chunk := take_chunk(letters, size):
             sent = self._send_chosen(chunk)
             self._commit(topic, chunk)
             if self._stop.wait(sent / rate if rate else 0):
@@ -169,6 +170,16 @@ class Replay:
         passed = {letter.partition: letter.offset + 1 for letter in chunk}
         offsets = [TopicPartition(topic.name, partition, offset) for partition, offset in passed.items()]
         self._consumer.commit(offsets=offsets, asynchronous=False)
+
+
+def take_chunk(letters: Iterator[Letter], size: int) -> list[Letter]:
+    """Take the next letters, as many as are sent together; none where there are no more."""
+    chunk: list[Letter] = []
+    held = 0
+    while len(chunk) < size and held < CHUNK_BYTES and (letter := next(letters, None)) is not None:
+        chunk.append(letter)
+        held += len(letter.value or b"")
+    return chunk
 
 
 def replay_headers(letter: Letter) -> Headers:

@@ -6,9 +6,8 @@ from typing import Any, Final
 from msgspec import DecodeError, Struct
 from msgspec.json import decode
 
-from service.dlq.listing import HEADINGS, row
+from service.dlq.listing import HEADINGS, require_end, row
 from service.dlq.reading import Topic
-from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
 from service.pkg.stop import Stop
 
@@ -30,8 +29,7 @@ def table(topic: Topic, uids: Sequence[str], stop: Stop) -> Iterator[str]:
                 yield f"{_ORDER:<{width}}  {HEADINGS}"
             found += 1
             yield f"{uid:<{width}}  {row(letter)}"
-    if stop.is_set():
-        raise CommandRefused("stopped before the end of the dead letters")
+    require_end(stop)
     yield f"{found:,} of {looked_at:,} dead letters in {topic.name} are theirs"
 
 

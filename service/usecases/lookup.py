@@ -117,7 +117,9 @@ class Lookup:
                 async for uid, document in orders:
                     if generation != self._generation:
                         return None
-                    if uid not in notified and not self._cache.fill(uid, tagged(document)):
+                    if uid in notified:
+                        continue
+                    if not self._cache.fill(uid, tagged(document)):
                         break
                     loaded += 1
         finally:

@@ -144,6 +144,7 @@ def test_lag_is_told_while_fetching_is_paused(stage: Stage) -> None:
         stage.produce(*later)
         behind = len(backlog) + len(later)
         eventually(lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "all that waits is counted")
+        eventually(lambda: metric(service, "orders_paused_seconds_total") > 1, JOIN_SECONDS, "the pause is counted")
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "no lag")
 
 

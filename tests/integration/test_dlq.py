@@ -283,6 +283,18 @@ def test_the_mock_broker_is_refused(kafka: Kafka) -> None:
         dlq(kafka.model_copy(update={"bootstrap_servers": f"{broker.host}:{broker.port}"}), "replay")
 
 
+@pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)
+def test_what_was_asked_to_stop_does_not_pass_for_complete(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    put(kafka, letter(kafka, 0))
+    stopped = Stop()
+    stopped.set()
+    monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
+    with pytest.raises(CommandRefused, match="stopped before the end"):
+        dlq(kafka, *command)
+
+
 def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(
     kafka: Kafka, settings: dict[str, str], spawn: Spawn
 ) -> None:

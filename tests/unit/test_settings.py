@@ -206,7 +206,19 @@ def test_a_misspelt_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_other_files_of_the_folder_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, password=SECRET, **{"tls.crt": SECRET})
+    (tmp_path / "keystore.p12").write_bytes(b"\xff\xfe")
     assert load() == Settings()
+
+
+def test_a_file_of_ours_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch)
+    (tmp_path / "ORDERS_POSTGRES__DSN").write_bytes(b"\xff\xfe")
+    assert refusal(monkeypatch) == "ORDERS_…: can't be read"
+
+
+def test_a_file_of_a_group_that_is_misspelt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch, ORDERS_PSOTGRES__DSN=SECRET)
+    assert refusal(monkeypatch) == "ORDERS_PSOTGRES__DSN: no such setting"
 
 
 def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +256,16 @@ def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkey
         ("ORDERS_VERSION__ORDER", SECRET),
         ("ORDERS_LOG__LEVEL", SECRET),
         ("ORDERS_POSTGRES__DSN__HOST", SECRET),
+        ("ORDERS_POSTGRES__CONNECT_TIMEOUT", "0"),
+        ("ORDERS_POSTGRES__STATEMENT_TIMEOUT", "0"),
+        ("ORDERS_POSTGRES__STATEMENT_TIMEOUT", "30d"),
+        ("ORDERS_POSTGRES__LOCK_TIMEOUT", "0"),
+        ("ORDERS_POSTGRES__LOCK_TIMEOUT", "30d"),
+        ("ORDERS_MIGRATION__STATEMENT_TIMEOUT", "30d"),
+        ("ORDERS_ADMIN__STALL_AFTER", "0"),
+        ("ORDERS_DOCUMENT__MAX_FUTURE", "3000000d"),
+        ("ORDERS_BTACH__MAX_ORDERS", "5"),
+        ("orders_btach__max_orders", "5"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_variable_named(
@@ -319,6 +341,8 @@ def test_a_dump_shows_every_setting_and_no_secret() -> None:
         "ssl.keystore.password": SECRET,
         "sasl.oauthbearer.client.secret": SECRET,
         "sasl.oauthbearer.config": SECRET,
+        "sasl.oauthbearer.assertion.private.key.pem": SECRET,
+        "sasl.oauthbearer.assertion.private.key.passphrase": SECRET,
         "SASL.PASSWORD": SECRET,
         "ssl.ca.location": "/ca.pem",
     }

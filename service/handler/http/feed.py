@@ -149,6 +149,8 @@ class Stream(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if not tasks[0].cancelled():
+            tasks[0].result()  # raises what ended the stream, for whoever logs it
 
     def wake(self) -> None:
         self._news.set()

@@ -160,6 +160,7 @@ class OrderConsumer:
         if mended := self._resets.mend():
             self._tap.admit(mended)
         self._offsets.commit(self._consumer)
+        self._tap.count()
         self._lag.look(is_fetching=not self._tap.is_off)
 
     def _fill(self) -> None:

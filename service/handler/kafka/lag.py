@@ -1,5 +1,6 @@
 """How far behind the group's member is, by partition."""
 
+from collections import deque
 from contextlib import suppress
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ class Lag:
         self._done: dict[int, tuple[int, int]] = {}
         self._looked_at = 0.0
         self._asked_ends: dict[int, int] = {}
+        self._to_ask: deque[int] = deque()
         self._asked_at = 0.0
 
     def advance(self, next_offsets: dict[int, int], newest_ms: dict[int, int]) -> None:
@@ -59,11 +61,12 @@ class Lag:
             self._metrics.lag_seconds.labels(partition).set(age)
 
     def _ask(self) -> None:
-        """Leave the rest for the next time where the broker does not answer: polling must go on."""
+        """Ask for each partition's end, and leave what takes too long for the next time: polling must go on."""
+        self._to_ask = self._to_ask or deque(self._done)
         deadline = monotonic() + _ASK_SECONDS
-        with suppress(KafkaException):
-            for partition in self._done:
-                left = max(deadline - monotonic(), 0.001)
+        while self._to_ask and (left := deadline - monotonic()) > 0:
+            partition = self._to_ask.popleft()
+            with suppress(KafkaException):
                 self._asked_ends[partition] = self._consumer.get_watermark_offsets(self._place(partition), left)[1]
         self._asked_at = monotonic()
 

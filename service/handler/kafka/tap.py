@@ -18,6 +18,7 @@ class Tap:
         self._metrics = metrics
         self._log = log
         self._off_since: float | None = None
+        self._counted_until = 0.0
 
     @property
     def is_off(self) -> bool:
@@ -26,15 +27,22 @@ class Tap:
     def turn_off(self) -> None:
         if self._off_since is None:
             self._consumer.pause(self._consumer.assignment())
-            self._off_since = monotonic()
+            self._off_since = self._counted_until = monotonic()
             self._log.warning("fetching is paused")
 
     def turn_on(self) -> None:
         if self._off_since is not None:
             self._consumer.resume(self._consumer.assignment())
+            self.count()
             seconds, self._off_since = monotonic() - self._off_since, None
-            self._metrics.paused_seconds.inc(seconds)
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
+
+    def count(self) -> None:
+        """Count the time for which fetching has been off since it was last counted."""
+        if self._off_since is not None:
+            now = monotonic()
+            self._metrics.paused_seconds.inc(now - self._counted_until)
+            self._counted_until = now
 
     def admit(self, partitions: list[TopicPartition]) -> None:
         """Let newly assigned partitions begin as the others are.

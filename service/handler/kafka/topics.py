@@ -83,10 +83,7 @@ def longest_stays(names: Collection[str], admin: Admin) -> dict[str, float]:
 
     It goes with its segment, when the newest record of that has reached the retention: `segment.ms` comes on top.
     """
-    requests = admin.describe_configs(
-        [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=CALL_SECONDS
-    )
-    return {resource.name: _longest_stay(request.result()) for resource, request in requests.items()}
+    return {name: _longest_stay(config) for name, config in _configs(names, admin).items()}
 
 
 def verdict(error: KafkaException, admin: Admin) -> Exception:
@@ -107,12 +104,14 @@ def _create_missing(kafka: "Kafka", admin: Admin) -> list[str]:
 
 
 def _requests(missing: list[NewTopic], admin: Admin) -> Mapping[str, "Future[None]"]:
-    return admin.create_topics(missing, operation_timeout=CALL_SECONDS) if missing else {}
+    if not missing:
+        return {}
+    return admin.create_topics(missing, operation_timeout=CALL_SECONDS, request_timeout=2 * CALL_SECONDS)
 
 
 def _was_created(request: "Future[None]", admin: Admin) -> bool:
     try:
-        request.result(CALL_SECONDS)
+        request.result()
     except KafkaException as error:
         if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
             raise verdict(error, admin) from None
@@ -152,9 +151,14 @@ def _longest_stay(config: Mapping[str, Any]) -> float:
     return (retention + segment) / 1_000 if deletes and retention >= 0 else FOR_EVER
 
 
+def _configs(names: Collection[str], admin: Admin) -> dict[str, Mapping[str, Any]]:
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    requests = admin.describe_configs(resources, request_timeout=CALL_SECONDS)
+    return {resource.name: request.result() for resource, request in requests.items()}
+
+
 def _size_limits(names: list[str], admin: Admin) -> list[int]:
-    requests = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
     try:
-        return [int(request.result(CALL_SECONDS)[SIZE_LIMIT].value) for request in requests.values()]
+        return [int(config[SIZE_LIMIT].value) for config in _configs(names, admin).values()]
     except KafkaException as error:
         raise verdict(error, admin) from None

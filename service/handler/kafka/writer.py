@@ -37,8 +37,9 @@ class Writer:
 
     @property
     def batch(self) -> Batch | None:
-        """The batch that is being written."""
-        return self._batch
+        """The batch that was submitted and not taken back yet, whether it is still being written or not."""
+        with self._changed:
+            return self._finished.batch if self._finished else self._batch
 
     def submit(self, batch: Batch) -> None:
         with self._changed:

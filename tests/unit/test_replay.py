@@ -1,0 +1,19 @@
+"""How many letters a replay sends before it waits for their acknowledgement."""
+
+from service.dlq.replay import CHUNK_BYTES, take_chunk
+from service.entities.letter import Letter
+
+
+def letters(count: int, size: int) -> list[Letter]:
+    value = bytes(size)
+    return [Letter(0, number, -1, b"key", value, []) for number in range(count)]
+
+
+def test_a_chunk_ends_at_its_number_of_letters() -> None:
+    found = iter(letters(5, 10))
+    assert [len(take_chunk(found, 2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_chunk_of_large_letters_ends_at_its_bytes() -> None:
+    found = iter(letters(5, CHUNK_BYTES // 2))
+    assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]
