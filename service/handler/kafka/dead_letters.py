@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
 from service.handler.kafka.forms import TOO_LARGE, Forms, Payload, is_for_good
+from service.handler.kafka.produce import Failure, abandon, enqueue
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch
 
@@ -20,8 +20,6 @@ _TIMEOUT_MS: Final = 60_000
 """Longer than a session: who is away for so long has lost the partitions anyway, and their letters are sent again."""
 _MISSING_TOPIC_MS: Final = 5_000
 """How long librdkafka hopes that an unknown topic appears, before it says so."""
-
-Failure = tuple[DeadLetter, KafkaError]
 
 
 class DeadLetterProducer:
@@ -55,9 +53,7 @@ class DeadLetterProducer:
     def close(self) -> None:
         """Forget what was not acknowledged: its offsets are not committed either."""
         if self._producer is not None:
-            with suppress(KafkaException):  # one that has failed for good says so once more
-                self._producer.purge()
-                self._producer.flush(0)
+            abandon(self._producer)
             self._producer = None
 
     def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:
@@ -73,28 +69,18 @@ class DeadLetterProducer:
 
     def _deliver(self, payloads: list[Payload]) -> list[Failure]:
         """Produce and wait for every acknowledgement; return what was not taken. Raises Stopped."""
+        producer = self._made()
         failed: list[Failure] = []
         for payload in payloads:
-            self._produce(payload, failed)
-        while payloads and self._producer is not None and self._producer.flush(_LOOK_SECONDS):
-            if self._stop.is_set() and self._producer.flush(_LAST_SECONDS):
+            enqueue(producer, self._topic, payload, failed)
+        while producer.flush(_LOOK_SECONDS):
+            if self._stop.is_set() and producer.flush(_LAST_SECONDS):
                 raise Stopped
         if any(is_for_good(error) for _, error in failed):
             self.close()
         return failed
 
-    def _produce(self, payload: Payload, failed: list[Failure]) -> None:
-        def acknowledge(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failed.append((payload.letter, error))
-
+    def _made(self) -> Producer:
         if self._producer is None:
             self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        try:
-            self._producer.produce(
-                self._topic, payload.value, payload.key, headers=[*payload.headers], on_delivery=acknowledge
-            )
-        except KafkaException as error:
-            failed.append((payload.letter, error.args[0]))
-        except BufferError:
-            failed.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
+        return self._producer

@@ -6,24 +6,22 @@ changes nothing. Readers see letters once they are committed, with `isolation.le
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
 from service.handler.kafka.forms import TOO_LARGE, Forms, Payload, is_for_good
 from service.handler.kafka.membership import Membership
+from service.handler.kafka.produce import Failure, abandon, enqueue
 from service.pkg.deadline import within
 from service.usecases.batch import Batch
 
 _CALL_SECONDS: Final = 5.0
 """How long a call may take, so that three of them fit into the time that a stop has."""
 _LOOK_SECONDS: Final = 0.1
-
-Failures = list[tuple[DeadLetter, KafkaError]]
 
 
 class TransactionalDeadLetters:
@@ -57,9 +55,7 @@ class TransactionalDeadLetters:
     def close(self) -> None:
         """Forget what is not committed; the broker aborts it, at the latest after the transaction timeout."""
         if self._producer is not None:
-            with suppress(KafkaException):  # one that has failed for good says so once more
-                self._producer.purge()
-                self._producer.flush(0)
+            abandon(self._producer)
             self._producer, self._is_ready = None, False
 
     def _attempt(self, letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
@@ -106,9 +102,9 @@ class TransactionalDeadLetters:
 
     def _produce(self, producer: Producer, letters: Sequence[DeadLetter]) -> None:
         """Block until all are acknowledged. Raises KafkaException; what was too large goes in a smaller form next."""
-        failures: Failures = []
+        failures: list[Failure] = []
         for letter in letters:
-            _enqueue(producer, self._topic, self._formed(letter), failures)
+            enqueue(producer, self._topic, self._formed(letter), failures)
         are_reported = _all_reported(producer, failures)
         for letter, error in failures:
             if error.code() in TOO_LARGE:
@@ -144,20 +140,7 @@ def _place(letter: DeadLetter) -> tuple[int, int]:
     return letter.partition, letter.message.offset
 
 
-def _enqueue(producer: Producer, topic: str, payload: Payload, failures: Failures) -> None:
-    def acknowledge(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failures.append((payload.letter, error))
-
-    try:
-        producer.produce(topic, payload.value, payload.key, headers=[*payload.headers], on_delivery=acknowledge)
-    except BufferError:
-        failures.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
-    except KafkaException as error:
-        failures.append((payload.letter, error.args[0]))
-
-
-def _all_reported(producer: Producer, failures: Failures) -> bool:
+def _all_reported(producer: Producer, failures: list[Failure]) -> bool:
     """Block until all are acknowledged, or one has failed: the client then sends none of the others."""
     deadline = monotonic() + _CALL_SECONDS
     while producer.flush(_LOOK_SECONDS):
