@@ -11,6 +11,8 @@ from psycopg.pq import TransactionStatus
 
 GRACE: Final = 5.0
 """Seconds that a client waits beyond the server's own timeout: a stopped server never answers."""
+_PREPARE_AFTER: Final = 5
+"""Executions of a statement on a connection after which the server keeps it prepared."""
 
 END_FROZEN: Final = """\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -33,6 +35,17 @@ class Access:
     statement_timeout: float = 30
     lock_timeout: float = 10
     prepared_statements: bool = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a connection is opened with beside the DSN; a statement outside `begin` commits by itself."""
+        return {
+            "autocommit": True,
+            "connect_timeout": max(1, round(self.connect_timeout)),
+            "client_encoding": "utf8",
+            "prepare_threshold": _PREPARE_AFTER if self.prepared_statements else None,
+            "application_name": self.application,
+        }
 
     @property
     def begin(self) -> str:
@@ -104,14 +117,7 @@ class Transactions:
         return self._connection
 
     def _connect(self) -> BoundedConnection:
-        connection = BoundedConnection.connect(
-            self._access.dsn,
-            autocommit=True,
-            connect_timeout=max(1, round(self._access.connect_timeout)),
-            client_encoding="utf8",
-            prepare_threshold=5 if self._access.prepared_statements else None,
-            application_name=self._access.application,
-        )
+        connection = BoundedConnection.connect(self._access.dsn, **self._access.parameters)
         connection.deadline = self._access.statement_timeout + GRACE
         return connection
 

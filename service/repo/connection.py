@@ -8,7 +8,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from service.pkg.tx import GRACE, Access
+from service.pkg.tx import GRACE
 
 _POLL: Final = 0.1
 _Result = TypeVar("_Result")
@@ -37,17 +37,6 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         with suppress(psycopg.Error):
             await self.cancel_safe(timeout=GRACE)
         await self.close()
-
-
-def parameters(access: Access) -> dict[str, Any]:
-    """Return what a connection is opened with, for reads that are a transaction each."""
-    return {
-        "autocommit": True,
-        "connect_timeout": max(1, round(access.connect_timeout)),
-        "prepare_threshold": 5 if access.prepared_statements else None,
-        "application_name": access.application,
-        "client_encoding": "utf8",
-    }
 
 
 def hand_text_over_as_bytes(connection: psycopg.AsyncConnection[Any]) -> None:

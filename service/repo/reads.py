@@ -16,7 +16,7 @@ from service.entities.errors import StatementTimedOut, StorageError, StorageUnav
 from service.pkg.gathered import Gathered
 from service.pkg.tx import Access
 from service.repo.away import CONNECTION_FAILED
-from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes, parameters
+from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
 from service.repo.translate import translate
 from service.usecases.ports import Cursor, Page, PageQuery
@@ -73,7 +73,7 @@ class OrderReads:
         self._attempts = connections + 1
         self._pool = Pool(
             access.dsn,
-            kwargs=parameters(access),
+            kwargs=access.parameters,
             connection_class=BoundedAsyncConnection,
             configure=self._configure,
             min_size=1,
