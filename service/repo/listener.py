@@ -15,6 +15,7 @@ from typing import Final
 import psycopg
 from structlog.typing import FilteringBoundLogger
 
+from service.pkg.seldom import Seldom
 from service.repo.away import what_failed
 from service.repo.connection import BoundedAsyncConnection
 from service.repo.notifications import CHANNEL, parse
@@ -56,7 +57,7 @@ class Listener:
         self._connect_timeout = connect_timeout
         self._own_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
         self._beats = 0
-        self._said_at = -SAY_EVERY_SECONDS
+        self._seldom = Seldom(SAY_EVERY_SECONDS)
         self.is_proven = False
 
     async def run(self) -> None:
@@ -114,8 +115,8 @@ class Listener:
     def _prove(self, moment: float) -> None:
         if not self.is_proven:
             self._log.info("notifications arrive")
+            self._seldom = Seldom(SAY_EVERY_SECONDS)  # so that the next loss is told at once
         self.is_proven = True
-        self._said_at = -SAY_EVERY_SECONDS
         self._ears.proven(moment)
 
     def _lose(self, error: Exception) -> None:
@@ -123,8 +124,7 @@ class Listener:
         if self.is_proven:
             self._ears.lost()
         self.is_proven = False
-        if monotonic() - self._said_at >= SAY_EVERY_SECONDS:
-            self._said_at = monotonic()
+        if self._seldom.is_due("notifications don't arrive"):
             self._log.warning("notifications don't arrive", reason=_reason(error))
 
 
