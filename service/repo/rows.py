@@ -28,17 +28,18 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"
 
 
 def copy_statement(table: Table) -> str:
-    """Return the COPY that reads this module's lines; columns with a default of the server's are left to it."""
-    return f"COPY {table.name} ({', '.join(_columns(table))}) FROM STDIN"
+    """Return the COPY that reads this module's lines."""
+    return f"COPY {table.name} ({', '.join(columns(table))}) FROM STDIN"
 
 
-def _columns(table: Table) -> list[str]:
+def columns(table: Table) -> list[str]:
+    """Return the names of those that a row is written with; the others have a default of the server's."""
     return [column.name for column in table.columns if column.server_default is None]
 
 
 def _form(table: Table) -> str:
     """Return what `%` makes a line of a row's values with."""
-    return "\t".join("%s" for _ in _columns(table)) + "\n"
+    return "\t".join("%s" for _ in columns(table)) + "\n"
 
 
 _ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (tables.orders, tables.deliveries, tables.payments, tables.items))
@@ -106,8 +107,8 @@ def _line(form: str, values: tuple[Any, ...], is_plain: bool) -> str:  # noqa: F
     return form % tuple(map(_escaped, values))
 
 
-def _is_plain(line: str, columns: int) -> bool:
-    return "\\" not in line and "\r" not in line and line.count("\t") == columns - 1 and line.count("\n") == 1
+def _is_plain(line: str, values: int) -> bool:
+    return "\\" not in line and "\r" not in line and line.count("\t") == values - 1 and line.count("\n") == 1
 
 
 def _escaped(value: Any) -> Any:

@@ -22,7 +22,7 @@ from service.repo import tables
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG, SHARE
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
+from service.repo.rows import Lines, blocks, columns, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
@@ -62,10 +62,9 @@ FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.order_uid = n.order_uid"""
 """The same document with a greater version: no child row is touched."""
 
-_COLUMNS: Final = [column.name for column in tables.orders.columns if column.server_default is None]
 REPLACE: Final = f"""\
 UPDATE orders o
-SET {", ".join(f"{name} = n.{name}" for name in _COLUMNS if name != "order_uid")}, stored_at = now()
+SET {", ".join(f"{name} = n.{name}" for name in columns(tables.orders) if name != "order_uid")}, stored_at = now()
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.order_uid = n.order_uid"""
 """Another document with a greater version; its child rows are deleted and copied anew."""
