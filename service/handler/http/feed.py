@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.openapi import Responses, answer, refusals
-from service.handler.http.problems import RETRY_AFTER_SECONDS, Problem
+from service.handler.http.problems import Problem
 
 HEARTBEAT_SECONDS: Final = 15.0
 _EVENTS_OF_A_WRITE: Final = 500
@@ -76,11 +76,7 @@ class Feed:
     def open(self, last_event_id: str | None) -> "Stream":
         """Return a stream that begins after that event, or now. Raises Problem when there are too many."""
         if len(self._streams) >= self._clients or self.is_closed:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "there are enough event streams",
-                headers={"retry-after": str(RETRY_AFTER_SECONDS)},
-            )
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "there are enough event streams")
         position = self._position(last_event_id) if last_event_id else self.newest
         stream = Stream(self, self.newest if position is None else position, self._queue)
         if position is None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.handler.http.problems import RETRY_AFTER_SECONDS, problem, request_id_of
+from service.handler.http.problems import problem, request_id_of
 
 Part = Callable[[], bool]
 Parts = Mapping[str, Part]
@@ -53,6 +53,5 @@ def _unwell(names: list[str], more: Mapping[str, object], request_id: str) -> Re
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"not yet or no longer well: {', '.join(names)}",
         request_id,
-        headers={"retry-after": str(RETRY_AFTER_SECONDS)},
         more=more,
     )

@@ -14,7 +14,7 @@ from starlette.routing import Match
 from service.entities.errors import KafkaUnavailable, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = 2
+_RETRY_AFTER_SECONDS: Final = 2
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
@@ -31,16 +31,14 @@ def problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return the answer; `more` are members of this problem's own, next to the standard ones."""
+    """Return the answer; `more` are members of this problem's own, next to the standard ones.
+
+    A 503 says when to ask again.
+    """
     document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     body = msgspec.json.encode({**document, "request_id": request_id, **(more or {})})
-    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)
-
-
-def unavailable(detail: str, request_id: str) -> Response:
-    return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, detail, request_id, headers={"retry-after": str(RETRY_AFTER_SECONDS)}
-    )
+    retry = {"retry-after": str(_RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(body, status, {"cache-control": "no-store", **retry, **(headers or {})}, MEDIA_TYPE)
 
 
 def request_id_of(request: Request) -> str:
@@ -80,11 +78,12 @@ def _name(place: Sequence[int | str]) -> str:
 
 
 async def _away(request: Request, _error: StorageUnavailable) -> Response:
-    return unavailable("the database is away and the answer is not in memory", request_id_of(request))
+    detail = "the database is away and the answer is not in memory"
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, request_id_of(request))
 
 
 async def _kafka_away(request: Request, error: KafkaUnavailable) -> Response:
-    return unavailable(str(error), request_id_of(request))
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), request_id_of(request))
 
 
 HANDLERS: Final[Mapping[Any, Handler]] = {

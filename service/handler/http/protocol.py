@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service.handler.http.fast import END, Hits
 from service.handler.http.frame import framed, new_request_id, raw
-from service.handler.http.problems import RETRY_AFTER_SECONDS, problem
+from service.handler.http.problems import problem
 
 HEAD_SECONDS: Final = 15.0
 UNWANTED_SECONDS: Final = 1.0
@@ -197,8 +197,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._late_refusal or self.transport.is_closing():
             return  # one refusal is enough
         request_id = new_request_id()
-        retry = {"retry-after": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-        answer = problem(status, detail, request_id.decode(), headers={"connection": "close", **retry})
+        answer = problem(status, detail, request_id.decode(), headers={"connection": "close"})
         headers = framed([*self.server_state.default_headers, *answer.raw_headers], request_id)
         written = raw(status, headers, bytes(answer.body))
         if self._has_answered_all():
