@@ -17,6 +17,7 @@ from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, s
 from service.entities.dead_letter import Reason
 from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
+from service.pkg.mock import is_mock
 from service.pkg.moments import parse_moment
 from service.pkg.numbers import rate, whole
 from service.pkg.stop import Stop, stop_at_signals
@@ -99,7 +100,7 @@ def _report(tally: Tally, verb: str) -> None:
 
 
 def _refuse_mock(consumer: Consumer) -> None:
-    if (consumer.cluster_id(CALL_SECONDS) or "").startswith("mockCluster"):
+    if is_mock(consumer, CALL_SECONDS):
         raise CommandRefused("replay needs a real Kafka: the mock broker can't look messages up by time")
 
 

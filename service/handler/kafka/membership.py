@@ -12,6 +12,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.entities.errors import CommandRefused
+from service.pkg.mock import is_mock
 
 _CALL_SECONDS: Final = 5.0
 _GENERATION: Final = struct.Struct("=7xi")
@@ -51,7 +52,7 @@ class Membership:
     def refuse_mock(self) -> None:
         """Raise CommandRefused where the broker is librdkafka's imitation, which shows what was aborted."""
         with closing(self._client()) as client:
-            if (client.cluster_id(_CALL_SECONDS) or "").startswith("mockCluster"):
+            if is_mock(client, _CALL_SECONDS):
                 raise CommandRefused("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
     def places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
