@@ -23,7 +23,7 @@ from service.dlq.reading import Topic
 from service.entities.errors import OrdersError
 from service.handler.kafka import properties, topics
 from service.handler.kafka.away import Admin
-from service.pkg.patience import NotYet, OutOfPatience, Patience
+from service.pkg.patience import NotYet, OutOfPatience, Patience, say
 from service.repo.away import what_is_missing
 from service.repo.migrate import schema_number, wanted_number
 from service.repo.rights import READING, WRITING, denied
@@ -34,8 +34,6 @@ CALL_SECONDS: Final = 5.0
 SKEW_SECONDS: Final = 5.0
 """Clocks further apart than this make a mess of versions and of `date_created`."""
 CHANNEL: Final = "orders_doctor"
-
-say = partial(print, flush=True)
 
 
 class Ill(Exception):

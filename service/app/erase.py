@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,13 +17,12 @@ from service.entities.order import OrderUid
 from service.handler.kafka import properties, topics
 from service.handler.kafka.away import Admin
 from service.pkg.numbers import seconds
+from service.pkg.patience import say
 from service.pkg.stop import Stop, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.erasures import Erasures
 
 _DAY_SECONDS: Final = 86_400
-
-say = partial(print, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,9 @@ from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka import properties, topics
 from service.handler.kafka.away import Admin
-from service.pkg.patience import OutOfPatience, Patience
+from service.pkg.patience import OutOfPatience, Patience, say
 from service.pkg.stop import Stop, stop_at_signals
 from service.repo.migrate import migrate, wait_for_migrations
-
-say = partial(print, flush=True)
 
 
 def run_migrate(settings: Settings) -> int:

@@ -7,7 +7,6 @@ import argparse
 import logging
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from typing import Final
 
 from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
@@ -18,10 +17,9 @@ from service.dlq.reading import CALL_SECONDS, Offsets, Topic
 from service.entities.errors import CommandRefused
 from service.handler.kafka import properties
 from service.pkg.moments import milliseconds, parse_moment
+from service.pkg.patience import say
 
 _WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
-
-say = partial(print, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,14 +17,12 @@ from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused, KeysRefused
 from service.handler.http.keys import Scope, key_with
-from service.pkg.patience import NotYet, OutOfPatience, Patience
+from service.pkg.patience import NotYet, OutOfPatience, Patience, say
 from service.pkg.stop import Stop, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
 ANSWER_SECONDS: Final = 5.0
 LARGEST_ANSWER_BYTES: Final = 2**20
-
-say = partial(print, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ versions, dead letters or retries, all of which cost ours time. Run as `python -
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 from time import monotonic, process_time
 from typing import Annotated, Final
 from uuid import uuid4
@@ -21,10 +20,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from service import config
 from service.bench.pace import Pace
+from service.pkg.patience import say
 
 _WAIT_SECONDS: Final = 30.0
-
-say = partial(print, flush=True)
 
 Whole = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Text = Annotated[str, Field(max_length=256)]

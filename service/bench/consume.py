@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from functools import partial
 from time import monotonic, process_time
 from typing import Final
 
@@ -10,6 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from service import config
 from service.bench.pace import Pace
+from service.pkg.patience import say
 
 _AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 10.0
@@ -20,8 +20,6 @@ _PROPERTIES: Final = {
     "queued.max.messages.kbytes": 16 * 2**10,  # as our consumer has it, like the next one
     "fetch.queue.backoff.ms": 20,
 }
-
-say = partial(print, flush=True)
 
 
 def main() -> None:

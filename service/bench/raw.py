@@ -4,7 +4,6 @@ Run as `python -m service.bench.raw FOLDER`; ORDERS_POSTGRES__DSN is where to.
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 from time import monotonic, process_time
 
@@ -13,8 +12,7 @@ import psycopg
 from service import config
 from service.bench import blocks
 from service.bench.pace import Pace
-
-say = partial(print, flush=True)
+from service.pkg.patience import say
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, Producer
@@ -20,6 +19,7 @@ from service.entities.letter import Letter
 from service.pkg.mock import is_mock
 from service.pkg.moments import parse_moment
 from service.pkg.numbers import rate, whole
+from service.pkg.patience import say
 from service.pkg.stop import Stop, stop_at_signals
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Properties = dict[str, Any]
 
 _LIST_MAX: Final = 100
-
-say = partial(print, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

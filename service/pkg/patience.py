@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import Thread
 from time import monotonic
 from typing import Final, TypeVar
@@ -11,6 +12,8 @@ from service.pkg.stop import Stop
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+
+say: Final[Say] = partial(print, flush=True)
 
 SAY_EVERY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
