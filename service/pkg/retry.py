@@ -13,7 +13,7 @@ class Backoff:
     """The n-th wait is random between 0 and `initial` * 2^(n-1) seconds, `ceiling` at most."""
 
     initial: float = 0.1
-    ceiling: float = 10
+    ceiling: float = 5
     give_up_after: float | None = None
     """Seconds after which the last error is raised; None repeats without end."""
 

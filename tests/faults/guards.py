@@ -131,7 +131,7 @@ GUARDS: Final = (
     Guard(
         "SIGTERM waits for the running transaction and commits",
         CONSUMER,
-        "        self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)\n",
+        "        self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)\n",
         "        os_exit = __import__('os')._exit\n        os_exit(0)\n",
         ("test_consumers.py::test_a_member_is_stopped_in_the_midst_of_a_batch[seed-1]",),
     ),

@@ -39,6 +39,8 @@ _BUSY_SECONDS: Final = 0.005
 _PAUSED_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 1.0
 """A full batch waits so long for its turn before fetching is paused: pausing throws the prefetched messages away."""
+_DRAIN_SECONDS: Final = 20.0
+"""How long a stop waits for the batch that is being written."""
 _COMMIT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 1.0
 
@@ -49,7 +51,6 @@ class Pace:
 
     limits: Limits
     rebalance_wait: float = 5
-    drain: float = 20
     brake_retry_after: float = 60
     brake_probe: int = 10
 
@@ -344,7 +345,7 @@ class OrderConsumer:
     def _drain(self) -> None:
         """Let a running transaction end, commit it, and poll until the broker has acknowledged."""
         self._consumer.pause(self._consumer.assignment())
-        self._writer.wait_finished(self._pace.drain if self._writer.batch else 0)
+        self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)
         if finished := self._writer.take_finished():
             self._conclude(finished)
         deadline = monotonic() + _COMMIT_SECONDS
