@@ -19,7 +19,7 @@ class Finished(NamedTuple):
 
 
 class Writer:
-    """Takes one batch at a time. All methods are for the reading thread; only `wait_*` block."""
+    """Takes one batch at a time. All methods are for the reading thread; only `wait_finished` and `close` block."""
 
     def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
         self._ingest = ingest
@@ -56,13 +56,12 @@ class Writer:
             finished, self._finished = self._finished, None
             return finished
 
-    def close(self, seconds: float) -> bool:
-        """Ask the thread to end after its batch; True when it did within `seconds`."""
+    def close(self, seconds: float) -> None:
+        """Ask the thread to end after its batch; block for at most `seconds`."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
