@@ -13,7 +13,7 @@ from service.config import Kafka, Settings
 from service.dlq import search
 from service.dlq.reading import Topic
 from service.entities.errors import CommandRefused, StorageError
-from service.entities.order import OrderUid
+from service.entities.order import MAX_UID, OrderUid
 from service.handler.kafka import properties, topics
 from service.handler.kafka.away import Admin
 from service.pkg.numbers import seconds
@@ -97,4 +97,4 @@ def _order_uid(text: str) -> str:
     try:
         return msgspec.convert(text, OrderUid)
     except msgspec.ValidationError:
-        raise argparse.ArgumentTypeError("must be 1 to 64 of A-Z, a-z, 0-9, _ and -") from None
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_UID} of A-Z, a-z, 0-9, _ and -") from None

@@ -4,6 +4,8 @@ import re
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from service.entities.version import MAX_TOPIC
+
 
 class Reason(StrEnum):
     """The bounded set of reasons; also the label of the metric."""
@@ -115,7 +117,7 @@ def without_dlq_headers(headers: Headers | None) -> Headers:
 
 
 _KNOWN: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
-_TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,249}")
+_TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC)
 _MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18
 """Enough for any offset or millisecond of ours, and always below 2^63."""

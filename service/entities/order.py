@@ -12,13 +12,16 @@ from msgspec.json import schema
 
 MAX_BIGINT: Final = 2**63 - 1
 MAX_ITEMS: Final = 1_000
+MAX_UID: Final = 64
+UID_CHARACTER: Final = "[A-Za-z0-9_-]"
+"""A regular expression for one; an id has from one to MAX_UID of them."""
 
 # `$` would let a newline through at the end; "no character follows" is spelt alike in Python and ECMAScript.
 _END: Final = r"(?![\s\S])"
 
 Amount = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Whole minor units of the currency.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
-OrderUid = Annotated[str, Meta(min_length=1, max_length=64, pattern=rf"^[A-Za-z0-9_-]+{_END}")]
+OrderUid = Annotated[str, Meta(min_length=1, max_length=MAX_UID, pattern=rf"^{UID_CHARACTER}+{_END}")]
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 LongText = Annotated[str, Meta(min_length=1, max_length=1024)]
 OptionalText = Annotated[str, Meta(max_length=1024)]

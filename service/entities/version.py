@@ -6,6 +6,8 @@ from service.entities.order import Order
 
 VersionOrder = Literal["timestamp", "offset"]
 
+MAX_TOPIC: Final = 249
+"""Characters of a topic's name, as Kafka limits it."""
 _LATEST_MS: Final = 253_402_300_799_999
 """The end of year 9999: a record's timestamp may be any 64-bit number."""
 

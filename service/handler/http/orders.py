@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from service.entities.order import MAX_UID, UID_CHARACTER
 from service.handler.http.etag import is_held
 from service.handler.http.openapi import Responses, answer, headers, refusals
 from service.handler.http.problems import Problem
@@ -18,13 +19,13 @@ _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
 _PRIVATE: Final = {"cache-control": "private, no-cache"}
 
 OrderUid = Annotated[
-    str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$", examples=["b563feb7b2b84b6test"])
+    str, Path(min_length=1, max_length=MAX_UID, pattern=f"^{UID_CHARACTER}+$", examples=["b563feb7b2b84b6test"])
 ]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Orders of one page.")]
 PageCursor = Annotated[
     str | None,
     Query(
-        pattern="^-?[0-9]{1,18}\\.[A-Za-z0-9_-]{1,64}$",
+        pattern=rf"^-?[0-9]{{1,18}}\.{UID_CHARACTER}{{1,{MAX_UID}}}$",
         description="`next_cursor` of the page before; opaque.",
     ),
 ]
