@@ -71,7 +71,7 @@ def _page(consumer: Consumer, topic: Topic, query: LetterQuery) -> LetterPage:
     finally:
         consumer.unassign()  # else it goes on fetching
     filters = Filters(query.reasons)
-    meant = (excerpt for excerpt in _newest(list(windows.values())) if filters.take(excerpt.letter))
+    meant = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.letter))
     letters = list(islice(meant, query.limit))
     before = {number: window.high for number, window in windows.items() if window.high > window.first}
     return LetterPage(letters, before or None)

@@ -23,7 +23,7 @@ class Filters(NamedTuple):
     def since_ms(self) -> int:
         return milliseconds(self.since) if self.since else 0
 
-    def take(self, letter: Letter) -> bool:
+    def matches(self, letter: Letter) -> bool:
         return letter.timestamp_ms >= self.since_ms and (not self.reasons or letter.reason in self.reasons)
 
     def fingerprint(self, *more: object) -> str:

@@ -21,7 +21,7 @@ def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[st
 
     Raises CommandRefused on a stop.
     """
-    found = (letter for letter in topic.read(topic.at(filters.since_ms), stop) if filters.take(letter))
+    found = (letter for letter in topic.read(topic.at(filters.since_ms), stop) if filters.matches(letter))
     yield HEADINGS
     shown = 0
     for letter in islice(found, limit):

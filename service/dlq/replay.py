@@ -56,7 +56,7 @@ class Plan:
         return "was replayed too often: see --max-replays" if letter.replays >= self.max_replays else None
 
     def sends(self, letter: Letter) -> bool:
-        return self.filters.take(letter) and self.refusal(letter) is None
+        return self.filters.matches(letter) and self.refusal(letter) is None
 
     def limited(self, letters: Iterator[Letter]) -> Iterator[Letter]:
         """Yield letters, meant or not, until `limit` of them are to be sent."""
@@ -84,7 +84,7 @@ def starts(topic: Topic, plan: Plan) -> Offsets:
 def preview(letters: Iterator[Letter], plan: Plan) -> Tally:
     """Return what a replay would do."""
     tally = Tally()
-    for letter in filter(plan.filters.take, plan.limited(letters)):
+    for letter in filter(plan.filters.matches, plan.limited(letters)):
         refusal = plan.refusal(letter)
         if refusal:
             tally.refused[refusal] += 1
@@ -116,7 +116,7 @@ class Replay:
                 return
 
     def _send_chosen(self, chunk: Sequence[Letter]) -> int:
-        meant = [letter for letter in chunk if self._plan.filters.take(letter)]
+        meant = [letter for letter in chunk if self._plan.filters.matches(letter)]
         for letter in meant:
             if refusal := self._plan.refusal(letter):
                 self._refuse(letter, refusal)

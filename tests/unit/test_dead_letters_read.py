@@ -35,10 +35,10 @@ def test_a_letter_without_a_reason_is_listed_as_unknown() -> None:
 
 def test_a_filter_takes_its_reasons_and_times_alone() -> None:
     second = datetime.fromtimestamp(1, UTC)
-    assert Filters().take(PLAIN)
-    assert Filters(frozenset({"invalid"}), second).take(PLAIN)
-    assert not Filters(frozenset({"unsaved"})).take(PLAIN)
-    assert not Filters(since=second).take(PLAIN._replace(timestamp_ms=999))
+    assert Filters().matches(PLAIN)
+    assert Filters(frozenset({"invalid"}), second).matches(PLAIN)
+    assert not Filters(frozenset({"unsaved"})).matches(PLAIN)
+    assert not Filters(since=second).matches(PLAIN._replace(timestamp_ms=999))
 
 
 def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
