@@ -73,25 +73,25 @@ def _page(consumer: Consumer, topic: Topic, query: LetterQuery) -> LetterPage:
     filters = Filters(query.reasons)
     meant = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.letter))
     letters = list(islice(meant, query.limit))
-    before = {number: window.high for number, window in windows.items() if window.high > window.first}
+    before = {partition: window.high for partition, window in windows.items() if window.high > window.first}
     return LetterPage(letters, before or None)
 
 
 def _windows(topic: Topic, query: LetterQuery) -> Mapping[int, _Window]:
     """Return where to look. What a client sent is held against the topic as it is now."""
     asked = topic.ends if query.before is None else query.before
-    highs = {number: min(asked[number], end) for number, end in topic.ends.items() if number in asked}
+    highs = {partition: min(asked[partition], end) for partition, end in topic.ends.items() if partition in asked}
     return {
-        number: _Window(topic.starts[number], max(topic.starts[number], high - query.limit), high)
-        for number, high in highs.items()
+        partition: _Window(topic.starts[partition], max(topic.starts[partition], high - query.limit), high)
+        for partition, high in highs.items()
     }
 
 
 def _fill(windows: Mapping[int, _Window], topic: Topic) -> None:
     """Read the letters. Raises KafkaUnavailable when that takes too long."""
     deadline = _Deadline(PATIENCE_SECONDS)
-    lows = {number: window.low for number, window in windows.items()}
-    highs = {number: window.high for number, window in windows.items()}
+    lows = {partition: window.low for partition, window in windows.items()}
+    highs = {partition: window.high for partition, window in windows.items()}
     for letter in topic.read(lows, deadline, highs):
         windows[letter.partition].letters.append(letter.excerpt(SHOWN_BYTES))
     if deadline.is_set():

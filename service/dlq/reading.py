@@ -29,13 +29,13 @@ class Topic:
     def __init__(self, consumer: Consumer, name: str) -> None:
         self._consumer = consumer
         self.name = name
-        marks = {number: self._marks(number) for number in self._partitions()}
-        self.starts: Offsets = {number: low for number, (low, _) in marks.items()}
-        self.ends: Offsets = {number: high for number, (_, high) in marks.items()}
+        marks = {partition: self._marks(partition) for partition in self._partitions()}
+        self.starts: Offsets = {partition: low for partition, (low, _) in marks.items()}
+        self.ends: Offsets = {partition: high for partition, (_, high) in marks.items()}
 
     def at(self, timestamp_ms: int) -> Offsets:
         """Return each partition's first offset with this timestamp or a greater one, its end where there is none."""
-        wanted = [TopicPartition(self.name, number, timestamp_ms) for number in self.ends]
+        wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
         found = self._consumer.offsets_for_times(wanted, timeout=CALL_SECONDS)
         return {
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
@@ -43,15 +43,15 @@ class Topic:
 
     def committed(self) -> Offsets:
         """Return what the consumer's group has committed, where it has."""
-        wanted = [TopicPartition(self.name, number) for number in self.ends]
+        wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
     def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Letter]:
         """Yield the letters from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
         ends = self.ends if ends is None else ends
-        unread = {number for number, start in starts.items() if start < ends[number]}
-        self._consumer.assign([TopicPartition(self.name, number, starts[number]) for number in unread])
+        unread = {partition for partition, start in starts.items() if start < ends[partition]}
+        self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in unread])
         heard = monotonic()
         while unread and not stop.is_set():
             message = self._consumer.poll(_POLL_SECONDS)
@@ -59,9 +59,10 @@ class Topic:
                 _require_life(heard)
                 continue
             heard = monotonic()
-            number, end = message.partition() or 0, ends[message.partition() or 0]
+            partition = message.partition() or 0
+            end = ends[partition]
             if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
-                unread.discard(number)
+                unread.discard(partition)
             if message.error() is None and (message.offset() or 0) < end:
                 yield read(message)
 
@@ -71,8 +72,8 @@ class Topic:
             raise CommandRefused(f"topic {self.name} can't be read ({topic.error.name()})")
         return sorted(topic.partitions)
 
-    def _marks(self, number: int) -> tuple[int, int]:
-        return self._consumer.get_watermark_offsets(TopicPartition(self.name, number), timeout=CALL_SECONDS)
+    def _marks(self, partition: int) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_SECONDS)
 
 
 def _is_end(error: KafkaError | None) -> bool:
