@@ -52,7 +52,7 @@ ROWS = [
                 {"stored": rate("orders_stored_total")}, "stat",
             ),
             Panel(
-                "Lag", "s", "Age of the newest stored record of the partition that is furthest behind.",
+                "Lag", "s", "Age of the last stored record of the partition that is furthest behind.",
                 {"lag": "max(orders_lag_seconds{%s})"}, "stat",
             ),
             Panel(
@@ -76,7 +76,7 @@ ROWS = [
                 {"{{partition}}": "max by (partition) (orders_lag_messages{%s})"},
             ),
             Panel(
-                "Age by partition", "s", "Age of the newest stored record while others wait behind it.",
+                "Age by partition", "s", "Age of the last stored record while others wait behind it.",
                 {"{{partition}}": "max by (partition) (orders_lag_seconds{%s})"},
             ),
             Panel(

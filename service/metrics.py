@@ -83,7 +83,7 @@ class Metrics:
             "orders_lag_messages", "Messages of a partition not yet committed.", ["partition"], registry=registry
         )
         self.lag_seconds = Gauge(
-            "orders_lag_seconds", "Age of the newest stored record while others wait.", ["partition"], registry=registry
+            "orders_lag_seconds", "Age of the last stored record while others wait.", ["partition"], registry=registry
         )
         for reason in REASONS:
             self.dead_letters.labels(reason)

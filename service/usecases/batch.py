@@ -36,7 +36,7 @@ class Batch:
     """By partition: that of the first record."""
     next_offsets: dict[int, int] = field(default_factory=dict)
     """By partition: the one after the last record."""
-    newest_ms: dict[int, int] = field(default_factory=dict)
+    last_ms: dict[int, int] = field(default_factory=dict)
     """By partition: the timestamp of the last record."""
     tombstones: int = 0
     bytes: int = 0
@@ -70,7 +70,7 @@ class Batch:
         """Remember that a record of `size` bytes was taken; an offset to commit is that of the next record."""
         self.first_offsets.setdefault(partition, offset)
         self.next_offsets[partition] = offset + 1
-        self.newest_ms[partition] = timestamp_ms
+        self.last_ms[partition] = timestamp_ms
         self.bytes += size
 
     def add(self, entry: Entry) -> None:

@@ -32,7 +32,7 @@ def test_a_batch_begins_at_the_first_record_and_ends_after_the_last_of_each_part
     skip(batch, 7)
     assert batch.beginning == {0: 5, 1: 100}
     assert batch.end == {0: 8, 1: 101}
-    assert batch.newest_ms == {0: 1_007, 1: 1_100}
+    assert batch.last_ms == {0: 1_007, 1: 1_100}
 
 
 def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:

@@ -219,7 +219,7 @@ class OrderConsumer:
             self._count(outcome, batch)
             if not outcome.is_committed:
                 self._offsets.advance(batch.end)
-            self._lag.advance(batch.end, batch.newest_ms)
+            self._lag.advance(batch.end, batch.last_ms)
             self._resets.advance(batch.end)
             if self._ingest.is_braked:
                 self._engage_brake("most of the messages that were tried are bad", self._open.beginning)

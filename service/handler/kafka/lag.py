@@ -28,10 +28,10 @@ class Lag:
         self._to_ask: deque[int] = deque()
         self._asked_at = 0.0
 
-    def advance(self, next_offsets: dict[int, int], newest_ms: dict[int, int]) -> None:
+    def advance(self, next_offsets: dict[int, int], last_ms: dict[int, int]) -> None:
         """Take over the next offset and the last record's timestamp of each partition of a batch that is done."""
         for partition, offset in next_offsets.items():
-            self._done[partition] = (offset, newest_ms[partition])
+            self._done[partition] = (offset, last_ms[partition])
 
     def learn(self, committed: dict[int, int]) -> None:
         """Take over where the group stands in partitions of which no batch is done yet."""
@@ -54,9 +54,9 @@ class Lag:
             self._asked_ends.clear()
         elif monotonic() - self._asked_at >= _ASK_EVERY_SECONDS:
             self._ask()
-        for partition, (offset, newest_ms) in self._done.items():
+        for partition, (offset, last_ms) in self._done.items():
             behind = max(self._end(partition) - offset, 0)
-            age = max(_now_ms() - newest_ms, 0) / 1_000 if behind else 0
+            age = max(_now_ms() - last_ms, 0) / 1_000 if behind else 0
             self._metrics.lag_messages.labels(partition).set(behind)
             self._metrics.lag_seconds.labels(partition).set(age)
 
