@@ -15,10 +15,11 @@ from service.pkg.tx import Transactions
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.translate import translate
 
-LOCK: Final = int.from_bytes(b"erased")
-SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
+LOCK_KEY: Final = int.from_bytes(b"erased")
+"""Of the advisory lock between writers and erasures."""
+SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
 """For writers, before they ask which orders are erased."""
-EXCLUDE: Final = f"SELECT pg_advisory_xact_lock({LOCK})"
+EXCLUDE: Final = f"SELECT pg_advisory_xact_lock({LOCK_KEY})"
 """Waits for the batches that are being written, and has others wait."""
 
 _HASH: Final = "sha256(convert_to(uid, 'UTF8'))"

@@ -23,7 +23,7 @@ from service.repo.away import what_is_missing
 if TYPE_CHECKING:
     from service.config import Migration
 
-LOCK: Final = int.from_bytes(b"orders")
+LOCK_KEY: Final = int.from_bytes(b"orders")
 """Whoever holds this advisory lock migrates."""
 CONNECT_SECONDS: Final = 5
 _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
@@ -108,7 +108,7 @@ def _require_head(dsn: str) -> None:
 def _take_lock(guard: psycopg.Connection[TupleRow]) -> None:
     """Hold the lock for as long as the transaction lasts: a session's lock would stay behind in a pooler."""
     guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    if guard.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone() != (True,):
+    if guard.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK_KEY]).fetchone() != (True,):
         raise NotYet("another migration to end")
 
 

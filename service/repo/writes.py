@@ -51,7 +51,7 @@ PROBE: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM
 LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
 """Which are there, and nobody else changes them until this transaction ends."""
 
-DOCUMENTS_OF: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
+HELD_DOCUMENTS: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """The stored documents of orders that are held."""
 
 MOVE: Final = """\
@@ -169,7 +169,7 @@ class OrderWriter:
         if len(locked) < len(contenders):
             raise StorageUnavailable("an order was deleted while it was being replaced")
         older = [uid for uid in sorted(locked) if self._is_newer(contenders[uid], locked[uid])]
-        documents = {uid: _read(text) for uid, text in cursor.execute(DOCUMENTS_OF, [older])}
+        documents = {uid: _read(text) for uid, text in cursor.execute(HELD_DOCUMENTS, [older])}
         return {uid: documents.get(uid) for uid in older}
 
     def _is_newer(self, sourced: Sourced, stored: Source) -> bool:

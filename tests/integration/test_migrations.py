@@ -19,7 +19,7 @@ from service.entities.errors import MigrationError
 from service.pkg.patience import OutOfPatience
 from service.pkg.stop import Stop
 from service.repo.migrate import (
-    LOCK,
+    LOCK_KEY,
     alembic_config,
     engine,
     migrate,
@@ -151,7 +151,7 @@ def test_two_at_once_end_well_and_migrate_once(empty: str, spawn: Spawn) -> None
 def test_who_comes_second_waits_for_the_first(empty: str) -> None:
     said: list[str] = []
     with psycopg.connect(empty) as first:
-        first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
         with pytest.raises(OutOfPatience, match="waiting for another migration to end"):
             migrate(empty, Migration(deadline=1.5), say=said.append)
         assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to end"]
@@ -236,7 +236,7 @@ def test_sigterm_ends_the_command_at_once_with_a_failure(spawn: Spawn) -> None:
 
 def test_the_lock_does_not_stay_behind(database: str) -> None:
     migrate(database, LIMITS)
-    assert rows(database, f"SELECT pg_try_advisory_xact_lock({LOCK})") == [(True,)]
+    assert rows(database, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})") == [(True,)]
 
 
 def test_every_transaction_of_a_migration_has_its_timeouts(database: str) -> None:

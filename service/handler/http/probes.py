@@ -10,18 +10,17 @@ from starlette.routing import Route
 
 from service.handler.http.problems import problem, request_id_of
 
-Part = Callable[[], bool]
-Parts = Mapping[str, Part]
+Checks = Mapping[str, Callable[[], bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """Named parts, each true while it is well. All parts of a probe decide about it; `told` are only told."""
 
-    live: Parts
-    ready: Parts
-    started: Parts
-    told: Parts = field(default_factory=dict)
+    live: Checks
+    ready: Checks
+    started: Checks
+    told: Checks = field(default_factory=dict)
 
 
 def routes(health: Health) -> list[Route]:
@@ -33,7 +32,7 @@ def routes(health: Health) -> list[Route]:
     ]
 
 
-def _route(path: str, deciding: Parts, told: Parts) -> Route:
+def _route(path: str, deciding: Checks, told: Checks) -> Route:
     async def probe(request: Request) -> Response:
         states = _states(deciding)
         more = {"parts": states | _states(told)} if "verbose" in request.query_params else {}
@@ -44,7 +43,7 @@ def _route(path: str, deciding: Parts, told: Parts) -> Route:
     return Route(path, probe, methods=["GET"], include_in_schema=False)
 
 
-def _states(parts: Parts) -> dict[str, bool]:
+def _states(parts: Checks) -> dict[str, bool]:
     return {name: part() for name, part in parts.items()}
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 CALL_SECONDS: Final = 2.0
 
-Offsets = dict[tuple[str, int], int]
+_OffsetsByPlace = dict[tuple[str, int], int]
 
 
 class Depths(NamedTuple):
@@ -65,11 +65,11 @@ class Watch:
             for partition in topics[name].partitions
         ]
 
-    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> Offsets:
+    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> _OffsetsByPlace:
         asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=CALL_SECONDS)
         return {(each.topic, each.partition): future.result(CALL_SECONDS).offset for each, future in asked.items()}
 
-    def _committed(self, partitions: "Iterable[TopicPartition]") -> Offsets:
+    def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPlace:
         """Return what the group has committed; a partition without a commit is left out.
 
         Not by the AdminClient: where the group's coordinator answers with an error, confluent-kafka 2.16 crashes there.
