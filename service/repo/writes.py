@@ -78,9 +78,9 @@ DELETE_CHILDREN: Final = {
 class Contest(NamedTuple):
     """The orders of one transaction, sorted by what has to be done with them."""
 
-    fresh: list[Sourced]
-    replacing: list[Sourced]
-    moving: list[Sourced]
+    new: list[Sourced]
+    replaced: list[Sourced]
+    moved: list[Sourced]
     redelivered: int
     stale: int
     erased: int
@@ -137,16 +137,16 @@ class OrderWriter:
 
     def _write(self, cursor: Cursor, newest: dict[str, Sourced], copied: dict[str, list[Sourced]]) -> Stored:
         contest = self._contest(cursor, newest)
-        if contest.moving:
-            cursor.execute(MOVE, [_records(contest.moving)])
-        if contest.replacing:
-            _replace(cursor, contest.replacing)
+        if contest.moved:
+            cursor.execute(MOVE, [_records(contest.moved)])
+        if contest.replaced:
+            _replace(cursor, contest.replaced)
         _copy(cursor, contest, copied)
         _notify(cursor, contest)
         return Stored(
-            new=len(contest.fresh),
-            replaced=len(contest.replacing),
-            unchanged=len(contest.moving) + contest.redelivered,
+            new=len(contest.new),
+            replaced=len(contest.replaced),
+            unchanged=len(contest.moved) + contest.redelivered,
             stale=contest.stale,
             erased=contest.erased,
         )
@@ -154,14 +154,14 @@ class OrderWriter:
     def _contest(self, cursor: Cursor, newest: dict[str, Sourced]) -> Contest:
         """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
         stored, erased = _probe(cursor, newest)
-        fresh = [sourced for uid, sourced in newest.items() if uid not in stored and uid not in erased]
+        new = [sourced for uid, sourced in newest.items() if uid not in stored and uid not in erased]
         contenders = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
         redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
         held = self._held(cursor, contenders) if contenders else {}
-        moving = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
-        replacing = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
+        moved = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
+        replaced = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
         stale = len(stored) - len(held) - redelivered
-        return Contest(fresh, replacing, moving, redelivered, stale, len(erased))
+        return Contest(new, replaced, moved, redelivered, stale, len(erased))
 
     def _held(self, cursor: Cursor, contenders: dict[str, Sourced]) -> dict[str, Order | None]:
         """Lock the contenders' rows and return the stored documents of those that are still older."""
@@ -211,9 +211,9 @@ def _records(orders: Iterable[Sourced]) -> str:
     ).decode()
 
 
-def _replace(cursor: Cursor, replacing: Sequence[Sourced]) -> None:
-    cursor.execute(REPLACE, [_records(replacing)])
-    ids = [sourced.order.order_uid for sourced in replacing]
+def _replace(cursor: Cursor, replaced: Sequence[Sourced]) -> None:
+    cursor.execute(REPLACE, [_records(replaced)])
+    ids = [sourced.order.order_uid for sourced in replaced]
     for statement in DELETE_CHILDREN.values():
         cursor.execute(statement, [ids])
 
@@ -236,11 +236,11 @@ def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) ->
 
 def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[bytes]]]:
     """Yield each table that gets rows, with the orders that these are of and the blocks to copy, some of them made."""
-    whole = contest.fresh
-    if contest.replacing:
-        whole = sorted(contest.fresh + contest.replacing, key=lambda sourced: sourced.order.order_uid)
+    whole = contest.new
+    if contest.replaced:
+        whole = sorted(contest.new + contest.replaced, key=lambda sourced: sourced.order.order_uid)
     for table in COPY:
-        source = contest.fresh if table == tables.orders.name else whole
+        source = contest.new if table == tables.orders.name else whole
         if source:
             made = blocks(map(attrgetter(table), map(_lines, source)))
             yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
@@ -252,8 +252,8 @@ def _lines(sourced: Sourced) -> Lines:
 
 
 def _notify(cursor: Cursor, contest: Contest) -> None:
-    new = [sourced.order.order_uid for sourced in contest.fresh]
-    changed = [sourced.order.order_uid for sourced in contest.replacing]
+    new = [sourced.order.order_uid for sourced in contest.new]
+    changed = [sourced.order.order_uid for sourced in contest.replaced]
     if messages := list(payloads(new, changed)):
         cursor.execute(NOTIFY, [messages])
 
