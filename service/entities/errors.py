@@ -13,7 +13,7 @@ OrdersError
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
 ├── KeysRefused                  the file of API keys can't be used
 ├── PortUnavailable              a port that is to be listened on is taken, or not ours to take
-└── ServerUnavailable            an embedded server of the demo or the tests did not start
+└── ServerUnavailable            an embedded server of the demo or the tests did not start, or stopped by itself
 """
 
 from typing import TYPE_CHECKING

@@ -127,7 +127,7 @@ class OrderReads:
                 async with self._connection() as connection:
                     cursor = await connection.cursor(binary=True).execute(statement, values)
                     return await cursor.fetchall()
-            except ConnectionLost:
+            except _ConnectionLost:
                 if not attempts:
                     raise
 
@@ -153,14 +153,14 @@ class OrderReads:
             self.is_reachable = False
             await connection.abandon()
             return StatementTimedOut("a read took too long")
-        return ConnectionLost(CONNECTION_FAILED) if connection.closed else translate(error)
+        return _ConnectionLost(CONNECTION_FAILED) if connection.closed else translate(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
         connection.deadline = self._access.statement_timeout
         hand_text_over_as_bytes(connection)
 
 
-class ConnectionLost(StorageUnavailable):
+class _ConnectionLost(StorageUnavailable):
     """The connection was dead, or died while it was used."""
 
 
