@@ -13,6 +13,8 @@ from service.entities.order import Order, Payment
 from service.entities.version import Source
 from service.repo import tables
 
+BLOCK_CHARACTERS: Final = 2**19
+"""Of a block: what is written at once, and the memory that BLOCKS_AHEAD of them take."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -115,7 +117,7 @@ def _escaped(value: Any) -> Any:
     return value if value is _NULL else str(value).translate(_ESCAPES)
 
 
-def blocks(texts: Iterable[str], size: int = 1 << 19) -> Iterator[bytes]:
+def blocks(texts: Iterable[str], size: int = BLOCK_CHARACTERS) -> Iterator[bytes]:
     """Gather lines to blocks of at least `size` characters, the last one less."""
     block: list[str] = []
     length = 0

@@ -30,7 +30,7 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 MANY_ITEMS: Final = 100
 """Orders of more items are not prepared: two batches of them, as documents, objects and lines, are too much memory."""
 BLOCKS_AHEAD: Final = 4
-"""Of half a MiB, or of an order that is larger."""
+"""Made of a table while the server takes in the one before it; a block has BLOCK_CHARACTERS, or one larger order."""
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 

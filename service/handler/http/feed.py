@@ -21,10 +21,13 @@ from service.handler.http.openapi import Responses, answer, refusals
 from service.handler.http.problems import Problem
 
 HEARTBEAT_SECONDS: Final = 15.0
+"""How long a stream is silent at most."""
 _EVENTS_OF_A_WRITE: Final = 500
+"""At most so many are sent to a stream in one piece."""
 _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b"retry: 2000\n\n"
 _RATE_SECONDS: Final = 10
+"""Seconds of which `per_second` is the mean."""
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
 

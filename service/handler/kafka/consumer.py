@@ -35,14 +35,19 @@ _CHUNK: Final = 200
 _CHUNK_BYTES: Final = 2**21
 """And few enough that large ones don't swell the batch beyond its bytes; the client copies what it hands over."""
 _IDLE_SECONDS: Final = 0.25
+"""How long a poll waits while nothing is being written."""
 _BUSY_SECONDS: Final = 0.005
+"""How long the end of a write is waited for where no message is there: short, for fetching goes on."""
 _PAUSED_SECONDS: Final = 0.1
+"""How long a poll waits while fetching is paused: it serves the client's callbacks alone."""
 _PATIENCE_SECONDS: Final = 1.0
 """A full batch waits so long for its turn before fetching is paused: pausing throws the prefetched messages away."""
 _DRAIN_SECONDS: Final = 20.0
 """How long a stop waits for the batch that is being written."""
 _COMMIT_SECONDS: Final = 5.0
+"""How long a stop waits for the broker to acknowledge the last commit."""
 _CLOSE_SECONDS: Final = 1.0
+"""How long the writing thread may take to end before the group is left without it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 _EVERY_SECONDS: Final = 1.0
+"""How often the gauges are set."""
 _ASK_EVERY_SECONDS: Final = 5.0
+"""How often the broker is asked where partitions end while nothing is fetched, which would tell it."""
 _ASK_SECONDS: Final = 0.5
+"""How long that may take for all partitions together."""
 
 
 class Lag:
