@@ -1,7 +1,7 @@
 """Orders that were erased on demand: gone from the tables, and refused by every writer until that is forgotten.
 
-Writers share a lock, and an erasure has it alone. So what a writer that has asked already is about to store is there
-to be deleted, and whoever asks later is told.
+Writers share a lock, and an erasure has it alone. So an order whose writer asked before the erasure is in the table by
+the time it deletes, and a writer that asks later is told that the order is erased.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ DELETE: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_ui
 """Its child rows go with it."""
 
 FORGET: Final = "DELETE FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+"""Erasures older than so many seconds; without an index, for the table is small."""
 
 
 class Erasures:

@@ -20,6 +20,7 @@ WRITING: Final = frozenset((table, how) for table, hows in _WRITTEN.items() for 
 DENIED: Final = """\
 SELECT name, how FROM unnest(%s::text[], %s::text[]) AS wanted (name, how)
 WHERE NOT has_table_privilege(name, how) ORDER BY name, how"""
+"""Which of these rights our role lacks."""
 
 
 def denied(connection: psycopg.Connection[Any], wanted: Collection[Right]) -> list[Right]:

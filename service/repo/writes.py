@@ -73,6 +73,7 @@ DELETE_CHILDREN: Final = {
     table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)"
     for table in (tables.deliveries, tables.payments, tables.items)
 }
+"""The child rows of replaced orders; served by each primary key."""
 
 
 class Contest(NamedTuple):
