@@ -1,7 +1,8 @@
-"""Takes from a new table what nobody but its owner needs to do to it.
+"""Withholds rights on a new table that only its owner needs.
 
-The consumer's role may read and write whatever table the owner makes (ALTER DEFAULT PRIVILEGES in roles.sql). What it
-doesn't do to one the migration withholds, whatever that role is called; of tables that are there roles.sql says it.
+roles.sql gives the consumer's role every right to read and write on each table that the owner creates (ALTER DEFAULT
+PRIVILEGES). The migration that creates a table takes back what the consumer does not do to it, whatever that role is
+called. For tables that exist already roles.sql says the same.
 """
 
 from alembic import op

@@ -46,7 +46,7 @@ KEYS_SECONDS: Final = 2.0
 
 
 def run_api(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable; InvalidSettings."""
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable or InvalidSettings."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Api(settings).run())
 

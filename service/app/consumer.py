@@ -42,7 +42,10 @@ _SWITCH_SECONDS: Final = 0.0005
 
 
 def run_consumer(settings: Settings) -> int:
-    """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code. Raises InvalidSettings."""
+    """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code.
+
+    Raises PortUnavailable or InvalidSettings.
+    """
     with tracing(**shared.about("consumer")) as wrap:
         _run(settings, wrap)
     return 0
@@ -86,9 +89,11 @@ def _run(settings: Settings, wrap: Wrap) -> None:
 
 
 def _tune_interpreter() -> None:
-    """Batches hold no cycles, to be looked for among thousands of messages; and the writing thread needs little time.
+    """Spare the garbage collector work, and switch threads sooner.
 
-    But that it needs often, a few instructions after each answer of PostgreSQL, which meanwhile has nothing to do.
+    Batches hold no reference cycles, so a collection would search thousands of messages for nothing. The writing thread
+    needs the interpreter briefly but often: for a few instructions after each answer of PostgreSQL, which is idle until
+    then.
     """
     gc.collect()
     gc.freeze()

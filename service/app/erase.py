@@ -66,7 +66,7 @@ def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
 
 
 def _forget(older_than: float, settings: Settings) -> None:
-    """Refuse what a record that lies in a topic still could bring back."""
+    """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
     for topic, stay in _stays(settings.kafka).items():
         if stay > older_than:
             longest = "for ever" if stay == topics.FOR_EVER else f"for {stay / _DAY_SECONDS:g} days"

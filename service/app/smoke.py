@@ -66,7 +66,7 @@ def _key(settings: Settings) -> str:
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Return where the API answers with the order; raises NotYet before that, CommandRefused where it never will."""
+    """Return once the API answers with the order. Raises NotYet before that, CommandRefused where it never will."""
     request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
         with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310

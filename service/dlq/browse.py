@@ -101,7 +101,10 @@ def _fill(windows: Mapping[int, _Window], topic: Topic) -> None:
 
 
 def _newest(windows: list[_Window]) -> Iterator[Excerpt]:
-    """Take letters out, the newest first, until one window is empty below which there are more."""
+    """Yield the newest letter of all windows, again and again.
+
+    It ends when a window is used up whose partition has older letters that were not read.
+    """
     while filled := [window for window in windows if window.letters]:
         window = max(filled, key=lambda each: each.letters[-1].letter.timestamp_ms)
         yield window.take()

@@ -100,9 +100,9 @@ def read_replays(headers: Headers | None) -> int:
 
 
 def known_headers(headers: Headers | None, at_most: int) -> Headers:
-    """Return what counts of the headers that we write, with no more than so many bytes of each: few, whoever sent.
+    """Return only our own `dlq-*` headers, each value cut to `at_most` bytes.
 
-    That is the last one of each name, and the last one that is not null.
+    Of each name the last one, and the last that is not null: so they are few, whoever wrote the message.
     """
     found: dict[tuple[str, bool], bytes | None] = {}
     for name, value in reversed(headers or ()):

@@ -50,7 +50,7 @@ class Letter(NamedTuple):
 
 
 class Excerpt(NamedTuple):
-    """A letter of which not all may be held; `size` is that of its whole value, in bytes."""
+    """A letter that may be cut short; `size` is the length of its whole value in bytes."""
 
     letter: Letter
     size: int

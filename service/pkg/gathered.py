@@ -12,7 +12,10 @@ Ask = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Answer]]]
 
 
 class Gathered(Generic[Key, Answer]):
-    """For one event loop. `ask` is given up to `most` different keys, and `at_once` times before it returns."""
+    """For one event loop.
+
+    Each call of `ask` gets at most `most` different keys; at most `at_once` calls run at a time.
+    """
 
     def __init__(self, ask: "Ask[Key, Answer]", *, at_once: int, most: int) -> None:
         self._ask = ask

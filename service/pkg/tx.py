@@ -49,14 +49,13 @@ class Access:
 
     @property
     def begin(self) -> str:
-        """One round trip; SET LOCAL ends with the transaction, so that a pooler in transaction mode may stand between.
+        """The statements that begin a transaction, for one round trip.
 
-        Without an end to idleness a process that is frozen would keep its locks, and hold up who took over from it.
+        SET LOCAL ends with it, so a pooler in transaction mode may stand between.
 
-        Without the planner's choice of a sequential scan, for on a table that was never analysed it would take one.
-
-        And each statement sees all that was committed before it, whatever the server's default: what a lock was waited
-        for would stay unseen otherwise.
+        The idle timeout frees the locks of a frozen process. Sequential scans are off because the planner chooses one
+        on a table that was never analysed. READ COMMITTED, whatever the server's default, lets a statement that waited
+        for a lock see what was committed meanwhile.
         """
         return (
             "BEGIN ISOLATION LEVEL READ COMMITTED; "

@@ -33,9 +33,9 @@ FEW: Final = 10_000
 DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """Served by the four primary keys."""
 LOADS_AT_ONCE: Final = 2
-"""One that PostgreSQL works on and one that this process does; whoever comes meanwhile is asked for with others."""
+"""Queries: PostgreSQL works on one while this process handles the other; ids asked for meanwhile share the next."""
 LOADED_AT_ONCE: Final = 16
-"""Few: each may be of a mebibyte."""
+"""Ids of one query. Few: a document may have a mebibyte."""
 
 NEWEST: Final = f"""\
 COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})

@@ -40,7 +40,7 @@ def columns(table: Table) -> list[str]:
 
 
 def _form(table: Table) -> str:
-    """Return what `%` makes a line of a row's values with."""
+    """Return the `%` format that makes a line of a row's values."""
     return "\t".join("%s" for _ in columns(table)) + "\n"
 
 

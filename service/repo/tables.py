@@ -1,6 +1,6 @@
-"""The four tables, derived from the order document: its fields are the columns, its limits their types.
+"""The four tables of an order, derived from its document (fields are columns, limits their types), and two beside them.
 
-Every key of theirs begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
+Every key of the four begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
 """
 
 from typing import Any, Final

@@ -236,7 +236,10 @@ def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) ->
 
 
 def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[bytes]]]:
-    """Yield each table that gets rows, with the orders that these are of and the blocks to copy, some of them made."""
+    """Yield for each table with rows to copy: its name, the orders that they belong to, and the blocks.
+
+    The first of the blocks are already made.
+    """
     whole = contest.new
     if contest.replaced:
         whole = sorted(contest.new + contest.replaced, key=lambda sourced: sourced.order.order_uid)

@@ -32,7 +32,7 @@ class Brake:
     def judge(self, verdicts: bytes | bytearray) -> str | None:
         """Return why to stop before these messages (1 is bad, 0 is good), or None where they may pass.
 
-        Once engaged, it lets pass what is tried, and lets go when of that no more than the ratio is bad.
+        Once engaged, each call is a trial: it passes, and the brake is released if no more than `ratio` of it is bad.
         """
         if not self._policy.enabled or not verdicts:
             return None

@@ -50,7 +50,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Wish(NamedTuple):
-    """What a plain header block asks for beyond the order: a request id, not to get what it has; and with what key."""
+    """What a plain header block carries: the caller's request id, the ETags it holds already, and its API key."""
 
     request_id: bytes | None
     if_none_match: list[str]

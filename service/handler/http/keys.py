@@ -71,7 +71,10 @@ def key_with(path: Path, scope: Scope) -> str:
 
 
 class Renewal:
-    """Lets the keys count that a file has now; one that can't be used is said once, and the last good keys count."""
+    """Applies the keys that the file has now.
+
+    A file that can't be used is logged once, and the last good keys stay valid.
+    """
 
     def __init__(self, keys: Keys, log: FilteringBoundLogger) -> None:
         self._keys = keys

@@ -17,7 +17,7 @@ from service.handler.http.problems import problem
 
 HEAD_SECONDS: Final = 15.0
 UNWANTED_SECONDS: Final = 1.0
-"""What a connection beyond the limit has to ask for something, for the refusal is an answer."""
+"""How long a connection beyond the limit may take to send a request, which the refusal then answers."""
 HITS_AT_ONCE: Final = 64
 """How many of the requests that came together are answered before another connection's turn."""
 WAITING_AT_ONCE: Final = 100

@@ -401,7 +401,10 @@ class OrderConsumer:
         self._warn_of_waiting(assigned - statistics.fetched(self._topic))
 
     def _warn_of_waiting(self, partitions: frozenset[int]) -> None:
-        """Name those that have waited since the last statistics: the client asks for their offsets mutely."""
+        """Log partitions that waited at the last statistics already.
+
+        The client repeats its question for their offsets without a word.
+        """
         if lasting := self._waiting & partitions:
             self._log.warning(
                 "Kafka does not tell where to read on: it is away, or a transaction holds the group's offsets",

@@ -35,7 +35,7 @@ class Statistics(msgspec.Struct, frozen=True):
         return any(broker.state == "UP" for broker in self.brokers.values())
 
     def fetched(self, topic: str) -> set[int]:
-        """Return the partitions that it knows where to read on in."""
+        """Return the partitions that the client fetches from: it knows where to read on."""
         return {number for number, partition in self._partitions(topic) if partition.fetch_state == _FETCHING}
 
     def committed(self, topic: str) -> dict[int, int]:
