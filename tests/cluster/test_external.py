@@ -37,8 +37,8 @@ def test_external_servers_serve_a_release_whose_migration_is_a_hook(servers: Rel
     release.generated()
     release.check(COUNT)
     with Loader(release).get() as results:
-        release.upgrade("--reuse-values")
-        release.upgrade("--reuse-values", "--set", "cache.maxEntries=20000")
+        release.upgrade("--reset-then-reuse-values")
+        release.upgrade("--reset-then-reuse-values", "--set", "cache.maxEntries=20000")
         release.helm("rollback", release.name, "1", "--wait", "--timeout", "300s")
     assert results.failed == {}
     assert results.answered > 100
