@@ -3,13 +3,13 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, Producer
 
-from service.dlq import listing
+from service.dlq import listing, search
 from service.dlq.letters import Filters
 from service.dlq.reading import CALL_SECONDS, Topic
 from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, starts
@@ -32,7 +32,8 @@ _LIST_MAX: Final = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
-    _add_list(commands.add_parser("list", help="show which letters lie there and why, never their content"))
+    listed = "show which letters lie there and why, oldest first, never their content"
+    _add_list(commands.add_parser("list", help=listed))
     _add_show(commands.add_parser("show", help="show one letter: its headers, and with --value its content"))
     _add_replay(commands.add_parser("replay", help="send letters to the order topic again, from where it last ended"))
 
@@ -53,9 +54,14 @@ def run(args: argparse.Namespace, kafka: "Kafka", *, consumer: Properties, produ
 
 def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
     with _opened(properties, kafka.group_id) as consumer:
-        topic = Topic(consumer, kafka.dead_letter_topic)
-        for line in listing.table(topic, _filters(args), args.max, stop):
+        for line in _lines(Topic(consumer, kafka.dead_letter_topic), args, stop):
             say(line)
+
+
+def _lines(topic: Topic, args: argparse.Namespace, stop: Stop) -> Iterable[str]:
+    if args.order is None:
+        return listing.table(topic, _filters(args), args.max, stop)
+    return search.table(topic, [args.order], stop, _filters(args))
 
 
 def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
@@ -124,7 +130,9 @@ def _filters(args: argparse.Namespace) -> Filters:
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
-    parser.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
+    either.add_argument("--order", metavar="ORDER_UID", help="all letters of this order, by key and content")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:

@@ -6,23 +6,29 @@ from typing import Any, Final
 from msgspec import DecodeError, Struct
 from msgspec.json import decode
 
+from service.dlq.letters import Filters
 from service.dlq.listing import HEADINGS, require_end, row
 from service.dlq.reading import Topic
 from service.entities.letter import Letter
 from service.pkg.stop import Stop
 
 _ORDER: Final = "ORDER"
+_ALL: Final = Filters()
 
 
 class _Document(Struct):
     order_uid: Any = None
 
 
-def table(topic: Topic, uids: Sequence[str], stop: Stop) -> Iterator[str]:
-    """Look at the whole topic and yield the lines of a table, never a value. Raises CommandRefused on a stop."""
+def table(topic: Topic, uids: Sequence[str], stop: Stop, filters: Filters = _ALL) -> Iterator[str]:
+    """Look at all letters that are meant and yield the lines of a table, never a value.
+
+    Raises CommandRefused on a stop.
+    """
     width = max(map(len, [_ORDER, *uids]))
     looked_at = found = 0
-    for letter in topic.read(topic.starts, stop):
+    starts = topic.at(filters.since_ms) if filters.since else topic.starts
+    for letter in filter(filters.take, topic.read(starts, stop)):
         looked_at += 1
         if (uid := whose(letter, uids)) is not None:
             if not found:

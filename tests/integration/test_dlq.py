@@ -134,6 +134,38 @@ def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.
     assert output[-1] == "3 shown, there are more: --max shows them"
 
 
+def test_the_list_of_an_order_has_all_its_letters_and_no_other_ones(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_its_key, by_its_document, torn = letter(kafka, 1), letter(kafka, 2), letter(kafka, 3)
+    put(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), letter(kafka, 4))
+    put(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), letter(kafka, 11), partition=1)
+    assert dlq(kafka, "list", "--order", "key-1") == 0
+    output = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[:4] for line in output[1:-1]) == [
+        ["key-1", "0", "0", "invalid"],
+        ["key-1", "0", "1", "invalid"],
+        ["key-1", "1", "0", "invalid"],
+    ]
+    assert output[-1] == f"3 of 5 dead letters in {kafka.dead_letter_topic} are theirs"
+    assert dlq(kafka, "list", "--order", "key-7") == 0
+    assert capsys.readouterr().out == f"0 of 5 dead letters in {kafka.dead_letter_topic} are theirs\n"
+
+
+def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after = datetime.now(UTC) - timedelta(hours=1)
+    put(kafka, letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
+    put(kafka, letter(kafka, 1), letter(kafka, 1, reason="unsaved"), letter(kafka, 2))
+    assert dlq(kafka, "list", "--order", "key-1", "--since", after.isoformat(), "--reason", "invalid") == 0
+    output = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in output[1:-1]] == [["key-1", "0", "1"]]
+    with pytest.raises(SystemExit, match="2"):
+        dlq(kafka, "list", "--order", "key-1", "--max", "3")
+    assert "argument --max: not allowed with argument --order" in capsys.readouterr().err
+
+
 def test_header_text_cannot_steer_the_terminal(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     put(kafka, letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
     assert dlq(kafka, "list") == 0
