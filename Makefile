@@ -45,7 +45,7 @@ test: check ## Run the checks, then every test that can run here (ARGS="tests/un
 	@$(NPM) test
 	@$(BIN)/pytest $(ARGS)
 
-torture: venv ## Break servers and consumers under load, look for every message, three seeds (two hours; LONG=0: one)
+torture: venv ## Break servers and consumers under load, look for every message, three seeds (two hours; LONG=0: 40 minutes)
 	@ORDERS_TORTURE_SEEDS="1 2 3" ORDERS_TORTURE_LONG=$(LONG) ORDERS_TORTURE_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
 
 guards: venv ## Disable each guard of delivery once, and see a scenario of make torture fail (an hour)
