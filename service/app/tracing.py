@@ -31,7 +31,8 @@ def tracing(mode: str, version: str) -> Iterator[Wrap]:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
-        raise InvalidSettings(f"{named[0]}: tracing needs `pip install 'orders[otel]'`") from None
+        needed = "this project's extra `otel` (`pip install '.[otel]'` in its folder)"
+        raise InvalidSettings(f"{named[0]}: tracing needs {needed}") from None
     from service.handler.kafka.tracing import traced  # noqa: PLC0415
 
     ours = Resource.create({"service.name": f"orders-{mode}", "service.version": version})

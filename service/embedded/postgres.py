@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from service.embedded.extra import INSTALL
 from service.embedded.ports import HOST, free_port, require_free
 from service.embedded.process import Account, Process
 from service.entities.errors import ServerUnavailable
@@ -168,7 +169,7 @@ def _package() -> Path:
     """Find the wheel without importing it: run as root, its Python side makes a user and opens folders to all."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ServerUnavailable("PostgreSQL's programs are not here: pip install 'orders[demo]'")
+        raise ServerUnavailable(f"PostgreSQL's programs are not here: {INSTALL}")
     return Path(spec.submodule_search_locations[0])
 
 

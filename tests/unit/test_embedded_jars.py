@@ -91,7 +91,7 @@ def test_where_maven_fails_and_is_the_only_way_its_words_are_told(
 @pytest.mark.usefixtures("cache", "programs")
 def test_without_any_way_to_fetch_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jars, "find_spec", lambda _name: None)
-    with pytest.raises(ServerUnavailable, match=r"neither mvn nor maven-artifact is here: pip install"):
+    with pytest.raises(ServerUnavailable, match=r"neither mvn nor maven-artifact is here: install this project"):
         fetch()
 
 
