@@ -1,5 +1,6 @@
 """Runs `python -m service` as its users do: another process, with its settings in the environment."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.request import urlopen
 
 from service.embedded.ports import free_port
@@ -61,6 +62,17 @@ class Service:
 
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of the log, which must be JSON, whose sentence has this in it."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if event in line["event"]]
+
+    def peak_mib(self) -> int:
+        """Return the most memory that the process ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) // 1024
 
     def _ended(self) -> bool:
         return self.process.poll() is not None

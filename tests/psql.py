@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from service.embedded.postgres import _newest, _package
+from service.embedded.postgres import programs
 
 
 def psql(*options: str, **variables: str) -> None:
@@ -13,5 +13,5 @@ def psql(*options: str, **variables: str) -> None:
 
 def client(name: str, *options: str, **variables: str) -> None:
     """Run any of them; CalledProcessError where it fails."""
-    command = [str(_newest(_package()) / "bin" / name), *options]
+    command = [str(programs() / name), *options]
     subprocess.run(command, env=os.environ | variables, check=True, timeout=60)  # noqa: S603

@@ -165,6 +165,11 @@ def _installed(folder: Path, package: Path) -> Iterator[_Installed]:
         yield _Installed(_newest(package) / "bin", home, account)
 
 
+def programs() -> Path:
+    """Return the folder of the wheel's programs, its clients among them. Raises ServerUnavailable."""
+    return _newest(_package()) / "bin"
+
+
 def _package() -> Path:
     """Find the wheel without importing it: run as root, its Python side makes a user and opens folders to all."""
     spec = find_spec(_PACKAGE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def test_a_long_lag_is_worked_off_in_256_mib(arena: Arena) -> None:
     member = arena.members(1)[0]
     arena.fault_is_over()
     arena.settle(600)
-    assert peak_mib(member) < MEMORY_MIB
+    assert member.peak_mib() < MEMORY_MIB
     arena.assert_exact()
 
 
@@ -78,7 +77,7 @@ def test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib(arena: Arena) ->
     member = arena.members(1)[0]
     arena.fault_is_over()
     arena.settle()
-    assert peak_mib(member) < MEMORY_MIB
+    assert member.peak_mib() < MEMORY_MIB
     arena.assert_exact()
 
 
@@ -88,12 +87,6 @@ def _grown(message: Message) -> Message:
     item, source = document["items"][0], Random(document["order_uid"])  # noqa: S311 - the same for each seed
     items = [item | {"name": source.randbytes(ITEM_BYTES).hex()} for _ in range(MANY_ITEMS)]
     return message._replace(value=encoded(document | {"items": items}))
-
-
-def peak_mib(service: Service) -> int:
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) // 1024
 
 
 STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)

@@ -17,7 +17,6 @@ from msgspec.json import encode
 from service.entities.dead_letter import Header, Headers
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
-from tests.processes import Service
 from tests.raw_producer import produce_with_header
 from tests.stage import SECONDS, Sent, Stage, headers, metric, orders
 from tests.waiting import eventually
@@ -178,11 +177,6 @@ def came_with(letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
 
 def origin(letter: Message) -> int:
     return int(told(letter)[Header.OFFSET])
-
-
-def logged(service: Service, event: str) -> list[dict[str, Any]]:
-    lines = (json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{"))
-    return [line for line in lines if event in line["event"]]
 
 
 def create_topic(stage: Stage, name: str) -> None:
@@ -393,9 +387,9 @@ def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(stage: Sta
     bad = Sent(b"hello", b"key")
     stage.produce(bad, *good)
     service = stage.consumer(ORDERS_RETRY__CEILING="200ms")
-    eventually(lambda: len(logged(service, "did not take a message")) >= 1, 20, "a word on it")
-    assert logged(service, "a topic is missing")[0]["topic"] == stage.dead_letter_topic
-    assert stage.dead_letter_topic in logged(service, "did not take a message")[0]["event"]
+    eventually(lambda: len(service.logged("did not take a message")) >= 1, 20, "a word on it")
+    assert service.logged("a topic is missing")[0]["topic"] == stage.dead_letter_topic
+    assert stage.dead_letter_topic in service.logged("did not take a message")[0]["event"]
     assert stage.committed() == {}
     assert metric(service, "orders_dead_letter_retries_total") >= 1
     create_topic(stage, stage.dead_letter_topic)
@@ -411,7 +405,7 @@ def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(stage: Stage) 
     stage.wait_committed({0: 2})
     delete_topic(stage, stage.dead_letter_topic)
     stage.produce(Sent(b"meanwhile", b"key"), *good[1:])
-    eventually(lambda: logged(service, "did not take a message"), 20, "a word on it")
+    eventually(lambda: service.logged("did not take a message"), 20, "a word on it")
     assert stage.committed() == {0: 2}
     create_topic(stage, stage.dead_letter_topic)
     stage.wait_committed({0: 6})
@@ -483,8 +477,8 @@ def test_where_postgresql_refuses_every_order_the_brake_holds_until_it_takes_the
     good = good_orders(30)
     stage.produce(*good)
     service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
-    eventually(lambda: len(logged(service, "the brake is on")) > 2, what="a second try")
-    assert "PostgreSQL refused all" in logged(service, "the brake is on")[0]["problem"]
+    eventually(lambda: len(service.logged("the brake is on")) > 2, what="a second try")
+    assert "PostgreSQL refused all" in service.logged("the brake is on")[0]["problem"]
     assert metric(service, "orders_brake_engaged") == 1
     assert stage.committed() == {}
     stage.query("ALTER TABLE orders DROP CONSTRAINT nothing")
@@ -504,7 +498,7 @@ def test_the_brake_holds_a_flood_before_it_reaches_the_dead_letter_topic(stage: 
     stage.wait_committed({0: 10})
     stage.produce(*[Sent(document(sm_id=-1))] * FLOOD)
     eventually(lambda: metric(service, "orders_brake_engaged") == 1, what="the brake")
-    (said,) = logged(service, "the brake is on")
+    (said,) = service.logged("the brake is on")
     assert re.fullmatch("1000 bad messages in a row|.* of the last 1000 messages are bad", said["problem"])
     assert "ORDERS_BRAKE__ENABLED=false" in said["what_to_do"]
     assert service.stop() == 0
@@ -526,4 +520,4 @@ def test_the_brake_lets_ten_through_at_a_time_and_goes_by_itself_when_the_flood_
     assert stage.stored() == uids(ebbing)
     assert sorted(map(origin, stage.letters())) == [*range(29), *range(30, 35)]
     assert metric(service, "orders_brake_engaged") == 0
-    assert 1 < len(logged(service, "the brake is on")) <= 4  # at first, and after each ten that are mostly bad
+    assert 1 < len(service.logged("the brake is on")) <= 4  # at first, and after each ten that are mostly bad

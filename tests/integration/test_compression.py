@@ -5,7 +5,6 @@ A broker limits what it stores, and reads through what a producer has compressed
 
 from collections.abc import Iterable
 from itertools import repeat
-from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, Producer
@@ -19,7 +18,6 @@ from msgspec.json import decode, encode
 
 from service.entities.dead_letter import Header
 from tests.factories import order_document
-from tests.processes import Service
 from tests.stage import SECONDS, Stage, headers, metric, orders
 from tests.waiting import eventually
 
@@ -58,12 +56,6 @@ def neighbour(stage: Stage, partition: int = FIRST_PARTITION) -> str:
     return str(document["order_uid"])
 
 
-def peak_mib(service: Service) -> int:
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) // 1024
-
-
 @pytest.mark.parametrize("exactly_once", ["false", "true"])
 def test_a_message_too_large_for_any_request_is_dead_lettered_by_name(stage: Stage, exactly_once: str) -> None:
     before = neighbour(stage)
@@ -75,7 +67,7 @@ def test_a_message_too_large_for_any_request_is_dead_lettered_by_name(stage: Sta
     told = dict(headers(letter))
     assert (told[Header.REASON], told[Header.STUB]) == (b"too-large", b"true")
     assert decode(letter.value() or b"")["size"] == BEYOND_A_REQUEST
-    assert peak_mib(consumer) < BASE_MIB + 2 * BEYOND_A_REQUEST // MIB
+    assert consumer.peak_mib() < BASE_MIB + 2 * BEYOND_A_REQUEST // MIB
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
@@ -86,7 +78,7 @@ def test_a_batch_that_expands_a_thousandfold_is_stored_whole(stage: Stage, codec
     consumer = stage.consumer()
     eventually(lambda: after in stage.stored(), 30, "what came after it")
     assert len(stage.stored()) == count + 1
-    assert peak_mib(consumer) < BASE_MIB + 3 * count
+    assert consumer.peak_mib() < BASE_MIB + 3 * count
 
 
 def test_a_batch_that_may_not_be_unpacked_is_said_and_passed_over_only_by_who_allows_it(stage: Stage) -> None:

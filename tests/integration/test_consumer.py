@@ -1,10 +1,8 @@
 """A consumer as a process, on a real Kafka and a real PostgreSQL: each order is stored once, whatever comes between."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from subprocess import TimeoutExpired
 from time import monotonic
@@ -122,13 +120,13 @@ def test_a_backlog_is_stored_exactly_and_in_bounded_memory(stage: Stage) -> None
     stage.produce(*backlog)
     with held(stage):
         service = stage.consumer()
-        eventually(lambda: logged(service, "fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
+        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
     stage.wait_committed(ends(backlog), within=60)
     assert stage.stored() == uids(backlog)
     assert stage.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
     assert metric(service, "orders_stored_total") == metric(service, "orders_consumed_total") == BACKLOG
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, what="no lag")
-    assert peak_mib(service) < PEAK_MIB
+    assert service.peak_mib() < PEAK_MIB
 
 
 def test_lag_is_told_while_fetching_is_paused(stage: Stage) -> None:
@@ -140,18 +138,12 @@ def test_lag_is_told_while_fetching_is_paused(stage: Stage) -> None:
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
     with held(stage):
         stage.produce(*backlog)
-        eventually(lambda: logged(service, "fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
+        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
         stage.produce(*later)
         behind = len(backlog) + len(later)
         eventually(lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "all that waits is counted")
         eventually(lambda: metric(service, "orders_paused_seconds_total") > 1, JOIN_SECONDS, "the pause is counted")
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "no lag")
-
-
-def peak_mib(service: Service) -> int:
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) // 1024
 
 
 # Versions
@@ -390,13 +382,8 @@ def delete_before(stage: Stage, offset: int) -> None:
 
 
 def assert_said(service: Service, **fields: int) -> None:
-    (said,) = logged(service, "an offset has left the topic")
+    (said,) = service.logged("an offset has left the topic")
     assert said.items() >= ({"partition": 0, "level": "error"} | fields).items()
-
-
-def logged(service: Service, event: str) -> list[dict[str, Any]]:
-    lines = (json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{"))
-    return [line for line in lines if event in line["event"]]
 
 
 def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_it_ends(stage: Stage) -> None:
@@ -404,7 +391,7 @@ def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_
     stage.produce(*sent)
     with a_transaction_with_offsets(stage):
         service = stage.consumer()
-        told = eventually(lambda: logged(service, "a transaction holds the group's offsets"), 30)
+        told = eventually(lambda: service.logged("a transaction holds the group's offsets"), 30)
         assert told[0]["partitions"] == [*range(PARTITIONS)]
         assert stage.stored() == set()
     stage.wait_stored(uids(sent))
@@ -439,8 +426,8 @@ def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_
     admin.delete_topics([stage.topic])[stage.topic].result(SECONDS)
     eventually(lambda: stage.topic not in admin.list_topics(timeout=SECONDS).topics, what="it is gone")
     service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
-    eventually(lambda: logged(service, "a topic is missing"), what="a word on it")
-    assert logged(service, "a topic is missing")[0]["topic"] == stage.topic
+    eventually(lambda: service.logged("a topic is missing"), what="a word on it")
+    assert service.logged("a topic is missing")[0]["topic"] == stage.topic
     admin.create_topics([NewTopic(stage.topic, PARTITIONS, 1)])[stage.topic].result(SECONDS)
     sent = spread([order_document() for _ in range(9)])
     stage.produce(*sent)

@@ -1,6 +1,5 @@
 """`orders generate` against a real broker."""
 
-import argparse
 import os
 import shlex
 import signal
@@ -15,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from generator import command
 from generator.options import plan_of
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
+from tests.generating import parsed
 from tests.servers import Kafka
 from tests.waiting import eventually
 
@@ -39,12 +39,6 @@ def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     yield consumer
     consumer.close()
-
-
-def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args(words)
 
 
 def generate(server: Kafka, topic: str, *words: str) -> int:

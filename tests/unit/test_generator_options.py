@@ -8,12 +8,7 @@ from generator import check, command
 from generator.faults import FULL_CATALOGUE
 from generator.options import plan_of
 from generator.stream import Plan
-
-
-def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args(words)
+from tests.generating import parsed
 
 
 def generate(*words: str) -> int:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from service.metrics import LABELS, Metrics
+from service.entities.dead_letter import Reason
+from service.metrics import LABELS, REASONS, Metrics
 from tests.unit.test_api import Site
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -69,6 +70,10 @@ def test_names_have_the_prefix_and_a_unit_and_every_label_says_what_it_can_be() 
     assert [each.name for each in catalogue() if not each.name.startswith("orders_")] == []
     assert {label for each in catalogue() for label in each.labels} == {*LABELS}
     assert [each.name for each in catalogue() if not each.meaning.endswith(".")] == []
+
+
+def test_each_reason_of_a_dead_letter_has_its_series() -> None:
+    assert set(REASONS) == set(Reason)
 
 
 HOSTILE = Site()
