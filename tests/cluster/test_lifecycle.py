@@ -114,7 +114,7 @@ def test_upgrades_rollbacks_and_restarts_fail_no_request(any_filled: Release) ->
 
 def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(any_filled: Release) -> None:
     assert_leaves_its_claims(any_filled)
-    any_filled.install()
+    any_filled.install(any_filled.undone)
     any_filled.check(COUNT)
     any_filled.helm("test", any_filled.name)
     assert_leaves_its_claims(any_filled)
@@ -130,7 +130,7 @@ def test_another_version_with_other_values_is_upgraded(any_filled: Release, tmp_
     newer = shutil.copytree(CHART, tmp_path / "chart")
     about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
     (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9"}), encoding="utf-8")
-    any_filled.upgrade("--values", CHANGED, chart=str(newer))
+    any_filled.upgrade(any_filled.undone, "--values", CHANGED, chart=str(newer))
     any_filled.check(COUNT)
     any_filled.helm("test", any_filled.name)
 
