@@ -28,7 +28,7 @@ def table(topic: Topic, uids: Sequence[str], stop: Stop, filters: Filters = _ALL
     width = max(map(len, [_ORDER, *uids]))
     looked_at = found = 0
     starts = topic.at(filters.since_ms) if filters.since else topic.starts
-    for letter in filter(filters.take, topic.read(starts, stop)):
+    for letter in filter(filters.matches, topic.read(starts, stop)):
         looked_at += 1
         if (uid := whose(letter, uids)) is not None:
             if not found:
