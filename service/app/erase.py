@@ -67,16 +67,14 @@ def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
 
 def _forget(older_than: float, settings: Settings) -> None:
     """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
-    for topic, stay in _stays(settings.kafka).items():
+    kafka = settings.kafka
+    stays = topics.longest_stays((kafka.topic, kafka.dead_letter_topic), Admin(properties.common(kafka)))
+    for topic, stay in stays.items():
         if stay > older_than:
             longest = "for ever" if stay == topics.FOR_EVER else f"for {stay / _DAY_SECONDS:g} days"
             raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
     with _erasures(settings) as erasures:
         say(f"{erasures.forget(older_than):,} erasures forgotten")
-
-
-def _stays(kafka: Kafka) -> dict[str, float]:
-    return topics.longest_stays((kafka.topic, kafka.dead_letter_topic), Admin(properties.common(kafka)))
 
 
 @contextmanager

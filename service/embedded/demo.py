@@ -108,10 +108,13 @@ class Demo:
         say(f"logs are in {self.folder}")
         commands = self.running.enter_context(self._commands(environment))
         commands.start()
+        self._say_where()
+        return commands
+
+    def _say_where(self) -> None:
         say(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
         if self.args.keys:
             say(f"API key: {self.key}")
-        return commands
 
     @property
     def url(self) -> str:
