@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from service.repo.listener import Ears, Listener
 from service.repo.notifications import CHANNEL, payloads
@@ -130,6 +131,28 @@ def test_a_lost_connection_is_replaced_within_the_bound_and_listens_before_it_te
         assert scene.told == ["listening", "lost", "listening", "new heard"]
 
     play(scene, steps)
+
+
+def test_a_loss_is_logged_once_however_many_attempts_it_takes_and_the_next_loss_at_once(
+    proxy: tuple[Proxy, str], database: str
+) -> None:
+    wire, dsn = proxy
+
+    async def outage() -> None:
+        with wire.unreachable():
+            enough = wire.accepted + 3
+            await until(lambda: wire.accepted >= enough, within=5)
+        await until(lambda: scene.listener.is_proven)
+
+    async def steps() -> None:
+        await outage()
+        await outage()
+
+    with capture_logs() as told:
+        scene = Scene(dsn, database)
+        play(scene, steps)
+    arrive, lost = "notifications arrive", "notifications don't arrive"
+    assert [line["event"] for line in told] == [arrive, lost, arrive, lost, arrive]
 
 
 def test_a_server_that_is_deaf_to_listen_is_found_out(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
