@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.processes import Spawn
 
+IS_TORTURE = "ORDERS_TORTURE_SEEDS" in os.environ
 SEEDS = os.environ.get("ORDERS_TORTURE_SEEDS", "1").split()
 IS_LONG = os.environ.get("ORDERS_TORTURE_LONG") == "1"
 TABLE = os.environ.get("ORDERS_TORTURE_TABLE")
@@ -62,6 +63,15 @@ class Servers(NamedTuple):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave twins out where neither all scenarios are asked for nor single ones by name: ten minutes are enough."""
+    if IS_TORTURE or any("::" in argument for argument in config.args):
+        return
+    twins = [item for item in items if item.get_closest_marker("twin")]
+    config.hook.pytest_deselected(items=twins)
+    items[:] = [item for item in items if item not in twins]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -26,7 +26,14 @@ UNANSWERED_SECONDS = 12.0
 """More than two calls of the client may take."""
 
 
-@pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("after-the-commit", marks=pytest.mark.twin),
+        "before-kafka-commits",
+        pytest.param("after-kafka-commits", marks=pytest.mark.twin),
+    ],
+)
 def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
     arena.members(1, **EXACTLY_ONCE)
     victim = wait_assigned(arena.doomed(place, 4, **EXACTLY_ONCE))
@@ -46,6 +53,7 @@ def test_the_broker_is_killed_with_exactly_once(arena: Arena) -> None:
     arena.assert_exact(exactly_once=True)
 
 
+@pytest.mark.twin
 def test_one_of_two_brokers_is_restarted_with_exactly_once(arena: Arena, two_brokers: tuple[Broker, Broker]) -> None:
     """Not the only one: the only broker with a partition leaves transactions open for good when it is stopped."""
     first, second = two_brokers
