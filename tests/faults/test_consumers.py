@@ -66,7 +66,16 @@ def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
     assert arena.recovery.first < TAKEN_OVER_SECONDS
 
 
-@pytest.mark.parametrize("place", DYING_AT)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "after-decoding",
+        "in-the-transaction",
+        "after-the-commit",
+        pytest.param("before-dead-letters", marks=pytest.mark.twin),
+        "after-dead-letters",
+    ],
+)
 def test_a_member_dies(arena: Arena, place: str) -> None:
     arena.members(1)
     victim = wait_assigned(arena.doomed(place, DYING_AT[place]))
