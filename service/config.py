@@ -337,8 +337,8 @@ class InvalidSettings(Exception):
 
 def load(**overrides: Any) -> Settings:
     """Read the settings from the environment; `overrides` are whole groups. Raises InvalidSettings."""
-    _refuse_misspelt_groups()
     try:
+        _refuse_misspelt_groups()
         return Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None

@@ -13,6 +13,7 @@ from service.embedded.process import Process
 from service.embedded.ready import is_ready
 from service.embedded.sources import Sources
 from service.entities.errors import ServerUnavailable
+from service.pkg.patience import Say
 from service.pkg.stop import Stop
 
 _READY_SECONDS: Final = 90.0
@@ -80,7 +81,7 @@ class ReloadedCommands(Commands):
         rate: float,
         stop: Stop,
         sources: Sources,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         super().__init__(folder, environment, rate, stop)
         self._sources = sources

@@ -1,5 +1,6 @@
 """Settings come from the environment and from files, and a wrong one is named without its value."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -213,6 +214,15 @@ def test_other_files_of_the_folder_are_left_alone(tmp_path: Path, monkeypatch: p
 def test_a_file_of_ours_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch)
     (tmp_path / "ORDERS_POSTGRES__DSN").write_bytes(b"\xff\xfe")
+    assert refusal(monkeypatch) == "ORDERS_…: can't be read"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    secrets(tmp_path, monkeypatch)
+    monkeypatch.setattr(os, "listdir", refuse)
     assert refusal(monkeypatch) == "ORDERS_…: can't be read"
 
 
