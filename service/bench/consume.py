@@ -13,19 +13,18 @@ from service.pkg.patience import say
 
 _AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 10.0
-_PROPERTIES: Final = {
+_PROPERTIES: Final[dict[str, str | int | bool]] = {
     "group.id": "orders-bench",
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
-    "queued.max.messages.kbytes": 16 * 2**10,  # as our consumer has it, like the next one
-    "fetch.queue.backoff.ms": 20,
+    "fetch.queue.backoff.ms": 20,  # as our consumer has it
 }
 
 
 def main() -> None:
     """Tell the pace between the first messages and the last, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
-    with closing(Consumer({**_PROPERTIES, "bootstrap.servers": config.load().kafka.bootstrap_servers})) as consumer:
+    with closing(Consumer(_properties(config.load().kafka))) as consumer:
         partitions = consumer.list_topics(topic).topics[topic].partitions
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         cpu = process_time()
@@ -34,6 +33,14 @@ def main() -> None:
         while left > 0 and (messages := consumer.consume(min(_AT_ONCE, left), _WAIT_SECONDS)):
             left -= len(messages)
         say(Pace(first - left, monotonic() - began, count - left, process_time() - cpu).line())
+
+
+def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:
+    return {
+        **_PROPERTIES,
+        "queued.max.messages.kbytes": kafka.prefetch // 1024,
+        "bootstrap.servers": kafka.bootstrap_servers,
+    }
 
 
 if __name__ == "__main__":
