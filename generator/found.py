@@ -66,6 +66,7 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
         "enable.partition.eof": True,
         "fetch.message.max.bytes": 16 * 2**20,
         "fetch.wait.max.ms": 10,  # after which it says that a partition has ended; 500 by default
+        "fetch.queue.backoff.ms": 20,  # how long a full queue then stands empty; 1 s by default
     }
     return Consumer({"log_level": 2} | dict(properties) | ours)
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 Properties = dict[str, Any]
 
 STATISTICS_MS: Final = 5_000
+_QUEUE_BACKOFF_MS: Final = 20
+"""The default of 1 s is how long a full queue then stands empty."""
 _HEARTBEATS_PER_SESSION: Final = 3
 _MAX_MESSAGE_BYTES: Final = 100_000_000
 """The topic's limit shall decide, but a broker closes the connection on a request of more than 100 MiB
@@ -47,7 +49,7 @@ def consumer(kafka: "Kafka") -> Properties:
     return {
         "auto.offset.reset": "earliest",
         "queued.max.messages.kbytes": max(kafka.prefetch // 1024, 1),
-        "fetch.queue.backoff.ms": 20,  # the default of 1 s is how long a full queue then stands empty
+        "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "fetch.wait.max.ms": 100,
         "statistics.interval.ms": STATISTICS_MS,
         "topic.metadata.refresh.interval.ms": 10_000,  # how long a new topic or partition goes unseen; else 5 minutes
@@ -67,6 +69,7 @@ def browser(kafka: "Kafka") -> Properties:
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": 1_024,
+        "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "log_level": 0,
     }
 
