@@ -1,6 +1,7 @@
 """Finds the dead letters of some orders, whatever is wrong with these."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import DecodeError, Struct
@@ -10,10 +11,13 @@ from service.dlq.letters import Filters
 from service.dlq.listing import HEADINGS, require_end, row
 from service.dlq.reading import Topic
 from service.entities.letter import Letter
+from service.entities.order import MAX_UID, UID_CHARACTER
 from service.pkg.stop import Stop
 
 _ORDER: Final = "ORDER"
 _ALL: Final = Filters()
+_QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID}}})(?=")'.encode())
+"""What may be an id, in quotes; the one that closes it may open the next."""
 
 
 class _Document(Struct):
@@ -44,12 +48,13 @@ def whose(letter: Letter, uids: Sequence[str]) -> str | None:
 
     Where no such field can be read, an id in quotes anywhere in the value tells.
     """
-    key, value = letter.key, letter.value or b""
+    names = {letter.key, *_names(letter.value or b"")}
+    return next((uid for uid in uids if uid.encode() in names), None)
+
+
+def _names(value: bytes) -> Iterable[bytes]:
     named = _order_uid(value)
-    for uid in uids:
-        if key == uid.encode() or named == uid or (named is None and f'"{uid}"'.encode() in value):
-            return uid
-    return None
+    return _QUOTED.findall(value) if named is None else [named.encode(errors="replace")]
 
 
 def _order_uid(value: bytes) -> str | None:

@@ -28,6 +28,7 @@ def letter(value: bytes | None, key: bytes | None = None) -> Letter:
         "a document that is not UTF-8": letter(b'{"order_uid": "order-1", "entry": "\xff"}'),
         "a document in a document": letter(b'[{"order": {"order_uid": "order-1"}}]'),
         "a document without end": letter(b'{"order_uid": "order-1", "x": ' + b"[" * 100_000),
+        "a quote that ends another text": letter(b'{"x": "y"order-1"'),
         "a document whose id is no text": letter(b'{"order_uid": 1, "payment": {"transaction": "order-1"}}'),
     }.items(),
     ids=lambda found: found[0],
