@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from time import monotonic
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -38,7 +39,7 @@ from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import confluent_kafka
 
@@ -57,6 +58,7 @@ PARTITIONS = 6
 KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
 ADMIN_SECONDS = 30.0
 FLOW_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
 SETTLE_SECONDS = 120.0
 WINDOW_SECONDS = 0.5
 PATIENCE = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}
@@ -220,6 +222,11 @@ class Arena:
         finally:
             reader.close()
 
+    def run(self, *arguments: str) -> None:
+        """Have a command do its work, which it must."""
+        command = self.spawn(*arguments, settings=self.settings)
+        assert command.process.wait(COMMAND_SECONDS) == 0, command.tail()
+
     # Topics
 
     def create_topic(self, name: str) -> None:
@@ -282,14 +289,19 @@ class Arena:
             assert sender.tally.delivered + sender.tally.failed.total() == sender.tally.sent.total(), sender.tally
 
     def assert_exact(
-        self, *, exactly_once: bool = False, order: str = "timestamp", refused: Refused | None = None
+        self,
+        *,
+        exactly_once: bool = False,
+        order: str = "timestamp",
+        refused: Refused | None = None,
+        erased: Collection[str] = (),
     ) -> Verdict:
         """Settle; then every message is where it belongs, and nobody ended who was not asked to.
 
         The table gets its line in any case.
         """
         self.settle()
-        verdict = self._verdict(Judge(refused or self.by_plan, order=order), exactly_once=exactly_once)
+        verdict = self._verdict(Judge(refused or self.by_plan, order=order, erased=erased), exactly_once=exactly_once)
         recovery = self.recovery if self._recovering else None
         self.table.append(Line(self.scenario, self.seed, verdict, recovery))
         assert verdict.produced >= sum(sender.tally.delivered for sender in self._senders)
@@ -386,6 +398,13 @@ def create_topics(bootstrap_servers: str, *names: str, brokers: Sequence[int] = 
     for request in client.create_topics(topics).values():
         request.result(ADMIN_SECONDS)
     eventually(lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, "topics")
+
+
+def delete_topics(bootstrap_servers: str, *names: str) -> None:
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for request in client.delete_topics(list(names)).values():
+        with suppress(KafkaException):  # where the scenario itself has deleted it
+            request.result(ADMIN_SECONDS)
 
 
 def wait_assigned(service: Service) -> Service:

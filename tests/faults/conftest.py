@@ -18,7 +18,7 @@ from service.embedded import broker, postgres
 from service.embedded.ports import HOST, free_port
 from service.repo.migrate import migrate
 from tests import fresh
-from tests.faults.arena import Arena, create_topics
+from tests.faults.arena import Arena, create_topics, delete_topics
 from tests.faults.table import Line, rendered, write_into
 from tests.proxy import Proxy, proxied
 
@@ -43,6 +43,8 @@ QUICK_SESSIONS = {
 """As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
 QUICK_HEARTBEATS = '{"heartbeat.interval.ms": 500}'
 """A member learns of a rebalance with its heartbeat; two seconds apart, they would be most of a scenario's time."""
+QUICK_REMOVAL = {"log.segment.delete.delay.ms": "1000"}
+"""A broker with all topics of all scenarios takes long to come back, which is not what they are about."""
 WITH_ACLS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
@@ -111,6 +113,7 @@ def _with_door(port: int, door: int, proxy: int) -> dict[str, str]:
     controller = free_port()
     return (
         QUICK_SESSIONS
+        | QUICK_REMOVAL
         | WITH_ACLS
         | {
             "controller.quorum.voters": f"1@{HOST}:{controller}",
@@ -164,6 +167,7 @@ def arena(
         )  # fmt: skip
         yield arena
         arena.end()
+        delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
 
 
 def _words(request: pytest.FixtureRequest) -> str:

@@ -27,6 +27,7 @@ ATTEMPTS: Final = 3
 CONSUMER: Final = "service/handler/kafka/consumer.py"
 TRANSACTIONS: Final = "service/handler/kafka/transactions.py"
 WRITES: Final = "service/repo/writes.py"
+ERASURES: Final = "service/repo/erasures.py"
 TRANSLATE: Final = "service/repo/translate.py"
 INGEST: Final = "service/usecases/ingest.py"
 LOOKUP: Final = "service/usecases/lookup.py"
@@ -68,6 +69,20 @@ GUARDS: Final = (
             "test_consumers.py::test_a_member_dies[seed-1-after-the-commit]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
         ),
+    ),
+    Guard(
+        "what was erased stays away",
+        ERASURES,
+        "            connection.execute(REFUSE, [[*uids]])\n",
+        "            connection.execute(REFUSE, [[]])\n",
+        ("test_erasure.py::test_orders_are_erased_while_members_work_and_one_is_killed[seed-1]",),
+    ),
+    Guard(
+        "an erasure waits for the batches that are being written",
+        WRITES,
+        "            with self._transactions.begin(SHARE) as connection:\n",
+        "            with self._transactions.begin() as connection:\n",
+        ("test_erasure.py::test_orders_are_erased_while_members_work_and_one_is_killed[seed-1]",),
     ),
     Guard(
         "the greater version wins",
@@ -193,7 +208,7 @@ GUARDS: Final = (
         TRANSACTIONS,
         "            self._give_up(producer, error)\n",
         "",
-        ("test_exactly_once.py::test_the_broker_is_killed_with_exactly_once[seed-1]",),
+        ("test_exactly_once.py::test_one_of_two_brokers_with_exactly_once[seed-1-is-killed]",),
     ),
     Guard(
         "offsets are sent with the group's generation",
@@ -233,7 +248,7 @@ GUARDS: Final = (
             "test_kafka.py::test_the_broker_is_killed[seed-1]",
             "test_kafka.py::test_connections_to_broker_and_database_are_cut_again_and_again[seed-1]",
             "test_kafka.py::test_the_groups_coordinator_moves_to_another_broker[seed-1]",
-            "test_exactly_once.py::test_one_of_two_brokers_is_restarted_with_exactly_once[seed-1]",
+            "test_exactly_once.py::test_one_of_two_brokers_with_exactly_once[seed-1-is-restarted]",
         ),
     ),
     Guard(

@@ -17,7 +17,7 @@ from service.entities.dead_letter import Header, Reason, read_origin
 from service.pkg.headers import headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from confluent_kafka import Message
 
@@ -61,6 +61,8 @@ class Verdict:
     """Another document, under a smaller version."""
     dead_lettered: int = 0
     tombstones: int = 0
+    erased: int = 0
+    """Messages of orders that were erased, which must stand in no table."""
     again: int = 0
     """Letters whose origin has one already: allowed after a crash, unless they are to appear exactly once."""
     lost: int = 0
@@ -69,7 +71,7 @@ class Verdict:
     wrong_letter: int = 0
     """Another reason, other bytes."""
     unexpected: int = 0
-    """Rows and letters of what nobody sent."""
+    """Rows and letters of what nobody sent, and rows of what was erased."""
 
     @property
     def is_exact(self) -> bool:
@@ -77,7 +79,7 @@ class Verdict:
 
     @property
     def accounted(self) -> int:
-        return self.stored + self.unchanged + self.stale + self.dead_lettered + self.tombstones
+        return self.stored + self.unchanged + self.stale + self.dead_lettered + self.tombstones + self.erased
 
 
 class Letter(NamedTuple):
@@ -100,9 +102,12 @@ class _Order:
 class Judge:
     """Takes first what the topic holds, then what became of it. `refused` tells which messages are no orders."""
 
-    def __init__(self, refused: Callable[[Message], Reason | None], *, order: str = "timestamp") -> None:
+    def __init__(
+        self, refused: Callable[[Message], Reason | None], *, order: str = "timestamp", erased: Collection[str] = ()
+    ) -> None:
         self._refused = refused
         self._order = order
+        self._erased = erased
         self._orders: dict[str, _Order] = {}
         self._letters: dict[Place, list[Letter]] = {}
         self._verdict = Verdict()
@@ -128,7 +133,13 @@ class Judge:
             expected = Letter(reason, letter_digest(message.key(), value), stub)
             self._letters.setdefault(_version(message)[1:], []).append(expected)
         else:
-            self._compete(message, msgspec.json.decode(value))
+            self._enter_order(message, msgspec.json.decode(value))
+
+    def _enter_order(self, message: Message, document: Any) -> None:
+        if document["order_uid"] in self._erased:
+            self._verdict.erased += 1
+        else:
+            self._compete(message, document)
 
     def _compete(self, message: Message, document: Any) -> None:
         version, digest = _version(message), order_digest(document)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tests.faults.judge import Verdict
 
 HEADS: Final = (
-    "scenario", "seed", "produced", "stored", "unchanged", "stale", "dead-lettered", "tombstones", "again",
-    "lost", "doubled", "wrong version", "first s", "full speed s",
+    "scenario", "seed", "produced", "stored", "unchanged", "stale", "dead-lettered", "tombstones", "erased",
+    "again", "lost", "doubled", "wrong version", "first s", "full speed s",
 )  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def _cells(line: Line) -> tuple[str, ...]:
     verdict, recovery = line.verdict, line.recovery
     counts = (
         verdict.produced, verdict.stored, verdict.unchanged, verdict.stale, verdict.dead_lettered, verdict.tombstones,
-        verdict.again, verdict.lost, verdict.doubled + verdict.unexpected, verdict.wrong_version + verdict.wrong_letter,
+        verdict.erased, verdict.again, verdict.lost, verdict.doubled + verdict.unexpected,
+        verdict.wrong_version + verdict.wrong_letter,
     )  # fmt: skip
     seconds = (f"{recovery.first:.1f}", f"{recovery.full:.1f}") if recovery else ("", "")
     return line.scenario, str(line.seed), *(f"{count:,}" for count in counts), *seconds

@@ -50,8 +50,7 @@ def run_replays(arena: Arena) -> None:
     """Replay until nothing more is sent: what is refused again may come as often as --max-replays says."""
     for _ in range(MAX_REPLAYS + 1):
         before = arena.produced()
-        replay = arena.spawn("dlq", "replay", settings=arena.settings)
-        assert replay.process.wait(60) == 0, replay.tail()
+        arena.run("dlq", "replay")
         arena.settle()
         if arena.produced() == before:
             return

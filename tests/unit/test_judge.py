@@ -61,8 +61,8 @@ def verdict(topic: list[Message], rows: list[Row], letters: list[Message], **opt
     def refused(message: Any) -> Reason | None:
         return Reason.INVALID if message.value() == FAULTY else None
 
-    order = options.pop("order", "timestamp")
-    return Judge(refused, order=order).verdict(topic, rows, letters, **options)  # type: ignore[arg-type]
+    judge = Judge(refused, order=options.pop("order", "timestamp"), erased=options.pop("erased", ()))
+    return judge.verdict(topic, rows, letters, **options)  # type: ignore[arg-type]
 
 
 def test_what_is_where_it_belongs_is_exact() -> None:
@@ -113,3 +113,12 @@ def test_a_replayed_order_has_the_version_of_its_first_record() -> None:
     found = verdict(topic, [row(2, 3, timestamp_ms=2_000)], [letter(0)])
     assert found.is_exact
     assert found.stale == 1
+
+
+def test_of_what_was_erased_nothing_may_stand_in_the_tables() -> None:
+    topic = [order(1, 0), order(2, 1), Message(FAULTY, 2)]
+    found = verdict(topic, [], [letter(2)], erased={"one"})
+    assert found == Verdict(produced=3, erased=2, dead_lettered=1)
+    assert found.is_exact
+    assert found.accounted == found.produced
+    assert verdict(topic, [row(2, 1)], [letter(2)], erased={"one"}).unexpected == 1

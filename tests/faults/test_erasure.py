@@ -1,0 +1,48 @@
+"""Orders that are erased while others are stored: those that are there, on their way, or yet to come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from generator.stream import stream
+from tests.faults.arena import MIX, wait_assigned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from generator.stream import Message
+    from tests.faults.arena import Arena
+
+MESSAGES = 20_000
+RATE = 4_000.0
+ONE_IN = 10
+TURNS = 3
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+def test_orders_are_erased_while_members_work_and_one_is_killed(arena: Arena) -> None:
+    """Then everything is read again, and nothing brings them back."""
+    plan = list(stream(replace(MIX, count=MESSAGES, seed=arena.seed)))
+    erased = ids_of(plan)[::ONE_IN]
+    victim, other = arena.members()
+    arena.send_these(plan, RATE)
+    arena.wait_flow()
+    arena.run("erase", *erased[::TURNS])
+    arena.kill(victim)
+    third = arena.start()
+    for turn in range(1, TURNS):
+        arena.run("erase", *erased[turn::TURNS])
+    arena.settle()
+    arena.stop(other)
+    arena.stop(third)
+    arena.run("rewind", "--to-timestamp", LONG_AGO)
+    assert arena.committed() == 0
+    wait_assigned(arena.start())
+    assert arena.assert_exact(erased=frozenset(erased)).erased >= len(erased)
+
+
+def ids_of(plan: Iterable[Message]) -> list[str]:
+    """Return the ids of all orders in the stream, as they first come."""
+    orders = (message.key for message in plan if message.value and message.reason is None)
+    return [key.decode() for key in dict.fromkeys(orders) if key]
