@@ -16,7 +16,8 @@ from tests.stage import Stage
 
 CHOICE = pytest.StashKey[servers.Choice]()
 ASKED_FOR = pytest.StashKey[bool]()
-NEEDS_SERVERS = {"kafka_server", "postgres_server", "own_kafka", "own_postgres"}
+OF_A_TIER = {"kafka_server", "postgres_server"}
+NEEDS_SERVERS = OF_A_TIER | {"own_kafka", "own_postgres"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,8 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if NEEDS_SERVERS.intersection(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if NEEDS_SERVERS.intersection(names):
             item.add_marker("integration")
+        if OF_A_TIER.intersection(names):
+            item.add_marker("tiered")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

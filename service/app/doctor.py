@@ -120,7 +120,7 @@ def _kafka_checks(settings: Settings) -> Iterator[Check]:
         yield Check(
             "replicas",
             partial(_replicas, kafka),
-            "a broker that is stopped may leave a transaction open for good: see Exactly once in docs/delivery.md",
+            "a broker that goes may leave a transaction open for good: see Exactly once in docs/delivery.md",
             (f"topic {kafka.dead_letter_topic}",),
         )
     yield Check(
