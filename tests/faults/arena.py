@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 RATE = 1_000.0
 """Messages a second: what two members take easily beside all else that a scenario needs on two cores."""
 MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True)
+FAULTY = replace(MIX, invalid=0.2)
+"""With dead letters in every batch."""
 PARTITIONS = 6
 KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
 ADMIN_SECONDS = 30.0

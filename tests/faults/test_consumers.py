@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tests.faults.arena import MIX, PARTITIONS, wait_assigned
+from tests.faults.arena import FAULTY, MIX, PARTITIONS, wait_assigned
 from tests.faults.troubles import slow
 from tests.stage import metric
 from tests.waiting import eventually
@@ -102,7 +102,7 @@ def test_a_member_is_killed_under_the_protocol_consumer(arena: Arena) -> None:
 
 def test_a_member_is_stopped_in_the_midst_of_a_batch(arena: Arena) -> None:
     leaving, _ = arena.members()
-    arena.send()
+    arena.send(plan=FAULTY)
     arena.wait_flow()
     arena.stop(leaving)
     arena.fault_is_over()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import MIX, PARTITIONS, RATE, wait_assigned
+from tests.faults.arena import FAULTY, PARTITIONS, RATE, wait_assigned
 from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, partitions_of, send_until_dead
 from tests.faults.test_kafka import group_of, moved
 from tests.waiting import eventually
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
-FAULTY = replace(MIX, invalid=0.2)
 SMALL_BYTES = 2_000
 END_TRANSACTION = rb"(?s)\x00\x1a\x00[\x00-\x05].{4}\x00\x06orders"
 """Kafka's request 26: key, version, a number, and the name of the client."""
