@@ -1,7 +1,7 @@
 """The only place of the tests that waits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from threading import Event
 from time import monotonic
 from typing import TypeVar
@@ -25,6 +25,17 @@ def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the co
         if monotonic() >= deadline:
             raise AssertionError(f"{what}: not within {within:g} s (last: {error or result!r})") from error
         Event().wait(POLL_SECONDS)
+
+
+class _Turn:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def turns(count: int = 1) -> None:
+    """Return when the event loop has run so many times all that was ready; needs no time to pass."""
+    for _ in range(count):
+        await _Turn()
 
 
 async def until(check: Callable[[], bool], within: float = 10.0) -> float:

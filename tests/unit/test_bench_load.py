@@ -14,6 +14,7 @@ from service.bench.load import Report, Target, WrongAnswer, is_whole, load
 from service.bench.site import Site
 from service.bench.stock import Files
 from service.embedded.ports import HOST
+from tests.waiting import turns
 
 BODY = b'{"order_uid":"1"}'
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\nContent-Length: 17\r\nETag: x\r\n\r\n" + BODY
@@ -66,7 +67,7 @@ class Server:
                     break
                 for piece in self.pieces:
                     writer.write(piece)
-                    await asyncio.sleep(0)  # let the client see it alone
+                    await turns()  # the client sees it alone
 
 
 def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6) -> Report:

@@ -33,7 +33,7 @@ from service.usecases.lookup import Lookup
 from tests.factories import order
 from tests.fake_letters import FakeLetters
 from tests.fake_reader import FakeReader
-from tests.waiting import eventually
+from tests.waiting import eventually, turns
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -133,7 +133,6 @@ class Side:
         """Return when every request is answered."""
         while tasks := self.server.server_state.tasks:
             await asyncio.gather(*tasks)
-            await asyncio.sleep(0)
 
     async def exchange(self, pieces: Sequence[bytes], *, is_patient: bool) -> Outcome:
         """Send the pieces; a patient client waits for the answers to each before it sends the next one."""
@@ -556,7 +555,7 @@ def test_a_client_that_does_not_read_gets_no_further_answers_until_it_does() -> 
         protocol, wire = side.connect()
         protocol.pause_writing()
         protocol.data_received(PLAIN * 3)
-        await asyncio.sleep(0)
+        await turns()
         assert wire.written == b""
         protocol.resume_writing()
         await side.settle()

@@ -7,6 +7,7 @@ import pytest
 from service.handler.http import feed as feeds
 from service.handler.http.feed import Feed, Rate, Stream
 from service.handler.http.problems import Problem
+from tests.waiting import turns
 
 Message = MutableMapping[str, Any]
 
@@ -41,8 +42,7 @@ class Client:
         return [f"{event['event']} {event['data']}" for event in self.events]
 
     async def read(self) -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await turns(20)
 
 
 async def connected(feed: Feed, last_event_id: str | None = None) -> Client:
@@ -129,8 +129,7 @@ def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
         first = await connected(feed)
         for number in range(1_500):
             feed.publish("stored", [str(number)])
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await turns(2)
         await first.read()
         second = Client(feed.open(first.events[0]["id"]))
         feed.publish("stored", ["newest"])

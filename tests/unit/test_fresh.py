@@ -1,6 +1,7 @@
 import asyncio
 
 from service.pkg.fresh import Fresh
+from tests.waiting import turns
 
 
 class Source:
@@ -44,7 +45,7 @@ def test_nobody_waits_longer_than_patience_for_a_figure_that_is_slow_to_come() -
         assert source.asked == 1
         source.gate.set()
         for _ in range(5):
-            await asyncio.sleep(0)
+            await turns()
         assert await fresh.get() == 1
 
     asyncio.run(play())

@@ -1,6 +1,5 @@
 """The server's limits, on a real socket."""
 
-import asyncio
 import json
 import re
 import socket
@@ -16,7 +15,7 @@ from service.handler.http import protocol
 from service.handler.http.admin import AdminServer
 from service.handler.http.protocol import Limits
 from service.handler.http.serve import Server
-from tests.waiting import eventually
+from tests.waiting import eventually, turns
 
 LIMITS = Limits(head_bytes=2_000, connections=3)
 LARGE_BYTES = 2**22
@@ -42,7 +41,7 @@ def stalled() -> Iterator[int]:
     """The port of a server that looks at nothing else before it answers."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0)
+        await turns()
         await PlainTextResponse("")(scope, receive, send)
 
     server = AdminServer(app, "127.0.0.1", 0)

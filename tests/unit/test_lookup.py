@@ -14,6 +14,7 @@ from service.pkg.recent import Recent
 from service.usecases.lookup import Found, Lookup
 from tests.factories import order
 from tests.fake_reader import FakeReader
+from tests.waiting import turns
 
 OLD = order(order_uid="uid", locale="old")
 NEW = replace(OLD, locale="new")
@@ -48,7 +49,7 @@ class Scene:
 
 async def steps() -> None:
     for _ in range(10):
-        await asyncio.sleep(0)
+        await turns()
 
 
 def told(found: Found | None) -> str | None:
@@ -114,7 +115,7 @@ def test_a_load_is_not_cached_when_its_id_was_notified_before_its_query_took_a_s
     async def play() -> None:
         scene = Scene(OLD)
         request = asyncio.create_task(scene.lookup.find("uid"))
-        await asyncio.sleep(0)  # the request has made its flight; the query has not begun
+        await turns()  # the request has made its flight; the query has not begun
         assert scene.reader.queries == []
         scene.lookup.forget(["uid"])
         assert told(await request) == "old"

@@ -9,7 +9,7 @@ from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 from tests.factories import order
 from tests.fake_reader import FakeReader
-from tests.waiting import until
+from tests.waiting import turns, until
 
 
 class Scene:
@@ -30,7 +30,7 @@ def test_nothing_is_read_before_notifications_arrive() -> None:
         scene = Scene()
         run = scene.start()
         for _ in range(10):
-            await asyncio.sleep(0)
+            await turns()
         assert len(scene.cache) == 0
         assert not scene.warm_up.is_over
         scene.listening.set()
@@ -62,7 +62,7 @@ def test_it_tries_again_until_the_database_comes() -> None:
         scene.listening.set()
         run = scene.start()
         for _ in range(50):
-            await asyncio.sleep(0)
+            await turns()
         assert not scene.warm_up.is_over
         scene.reader.is_away = False
         await run
@@ -77,7 +77,7 @@ def test_it_begins_again_when_a_generation_began() -> None:
         scene.listening.set()
         scene.reader.gate.clear()
         run = scene.start()
-        await asyncio.sleep(0)
+        await turns()
         scene.lookup.begin_generation()
         scene.reader.gate.set()
         await run
