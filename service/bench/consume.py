@@ -13,12 +13,6 @@ from service.pkg.patience import say
 
 _AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 10.0
-_PROPERTIES: Final[dict[str, str | int | bool]] = {
-    "group.id": "orders-bench",
-    "enable.auto.commit": False,
-    "auto.offset.reset": "earliest",
-    "fetch.queue.backoff.ms": 20,  # as our consumer has it
-}
 
 
 def main() -> None:
@@ -37,9 +31,12 @@ def main() -> None:
 
 def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:
     return {
-        **_PROPERTIES,
-        "queued.max.messages.kbytes": kafka.prefetch // 1024,
         "bootstrap.servers": kafka.bootstrap_servers,
+        "group.id": "orders-bench",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "queued.max.messages.kbytes": kafka.prefetch // 1024,  # as our consumer has it, like the next one
+        "fetch.queue.backoff.ms": 20,
     }
 
 
