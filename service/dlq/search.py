@@ -54,7 +54,7 @@ def whose(letter: Letter, uids: Sequence[str]) -> str | None:
 
 def _names(value: bytes) -> Iterable[bytes]:
     named = _order_uid(value)
-    return _QUOTED.findall(value) if named is None else [named.encode(errors="replace")]
+    return _QUOTED.findall(value) if named is None else [named.encode()]
 
 
 def _order_uid(value: bytes) -> str | None:
