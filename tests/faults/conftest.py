@@ -19,6 +19,7 @@ from service.embedded.ports import HOST, free_port
 from service.repo.migrate import migrate
 from tests import fresh
 from tests.faults.arena import Arena, create_topics, delete_topics
+from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
 from tests.proxy import Proxy, proxied
 
@@ -50,6 +51,8 @@ WITH_ACLS = {
     "allow.everyone.if.no.acl.found": "true",
 }
 LINES = pytest.StashKey[list[Line]]()
+ROTATION = pytest.StashKey[str]()
+HERE = Path(__file__).parent
 
 
 class Servers(NamedTuple):
@@ -68,15 +71,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave twins out where neither all scenarios are asked for nor single ones by name: ten minutes are enough."""
-    if IS_TORTURE or any("::" in argument for argument in config.args):
+    """Leave two thirds out where neither all scenarios are asked for nor some by name."""
+    if IS_TORTURE or are_named(config.args, config.option.keyword):
         return
-    twins = [item for item in items if item.get_closest_marker("twin")]
-    config.hook.pytest_deselected(items=twins)
-    items[:] = [item for item in items if item not in twins]
+    scenarios = [item for item in items if item.path.parent == HERE]
+    commit = commit_of(HERE)
+    if commit is None or not scenarios:
+        return
+    chosen = third(scenarios, turn_of(commit))
+    left_out = [item for item in scenarios if item not in chosen]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    config.stash[ROTATION] = (
+        f"third {turn_of(commit) + 1} of 3, as commit {commit[:12]} has it: {len(chosen)} of {len(scenarios)} scenarios"
+        f" run, {len(left_out)} are left out (make torture runs all)"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if told := config.stash.get(ROTATION, None):
+        terminalreporter.section("faults")
+        terminalreporter.line(told)
     if lines := config.stash.get(LINES, []):
         table = rendered(lines)
         terminalreporter.section("every message that was produced, looked for")

@@ -54,7 +54,6 @@ def test_a_member_is_killed_and_started_again(arena: Arena) -> None:
     assert arena.recovery.full < TAKEN_OVER_SECONDS
 
 
-@pytest.mark.twin
 def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
     victim = arena.members(1)[0]
     arena.send(6)
@@ -72,7 +71,7 @@ def test_the_only_member_is_killed_and_started_again(arena: Arena) -> None:
         "after-decoding",
         "in-the-transaction",
         "after-the-commit",
-        pytest.param("before-dead-letters", marks=pytest.mark.twin),
+        "before-dead-letters",
         "after-dead-letters",
     ],
 )
@@ -163,7 +162,7 @@ def partitions_of(member: Service) -> set[int]:
     return owned
 
 
-@pytest.mark.parametrize("protocol", ["classic", pytest.param("consumer", marks=pytest.mark.twin)])
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_rebalance_storm(arena: Arena, protocol: str) -> None:
     """Each member that joins has one other leave, by turns stopped and killed: the group never comes to rest.
 

@@ -24,14 +24,7 @@ UNANSWERED_SECONDS = 12.0
 """More than two calls of the client may take."""
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        pytest.param("after-the-commit", marks=pytest.mark.twin),
-        "before-kafka-commits",
-        pytest.param("after-kafka-commits", marks=pytest.mark.twin),
-    ],
-)
+@pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
 def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
     arena.members(1, **EXACTLY_ONCE)
     victim = wait_assigned(arena.doomed(place, 4, **EXACTLY_ONCE))
@@ -41,7 +34,7 @@ def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
     arena.assert_exact(exactly_once=True)
 
 
-@pytest.mark.parametrize("how", ["is-killed", pytest.param("is-restarted", marks=pytest.mark.twin)])
+@pytest.mark.parametrize("how", ["is-killed", "is-restarted"])
 def test_one_of_two_brokers_with_exactly_once(arena: Arena, how: str, two_brokers: tuple[Broker, Broker]) -> None:
     """Not the only one: the only broker with a partition may leave transactions open for good when it goes."""
     first, second = two_brokers

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.faults.arena import away, create_topics, frozen
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
 
-@pytest.mark.twin
 def test_the_broker_is_restarted(arena: Arena) -> None:
     arena.members()
     arena.send()

@@ -46,7 +46,6 @@ def test_postgresql_is_killed_twice(arena: Arena) -> None:
     assert arena.assert_exact().again == 0
 
 
-@pytest.mark.twin
 def test_postgresql_is_restarted(arena: Arena) -> None:
     arena.members()
     arena.send()
@@ -143,7 +142,7 @@ def test_postgresql_fails_over_to_a_read_only_server(arena: Arena) -> None:
     assert arena.assert_exact().again == 0
 
 
-@pytest.mark.parametrize("code", ["53100", pytest.param("57P03", marks=pytest.mark.twin)])
+@pytest.mark.parametrize("code", ["53100", "57P03"])
 def test_postgresql_answers_for_a_while_with(arena: Arena, code: str) -> None:
     """A full disk, a start: its own troubles, and not an order's."""
     members = arena.members()
