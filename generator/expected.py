@@ -48,9 +48,16 @@ def _expect(result: Expected, message: Message) -> None:
 
 
 def order_digest(order: Document) -> bytes:
-    """Equal for documents of equal content; the same moment may be written in any zone."""
+    """Equal for documents of equal content: the same moment in any zone, an optional field that is null or absent."""
     moment = datetime.fromisoformat(order["date_created"]).astimezone(UTC)
-    return _digest(_canonical(order | {"date_created": moment.isoformat()}).encode())
+    known = _without_null(order, "internal_signature") | {"date_created": moment.isoformat()}
+    if isinstance(order["payment"], dict):
+        known["payment"] = _without_null(order["payment"], "request_id")
+    return _digest(_canonical(known).encode())
+
+
+def _without_null(part: Document, field: str) -> Document:
+    return {name: value for name, value in part.items() if name != field or value is not None}
 
 
 def letter_digest(key: Any, value: Any) -> bytes:

@@ -168,8 +168,8 @@ _UNDECODABLE: Final = (
 )
 
 _INVALID: Final = (
-    _invalid("json-null", "", _constant(b"null")),
     _invalid("json-array", "", _rewritten(lambda value: b"[" + value + b"]")),
+    _invalid("json-false", "", _constant(b"false")),
     _invalid("json-text", "", _constant(b'"an order"')),
     _invalid("json-number", "", _constant(b"42")),
     _invalid("json-true", "", _constant(b"true")),
@@ -183,7 +183,7 @@ _INVALID: Final = (
     _missing("items[0].price"),
     _missing("date_created"),
     _wrong("null-text", "track_number", None),
-    _wrong("null-request-id", "payment.request_id", None),
+    _wrong("number-for-optional-text", "payment.request_id", 5),
     _wrong("null-amount", "payment.amount", None),
     _wrong("null-object", "delivery", None),
     _wrong("null-item", "items[0]", None),

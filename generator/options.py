@@ -15,7 +15,7 @@ SHARES = {
     "duplicates": "share of messages that send an earlier order again, unchanged",
     "stale": "share of messages with an older version of an earlier order, under an earlier timestamp",
     "updates": "share of messages with a newer version of an earlier order",
-    "tombstones": "share of messages with the key of an earlier order and no value",
+    "tombstones": "share of messages with the key of an earlier order and no value, or the text null",
 }
 
 

@@ -111,8 +111,8 @@ class Orders:
         }
 
     def _optional(self, field: str, length: int) -> Document:
-        """Absent, empty and filled are three different things, and all of them valid."""
-        return self._pick(({}, {field: ""}, {field: ""}, {field: self._hex(length)}))
+        """Absent, empty and filled are three different things, and all of them valid; null is the same as absent."""
+        return self._pick(({}, {field: None}, {field: ""}, {field: self._hex(length)}))
 
     def _written(self, moment: datetime) -> str:
         """RFC 3339, mostly in UTC, at times with a fraction or another zone."""

@@ -25,6 +25,8 @@ UPDATE: Final = "update"
 DUPLICATE: Final = "duplicate"
 STALE: Final = "stale"
 TOMBSTONE: Final = "tombstone"
+NOTHING: Final = (None, b"", b"null", b" null\n")
+"""The values of tombstones: none, an empty one, and the JSON text for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Plan:
     updates: float = 0.0
     """An earlier order in a newer version, which must replace it."""
     tombstones: float = 0.0
-    """The key of an earlier order with a null or empty value, which must change nothing."""
+    """The key of an earlier order with a null or empty value or the text `null`, which must change nothing."""
     too_large: bool = False
     """Whether the faults include values over 1 MiB."""
 
@@ -130,7 +132,8 @@ class _Mixer:
         return _message(older, STALE)._replace(timestamp_offset_ms=-STALE_BY_MS)
 
     def _tombstone(self) -> Message:
-        return Message(self._sent[self._slot()].message.key, _either(self._random, None, b""), TOMBSTONE)
+        key = self._sent[self._slot()].message.key
+        return Message(key, NOTHING[int(self._random() * len(NOTHING))], TOMBSTONE)
 
     def _fault(self) -> Message:
         fault, order = next(self._faults), self._other.draw()
@@ -152,7 +155,3 @@ def _source(seed: int) -> Random:
 def _shuffled(faults: tuple[Fault, ...], random: Random) -> list[Fault]:
     """Mix the catalogue, for a short stream would else meet its beginning alone."""
     return sorted(faults, key=lambda _: random())
-
-
-def _either(random: Random, one: bytes | None, other: bytes | None) -> bytes | None:
-    return one if random() < 0.5 else other  # noqa: PLR2004 - a coin

@@ -51,7 +51,9 @@ class Metrics:
         self.unchanged = counter("unchanged", "Orders that came again with the same document.")
         self.stale = counter("stale", "Orders older than the stored version: they change nothing.")
         self.erased_skipped = counter("erased_skipped", "Orders that came although they were erased: skipped.")
-        self.tombstones = counter("tombstones", "Messages without a value: skipped.")
+        self.tombstones = counter(
+            "tombstones", "Messages without a value, or whose value is the JSON text null: skipped."
+        )
         self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
         self.dead_letter_retries = counter("dead_letter_retries", "Attempts that the dead-letter topic did not take.")
         self.unknown_fields = counter("unknown_fields", "Fields that the order document does not have: ignored.")

@@ -7,7 +7,7 @@ count characters (Unicode code points), as PostgreSQL's `varchar(n)` does.
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 from msgspec.json import schema
 
 MAX_BIGINT: Final = 2**63 - 1
@@ -24,7 +24,9 @@ Number = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
 OrderUid = Annotated[str, Meta(min_length=1, max_length=MAX_UID, pattern=rf"^{UID_CHARACTER}+{_END}")]
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 LongText = Annotated[str, Meta(min_length=1, max_length=1024)]
-OptionalText = Annotated[str, Meta(max_length=1024)]
+OptionalText = Annotated[
+    Annotated[str, Meta(max_length=1024)] | None, Meta(description="May be absent; null is the same as absent.")
+]
 Phone = Annotated[str, Meta(max_length=16, pattern=rf"^\+[0-9]{{7,15}}{_END}")]
 Email = Annotated[str, Meta(max_length=254, pattern=rf"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+{_END}")]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=rf"^[A-Z]{{3}}{_END}")]
@@ -32,8 +34,11 @@ UnixSeconds = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Seconds sinc
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; answered in UTC.")]
 
 
-class Document(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """What all parts of the document share: immutable, closed, and left alone by the garbage collector."""
+class Document(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What all parts of the document share: immutable, closed, and left alone by the garbage collector.
+
+    Only optional fields have a default, which is None: an absent one stays absent when the document is encoded.
+    """
 
 
 class Delivery(Document, frozen=True):
@@ -48,7 +53,7 @@ class Delivery(Document, frozen=True):
 
 class Payment(Document, frozen=True, kw_only=True):
     transaction: Text
-    request_id: OptionalText | UnsetType = UNSET
+    request_id: OptionalText = None
     currency: Currency
     provider: Text
     amount: Amount
@@ -81,7 +86,7 @@ class Order(Document, frozen=True, kw_only=True):
     payment: Payment
     items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)]
     locale: Text
-    internal_signature: OptionalText | UnsetType = UNSET
+    internal_signature: OptionalText = None
     customer_id: Text
     delivery_service: Text
     shardkey: Text

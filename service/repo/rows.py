@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from msgspec import UNSET
 from msgspec.structs import astuple
 from sqlalchemy import Table
 
@@ -73,7 +72,7 @@ def _order_values(order: Order, source: Source) -> tuple[Any, ...]:
         order.track_number,
         order.entry,
         order.locale,
-        _NULL if order.internal_signature is UNSET else order.internal_signature,
+        _NULL if order.internal_signature is None else order.internal_signature,
         order.customer_id,
         order.delivery_service,
         order.shardkey,
@@ -88,9 +87,9 @@ def _order_values(order: Order, source: Source) -> tuple[Any, ...]:
 
 
 def _payment_values(uid: str, payment: Payment) -> tuple[Any, ...]:
-    if payment.request_id is not UNSET:
+    if payment.request_id is not None:
         return (uid, *astuple(payment))
-    return (uid, *(_NULL if value is UNSET else value for value in astuple(payment)))
+    return (uid, *(_NULL if value is None else value for value in astuple(payment)))
 
 
 def record_time(timestamp_ms: int) -> datetime:

@@ -38,7 +38,10 @@ metadata = MetaData(
 
 def _type(field: msgspec.inspect.Type) -> TypeEngine[Any]:
     match field:
-        case msgspec.inspect.Metadata(type=described):
+        case (
+            msgspec.inspect.Metadata(type=described)
+            | msgspec.inspect.UnionType(types=(described, msgspec.inspect.NoneType()))
+        ):
             return _type(described)
         case msgspec.inspect.StrType(max_length=int(length)):
             return String(length)

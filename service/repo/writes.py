@@ -201,7 +201,7 @@ def _records(orders: Iterable[Sourced]) -> str:
     return msgspec.json.encode(
         [
             {
-                **{name: value for name in _SCALARS if (value := getattr(order, name)) is not msgspec.UNSET},
+                **{name: getattr(order, name) for name in _SCALARS},
                 "source_topic": source.topic,
                 "source_partition": source.partition,
                 "source_offset": source.offset,

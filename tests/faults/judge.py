@@ -125,8 +125,8 @@ class Judge:
 
     def _enter(self, message: Message) -> None:
         self._verdict.produced += 1
-        value, reason = message.value(), self._refused(message)
-        if not value:
+        value, reason = message.value() or b"", self._refused(message)
+        if not value or value.strip(b" \t\n\r") == b"null":
             self._verdict.tombstones += 1
         elif reason is not None:
             stub = (len(value), hashlib.sha256(value).hexdigest())

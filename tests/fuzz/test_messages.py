@@ -31,7 +31,7 @@ SECONDS = 1.0
 SOURCE = Source(1_000, 2, 3, "orders")
 PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
 RULE = re.compile(
-    r"Expected (int|str|array|object|datetime|bool|null|float)( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
+    r"Expected (int|str|array|object|datetime|bool|null|float)( \| null)?( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
     r"( of length (<=|>=|==)? ?\d+)?( matching regex '\^[^']{5,60}')?(, got (int|str|array|object|null|bool|float))?"
     r"|Expected datetime with a timezone component|Invalid RFC3339 encoded datetime|Integer value out of range"
     r"|malformed JSON|not UTF-8|nested too deeply|a number is out of range|holds a NUL character|is missing"
@@ -104,7 +104,7 @@ def texts_of(order: Order) -> list[str | None]:
     own = [name for name in order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
     parts = [(order, own), *((part, part.__struct_fields__) for part in (order.delivery, order.payment, *order.items))]
     found = [getattr(part, name) for part, names in parts for name in names]
-    return [None if value is msgspec.UNSET else str(value) for value in found]
+    return [None if value is None else str(value) for value in found]
 
 
 @fuzzed_a_little

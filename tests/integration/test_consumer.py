@@ -222,6 +222,25 @@ def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_co
 # What comes again
 
 
+def test_null_for_an_optional_field_is_stored_and_answered_as_absent(stage: Stage) -> None:
+    bare = order_document()
+    del bare["internal_signature"], bare["payment"]["request_id"]
+    written = bare | {"internal_signature": None, "payment": bare["payment"] | {"request_id": None}}
+    filled = order_document(internal_signature="s", payment={"request_id": "r"})
+    emptied = filled | {"internal_signature": None, "payment": filled["payment"] | {"request_id": ""}}
+    stage.produce(*orders([written, filled]))
+    consumer = stage.consumer()
+    stage.wait_committed({0: 2})
+    stage.produce(*orders([bare, emptied]))
+    stage.wait_committed({0: 4})
+    assert [metric(consumer, f"orders_{name}_total") for name in ("stored", "unchanged", "replaced")] == [2, 1, 1]
+    assert stage.letters() == []
+    api = stage.spawn("api", settings=stage.settings).ready()
+    del emptied["internal_signature"]
+    answers = [httpx2.get(f"{api.url}/orders/{each['order_uid']}").json() for each in (bare, emptied)]
+    assert answers == [bare, emptied]
+
+
 def test_a_redelivery_changes_nothing(stage: Stage) -> None:
     sent = spread([order_document() for _ in range(300)])
     stage.produce(*sent)

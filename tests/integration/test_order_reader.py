@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import psycopg
 import pytest
-from msgspec import UNSET
 
 from service.entities.errors import StatementTimedOut, StorageUnavailable
 from service.entities.order import Order
@@ -115,11 +114,11 @@ def awkward_orders() -> list[Order]:
         order(order_uid="fraction", date_created="2024-02-29T23:59:59.120Z"),
         order(order_uid="micros", date_created="1969-12-31T23:59:59.000001Z"),
         order(order_uid="early", date_created="0001-01-01T00:00:00Z"),
-        msgspec.structs.replace(order(order_uid="unsigned"), internal_signature=UNSET),
+        msgspec.structs.replace(order(order_uid="unsigned"), internal_signature=None),
         msgspec.structs.replace(
             order(order_uid="bare"),
-            internal_signature=UNSET,
-            payment=msgspec.structs.replace(order().payment, request_id=UNSET),
+            internal_signature=None,
+            payment=msgspec.structs.replace(order().payment, request_id=None),
         ),
     ]
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import msgspec
 import psycopg
 import pytest
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
@@ -153,7 +152,7 @@ def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
     assert stored(admin, "a" * 64) == huge.order
 
 
-OPTIONAL = [(UNSET, UNSET), ("", UNSET), (UNSET, ""), ("", ""), ("x", "y")]
+OPTIONAL = [(None, None), ("", None), (None, ""), ("", ""), ("x", "y")]
 
 
 @pytest.mark.parametrize("before", OPTIONAL)

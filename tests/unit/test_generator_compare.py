@@ -65,12 +65,19 @@ def test_the_same_moment_in_another_zone_is_the_same_order() -> None:
         {"items": [*ORDER["items"], ORDER["items"][0]]},
         {"sm_id": "99"},
         {"sm_id": True},
-        {"internal_signature": None},
+        {"internal_signature": "x"},
+        {"entry": None},
         {"more": 1},
     ],
 )
 def test_any_other_content_is_another_order(change: dict[str, Any]) -> None:
     assert compare_orders(MUST, [("one", ORDER | change)]) == OrderCounts(1, wrong_version=1)
+
+
+def test_null_for_an_optional_field_is_an_absent_one_and_not_an_empty_one() -> None:
+    without = {name: value for name, value in ORDER.items() if name != "internal_signature"}
+    assert order_digest(without | {"internal_signature": None}) == order_digest(without)
+    assert order_digest(without | {"internal_signature": ""}) != order_digest(without)
 
 
 def test_the_order_of_items_counts() -> None:

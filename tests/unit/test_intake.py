@@ -33,6 +33,22 @@ def test_all_that_a_record_holds_counts_towards_the_bytes_of_a_batch(
     assert batch.bytes == size
 
 
+@pytest.mark.parametrize("value", [b"", b"null", b" null", b"null\n", b"\r\n\tnull \t"])
+def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
+    batch = Batch()
+    take(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, OrderWriter.prepare)
+    assert (batch.tombstones, batch.rejected, batch.entries, batch.next_offsets) == (1, [], [], {0: 1})
+
+
+@pytest.mark.parametrize(
+    "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbfnull", b"\0null"]
+)
+def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
+    batch = Batch()
+    take(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, OrderWriter.prepare)
+    assert (batch.tombstones, len(batch.rejected)) == (0, 1)
+
+
 @pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])
 def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -> None:
     batch, value = Batch(), encode(order_document(entry=text))

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from service.entities.version import Source
@@ -69,7 +68,7 @@ def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
 
 def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
-    absent = replace(empty, internal_signature=UNSET)
+    absent = replace(empty, internal_signature=None)
     for is_plain in (False, True):
         assert columns(lines(empty, SOURCE, is_plain=is_plain).orders)[4] == ""
         assert columns(lines(absent, SOURCE, is_plain=is_plain).orders)[4] == r"\N"

@@ -13,6 +13,8 @@ from service.usecases.batch import Batch, Entry
 Prepare = Callable[..., Sourced]
 """usecases.ports.OrderStore.prepare."""
 
+_NULL: Final = b"null"
+_JSON_WHITESPACE: Final = b" \t\n\r"
 _ESCAPE: Final = b"\\"
 """JSON text without one has no control characters in its texts, nor backslashes."""
 
@@ -20,7 +22,7 @@ _ESCAPE: Final = b"\\"
 def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
     """Put one record into the batch: as an order, as a dead letter, or as nothing but an offset (a tombstone)."""
     batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
-    if not record.value:
+    if is_tombstone(record.value):
         batch.skip()
         return
     try:
@@ -31,3 +33,8 @@ def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> No
     else:
         sourced = prepare(order, record.source, is_plain=_ESCAPE not in record.value)
         batch.add(Entry(sourced, record, record.partition))
+
+
+def is_tombstone(value: bytes) -> bool:
+    """Tell whether there is no document: no value (null or empty), or the JSON text `null`, as serializers write it."""
+    return not value or value.strip(_JSON_WHITESPACE) == _NULL

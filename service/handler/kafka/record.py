@@ -13,7 +13,7 @@ HEADER_BYTES: Final = 150
 
 
 class Record(NamedTuple):
-    """One record; `value` is empty for a tombstone, `timestamp_ms` is -1 where the record has none.
+    """One record; `value` is empty where the record has none, `timestamp_ms` is -1 where the record has none.
 
     `headers` is None where they can't be read: the message counts as one without any.
     """
