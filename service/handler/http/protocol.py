@@ -63,6 +63,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._hit_at = 0.0
         self._refusal = HTTPStatus.BAD_REQUEST
         self._late_refusal = b""
+        self._is_last_request = False
         self._is_one_too_many = False
         self._patience: asyncio.TimerHandle | None = None
 
@@ -79,7 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._is_one_too_many:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
-        if self._late_refusal:
+        if self._late_refusal or self._is_last_request:
             return  # nothing after it counts
         if self._hits and self._is_idle():
             data = data[self._answer_hits(self._hits, data) :]
@@ -88,7 +89,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         heads = self._heads
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser leaves what follows unread
+            self._end_after_this_request()
+        except httptools.HttpParserError:
+            self._refuse(self._refusal, _REFUSALS[self._refusal])
         if self._is_in_head and heads == self._heads:  # a header that doesn't end is not told by the parser
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > self._limits.head_bytes:
@@ -137,10 +144,6 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's interface
-        """Answer what can't be parsed: uvicorn's way to say so."""
-        self._refuse(self._refusal, _REFUSALS[self._refusal])
-
     def _is_idle(self) -> bool:
         """Tell whether the next byte begins a request, and nobody waits for an answer to an earlier one."""
         return self._is_between_requests and self._has_answered_all()
@@ -186,6 +189,14 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _end_after_this_request(self) -> None:
+        """Close once the request is answered, and read no other."""
+        self._is_last_request = True
+        if self._has_answered_all():
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
