@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from generator.compare import LetterTable, OrderCounts, compare_letters, compare_orders
-from generator.expected import expected
+from generator.expected import expected, require_end, until_of
 from generator.found import Progress, Unanswered, messages, open_consumer, progress, stored_orders
 from generator.options import add_plan_options, plan_of
 
@@ -23,7 +23,7 @@ LOOK_AGAIN_S: Final = 0.5
 WAIT_S: Final = 60.0
 
 EPILOG = """Takes the options of the `orders generate` that filled the topic, and expects nothing else to have been in
-the topic, the dead-letter topic and the tables before."""
+the topic, the dead-letter topic and the tables before. Without --until, the topic's first orders tell it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +58,13 @@ def run(
     Blocks for `--wait` seconds at most until the group's lag is 0, then for as long as reading takes.
     """
     try:
-        must = expected(plan_of(args))
+        plan = plan_of(args)
+        require_end(plan)
         consumer = open_consumer(bootstrap_servers, group_id, properties)
         try:
+            if not args.until:
+                plan = replace(plan, until=until_of(plan, messages(consumer, topic)))
+            must = expected(plan)
             reached = _settled(consumer, topic, args.wait)
             orders = compare_orders(must.orders, stored_orders(dsn))
             letters = compare_letters(must.letters, messages(consumer, dead_letter_topic), topic)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
 from generator.faults import FULL_CATALOGUE
 from generator.options import add_plan_options, plan_of
+from generator.orders import utc_now
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.progress import Progress
 from generator.stream import Plan, stream
+from service.pkg.moments import rfc3339
 from service.pkg.numbers import rate
 from service.pkg.stop import stop_at_signals
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from datetime import datetime
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -40,7 +44,7 @@ def run(args: argparse.Namespace, *, bootstrap_servers: str, topic: str, propert
     if args.list_faults:
         return list_faults()
     try:
-        plan = plan_of(args)
+        plan = replace(plan_of(args), until=args.until or _end_of_dates(args.count))
         return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
     except ValueError as problem:
         return _complain(problem, WRONG_USAGE)
@@ -48,6 +52,11 @@ def run(args: argparse.Namespace, *, bootstrap_servers: str, topic: str, propert
         return _complain(problem, FAILED)
     except KafkaException as problem:
         return _complain(problem.args[0].name(), FAILED)
+
+
+def _end_of_dates(count: int) -> datetime | None:
+    """Return now, or None for a stream without end, whose orders are dated as they are sent."""
+    return utc_now().replace(microsecond=0) if count else None
 
 
 def list_faults() -> int:
@@ -62,6 +71,8 @@ def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, 
     tally = produce(stream(plan), producer, topic, pace=Pace(per_second), stop=stop_at_signals(), watch=progress)
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
+    if plan.until:
+        sys.stdout.write(f"for the same messages again: --until {rfc3339(plan.until)}\n")
     return DONE if tally.complete else FAILED
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
+from generator.orders import DATE_RANGE
 from generator.stream import UPDATE, VALID, stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import Message as Record
+
     from generator.orders import Document
     from generator.stream import Message, Plan
     from service.entities.dead_letter import Reason
 
 DIGEST_BYTES = 16
+DATED_MESSAGES: Final = 1_000
+"""Of the beginning of a stream, in which the end of its dates is looked for."""
 
 _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -31,12 +39,16 @@ class Expected:
 
 def expected(plan: Plan) -> Expected:
     """Run the stream again, without a broker. Raises ValueError for a plan without end."""
-    if not plan.count:
-        raise ValueError("--count 0 is without end: there is nothing to compare with")
+    require_end(plan)
     result = Expected()
     for message in stream(plan):
         _expect(result, message)
     return result
+
+
+def require_end(plan: Plan) -> None:
+    if not plan.count:
+        raise ValueError("--count 0 is without end: there is nothing to compare with")
 
 
 def _expect(result: Expected, message: Message) -> None:
@@ -45,6 +57,36 @@ def _expect(result: Expected, message: Message) -> None:
         result.letters[letter_digest(message.key, message.value)] = message.reason
     elif message.kind in {VALID, UPDATE}:
         result.orders[message.key.decode()] = order_digest(json.loads(message.value or b""))
+
+
+def until_of(plan: Plan, records: Iterable[Record]) -> datetime | None:
+    """Return the `until` of the run that produced the records, by the first of its first orders among them.
+
+    The dates of a stream move with its `until`, and nothing else does. Where none is found it is the plan's.
+    """
+    if plan.until is None:
+        return None
+    beginning = islice(stream(plan), DATED_MESSAGES)
+    dates = {message.key: date for message in beginning if (date := _date_within(message.value, plan.until))}
+    for record in records:
+        key, date = record.key(), _date(record.value())
+        if date and isinstance(key, bytes) and key in dates:
+            return plan.until + (date - dates[key])
+    return plan.until
+
+
+def _date_within(value: bytes | None, until: datetime) -> datetime | None:
+    """Return the date of an order unless a fault has put another one there."""
+    date = _date(value)
+    return date if date and until - DATE_RANGE - timedelta(seconds=1) <= date <= until else None
+
+
+def _date(value: Any) -> datetime | None:
+    try:
+        date = datetime.fromisoformat(json.loads(value)["date_created"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return date if date.tzinfo else None
 
 
 def order_digest(order: Document) -> bytes:

@@ -1,10 +1,11 @@
-"""The command-line options that make a plan; `orders check` must be given those of `orders generate`."""
+"""The command-line options that make a plan; `orders check` must be given those of `orders generate`, but `--until`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from generator.stream import Plan
+from service.pkg.moments import parse_moment
 from service.pkg.numbers import share, whole
 
 if TYPE_CHECKING:
@@ -32,10 +33,17 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, text in SHARES.items():
         parser.add_argument(f"--{name}", type=share, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default 0)")
+    parser.add_argument(
+        "--until",
+        type=parse_moment,
+        metavar="TIME",
+        help="no order is dated later (default: when generate started; with --count 0 each is dated as it is sent)",
+    )
     parser.add_argument("--too-large", action="store_true", help="let the faults include values over 1 MiB")
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
     """Return the plan that the options describe. Raises ValueError where the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
-    return Plan(count=args.count, seed=args.seed, too_large=args.too_large, **shares)
+    until = args.until or Plan.until
+    return Plan(count=args.count, seed=args.seed, too_large=args.too_large, until=until, **shares)

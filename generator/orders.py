@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from generator import vocabulary as words
 
@@ -15,10 +15,12 @@ Random = Callable[[], float]
 
 T = TypeVar("T")
 
-# A fixed range: with the wall clock in it a seed would give other bytes tomorrow.
-FIRST_DATE = datetime(2021, 1, 1, tzinfo=UTC)
-DATE_RANGE_S = 4 * 365 * 86_400
-PAYMENT_WITHIN_S = 900
+DATE_RANGE: Final = timedelta(days=30)
+"""Orders are dated within so long before the end of their dates."""
+PAYMENT_WITHIN_S: Final = 900
+"""An order is paid so many seconds at most before it is created."""
+_SECOND: Final = timedelta(seconds=1)
+_ZONES: Final = {zone: datetime.fromisoformat(f"2021-11-26T06:22:19{zone}").tzinfo for zone in words.ZONES}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -28,15 +30,24 @@ def encoded(document: Document) -> bytes:
     return _encode(document).encode()
 
 
-class Orders:
-    """Draws one order after the other; all of them are valid, and their amounts add up by both cross-field rules."""
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, random: Random) -> None:
+
+class Orders:
+    """Draws one order after the other; all of them are valid, and their amounts add up by both cross-field rules.
+
+    No date is after `until`. Without it each order is created as it is drawn, by the clock `now`.
+    """
+
+    def __init__(self, random: Random, until: datetime | None, now: Callable[[], datetime] = utc_now) -> None:
         self._random = random
+        self._until = until
+        self._now = now
 
     def draw(self) -> Document:
         uid, track, place = self._hex(19), f"WBIL{self._digits(10)}", self._pick(words.PLACES)
-        created = FIRST_DATE + timedelta(seconds=self._below(DATE_RANGE_S))
+        created = self._created()
         items = self._items(track)
         order = {
             "order_uid": uid,
@@ -65,6 +76,12 @@ class Orders:
             "items": items,
         }
 
+    def _created(self) -> datetime:
+        """Return whole seconds, at least one before the end: a fraction may be added."""
+        age = timedelta(seconds=self._below(int(DATE_RANGE.total_seconds())))  # drawn even where it is not needed
+        end = self._now() if self._until is None else self._until - age
+        return end.replace(microsecond=0) - _SECOND
+
     def _delivery(self, place: words.Place) -> Document:
         first, last = self._pick(words.FIRST_NAMES), self._pick(words.LAST_NAMES)
         return {
@@ -85,7 +102,7 @@ class Orders:
             "transaction": uid,
             "currency": currency,
             "provider": self._pick(words.PROVIDERS),
-            "payment_dt": int(created.timestamp()) + self._below(PAYMENT_WITHIN_S),
+            "payment_dt": int(created.timestamp()) - self._below(PAYMENT_WITHIN_S),
             "bank": self._pick(words.BANKS),
         }
         totals = _totals(items, self._pick(words.DELIVERY_COSTS), self._pick(words.CUSTOM_FEES))
@@ -116,8 +133,8 @@ class Orders:
 
     def _written(self, moment: datetime) -> str:
         """RFC 3339, mostly in UTC, at times with a fraction or another zone."""
-        seconds = moment.isoformat()[: len("2021-11-26T06:22:19")]
-        return seconds + self._pick(words.FRACTIONS) + self._pick(words.ZONES)
+        fraction, zone = self._pick(words.FRACTIONS), self._pick(words.ZONES)
+        return moment.astimezone(_ZONES[zone]).isoformat()[: len("2021-11-26T06:22:19")] + fraction + zone
 
     def _pick(self, choices: Sequence[T]) -> T:
         return choices[int(self._random() * len(choices))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import accumulate, count, cycle
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -50,6 +51,8 @@ class Plan:
     """The key of an earlier order with a null or empty value or the text `null`, which must change nothing."""
     too_large: bool = False
     """Whether the faults include values over 1 MiB."""
+    until: datetime | None = datetime(2025, 1, 1, tzinfo=UTC)
+    """No order is dated later. With None each is dated as it is drawn, so that its bytes differ from run to run."""
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.seed < 0:
@@ -91,9 +94,9 @@ class _Sent(NamedTuple):
 class _Mixer:
     def __init__(self, plan: Plan) -> None:
         # Two sources: whatever is mixed in, the n-th new order of a seed stays the same.
-        self._new = Orders(_source(2 * plan.seed))
+        self._new = Orders(_source(2 * plan.seed), plan.until)
         self._random = _source(2 * plan.seed + 1)
-        self._other = Orders(self._random)
+        self._other = Orders(self._random, plan.until)
         self._faults = cycle(_shuffled(FULL_CATALOGUE if plan.too_large else CATALOGUE, self._random))
         self._sent: list[_Sent] = []
         self._new_orders = 0

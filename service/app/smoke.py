@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     stop = stop_at_signals()
     patience = Patience(DEADLINE_SECONDS, say, stop)
     key = _key(settings)
-    message = next(stream(Plan(count=1, seed=randbits(63))))
+    message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     began = monotonic()
     try:
         _send(message, settings.kafka, stop)

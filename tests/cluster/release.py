@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CHART = str(ROOT / "chart")
 INSTALL_SECONDS = 300
 KINDS = "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,ingresses,networkpolicies,poddisruptionbudgets"
-MIX = ("--seed", "7", "--invalid", "0.02", "--duplicates", "0.05", "--stale", "0.02")
+MIX = ("--seed", "7", "--until", "2025-01-01T00:00:00Z", "--invalid", "0.02", "--duplicates", "0.05", "--stale", "0.02")
 
 
 def run(*command: str, stdin: str | None = None, within: float = 60.0) -> str:

@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import LiteralString
 
 import psycopg
@@ -19,7 +20,8 @@ from service.entities.dead_letter import Header
 from service.pkg.stop import Stop
 from tests.servers import Kafka
 
-PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
+UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05, until=UNTIL)
 WORDS = shlex.split("--count 300 --seed 5 --invalid .2 --duplicates .1 --stale .1 --updates .1 --tombstones .05")
 FLUSH_SECONDS = 30.0
 
@@ -136,6 +138,11 @@ def test_what_is_exact_passes(stage: Stage, capsys: pytest.CaptureFixture[str]) 
     assert cells(out, "messages") == {"expected": "300", "produced": "300", "lag": "0"}
     assert cells(out, "orders")["missing"] == "0"
     assert cells(out, "dead letters", "invalid")["found"] == cells(out, "dead letters", "invalid")["expected"] != "0"
+
+
+def test_the_end_of_the_dates_may_be_told(stage: Stage) -> None:
+    assert stage.check("--until", "2026-03-01T12:30:00Z") == 0
+    assert stage.check("--until", "2026-03-01T12:30:01Z") == 1
 
 
 Spoil = Callable[[Stage], None]

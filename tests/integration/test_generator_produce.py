@@ -1,12 +1,15 @@
 """`orders generate` against a real broker."""
 
+import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
@@ -19,6 +22,7 @@ from tests.servers import Kafka
 from tests.waiting import eventually
 
 READ_WITHIN = 30.0
+UNTIL = "2025-01-01T00:00:00Z"  # that of a plan
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +46,7 @@ def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
 
 
 def generate(server: Kafka, topic: str, *words: str) -> int:
+    words = ("--until", UNTIL, *words)
     return command.run(parsed(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
 
 
@@ -69,6 +74,21 @@ def test_the_topic_holds_the_stream_byte_for_byte(
     sent = Counter((message.key, message.value) for message in stream(plan_of(parsed(*words))))
     assert Counter((message.key(), message.value()) for message in taken(read, 2000)) == sent
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
+
+
+def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_messages(
+    kafka_server: Kafka, topic: str, read: Consumer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = parsed("--count", "2000", "--seed", "7")
+    before = datetime.now(UTC)
+    assert command.run(args, bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, properties={}) == 0
+    produced = {message.value() for message in taken(read, 2_000)}
+    newest = max(datetime.fromisoformat(json.loads(value)["date_created"]) for value in produced if value)
+    assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_WITHIN)  # 30 days of 2,000 orders
+    until = re.search(r"--until (\S+)$", capsys.readouterr().out)
+    assert until
+    again = plan_of(parsed("--count", "2000", "--seed", "7", "--until", until[1]))
+    assert {message.value for message in stream(again)} == produced
 
 
 def test_the_newest_record_of_a_key_is_the_newest_version_of_its_order(

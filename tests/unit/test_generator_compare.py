@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from generator.compare import LetterCounts, OrderCounts, compare_letters, compare_orders
-from generator.expected import expected, letter_digest, order_digest
+from generator.expected import expected, letter_digest, order_digest, until_of
 from generator.stream import UPDATE, VALID, Plan, stream
+from generator.stream import Message as Generated
 from service.entities.dead_letter import Header, Reason
 from tests.factories import order_document
 
@@ -37,6 +40,17 @@ class Letter:
         return self._headers
 
 
+class Record:
+    def __init__(self, message: Generated) -> None:
+        self._message = message
+
+    def key(self) -> bytes:
+        return self._message.key
+
+    def value(self) -> bytes | None:
+        return self._message.value
+
+
 def letters(*found: Letter) -> Mapping[str, LetterCounts]:
     return compare_letters({LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
 
@@ -51,6 +65,20 @@ def test_every_fault_is_expected_once_with_its_reason() -> None:
     plan = Plan(count=500, invalid=0.5, tombstones=0.1)
     faults = [message.reason for message in stream(plan) if message.reason]
     assert sorted(expected(plan).letters.values()) == sorted(faults)
+
+
+@pytest.mark.parametrize("shares", [{}, {"invalid": 1.0}, {"invalid": 0.5, "updates": 0.3}])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_orders_of_a_topic_tell_the_end_of_its_dates(shares: dict[str, Any], seed: int) -> None:
+    plan = Plan(count=200, seed=seed, **shares)
+    end = datetime(2031, 5, 5, 23, 59, 59, tzinfo=UTC)
+    records = [Record(message) for message in stream(replace(plan, until=end))]
+    assert until_of(plan, cast("list[Message]", records)) == end
+
+
+def test_a_topic_without_an_order_of_the_stream_tells_nothing() -> None:
+    others = [Record(message) for message in stream(Plan(count=200, seed=2))]
+    assert until_of(Plan(count=200, seed=1), cast("list[Message]", others)) == Plan.until
 
 
 def test_the_same_moment_in_another_zone_is_the_same_order() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from generator.faults import CATALOGUE, FULL_CATALOGUE, MAX_VALUE_BYTES, Fault
 from generator.orders import Orders
+from generator.stream import Plan
 from service.entities.dead_letter import Reason
 from service.entities.errors import DocumentRejected
 from service.handler.kafka.decode import Decoder, Rules
@@ -18,7 +19,7 @@ SEEDS = range(3)
 
 def value_of(fault: Fault, seed: int) -> bytes:
     source = random.Random(seed).random  # noqa: S311
-    return fault.make(Orders(source).draw(), source)
+    return fault.make(Orders(source, Plan.until).draw(), source)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The command line of `orders generate` and `orders check`."""
 
 import argparse
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,8 @@ def test_options_make_a_plan() -> None:
     words = "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
     plan = Plan(count=5, seed=7, invalid=0.02, duplicates=0.05, stale=0.02, tombstones=0.01, too_large=True)
     assert plan_of(parsed(*words.split())) == plan
+    until = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert plan_of(parsed("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
 
 
 def test_no_options_make_the_default_plan() -> None:

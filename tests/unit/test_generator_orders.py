@@ -2,15 +2,16 @@
 
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from statistics import mean
 
 import pytest
 
-from generator.orders import DATE_RANGE_S, FIRST_DATE, Document, Orders, encoded
+from generator.orders import DATE_RANGE, Document, Orders, encoded
 from service.handler.kafka.decode import Decoder, Rules
 
 ORDERS = 2_000
+UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def refuse(what: object) -> None:
@@ -18,14 +19,17 @@ def refuse(what: object) -> None:
 
 
 def strict_decoder() -> Decoder:
-    """Accepts neither an unknown field nor amounts that don't add up, on the first day that no date may follow."""
-    now = datetime.fromtimestamp(FIRST_DATE.timestamp() + DATE_RANGE_S, UTC)
-    return Decoder(Rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: now)
+    """Accepts neither an unknown field nor amounts that don't add up."""
+    return Decoder(Rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: UNTIL)
+
+
+def dates_of(order: Document) -> list[datetime]:
+    return [datetime.fromisoformat(order["date_created"]), datetime.fromtimestamp(order["payment"]["payment_dt"], UTC)]
 
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Document]:
-    orders = Orders(random.Random(7).random)  # noqa: S311
+    orders = Orders(random.Random(7).random, UNTIL)  # noqa: S311
     return [orders.draw() for _ in range(ORDERS)]
 
 
@@ -36,7 +40,7 @@ def test_every_order_is_valid_and_its_amounts_add_up(drawn: list[Document]) -> N
 
 
 def test_every_revised_order_is_valid_and_another_version_of_the_same_order(drawn: list[Document]) -> None:
-    decoder, orders = strict_decoder(), Orders(random.Random(8).random)  # noqa: S311
+    decoder, orders = strict_decoder(), Orders(random.Random(8).random, UNTIL)  # noqa: S311
     for order in drawn:
         before = encoded(order)
         revised = orders.revised(order)
@@ -47,7 +51,7 @@ def test_every_revised_order_is_valid_and_another_version_of_the_same_order(draw
 
 
 def test_revised_orders_gain_and_lose_items(drawn: list[Document]) -> None:
-    orders = Orders(random.Random(8).random)  # noqa: S311
+    orders = Orders(random.Random(8).random, UNTIL)  # noqa: S311
     differences = [len(orders.revised(order)["items"]) - len(order["items"]) for order in drawn]
     assert min(differences) < 0 < max(differences)
 
@@ -79,6 +83,31 @@ def test_optional_texts_are_absent_null_empty_and_filled(drawn: list[Document]) 
 def test_dates_are_written_in_several_zones_with_and_without_a_fraction(drawn: list[Document]) -> None:
     endings = {order["date_created"][len("2021-11-26T06:22:19") :] for order in drawn}
     assert {"Z", ".5Z", "+03:00", ".042-05:30"} <= endings
+
+
+def test_dates_end_when_told_whatever_zone_they_are_written_in(drawn: list[Document]) -> None:
+    created, paid = zip(*map(dates_of, drawn), strict=True)
+    assert max(created) < UNTIL
+    assert max(paid) < UNTIL
+    assert UNTIL - max(created) < timedelta(hours=6)  # 30 days of 2,000 orders
+    assert UNTIL - min(created) <= DATE_RANGE + timedelta(seconds=1)
+
+
+def test_another_end_of_the_dates_changes_nothing_but_the_dates(drawn: list[Document]) -> None:
+    later = Orders(random.Random(7).random, UNTIL + timedelta(days=1))  # noqa: S311
+    for order in drawn[:100]:
+        moved = later.draw()
+        assert [date - timedelta(days=1) for date in dates_of(moved)] == dates_of(order)
+        undated = {"date_created": None, "payment": None}
+        assert moved | undated == order | undated
+
+
+def test_without_an_end_an_order_is_created_as_it_is_drawn() -> None:
+    times = [UNTIL + timedelta(seconds=10 * number) for number in range(100)]
+    clock = iter(times)
+    orders = Orders(random.Random(7).random, None, now=lambda: next(clock))  # noqa: S311
+    for time in times:
+        assert timedelta(0) < time - datetime.fromisoformat(orders.draw()["date_created"]) <= timedelta(seconds=1)
 
 
 def test_documents_are_compact_utf_8(drawn: list[Document]) -> None:
