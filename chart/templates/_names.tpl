@@ -1,14 +1,16 @@
+{{- /* What the names of objects begin with. A Service's name begins with a letter and has no dots; a release's may have both. */}}
 {{- define "orders.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $default .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $full := default $default .Values.fullnameOverride | replace "." "-" -}}
+{{- ternary $full (printf "%s-%s" .Chart.Name $full) (regexMatch "^[a-z]" $full) | trunc 40 | trimAll "-" -}}
 {{- end }}
 
 {{- /* What a selector holds can't be changed: nothing here may depend on a value. (root, component) */}}
 {{- define "orders.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ quote $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -19,6 +21,13 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: orders
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* Labels or annotations of the user's beside ours; toYaml leaves keys such as << unquoted. */}}
+{{- define "orders.entries" -}}
+{{- range $name, $value := . }}
+{{ toJson $name }}: {{ toJson $value }}
+{{- end }}
 {{- end }}
 
 {{- define "orders.serviceAccountName" -}}

@@ -52,7 +52,7 @@ tolerations: {{ toJson . }}
 affinity: {{ toJson . }}
 {{- end }}
 {{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ quote . }}
 {{- end }}
 {{- with $values.topologySpreadConstraints }}
 {{- $own := dict "labelSelector" (dict "matchLabels" (include "orders.selectorLabels" (list $root $component) | fromYaml)) }}
@@ -106,7 +106,7 @@ volumeMounts:
 
 {{- define "orders.keysVolume" -}}
 - name: api-keys
-  secret: {secretName: {{ .Values.auth.existingSecret }}, items: [{key: {{ .Values.auth.existingSecretKey }}, path: keys}]}
+  secret: {secretName: {{ quote .Values.auth.existingSecret }}, items: [{key: {{ quote .Values.auth.existingSecretKey }}, path: keys}]}
 {{- end }}
 
 {{- define "orders.volumes" -}}
@@ -116,13 +116,13 @@ volumes:
   {{- range include "orders.certificates" . | fromYamlArray }}
   - name: {{ .name }}
     secret:
-      secretName: {{ .secret }}
+      secretName: {{ quote .secret }}
       # libpq takes no key that everybody may read.
       defaultMode: 0440
       # These keys alone: the Secret may hold the authority's private key as well.
       items:
         {{- range .keys }}
-        - {key: {{ . }}, path: {{ . }}}
+        - {key: {{ quote . }}, path: {{ quote . }}}
         {{- end }}
   {{- end }}
   {{- range .Values.extraVolumes }}

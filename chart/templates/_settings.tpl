@@ -1,6 +1,6 @@
 {{- /* All settings that are no secret, as a map. */}}
 {{- define "orders.settings" -}}
-{{- $database := printf "postgresql://%s:%v/%s" (include "orders.databaseHost" .) .Values.postgresql.port .Values.postgresql.database -}}
+{{- $database := printf "postgresql://%s:%v/%s" (include "orders.databaseHost" .) .Values.postgresql.port (urlquery .Values.postgresql.database | replace "+" "%20") -}}
 {{- $settings := dict
   "ORDERS_KAFKA__BOOTSTRAP_SERVERS" (include "orders.bootstrapServers" .)
   "ORDERS_KAFKA__TOPIC" .Values.kafka.topic
@@ -33,10 +33,10 @@
 {{- /* librdkafka's properties that are no secret, as a map; each is a variable of its own beside kafka.existingSecret. */}}
 {{- define "orders.kafkaProperties" -}}
 {{- with .Values.kafka.securityProtocol }}
-security.protocol: {{ . }}
+security.protocol: {{ quote . }}
 {{- end }}
 {{- with .Values.kafka.sasl.mechanism }}
-sasl.mechanism: {{ . }}
+sasl.mechanism: {{ quote . }}
 {{- end }}
 {{- with .Values.kafka.sasl.username }}
 sasl.username: {{ . | quote }}
@@ -59,11 +59,11 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- define "orders.secretEnv" -}}
 {{- with .Values.kafka.existingSecret }}
 - name: ORDERS_KAFKA__PROPERTIES
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.existingSecretKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ quote . }}, key: {{ quote $.Values.kafka.existingSecretKey }}}}
 {{- end }}
 {{- with .Values.kafka.sasl.passwordSecret }}
 - name: ORDERS_KAFKA__PROPERTIES__sasl.password
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.kafka.sasl.passwordKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ quote . }}, key: {{ quote $.Values.kafka.sasl.passwordKey }}}}
 {{- end }}
 {{- range .Values.extraEnv }}
 - {{ toJson . }}
@@ -74,7 +74,7 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- define "orders.environment" -}}
 {{- $root := index . 0 -}}
 envFrom:
-  - configMapRef: {name: {{ include "orders.fullname" $root }}}
+  - configMapRef: {name: {{ include "orders.fullname" $root | quote }}}
 env:
   - {name: ORDERS_MODE, value: {{ index . 1 }}}
   {{- if and (eq (index . 1) "api") $root.Values.auth.existingSecret }}
@@ -88,11 +88,11 @@ env:
 
 {{- /* Annotations that change, and so restart the pods, where what they read at start has changed. */}}
 {{- define "orders.checksums" -}}
-checksum/settings: {{ include "orders.settings" . | sha256sum }}
+checksum/settings: {{ include "orders.settings" . | sha256sum | quote }}
 {{ include "orders.passwordsChecksum" . }}
 {{- end }}
 
 {{- /* Of the passwords that the chart makes, whosever they are. */}}
 {{- define "orders.passwordsChecksum" -}}
-{{- with include "orders.databaseSecrets" . | fromYaml }}checksum/passwords: {{ toYaml . | sha256sum }}{{ end }}
+{{- with include "orders.databaseSecrets" . | fromYaml }}checksum/passwords: {{ toYaml . | sha256sum | quote }}{{ end }}
 {{- end }}

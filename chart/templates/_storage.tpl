@@ -18,9 +18,9 @@ volumeClaimTemplates:
     spec:
       accessModes: [ReadWriteOnce]
       {{- with $persistence.storageClass }}
-      storageClassName: {{ . }}
+      storageClassName: {{ quote . }}
       {{- end }}
       resources:
-        requests: {storage: {{ $persistence.size }}}
+        requests: {storage: {{ quote $persistence.size }}}
 {{- end }}
 {{- end }}

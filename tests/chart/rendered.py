@@ -1,5 +1,6 @@
 """The chart, as `helm template` renders it."""
 
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -18,15 +19,37 @@ Manifest = dict[str, Any]
 
 def render(*values: Path, name: str = "orders", settings: Sequence[str] = (), chart: Path = CHART) -> list[Manifest]:
     """Return the objects; CalledProcessError where Helm refuses the values."""
-    return [each for each in yaml.load_all(rendered(values, name, tuple(settings), chart), yaml.CSafeLoader) if each]
+    return parsed(rendered(values, name, tuple(settings), chart))
+
+
+class HelmsLoader(yaml.CSafeLoader):
+    """Reads as numbers what Helm's YAML does and YAML 1.1 does not, 1e3 and 0o17, and as text what Helm's does, =."""
+
+
+HelmsLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$"), list("-+.0123456789")
+)
+HelmsLoader.yaml_constructors = HelmsLoader.yaml_constructors | dict.fromkeys(
+    ("tag:yaml.org,2002:value", "tag:yaml.org,2002:merge"), yaml.CSafeLoader.construct_yaml_str
+)
+HelmsLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?0o[0-7]+$"), list("-+0"))
+
+
+def parsed(manifests: str) -> list[Manifest]:
+    return [each for each in yaml.load_all(manifests, HelmsLoader) if each]
 
 
 @cache
 def rendered(
-    values: tuple[Path, ...] = (), name: str = "orders", settings: tuple[str, ...] = (), chart: Path = CHART
+    values: tuple[Path, ...] = (),
+    name: str = "orders",
+    settings: tuple[str, ...] = (),
+    chart: Path = CHART,
+    namespace: str = "shop",
 ) -> str:
-    options = [f"--values={file}" for file in values] + [f"--set={setting}" for setting in settings]
-    command = ["helm", "template", name, str(chart), f"--kube-version={KUBERNETES}", "--namespace=shop", *options]
+    options = [f"--namespace={namespace}", f"--kube-version={KUBERNETES}"]
+    options += [f"--values={file}" for file in values] + [f"--set={setting}" for setting in settings]
+    command = ["helm", "template", name, str(chart), *options]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 
 

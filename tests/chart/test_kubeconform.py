@@ -36,6 +36,11 @@ def test_what_the_chart_renders_is_what_kubernetes_knows(release: str, known: Pa
     assert complaints(rendered((RELEASES[release],)), known) == ""
 
 
+@pytest.mark.parametrize("release", ["everything", "hardened", "tls"])
+def test_text_stays_text_where_names_look_like_numbers(release: str, known: Path) -> None:
+    assert complaints(rendered((RELEASES[release],), name="1e3", namespace="null"), known) == ""
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_the_examples_render_is_what_kubernetes_knows(name: str, known: Path) -> None:
     assert complaints(rendered((EXAMPLES[name],)), known) == ""

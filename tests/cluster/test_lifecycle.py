@@ -50,6 +50,12 @@ def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_t
     assert_erases(filled, next(iter(expected(PLAN).orders)))
 
 
+def test_a_release_of_any_name_is_taken_by_the_server(release: Release) -> None:
+    for name in ("null", "true", "1e3", "0x1f", "12", "off", "7.0"):
+        manifests = release.helm("template", name, CHART)
+        assert "created" in release.kubectl("apply", "--dry-run=server", "--filename", "-", stdin=manifests)
+
+
 def served(release: Release) -> dict[str, bytes]:
     """Return the digest of every order that was generated, as the Service answers."""
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:

@@ -12,9 +12,10 @@ template:
         {{- include "orders.image" . | nindent 8 }}
         args: [migrate]
         # Written out: a hook runs before the release's ConfigMap is there, and what is written out is part of the Job's name.
+        # Kubernetes reads $(NAME) here as a reference, and in a ConfigMap as it stands: $$ is a $ that refers to nothing.
         env:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}
-          - {name: {{ $name }}, value: {{ $value | quote }}}
+          - {name: {{ quote $name }}, value: {{ $value | replace "$" "$$" | quote }}}
           {{- end }}
           {{- include "orders.loginEnv" (list . "migrate" "PGUSER" "PGPASSWORD") | nindent 10 }}
           {{- include "orders.secretEnv" . | nindent 10 }}

@@ -30,7 +30,7 @@
 {{- $secret := include "orders.databaseSecret" . -}}
 {{- $keys := (index . 0).Values.postgresql.existingSecretKeys -}}
 - name: {{ index . 2 }}
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.username }}}}
+  valueFrom: {secretKeyRef: {name: {{ quote $secret }}, key: {{ quote $keys.username }}}}
 - name: {{ index . 3 }}
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.password }}}}
+  valueFrom: {secretKeyRef: {name: {{ quote $secret }}, key: {{ quote $keys.password }}}}
 {{- end }}
