@@ -82,7 +82,7 @@ def _summary(tally: Tally, seconds: float) -> str:
     failed = ", ".join(f"{count:,} {name}" for name, count in sorted(tally.failed.items()))
     return (
         f"sent {sent:,} ({kinds or 'nothing'}), delivered {tally.delivered:,}, failed {sent - tally.delivered:,}"
-        f"{f' ({failed})' if failed else ''} in {seconds:.1f} s, {sent / max(seconds, 0.001):,.0f}/s"
+        f"{f' ({failed})' if failed else ''} in {seconds:.1f} s, {tally.delivered / max(seconds, 0.001):,.0f}/s"
     )
 
 

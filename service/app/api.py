@@ -76,7 +76,7 @@ class Api:
         self.feed = Feed(http.event_ring, http.event_queue, http.event_clients, self.metrics.event_clients_dropped.inc)
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
-            Ears(self.begin_generation, self.lookup.trust_since, self.hear, self.lose),
+            Ears(self.begin_generation, self.prove, self.hear, self.lose),
             self.log,
             heartbeat=cache.heartbeat,
             connect_timeout=postgres.connect_timeout,
@@ -138,7 +138,12 @@ class Api:
         self.lookup.begin_generation()
         self.metrics.cache_invalidations.inc()
         self.feed.reset()
+        self.feed.rate.restart()
         self.listening.set()
+
+    def prove(self, moment: float) -> None:
+        self.lookup.trust_since(moment)
+        self.feed.rate.observe()
 
     def hear(self, new: list[str], changed: list[str]) -> None:
         self.lookup.forget(new)
@@ -148,6 +153,7 @@ class Api:
 
     def lose(self) -> None:
         self.listening.clear()
+        self.feed.rate.restart()
         self.reads.is_reachable = False
 
     def settle(self) -> None:
@@ -181,7 +187,7 @@ class Api:
             CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, ratio(lookup.hits, lookup.misses)),
             WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
             stored,
-            self.feed.per_second,
+            self.feed.rate.per_second,
             self.feed.clients,
             lag,
             dead_letters,

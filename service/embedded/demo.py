@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
 class Flow(NamedTuple):
     """What was counted since the start; a difference of two is what flowed between them."""
 
+    at: float
+    """Of time.monotonic()."""
     stored: float
     dead_letters: float
     hits: float
@@ -122,11 +124,12 @@ class Demo:
 
     def watch(self, commands: Commands) -> None:
         """Print a line a second until asked to stop. Raises ServerUnavailable when a command ends by itself."""
-        began, last = monotonic(), Flow(0, 0, 0, 0)
+        began, last = monotonic(), self._flow_of_a_second(commands)
         while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
             commands.require_alive()
             if now := self._flow_of_a_second(commands):
-                say(_line(now, last))
+                if last:
+                    say(line(now, last))
                 last = now
 
     def _is_over(self, began: float) -> bool:
@@ -199,6 +202,7 @@ class Demo:
 def _flow(commands: Commands) -> Flow:
     consumer, api = _counters(commands.consumer_admin), _counters(commands.api_admin)
     return Flow(
+        monotonic(),
         consumer.get("orders_stored_total", 0),
         consumer.get("orders_dead_letters_total", 0),
         api.get("orders_cache_hits_total", 0),
@@ -206,12 +210,18 @@ def _flow(commands: Commands) -> Flow:
     )
 
 
-def _line(now: Flow, last: Flow) -> str:
-    stored = max(now.stored - last.stored, 0)  # it counts from 0 again after a reload
+def line(now: Flow, last: Flow) -> str:
     return (
-        f"stored {stored:5.0f}/s, {now.stored:8.0f} in all | dead letters {now.dead_letters:6.0f} | "
+        f"stored {_rate(now, last)}/s, {now.stored:8.0f} in all | dead letters {now.dead_letters:6.0f} | "
         f"cache: {now.hits:.0f} hits, {now.misses:.0f} misses"
     )
+
+
+def _rate(now: Flow, last: Flow) -> str:
+    """Return it over the time between the two; a hyphen after a reload, when the consumer counts from 0 again."""
+    if now.stored < last.stored:
+        return f"{'-':>5}"
+    return f"{(now.stored - last.stored) / (now.at - last.at):5.0f}"
 
 
 def _counters(port: int) -> dict[str, float]:

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from service.embedded.demo import add_arguments
+from service.embedded.demo import Flow, add_arguments, line
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "²"])
@@ -25,3 +25,21 @@ def refused(option: str, value: str) -> object:
     with pytest.raises(SystemExit) as ended:
         parser.parse_args([f"{option}={value}"])
     return ended.value.code
+
+
+def flow(at: float, stored: float) -> Flow:
+    return Flow(at, stored, dead_letters=0, hits=0, misses=0)
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "rate"),
+    [
+        (flow(101.0, 1_050), flow(100.0, 1_000), "50"),
+        (flow(101.25, 1_050), flow(100.0, 1_000), "40"),  # a line late
+        (flow(135.0, 2_750), flow(100.0, 1_000), "50"),  # lines that did not come
+        (flow(101.0, 1_000), flow(100.0, 1_000), "0"),
+        (flow(101.0, 50), flow(100.0, 1_000), "-"),  # begun anew
+    ],
+)
+def test_the_rate_of_a_line_is_that_of_the_time_since_the_last_one(now: Flow, last: Flow, rate: str) -> None:
+    assert line(now, last).startswith(f"stored {rate:>5}/s, {now.stored:8.0f} in all")

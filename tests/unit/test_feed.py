@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.handler.http import feed as feeds
-from service.handler.http.feed import Feed, Rate, Stream
+from service.handler.http.feed import Feed, Stream
 from service.handler.http.problems import Problem
 from tests.waiting import turns
 
@@ -203,18 +203,3 @@ def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.wait_for(client.response, 5)
 
     asyncio.run(play())
-
-
-def test_the_rate_is_that_of_the_last_whole_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.5
-    monkeypatch.setattr(feeds, "monotonic", lambda: now)
-    rate = Rate()
-    for _ in range(50):
-        rate.count()
-    assert rate.value == 0
-    now = 101.5
-    assert rate.value == 5
-    now = 115
-    assert rate.value == 0
-    rate.count()
-    assert len(rate._counts) == 1

@@ -22,7 +22,11 @@ type Shown = [text: string, why: string];
 
 export function figures(stats: Polled<Stats>, readiness: Polled<Readiness>): Figure[] {
   return [
-    figure("Stored/s", stats, (now) => [rate(now.stored_per_second), ""]),
+    figure("Stored/s", stats, (now) =>
+      now.stored_per_second === null
+        ? [NOTHING, "Notifications don't arrive"]
+        : [rate(now.stored_per_second), "Mean of ten seconds"],
+    ),
     figure("Stored in all", stats, (now) => known(now.stored, "The database is away")),
     figure("Lag", stats, (now) => known(now.lag, "Kafka is away")),
     figure("Dead letters", stats, (now) => known(now.dead_letters, "Kafka is away")),

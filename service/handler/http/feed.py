@@ -7,10 +7,9 @@ when it has fallen too far behind.
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from time import monotonic
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -19,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.handler.http.openapi import Responses, answer, refusals
 from service.handler.http.problems import Problem
+from service.pkg.rate import Rate
 
 HEARTBEAT_SECONDS: Final = 15.0
 """How long a stream is silent at most."""
@@ -26,8 +26,8 @@ _EVENTS_OF_A_WRITE: Final = 500
 """At most so many are sent to a stream in one piece."""
 _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b"retry: 2000\n\n"
-_RATE_SECONDS: Final = 10
-"""Seconds of which `per_second` is the mean."""
+_RATE_SECONDS: Final = 10.0
+"""Over which `rate` is the mean."""
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
 
@@ -41,7 +41,8 @@ class Feed:
         self._on_drop = on_drop
         self._process = secrets.token_hex(4)
         self._streams: set[Stream] = set()
-        self._rate = Rate()
+        self.rate = Rate(_RATE_SECONDS)
+        """Of what was published; whoever publishes says when all was (`observe`) and when not (`restart`)."""
         self.newest = 0
         self.is_closed = False
 
@@ -49,15 +50,10 @@ class Feed:
     def clients(self) -> int:
         return len(self._streams)
 
-    @property
-    def per_second(self) -> float:
-        """Orders told in the last seconds, by the second."""
-        return self._rate.value
-
-    def publish(self, kind: str, uids: Iterable[str]) -> None:
+    def publish(self, kind: str, uids: Sequence[str]) -> None:
         for uid in uids:
             self._append(kind, f'{{"order_uid":"{uid}"}}')
-            self._rate.count()
+        self.rate.add(len(uids))
         self._wake()
 
     def reset(self) -> None:
@@ -180,26 +176,6 @@ class Stream(Response):
                 await self._news.wait()
                 return
         await _send(send, _HEARTBEAT)
-
-
-class Rate:
-    """Counts by the second, over the last seconds."""
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-
-    def count(self) -> None:
-        second = int(monotonic())
-        if second not in self._counts:
-            self._counts = {each: count for each, count in self._counts.items() if each > second - _RATE_SECONDS}
-        self._counts[second] = self._counts.get(second, 0) + 1
-
-    @property
-    def value(self) -> float:
-        second = int(monotonic())
-        return sum(count for each, count in self._counts.items() if second - _RATE_SECONDS <= each < second) / (
-            _RATE_SECONDS
-        )
 
 
 async def _send(send: Send, body: bytes) -> None:

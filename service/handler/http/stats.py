@@ -30,7 +30,8 @@ class Figures(Struct, frozen=True):
     warm_up: WarmUpFigures
     stored: int | None
     """Orders in the database, roughly; null while it is away."""
-    stored_per_second: float
+    stored_per_second: float | None
+    """Stored and replaced orders, over the last ten seconds; null while notifications don't arrive."""
     event_clients: int
     lag: int | None
     """Messages that the consumers have not committed; null while Kafka is away."""

@@ -1,0 +1,97 @@
+"""A rate is a count over the time in which it was counted."""
+
+import pytest
+
+from service.pkg.rate import Rate
+
+WINDOW = 10.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Steady:
+    """Adds `per_second` evenly, in sixteen steps, and observes twice a second."""
+
+    def __init__(self, per_second: int) -> None:
+        self.clock = Clock()
+        self.rate = Rate(WINDOW, self.clock)
+        self._step = per_second // 16
+
+    def run(self, seconds: float) -> None:
+        for step in range(round(seconds * 16)):
+            self.clock.now += 1 / 16  # a binary fraction, so that times add up exactly
+            self.rate.add(self._step)
+            if step % 8 == 7:
+                self.rate.observe()
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 9.5, 10, 10.5, 11, 60, 3_600])
+def test_a_steady_rate_is_told_from_the_first_second_on(seconds: float) -> None:
+    steady = Steady(160)
+    steady.rate.observe()
+    steady.run(seconds)
+    assert steady.rate.per_second == 160
+
+
+def test_a_pause_counts_as_one_and_leaves_the_window() -> None:
+    steady = Steady(160)
+    steady.rate.observe()
+    steady.run(20)
+    for _ in range(10):
+        steady.clock.now += 0.5
+        steady.rate.observe()
+    assert steady.rate.per_second == 80
+    for _ in range(10):
+        steady.clock.now += 0.5
+        steady.rate.observe()
+    assert steady.rate.per_second == 0
+    steady.run(WINDOW)
+    assert steady.rate.per_second == 160
+
+
+def test_what_comes_at_once_after_a_standstill_is_spread_over_it() -> None:
+    steady = Steady(160)
+    steady.rate.observe()
+    steady.run(20)
+    steady.clock.now += 60
+    steady.rate.add(9_600)
+    steady.rate.observe()
+    assert steady.rate.per_second == 160
+    steady.run(30)
+    assert steady.rate.per_second == 160
+
+
+def test_a_time_in_which_nothing_was_counted_is_left_out() -> None:
+    steady = Steady(160)
+    steady.rate.observe()
+    steady.run(20)
+    steady.rate.restart()
+    assert steady.rate.per_second is None
+    steady.clock.now += 60
+    steady.rate.observe()
+    assert steady.rate.per_second is None
+    steady.run(1)
+    assert steady.rate.per_second == 160
+
+
+def test_nothing_is_told_without_a_measured_time() -> None:
+    clock = Clock()
+    rate = Rate(WINDOW, clock)
+    rate.add(5)
+    assert rate.per_second is None
+    rate.observe()
+    rate.add(5)
+    rate.observe()
+    assert rate.per_second is None
+
+
+def test_memory_is_bounded_by_the_window() -> None:
+    steady = Steady(160)
+    steady.run(60)
+    assert len(steady.rate._observations) <= 2 * WINDOW + 1
