@@ -181,6 +181,13 @@ ROWS = [
                 {"{{instance}}": "max by (instance) (orders_warm_up_seconds{%s})"},
             ),
             Panel(
+                "API keys", "short", "Keys that are accepted, and errors in their file.",
+                {
+                    "{{instance}} accepted": "max by (instance) (orders_api_keys{%s})",
+                    "{{instance}} errors": "max by (instance) (orders_api_keys_file_errors{%s})",
+                },
+            ),
+            Panel(
                 "Waiting for a connection", "short", "Reads for which all connections of a pod's pool are taken.",
                 {"{{instance}}": "max by (instance) (orders_pool_waiting{%s})"},
             ),

@@ -130,6 +130,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.api_keys = Gauge("orders_api_keys", "API keys that are accepted.", registry=registry)
+        self.api_keys_file_errors = Gauge(
+            "orders_api_keys_file_errors",
+            "Malformed lines of the file of API keys, which are left out; 1 while it can't be read or has no key.",
+            registry=registry,
+        )
+
     def _process(self, registry: CollectorRegistry) -> None:
         self.dependency_up = Gauge(
             "orders_dependency_up", "1 while the last call to it succeeded.", ["dependency"], registry=registry

@@ -41,8 +41,8 @@ from service.usecases.warm_up import WarmUp
 FIGURE_SECONDS: Final = 5.0
 """How old a figure of PostgreSQL or Kafka may be that `/stats` tells."""
 FIGURE_PATIENCE_SECONDS: Final = 1.0
-KEYS_SECONDS: Final = 2.0
-"""How often the file of API keys is looked at."""
+KEYS_SECONDS: Final = 1.0
+"""How often the file of API keys is read."""
 
 
 def run_api(settings: Settings) -> int:
@@ -200,6 +200,9 @@ class Api:
         metrics.cache_bytes.set_function(lambda: self.cache.size)
         metrics.pool_waiting.set_function(lambda: self.reads.waiting)
         metrics.event_clients.set_function(lambda: self.feed.clients)
+        if keys := self.keys:
+            metrics.api_keys.set_function(lambda: len(keys))
+            metrics.api_keys_file_errors.set_function(lambda: len(keys.problems))
         metrics.dependency_up.labels("postgresql").set_function(self.has_database)
         metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_proven)
 

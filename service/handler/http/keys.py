@@ -2,11 +2,15 @@
 
 The file has a line for each key: its scopes with commas between them, a blank, the key. Empty lines and lines that
 begin with `#` are passed over. All keys count at once, so that one is replaced without a moment in which none fits.
+A malformed line is left out and the others count. A file without a key, or one that stays unreadable, revokes all keys.
 """
 
 import hmac
+import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +23,10 @@ from service.entities.errors import KeysRefused
 MIN_LENGTH: Final = 20
 MAX_LENGTH: Final = 256
 MAX_FILE_BYTES: Final = 2**18
+MAX_READ_FAILURES: Final = 2
+"""In a row: a file that is being replaced may be missing for a moment, and costs nobody a key."""
+_LOGGED_PROBLEMS: Final = 5
+_NO_KEY: Final = "has no key"
 
 _KEY: Final = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_LENGTH},{MAX_LENGTH}}}")
 """What may follow `Bearer` (RFC 6750), long enough that nobody guesses it."""
@@ -37,12 +45,21 @@ class _Key(NamedTuple):
 
 
 class Keys:
-    """The keys of a file, as it was when it was last looked at. Raises KeysRefused where it can't be used at first."""
+    """The keys of a file, as of the last `reload`. Raises KeysRefused where there is none at first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._text = _read(path)
-        self._keys = _parsed(self._text)
+        self._content: str | None = None
+        self._keys: tuple[_Key, ...] = ()
+        self._read_failures = 0
+        self.problems: tuple[str, ...] = ()
+        """Why the file, or a line of it, does not count; never what stands there."""
+        self._apply(_read(path))
+        if not self._keys:
+            raise KeysRefused(next(iter(self.problems)))
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def scopes(self, presented: str) -> frozenset[Scope] | None:
         """Return what the key may; None where it is not one of ours. Takes as long whichever it is."""
@@ -54,85 +71,99 @@ class Keys:
         return found
 
     def reload(self) -> bool:
-        """Look at the file again; tell whether the keys are others now. Raises KeysRefused, and keeps those it has."""
-        text = _read(self._path)
-        if text == self._text:
-            return False
-        self._keys, self._text = _parsed(text), text
-        return True
+        """Read the file again; return whether the keys have changed."""
+        before = self._keys
+        try:
+            content = _read(self._path)
+        except KeysRefused as error:
+            self._fail(str(error))
+        else:
+            self._read_failures = 0
+            if content != self._content:
+                self._apply(content)
+        return self._keys != before
+
+    def _fail(self, problem: str) -> None:
+        self._read_failures += 1
+        self._content, self.problems = None, (problem,)
+        if self._read_failures >= MAX_READ_FAILURES:
+            self._keys = ()
+
+    def _apply(self, content: str) -> None:
+        keys, problems = list[_Key](), list[str]()
+        for number, line in _lines(content):
+            try:
+                key, scopes = _parsed(number, line)
+            except KeysRefused as error:
+                problems.append(str(error))
+            else:
+                keys.append(_Key(sha256(key.encode()).digest(), scopes))
+        if not keys and not problems:
+            problems.append(_NO_KEY)
+        self._content, self._keys, self.problems = content, tuple(keys), tuple(problems)
 
 
 def key_with(path: Path, scope: Scope) -> str:
     """Return the first key of a file that has the scope. Raises KeysRefused where there is none."""
-    for number, words in _words(_read(path)):
-        if scope in _key(number, words).scopes:
-            return words[1]
+    for number, line in _lines(_read(path)):
+        with suppress(KeysRefused):
+            key, scopes = _parsed(number, line)
+            if scope in scopes:
+                return key
     raise KeysRefused(f"has no key with the scope {scope}")
 
 
 class Renewal:
-    """Applies the keys that the file has now.
-
-    A file that can't be used is logged once, and the last good keys stay valid.
-    """
+    """Applies the keys that the file has now, and logs each problem of the file once."""
 
     def __init__(self, keys: Keys, log: FilteringBoundLogger) -> None:
         self._keys = keys
         self._log = log
-        self._problem = ""
+        self._problems: tuple[str, ...] = ()
 
     def look(self) -> bool:
         """Return whether the keys are others than before."""
-        changed, problem = self._reloaded()
-        if problem and problem != self._problem:
-            self._log.error("the API keys can't be read anew: those read before still count", problem=problem)
+        changed = self._keys.reload()
+        problems = self._keys.problems
+        if problems and (changed or problems != self._problems):
+            shown = list(problems[:_LOGGED_PROBLEMS])
+            self._log.error("the file of API keys has errors", problems=shown, keys=len(self._keys))
         elif changed:
-            self._log.info("the API keys were read anew")
-        self._problem = problem
+            self._log.info("the API keys were read anew", keys=len(self._keys))
+        self._problems = problems
         return changed
-
-    def _reloaded(self) -> tuple[bool, str]:
-        try:
-            return self._keys.reload(), ""
-        except KeysRefused as error:
-            return False, str(error)
 
 
 def _read(path: Path) -> str:
+    """Return the text; bytes that are no UTF-8 cost their line alone. Raises KeysRefused."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not block the loop
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise KeysRefused("is not a regular file")
             content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise KeysRefused(f"has more than {MAX_FILE_BYTES} bytes")
-        return content.decode()
-    except UnicodeDecodeError:
-        raise KeysRefused("is not UTF-8 text") from None
     except OSError as error:
         raise KeysRefused(f"can't be read ({error.strerror})") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise KeysRefused(f"has more than {MAX_FILE_BYTES} bytes")
+    return content.decode("utf-8-sig", errors="replace")
 
 
-def _parsed(text: str) -> tuple[_Key, ...]:
-    keys = tuple(_key(*line) for line in _words(text))
-    if not keys:
-        raise KeysRefused("has no key")
-    return keys
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line that is meant to be a key, and its number."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line
 
 
-def _words(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the words of each line that is meant to be a key, and the line's number."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.startswith("#"):
-            yield number, line.split()
-
-
-def _key(number: int, words: list[str]) -> _Key:
-    """Return a line's key. Raises KeysRefused, which names the line and never what stands in it."""
+def _parsed(number: int, line: str) -> tuple[str, frozenset[Scope]]:
+    """Return a line's key and its scopes. Raises KeysRefused, which names the line and never what stands in it."""
+    words = line.split()
     if len(words) != 2:  # noqa: PLR2004 - scopes and key
         raise KeysRefused(f"line {number}: should be scopes, a blank, and a key")
     scopes, key = words
     if not _KEY.fullmatch(key):
         raise KeysRefused(f"line {number}: a key has {MIN_LENGTH} to {MAX_LENGTH} letters, digits or ._~+/=-")
     try:
-        return _Key(sha256(key.encode()).digest(), frozenset(map(Scope, scopes.split(","))))
+        return key, frozenset(map(Scope, scopes.split(",")))
     except ValueError:
         raise KeysRefused(f"line {number}: scopes are {' and '.join(Scope)}") from None
