@@ -19,13 +19,13 @@ SECRETS = {
 
 
 @pytest.fixture
-def servers(any_release: Release) -> Release:
+def servers(release: Release) -> Release:
     """Kafka and PostgreSQL of somebody else: another release's, with a database for us."""
-    any_release.install("--set", "api.replicas=1")
+    release.install("--set", "api.replicas=1")
     psql = ("exec", "orders-postgresql-0", "--", "psql", "--username", "postgres")
-    any_release.kubectl(*psql, "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
-    any_release.kubectl(*psql, "--dbname", DATABASE, "--file", "/etc/orders/roles.sql")
-    return any_release
+    release.kubectl(*psql, "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
+    release.kubectl(*psql, "--dbname", DATABASE, "--file", "/etc/orders/roles.sql")
+    return release
 
 
 def test_external_servers_serve_a_release_whose_migration_is_a_hook(servers: Release, other_namespace: str) -> None:

@@ -27,15 +27,6 @@ CHANGED = str(Path(__file__).with_name("changed.yaml"))
 @pytest.fixture
 def filled(release: Release) -> Release:
     """Installed, with orders stored."""
-    return with_orders(release)
-
-
-@pytest.fixture
-def any_filled(any_release: Release) -> Release:
-    return with_orders(any_release)
-
-
-def with_orders(release: Release) -> Release:
     release.install()
     release.generate(COUNT)
     release.generated()
@@ -100,30 +91,30 @@ def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
     return body
 
 
-def test_upgrades_rollbacks_and_restarts_fail_no_request(any_filled: Release) -> None:
-    before = any_filled.pod_names("api")
-    with Loader(any_filled).get() as none:
-        any_filled.upgrade()
-    assert any_filled.pod_names("api") == before
-    with Loader(any_filled).get() as changed:
-        any_filled.upgrade("--set", "cache.maxEntries=20000")
-    assert not any_filled.pod_names("api") & before
-    with Loader(any_filled).get() as rolled_back:
-        any_filled.helm("rollback", any_filled.name, "--wait", "--timeout", "300s")
-    with Loader(any_filled).get() as restarted:
-        any_filled.restart("api")
+def test_upgrades_rollbacks_and_restarts_fail_no_request(filled: Release) -> None:
+    before = filled.pod_names("api")
+    with Loader(filled).get() as none:
+        filled.upgrade()
+    assert filled.pod_names("api") == before
+    with Loader(filled).get() as changed:
+        filled.upgrade("--set", "cache.maxEntries=20000")
+    assert not filled.pod_names("api") & before
+    with Loader(filled).get() as rolled_back:
+        filled.helm("rollback", filled.name, "--wait", "--timeout", "300s")
+    with Loader(filled).get() as restarted:
+        filled.restart("api")
     for results in (none, changed, rolled_back, restarted):
         assert results.failed == {}
         assert results.answered > 20
-    any_filled.check(COUNT)
+    filled.check(COUNT)
 
 
-def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(any_filled: Release) -> None:
-    assert_leaves_its_claims(any_filled)
-    any_filled.install(any_filled.undone)
-    any_filled.check(COUNT)
-    any_filled.helm("test", any_filled.name)
-    assert_leaves_its_claims(any_filled)
+def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(filled: Release) -> None:
+    assert_leaves_its_claims(filled)
+    filled.install(filled.undone)
+    filled.check(COUNT)
+    filled.helm("test", filled.name)
+    assert_leaves_its_claims(filled)
 
 
 def assert_leaves_its_claims(release: Release) -> None:
@@ -132,13 +123,23 @@ def assert_leaves_its_claims(release: Release) -> None:
     eventually(lambda: release.leftovers() == claims, within=90, what="nothing but the claims")
 
 
-def test_another_version_with_other_values_is_upgraded(any_filled: Release, tmp_path: Path) -> None:
+def test_another_version_with_other_values_is_upgraded(filled: Release, tmp_path: Path) -> None:
     newer = shutil.copytree(CHART, tmp_path / "chart")
     about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
     (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9"}), encoding="utf-8")
-    any_filled.upgrade(any_filled.undone, "--values", CHANGED, chart=str(newer))
-    any_filled.check(COUNT)
-    any_filled.helm("test", any_filled.name)
+    filled.upgrade(filled.undone, "--values", CHANGED, chart=str(newer))
+    filled.check(COUNT)
+    filled.helm("test", filled.name)
+
+
+def test_another_helm_installs_upgrades_and_tests_the_same(release_of_another_helm: Release) -> None:
+    release = release_of_another_helm
+    release.install(release.undone)
+    before = release.pod_names("api")
+    release.upgrade(release.undone, "--set", "cache.maxEntries=20000")
+    assert not release.pod_names("api") & before
+    release.helm("test", release.name)
+    release.uninstall()
 
 
 def test_what_is_rendered_can_be_applied_twice_without_helm(release: Release) -> None:

@@ -1,50 +1,84 @@
 """`.ci/tiers.py` decides whether a run passed: a skipped test or a tier that never ran must not look like success."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "tiers.py"
-UNIT = '<testcase classname="tests.unit.test_lru" name="test_a" time="0.5"/>'
-INTEGRATION = '<testcase classname="tests.integration.test_writes" name="test_b" time="1.5"/>'
-CLUSTER = '<testcase classname="tests.cluster.test_faults" name="test_c" time="2.5"/>'
+PASSED = '<testcase classname="tests.unit.test_lru" name="test_a" time="0.5"/>'
+FAILED = PASSED.replace("/>", "><failure/></testcase>")
+SKIPPED = PASSED.replace("/>", "><skipped/></testcase>")
 NOT_COLLECTED = '<testcase classname="" name="tests.unit.test_lru"><error/></testcase>'
+BEFORE = {"warm": {"unit": 1_100, "all of it": 2_000}, "cold": {"unit": 7}}
+NONE: Mapping[str, str] = {}
+FOLDERS = ("unit", "integration", "chart", "cluster", "faults", "fuzz", "browser", "prometheus")
+TIERS = ("unit", "testcontainers", "embedded", "chart", "cluster", "faults", "fuzz", "browser", "Prometheus")
 
 
-def told(folder: Path, *cases: str, embedded: str = INTEGRATION, cluster: str = CLUSTER) -> tuple[int, str]:
-    reports = [folder / "main.xml", folder / "embedded.xml", folder / "cluster.xml"]
-    for report, told in zip(reports, ("".join(cases), embedded, cluster), strict=True):
-        report.write_text(f"<testsuites>{told}</testsuites>")
-    for tier in ("unit", "integration", "cluster"):
-        (folder / tier).mkdir()
-        (folder / tier / "test_something.py").touch()
-    command = [sys.executable, *map(str, (SCRIPT, folder, *reports))]
+def told(
+    tmp_path: Path,
+    cases: Mapping[str, str] = NONE,
+    *,
+    total: int = 2_400,
+    missing: str = "",
+    folders: tuple[str, ...] = FOLDERS,
+) -> tuple[int, str]:
+    tests, reports, kept = tmp_path / "tests", tmp_path / "reports", tmp_path / "seconds.json"
+    reports.mkdir()
+    for tier in set(TIERS) - {missing}:
+        report = f'<testsuites><testsuite time="1200.4">{cases.get(tier, PASSED)}</testsuite></testsuites>'
+        (reports / f"{tier}.xml").write_text(report)
+    for folder in folders:
+        (tests / folder).mkdir(parents=True)
+        (tests / folder / "test_something.py").touch()
+    kept.write_text(json.dumps(BEFORE))
+    command = [sys.executable, *map(str, (SCRIPT, tests, reports, kept, "warm", total))]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
     return run.returncode, run.stdout
 
 
 def test_a_run_in_which_every_tier_that_exists_passed_is_a_success(tmp_path: Path) -> None:
-    code, table = told(tmp_path, UNIT, INTEGRATION)
+    code, table = told(tmp_path)
     assert code == 0
-    assert "unit                  1        1        0        0       0.5" in table
+    assert "unit                  1        1        0        0     1,200     1,100" in table
+    assert "all of it                                              2,400     2,000" in table
+
+
+def test_its_seconds_are_there_to_be_kept_beside_those_under_other_caches(tmp_path: Path) -> None:
+    told(tmp_path)
+    seconds = json.loads((tmp_path / "reports" / "seconds.json").read_text())
+    assert seconds == {"warm": dict.fromkeys(TIERS, 1_200) | {"all of it": 2_400}, "cold": {"unit": 7}}
+
+
+def test_a_run_that_took_too_long_is_told_and_no_failure(tmp_path: Path) -> None:
+    code, table = told(tmp_path, total=2_701)
+    assert (code, table.splitlines()[-1]) == (0, "OVER THE LIMIT: 2,701 s of 2,700 with warm caches")
 
 
 @pytest.mark.parametrize(
-    ("cases", "complaint"),
+    ("tier", "case", "complaint"),
     [
-        ([UNIT.replace("/>", "><failure/></testcase>"), INTEGRATION], "UNIT: 1 FAILED"),
-        ([UNIT, INTEGRATION.replace("/>", "><skipped/></testcase>")], "TESTCONTAINERS: 1 SKIPPED"),
-        ([UNIT, INTEGRATION, NOT_COLLECTED], "UNIT: 1 FAILED"),
-        ([UNIT], "TESTCONTAINERS: NOTHING RAN"),
+        ("unit", FAILED, "UNIT: 1 FAILED"),
+        ("testcontainers", SKIPPED, "TESTCONTAINERS: 1 SKIPPED"),
+        ("unit", PASSED + NOT_COLLECTED, "UNIT: 1 FAILED"),
+        ("cluster", "", "CLUSTER: NOTHING RAN"),
+        ("embedded", "", "EMBEDDED: NOTHING RAN"),
     ],
 )
-def test_what_did_not_pass_is_told_and_fails_the_run(tmp_path: Path, cases: list[str], complaint: str) -> None:
-    code, table = told(tmp_path, *cases)
+def test_what_did_not_pass_is_told_and_fails_the_run(tmp_path: Path, tier: str, case: str, complaint: str) -> None:
+    code, table = told(tmp_path, {tier: case})
     assert (code, table.strip().splitlines()[-1]) == (1, complaint)
 
 
-@pytest.mark.parametrize("missing", ["embedded", "cluster"])
-def test_a_missing_report_fails_the_run(tmp_path: Path, missing: str) -> None:
-    assert told(tmp_path, UNIT, INTEGRATION, **{missing: ""})[0] == 1
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_missing_report_fails_the_run(tmp_path: Path, tier: str) -> None:
+    assert told(tmp_path, missing=tier)[0] == 1
+
+
+def test_tests_that_belong_to_no_tier_fail_the_run(tmp_path: Path) -> None:
+    code, table = told(tmp_path, folders=(*FOLDERS, "simulation"))
+    assert (code, table.strip().splitlines()[-1]) == (1, "NO TIER: simulation")
