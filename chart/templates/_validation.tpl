@@ -1,6 +1,7 @@
 {{- /* Refuses what contradicts itself, each in one line that says what to do. */}}
 {{- define "orders.validate" -}}
 {{- $v := .Values -}}
+{{- include "orders.validateSecrets" . }}
 {{- if and (not $v.kafka.enabled) (not $v.kafka.bootstrapServers) }}
 {{- fail "kafka.bootstrapServers is needed where kafka.enabled is false" }}
 {{- end }}
@@ -58,6 +59,75 @@
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
 {{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
 {{- end }}
+{{- end }}
+
+{{- /* Values end up in ConfigMaps, Jobs and pods, which more people may read than Secrets. */}}
+{{- define "orders.validateSecrets" -}}
+{{- range $name, $value := .Values.settings }}
+{{- if include "orders.isSecret" (list $name $value) }}{{ include "orders.refuseSecret" (list (printf "settings: %s" $name) $name) }}{{ end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if include "orders.isSecret" (list .name (default "" .value)) }}{{ include "orders.refuseSecret" (list (printf "extraEnv: %s" .name) .name) }}{{ end }}
+{{- end }}
+{{- range $name, $value := omit .Values "global" "settings" "extraEnv" }}{{ include "orders.findSecrets" (list $name $value) }}{{ end }}
+{{- end }}
+
+{{- /* Refuses text that holds a secret, however deep. Annotations are other programs' text, but for addresses and keys. (path, value) */}}
+{{- define "orders.findSecrets" -}}
+{{- $path := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- if kindIs "map" $value }}
+{{- range $name, $each := $value }}{{ include "orders.findSecrets" (list (printf "%s.%s" $path $name) $each) }}{{ end }}
+{{- else if kindIs "slice" $value }}
+{{- range $index, $each := $value }}{{ include "orders.findSecrets" (list (printf "%s[%d]" $path $index) $each) }}{{ end }}
+{{- else if kindIs "string" $value }}
+{{- $literal := include "orders.literal" $value }}
+{{- $assigned := and (not (regexMatch "nnotations[.]" $path)) (include "orders.assignsSecret" $literal) }}
+{{- if or $assigned (include "orders.showsSecret" $literal) }}{{ include "orders.refuseSecret" (list $path $path) }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* Not empty where a variable is a secret by its name, or its text holds one. (name, value) */}}
+{{- define "orders.isSecret" -}}
+{{- $text := toString (index . 1) -}}
+{{- $literal := include "orders.literal" $text -}}
+{{- if and $text (eq $text $literal) (include "orders.isSecretName" (index . 0)) }}true{{ end }}
+{{- include "orders.showsSecret" $literal }}{{ include "orders.assignsSecret" $literal }}
+{{- end }}
+
+{{- /* The names by which `orders doctor` hides values: service/config.py has the same. */}}
+{{- define "orders.isSecretName" -}}
+{{- $isSecret := regexMatch `(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers` . -}}
+{{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|client[._]id)$` .)) }}true{{ end }}
+{{- end }}
+
+{{- /* The text with a quotation mark for each reference to a variable, and for each expression of another program's template. */}}
+{{- define "orders.literal" -}}
+{{- regexReplaceAll `[$][(][^)]*[)]|[$][{][^}]*[}]|[{][{][^}]*[}][}]` . `"` -}}
+{{- end }}
+
+{{- /* An address with a password, or a private key. */}}
+{{- define "orders.showsSecret" -}}
+{{- if regexMatch `://[^\s/:@]*:([^\s/@"]+|[0-9]*[^\s0-9/@"][^\s@"]*)@|-----BEGIN [A-Z ]*PRIVATE KEY` . }}true{{ end }}
+{{- end }}
+
+{{- /* A secret's name with its value: a keyword or a query of a connection string, a key of JSON, an option of Java. */}}
+{{- define "orders.assignsSecret" -}}
+{{- range regexFindAll `[\w.-]+(["']\s*:|["']?\s*=)\s*["']?[^\s"'&,;}]` . -1 }}
+{{- include "orders.isSecretName" (regexFind `^[\w.-]+` .) }}
+{{- end }}
+{{- end }}
+
+{{- /* (where it stands, the variable's name or the value's path) */}}
+{{- define "orders.refuseSecret" -}}
+{{- $name := upper (index . 1) -}}
+{{- $place := "extraEnv, with valueFrom.secretKeyRef" -}}
+{{- if contains "SASL.PASSWORD" $name }}{{ $place = "kafka.sasl.passwordSecret" }}
+{{- else if contains "KAFKA" $name }}{{ $place = "kafka.existingSecret" }}
+{{- else if or (contains "POSTGRES" $name) (hasPrefix "PG" $name) }}{{ $place = "postgresql.existingSecret, or existingWriteSecret and existingReadSecret beside it" }}
+{{- else if contains "AUTH" $name }}{{ $place = "auth.existingSecret" }}
+{{- end }}
+{{- fail (printf "%s holds a secret, which would stand in clear in the objects of the release: make a Secret of it and name that in %s" (index . 0) $place) }}
 {{- end }}
 
 {{- define "orders.validateEncryption" -}}
