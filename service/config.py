@@ -131,6 +131,8 @@ class Http(Group):
     """Longest header block that is accepted."""
     max_connections: Count = 10_000
     """More connections at once are answered 503."""
+    keep_alive: Seconds = Field(75, gt=0)
+    """How long an idle connection stays open: longer than a load balancer reuses it, usually 60 s."""
     event_clients: Count = 1_000
     """Event streams at once; more are answered 503."""
     event_queue: Count = 1_000

@@ -113,7 +113,7 @@ class Api:
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
-            limits = Limits(http.max_header_bytes, http.max_connections)
+            limits = Limits(http.max_header_bytes, http.max_connections, http.keep_alive)
             hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
             await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])

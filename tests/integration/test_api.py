@@ -291,6 +291,29 @@ def refuses(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
+def test_idle_connections_are_kept_as_long_as_is_set_and_do_not_hold_up_the_end(
+    spawn: Spawn, settings: dict[str, str]
+) -> None:
+    service = spawn("api", settings=settings | {"ORDERS_HTTP__KEEP_ALIVE": "1s"}).ready()
+    with idle_connection(service) as client:
+        began = monotonic()
+        assert client.recv(1) == b""
+        assert 0.9 < monotonic() - began < 5
+    patient = spawn("api", settings=settings).ready()
+    with idle_connection(patient) as client:
+        assert patient.stop(within=5) == 0
+        assert client.recv(1) == b""
+
+
+@contextmanager
+def idle_connection(service: Service) -> Iterator[socket.socket]:
+    """Yield a connection that had its answer."""
+    with socket.create_connection(("127.0.0.1", service.http_port), timeout=10) as client:
+        client.sendall(b"HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert client.recv(10_000).endswith(b"\r\n\r\n")
+        yield client
+
+
 def test_a_request_that_does_not_end_does_not_keep_it_from_ending(spawn: Spawn, settings: dict[str, str]) -> None:
     dsn = settings["ORDERS_POSTGRES__DSN"]
     service = spawn("api", settings=settings | {"ORDERS_HTTP__DRAIN_TIMEOUT": "1"}).ready()

@@ -23,7 +23,7 @@ from service.handler.http.fast import BLOCK_BYTES, BLOCKS, Hits
 from service.handler.http.feed import Feed
 from service.handler.http.keys import Keys
 from service.handler.http.probes import Health
-from service.handler.http.protocol import HITS_AT_ONCE, Limits
+from service.handler.http.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, Limits
 from service.handler.http.serve import Server, listen
 from service.metrics import Metrics
 from service.pkg.lru import Lru
@@ -647,9 +647,10 @@ class Timer(NamedTuple):
 
 
 class Hours:
-    """An event loop's clock and its timers."""
+    """An event loop's clock and its timers, and how it runs a task where one is needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, create_task: Callable[..., Any] | None = None) -> None:
+        self.create_task = create_task
         self.now = 100.0
         self.timers: list[Timer] = []
 
@@ -667,16 +668,67 @@ class Hours:
             timer.callback()
 
 
+KEEP_ALIVE = Limits().keep_alive
+LOAD_BALANCERS_SECONDS = 60
+"""After which the usual ones close an idle connection themselves."""
+
+
 def test_a_connection_stays_as_long_after_its_last_hit_as_after_any_answer() -> None:
     hours, side = Hours(), Side(is_fast=True)
     protocol, wire = side.connect(hours)
     for _ in range(10):
         protocol.data_received(PLAIN)
-        hours.go_on(side.server.config.timeout_keep_alive - 1)
+        hours.go_on(KEEP_ALIVE - 1)
     assert not wire.is_closed
     assert len(hours.timers) == 1
     hours.go_on(1)
     assert wire.is_closed
+
+
+@pytest.mark.parametrize("first", [PLAIN, MISS])
+def test_a_connection_stays_open_for_longer_than_load_balancers_reuse_it(first: bytes) -> None:
+    async def play(side: Side) -> None:
+        protocol, wire = side.connect(hours := Hours(asyncio.get_running_loop().create_task))
+        protocol.data_received(first)
+        await side.settle()
+        hours.go_on(LOAD_BALANCERS_SECONDS + 1)
+        assert not wire.is_closed
+        protocol.data_received(PLAIN)
+        assert wire.written.count(b"HTTP/1.1 200 ") == 2
+        hours.go_on(KEEP_ALIVE)
+        assert wire.is_closed
+
+    played(play)
+
+
+def idle(side: Side, hours: Hours, sent: bytes = PLAIN) -> Wire:
+    """Return a connection that has had its answer."""
+    protocol, wire = side.connect(hours)
+    protocol.data_received(sent)
+    return wire
+
+
+def test_of_too_many_connections_the_longest_idle_one_makes_room() -> None:
+    hours, side = Hours(), Side(is_fast=True, limits=Limits(connections=3))
+    first, first_wire = side.connect(hours)
+    first.data_received(PLAIN)
+    hours.go_on(MIN_IDLE_SECONDS)
+    second, third = idle(side, hours), idle(side, hours)
+    hours.go_on(MIN_IDLE_SECONDS)
+    first.data_received(PLAIN)  # a hit moves no timer
+    fourth = idle(side, hours)
+    assert [each.is_closed for each in (first_wire, second, third, fourth)] == [False, True, False, False]
+    assert fourth.written.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_that_is_in_use_makes_no_room_and_the_new_one_is_refused() -> None:
+    hours, side = Hours(), Side(is_fast=True, limits=Limits(connections=3))
+    recent = idle(side, hours)
+    slow = [idle(side, hours, sent) for sent in (b"", PLAIN + b"GET ")]
+    hours.go_on(MIN_IDLE_SECONDS - 0.1)
+    refused = idle(side, hours)
+    assert refused.written.startswith(b"HTTP/1.1 503 ")
+    assert not any(each.is_closed for each in (recent, *slow))
 
 
 def test_a_head_that_does_not_come_after_a_hit_does_not_keep_its_connection() -> None:

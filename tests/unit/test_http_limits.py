@@ -17,7 +17,7 @@ from service.handler.http.protocol import Limits
 from service.handler.http.serve import Server
 from tests.waiting import eventually, turns
 
-LIMITS = Limits(head_bytes=2_000, connections=3)
+LIMITS = Limits(head_bytes=2_000, connections=3, keep_alive=1)
 LARGE_BYTES = 2**22
 """More than a socket's buffers take."""
 
@@ -30,7 +30,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 def port() -> Iterator[int]:
     server = AdminServer(app, "127.0.0.1", 0)
     server._server = Server(app, drain_seconds=1, limits=LIMITS)
-    server._server.config.timeout_keep_alive = 1
     server.start()
     yield server.port
     server.stop()

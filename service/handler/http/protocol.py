@@ -6,7 +6,8 @@ While nothing is under way on a connection, requests for what is in memory are a
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from itertools import islice
+from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -18,6 +19,10 @@ from service.handler.http.problems import problem
 HEAD_SECONDS: Final = 15.0
 UNWANTED_SECONDS: Final = 1.0
 """How long a connection beyond the limit may take to send a request, which the refusal then answers."""
+MIN_IDLE_SECONDS: Final = 5.0
+"""How long a connection must have been idle to be closed for a new one, where there are too many."""
+IDLE_LOOKED_AT: Final = 16
+"""Connections of which the longest idle one is closed for a new one."""
 HITS_AT_ONCE: Final = 64
 """How many of the requests that came together are answered before another connection's turn."""
 WAITING_AT_ONCE: Final = 100
@@ -33,10 +38,11 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of a request's head (request line and headers), and connections at once."""
+    """Bytes of a request's head (request line and headers), connections at once, seconds that an idle one is kept."""
 
     head_bytes: int = 16 * 2**10
     connections: int = 10_000
+    keep_alive: float = 75.0
 
 
 def limited(limits: Limits, hits: Hits | None = None) -> type[HttpToolsProtocol]:
@@ -45,6 +51,7 @@ def limited(limits: Limits, hits: Hits | None = None) -> type[HttpToolsProtocol]
     class Limited(LimitedProtocol):
         _limits = limits
         _hits = hits
+        _idle: ClassVar[dict[LimitedProtocol, float]] = {}
 
     return Limited
 
@@ -52,15 +59,18 @@ def limited(limits: Limits, hits: Hits | None = None) -> type[HttpToolsProtocol]
 class LimitedProtocol(HttpToolsProtocol):
     _limits = Limits()
     _hits: Hits | None = None
+    _idle: ClassVar[dict["LimitedProtocol", float]] = {}
+    """The server's idle connections with the moment since when, the earliest first; hits since then are not in it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.timeout_keep_alive = self._limits.keep_alive  # type: ignore[assignment]  # any number of seconds
         self._heads = 0
         self._head_bytes = 0
         self._unfinished_bytes = 0
         self._is_in_head = True
         self._is_between_requests = True
-        self._hit_at = 0.0
+        self.hit_at = 0.0
         self._refusal = HTTPStatus.BAD_REQUEST
         self._late_refusal = b""
         self._is_last_request = False
@@ -69,11 +79,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._is_one_too_many = len(self.connections) > self._limits.connections
+        self._is_one_too_many = len(self.connections) > self._limits.connections and not self._close_longest_idle()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -133,12 +144,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._idle[self] = self.loop.time()
         if self._late_refusal and self._has_answered_all() and not self.transport.is_closing():
             self._write_last(self._late_refusal)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close, unless there was a hit since the timer was set: to set it anew at each costs more than to look."""
-        remaining = self._hit_at + self.timeout_keep_alive - self.loop.time()
+        remaining = self.hit_at + self.timeout_keep_alive - self.loop.time()
         if remaining > 0:
             self._keep_alive(remaining)
         else:
@@ -172,12 +185,29 @@ class LimitedProtocol(HttpToolsProtocol):
         """Leave the connection as uvicorn leaves it after an answer."""
         self._is_in_head = False
         self._stop_waiting()
-        self._hit_at = self.loop.time()
+        self.hit_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)
 
     def _keep_alive(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        self._idle.setdefault(self, self.loop.time())
+
+    def _unset_keepalive_if_required(self) -> None:
+        super()._unset_keepalive_if_required()
+        self._idle.pop(self, None)
+
+    def _close_longest_idle(self) -> bool:
+        """Make room for another connection; return whether that was possible."""
+        for connection, since in [*islice(self._idle.items(), IDLE_LOOKED_AT)]:
+            if connection.hit_at > since:
+                del self._idle[connection]
+                self._idle[connection] = connection.hit_at
+            elif since <= self.loop.time() - MIN_IDLE_SECONDS:
+                del self._idle[connection]
+                connection.transport.close()
+                return True
+        return False
 
     def _expect_head(self) -> None:
         self._stop_waiting()
