@@ -203,17 +203,17 @@ class Brake(Group):
     enabled: bool = True
     """Whether a flood of bad messages stops the consumer; `false` lets everything through."""
     ratio: float = Field(0.5, gt=0, le=1)
-    """Engages when more than this share of the last `window` messages is bad."""
+    """Engages when more than this share of the last `window` messages is bad, or of orders refused by PostgreSQL."""
     window: Count = 1_000
-    """Messages that the share is taken of."""
+    """Messages, or orders, that the share is taken of."""
     in_a_row: Count = 1_000
     """Engages after this many bad messages in a row."""
     refused_at_least: Count = 10
-    """Engages when PostgreSQL refuses every order of a batch of at least this many."""
+    """Engages when PostgreSQL has refused this many orders, in one batch or several, and stored none in between."""
     retry_after: Seconds = 60
     """How long to stand before a few messages are tried again."""
     probe_messages: Count = 10
-    """How many messages are tried then."""
+    """How many messages are tried then; while PostgreSQL refuses orders, twice as many each time."""
 
 
 class Rebalance(Group):

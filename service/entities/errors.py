@@ -9,6 +9,7 @@ OrdersError
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
 ├── KafkaUnavailable             Kafka does not tell now what it is asked: the same question can be answered later
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
+├── ProbeSucceeded               PostgreSQL stores orders again: those that were held back are to be read again
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
 ├── KeysRefused                  the file of API keys can't be used
@@ -78,6 +79,10 @@ class KafkaUnavailable(OrdersError):
 
 class BrakeEngaged(OrdersError):
     """Too much of what comes is bad to be dead-lettered unseen."""
+
+
+class ProbeSucceeded(OrdersError):
+    """PostgreSQL stores orders again: those that were held back are to be read again, and nothing is committed yet."""
 
 
 class CommandRefused(OrdersError):

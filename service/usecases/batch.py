@@ -1,5 +1,6 @@
 """What came from Kafka while the last batch was being written, sorted into orders and dead letters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ class Entry(NamedTuple):
     sourced: Sourced
     message: Any
     partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Batch:
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
+    tried: Mapping[int, int] = field(default_factory=dict)
+    """By partition: before this offset PostgreSQL refused orders while it stored others, so that they are to blame."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were taken away since; what came from them is another member's now."""
 
@@ -84,6 +88,10 @@ class Batch:
 
     def skip(self) -> None:
         self.tombstones += 1
+
+    def is_to_blame(self, refused: Entry) -> bool:
+        """Tell whether it is known already that it is not PostgreSQL which refuses everything."""
+        return refused.offset < self.tried.get(refused.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()

@@ -15,6 +15,7 @@ from service.entities.errors import (
     BrakeEngaged,
     DeadLettersUnavailable,
     OrderRefused,
+    ProbeSucceeded,
     StatementTimedOut,
     StorageError,
     StorageUnavailable,
@@ -22,7 +23,7 @@ from service.entities.errors import (
 from service.pkg.retry import Backoff, retrying
 from service.pkg.stop import Stop
 from service.usecases.batch import Batch, Entry
-from service.usecases.brake import Brake
+from service.usecases.brake import Brake, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
 Retried = Callable[[BaseException, int, float], None]
@@ -76,32 +77,44 @@ class Ingest:
         """Whether the next batch is to be a small one that finds out if the flood is over."""
         return self._brake.engaged
 
+    @property
+    def is_holding_back(self) -> bool:
+        """Whether nothing of the next batch is to be committed: it finds out if PostgreSQL stores orders again."""
+        return self._brake.state is State.REFUSING
+
     def __call__(self, batch: Batch) -> Outcome:
-        """Block until the batch is done. Raises Stopped or BrakeEngaged; then nothing of it may be committed."""
+        """Block until the batch is done.
+
+        Raises Stopped, BrakeEngaged or ProbeSucceeded; then nothing of it may be committed.
+        """
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
-        stored, refused, given_up = self._store_all(batch)
-        self._judge(batch, refused)
+        stored, refused, given_up, outcomes = self._store_all(batch)
+        self._judge(batch, outcomes)
         letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
         if letters or self._dead_letters.commits:
             self._send(letters, batch)
         return Outcome(stored, letters, self._dead_letters.commits)
 
-    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter]]:
+    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter], bytearray]:
         """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
 
-        Return what was stored, what was refused, and what was given up on because PostgreSQL was away for too long.
+        Return what was stored, what was refused, what was given up on because PostgreSQL was away for too long, and the
+        outcomes as the brake takes them.
         """
-        stored, refused, given_up = Stored(), list[DeadLetter](), list[DeadLetter]()
+        stored, refused, given_up, outcomes = Stored(), list[DeadLetter](), list[DeadLetter](), bytearray()
         parts = deque([batch.entries] if batch.entries else [])
         while parts:
             part = parts.popleft()
             try:
-                stored += self._store_part(part, batch)
+                done = self._store_part(part, batch)
+                stored += done
+                outcomes.extend(bytes(done.new + done.replaced))
             except OrderRefused as refusal:
                 if len(part) == 1:
                     refused.append(_unsaved(part[0], refusal))
+                    outcomes.extend(b"" if batch.is_to_blame(part[0]) else b"\1")
                 else:
                     parts.extendleft(reversed(around(part, refusal.position)))
             except StatementTimedOut as error:
@@ -109,7 +122,7 @@ class Ingest:
                 parts.extendleft(reversed(halves(part)))
             except StorageUnavailable as error:
                 given_up.extend(_unsaved(entry, error) for entry in part)
-        return stored, refused, given_up
+        return stored, refused, given_up, outcomes
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
         """Repeat until stored. Raises OrderRefused, StatementTimedOut (of several orders), StorageUnavailable."""
@@ -131,9 +144,13 @@ class Ingest:
             error.attempts = self._until_stored.statistics["attempt_number"]
             raise
 
-    def _judge(self, batch: Batch, refused: list[DeadLetter]) -> None:
-        problem = self._brake.judge_refused(len(refused), len(batch.entries)) or self._brake.judge(batch.verdicts)
-        if problem:
+    def _judge(self, batch: Batch, outcomes: bytearray) -> None:
+        is_probe = self.is_holding_back
+        if problem := self._brake.judge_orders(outcomes):
+            raise BrakeEngaged(problem)
+        if is_probe:
+            raise ProbeSucceeded
+        if problem := self._brake.judge(batch.verdicts):
             raise BrakeEngaged(problem)
 
     def _send(self, letters: list[DeadLetter], batch: Batch) -> None:

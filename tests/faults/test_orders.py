@@ -11,13 +11,17 @@ import pytest
 
 from generator.orders import encoded
 from generator.stream import Message, Plan, stream
-from service.entities.dead_letter import Reason
+from service.entities.dead_letter import Reason, read_origin
+from service.pkg.headers import headers_of
 from tests.faults.arena import MIX
 from tests.faults.troubles import refusing
 from tests.stage import metric
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    import confluent_kafka
 
     from tests.faults.arena import Arena
     from tests.processes import Service
@@ -26,6 +30,11 @@ BATCH = 5_000
 POISON = "poison"
 IS_POISON = f"NEW.oof_shard = '{POISON}'"
 SPLIT_SECONDS = 5.0
+AT_ONCE = {"ORDERS_BRAKE__RETRY_AFTER": "100ms"}
+REFUSED_AT_LEAST = 10
+"""Refusals that engage the brake, by default."""
+SLOWLY = 50
+"""Orders a second."""
 MEMORY_MIB = 256
 MANY_ITEMS = 1_000
 ITEM_BYTES = 350
@@ -53,6 +62,44 @@ def test_of_five_thousand_orders_postgresql_refuses(arena: Arena, positions: ran
         arena.settle()
     assert arena.assert_exact().dead_lettered == len(positions)
     assert largest_write(member) < SPLIT_SECONDS
+
+
+def test_postgresql_refuses_every_order_of_a_slow_stream(arena: Arena) -> None:
+    """Batches are too small for one of them to tell; what is dead-lettered meanwhile are the few before it is clear."""
+    members = arena.members(2, ORDERS_BATCH__MAX_ORDERS="3", **AT_ONCE)
+    with refusing(arena, "true", "P0001"):
+        sender = arena.send_these(stream(Plan(count=SLOWLY * 4, seed=arena.seed)), rate=SLOWLY)
+        eventually(lambda: all(metric(each, "orders_brake_engaged") == 1 for each in members), 30, "both brakes are on")
+        sender.wait(30)
+        assert len(arena.letters()) < len(members) * REFUSED_AT_LEAST
+    arena.fault_is_over()
+    arena.settle()
+    given_up = {origin(letter) for letter in arena.letters()}
+    verdict = arena.assert_exact(refused=lambda sent: Reason.UNSAVED if place(sent) in given_up else None)
+    assert verdict.dead_lettered < len(members) * REFUSED_AT_LEAST
+
+
+def test_orders_wait_behind_some_that_postgresql_refuses_for_good(arena: Arena) -> None:
+    """Nothing else comes for a while: so PostgreSQL may be to blame, until it stores what lies behind them."""
+    refused, good = Plan(count=60, seed=arena.seed), Plan(count=500, seed=arena.seed + 1)
+    member = arena.members(1, ORDERS_BATCH__MAX_ORDERS="20", **AT_ONCE)[0]
+    with refusing(arena, IS_POISON, "P0001"):
+        arena.send_these(poisoned(stream(refused), range(60))).wait(30)
+        eventually(lambda: metric(member, "orders_brake_engaged") == 1, 30, "the brake is on")
+        arena.send_these(stream(good)).wait(30)
+        arena.fault_is_over()
+        arena.settle()
+    verdict = arena.assert_exact()
+    assert (verdict.stored, verdict.dead_lettered) == (500, 60)
+
+
+def origin(letter: confluent_kafka.Message) -> tuple[int, int] | None:
+    found = read_origin(headers_of(letter))
+    return found and (found.partition, found.offset)
+
+
+def place(message: confluent_kafka.Message) -> tuple[int | None, int | None]:
+    return message.partition(), message.offset()
 
 
 def largest_write(member: Service) -> float:

@@ -423,6 +423,10 @@ REFUSALS = """
         $$ BEGIN RAISE EXCEPTION USING MESSAGE = NEW.city; END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW WHEN (NEW.city = 'Zzyzx') EXECUTE FUNCTION refuse();
 """
+REFUSE_ALL = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
 REFUSED = "PostgreSQL refused the data (SQLSTATE {}) at {}"
 
 
@@ -478,7 +482,8 @@ def test_where_postgresql_refuses_every_order_the_brake_holds_until_it_takes_the
     stage.produce(*good)
     service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
     eventually(lambda: len(service.logged("the brake is on")) > 2, what="a second try")
-    assert "PostgreSQL refused all" in service.logged("the brake is on")[0]["problem"]
+    assert "PostgreSQL refused the last" in service.logged("the brake is on")[0]["problem"]
+    assert "constraint" in service.logged("the brake is on")[0]["what_to_do"]
     assert metric(service, "orders_brake_engaged") == 1
     assert stage.committed() == {}
     stage.query("ALTER TABLE orders DROP CONSTRAINT nothing")
@@ -486,6 +491,59 @@ def test_where_postgresql_refuses_every_order_the_brake_holds_until_it_takes_the
     assert stage.stored() == uids(good)
     assert stage.letters() == []
     assert metric(service, "orders_brake_engaged") == 0
+
+
+def test_orders_that_a_trigger_refuses_one_by_one_are_held_back_and_stored_when_it_is_gone(stage: Stage) -> None:
+    """Batches are far smaller than the number of refusals that tells."""
+    stage.query(REFUSE_ALL)
+    good = good_orders(60)
+    service = stage.consumer(ORDERS_BATCH__MAX_ORDERS="3", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    stage.produce(*good)
+    eventually(lambda: len(service.logged("the brake is on")) > 2, what="a second try")
+    held_back_from = stage.committed().get(0, 0)
+    assert held_back_from == len(stage.letters()) < 10
+    stage.query("DROP TRIGGER refuse ON deliveries")
+    stage.wait_committed({0: 60})
+    assert stage.stored() == uids(good[held_back_from:])
+    assert len(stage.letters()) == held_back_from
+    assert metric(service, "orders_brake_engaged") == 0
+
+
+def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stored_or_dead_lettered(
+    stage: Stage,
+) -> None:
+    """The refused ones alone engage the brake; each trial reads on from the last, and nothing is passed over."""
+    stage.query(REFUSALS)
+    bad = poison(75)
+    stage.produce(*bad[:40])
+    stage.produce(*[each._replace(partition=1) for each in bad[40:]])
+    service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    eventually(lambda: len(service.logged("the brake is on")) > 5, what="all was tried, and again from the beginning")
+    assert (stage.committed(), stage.letters()) == ({}, [])
+    good = good_orders(500)
+    invalid = [Sent(b"hello", b"key")] * 3
+    stage.produce(*invalid, *good)
+    stage.wait_committed({0: 543, 1: 35})
+    assert stage.stored() == uids(good)
+    letters = stage.letters()
+    assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in [*bad, *invalid])
+    assert metric(service, "orders_brake_engaged") == 0
+
+
+def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_to_the_next(stage: Stage) -> None:
+    stage.query(REFUSALS)
+    bad, good = poison(30), good_orders(30)
+    stage.produce(*bad)
+    at_once = {"ORDERS_BRAKE__REFUSED_AT_LEAST": "1", "ORDERS_BRAKE__RETRY_AFTER": "200ms"}
+    first = stage.consumer(**at_once)
+    eventually(lambda: len(first.logged("the brake is on")) > 2, what="a second try")
+    assert first.stop() == 0
+    assert stage.committed() == {}
+    stage.produce(*good)
+    stage.consumer(**at_once)
+    stage.wait_committed({0: 60})
+    assert stage.stored() == uids(good)
+    assert sorted(map(origin, stage.letters())) == list(range(30))
 
 
 # The brake

@@ -11,7 +11,7 @@ ITEM = SAMPLE["items"][0]
 
 def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
     batch.note(partition, offset, timestamp_ms=1_000 + offset, size=size)
-    batch.add(Entry(sourced(offset, partition=partition, items=[ITEM] * items), None, partition))
+    batch.add(Entry(sourced(offset, partition=partition, items=[ITEM] * items), None, partition, offset))
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:

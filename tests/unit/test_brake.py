@@ -1,8 +1,6 @@
 """When a flood of bad messages stops the consumer, and when it lets go again."""
 
-import pytest
-
-from service.usecases.brake import Brake, BrakePolicy
+from service.usecases.brake import Brake, BrakePolicy, State
 
 GOOD, BAD = b"\0", b"\1"
 POLICY = BrakePolicy(ratio=0.5, window=10, in_a_row=6, refused_at_least=3)
@@ -89,34 +87,83 @@ def test_tombstones_alone_do_not_release_it() -> None:
     assert brake.engaged
 
 
+# Orders that PostgreSQL refuses
+
+STORED, REFUSED = b"\0", b"\1"
+
+
+def refusing() -> Brake:
+    brake = Brake(POLICY)
+    assert brake.judge_orders(REFUSED * 3)
+    assert brake.state is State.REFUSING
+    return brake
+
+
 def test_it_engages_when_every_order_of_a_batch_is_refused() -> None:
+    problem = "PostgreSQL refused the last 3 orders, and stored none between them"
+    assert Brake(POLICY).judge_orders(REFUSED * 3) == problem
+
+
+def test_it_engages_when_every_order_of_several_small_batches_is_refused() -> None:
     brake = Brake(POLICY)
-    assert brake.judge_refused(3, 3) == "PostgreSQL refused all 3 orders of a batch"
+    assert [brake.judge_orders(REFUSED) for _ in range(2)] == [None, None]
+    assert brake.judge_orders(b"") is None  # a batch of redeliveries proves nothing
+    assert brake.judge_orders(REFUSED)
+    assert brake.state is State.REFUSING
+
+
+def test_a_batch_in_which_an_order_is_stored_shows_that_the_others_are_to_blame() -> None:
+    brake = Brake(POLICY)
+    for _ in range(3):
+        assert brake.judge_orders(REFUSED * 2) is None
+        assert brake.judge_orders(REFUSED + STORED * 5 + REFUSED * 2) is None
+        assert brake.judge_orders(STORED * 10) is None
+    assert not brake.engaged
+
+
+def test_more_than_the_share_of_the_window_is_refused() -> None:
+    brake = Brake(POLICY)
+    assert brake.judge_orders((REFUSED + STORED) * 50) is None
+    assert brake.judge_orders(REFUSED * 2 + STORED) == "PostgreSQL refused more than 50% of the last 10 orders"
+
+
+def test_one_stored_order_releases_it_where_none_was_stored_before() -> None:
+    brake = refusing()
+    assert brake.judge_orders(REFUSED) == "PostgreSQL stored 0 of the orders that were tried, and refused 1"
+    assert brake.judge_orders(b"") == "PostgreSQL stored 0 of the orders that were tried, and refused 0"
     assert brake.engaged
-
-
-@pytest.mark.parametrize(("refused", "orders"), [(0, 0), (2, 2), (2, 3), (999, 1_000)])
-def test_it_stays_off_when_one_order_was_stored_or_there_are_too_few_to_tell(refused: int, orders: int) -> None:
-    brake = Brake(POLICY)
-    assert brake.judge_refused(refused, orders) is None
+    assert brake.judge_orders(REFUSED * 9 + STORED) is None
     assert not brake.engaged
 
 
-def test_once_on_for_refusals_a_single_refused_order_keeps_it_on() -> None:
+def test_where_some_were_stored_before_no_more_than_the_share_may_be_refused() -> None:
     brake = Brake(POLICY)
-    assert brake.judge_refused(3, 3)
-    assert brake.judge_refused(1, 1) == "PostgreSQL refused all 1 orders of a batch"
-    assert brake.judge_refused(1, 2) is None
-    assert brake.judge(GOOD * 2) is None
+    assert brake.judge_orders((STORED + REFUSED * 2) * 4)
+    assert brake.judge_orders(REFUSED * 6 + STORED * 4) == (
+        "PostgreSQL stored 4 of the orders that were tried, and refused 6"
+    )
+    assert brake.judge_orders(REFUSED * 5 + STORED * 5) is None
     assert not brake.engaged
 
 
-def test_once_on_for_a_flood_a_single_refused_order_is_let_through_with_it() -> None:
-    assert engaged().judge_refused(1, 1) is None
+def test_refused_orders_are_counted_anew_after_it_let_go() -> None:
+    brake = refusing()
+    assert brake.judge_orders(STORED) is None
+    assert brake.judge_orders(REFUSED * 2) is None
+    assert brake.judge_orders(REFUSED)
+
+
+def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
+    brake = engaged()
+    states = []
+    for outcome in (None, "PostgreSQL refused the last 4 orders, and stored none between them"):
+        states.append(brake.state)
+        assert brake.judge_orders(REFUSED * 2) == outcome
+    assert [*states, brake.state] == [State.FLOODED, State.FLOODED, State.REFUSING]
 
 
 def test_disabled_it_lets_everything_through() -> None:
     brake = Brake(BrakePolicy(enabled=False, window=1, in_a_row=1, refused_at_least=1))
     assert brake.judge(BAD * 1_000) is None
-    assert brake.judge_refused(1_000, 1_000) is None
+    assert brake.judge_orders(REFUSED * 1_000) is None
     assert not brake.engaged

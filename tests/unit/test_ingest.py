@@ -10,6 +10,7 @@ import pytest
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
     BrakeEngaged,
+    ProbeSucceeded,
     StatementTimedOut,
     StorageUnavailable,
 )
@@ -57,7 +58,7 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         customer = POISON if offset in poison else "test"
         order = sourced(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
         batch.note(partition, offset, timestamp_ms=1_000, size=10)
-        batch.add(Entry(order, offset, partition))
+        batch.add(Entry(order, offset, partition, offset))
     for offset in range(count, count + bad):
         batch.note(0, offset, timestamp_ms=1_000, size=10)
         batch.reject(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
@@ -160,7 +161,7 @@ def test_a_refused_part_is_split_around_the_order_to_blame() -> None:
 
 def test_where_every_order_is_refused_nothing_is_dead_lettered() -> None:
     bench = Bench()
-    with pytest.raises(BrakeEngaged, match="PostgreSQL refused all 20 orders"):
+    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 20 orders"):
         bench.ingest(batch_of(20, poison=tuple(range(20)), bad=2))
     assert bench.dead_letters.sent == []
     assert bench.ingest.is_braked
@@ -170,6 +171,44 @@ def test_a_few_refused_orders_alone_are_dead_lettered() -> None:
     bench = Bench()
     assert len(bench.ingest(batch_of(9, poison=tuple(range(9)))).dead_letters) == 9
     assert not bench.ingest.is_braked
+
+
+def test_orders_refused_one_by_one_are_as_many_as_in_one_batch() -> None:
+    bench, batches = Bench(), [batch_of(1, poison=(0,)) for _ in range(10)]
+    for batch in batches[:9]:
+        bench.ingest(batch)
+    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 10 orders"):
+        bench.ingest(batches[9])
+    assert len(bench.dead_letters.sent) == 9
+
+
+def test_while_orders_are_held_back_nothing_of_what_is_tried_is_dead_lettered() -> None:
+    bench = refusing()
+    for batch in (batch_of(10, poison=tuple(range(10)), bad=3), batch_of(0, bad=3)):
+        with pytest.raises(BrakeEngaged):
+            bench.ingest(batch)
+    with pytest.raises(ProbeSucceeded):
+        bench.ingest(batch_of(10, poison=tuple(range(9)), bad=3))
+    assert (len(bench.store.orders), bench.dead_letters.sent) == (1, [])
+    assert not bench.ingest.is_braked
+
+
+def test_orders_that_were_refused_while_others_were_stored_are_dead_lettered_without_more_ado() -> None:
+    bench = refusing()
+    with pytest.raises(ProbeSucceeded):
+        bench.ingest(batch_of(1))
+    again = batch_of(20, poison=tuple(range(20)))
+    again.tried = {0: 12}
+    assert len(bench.ingest(again).dead_letters) == 20
+    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 10 orders"):
+        bench.ingest(batch_of(2, poison=(0, 1)))
+
+
+def refusing() -> Bench:
+    bench = Bench()
+    with pytest.raises(BrakeEngaged):
+        bench.ingest(batch_of(20, poison=tuple(range(20))))
+    return bench
 
 
 # A store that is away
@@ -300,7 +339,7 @@ def test_what_is_tried_while_the_brake_is_on_is_dead_lettered() -> None:
 
 
 def test_refused_orders_are_no_flood() -> None:
-    bench = Bench(policy=BrakePolicy(in_a_row=2, window=4, refused_at_least=1_000))
+    bench = Bench(policy=BrakePolicy(in_a_row=2, window=20, refused_at_least=1_000))
     assert len(bench.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
 
 

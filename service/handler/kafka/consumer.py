@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import BrakeEngaged
+from service.entities.errors import BrakeEngaged, ProbeSucceeded
 from service.handler.kafka.away import SAY_EVERY_SECONDS, told_to
 from service.handler.kafka.decode import Decoder
 from service.handler.kafka.intake import Prepare, take
 from service.handler.kafka.lag import Lag
 from service.handler.kafka.membership import Membership
 from service.handler.kafka.offsets import Offsets
+from service.handler.kafka.probe import Probe
 from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
 from service.handler.kafka.statistics import Statistics
@@ -48,6 +49,10 @@ _COMMIT_SECONDS: Final = 5.0
 """How long a stop waits for the broker to acknowledge the last commit."""
 _CLOSE_SECONDS: Final = 1.0
 """How long the writing thread may take to end before the group is left without it."""
+
+
+_FIX_PRODUCER: Final = "mend the producer"
+_FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes PostgreSQL refuse orders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +112,12 @@ class OrderConsumer:
         self._lag = Lag(self._consumer, topic, metrics)
         self._resets = Resets(self._consumer, topic, metrics, log)
         self._writer = Writer(ingest)
-        self._open = Batch()
         self._decode_seconds = 0.0
         self._message_bytes = 1
         self._standing: Standing | None = None
+        self._probe: Probe | None = None
+        self._tried: dict[int, int] = {}
+        self._open = Batch()
         self._waiting: frozenset[int] = frozenset()
         self._turned_at = monotonic()
         self.has_started = False
@@ -213,7 +220,7 @@ class OrderConsumer:
             self._metrics.batch_orders.observe(len(self._open))
             self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
             self._writer.submit(self._open)
-            self._open, self._decode_seconds = Batch(), 0.0
+            self._open, self._decode_seconds = Batch(tried=self._tried), 0.0
             self._tap.turn_on()
 
     def _conclude(self, finished: Finished) -> None:
@@ -224,14 +231,18 @@ class OrderConsumer:
             self._count(outcome, batch)
             if not outcome.is_committed:
                 self._offsets.advance(batch.end)
+            self._tried = {p: offset for p, offset in self._tried.items() if batch.end.get(p, 0) < offset}
             self._lag.advance(batch.end, batch.last_ms)
             self._resets.advance(batch.end)
             if self._ingest.is_braked:
-                self._engage_brake("most of the messages that were tried are bad", self._open.beginning)
+                problem = "most of the messages that were tried are bad"
+                self._engage_brake(problem, _FIX_PRODUCER, self._open.beginning)
             else:
                 self._metrics.brake_engaged.set(0)
         elif isinstance(error, BrakeEngaged):
-            self._engage_brake(str(error), self._open.beginning | batch.beginning)
+            self._stop_before(batch, str(error))
+        elif isinstance(error, ProbeSucceeded):
+            self._release(batch)
         elif error is not None and not isinstance(error, Stopped):
             raise error
 
@@ -254,24 +265,51 @@ class OrderConsumer:
 
     @property
     def _limits(self) -> Limits:
-        return replace(self._pace.limits, messages=self._pace.brake_probe) if self._probing else self._pace.limits
+        if not self._probing:
+            return self._pace.limits
+        return replace(self._pace.limits, messages=self._probe.size if self._probe else self._pace.brake_probe)
 
     @property
     def _probing(self) -> bool:
         return self._ingest.is_braked
 
-    def _engage_brake(self, problem: str, offsets: dict[int, int]) -> None:
+    def _stop_before(self, batch: Batch, problem: str) -> None:
+        """Hold a flood back where it begins; where PostgreSQL refuses orders, try others the next time."""
+        if not self._ingest.is_holding_back:
+            self._engage_brake(problem, _FIX_PRODUCER, self._open.beginning | batch.beginning)
+            return
+        if self._probe is None:
+            self._probe = Probe.before(batch, self._open, self._pace.brake_probe)
+        else:
+            self._probe.add(batch, self._open)
+            self._probe.grow(self._pace.limits.messages)
+        self._engage_brake(problem, _FIX_SCHEMA, dict(self._probe.next))
+
+    def _release(self, batch: Batch) -> None:
+        """Read again all that was held back: what is refused now is to blame itself, and is dead-lettered."""
+        if self._probe is not None:
+            self._probe.add(batch, self._open)
+            self._tried, held = self._probe.tried, self._probe.held
+            self._log.warning("the brake is off: PostgreSQL stores orders again")
+            self._metrics.brake_engaged.set(0)
+            self._stand_until(monotonic(), held)
+        self._probe = None
+
+    def _engage_brake(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> None:
         """Stand still before the offsets: nothing from there on is committed, and no dead letter was sent."""
         self._metrics.brake_engaged.set(1)
         self._log.error(
-            "the brake is on: a flood of bad messages",
+            "the brake is on: nothing more is dead-lettered",
             problem=problem,
             retry_after_seconds=self._pace.brake_retry_after,
-            what_to_do="mend the producer, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
+            what_to_do=f"{what_to_do}, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
         )
+        self._stand_until(monotonic() + self._pace.brake_retry_after, offsets)
+
+    def _stand_until(self, moment: float, offsets: dict[int, int]) -> None:
         self._tap.turn_off()
-        self._standing = Standing(monotonic() + self._pace.brake_retry_after, offsets)
-        self._open = Batch()
+        self._standing = Standing(moment, offsets)
+        self._open = Batch(tried=self._tried)
 
     def _stand(self, standing: Standing) -> None:
         """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
@@ -281,17 +319,24 @@ class OrderConsumer:
             else:
                 standing.pass_over(message)
         if monotonic() >= standing.until:
-            for partition, offset in standing.offsets.items():
-                self._consumer.seek(TopicPartition(self._topic, partition, offset))
+            self._seek(standing.offsets)
             self._standing = None
             self._tap.turn_on()
+            if self._probe is not None:
+                self._probe.began = monotonic()
+
+    def _seek(self, offsets: dict[int, int]) -> None:
+        for partition, offset in offsets.items():
+            self._consumer.seek(TopicPartition(self._topic, partition, offset))
 
     def _try_a_few(self) -> None:
         """Collect all that is to be tried, or all that there is: the first message alone would prove nothing."""
-        messages = self._consumer.consume(self._pace.brake_probe - len(self._open), _IDLE_SECONDS)
+        messages = self._consumer.consume(min(self._room(), self._limits.messages - len(self._open)), _IDLE_SECONDS)
         self._take_all(messages)
         if not messages or self._open.is_full(self._limits):
             self._hand_over()
+        if self._probe is not None and not messages and self._writer.is_free and self._probe.is_at_end(monotonic()):
+            self._seek(self._probe.rewind())
 
     # Rebalancing: served by a poll, in this thread
 
@@ -337,6 +382,9 @@ class OrderConsumer:
             batch.drop(partitions)
         if self._standing is not None:
             self._standing.leave(partitions)
+        if self._probe is not None:
+            self._probe.leave(partitions)
+        self._tried = {p: offset for p, offset in self._tried.items() if p not in partitions}
         self._offsets.forget(partitions)
         self._resets.forget(partitions)
         self._lag.forget(partitions)

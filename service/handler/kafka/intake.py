@@ -32,7 +32,7 @@ def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> No
         batch.reject(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
         sourced = prepare(order, record.source, is_plain=_ESCAPE not in record.value)
-        batch.add(Entry(sourced, record, record.partition))
+        batch.add(Entry(sourced, record, record.partition, record.offset))
 
 
 def is_tombstone(value: bytes) -> bool:
