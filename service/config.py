@@ -3,12 +3,14 @@
 A variable wins over a file. A misspelt name, and an unsafe value, are refused.
 """
 
+import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from service.pkg import addresses
 from service.pkg.units import Bytes, Seconds
 
 PREFIX: Final = "ORDERS_"
@@ -45,8 +48,18 @@ _URL: Final = re.compile(
     r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
 )
 
+
+def _topic_name(value: str) -> str:
+    if value in {".", ".."}:
+        raise ValueError("no topic can have this name")
+    return value
+
+
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic_name)]
+Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[Seconds, Field(gt=0)]
 Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
 """At least PostgreSQL's unit, for 0 would be no limit to it and no time to us; far below what its integers hold."""
 
@@ -56,35 +69,52 @@ class Group(BaseModel):
 
 
 class Kafka(Group):
-    bootstrap_servers: str = Field("localhost:9092", min_length=1)
+    bootstrap_servers: Annotated[str, AfterValidator(addresses.bootstrap_servers)] = "localhost:9092"
     """Addresses of the brokers, with commas between them."""
-    topic: str = Field("orders", pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    topic: Topic = "orders"
     """The topic that orders are read from."""
     group_id: str = Field("orders", min_length=1)
     """The consumer group."""
-    dead_letter_topic: str = Field("orders.dlq", pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    dead_letter_topic: Topic = "orders.dlq"
     """The topic that takes what is invalid or can't be saved."""
     properties: dict[str, str | int | float | bool] = {}
     """JSON of librdkafka properties for every client: SASL, TLS, timeouts. `ORDERS_KAFKA__PROPERTIES__<property>`
     sets one of them, and wins over the JSON."""
     group_protocol: Literal["classic", "consumer"] = "classic"
     """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
-    session_timeout: Seconds = 6
+    session_timeout: Seconds = Field(6, ge=0.001, le=3_600)
     """How long a dead consumer keeps its partitions (classic protocol; 6 s is the brokers' usual minimum)."""
-    prefetch: Bytes = 8 * 2**20
+    prefetch: Bytes = Field(8 * 2**20, le=2_097_151 * 1_024)
     """How much librdkafka may fetch ahead of the batches."""
     partitions: Count = 6
     """Partitions of a topic that `orders migrate` creates."""
     replication_factor: int = Field(-1, ge=-1)
     """Replicas of a topic that `orders migrate` creates; -1 is the broker's default."""
-    retention: Seconds | None = None
+    retention: Positive | None = None
     """Retention of an order topic that `orders migrate` creates; empty is the broker's default."""
-    dead_letter_retention: Seconds = 30 * 86_400
+    dead_letter_retention: Positive = 30 * 86_400
     """Retention of a dead-letter topic that `orders migrate` creates."""
-    dead_letter_max_bytes: Bytes = 10 * 2**20
+    dead_letter_max_bytes: Bytes = Field(10 * 2**20, le=2**31 - 1)
     """`max.message.bytes` of a dead-letter topic that `orders migrate` creates."""
     create_topics: bool = True
     """Whether `orders migrate` creates missing topics."""
+
+    @field_validator("properties", mode="before")
+    @classmethod
+    def require_plain_values(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic's interface
+        for name, each in value.items():
+            if not isinstance(each, str | int | float | bool):
+                raise ValueError(f"{name} must be a string, a number or a boolean")  # noqa: TRY004
+        return value
+
+    @field_validator("replication_factor")
+    @classmethod
+    def require_a_replica(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("must be 1 or more, or -1 for the broker's default")
+        return value
 
     @field_validator("properties")
     @classmethod
@@ -102,9 +132,9 @@ class Kafka(Group):
 
 
 class Postgres(Group):
-    dsn: str = "postgresql://localhost/orders"
+    dsn: Dsn = "postgresql://localhost/orders"
     """A libpq connection string or URL; TLS by libpq's parameters (`sslmode`, `sslrootcert`)."""
-    listen_dsn: str | None = None
+    listen_dsn: Dsn | None = None
     """A direct connection for LISTEN, where `dsn` goes through a pooler in transaction mode."""
     connect_timeout: Timeout = 5
     """How long to wait for a connection."""
@@ -190,7 +220,7 @@ class Retry(Group):
     """Upper bound of the first wait; each next bound is twice as long, and the wait is random below it."""
     ceiling: Seconds = Field(5, gt=0)
     """Longest wait between two attempts."""
-    give_up_after: Seconds | None = None
+    give_up_after: Positive | None = None
     """Send to the dead-letter topic what could not be saved for this long; empty is never."""
 
 
@@ -210,7 +240,7 @@ class Brake(Group):
     """Engages after this many bad messages in a row."""
     refused_at_least: Count = 10
     """Engages when PostgreSQL has refused this many orders, in one batch or several, and stored none in between."""
-    retry_after: Seconds = 60
+    retry_after: Positive = 60
     """How long to stand before a few messages are tried again."""
     probe_messages: Count = 10
     """How many messages are tried then; while PostgreSQL refuses orders, twice as many each time."""
@@ -245,7 +275,7 @@ class Logging(Group):
 
 
 class Migration(Group):
-    deadline: Seconds = 600
+    deadline: Positive = 600
     """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, servers and schema."""
     lock_timeout: Timeout = 10
     """How long a migration may wait for a table's lock before it is tried again."""
@@ -313,7 +343,16 @@ class _OwnFiles(NestedSecretsSettingsSource):
     @classmethod
     def load_secrets(cls, path: Path) -> dict[str, str]:
         ours = (each for each in cls._iter_secret_files(path) if each.name.upper().startswith(PREFIX))
-        return {str(each.relative_to(path)): each.read_text(encoding="utf-8").strip() for each in ours}
+        return {str(each.relative_to(path)): _read_secret(each) for each in ours}
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidSettings(f"{path.name}: the file can't be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{path.name}: the file is not UTF-8 text") from None
 
 
 def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSource) -> InitSettingsSource:
@@ -337,8 +376,8 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None
-    except (SettingsError, OSError, UnicodeDecodeError) as error:
-        # JSON or a file that can't be read, a folder that isn't there: the cause's text may hold the value.
+    except (SettingsError, OSError) as error:
+        # JSON that can't be read, a folder that isn't there: the cause's text may hold the value.
         raise InvalidSettings(_source_problem(error)) from None
 
 
@@ -366,11 +405,38 @@ def _line(problem: Any) -> str:
 
 
 def _source_problem(error: Exception) -> str:
-    if (folder := os.environ.get(f"{PREFIX}SECRETS_DIR")) and not os.path.isdir(folder):  # noqa: PTH112 - one look
+    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
+    if folder and not os.path.isdir(folder):  # noqa: PTH112 - one look
         return f"{PREFIX}SECRETS_DIR: is not a folder"
-    field = getattr(error, "args", [""])[0]
-    group = next((name for name in Settings.model_fields if f'"{name}"' in str(field)), None)
-    return f"{PREFIX}{group.upper()}…: should be valid JSON" if group else f"{PREFIX}…: can't be read"
+    if isinstance(error, OSError):
+        return f"{PREFIX}SECRETS_DIR: can't be read ({error.strerror})"
+    return (
+        "; ".join(f"{name}: should be valid JSON" for name in _broken_json(folder)) or "settings: should be valid JSON"
+    )
+
+
+def _broken_json(folder: str | None) -> Iterator[str]:
+    """Yield the variables and files that should hold JSON and don't: pydantic names their group alone."""
+    for name in _names():
+        if _wants_json(name.upper()) and not _is_json(os.environ.get(name) or (Path(folder or "") / name).read_text()):
+            yield name
+
+
+def _wants_json(variable: str) -> bool:
+    group, _, field = variable.removeprefix(PREFIX).lower().partition(DELIMITER)
+    known = Settings.model_fields.get(group)
+    if not variable.startswith(PREFIX) or known is None or not isinstance(known.default, Group):
+        return False
+    wanted = type(known.default).model_fields.get(field)
+    return not field or (wanted is not None and get_origin(wanted.annotation) in {dict, tuple})
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def redacted(settings: Settings) -> dict[str, Any]:

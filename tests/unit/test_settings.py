@@ -214,7 +214,16 @@ def test_other_files_of_the_folder_are_left_alone(tmp_path: Path, monkeypatch: p
 def test_a_file_of_ours_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch)
     (tmp_path / "ORDERS_POSTGRES__DSN").write_bytes(b"\xff\xfe")
-    assert refusal(monkeypatch) == "ORDERS_…: can't be read"
+    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DSN: the file is not UTF-8 text"
+
+
+def test_a_file_of_ours_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: Any) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DSN=SECRET)
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything
+    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DSN: the file can't be read (Permission denied)"
 
 
 def test_a_folder_that_may_not_be_looked_into_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +232,7 @@ def test_a_folder_that_may_not_be_looked_into_is_refused(tmp_path: Path, monkeyp
 
     secrets(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "listdir", refuse)
-    assert refusal(monkeypatch) == "ORDERS_…: can't be read"
+    assert refusal(monkeypatch) == "ORDERS_SECRETS_DIR: can't be read (Permission denied)"
 
 
 def test_a_file_of_a_group_that_is_misspelt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +256,24 @@ def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkey
         ("ORDERS_KAFKA__TOPIC", "two words"),
         ("ORDERS_KAFKA__TOPIC", "a" * 250),
         ("ORDERS_KAFKA__GROUP_PROTOCOL", SECRET),
+        ("ORDERS_KAFKA__TOPIC", "."),
+        ("ORDERS_KAFKA__TOPIC", ".."),
+        ("ORDERS_KAFKA__TOPIC", "orders/2"),
+        ("ORDERS_KAFKA__DEAD_LETTER_TOPIC", "orders#dlq"),
+        ("ORDERS_KAFKA__REPLICATION_FACTOR", "0"),
+        ("ORDERS_KAFKA__PARTITIONS", "0"),
+        ("ORDERS_KAFKA__SESSION_TIMEOUT", "0"),
+        ("ORDERS_KAFKA__SESSION_TIMEOUT", "2h"),
+        ("ORDERS_KAFKA__PREFETCH", "10GiB"),
+        ("ORDERS_KAFKA__RETENTION", "0"),
+        ("ORDERS_KAFKA__DEAD_LETTER_RETENTION", "0"),
+        ("ORDERS_KAFKA__DEAD_LETTER_MAX_BYTES", "4GiB"),
+        ("ORDERS_RETRY__GIVE_UP_AFTER", "0"),
+        ("ORDERS_BRAKE__RETRY_AFTER", "0"),
+        ("ORDERS_MIGRATION__DEADLINE", "0"),
         ("ORDERS_HTTP__PORT", "65536"),
+        ("ORDERS_HTTP__PORT", "-1"),
+        ("ORDERS_ADMIN__PORT", "70000"),
         ("ORDERS_HTTP__PORT", SECRET),
         ("ORDERS_BATCH__MAX_ORDERS", "0"),
         ("ORDERS_BATCH__MAX_ORDERS", "100001"),
@@ -289,6 +315,84 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert "ORDERS_BATCH__MAX_ORDERS: " in line
     assert "ORDERS_HTTP__PORT: " in line
     assert "ORDERS_KAFKA__TOPIK: no such setting" in line
+
+
+SERVERS = [
+    "kafka:99999", "kafka:0", "kafka", ":9092", "a:9092,,b:9092", "a:9092,", "kafka://a:9092", "SASL_SSL://a:9092",
+    "a b:9092", "a:9092 b:9092", "::1:9092", "a:9092;b:9092", f"me:{SECRET}@a:9092", "a:port",
+]  # fmt: skip
+DSNS = [
+    "postgres//x", "mysql://db/orders", "postgresql://db:99999/orders", "postgresql://db:0/orders", "host=db port=x",
+    f"postgresql://me:{SECRET}@db:{SECRET}/orders", f"host=db password={SECRET} nonsense", "db.example",
+    "host=db hots=x", "host=a,b,c port=1,2", "postgresql://db/orders?sslmode=on",
+    "postgresql://db/o?connect_timeout=5s", "postgresql://db/%zz",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("servers", SERVERS)
+def test_a_list_of_brokers_that_could_never_be_reached_is_refused(
+    monkeypatch: pytest.MonkeyPatch, servers: str
+) -> None:
+    line = refusal(monkeypatch, ORDERS_KAFKA__BOOTSTRAP_SERVERS=servers)
+    assert line.startswith("ORDERS_KAFKA__BOOTSTRAP_SERVERS: ")
+    assert line.endswith("expected host:port,host:port")
+
+
+@pytest.mark.parametrize(
+    ("servers", "kept"),
+    [
+        ("a_b-c.example:1, 10.0.0.1:65535 ,[::1]:9092", "a_b-c.example:1,10.0.0.1:65535,[::1]:9092"),
+        ("kafka:9092", "kafka:9092"),
+    ],
+)
+def test_a_list_of_brokers_is_kept_without_its_blanks(monkeypatch: pytest.MonkeyPatch, servers: str, kept: str) -> None:
+    assert load_with(monkeypatch, ORDERS_KAFKA__BOOTSTRAP_SERVERS=servers).kafka.bootstrap_servers == kept
+
+
+@pytest.mark.parametrize("variable", ["ORDERS_POSTGRES__DSN", "ORDERS_POSTGRES__LISTEN_DSN"])
+@pytest.mark.parametrize("dsn", DSNS)
+def test_a_connection_string_that_libpq_could_never_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, dsn: str
+) -> None:
+    assert refusal(monkeypatch, **{variable: dsn}).startswith(f"{variable}: ")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://a:5432,b:5433/orders?target_session_attrs=read-write",
+        "postgresql://a,b:5433/orders",
+        "host=a,b port=5432 dbname=orders sslmode=verify-full",
+        "postgresql:///orders?host=/var/run/postgresql",
+        "service=orders",
+        "postgresql://me:p%40ss@[::1]:5432/orders",
+    ],
+)
+def test_a_connection_string_of_libpq_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, dsn: str) -> None:
+    assert load_with(monkeypatch, ORDERS_POSTGRES__DSN=dsn).postgres.dsn == dsn
+
+
+@pytest.mark.parametrize("variable", ["ORDERS_KAFKA__PROPERTIES", "ORDERS_HTTP__CORS_ORIGINS", "ORDERS_KAFKA"])
+def test_what_is_no_json_is_named_by_its_whole_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    assert refusal(monkeypatch, **{variable: f"{{{SECRET}"}) == f"{variable}: should be valid JSON"
+
+
+def test_what_is_no_json_in_a_file_is_named_by_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets(tmp_path, monkeypatch, ORDERS_KAFKA__PROPERTIES=f"{{{SECRET}")
+    assert refusal(monkeypatch) == "ORDERS_KAFKA__PROPERTIES: should be valid JSON"
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        (f'["{SECRET}"]', "must be a JSON object"),
+        (f'"{SECRET}"', "must be a JSON object"),
+        (f'{{"sasl.password": ["{SECRET}"]}}', "sasl.password must be a string, a number or a boolean"),
+        ('{"sasl.password": null}', "sasl.password must be a string, a number or a boolean"),
+    ],
+)
+def test_properties_of_another_shape_are_named(monkeypatch: pytest.MonkeyPatch, properties: str, problem: str) -> None:
+    assert refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=properties) == f"ORDERS_KAFKA__PROPERTIES: {problem}"
 
 
 @pytest.mark.parametrize(

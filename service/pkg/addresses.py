@@ -1,0 +1,60 @@
+"""Addresses of servers as settings give them: what could never be used is refused before anything connects."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,6})")
+_LARGEST_PORT: Final = 65_535
+_SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
+
+def bootstrap_servers(text: str) -> str:
+    """Return the list without blanks around its commas. Raises ValueError, which never holds a part of it."""
+    entries = [entry.strip() for entry in text.split(",")]
+    for number, entry in enumerate(entries, 1):
+        if problem := _broker_problem(entry):
+            raise ValueError(f"{problem} (entry {number} of {len(entries)}); expected host:port,host:port")
+    return ",".join(entries)
+
+
+def dsn(text: str) -> str:
+    """Return a connection string that libpq can read. Raises ValueError, which never holds a part of it."""
+    try:
+        parameters = {name: str(value) for name, value in conninfo_to_dict(text).items() if value is not None}
+    except ProgrammingError:
+        raise ValueError("neither a URL such as postgresql://user@host:5432/database nor a libpq string") from None
+    for problem in _dsn_problems(parameters):
+        raise ValueError(problem)
+    return text
+
+
+def _broker_problem(entry: str) -> str | None:
+    match = _BROKER.fullmatch(entry)
+    if not entry:
+        return "empty entry"
+    if "://" in entry:
+        return "no scheme belongs here: security.protocol is one of ORDERS_KAFKA__PROPERTIES"
+    if match is None:
+        return "no host and port"
+    return None if _is_port(match[2]) else "the port is not between 1 and 65535"
+
+
+def _dsn_problems(parameters: Mapping[str, str]) -> Iterator[str]:
+    ports = parameters.get("port", "").split(",")
+    hosts = max(parameters.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
+    if not all(port == "" or _is_port(port) for port in ports):
+        yield "the port is not between 1 and 65535"
+    if len(ports) not in {1, hosts}:
+        yield "there are not as many ports as hosts"
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
+        yield f"sslmode is none of {', '.join(sorted(_SSL_MODES))}"
+    if not parameters.get("connect_timeout", "0").removeprefix("-").isdecimal():
+        yield "connect_timeout is not a number of seconds"
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= _LARGEST_PORT
