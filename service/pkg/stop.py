@@ -1,8 +1,12 @@
 """A request to stop that can be waited for."""
 
 import signal
+from collections import Counter
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+
+_received: Counter[int] = Counter()
+"""Signals that asked this process to stop."""
 
 
 class Stopped(Exception):
@@ -39,6 +43,16 @@ class Stop:
 def stop_at_signals() -> Stop:
     """Return what SIGTERM and SIGINT set from now on; a container's first process would ignore SIGTERM otherwise."""
     stop = Stop()
+
+    def ask(number: int, _frame: object) -> None:
+        _received[number] += 1
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, ask)
     return stop
+
+
+def was_interrupted() -> bool:
+    """Tell whether Ctrl-C was one of them."""
+    return _received[signal.SIGINT] > 0
