@@ -14,7 +14,7 @@ from generator.options import add_plan_options, plan_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Consumer
 
@@ -52,14 +52,17 @@ def run(
     dead_letter_topic: str,
     group_id: str,
     properties: Mapping[str, Any],
+    require_servers: Callable[[], None] = lambda: None,
 ) -> int:
     """Print the counts; returns the exit code: 0 only when all is exact and nothing is left to be consumed.
 
-    Blocks for `--wait` seconds at most until the group's lag is 0, then for as long as reading takes.
+    Blocks for `--wait` seconds at most until the group's lag is 0, then for as long as reading takes. Raises what
+    `require_servers` does, which is called first.
     """
     try:
         plan = plan_of(args)
         require_end(plan)
+        require_servers()
         consumer = open_consumer(bootstrap_servers, group_id, properties)
         try:
             if not args.until:

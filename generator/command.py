@@ -15,13 +15,15 @@ from generator.orders import utc_now
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.progress import Progress
 from generator.stream import Plan, stream
+from service.pkg.addresses import bootstrap_servers
+from service.pkg.kafka_errors import phrase
 from service.pkg.moments import rfc3339
 from service.pkg.numbers import rate
 from service.pkg.stop import stop_at_signals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -31,12 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="messages a second (default: no limit)")
     parser.add_argument("--topic", help="instead of ORDERS_KAFKA__TOPIC")
-    parser.add_argument("--bootstrap-servers", help="instead of ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    parser.add_argument(
+        "--bootstrap-servers", type=bootstrap_servers, help="instead of ORDERS_KAFKA__BOOTSTRAP_SERVERS"
+    )
     parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and end")
 
 
-def run(args: argparse.Namespace, *, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
-    """Produce what the options say; returns the exit code.
+def run(
+    args: argparse.Namespace,
+    *,
+    bootstrap_servers: str,
+    topic: str,
+    properties: Mapping[str, Any],
+    require_kafka: Callable[[], None] = lambda: None,
+) -> int:
+    """Produce what the options say; returns the exit code. Raises what `require_kafka` does, which is called first.
 
     SIGINT and SIGTERM end a run cleanly and with 0, for that is how one without end is meant to end; a message that
     was not acknowledged makes it 1.
@@ -45,13 +56,15 @@ def run(args: argparse.Namespace, *, bootstrap_servers: str, topic: str, propert
         return list_faults()
     try:
         plan = replace(plan_of(args), until=args.until or _end_of_dates(args.count))
-        return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
     except ValueError as problem:
         return _complain(problem, WRONG_USAGE)
+    require_kafka()
+    try:
+        return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
     except TopicUnavailable as problem:
         return _complain(problem, FAILED)
     except KafkaException as problem:
-        return _complain(problem.args[0].name(), FAILED)
+        return _complain(f"Kafka: {phrase(problem.args[0])}", FAILED)
 
 
 def _end_of_dates(count: int) -> datetime | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from service.pkg.kafka_errors import phrase
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -77,7 +79,7 @@ def progress(consumer: Consumer, topic: str) -> Progress:
         committed = consumer.committed(_partitions(consumer, topic), timeout=ANSWER_WITHIN_S)
         ends = [consumer.get_watermark_offsets(partition, timeout=ANSWER_WITHIN_S) for partition in committed]
     except KafkaException as error:
-        raise Unanswered(f"Kafka: {error.args[0].name()}") from error
+        raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
     done = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
     return Progress(produced, produced - sum(done))
@@ -103,14 +105,14 @@ def _ended(message: Message) -> int | None:
     error = message.error()
     if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
         return message.partition()
-    raise Unanswered(f"Kafka: {error and error.name()}")
+    raise Unanswered(f"Kafka: {phrase(error) if error else 'no message'}")
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
         known = consumer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
     except KafkaException as error:
-        raise Unanswered(f"Kafka: {error.args[0].name()}") from error
+        raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:
-        raise Unanswered(f"Kafka: topic {topic}: {known.error.name()}")
+        raise Unanswered(f"cannot read topic {topic}: {phrase(known.error)}; `orders migrate` creates topics")
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
+from service.pkg.kafka_errors import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -73,15 +74,15 @@ def _require(producer: Producer, topic: str) -> None:
         time.sleep(attempt * ASK_AGAIN_S)
         if (problem := _problem(producer, topic)) is None:
             return
-    raise TopicUnavailable(f"topic {topic}: {problem}; `orders migrate` creates topics")
+    raise TopicUnavailable(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
 
 
 def _problem(producer: Producer, topic: str) -> str | None:
     try:
         known = producer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
     except KafkaException as error:
-        raise TopicUnavailable(f"no broker answers: {error.args[0].name()}") from error
-    return None if known.error is None else str(known.error.name())
+        raise TopicUnavailable(f"no broker answers: {phrase(error.args[0])}") from error
+    return None if known.error is None else phrase(known.error)
 
 
 class Pace:

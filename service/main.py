@@ -1,6 +1,7 @@
 """The command line: mode -> settings -> logs -> app -> exit code.
 
-Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings.
+Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings, 130 interrupted by Ctrl-C before the end, 141 the
+reader of standard output has gone.
 """
 
 import argparse
@@ -20,11 +21,16 @@ from service.bench.options import add_arguments as add_bench_arguments
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
 from service.embedded import demo
-from service.entities.errors import CommandRefused, OrdersError
+from service.entities.errors import OrdersError
 from service.handler.kafka import properties
+from service.handler.kafka.away import BOOTSTRAP_SERVERS, explained, require_kafka
+from service.pkg import output
+from service.pkg.stop import was_interrupted
+from service.repo.away import require_postgres
 
 FAILED: Final = 1
 USAGE: Final = 2
+INTERRUPTED: Final = 130
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[argparse.Namespace, Settings], int]
@@ -32,20 +38,39 @@ Run = Callable[[argparse.Namespace, Settings], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the console script `orders` and `python -m service`."""
+    output.provide_streams()
     logs.configure()
     try:
-        return _run([*(sys.argv[1:] if arguments is None else arguments)])
+        return _flushed([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
         print(f"orders: {error}", file=sys.stderr)
         return USAGE
     except OrdersError as error:
         print(f"orders: {error}", file=sys.stderr)
-        return FAILED
+        return INTERRUPTED if was_interrupted() else FAILED
     except KeyboardInterrupt:
-        return FAILED
+        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the text of a traceback could hold personal data
-        structlog.get_logger("orders").error("ended by an error that nobody foresaw", exc_info=error)
+        if output.failed(error):
+            return _without_output(error)
+        structlog.get_logger("orders").error("unhandled error (this is a bug)", exc_info=error)
         return FAILED
+
+
+def _flushed(arguments: list[str]) -> int:
+    """Run the command and write out what it printed: at exit it would be too late to say that nobody takes it."""
+    try:
+        return _run(arguments)
+    finally:
+        sys.stdout.flush()
+
+
+def _without_output(error: Exception) -> int:
+    output.discard()
+    if isinstance(error, BrokenPipeError):
+        return output.BROKEN_PIPE
+    print("orders: no space left on device", file=sys.stderr)
+    return FAILED
 
 
 def _run(arguments: list[str]) -> int:
@@ -60,9 +85,9 @@ def _run(arguments: list[str]) -> int:
     try:
         return run(options, settings)
     except KafkaException as error:
-        if (name := properties.refused_name(error)) is None:
-            raise CommandRefused(f"Kafka did not do it ({error.args[0].name()})") from None
-        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: librdkafka refuses {name}") from None
+        if (problem := properties.refused(error)) is None:
+            raise explained(error, properties.common(settings.kafka)) from None
+        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,15 +135,28 @@ def _wait(_options: argparse.Namespace, settings: Settings) -> int:
 
 def _generate(options: argparse.Namespace, settings: Settings) -> int:
     kafka = settings.kafka
+    servers = options.bootstrap_servers or kafka.bootstrap_servers
+    setting = "--bootstrap-servers" if options.bootstrap_servers else BOOTSTRAP_SERVERS
+    client = properties.common(kafka) | {"bootstrap.servers": servers}
     return generate.run(
-        options, bootstrap_servers=kafka.bootstrap_servers, topic=kafka.topic, properties=kafka.properties
+        options,
+        bootstrap_servers=kafka.bootstrap_servers,
+        topic=kafka.topic,
+        properties=kafka.properties,
+        require_kafka=lambda: require_kafka(client, setting=setting),
     )
 
 
 def _check(options: argparse.Namespace, settings: Settings) -> int:
     kafka = settings.kafka
+
+    def require_servers() -> None:
+        require_kafka(properties.common(kafka))
+        require_postgres(settings.postgres.dsn)
+
     return check.run(
         options,
+        require_servers=require_servers,
         dsn=settings.postgres.dsn,
         bootstrap_servers=kafka.bootstrap_servers,
         topic=kafka.topic,
@@ -130,7 +168,9 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
 
 def _dlq(options: argparse.Namespace, settings: Settings) -> int:
     kafka = settings.kafka
-    return dlq.run(options, kafka, consumer=properties.consumer(kafka), producer=properties.producer(kafka))
+    require_kafka(properties.common(kafka))
+    consumer, producer = properties.consumer(kafka), properties.producer(kafka)
+    return dlq.run(options, kafka, consumer=properties.quiet(consumer), producer=properties.quiet(producer))
 
 
 def _doctor(_options: argparse.Namespace, settings: Settings) -> int:

@@ -47,6 +47,9 @@ KEYS_SECONDS: Final = 1.0
 
 def run_api(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable or InvalidSettings."""
+    properties.verify(settings.kafka)
+    if settings.http.port == settings.admin.port != 0 and settings.http.host == settings.admin.host:
+        raise InvalidSettings("ORDERS_ADMIN__PORT: must differ from ORDERS_HTTP__PORT")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Api(settings).run())
 

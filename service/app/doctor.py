@@ -4,7 +4,6 @@ It changes nothing, and each question has a deadline.
 """
 
 import json
-import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,8 +22,9 @@ from service.dlq.reading import Topic
 from service.entities.errors import OrdersError
 from service.handler.kafka import properties, topics
 from service.handler.kafka.away import Admin
+from service.pkg.kafka_errors import phrase
 from service.pkg.patience import NotYet, OutOfPatience, Patience, say
-from service.repo.away import what_is_missing
+from service.repo.away import unreachable
 from service.repo.migrate import schema_number, wanted_number
 from service.repo.rights import READING, WRITING, denied
 
@@ -81,10 +81,9 @@ def _in_our_words(error: Exception) -> str:
         case OutOfPatience():
             return f"no answer in {CHECK_SECONDS:g} s"
         case psycopg.Error():
-            return f"it has yet {what_is_missing(error)}"
+            return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():
-            name = properties.refused_name(error)
-            return f"librdkafka refuses {name}" if name else f"Kafka ({error.args[0].name()})"
+            return properties.refused(error) or f"Kafka: {phrase(error.args[0])}"
     return type(error).__name__
 
 
@@ -107,6 +106,12 @@ def _kafka_checks(settings: Settings) -> Iterator[Check]:
         partial(_brokers, kafka),
         "is it up? do TLS and SASL in ORDERS_KAFKA__PROPERTIES fit?",
         ("DNS of Kafka",),
+    )
+    yield Check(
+        "advertised addresses",
+        partial(_advertised, kafka),
+        "clients must reach every broker where it says that it is: see advertised.listeners of the brokers",
+        ("Kafka",),
     )
     for name in (kafka.topic, kafka.dead_letter_topic):
         yield Check(f"topic {name}", partial(_topic, kafka, name), migrate, ("Kafka",))
@@ -169,10 +174,17 @@ def _brokers(kafka: Kafka) -> str:
     try:
         brokers = admin.list_topics(timeout=CALL_SECONDS).brokers
     except KafkaException as error:
-        if words := admin.what_is_missing():
-            raise Ill(f"it has yet {words}") from None
-        raise error from None
+        raise Ill(str(admin.failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
     return f"{len(brokers)} brokers, by {_protocol(kafka)}"
+
+
+def _advertised(kafka: Kafka) -> str:
+    """Name the address of each broker: clients connect there, wherever they asked first."""
+    brokers = _admin(kafka).advertised(CALL_SECONDS)
+    told = ", ".join(map(str, brokers))
+    if any(broker.problem for broker in brokers):
+        raise Ill(told)
+    return told
 
 
 def _protocol(kafka: Kafka) -> str:
@@ -203,7 +215,7 @@ def _group(kafka: Kafka) -> str:
     admin = _admin(kafka)
     described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
     group = described.result(CALL_SECONDS)
-    consumer = Consumer(properties.consumer(kafka), logger=logging.getLogger("librdkafka"))
+    consumer = Consumer(properties.quiet(properties.consumer(kafka)))
     try:
         topic = Topic(consumer, kafka.topic)
         done = {**topic.starts, **topic.committed()}
@@ -214,7 +226,10 @@ def _group(kafka: Kafka) -> str:
 
 
 def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
-    return psycopg.connect(dsn, connect_timeout=max(2, round(postgres.connect_timeout)), autocommit=True)
+    try:
+        return psycopg.connect(dsn, connect_timeout=max(2, round(postgres.connect_timeout)), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise Ill(unreachable(error, dsn)) from None
 
 
 def _server(postgres: Postgres) -> str:

@@ -15,11 +15,12 @@ from service.dlq.reading import Topic
 from service.entities.errors import CommandRefused, StorageError
 from service.entities.order import MAX_UID, OrderUid
 from service.handler.kafka import properties, topics
-from service.handler.kafka.away import Admin
+from service.handler.kafka.away import Admin, explained, require_kafka
 from service.pkg.numbers import seconds
 from service.pkg.patience import say
 from service.pkg.stop import Stop, stop_at_signals
 from service.pkg.tx import Transactions
+from service.repo.away import require_postgres
 from service.repo.erasures import Erasures
 
 _DAY_SECONDS: Final = 86_400
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Erase orders or forget erasures; return the exit code. Raises CommandRefused."""
     stop = stop_at_signals()
+    properties.verify(settings.kafka)
     if args.forget_older_than is None:
         _erase([*dict.fromkeys(args.order_uid)], settings, stop)
     else:
@@ -55,10 +57,11 @@ def _erase(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
     try:
         _list_letters(uids, settings.kafka, stop)
     except (KafkaException, CommandRefused) as error:
-        raise CommandRefused(f"erased, but the dead letters are not all listed: {_in_our_words(error)}") from None
+        raise CommandRefused(f"erased, but the dead letters are not all listed: {_line(error, settings)}") from None
 
 
 def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
+    require_kafka(properties.common(kafka))
     with closing(Consumer(properties.browser(kafka))) as consumer:
         for line in search.table(Topic(consumer, kafka.dead_letter_topic), uids, stop):
             say(line)
@@ -68,6 +71,7 @@ def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
 def _forget(older_than: float, settings: Settings) -> None:
     """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
     kafka = settings.kafka
+    require_kafka(properties.common(kafka))
     stays = topics.longest_stays((kafka.topic, kafka.dead_letter_topic), Admin(properties.common(kafka)))
     for topic, stay in stays.items():
         if stay > older_than:
@@ -79,6 +83,7 @@ def _forget(older_than: float, settings: Settings) -> None:
 
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
+    require_postgres(settings.postgres.dsn)
     transactions = Transactions(shared.access(settings.postgres, "orders-erase"))
     with closing(Erasures(transactions, shared.WRITER)) as erasures:
         try:
@@ -87,8 +92,10 @@ def _erasures(settings: Settings) -> Iterator[Erasures]:
             raise CommandRefused(f"{error}; nothing is known to be done, and the command can be run again") from None
 
 
-def _in_our_words(error: KafkaException | CommandRefused) -> str:
-    return f"Kafka did not do it ({error.args[0].name()})" if isinstance(error, KafkaException) else str(error)
+def _line(error: KafkaException | CommandRefused, settings: Settings) -> str:
+    if isinstance(error, KafkaException):
+        return str(explained(error, properties.common(settings.kafka)))
+    return str(error)
 
 
 def _order_uid(text: str) -> str:

@@ -4,7 +4,6 @@ What is stored already is known by its version, and reading it again changes not
 """
 
 import argparse
-import logging
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
@@ -16,6 +15,7 @@ from service.config import Kafka, Settings
 from service.dlq.reading import CALL_SECONDS, Offsets, Topic
 from service.entities.errors import CommandRefused
 from service.handler.kafka import properties
+from service.handler.kafka.away import require_kafka
 from service.pkg.moments import milliseconds, parse_moment
 from service.pkg.patience import say
 
@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused, KafkaException."""
-    client = properties.consumer(settings.kafka) | {"statistics.interval.ms": 0}
-    with closing(Consumer(client, logger=logging.getLogger("librdkafka"))) as consumer:
+    require_kafka(properties.common(settings.kafka))
+    client = properties.quiet(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
+    with closing(Consumer(client)) as consumer:
         _require_no_members(settings.kafka)
         _rewind(consumer, settings.kafka, milliseconds(args.to_timestamp), dry_run=args.dry_run)
     return 0
@@ -64,7 +65,7 @@ def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
 
 def _require_no_members(kafka: Kafka) -> None:
     """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
-    admin = AdminClient(properties.common(kafka), logger=logging.getLogger("librdkafka"))
+    admin = AdminClient(properties.quiet(properties.common(kafka)))
     request = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
     group = request.result()
     if group.state not in _WITHOUT_MEMBERS:

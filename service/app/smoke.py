@@ -4,7 +4,9 @@ import argparse
 import json
 from functools import partial
 from http import HTTPStatus
+from http.client import HTTPException
 from secrets import randbits
+from ssl import SSLCertVerificationError, SSLError
 from time import monotonic
 from typing import Final
 from urllib.error import HTTPError, URLError
@@ -17,11 +19,17 @@ from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused, KeysRefused
 from service.handler.http.keys import Scope, key_with
+from service.handler.kafka import properties
+from service.handler.kafka.away import require_kafka
+from service.pkg.network import cause
 from service.pkg.patience import NotYet, OutOfPatience, Patience, say
 from service.pkg.stop import Stop, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
 ANSWER_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 3.0
+"""How long the API may take to answer anything before the command says what is wrong."""
+RETRY_SECONDS: Final = 0.5
 LARGEST_ANSWER_BYTES: Final = 2**20
 
 
@@ -34,6 +42,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     stop = stop_at_signals()
     patience = Patience(DEADLINE_SECONDS, say, stop)
     key = _key(settings)
+    require_kafka(properties.common(settings.kafka))
+    _require_api(args.url, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     began = monotonic()
     try:
@@ -47,8 +57,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _send(message: Message, kafka: Kafka, stop: Stop) -> None:
-    properties = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
-    producer = open_producer(kafka.bootstrap_servers, kafka.topic, properties, compress=False)
+    patient = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
+    producer = open_producer(kafka.bootstrap_servers, kafka.topic, patient, compress=False)
     tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
     if not tally.complete:
         raise CommandRefused(f"Kafka did not take the order ({', '.join(tally.failed) or 'no answer'})")
@@ -73,10 +83,42 @@ def _read_back(url: str, key: str, message: Message) -> None:
             body = answer.read(LARGEST_ANSWER_BYTES)
     except HTTPError as error:
         raise NotYet(_waiting_for(error.code)) from None
-    except (URLError, OSError) as error:
-        raise NotYet(f"the API at {url} ({type(error).__name__})") from None
+    except (HTTPException, OSError) as error:
+        raise NotYet(f"the API at {url}: {_cause(error)}") from None
     if not _is_same(body, message.value or b""):
         raise CommandRefused("the API answers with another document than was produced")
+
+
+def _require_api(url: str, stop: Stop) -> None:
+    """Return once something answers there in HTTP. Raises CommandRefused."""
+    began = monotonic()
+    while problem := _problem(url, CONNECT_SECONDS - (monotonic() - began)):
+        seconds = monotonic() - began
+        if stop.wait(RETRY_SECONDS) or seconds + 2 * RETRY_SECONDS > CONNECT_SECONDS:
+            raise CommandRefused(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
+
+
+def _problem(url: str, seconds: float) -> str | None:
+    try:
+        urlopen(f"{url}/", timeout=seconds).close()  # noqa: S310 - http only
+    except HTTPError:
+        return None
+    except (HTTPException, OSError) as error:
+        return _cause(error)
+    return None
+
+
+def _cause(error: HTTPException | OSError) -> str:
+    """Return the standard phrase for what urllib raises."""
+    reason = error.reason if isinstance(error, URLError) else error
+    match reason:
+        case SSLCertVerificationError():
+            return "TLS handshake failed: the server's certificate is not trusted"
+        case SSLError():
+            return "TLS handshake failed"
+        case OSError():
+            return cause(reason)
+    return "the server does not speak HTTP"
 
 
 def _is_same(answer: bytes, produced: bytes) -> bool:

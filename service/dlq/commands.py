@@ -1,7 +1,6 @@
 """`orders dlq list|show|replay`: the command line of the dead-letter topic."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -112,7 +111,7 @@ def _refuse_mock(consumer: Consumer) -> None:
 def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
     """Yield a consumer that joins no group; `group` is where replays commit."""
     own = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
-    consumer = Consumer(properties | own, logger=logging.getLogger("librdkafka"))
+    consumer = Consumer(properties | own)
     try:
         yield consumer
     finally:
@@ -121,7 +120,7 @@ def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
 
 def _producer(properties: Properties) -> Producer:
     own = {"message.timeout.ms": round(DELIVERY_SECONDS * 1_000)}
-    return Producer(properties | own, logger=logging.getLogger("librdkafka"))
+    return Producer(properties | own)
 
 
 def _filters(args: argparse.Namespace) -> Filters:

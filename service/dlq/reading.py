@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 from service.dlq.letters import read
 from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
+from service.pkg.kafka_errors import phrase
 from service.pkg.stop import Stop
 
 CALL_SECONDS: Final = 10.0
@@ -69,7 +70,9 @@ class Topic:
     def _partitions(self) -> list[int]:
         topic = self._consumer.list_topics(self.name, timeout=CALL_SECONDS).topics[self.name]
         if topic.error is not None:
-            raise CommandRefused(f"topic {self.name} can't be read ({topic.error.name()})")
+            raise CommandRefused(
+                f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics"
+            )
         return sorted(topic.partitions)
 
     def _marks(self, partition: int) -> tuple[int, int]:

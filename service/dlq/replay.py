@@ -16,6 +16,7 @@ from service.dlq.reading import CALL_SECONDS, Offsets, Topic
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
+from service.pkg.kafka_errors import phrase
 from service.pkg.patience import Say
 from service.pkg.stop import Stop
 
@@ -140,7 +141,7 @@ class Replay:
     def _too_large(self, failed: Sequence[Failure]) -> list[Letter]:
         for _, error in failed:
             if error.code() not in _TOO_LARGE:
-                raise CommandRefused(f"{self._plan.to} did not take a letter ({error.name()})")
+                raise CommandRefused(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
         return [letter for letter, _ in failed]
 
     def _attempt(self, letters: Sequence[Letter]) -> list[Failure]:
@@ -193,5 +194,5 @@ def _partitions(consumer: Consumer, name: str) -> int:
     """Ask with a consumer: a producer's question can make a broker create the topic."""
     topic = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name]
     if topic.error is not None:
-        raise CommandRefused(f"topic {name} can't be written ({topic.error.name()})")
+        raise CommandRefused(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")
     return len(topic.partitions)

@@ -18,7 +18,7 @@ import migrations
 from service.entities.errors import MigrationError
 from service.pkg.patience import NotYet, Patience, Say
 from service.pkg.stop import Stop
-from service.repo.away import what_is_missing
+from service.repo.away import unreachable
 
 if TYPE_CHECKING:
     from service.config import Migration
@@ -86,7 +86,7 @@ def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
 
 def _migrate_once(dsn: str, limits: "Migration", say: Say) -> None:
     wanted = wanted_number()
-    with _translated(), _connect(dsn) as guard:
+    with _translated(dsn), _connect(dsn) as guard:
         _take_lock(guard)
         before = _number(guard)
         if before >= wanted:
@@ -99,7 +99,7 @@ def _migrate_once(dsn: str, limits: "Migration", say: Say) -> None:
 
 def _require_head(dsn: str) -> None:
     wanted = wanted_number()
-    with _translated():
+    with _translated(dsn):
         number = schema_number(dsn)
     if number < wanted:
         raise NotYet(f"the schema: it is at {number:04}, this release needs {wanted:04}")
@@ -122,19 +122,19 @@ def _number(connection: psycopg.Connection[TupleRow]) -> int:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(dsn: str) -> Iterator[None]:
     """Turn the driver's errors into NotYet or MigrationError, without their text."""
     try:
         yield
     except psycopg.Error as error:
-        raise _verdict(error) from None
+        raise _verdict(error, dsn) from None
     except DBAPIError as error:
-        raise _verdict(error.orig) from None
+        raise _verdict(error.orig, dsn) from None
 
 
-def _verdict(error: BaseException | None) -> Exception:
+def _verdict(error: BaseException | None, dsn: str) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return NotYet(f"PostgreSQL {what_is_missing(error)}")
+        return NotYet(f"PostgreSQL at {unreachable(error, dsn)}")
     state = getattr(error, "sqlstate", None)
     if not state:
         return MigrationError("the connection string can't be read")

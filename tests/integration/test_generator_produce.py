@@ -138,7 +138,7 @@ def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
 
 def test_a_missing_broker_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
     assert generate(Kafka("127.0.0.1:1"), "orders") == 1
-    assert capfd.readouterr().err == "orders generate: no broker answers: _TRANSPORT\n"
+    assert capfd.readouterr().err == "orders generate: no broker answers: broker transport failure (_TRANSPORT)\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

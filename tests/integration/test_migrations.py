@@ -195,16 +195,16 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
 @pytest.mark.parametrize(
     ("dsn", "what"),
     [
-        ("postgresql://u:hunter2@nowhere.invalid/x", "to be found: its name doesn't resolve"),
-        ("postgresql://u:hunter2@127.0.0.1:1/x", "to listen: it refuses the connection"),
-        ("host=/nowhere password=hunter2", "to listen: its socket isn't there"),
+        ("postgresql://u:hunter2@nowhere.invalid/x", "nowhere.invalid:5432: host name does not resolve"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "127.0.0.1:1: connection refused"),
+        ("host=/nowhere password=hunter2", "/nowhere: no such socket"),
     ],
 )
 def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: str) -> None:
     said: list[str] = []
     with pytest.raises(OutOfPatience) as end:
         migrate(dsn, Migration(deadline=1.5), say=said.append)
-    assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL {what}"]
+    assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL at {what}"]
     assert "hunter2" not in str(end.value)
 
 
@@ -216,7 +216,7 @@ def test_a_dsn_that_can_not_be_read_is_no_reason_to_wait() -> None:
 def test_a_stop_ends_the_wait_at_once() -> None:
     stop = Stop()
     Timer(0.3, stop.set).start()
-    with pytest.raises(OutOfPatience, match="stopped while waiting for PostgreSQL to listen"):
+    with pytest.raises(OutOfPatience, match="stopped while waiting for PostgreSQL at"):
         wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(deadline=600), say=lambda _: None, stop=stop)
 
 
@@ -231,7 +231,7 @@ def test_sigterm_ends_the_command_at_once_with_a_failure(spawn: Spawn) -> None:
     waiting = spawn("wait-for-migrations", settings=without_kafka("postgresql://127.0.0.1:1/x"))
     eventually(lambda: "waiting for PostgreSQL" in waiting.tail(), within=30)
     assert waiting.stop(within=5) == 1
-    assert "stopped while waiting for PostgreSQL to listen" in waiting.tail()
+    assert "stopped while waiting for PostgreSQL at 127.0.0.1:1: connection refused" in waiting.tail()
 
 
 def test_the_lock_does_not_stay_behind(database: str) -> None:

@@ -266,7 +266,7 @@ def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
 def test_a_role_without_login_is_told(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
-    with pytest.raises(OutOfPatience, match="waiting for PostgreSQL to take us in: its role has no LOGIN"):
+    with pytest.raises(OutOfPatience, match="authentication failed: the role has no LOGIN"):
         wait_for_migrations(logins.read, Migration(deadline=1))
 
 

@@ -533,7 +533,7 @@ def test_a_connection_that_was_cut_is_opened_anew(writer: OrderWriter, admin: ps
 
 def test_a_database_that_is_not_there_yet_can_be_waited_for() -> None:
     with writing("postgresql://127.0.0.1:1/orders", connect_timeout=1) as writer:
-        failed = "the connection to PostgreSQL failed: it has yet to listen: it refuses the connection"
+        failed = "the connection to PostgreSQL failed: connection refused"
         assert str(failure(writer, sourced(1))) == failed
 
 

@@ -117,7 +117,7 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
 ) -> None:
     run_with(monkeypatch, lambda *_: len(Producer({"no.such.property": "hunter2"})))
     assert main.main(["doctor"]) == 2
-    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses no.such.property"
+    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka knows no property no.such.property"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,11 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
         ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
         ["smoke", "--url", "http://127.0.0.1:1"],
         ["erase", "--forget-older-than", "400d"],
+        ["erase", "abc"],
+        ["api"],
+        ["consumer"],
+        ["generate"],
+        ["check"],
     ],
     ids=" ".join,
 )
@@ -137,7 +142,37 @@ def test_each_command_names_it_alike(
     monkeypatch.setattr(provision, "wait_for_migrations", lambda *_, **__: None)
     monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", '{"no.such.property": "1"}')
     assert main.main(command) == 2
-    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka refuses no.such.property"
+    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka knows no property no.such.property"
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        ('{"nodots": "1"}', "librdkafka knows no property nodots"),
+        ('{"socket.timeout.ms": "hunter2"}', "librdkafka refuses socket.timeout.ms"),
+        ('{"socket.timeout.ms": -5}', "librdkafka refuses socket.timeout.ms"),
+        ('{"security.protocol": "hunter2"}', "librdkafka refuses security.protocol"),
+        ('{"security.protocol": "ssl", "ssl.ca.location": "/hunter2"}', "librdkafka refuses ssl.ca.location"),
+        ('{"security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN"}', "librdkafka refuses sasl.username"),
+    ],
+)
+@pytest.mark.parametrize("command", [["api"], ["dlq", "list"]], ids=" ".join)
+def test_a_property_is_refused_before_anything_connects(
+    command: list[str],
+    properties: str,
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", properties)
+    assert main.main(command) == 2
+    assert only_line(capsys) == f"orders: ORDERS_KAFKA__PROPERTIES: {problem}"
+
+
+def test_an_api_needs_two_ports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ORDERS_ADMIN__PORT", "8000")
+    assert main.main(["api"]) == 2
+    assert only_line(capsys) == "orders: ORDERS_ADMIN__PORT: must differ from ORDERS_HTTP__PORT"
 
 
 def test_a_failure_that_was_foreseen_is_one_line(
@@ -152,12 +187,12 @@ def test_a_failure_that_was_not_is_logged_without_what_it_says(monkeypatch: pyte
     run_with(monkeypatch, raising(RuntimeError("Failing row contains (Test Testov)")))
     with structlog.testing.capture_logs() as records:
         assert main.main(["doctor"]) == 1
-    assert [record["event"] for record in records] == ["ended by an error that nobody foresaw"]
+    assert [record["event"] for record in records] == ["unhandled error (this is a bug)"]
 
 
 def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     run_with(monkeypatch, raising(KeyboardInterrupt()))
-    assert main.main(["doctor"]) == 1
+    assert main.main(["doctor"]) == 130
 
 
 def raising(error: BaseException) -> Callable[..., int]:

@@ -10,6 +10,7 @@ from service.entities.errors import OrderRefused, StatementTimedOut, StorageErro
 from service.repo import translate as module
 from service.repo.translate import copy_line, place, translate
 
+TLS = "TLS handshake failed: "
 PERMANENT = [
     "22001",  # string data right truncation
     "22003",  # numeric value out of range
@@ -85,25 +86,31 @@ def test_an_error_without_a_state_is_repeated() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("SSL error: certificate verify failed", "to show a certificate that we trust"),
+        ("SSL error: certificate verify failed", "TLS handshake failed: the server's certificate is not trusted"),
         (
             'server certificate for "a" does not match host name "b"',
-            "to show a certificate for the host name that we ask for",
+            "TLS handshake failed: the server's certificate is for another host name",
         ),
-        ("server does not support SSL, but SSL was required", "to speak TLS, as sslmode wants it"),
-        ("SSL error: tlsv13 alert certificate required", "to take us in: it refuses our certificate"),
+        (
+            "server does not support SSL, but SSL was required",
+            f"{TLS}the server does not speak TLS, which sslmode requires",
+        ),
+        (
+            "SSL error: tlsv13 alert certificate required",
+            f"{TLS}the server refuses the client certificate",
+        ),
         (
             'FATAL:  password authentication failed for user "a"\nFATAL:  no pg_hba.conf entry for host, no encryption',
-            "to take us in: the password is wrong or missing",
+            "authentication failed: wrong or missing password",
         ),
         (
             'root certificate file "/a" does not exist',
-            "to be verified: the authority's certificate (sslrootcert) can't be read",
+            "TLS handshake failed: the authority's certificate (sslrootcert) can't be read",
         ),
     ],
 )
 def test_what_keeps_us_from_connecting_is_named(text: str, words: str) -> None:
-    assert str(translate(psycopg.OperationalError(text))) == f"the connection to PostgreSQL failed: it has yet {words}"
+    assert str(translate(psycopg.OperationalError(text))) == f"the connection to PostgreSQL failed: {words}"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
     from service.config import Kafka
@@ -21,7 +22,8 @@ _MAX_MESSAGE_BYTES: Final = 100_000_000
 _TRANSACTION_MS: Final = 6_000
 """As long as a session: while a dead member's transaction is open, the next owner of its partitions can't begin."""
 
-_PROPERTY: Final = re.compile(r"\b[a-z]+(\.[a-z]+)+\b")
+_QUOTED: Final = re.compile(r'property:? "([^"]+)"')
+_PROPERTY: Final = re.compile(r"\b([a-z]+(?:\.[a-z]+)+)\b")
 
 _CLASSIC_ONLY: Final = (
     "session.timeout.ms",
@@ -58,6 +60,11 @@ def consumer(kafka: "Kafka") -> Properties:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
     }
+
+
+def quiet(properties: Properties) -> Properties:
+    """Keep a client's log to itself: a command explains what fails in one line. The user's own `log_level` wins."""
+    return {"log_level": 0} | properties
 
 
 def browser(kafka: "Kafka") -> Properties:
@@ -111,10 +118,18 @@ def _membership(kafka: "Kafka") -> Properties:
     }
 
 
-def refused_name(error: KafkaException) -> str | None:
-    """Return the property that librdkafka refuses, without its value; None where the error is of another kind."""
+def verify(kafka: "Kafka") -> None:
+    """Raise KafkaException where librdkafka refuses the properties; nothing connects."""
+    AdminClient(quiet(common(kafka)))
+
+
+def refused(error: KafkaException) -> str | None:
+    """Say which property librdkafka refuses, without its value; None where the error is of another kind."""
     problem = error.args[0]
     if problem.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's name
         return None
-    match = _PROPERTY.search(problem.str())
-    return match[0] if match else "a property"
+    text = problem.str()
+    match = _QUOTED.search(text) or _PROPERTY.search(text)
+    if text.startswith("No such configuration property") and match:
+        return f"librdkafka knows no property {match[1]}"
+    return f"librdkafka refuses {match[1] if match else 'a property'}"

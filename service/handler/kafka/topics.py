@@ -10,6 +10,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.entities.errors import MigrationError
 from service.handler.kafka.away import Admin
+from service.pkg.kafka_errors import phrase
 from service.pkg.patience import NotYet, Patience, Say
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ def longest_stays(names: Collection[str], admin: Admin) -> dict[str, float]:
 
 
 def verdict(error: KafkaException, admin: Admin) -> Exception:
-    """Return NotYet or MigrationError; both name the error by words of ours or by its code, whose sets are fixed."""
-    code = error.args[0].name()
-    if code in _FINAL:
-        return MigrationError(f"Kafka refused ({code})")
-    return NotYet(f"Kafka {admin.what_is_missing() or f'({code})'}")
+    """Return NotYet or MigrationError; both hold fixed phrases and addresses alone."""
+    problem = error.args[0]
+    if problem.name() in _FINAL:
+        return MigrationError(f"Kafka refused: {phrase(problem)}")
+    failure = admin.failure()
+    return NotYet(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
 
 
 def _create_missing(kafka: "Kafka", admin: Admin) -> list[str]:
