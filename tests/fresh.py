@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -29,12 +30,25 @@ def topic(bootstrap_servers: str) -> Iterator[str]:
     name = f"orders-{uuid4().hex[:12]}"
     both = [name, f"{name}.dlq"]
     _done(admin.create_topics([NewTopic(each, PARTITIONS, replication_factor=1, config=KEPT) for each in both]))
-    eventually(lambda: set(both) <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, name)
+    eventually(lambda: _are_led(admin, both), ADMIN_SECONDS, name)
     yield name
     _done(admin.delete_topics(both))
 
 
-def _done(requests: Mapping[str, Future[None]]) -> None:
+def _are_led(admin: AdminClient, topics: list[str]) -> bool:
+    """Tell whether each partition's leader answers: metadata may name it before it knows that it is the leader."""
+    if not set(topics) <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys():
+        return False
+    partitions = [TopicPartition(name, partition) for name in topics for partition in range(PARTITIONS)]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    try:
+        _done(admin.list_offsets(dict.fromkeys(partitions, latest), request_timeout=ADMIN_SECONDS))
+    except KafkaException:
+        return False
+    return True
+
+
+def _done(requests: Mapping[Any, Future[Any]]) -> None:
     for request in requests.values():
         request.result(ADMIN_SECONDS)
 
