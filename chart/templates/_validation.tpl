@@ -40,7 +40,19 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
 {{- fail "httpRoute.parentRefs is needed where httpRoute.enabled is true" }}
 {{- end }}
-{{- $limit := include "orders.bytes" $v.api.resources.limits.memory | float64 }}
+{{- range $path, $resources := dict "api" $v.api.resources "consumer" $v.consumer.resources "migrations" $v.migrations.resources "kafka" $v.kafka.resources "postgresql" $v.postgresql.resources }}
+{{- range $name, $limit := $resources.limits }}
+{{- $request := get ($resources.requests | default dict) $name | default "0" }}
+{{- $where := printf "%s.resources.limits.%s" $path $name }}
+{{- if gt (include "orders.quantity" (list (printf "%s.resources.requests.%s" $path $name) $request) | float64) (include "orders.quantity" (list $where $limit) | float64) }}
+{{- fail (printf "%s is %v, less than the request of %v" $where $limit $request) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $v.metrics.prometheusRule.enabled (not $v.metrics.serviceMonitor.enabled) }}
+{{- fail "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled: alerts know this release by the job of its monitors" }}
+{{- end }}
+{{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
 {{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 }}
 {{- if lt $limit $needed }}
 {{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
@@ -55,6 +67,9 @@
 {{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
 {{- end }}
 {{- $settings := include "orders.settings" . | fromYaml }}
+{{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}
+{{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be read as orders" $settings.ORDERS_KAFKA__TOPIC) }}
+{{- end }}
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
 {{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
@@ -161,11 +176,11 @@
 {{- end }}
 {{- end }}
 
-{{- /* Bytes of a quantity such as 512Mi. */}}
-{{- define "orders.bytes" -}}
-{{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1 -}}
-{{- $quantity := toString . -}}
-{{- $unit := regexFind "[KMGk]i?$" $quantity -}}
-{{- if not (and (hasKey $units $unit) (regexMatch "^[0-9.]+$" (trimSuffix $unit $quantity))) }}{{ fail (printf "api.resources.limits.memory: %s is no quantity of memory, such as 640Mi" $quantity) }}{{ end -}}
-{{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) | int64 -}}
+{{- /* The number that a quantity such as 512Mi or 100m stands for. (where it stands, quantity) */}}
+{{- define "orders.quantity" -}}
+{{- $units := dict "m" 0.001 "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- $quantity := toString (index . 1) -}}
+{{- $unit := regexFind "([KMGTPE]i|[mkMGTPE])$" $quantity -}}
+{{- if not (regexMatch "^[0-9.]+(e[+-]?[0-9]+)?$" (trimSuffix $unit $quantity)) }}{{ fail (printf "%s: %s is no quantity, such as 640Mi of memory or 100m of cpu" (index . 0) $quantity) }}{{ end -}}
+{{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) -}}
 {{- end }}

@@ -19,7 +19,7 @@ from tests.chart.test_pods import RELEASES
 
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 CASES: Final = Path(__file__).parent / "alerts"
-ON: Final = "metrics.prometheusRule.enabled=true"
+ON: Final = "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true"
 ALERTS: Final = (
     "OrdersLagGrows",
     "OrdersNoProgress",
@@ -309,7 +309,9 @@ def test_a_value_reaches_its_rule(alert: str, setting: str, text: str) -> None:
 def test_thresholds_may_have_fractions(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     own = {"enabled": True, "apiSlow": {"seconds": 0.05}, "apiErrorBudgetBurn": {"objective": 99.95}}
-    values.write_text(yaml.safe_dump({"metrics": {"prometheusRule": own}}), encoding="utf-8")
+    values.write_text(
+        yaml.safe_dump({"metrics": {"prometheusRule": own, "serviceMonitor": {"enabled": True}}}), encoding="utf-8"
+    )
     (group,) = one(render(values), "PrometheusRule")["spec"]["groups"]
     expressions = {rule["alert"]: rule["expr"] for rule in group["rules"]}
     assert expressions["OrdersApiSlow"].endswith("> 0.05\n")

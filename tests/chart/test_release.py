@@ -78,6 +78,16 @@ def test_a_migration_with_the_same_spec_is_the_same_job() -> None:
     assert one(render(), "Job") == one(render(settings=["api.replicas=3"]), "Job")
 
 
+def test_a_migration_whose_settings_are_refused_fails_at_once() -> None:
+    spec = one(render(), "Job")["spec"]
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule == {
+        "action": "FailJob",
+        "onExitCodes": {"containerName": "migrate", "operator": "In", "values": [2]},
+    }
+    assert spec["template"]["spec"]["containers"][0]["name"] == "migrate"
+
+
 def test_a_hook_needs_nothing_that_the_release_makes() -> None:
     objects = render(RELEASES["hook"])
     job = one(objects, "Job")
@@ -108,7 +118,7 @@ def references(node: Any) -> list[Any]:
         ("PodDisruptionBudget", 1, "consumer.podDisruptionBudget.enabled=true"),
         ("NetworkPolicy", 6, "networkPolicy.enabled=true"),
         ("ServiceMonitor", 2, "metrics.serviceMonitor.enabled=true"),
-        ("PrometheusRule", 1, "metrics.prometheusRule.enabled=true"),
+        ("PrometheusRule", 1, "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true"),
     ],
 )
 def test_each_part_stands_behind_its_switch(kind: str, count: int, setting: str) -> None:
@@ -176,7 +186,20 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["ingress.enabled=true"], "ingress.hosts is needed"),
         (["httpRoute.enabled=true"], "httpRoute.parentRefs is needed"),
         (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too little for cache.maxBytes"),
-        (["api.resources.limits.memory=lots"], "lots is no quantity of memory"),
+        (["api.resources.limits.memory=lots"], "api.resources.limits.memory: lots is no quantity"),
+        (
+            ["consumer.resources.requests.memory=1Gi"],
+            "consumer.resources.limits.memory is 512Mi, less than the request",
+        ),
+        (["api.resources.limits.cpu=50m"], "api.resources.limits.cpu is 50m, less than the request of 100m"),
+        (["kafka.resources.requests.memory=2e9"], "kafka.resources.limits.memory is 1Gi, less than the request of 2e9"),
+        (["migrations.resources.limits.memory=1M"], "migrations.resources.limits.memory is 1M, less than the request"),
+        (["kafka.topic=orders.dlq"], "kafka.topic and kafka.deadLetterTopic are both orders.dlq"),
+        (["settings.ORDERS_KAFKA__TOPIC=orders.dlq"], "kafka.topic and kafka.deadLetterTopic are both orders.dlq"),
+        (
+            ["metrics.prometheusRule.enabled=true"],
+            "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled",
+        ),
         (["extraEnv[0].name=PGPASSWORD"], "extraEnv: PGPASSWORD is set by the chart"),
         (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
         (["settings.ORDERS_HTTP__PORT=9"], "settings: ORDERS_HTTP__PORT is set by the chart"),
@@ -189,7 +212,7 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
             "settings: ORDERS_AUTH__KEYS_FILE has a value of its own, auth.existingSecret",
         ),
         (
-            ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES=b"],
+            ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES="],
             "settings: ORDERS_KAFKA__PROPERTIES is set by the chart",
         ),
         (
@@ -257,6 +280,8 @@ def test_a_release_that_does_not_migrate_needs_no_login_that_could() -> None:
         ("api.replicas=two", "'/api/replicas': got string, want integer"),
         ("api.resources.limits=null", "'/api/resources': missing property 'limits'"),
         ("image.digest=abc", "'/image/digest'"),
+        ("settings.ORDERS_LOG__LEVEL=loud", "'/settings/ORDERS_LOG__LEVEL': value must be one of 'debug', 'info'"),
+        ("settings.ORDERS_LOGG__LEVEL=info", "'/settings': additional properties 'ORDERS_LOGG__LEVEL' not allowed"),
         ("kafka.topics.replicationFactor=0", "'/kafka/topics/replicationFactor'"),
     ],
 )

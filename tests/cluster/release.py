@@ -46,8 +46,16 @@ class Release:
     @property
     def undone(self) -> str:
         """The option by which this Helm undoes what fails, and with it what would tell why: not for every test."""
-        is_third = self.helm("version", "--template", "{{.Version}}").startswith("v3.")
-        return "--atomic" if is_third else "--rollback-on-failure"
+        return "--atomic" if self._is_third else "--rollback-on-failure"
+
+    @property
+    def overruling(self) -> tuple[str, ...]:
+        """The option by which this Helm takes back what kubectl has changed; Helm 3 asks nobody."""
+        return () if self._is_third else ("--force-conflicts",)
+
+    @property
+    def _is_third(self) -> bool:
+        return self.helm("version", "--template", "{{.Version}}").startswith("v3.")
 
     def _rolled_out(self, verb: str, options: Sequence[str], chart: str) -> None:
         self.helm(verb, self.name, chart, "--wait", "--timeout", f"{INSTALL_SECONDS}s", *options)

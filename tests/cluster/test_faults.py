@@ -24,7 +24,7 @@ def test_scaling_the_consumer_under_load_loses_and_doubles_nothing(release: Rele
     release.install()
     release.generate(count, "--rate", str(RATE))
     for replicas in (3, 1):
-        release.scale("consumer", replicas)
+        release.upgrade("--reuse-values", "--no-hooks", "--set", f"consumer.replicas={replicas}")
         before = stored(release)
         eventually(lambda before=before: stored(release) > before, within=60, what="orders flow")  # type: ignore[misc]
     release.generated()

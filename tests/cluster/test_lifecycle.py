@@ -43,7 +43,7 @@ def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_t
 
 def test_a_release_of_any_name_is_taken_by_the_server(release: Release) -> None:
     for name in ("null", "true", "1e3", "0x1f", "12", "off", "7.0"):
-        manifests = release.helm("template", name, CHART)
+        manifests = release.helm("template", name, CHART, "--kube-version", server_version())
         assert "created" in release.kubectl("apply", "--dry-run=server", "--filename", "-", stdin=manifests)
 
 
@@ -139,6 +139,9 @@ def test_another_helm_installs_upgrades_and_tests_the_same(release_of_another_he
     release.upgrade(release.undone, "--set", "cache.maxEntries=20000")
     assert not release.pod_names("api") & before
     release.helm("test", release.name)
+    release.scale("consumer", 2)
+    release.upgrade("--reuse-values", *release.overruling)
+    eventually(lambda: len(release.pods("consumer")) == 1, within=90, what="as many consumers as the values say")
     release.uninstall()
 
 

@@ -101,7 +101,7 @@ def variables() -> Iterator[Variable]:
 
 
 def _variable(name: str, field: FieldInfo, default: object) -> Variable:
-    annotation, facts = _plain(field.annotation, field.metadata)
+    annotation, facts = plain_type(field.annotation, field.metadata)
     unit = next((unit for unit, how in UNITS.items() if BeforeValidator(how.parse) in facts), None)
     kind = unit or TYPES.get(get_origin(annotation) or annotation) or _choices(annotation)
     bounds = [BOUNDS[type(fact)].format(fact) for fact in facts if type(fact) in BOUNDS and not _is_implied(unit, fact)]
@@ -109,14 +109,14 @@ def _variable(name: str, field: FieldInfo, default: object) -> Variable:
     return Variable(f"{PREFIX}{name}".upper(), f"{kind} {', '.join(bounds)}".strip(), _written(default, unit), meaning)
 
 
-def _plain(annotation: Any, facts: Sequence[Any]) -> tuple[Any, list[Any]]:
+def plain_type(annotation: Any, facts: Sequence[Any]) -> tuple[Any, list[Any]]:
     """Return the type without what is said about it, and all of that; `X | None` is X."""
     if get_origin(annotation) is Annotated:
         plain, *more = get_args(annotation)
-        return _plain(plain, [*more, *facts])
+        return plain_type(plain, [*more, *facts])
     if type(None) in get_args(annotation):
         (plain,) = (each for each in get_args(annotation) if each is not type(None))
-        return _plain(plain, facts)
+        return plain_type(plain, facts)
     flat = [each for fact in facts for each in (fact.metadata if isinstance(fact, FieldInfo) else [fact])]
     return annotation, flat
 

@@ -1,5 +1,10 @@
 {{- define "orders.migration" -}}
 backoffLimit: 3
+# Settings that are refused (exit code 2) are no better at the next attempt.
+podFailurePolicy:
+  rules:
+    - action: FailJob
+      onExitCodes: {containerName: migrate, operator: In, values: [2]}
 activeDeadlineSeconds: {{ add .Values.migrations.deadline 60 }}
 template:
   metadata:
