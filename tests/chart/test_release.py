@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.main import USAGE
 from tests.chart.rendered import CHART, Manifest, of_kind, one, pod_templates, refusal, render, rendered
 from tests.chart.test_pods import RELEASES, each_release
 
@@ -83,7 +84,7 @@ def test_a_migration_whose_settings_are_refused_fails_at_once() -> None:
     (rule,) = spec["podFailurePolicy"]["rules"]
     assert rule == {
         "action": "FailJob",
-        "onExitCodes": {"containerName": "migrate", "operator": "In", "values": [2]},
+        "onExitCodes": {"containerName": "migrate", "operator": "In", "values": [USAGE]},
     }
     assert spec["template"]["spec"]["containers"][0]["name"] == "migrate"
 

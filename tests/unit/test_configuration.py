@@ -3,6 +3,7 @@
 After a change of a setting write the page anew:
 
     python -c 'from tests.unit.test_configuration import published; print(published(), end="")' > docs/configuration.md
+    python -c 'from tests.unit.test_values_schema import write; write()'    # and the chart's schema
 """
 
 import json
