@@ -66,6 +66,7 @@
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
 {{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
 {{- end }}
+{{- include "orders.validateNames" . }}
 {{- $settings := include "orders.settings" . | fromYaml }}
 {{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}
 {{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be read as orders" $settings.ORDERS_KAFKA__TOPIC) }}
@@ -73,6 +74,29 @@
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
 {{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* What is listed twice is refused by the API server, or leaves pods that no selector finds. */}}
+{{- define "orders.validateNames" -}}
+{{- $v := .Values -}}
+{{- $metrics := $v.metrics -}}
+{{- range $path, $labels := dict "api.podLabels" $v.api.podLabels "consumer.podLabels" $v.consumer.podLabels "metrics.serviceMonitor.additionalLabels" $metrics.serviceMonitor.additionalLabels "metrics.prometheusRule.additionalLabels" $metrics.prometheusRule.additionalLabels "metrics.dashboards.additionalLabels" $metrics.dashboards.additionalLabels "api.podAnnotations" $v.api.podAnnotations "consumer.podAnnotations" $v.consumer.podAnnotations }}
+{{- range $name, $_ := $labels }}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|grafana_dashboard|checksum/(settings|passwords))$" $name }}{{ fail (printf "%s: %s is set by the chart" $path $name) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- $taken := dict "extraEnv" list "extraVolumes" (list "tmp" "api-keys") "extraVolumeMounts" (list "/tmp" "/etc/orders/auth") -}}
+{{- range include "orders.certificates" . | fromYamlArray }}
+{{- $_ := set $taken "extraVolumes" (append $taken.extraVolumes .name) }}
+{{- $_ := set $taken "extraVolumeMounts" (append $taken.extraVolumeMounts .folder) }}
+{{- end }}
+{{- range $list, $names := $taken }}
+{{- range index $v $list }}
+{{- $name := ternary .mountPath .name (eq $list "extraVolumeMounts") | toString }}
+{{- if has $name $names }}{{ fail (printf "%s: %s is there twice, or is the chart's own" $list $name) }}{{ end }}
+{{- $names = append $names $name }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -204,6 +204,24 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["extraEnv[0].name=PGPASSWORD"], "extraEnv: PGPASSWORD is set by the chart"),
         (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
         (["settings.ORDERS_HTTP__PORT=9"], "settings: ORDERS_HTTP__PORT is set by the chart"),
+        (["extraEnv[0].name=A", "extraEnv[1].name=A"], "extraEnv: A is there twice"),
+        (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is there twice, or is the chart's own"),
+        (
+            ["extraVolumeMounts[0].name=a", "extraVolumeMounts[0].mountPath=/tmp"],
+            "extraVolumeMounts: /tmp is there twice, or is the chart's own",
+        ),
+        (
+            [r"api.podLabels.app\.kubernetes\.io/instance=a"],
+            "api.podLabels: app.kubernetes.io/instance is set by the chart",
+        ),
+        (
+            [r"consumer.podAnnotations.checksum/settings=a"],
+            "consumer.podAnnotations: checksum/settings is set by the chart",
+        ),
+        (
+            [r"metrics.dashboards.additionalLabels.grafana_dashboard=a"],
+            "metrics.dashboards.additionalLabels: grafana_dashboard is set by the chart",
+        ),
         (
             ["settings.ORDERS_CACHE__MAX_BYTES=9"],
             "settings: ORDERS_CACHE__MAX_BYTES has a value of its own, cache.maxBytes",
