@@ -165,10 +165,8 @@ class Http(Group):
     """How long an idle connection stays open: longer than a load balancer reuses it, usually 60 s."""
     event_clients: Count = 1_000
     """Event streams at once; more are answered 503."""
-    event_queue: Count = 1_000
-    """Events kept for a slow reader before it is dropped."""
-    event_ring: Count = 10_000
-    """Events kept for `Last-Event-ID`."""
+    event_ring: Count = 50_000
+    """Events kept for `Last-Event-ID` and for readers that are behind."""
 
 
 class Auth(Group):

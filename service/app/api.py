@@ -76,7 +76,7 @@ class Api:
             on_hit=self.metrics.cache_hits.labels().inc,
             on_miss=self.metrics.cache_misses.inc,
         )
-        self.feed = Feed(http.event_ring, http.event_queue, http.event_clients, self.metrics.event_clients_dropped.inc)
+        self.feed = Feed(http.event_ring, http.event_clients, self.metrics.event_clients_dropped.inc)
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
             Ears(self.begin_generation, self.prove, self.hear, self.lose),

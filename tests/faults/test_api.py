@@ -45,8 +45,8 @@ CONNECTION_BYTES = 20_000
 """What an open connection may cost."""
 STREAMS = 100
 EVENTS = 100_000
-AT_ONCE = 500
-"""Fewer than a stream may fall behind."""
+AT_ONCE = 4_000
+"""As many as a transaction of the writer may notify."""
 GROWTH_MIB = 64
 HEAD_SECONDS = 15.0
 

@@ -198,7 +198,7 @@ def test_any_list_of_tags_can_be_compared(if_none_match: str, tag: str) -> None:
     is_held(tag, [if_none_match])
 
 
-FEED = Feed(ring=10, queue=5, clients=1)
+FEED = Feed(ring=10, clients=1)
 
 
 @fuzzed

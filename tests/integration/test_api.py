@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from service.embedded.postgres import Postgres
 
 UID = SAMPLE["order_uid"]
+TOGETHER = 5_000
 BOUND = 1.0  # seconds for which an old version may be served while PostgreSQL is reachable
 NO_KAFKA = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
 COPIES = sql.SQL("""
@@ -265,6 +266,19 @@ def event(lines: Iterator[str]) -> dict[str, str]:
         if not line and "data" in fields:
             return fields
     raise AssertionError("the stream ended")
+
+
+def test_one_transaction_of_thousands_of_orders_reaches_a_stream_whole(started: Service, database: str) -> None:
+    uids = [f"together-{number}" for number in range(TOGETHER)]
+    with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
+        writer = OrderWriter(Transactions(Access(database, "tests")))
+        writer.store([sourced(number, order_uid=uid) for number, uid in enumerate(uids)])
+        writer.close()
+        lines = (line for line in stream.iter_lines() if line.startswith("data: "))
+        assert {json.loads(next(lines).removeprefix("data: "))["order_uid"] for _ in uids} == {*uids}
+        store(database, "after")
+        assert '"after"' in next(lines)
+    assert get(started, "/orders/together-1").status_code == 200
 
 
 def test_sigterm_fails_readiness_first_ends_streams_finishes_requests_and_exits_0(

@@ -38,7 +38,7 @@ class Site:
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
         self.letters = FakeLetters()
-        parts = Parts(lookup, self.reader, self.letters, Feed(10, 10, 0), self.figures, health)
+        parts = Parts(lookup, self.reader, self.letters, Feed(10, 0), self.figures, health)
         app = api(parts, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 

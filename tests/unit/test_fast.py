@@ -101,7 +101,7 @@ class Side:
             self.reader, self.cache, Recent(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        parts = Parts(self.lookup, self.reader, FakeLetters(), Feed(10, 10, 0), Any, health)  # type: ignore[arg-type]
+        parts = Parts(self.lookup, self.reader, FakeLetters(), Feed(10, 0), Any, health)  # type: ignore[arg-type]
         self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or Limits()

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from service.handler.http import feed as feeds
 from service.handler.http.feed import Feed, Stream
 from service.handler.http.problems import Problem
-from tests.waiting import turns
+from tests.waiting import turns, until
 
 Message = MutableMapping[str, Any]
 
@@ -53,7 +54,7 @@ async def connected(feed: Feed, last_event_id: str | None = None) -> Client:
 
 def test_a_client_sees_what_is_stored_from_now_on() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=10)
+        feed = Feed(ring=10, clients=10)
         feed.publish("stored", ["before"])
         client = await connected(feed)
         feed.publish("stored", ["a", "b"])
@@ -68,7 +69,7 @@ def test_a_client_sees_what_is_stored_from_now_on() -> None:
 
 def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=10)
+        feed = Feed(ring=10, clients=10)
         first = await connected(feed)
         feed.publish("stored", ["a", "b", "c"])
         await first.read()
@@ -81,7 +82,7 @@ def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
 @pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
 def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> None:
     async def play() -> None:
-        feed = Feed(ring=2, queue=10, clients=10)
+        feed = Feed(ring=2, clients=10)
         feed.publish("stored", ["a", "b", "c"])
         client = await connected(feed, last.format(process=feed._process))
         assert client.told == ["reset {}"]
@@ -96,7 +97,7 @@ def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> Non
 
 def test_all_are_told_when_events_may_be_missing() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=10)
+        feed = Feed(ring=10, clients=10)
         client = await connected(feed)
         feed.reset()
         await client.read()
@@ -105,15 +106,19 @@ def test_all_are_told_when_events_may_be_missing() -> None:
     asyncio.run(play())
 
 
-def test_a_reader_that_falls_too_far_behind_is_dropped_in_the_middle_of_a_write() -> None:
+def test_a_reader_that_takes_nothing_for_some_time_is_dropped_in_the_middle_of_a_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def play() -> None:
+        monkeypatch.setattr(feeds, "STALL_SECONDS", 0.2)
         dropped: list[bool] = []
-        feed = Feed(ring=100, queue=3, clients=10, on_drop=lambda: dropped.append(True))
+        feed = Feed(ring=100, clients=10, on_drop=lambda: dropped.append(True))
         slow, quick = await connected(feed), await connected(feed)
         slow.may_take.clear()
         for number in range(6):
             feed.publish("stored", [str(number)])
             await quick.read()
+        assert not slow.response.done()
         await asyncio.wait_for(slow.response, 5)
         assert dropped == [True]
         assert feed.clients == 1
@@ -123,9 +128,42 @@ def test_a_reader_that_falls_too_far_behind_is_dropped_in_the_middle_of_a_write(
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("count", [4_000, 50_000])
+def test_however_many_events_come_at_once_a_client_that_reads_gets_them_all(count: int) -> None:
+    async def play() -> None:
+        feed = Feed(ring=count, clients=10)
+        clients = [await connected(feed) for _ in range(2)]
+        feed.publish("stored", [*map(str, range(count))])
+        for client in clients:
+            await until(partial(has, client, count))
+            assert client.told == [f'stored {{"order_uid":"{number}"}}' for number in range(count)]
+            assert not client.response.done()
+
+    asyncio.run(play())
+
+
+def has(client: Client, count: int) -> bool:
+    return client.text.count("event: ") >= count
+
+
+def test_a_reader_that_pauses_gets_what_it_left_unread() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10_000, clients=10)
+        client = await connected(feed)
+        for _ in range(4):
+            client.may_take.clear()
+            feed.publish("stored", [*map(str, range(2_500))])
+            await client.read()
+            client.may_take.set()
+        await until(partial(has, client, 10_000))
+        assert not client.response.done()
+
+    asyncio.run(play())
+
+
 def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
     async def play() -> None:
-        feed = Feed(ring=2_000, queue=3, clients=10)
+        feed = Feed(ring=2_000, clients=10)
         first = await connected(feed)
         for number in range(1_500):
             feed.publish("stored", [str(number)])
@@ -139,23 +177,28 @@ def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
     asyncio.run(play())
 
 
-def test_a_reader_whose_next_event_has_left_the_ring_is_dropped() -> None:
+def test_a_reader_that_falls_behind_the_ring_is_told_and_goes_on_at_the_newest() -> None:
     async def play() -> None:
-        feed = Feed(ring=3, queue=100, clients=10)
+        feed = Feed(ring=3, clients=10)
         slow = await connected(feed)
         slow.may_take.clear()
         feed.publish("stored", ["a"])
         await slow.read()
         feed.publish("stored", ["b", "c", "d", "e", "f"])
-        await asyncio.wait_for(slow.response, 5)
-        assert feed.clients == 0
+        slow.may_take.set()
+        await slow.read()
+        feed.publish("stored", ["g"])
+        await slow.read()
+        assert slow.told == ['stored {"order_uid":"a"}', "reset {}", 'stored {"order_uid":"g"}']
+        assert slow.events[1]["id"].endswith("-6")
+        assert feed.clients == 1
 
     asyncio.run(play())
 
 
 def test_a_client_that_goes_leaves_its_place() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=1)
+        feed = Feed(ring=10, clients=1)
         client = await connected(feed)
         with pytest.raises(Problem) as refused:
             feed.open(None)
@@ -169,7 +212,7 @@ def test_a_client_that_goes_leaves_its_place() -> None:
 
 def test_what_ends_a_stream_by_itself_is_raised() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=10)
+        feed = Feed(ring=10, clients=10)
 
         async def fail(_: Message) -> None:
             raise ValueError
@@ -183,7 +226,7 @@ def test_what_ends_a_stream_by_itself_is_raised() -> None:
 
 def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() -> None:
     async def play() -> None:
-        feed = Feed(ring=10, queue=10, clients=10)
+        feed = Feed(ring=10, clients=10)
         client = await connected(feed)
         feed.close()
         await asyncio.wait_for(client.response, 5)
@@ -197,7 +240,7 @@ def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() ->
 def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         monkeypatch.setattr(feeds, "HEARTBEAT_SECONDS", 0.0)
-        client = await connected(Feed(ring=10, queue=10, clients=10))
+        client = await connected(Feed(ring=10, clients=10))
         assert ": heartbeat\n\n" in client.text
         client.gone.set()
         await asyncio.wait_for(client.response, 5)

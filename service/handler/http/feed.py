@@ -1,7 +1,7 @@
 """`/events`: orders as they are stored, as Server-Sent Events.
 
-All streams read one ring of events, each at its own position: a slow reader costs nothing but its place, and is dropped
-when it has fallen too far behind.
+All streams read one ring of events, each at its own position: a slow reader costs nothing but its place. One that falls
+behind the ring is sent a `reset`; one that takes nothing for some time is dropped.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from service.pkg.rate import Rate
 
 HEARTBEAT_SECONDS: Final = 15.0
 """How long a stream is silent at most."""
+STALL_SECONDS: Final = 10.0
+"""How long a client may leave a piece of its stream unread."""
 _EVENTS_OF_A_WRITE: Final = 500
 """At most so many are sent to a stream in one piece."""
 _HEARTBEAT: Final = b": heartbeat\n\n"
@@ -32,13 +34,12 @@ _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
 
 class Feed:
-    """For one event loop. Keeps `ring` events; a stream may fall `queue` behind; `clients` streams at once."""
+    """For one event loop. Keeps `ring` events; `clients` streams at once; `on_drop` is called for each dropped one."""
 
-    def __init__(self, ring: int, queue: int, clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, ring: int, clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
         self._ring = [b""] * ring
-        self._queue = queue
         self._clients = clients
-        self._on_drop = on_drop
+        self.on_drop = on_drop
         self._process = secrets.token_hex(4)
         self._streams: set[Stream] = set()
         self.rate = Rate(_RATE_SECONDS)
@@ -77,14 +78,22 @@ class Feed:
         if len(self._streams) >= self._clients or self.is_closed:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "there are enough event streams")
         position = self._position(last_event_id) if last_event_id else self.newest
-        stream = Stream(self, self.newest if position is None else position, self._queue)
+        stream = Stream(self, self.newest if position is None else position)
         if position is None:
-            stream.greeting += self._frame(self.newest, "reset", "{}")
+            stream.greeting += self.skipped
         self._streams.add(stream)
         return stream
 
     def leave(self, stream: "Stream") -> None:
         self._streams.discard(stream)
+
+    @property
+    def skipped(self) -> bytes:
+        """What a stream is sent that goes on at the newest event without those before it."""
+        return self._frame(self.newest, "reset", "{}")
+
+    def has_all_after(self, position: int) -> bool:
+        return self.newest - len(self._ring) <= position <= self.newest
 
     def after(self, position: int) -> list[bytes]:
         """Return some of the events after the position; all of them must still be in the ring."""
@@ -96,12 +105,7 @@ class Feed:
         self._ring[self.newest % len(self._ring)] = self._frame(self.newest, kind, data)
 
     def _wake(self) -> None:
-        oldest = self.newest - len(self._ring)
-        for stream in [*self._streams]:
-            if stream.is_too_slow(self.newest, oldest):
-                self._on_drop()
-                self.leave(stream)
-                stream.drop()
+        for stream in self._streams:
             stream.wake()
 
     def _frame(self, number: int, kind: str, data: str) -> bytes:
@@ -113,7 +117,7 @@ class Feed:
         if not match or match[1] != self._process:
             return None
         number = int(match[2])
-        return number if self.newest - len(self._ring) <= number <= self.newest else None
+        return number if self.has_all_after(number) else None
 
 
 class Stream(Response):
@@ -121,12 +125,11 @@ class Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, position: int, queue: int) -> None:
+    def __init__(self, feed: Feed, position: int) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._feed = feed
         self._position = position
-        self._allowed = max(queue, feed.newest - position + queue)
         self._news = asyncio.Event()
         self._dropped = asyncio.Event()
         self.greeting = _RECONNECT
@@ -154,32 +157,47 @@ class Stream(Response):
         """End without a word, even in the middle of a write that the client doesn't take."""
         self._dropped.set()
 
-    def is_too_slow(self, newest: int, oldest: int) -> bool:
-        return newest - self._position > self._allowed or self._position < oldest
-
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _send(send, self.greeting)
-        while not self._feed.is_closed:
-            self._news.clear()
-            events = self._feed.after(self._position)
-            self._position += len(events)
-            if events:
-                await _send(send, b"".join(events))
-            else:
-                await self._idle(send)
-        await send({"type": "http.response.body", "body": b""})
+        piece = self.greeting
+        while await self._is_taken(send, piece):
+            piece = await self._next()
+            if not piece:
+                await send({"type": "http.response.body", "body": b""})
+                return
 
-    async def _idle(self, send: Send) -> None:
+    async def _is_taken(self, send: Send, piece: bytes) -> bool:
+        """Send, and return whether the client reads; else the stream is dropped."""
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            self._feed.on_drop()
+            return False
+        await asyncio.sleep(0)  # others have their turn, however much there is to send
+        return True
+
+    async def _next(self) -> bytes:
+        """Return what is to be sent next, as soon as there is something; nothing at the end."""
+        feed = self._feed
+        while not feed.is_closed:
+            self._news.clear()
+            if not feed.has_all_after(self._position):
+                self._position = feed.newest
+                return feed.skipped
+            if events := feed.after(self._position):
+                self._position += len(events)
+                return b"".join(events)
+            if not await self._has_news():
+                return _HEARTBEAT
+        return b""
+
+    async def _has_news(self) -> bool:
+        """Wait for an event, and return whether one came before a heartbeat is due."""
         with suppress(TimeoutError):
             async with asyncio.timeout(HEARTBEAT_SECONDS):
-                await self._news.wait()
-                return
-        await _send(send, _HEARTBEAT)
-
-
-async def _send(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+                return await self._news.wait()
+        return False
 
 
 async def _gone(receive: Receive) -> None:
