@@ -1,7 +1,11 @@
-"""`orders erase`: removes orders for good, and lists what the dead-letter topic still has of them."""
+"""`orders erase`: removes orders for good, and lists what the dead-letter topic still has of them.
+
+It asks before it does so, for a mistyped id would be refused from then on. `--undo` takes that back.
+"""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Final
 
@@ -9,9 +13,9 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException
 
 from service.app import shared
-from service.config import Kafka, Settings
+from service.config import InvalidSettings, Kafka, Settings
 from service.dlq import search
-from service.dlq.reading import Topic
+from service.dlq.reading import Offsets, Topic
 from service.entities.errors import CommandRefused, StorageError
 from service.entities.order import MAX_UID, OrderUid
 from service.handler.kafka import properties, topics
@@ -36,17 +40,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--forget-older-than", type=seconds, metavar="TIME",
         help="let orders be stored again that were erased longer ago, such as 40d: when both topics have lost them",
     )  # fmt: skip
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    how.add_argument("--yes", action="store_true", help="erase without asking; needed where no terminal can answer")
+    how.add_argument(
+        "--undo", action="store_true",
+        help="let these orders be stored again, as long as the order topic holds no record of them",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Erase orders or forget erasures; return the exit code. Raises CommandRefused."""
-    stop = stop_at_signals()
+    """Erase orders, undo or forget erasures; return the exit code. Raises CommandRefused, InvalidSettings."""
     properties.verify(settings.kafka)
-    if args.forget_older_than is None:
-        _erase([*dict.fromkeys(args.order_uid)], settings, stop)
+    uids = [*dict.fromkeys(args.order_uid)]
+    if args.forget_older_than is not None:
+        if args.undo:
+            raise InvalidSettings("erase: --undo needs the ids of the orders; it does not go with --forget-older-than")
+        _forget(args.forget_older_than, settings, dry_run=args.dry_run)
+    elif args.undo:
+        _undo(uids, settings)
+    elif args.dry_run:
+        _preview(uids, settings)
+        _list_letters(uids, settings.kafka, stop_at_signals())
     else:
-        _forget(args.forget_older_than, settings)
+        if not args.yes:
+            _confirm(uids, settings)
+        _erase(uids, settings, stop_at_signals())
     return 0
+
+
+def _confirm(uids: Sequence[str], settings: Settings) -> None:
+    """Return if a person agrees. Raises CommandRefused otherwise, and InvalidSettings where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise InvalidSettings("erase: nobody can be asked, for the input is no terminal: add --yes, or try --dry-run")
+    _preview(uids, settings)
+    say("This can't be taken back for orders that are stored.")
+    try:
+        answer = input(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise CommandRefused("nothing was erased")
+
+
+def _preview(uids: Sequence[str], settings: Settings) -> None:
+    with _erasures(settings) as erasures:
+        stored, erased = erasures.standing(uids)
+    for uid in uids:
+        if uid in stored:
+            say(f"{uid}: is stored, and would be erased")
+        elif uid in erased:
+            say(f"{uid}: is erased already")
+        else:
+            say(f"{uid}: is not stored, and would be refused from then on")
 
 
 def _erase(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
@@ -60,6 +106,46 @@ def _erase(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
         raise CommandRefused(f"erased, but the dead letters are not all listed: {_line(error, settings)}") from None
 
 
+def _undo(uids: Sequence[str], settings: Settings) -> None:
+    """Undo erasures of orders that never came: what came was skipped, and reading on does not bring it."""
+    kafka, stop = settings.kafka, stop_at_signals()
+    require_kafka(properties.common(kafka))
+    with _erasures(settings) as erasures, closing(Consumer(properties.browser(kafka))) as consumer:
+        erased = erasures.standing(uids).erased
+        topic = Topic(consumer, kafka.topic)
+        came = _records(topic, topic.starts, erased, stop)
+        free = [uid for uid in uids if uid in erased and uid not in came]
+        erasures.undo(free)
+        late = _records(Topic(consumer, kafka.topic), topic.ends, set(free), stop)
+    for uid in uids:
+        say(f"{uid}: {_undone(uid, erased, came, late)}")
+    if came:
+        raise CommandRefused(f"{len(came):,} of {len(uids):,} erasures were not undone")
+    if late:
+        raise CommandRefused(
+            "records that came in the meantime may have been skipped: `orders rewind` reads them again"
+        )
+
+
+def _undone(uid: str, erased: Collection[str], came: Mapping[str, str], late: Mapping[str, str]) -> str:
+    if uid not in erased:
+        return "was not erased"
+    if uid in came:
+        return f"not undone: {came[uid]} is a record of it, which may have been skipped"
+    return f"undone, but {late[uid]} has just come" if uid in late else "undone"
+
+
+def _records(topic: Topic, starts: Offsets, uids: Collection[str], stop: Stop) -> dict[str, str]:
+    """Return where the first record lies of each of these orders that have one. Raises CommandRefused on a stop."""
+    found: dict[str, str] = {}
+    for record in topic.read(starts, stop) if uids else ():
+        if record.value and (uid := search.whose(record, [*uids])) is not None:
+            found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
+    if stop.is_set():
+        raise CommandRefused(f"stopped before the end of {topic.name}: run it again")
+    return found
+
+
 def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
     require_kafka(properties.common(kafka))
     with closing(Consumer(properties.browser(kafka))) as consumer:
@@ -68,7 +154,7 @@ def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
     say(f"what {kafka.topic} and {kafka.dead_letter_topic} hold of them goes with the retention of these topics")
 
 
-def _forget(older_than: float, settings: Settings) -> None:
+def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
@@ -78,7 +164,8 @@ def _forget(older_than: float, settings: Settings) -> None:
             longest = "for ever" if stay == topics.FOR_EVER else f"for {stay / _DAY_SECONDS:g} days"
             raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
     with _erasures(settings) as erasures:
-        say(f"{erasures.forget(older_than):,} erasures forgotten")
+        count = erasures.older_than(older_than) if dry_run else erasures.forget(older_than)
+    say(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 
 @contextmanager

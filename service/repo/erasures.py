@@ -6,7 +6,7 @@ the time it deletes, and a writer that asks later is told that the order is eras
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -37,8 +37,21 @@ ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = now()"""
 DELETE: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
 """Its child rows go with it."""
 
-FORGET: Final = "DELETE FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
+
+UNDO: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
+
+_OLD: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+COUNT_OLD: Final = f"SELECT count(*) {_OLD}"
+FORGET: Final = f"DELETE {_OLD}"
 """Erasures older than so many seconds; without an index, for the table is small."""
+
+
+class Standing(NamedTuple):
+    """Of some orders: those that are stored, and those that are erased. An earlier release may store an erased one."""
+
+    stored: set[str]
+    erased: set[str]
 
 
 class Erasures:
@@ -60,10 +73,28 @@ class Erasures:
                 self._transactions.end_frozen(self._writers)
                 return self._erase(uids)
 
+    def standing(self, uids: Sequence[str]) -> Standing:
+        """Return how these orders stand; changes nothing."""
+        with _translated(), self._transactions.begin() as connection:
+            stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
+            erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
+        return Standing(stored, erased)
+
+    def undo(self, uids: Sequence[str]) -> None:
+        """Let these orders be stored again; what was deleted of them stays deleted."""
+        with _translated(), self._transactions.begin() as connection:
+            connection.execute(UNDO, [[*uids]])
+
     def forget(self, older_than: float) -> int:
         """Let orders be stored again that were erased more than so many seconds ago; return how many."""
         with _translated(), self._transactions.begin() as connection:
             return connection.execute(FORGET, [older_than]).rowcount
+
+    def older_than(self, seconds: float) -> int:
+        """Return how many would be forgotten."""
+        with _translated(), self._transactions.begin() as connection:
+            ((count,),) = connection.execute(COUNT_OLD, [seconds]).fetchall()
+            return int(count)
 
     def close(self) -> None:
         self._transactions.close()

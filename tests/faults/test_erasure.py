@@ -28,11 +28,11 @@ def test_orders_are_erased_while_members_work_and_one_is_killed(arena: Arena) ->
     victim, other = arena.members()
     arena.send_these(plan, RATE)
     arena.wait_flow()
-    arena.run("erase", *erased[::TURNS])
+    arena.run("erase", "--yes", *erased[::TURNS])
     arena.kill(victim)
     third = arena.start()
     for turn in range(1, TURNS):
-        arena.run("erase", *erased[turn::TURNS])
+        arena.run("erase", "--yes", *erased[turn::TURNS])
     arena.settle()
     arena.stop(other)
     arena.stop(third)

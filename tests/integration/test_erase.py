@@ -1,7 +1,10 @@
 """`orders erase` as its users run it, beside a consumer and an API, on a real Kafka and a real PostgreSQL."""
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import httpx2
 import psycopg
@@ -17,14 +20,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from msgspec.json import encode
 
 from service.app import erase
-from service.config import Kafka, Postgres, Settings
+from service.config import InvalidSettings, Kafka, Postgres, Settings
 from service.entities.dead_letter import Header, Headers
 from service.entities.errors import CommandRefused
 from service.handler.kafka import away as connecting
 from service.handler.kafka import properties
 from service.pkg.stop import Stop
+from service.pkg.tx import Access, Transactions
+from service.repo.erasures import Erasures
+from service.repo.writes import OrderWriter
 from tests import servers
-from tests.factories import order_document
+from tests.factories import order_document, sourced
 from tests.processes import Service
 from tests.stage import SECONDS, Sent, Stage, metric, orders
 from tests.waiting import eventually
@@ -83,7 +89,7 @@ def test_an_erased_order_is_answered_404_within_a_second_and_nothing_brings_it_b
     eventually(lambda: status(api, "a") == 200)
     assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
 
-    assert done(stage, "erase", "a").splitlines()[0] == "a: erased"
+    assert done(stage, "erase", "--yes", "a").splitlines()[0] == "a: erased"
     eventually(lambda: status(api, "a") == 404, BOUND)
     assert status(api, "b") == 200
 
@@ -120,11 +126,12 @@ def dead_letter(stage: Stage, sent: Sent, offset: int) -> None:
 # What Kafka still has
 
 
-def put(settings: Settings, letters: Sequence[Sent]) -> None:
+def put(settings: Settings, records: Sequence[Sent], topic: str = "") -> None:
+    """Produce into a topic, the one of dead letters where none is named."""
     producer = Producer(properties.producer(settings.kafka))
-    for each in letters:
+    for each in records:
         producer.produce(
-            settings.kafka.dead_letter_topic, each.value, each.key, each.partition, headers=[*each.headers]
+            topic or settings.kafka.dead_letter_topic, each.value, each.key, each.partition, headers=[*each.headers]
         )
     assert producer.flush(SECONDS) == 0
 
@@ -142,7 +149,7 @@ def test_its_dead_letters_are_listed_without_their_content(
             Sent(encode(order_document(order_uid="order-1", entry="Zzyzx")), b"Zzyzx", 2, headers=[*said]),
         ],
     )
-    assert run(settings_of_both, "order-1", "order-2", "order-1") == 0
+    assert run(settings_of_both, "--yes", "order-1", "order-2", "order-1") == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
     assert lines[:2] == [f"{uid}: was not stored, and will not be" for uid in ("order-1", "order-2")]
@@ -165,7 +172,7 @@ def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_letters_are_n
         CommandRefused,
         match=r"^erased, but the dead letters .*: cannot reach Kafka at 127\.0\.0\.1:9: ",
     ):
-        run(away, "a")
+        run(away, "--yes", "a")
     assert erased(settings_of_both.postgres.dsn) == 1
 
 
@@ -174,14 +181,14 @@ def test_a_stop_ends_the_list_and_says_so(settings_of_both: Settings, monkeypatc
     stop.set()
     monkeypatch.setattr(erase, "stop_at_signals", lambda: stop)
     with pytest.raises(CommandRefused, match="not all listed: stopped before the end of the dead letters"):
-        run(settings_of_both, "a")
+        run(settings_of_both, "--yes", "a")
     assert erased(settings_of_both.postgres.dsn) == 1
 
 
 def test_without_postgresql_nothing_is_erased_and_one_line_says_so(settings_of_both: Settings) -> None:
     away = settings_of_both.model_copy(update={"postgres": Postgres(dsn="postgresql://u:hunter2@127.0.0.1:1/x")})
     with pytest.raises(CommandRefused) as refused:
-        run(away, "a")
+        run(away, "--yes", "a")
     assert str(refused.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."
     )
@@ -192,17 +199,162 @@ def test_what_can_not_be_an_id_is_wrong_usage(
     settings_of_both: Settings, uid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        run(settings_of_both, "a", uid)
+        run(settings_of_both, "--yes", "a", uid)
     assert ended.value.code == 2
     assert "argument ORDER_UID: must be 1 to 64 of" in capsys.readouterr().err
     assert erased(settings_of_both.postgres.dsn) == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "--forget-older-than", "40d"], ["--forget-older-than", "40 days"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--yes", "--dry-run", "a"], ["a", "--forget-older-than", "40d"], ["--forget-older-than", "40 days"]],
+)
 def test_orders_or_an_age_are_wanted_and_not_both(settings_of_both: Settings, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(settings_of_both, *arguments)
     assert ended.value.code == 2
+
+
+# Asked before, looked at, and taken back
+
+
+@contextmanager
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> Iterator[None]:
+    """Have somebody sit there who types this."""
+    there, here = os.openpty()
+    with os.fdopen(there, "wb", buffering=0) as keyboard, os.fdopen(here) as terminal:
+        keyboard.write(answer)
+        monkeypatch.setattr(sys, "stdin", terminal)
+        yield
+
+
+def test_a_person_is_told_what_it_does_and_asked(
+    settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(settings_of_both, "there")
+    with at_a_terminal(monkeypatch, b"y\n"):
+        assert run(settings_of_both, "there", "typo") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "there: is stored, and would be erased",
+        "typo: is not stored, and would be refused from then on",
+    ]
+    assert "Erase 2 orders? [y/N] there: erased" in lines
+    assert stored(settings_of_both.postgres.dsn) == set()
+    assert erased(settings_of_both.postgres.dsn) == 2
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yesno\n", b"\x04"], ids=["nothing", "no", "other", "end"])
+def test_without_a_yes_nothing_is_erased(
+    settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    store(settings_of_both, "a")
+    with at_a_terminal(monkeypatch, answer), pytest.raises(CommandRefused, match="nothing was erased"):
+        run(settings_of_both, "a")
+    assert stored(settings_of_both.postgres.dsn) == {"a"}
+    assert erased(settings_of_both.postgres.dsn) == 0
+
+
+def test_where_nobody_can_be_asked_it_wants_a_yes_and_exits_2(stage: Stage) -> None:
+    store(settings_of(stage), "a")
+    command = stage.spawn("erase", "a", settings=stage.settings)
+    assert command.process.wait(60) == 2
+    assert command.tail().splitlines() == [
+        "orders: erase: nobody can be asked, for the input is no terminal: add --yes, or try --dry-run"
+    ]
+    assert (stage.stored(), erased(stage.database)) == ({"a"}, 0)
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
+    settings_of_both: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(settings_of_both, "there")
+    run(settings_of_both, "--yes", "gone")
+    put(settings_of_both, [Sent(b"hello", b"typo")])
+    capsys.readouterr()
+    assert run(settings_of_both, "--dry-run", "there", "gone", "typo") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "there: is stored, and would be erased",
+        "gone: is erased already",
+        "typo: is not stored, and would be refused from then on",
+    ]
+    assert f"1 of 1 dead letters in {settings_of_both.kafka.dead_letter_topic} are theirs" in lines
+    assert stored(settings_of_both.postgres.dsn) == {"there"}
+    assert erased(settings_of_both.postgres.dsn) == 1
+
+
+def test_an_erasure_is_undone_while_nothing_of_the_order_came(stage: Stage) -> None:
+    came, typo, other = (order_document(order_uid=uid) for uid in ("came", "typo", "other"))
+    done(stage, "erase", "--yes", "came", "typo")
+    consumer = stage.consumer()
+    stage.produce(*orders([came, other]))
+    stage.wait_committed({0: 2})
+    undoing = stage.spawn("erase", "--undo", "came", "typo", "other", settings=stage.settings)
+    assert undoing.process.wait(60) == 1
+    assert undoing.tail().splitlines() == [
+        f"came: not undone: {stage.topic}, partition 0, offset 0 is a record of it, which may have been skipped",
+        "typo: undone",
+        "other: was not erased",
+        "orders: 1 of 3 erasures were not undone",
+    ]
+    stage.produce(*orders([came, typo]))
+    stage.wait_committed({0: 4})
+    assert stage.stored() == {"typo", "other"}
+    assert metric(consumer, "orders_erased_skipped_total") == 2
+
+
+def test_a_record_without_a_key_or_a_readable_document_counts_as_one_and_a_tombstone_does_not(
+    settings_of_both: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(settings_of_both, "--yes", "a", "b", "c")
+    records = [Sent(encode(order_document(order_uid="a"))), Sent(None, b"b"), Sent(b'{"order_uid": "c"')]
+    put(settings_of_both, records, settings_of_both.kafka.topic)
+    capsys.readouterr()
+    with pytest.raises(CommandRefused, match="2 of 3 erasures were not undone"):
+        run(settings_of_both, "--undo", "a", "b", "c")
+    assert [line.partition(": ")[2][:6] for line in capsys.readouterr().out.splitlines()] == [
+        "not un",
+        "undone",
+        "not un",
+    ]
+    assert erased(settings_of_both.postgres.dsn) == 2
+
+
+def test_what_comes_while_an_erasure_is_undone_is_told(
+    settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(settings_of_both, "--yes", "a")
+    undo = Erasures.undo
+
+    def late(self: Erasures, uids: Sequence[str]) -> None:
+        put(settings_of_both, [Sent(encode(order_document(order_uid="a")))], settings_of_both.kafka.topic)
+        undo(self, uids)
+
+    monkeypatch.setattr(Erasures, "undo", late)
+    with pytest.raises(CommandRefused, match="`orders rewind` reads them again"):
+        run(settings_of_both, "--undo", "a")
+    topic = settings_of_both.kafka.topic
+    assert f"a: undone, but {topic}, partition 0, offset 0 has just come" in capsys.readouterr().out
+
+
+def test_undoing_wants_ids(settings_of_both: Settings) -> None:
+    with pytest.raises(InvalidSettings, match="--undo needs the ids"):
+        run(settings_of_both, "--undo", "--forget-older-than", "40d")
+
+
+def store(settings: Settings, *uids: str) -> None:
+    with closing(OrderWriter(Transactions(Access(settings.postgres.dsn, "tests")))) as writer:
+        writer.store([sourced(order_uid=uid) for uid in uids])
+
+
+def stored(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        return {uid for (uid,) in connection.execute("SELECT order_uid FROM orders")}
+
+
+def settings_of(stage: Stage) -> Settings:
+    return Settings(postgres=Postgres(dsn=stage.database))
 
 
 # Forgotten
@@ -235,7 +387,7 @@ def test_an_erasure_is_not_forgotten_while_a_record_may_bring_the_order_back(
     settings_of_both: Settings, orders_kept: float, letters_kept: float, refusal: str
 ) -> None:
     keep(settings_of_both, orders=orders_kept, dlq=letters_kept)
-    run(settings_of_both, "a")
+    run(settings_of_both, "--yes", "a")
     age(settings_of_both.postgres.dsn, days=8)
     with pytest.raises(CommandRefused, match=refusal):
         run(settings_of_both, "--forget-older-than", "7d")
@@ -246,9 +398,12 @@ def test_erasures_are_forgotten_that_are_older_than_what_the_topics_keep(
     settings_of_both: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keep(settings_of_both, orders=7 * DAY - 3_600, dlq=DAY)
-    run(settings_of_both, "old")
+    run(settings_of_both, "--yes", "old")
     age(settings_of_both.postgres.dsn, days=8)
-    run(settings_of_both, "young")
+    run(settings_of_both, "--yes", "young")
+    assert run(settings_of_both, "--dry-run", "--forget-older-than", "7d") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 erasures would be forgotten"
+    assert erased(settings_of_both.postgres.dsn) == 2
     assert run(settings_of_both, "--forget-older-than", "7d") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 erasures forgotten"
     assert erased(settings_of_both.postgres.dsn) == 1
@@ -256,7 +411,7 @@ def test_erasures_are_forgotten_that_are_older_than_what_the_topics_keep(
 
 def test_without_kafka_nothing_is_forgotten(settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
-    run(settings_of_both, "a")
+    run(settings_of_both, "--yes", "a")
     age(settings_of_both.postgres.dsn, days=800)
     away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(CommandRefused, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
