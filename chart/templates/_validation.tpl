@@ -62,9 +62,10 @@
 {{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
 {{- /* Probes, grace period and memory limit follow from these. */}}
 {{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
-{{- range $name, $_ := $v.settings }}
+{{- range $name, $value := $v.settings }}
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
 {{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
+{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s would give every pod the same group.instance.id, and each would end the other: give each its own by extraEnv, with valueFrom.fieldRef" $name) }}{{ end }}
 {{- end }}
 {{- include "orders.validateNames" . }}
 {{- $settings := include "orders.settings" . | fromYaml }}

@@ -205,6 +205,10 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
         (["settings.ORDERS_HTTP__PORT=9"], "settings: ORDERS_HTTP__PORT is set by the chart"),
         (["extraEnv[0].name=A", "extraEnv[1].name=A"], "extraEnv: A is there twice"),
+        (
+            [r"settings.ORDERS_KAFKA__PROPERTIES__group\.instance\.id=a"],
+            "settings: ORDERS_KAFKA__PROPERTIES__group.instance.id would give every pod the same group.instance.id",
+        ),
         (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is there twice, or is the chart's own"),
         (
             ["extraVolumeMounts[0].name=a", "extraVolumeMounts[0].mountPath=/tmp"],
