@@ -1,4 +1,4 @@
-{{- /* What the names of objects begin with. A Service's name begins with a letter and has no dots; a release's may have both. */}}
+{{- /* The prefix of all object names. Service names start with a letter and contain no dots; release names may. */}}
 {{- define "orders.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -23,7 +23,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* Labels or annotations of the user's beside ours; toYaml leaves keys such as << unquoted. */}}
+{{- /* The user's labels or annotations; toYaml would leave keys such as << unquoted. (map) */}}
 {{- define "orders.entries" -}}
 {{- range $name, $value := . }}
 {{ toJson $name }}: {{ toJson $value }}

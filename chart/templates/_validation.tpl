@@ -50,7 +50,7 @@
 {{- end }}
 {{- end }}
 {{- if and $v.metrics.prometheusRule.enabled (not $v.metrics.serviceMonitor.enabled) }}
-{{- fail "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled: alerts know this release by the job of its monitors" }}
+{{- fail "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled: the alerts select this release by the job label of its ServiceMonitors" }}
 {{- end }}
 {{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
 {{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 }}
@@ -65,12 +65,12 @@
 {{- range $name, $value := $v.settings }}
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
 {{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
-{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s would give every pod the same group.instance.id, and each would end the other: give each its own by extraEnv, with valueFrom.fieldRef" $name) }}{{ end }}
+{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so that they fence each other: set one per pod in extraEnv, with valueFrom.fieldRef" $name) }}{{ end }}
 {{- end }}
 {{- include "orders.validateNames" . }}
 {{- $settings := include "orders.settings" . | fromYaml }}
 {{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}
-{{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be read as orders" $settings.ORDERS_KAFKA__TOPIC) }}
+{{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be consumed as orders" $settings.ORDERS_KAFKA__TOPIC) }}
 {{- end }}
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
@@ -78,7 +78,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* What is listed twice is refused by the API server, or leaves pods that no selector finds. */}}
+{{- /* The API server rejects duplicates in lists; a duplicate label could leave pods that no selector matches. */}}
 {{- define "orders.validateNames" -}}
 {{- $v := .Values -}}
 {{- $metrics := $v.metrics -}}
@@ -95,13 +95,13 @@
 {{- range $list, $names := $taken }}
 {{- range index $v $list }}
 {{- $name := ternary .mountPath .name (eq $list "extraVolumeMounts") | toString }}
-{{- if has $name $names }}{{ fail (printf "%s: %s is there twice, or is the chart's own" $list $name) }}{{ end }}
+{{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate, or reserved by the chart" $list $name) }}{{ end }}
 {{- $names = append $names $name }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{- /* Values end up in ConfigMaps, Jobs and pods, which more people may read than Secrets. */}}
+{{- /* Values are rendered into ConfigMaps, Jobs and pods, which more people can read than Secrets. */}}
 {{- define "orders.validateSecrets" -}}
 {{- range $name, $value := .Values.settings }}
 {{- if include "orders.isSecret" (list $name $value) }}{{ include "orders.refuseSecret" (list (printf "settings: %s" $name) $name) }}{{ end }}
@@ -112,7 +112,7 @@
 {{- range $name, $value := omit .Values "global" "settings" "extraEnv" }}{{ include "orders.findSecrets" (list $name $value) }}{{ end }}
 {{- end }}
 
-{{- /* Refuses text that holds a secret, however deep. Annotations are other programs' text, but for addresses and keys. (path, value) */}}
+{{- /* Rejects any nested text that contains a secret. Annotations belong to other programs: only URLs and private keys are looked for there. (path, value) */}}
 {{- define "orders.findSecrets" -}}
 {{- $path := index . 0 -}}
 {{- $value := index . 1 -}}
@@ -127,7 +127,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Not empty where a variable is a secret by its name, or its text holds one. (name, value) */}}
+{{- /* Not empty if a variable's name says that it is a secret, or its value contains one. (name, value) */}}
 {{- define "orders.isSecret" -}}
 {{- $text := toString (index . 1) -}}
 {{- $literal := include "orders.literal" $text -}}
@@ -135,30 +135,30 @@
 {{- include "orders.showsSecret" $literal }}{{ include "orders.assignsSecret" $literal }}
 {{- end }}
 
-{{- /* The names by which `orders doctor` hides values: service/config.py has the same. */}}
+{{- /* Not empty for the names whose values `orders doctor` redacts: the same patterns as in service/config.py. (name) */}}
 {{- define "orders.isSecretName" -}}
 {{- $isSecret := regexMatch `(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers` . -}}
 {{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|client[._]id)$` .)) }}true{{ end }}
 {{- end }}
 
-{{- /* The text with a quotation mark for each reference to a variable, and for each expression of another program's template. */}}
+{{- /* The text with a quotation mark in place of each $(VARIABLE), ${VARIABLE} and {{ expression }}: references are not secrets. */}}
 {{- define "orders.literal" -}}
 {{- regexReplaceAll `[$][(][^)]*[)]|[$][{][^}]*[}]|[{][{][^}]*[}][}]` . `"` -}}
 {{- end }}
 
-{{- /* An address with a password, or a private key. */}}
+{{- /* Not empty for a URL with a password, or a private key. (text) */}}
 {{- define "orders.showsSecret" -}}
 {{- if regexMatch `://[^\s/:@]*:([^\s/@"]+|[0-9]*[^\s0-9/@"][^\s@"]*)@|-----BEGIN [A-Z ]*PRIVATE KEY` . }}true{{ end }}
 {{- end }}
 
-{{- /* A secret's name with its value: a keyword or a query of a connection string, a key of JSON, an option of Java. */}}
+{{- /* Not empty where a secret's name is followed by a value: in a connection string, JSON or Java options. (text) */}}
 {{- define "orders.assignsSecret" -}}
 {{- range regexFindAll `[\w.-]+(["']\s*:|["']?\s*=)\s*["']?[^\s"'&,;}]` . -1 }}
 {{- include "orders.isSecretName" (regexFind `^[\w.-]+` .) }}
 {{- end }}
 {{- end }}
 
-{{- /* (where it stands, the variable's name or the value's path) */}}
+{{- /* Fails, and says where the secret belongs. (location, variable's name or value's path) */}}
 {{- define "orders.refuseSecret" -}}
 {{- $name := upper (index . 1) -}}
 {{- $place := "extraEnv, with valueFrom.secretKeyRef" -}}
@@ -167,7 +167,7 @@
 {{- else if or (contains "POSTGRES" $name) (hasPrefix "PG" $name) }}{{ $place = "postgresql.existingSecret, or existingWriteSecret and existingReadSecret beside it" }}
 {{- else if contains "AUTH" $name }}{{ $place = "auth.existingSecret" }}
 {{- end }}
-{{- fail (printf "%s holds a secret, which would stand in clear in the objects of the release: make a Secret of it and name that in %s" (index . 0) $place) }}
+{{- fail (printf "%s contains a secret, which would be rendered in plain text: store it in a Secret and reference that in %s" (index . 0) $place) }}
 {{- end }}
 
 {{- define "orders.validateEncryption" -}}

@@ -204,15 +204,15 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["extraEnv[0].name=PGPASSWORD"], "extraEnv: PGPASSWORD is set by the chart"),
         (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
         (["settings.ORDERS_HTTP__PORT=9"], "settings: ORDERS_HTTP__PORT is set by the chart"),
-        (["extraEnv[0].name=A", "extraEnv[1].name=A"], "extraEnv: A is there twice"),
+        (["extraEnv[0].name=A", "extraEnv[1].name=A"], "extraEnv: A is a duplicate"),
         (
             [r"settings.ORDERS_KAFKA__PROPERTIES__group\.instance\.id=a"],
-            "settings: ORDERS_KAFKA__PROPERTIES__group.instance.id would give every pod the same group.instance.id",
+            "settings: ORDERS_KAFKA__PROPERTIES__group.instance.id gives all pods the same group.instance.id",
         ),
-        (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is there twice, or is the chart's own"),
+        (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is a duplicate, or reserved by the chart"),
         (
             ["extraVolumeMounts[0].name=a", "extraVolumeMounts[0].mountPath=/tmp"],
-            "extraVolumeMounts: /tmp is there twice, or is the chart's own",
+            "extraVolumeMounts: /tmp is a duplicate, or reserved by the chart",
         ),
         (
             [r"api.podLabels.app\.kubernetes\.io/instance=a"],

@@ -98,7 +98,7 @@ def refused(values: dict[str, Any], folder: Path) -> str:
     assert SECRET not in done.stdout
     assert done.returncode
     assert SECRET not in done.stderr
-    (line,) = (line for line in done.stderr.splitlines() if "holds a secret" in line)
+    (line,) = (line for line in done.stderr.splitlines() if "contains a secret" in line)
     return line
 
 
@@ -107,14 +107,14 @@ def test_a_setting_that_is_a_secret_is_refused_and_the_value_for_it_named(
     name: str, value: str, place: str, tmp_path: Path
 ) -> None:
     line = refused({"settings": {name: value}}, tmp_path)
-    assert f"settings: {name} holds a secret" in line
+    assert f"settings: {name} contains a secret" in line
     assert place in line
 
 
 @pytest.mark.parametrize(("name", "value", "place"), VARIABLES[::3])
 def test_so_is_a_variable(name: str, value: str, place: str, tmp_path: Path) -> None:
     line = refused({"extraEnv": [{"name": "A", "value": "b"}, {"name": name, "value": value}]}, tmp_path)
-    assert f"extraEnv: {name} holds a secret" in line
+    assert f"extraEnv: {name} contains a secret" in line
     assert place in line
 
 

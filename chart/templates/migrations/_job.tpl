@@ -1,6 +1,6 @@
 {{- define "orders.migration" -}}
 backoffLimit: 3
-# Settings that are refused (exit code 2) are no better at the next attempt.
+# Exit code 2 means invalid settings: a retry can't succeed.
 podFailurePolicy:
   rules:
     - action: FailJob
@@ -17,7 +17,7 @@ template:
         {{- include "orders.image" . | nindent 8 }}
         args: [migrate]
         # Written out: a hook runs before the release's ConfigMap is there, and what is written out is part of the Job's name.
-        # Kubernetes reads $(NAME) here as a reference, and in a ConfigMap as it stands: $$ is a $ that refers to nothing.
+        # Kubernetes expands $(NAME) here, but not in a ConfigMap: $$ is a literal $.
         env:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}
           - {name: {{ quote $name }}, value: {{ $value | replace "$" "$$" | quote }}}
