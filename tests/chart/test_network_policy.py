@@ -54,6 +54,13 @@ def test_the_hardened_release_is_reached_by_whom_it_names_and_reaches_its_server
     assert found == to_servers | inbound | {("test", "api", 8000)}
 
 
+def test_more_may_be_reached_by_the_pods_of_the_application_where_values_say_so() -> None:
+    rule = "networkPolicy.extraEgress[0]"
+    collector = [f"{rule}.ports[0].port=443", f"{rule}.to[0].ipBlock.cidr=10.0.0.0/8"]
+    found = connections(render(settings=[ON, *collector]), SERVERS) - connections(render(settings=[ON]), SERVERS)
+    assert found == {(pod, "server", 443) for pod in APPLICATION}
+
+
 def test_every_pod_of_a_release_may_ask_for_names_and_stands_behind_a_policy() -> None:
     objects = render(settings=[ON])
     policies, own = of_kind(objects, "NetworkPolicy"), pods(objects)
