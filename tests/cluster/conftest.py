@@ -23,6 +23,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if ASKED_FOR in os.environ or collection_path.name == "cluster" else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with those that last as long as their load does, so that no process of several ends with one of them."""
+    items.sort(key=lambda item: item.path.name not in {"test_monitoring.py", "test_faults.py"})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("cluster")
     told = f"Helm: {', '.join(HELMS)}" if ASKED_FOR in os.environ else "NOT RUN: CLUSTER: IT IS FOR `make e2e`"
