@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException
 from service.app import shared
 from service.config import InvalidSettings, Kafka, Settings
 from service.dlq import search
+from service.dlq.ownership import whose
 from service.dlq.reading import Offsets, Topic
 from service.entities.errors import CommandRefused, StorageError
 from service.entities.order import MAX_UID, OrderUid
@@ -139,7 +140,7 @@ def _records(topic: Topic, starts: Offsets, uids: Collection[str], stop: Stop) -
     """Return where the first record lies of each of these orders that have one. Raises CommandRefused on a stop."""
     found: dict[str, str] = {}
     for record in topic.read(starts, stop) if uids else ():
-        if record.value and (uid := search.whose(record, [*uids])) is not None:
+        if record.value and (uid := whose(record, [*uids])) is not None:
             found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
     if stop.is_set():
         raise CommandRefused(f"stopped before the end of {topic.name}: run it again")

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 from service.dlq import listing, search
 from service.dlq.letters import Filters
 from service.dlq.reading import CALL_SECONDS, Topic
-from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, preview, starts
+from service.dlq.replay import DELIVERY_SECONDS, Plan, Replay, Tally, named, preview, starts
 from service.entities.dead_letter import Reason
 from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
@@ -74,24 +74,46 @@ def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop
 
 
 def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: Stop) -> None:
-    plan = Plan(kafka.topic, _filters(args), args.max_replays, args.max, args.rate)
+    is_named = _names_letters(args)
+    filters = _filters(args)._replace(order=args.order)
+    plan = Plan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
     with _opened(properties, plan.group(kafka.group_id)) as consumer:
         _refuse_mock(consumer)
         topic = Topic(consumer, kafka.dead_letter_topic)
-        letters = topic.read(starts(topic, plan), stop)
-        if args.dry_run:
-            _report(preview(letters, plan), "would be sent")
+        if is_named:
+            letters = named(topic, args.partition, args.offset, stop, say)
         else:
-            _send(Replay(consumer, _producer(producer), plan, say=say, stop=stop), topic, letters)
+            letters = topic.read(starts(topic, plan), stop)
+        if args.dry_run:
+            tally = preview(letters, plan, say)
+            _report(tally, "would be sent")
+        else:
+            tally = _send(Replay(consumer, _producer(producer), plan, say=say, stop=stop), topic, letters)
     if stop.is_set():
-        raise CommandRefused("stopped before the end: the same command goes on from here")
+        raise CommandRefused(f"stopped before the end{'' if is_named else ': the same command goes on from here'}")
+    if is_named and (left := len({*args.offset}) - tally.sent.total()):
+        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} letters can't be sent")
 
 
-def _send(replay: Replay, topic: Topic, letters: Iterator[Letter]) -> None:
+def _names_letters(args: argparse.Namespace) -> bool:
+    """Tell whether the letters are named by their places; ends with exit code 2 where that is not all that is said."""
+    if args.partition is None:
+        return False
+    if not args.offset:
+        args.refuse("OFFSET is missing: letters are named as PARTITION OFFSET…")
+    if args.reason or args.since or args.order is not None or args.max:
+        args.refuse(
+            "letters named as PARTITION OFFSET… are all sent: --reason, --since, --order and --max choose others"
+        )
+    return True
+
+
+def _send(replay: Replay, topic: Topic, letters: Iterator[Letter]) -> Tally:
     try:
         replay.run(topic, letters)
     finally:
         _report(replay.tally, "sent")
+    return replay.tally
 
 
 def _report(tally: Tally, verb: str) -> None:
@@ -141,7 +163,14 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(refuse=parser.error)
+    parser.add_argument(
+        "partition", type=whole, nargs="?", metavar="PARTITION",
+        help="send these letters alone, each time: a partition of the dead-letter topic …",
+    )  # fmt: skip
+    parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in it")
     _add_filters(parser)
+    parser.add_argument("--order", metavar="ORDER_UID", help="only letters of this order, by key and content")
     parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
     parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run goes on")
     parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="letters a second (default: no limit)")

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import Message
 
+from service.dlq.ownership import whose
 from service.entities.letter import Letter
 from service.pkg.headers import headers_of
 from service.pkg.moments import milliseconds
@@ -14,21 +15,24 @@ _HASH_DIGITS: Final = 12
 
 
 class Filters(NamedTuple):
-    """Which dead letters are meant. `since` is when they came into the dead-letter topic."""
+    """Which dead letters are meant. `since` is when they came into the dead-letter topic, `order` an id."""
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None
+    order: str | None = None
 
     @property
     def since_ms(self) -> int:
         return milliseconds(self.since) if self.since else 0
 
     def matches(self, letter: Letter) -> bool:
-        return letter.timestamp_ms >= self.since_ms and (not self.reasons or letter.reason in self.reasons)
+        if letter.timestamp_ms < self.since_ms or (self.reasons and letter.reason not in self.reasons):
+            return False
+        return self.order is None or whose(letter, [self.order]) is not None
 
     def fingerprint(self, *more: object) -> str:
         """Return a few digits that differ where the filters, or what is given beside them, differ."""
-        meant = (sorted(self.reasons), self.since_ms, *more)
+        meant = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
         return sha256(repr(meant).encode()).hexdigest()[:_HASH_DIGITS]
 
 

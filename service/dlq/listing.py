@@ -32,13 +32,19 @@ def table(topic: Topic, filters: Filters, limit: int, stop: Stop) -> Iterator[st
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
 
+def at(topic: Topic, partition: int, offset: int, stop: Stop) -> Letter | None:
+    """Return one letter; None where there is none, and on a stop."""
+    if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
+        return None
+    letter = next(topic.read({partition: offset}, stop), None)
+    return letter if letter is not None and letter.offset == offset else None
+
+
 def find(topic: Topic, partition: int, offset: int, stop: Stop) -> Letter:
     """Return one letter. Raises CommandRefused where there is none, and on a stop."""
-    if partition in topic.ends:
-        letter = next(topic.read({partition: offset}, stop), None)
-        if letter is not None and letter.offset == offset:
-            return letter
-        require_end(stop)
+    if (letter := at(topic, partition, offset, stop)) is not None:
+        return letter
+    require_end(stop)
     raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
 

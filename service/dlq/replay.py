@@ -11,6 +11,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from service.dlq import listing
 from service.dlq.letters import Filters
 from service.dlq.reading import CALL_SECONDS, Offsets, Topic
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
@@ -40,6 +41,13 @@ class Plan:
     max_replays: int = 3
     limit: int = 0
     rate: float = 0
+    is_named: bool = False
+    """The letters are named by their places: all of them are sent, each time, and none is remembered."""
+
+    @property
+    def tells_each(self) -> bool:
+        """Whether each letter gets a line: those that were named, and those of one order."""
+        return self.is_named or self.filters.order is not None
 
     def group(self, group_id: str) -> str:
         """Name the group that remembers how far this replay came: another selection is another replay."""
@@ -82,7 +90,17 @@ def starts(topic: Topic, plan: Plan) -> Offsets:
     return {**topic.at(plan.filters.since_ms), **topic.committed()}
 
 
-def preview(letters: Iterator[Letter], plan: Plan) -> Tally:
+def named(topic: Topic, partition: int, offsets: Sequence[int], stop: Stop, say: Say) -> Iterator[Letter]:
+    """Yield the letters at these offsets, and say of each place that has none."""
+    for offset in dict.fromkeys(offsets):
+        letter = listing.at(topic, partition, offset, stop)
+        if letter is not None:
+            yield letter
+        elif not stop.is_set():
+            say(f"refused: partition {partition}, offset {offset} has no dead letter")
+
+
+def preview(letters: Iterator[Letter], plan: Plan, say: Say) -> Tally:
     """Return what a replay would do."""
     tally = Tally()
     for letter in filter(plan.filters.matches, plan.limited(letters)):
@@ -91,7 +109,17 @@ def preview(letters: Iterator[Letter], plan: Plan) -> Tally:
             tally.refused[refusal] += 1
         else:
             tally.sent[letter.reason] += 1
+        if plan.tells_each:
+            say(f"would be {_refused(letter, refusal) if refusal else _sent(letter)}")
     return tally
+
+
+def _sent(letter: Letter) -> str:
+    return f"sent: partition {letter.partition}, offset {letter.offset} ({letter.reason})"
+
+
+def _refused(letter: Letter, refusal: str) -> str:
+    return f"refused: partition {letter.partition}, offset {letter.offset} {refusal}"
 
 
 class Replay:
@@ -112,7 +140,8 @@ class Replay:
         size = max(1, int(min(rate or CHUNK_LETTERS, CHUNK_LETTERS)))
         while chunk := take_chunk(letters, size):
             sent = self._send_chosen(chunk)
-            self._commit(topic, chunk)
+            if not self._plan.is_named:
+                self._commit(topic, chunk)
             if self._stop.wait(sent / rate if rate else 0):
                 return
 
@@ -123,14 +152,18 @@ class Replay:
                 self._refuse(letter, refusal)
         chosen = [letter for letter in meant if self._plan.refusal(letter) is None]
         self.tally.sent.update(letter.reason for letter in chosen)
-        for letter in self._deliver(chosen):
+        too_large = self._deliver(chosen)
+        for letter in too_large:
             self.tally.sent[letter.reason] -= 1
             self._refuse(letter, f"is larger than {self._plan.to} takes")
+        for letter in chosen if self._plan.tells_each else ():
+            if letter not in too_large:
+                self._say(_sent(letter))
         return len(chosen)
 
     def _refuse(self, letter: Letter, refusal: str) -> None:
         self.tally.refused[refusal] += 1
-        self._say(f"refused: partition {letter.partition}, offset {letter.offset} {refusal}")
+        self._say(_refused(letter, refusal))
 
     def _deliver(self, letters: Sequence[Letter]) -> list[Letter]:
         """Return the letters that are too large, once all others are acknowledged. Raises CommandRefused."""

@@ -249,6 +249,102 @@ def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pyte
     assert everything(kafka, kafka.topic) == []
 
 
+# Chosen letters
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
+
+
+def test_named_letters_are_replayed_and_no_other_ones_whatever_came_before_or_after(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(kafka, *(letter(kafka, number) for number in range(5)))
+    put(kafka, *(letter(kafka, number) for number in range(5, 10)), partition=1)
+    assert dlq(kafka, "replay", "1", "3", "1", "3", "--dry-run") == 0
+    lines = [f"sent: partition 1, offset {offset} (invalid)" for offset in (3, 1)]
+    assert said(capsys) == [f"would be {line}" for line in lines]
+    assert everything(kafka, kafka.topic) == []
+    for times in (1, 2):
+        assert dlq(kafka, "replay", "1", "3", "1") == 0
+        assert said(capsys) == lines
+        assert keys(everything(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
+
+
+def test_naming_letters_moves_no_other_replay(kafka: Kafka) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3))
+    assert dlq(kafka, "replay", "0", "2") == 0
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 2}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_of_named_letters_each_that_can_not_be_sent_gets_a_line_and_the_rest_goes(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
+) -> None:
+    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, changes={Header.STUB: b"true"}), letter(kafka, 4))
+    delete_before(kafka, partition=0, offset=1)
+    with pytest.raises(CommandRefused, match="3 of 5 letters can't be sent"):
+        dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
+    would = "would be " if dry_run else ""
+    assert sorted(line.removeprefix("would be ") for line in said(capsys)) == [
+        "refused: partition 0, offset 0 has no dead letter",
+        "refused: partition 0, offset 2 is a stub: its original was too large for the dead-letter topic",
+        "refused: partition 0, offset 4 has no dead letter",
+        "sent: partition 0, offset 1 (invalid)",
+        "sent: partition 0, offset 3 (invalid)",
+    ]
+    assert would or keys(everything(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
+    with pytest.raises(CommandRefused, match="1 of 1 letters can't be sent"):
+        dlq(kafka, "replay", "99", "0")
+
+
+def delete_before(kafka: Kafka, partition: int, offset: int) -> None:
+    """As retention does."""
+    admin, place = AdminClient(properties.common(kafka)), TopicPartition(kafka.dead_letter_topic, partition, offset)
+    admin.delete_records([place])[place].result(FAR)
+
+
+def test_the_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_named(
+    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_document = letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
+    put(kafka, letter(kafka, 1), letter(kafka, 11), by_document, letter(kafka, 1, reason="unsaved"))
+    assert dlq(kafka, "replay", "--order", "key-1", "--dry-run") == 0
+    assert [line.partition("offset ")[2] for line in said(capsys)] == ["0 (invalid)", "2 (invalid)", "3 (unsaved)"]
+    assert dlq(kafka, "replay", "--order", "key-1", "--reason", "invalid") == 0
+    assert said(capsys) == [f"sent: partition 0, offset {offset} (invalid)" for offset in (0, 2)]
+    assert dlq(kafka, "replay", "--order", "key-1") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 3, b"key-2": 2}
+    put(kafka, letter(kafka, 1))
+    capsys.readouterr()
+    assert dlq(kafka, "replay", "--order", "key-1") == 0
+    assert said(capsys) == ["sent: partition 0, offset 4 (invalid)"]  # the others were sent by this replay before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["0"],
+        ["0", "x"],
+        ["0", "-1"],
+        ["0", "1", "--order", "a"],
+        ["0", "1", "--reason", "invalid"],
+        ["0", "1", "--max", "1"],
+    ],
+    ids=" ".join,
+)
+def test_letters_are_named_by_partition_and_offsets_alone(
+    kafka: Kafka, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        dlq(kafka, "replay", *arguments)
+    assert "OFFSET" in capsys.readouterr().err
+
+
+# What is refused
+
+
 def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:

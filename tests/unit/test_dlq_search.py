@@ -3,7 +3,7 @@
 import pytest
 from msgspec.json import encode
 
-from service.dlq.search import whose
+from service.dlq.ownership import whose
 from service.entities.letter import Letter
 from tests.factories import order_document
 

@@ -7,9 +7,7 @@ export function showCommand({ partition, offset }: DeadLetter): string {
   return `orders dlq show ${partition} ${offset} --value`;
 }
 
-/** `--since` is the record's own time: `failed_at` is earlier, and text of a header. */
-export function replayCommand({ reason, timestamp }: DeadLetter): string {
-  const isKnown = REASONS.some((known) => known === reason);
-  const filters = [...(isKnown ? ["--reason", reason] : []), ...(timestamp ? ["--since", timestamp] : [])];
-  return ["orders dlq replay", ...filters, "--max 1 --dry-run"].join(" ");
+/** Of this letter and no other: places are unique, and hold no text that anyone has written into a header. */
+export function replayCommand({ partition, offset }: DeadLetter): string {
+  return `orders dlq replay ${partition} ${offset}`;
 }
