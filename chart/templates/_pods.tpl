@@ -37,7 +37,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Where pods run. (root, component) */}}
+{{- /* Where pods run; one pod alone has no topology to spread over. (root, component, whether it runs alone) */}}
 {{- define "orders.scheduling" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -54,12 +54,14 @@ affinity: {{ toJson . }}
 {{- with $values.priorityClassName }}
 priorityClassName: {{ quote . }}
 {{- end }}
+{{- if not (index . 2) }}
 {{- with $values.topologySpreadConstraints }}
 {{- $own := dict "labelSelector" (dict "matchLabels" (include "orders.selectorLabels" (list $root $component) | fromYaml)) }}
 topologySpreadConstraints:
   {{- range . }}
   - {{ toJson (merge (deepCopy .) $own) }}
   {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -46,9 +46,11 @@ def rendered(
     settings: tuple[str, ...] = (),
     chart: Path = CHART,
     namespace: str = "shop",
+    json_settings: tuple[str, ...] = (),
 ) -> str:
     options = [f"--namespace={namespace}", f"--kube-version={KUBERNETES}"]
     options += [f"--values={file}" for file in values] + [f"--set={setting}" for setting in settings]
+    options += [f"--set-json={setting}" for setting in json_settings]
     command = ["helm", "template", name, str(chart), *options]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 

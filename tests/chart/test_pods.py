@@ -1,5 +1,6 @@
 """Every pod of every kind of release: what it may do, what it may use, where it belongs."""
 
+import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.config import Settings
-from tests.chart.rendered import CHART, Manifest, containers, of_kind, one, pod_templates, render
+from tests.chart.rendered import CHART, Manifest, containers, of_kind, one, parsed, pod_templates, render, rendered
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
 UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
@@ -187,6 +188,22 @@ def test_every_mount_has_its_volume(release: str) -> None:
         )
         for container in containers(pod):
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes | claims
+
+
+def test_migration_and_test_run_where_the_consumer_may() -> None:
+    where = {
+        "nodeSelector": {"pool": "orders"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"a": "b"}},
+        "priorityClassName": "high",
+    }
+    settings = [f"consumer.{name}={json.dumps(value)}" for name, value in where.items()]
+    found = {
+        pod["metadata"]["labels"]["app.kubernetes.io/component"]: {name: pod["spec"].get(name) for name in where}
+        for pod in pod_templates(parsed(rendered(json_settings=tuple(settings))))
+    }
+    assert found["migration"] == found["test"] == found["consumer"] == where
+    assert found["api"] == dict.fromkeys(where)
 
 
 def test_all_defaults_together_fit_beside_others_on_a_small_node() -> None:

@@ -11,6 +11,7 @@ template:
     labels: {{- include "orders.labels" (list . "migration") | nindent 6 }}
   spec:
     {{- include "orders.podSpec" (list . 65532) | nindent 4 }}
+    {{- include "orders.scheduling" (list . "consumer" true) | nindent 4 }}
     restartPolicy: Never
     containers:
       - name: migrate
