@@ -7,7 +7,7 @@ import msgspec
 
 from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
-from service.usecases.ports import Cursor, Page, PageQuery
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery
 
 
 class FakeReader:
@@ -45,8 +45,8 @@ class FakeReader:
         following = Cursor(_created_us(last), last.order_uid) if last else None
         return Page([_summary(order) for order in found[: query.limit]], following)
 
-    async def estimate(self) -> int:
-        return len(self._snapshot())
+    async def estimate(self) -> OrderCount:
+        return OrderCount(len(self._snapshot()), is_estimate=False)
 
     def _snapshot(self) -> Mapping[str, Order]:
         if self.is_away:

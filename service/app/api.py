@@ -5,6 +5,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from socket import socket
 from typing import Final
@@ -36,6 +37,7 @@ from service.pkg.recent import Recent
 from service.repo.listener import Ears, Listener
 from service.repo.reads import OrderReads
 from service.usecases.lookup import Lookup
+from service.usecases.ports import OrderCount
 from service.usecases.warm_up import WarmUp
 
 FIGURE_SECONDS: Final = 5.0
@@ -65,6 +67,8 @@ class Api:
         self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
         self.listening = asyncio.Event()
+        self.heard_until: datetime | None = None
+        """All that was notified before has been heard."""
         self.is_draining = False
         self.reads = OrderReads(shared.access(postgres, "orders-api"), postgres.pool_size)
         self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
@@ -140,12 +144,13 @@ class Api:
     def begin_generation(self) -> None:
         self.lookup.begin_generation()
         self.metrics.cache_invalidations.inc()
-        self.feed.reset()
+        self.feed.reset(self.heard_until)
         self.feed.rate.restart()
         self.listening.set()
 
     def prove(self, moment: float) -> None:
         self.lookup.trust_since(moment)
+        self.heard_until = datetime.now(UTC)
         self.feed.rate.observe()
 
     def hear(self, new: list[str], changed: list[str]) -> None:
@@ -176,7 +181,7 @@ class Api:
     def has_database(self) -> bool:
         return self.listener.is_proven or self.reads.is_reachable
 
-    async def estimate(self) -> int | None:
+    async def estimate(self) -> OrderCount | None:
         try:
             return await self.reads.estimate()
         except StorageUnavailable:
@@ -189,7 +194,8 @@ class Api:
         return Figures(
             CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, ratio(lookup.hits, lookup.misses)),
             WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
-            stored,
+            stored.orders if stored else None,
+            stored is not None and stored.is_estimate,
             self.feed.rate.per_second,
             self.feed.clients,
             lag,

@@ -19,7 +19,7 @@ from service.repo.away import CONNECTION_FAILED
 from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
 from service.repo.translate import translate
-from service.usecases.ports import Cursor, Page, PageQuery
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -57,10 +57,17 @@ FILTERS: Final[dict[str, LiteralString]] = {
 """Each by its field of PageQuery; served by orders_newest_idx, orders_customer_idx and orders_track_idx."""
 
 ESTIMATE: Final = f"""\
-SELECT CASE WHEN few.counted < {FEW} THEN few.counted ELSE greatest(few.counted, known.counted) END
+SELECT CASE WHEN few.counted < {FEW} THEN few.counted ELSE greatest(few.counted, known.counted) END,
+       few.counted >= {FEW} AS is_estimate
 FROM (SELECT count(*) AS counted FROM (SELECT FROM orders LIMIT {FEW}) o) few,
-     (SELECT reltuples::bigint AS counted FROM pg_class WHERE oid = 'orders'::regclass) known"""
-"""Exact below FEW; above, what the last ANALYZE found."""
+     (SELECT sum(CASE WHEN reltuples > 0 AND relpages > 0
+                      THEN reltuples / relpages * (pg_relation_size(oid) / current_setting('block_size')::int)
+                      ELSE pg_stat_get_live_tuples(oid) END)::bigint AS counted
+        FROM pg_class
+       WHERE relkind = 'r'
+         AND (oid = 'orders'::regclass OR oid IN (SELECT relid FROM pg_partition_tree('orders')))) known"""
+"""Exact below FEW. Above, as the planner does it: orders of a page at the last ANALYZE, times the pages that there are
+now; before the first ANALYZE, the live rows of PostgreSQL's statistics. Partitions are added up."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -115,8 +122,8 @@ class OrderReads:
         kept = rows[: query.limit]
         return Page([summary for summary, *_ in kept], Cursor(kept[-1][1], kept[-1][2].decode()) if has_more else None)
 
-    async def estimate(self) -> int:
-        return int((await self._fetch(ESTIMATE, []))[0][0])
+    async def estimate(self) -> OrderCount:
+        return OrderCount(*(await self._fetch(ESTIMATE, []))[0])
 
     async def _fetch(self, statement: LiteralString, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
         """Try another connection when one is found dead: a restart of PostgreSQL leaves a pool full of them."""

@@ -74,6 +74,13 @@ class Page(NamedTuple):
     next: Cursor | None
 
 
+class OrderCount(NamedTuple):
+    """How many orders are stored; above a few thousand it is estimated."""
+
+    orders: int
+    is_estimate: bool
+
+
 class OrderReader(Protocol):
     """What the API reads. Every call ends within the statement timeout and a little, whatever the server does.
 
@@ -88,8 +95,8 @@ class OrderReader(Protocol):
 
     async def page(self, query: PageQuery) -> Page: ...
 
-    async def estimate(self) -> int:
-        """Return roughly how many orders are stored; exact where they are few."""
+    async def estimate(self) -> OrderCount:
+        """Return how many orders are stored: exactly where they are few, else roughly."""
 
 
 class LetterQuery(NamedTuple):

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,7 @@ def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Sp
         refused = get(service, path)
         assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
         assert int(refused.headers["retry-after"]) > 0
-    assert get(service, "/stats").json()["stored"] is None
+    assert [get(service, "/stats").json()[name] for name in ("stored", "stored_per_second")] == [None, None]
     assert probe(service, "/readyz").status_code == 200
     assert probe(service, "/livez").status_code == 200
     own_postgres.start()
@@ -251,11 +252,19 @@ def test_events_tell_what_is_stored_and_continue_after_the_last_one(started: Ser
         next(lines)
         store(database, "one", "two")
         first = event(lines)
-        assert (first["event"], json.loads(first["data"])) == ("stored", {"order_uid": "one"})
+        data = json.loads(first["data"])
+        assert (first["event"], data["order_uid"]) == ("stored", "one")
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(data["at"])) < timedelta(seconds=30)
         store(database, "one", version=1, locale="x")
         assert [event(lines)["event"], event(lines)["event"]] == ["stored", "replaced"]
     with httpx2.stream("GET", f"{started.url}/events", headers={"last-event-id": first["id"]}, timeout=10) as stream:
-        assert json.loads(event(stream.iter_lines())["data"]) == {"order_uid": "two"}
+        assert json.loads(event(stream.iter_lines())["data"]) == data | {"order_uid": "two"}
+
+
+def test_the_rate_is_that_of_what_is_stored(started: Service, database: str) -> None:
+    eventually(lambda: get(started, "/stats").json()["stored_per_second"] == 0, what="a measured rate of nothing")
+    store(database, "one", "two")
+    eventually(lambda: 0 < get(started, "/stats").json()["stored_per_second"] < 5, what="the rate of two orders")
 
 
 def event(lines: Iterator[str]) -> dict[str, str]:

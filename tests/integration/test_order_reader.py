@@ -18,9 +18,10 @@ from service.pkg.tagged import tagged
 from service.pkg.tx import Access, Transactions
 from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values
 from service.repo.writes import OrderWriter
-from service.usecases.ports import Cursor, OrderReader, Page, PageQuery
+from service.usecases.ports import Cursor, OrderCount, OrderReader, Page, PageQuery
 from tests.factories import order
 from tests.fake_reader import FakeReader
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from service.embedded.postgres import Postgres
@@ -244,7 +245,27 @@ def test_a_cursor_beyond_all_time_is_no_error(store: Store, created_us: int, exp
 
 def test_few_orders_are_counted_exactly(store: Store) -> None:
     store.store(*(order(order_uid=f"o{number}") for number in range(7)))
-    assert store.read(lambda reader: reader.estimate()) == 7
+    assert store.read(lambda reader: reader.estimate()) == OrderCount(7, is_estimate=False)
+
+
+MULTIPLY = """INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('order_uid', %s || n))).*
+FROM orders o, generate_series(1, %s) n WHERE o.order_uid = 'uid'"""
+
+
+def test_many_orders_are_estimated_by_what_is_there_now(real: Real, database: str) -> None:
+    real.store(order(order_uid="uid"))
+    stored = 1
+    for name, more, analyze in (("first-", 12_000, ""), ("second-", 8_000, "ANALYZE orders"), ("third-", 30_000, "")):
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(MULTIPLY, [name, more])
+            connection.execute(analyze)
+        stored += more
+
+        def is_near(stored: int = stored) -> bool:
+            estimate = real.read(lambda reader: reader.estimate())
+            return estimate.is_estimate and estimate.orders == pytest.approx(stored, rel=0.1)
+
+        eventually(is_near, what=f"an estimate near {stored:,}")  # statistics are written a moment after a commit
 
 
 def test_each_list_is_served_by_its_index(real: Real, database: str) -> None:

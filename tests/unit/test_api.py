@@ -43,7 +43,7 @@ class Site:
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def figures(self) -> Figures:
-        return Figures(CacheFigures(1, 2, 3, 4, 0.5), WarmUpFigures(True, 1, 0.1), None, 0.5, 0, None, None)  # noqa: FBT003
+        return Figures(CacheFigures(1, 2, 3, 4, 0.5), WarmUpFigures(True, 1, 0.1), None, False, 0.5, 0, None, None)  # noqa: FBT003
 
     def count(self, handler: str, method: str, status: str) -> float | None:
         labels = {"handler": handler, "method": method, "status": status}

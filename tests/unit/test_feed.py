@@ -1,5 +1,8 @@
 import asyncio
+import json
+import re
 from collections.abc import MutableMapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +14,7 @@ from service.handler.http.problems import Problem
 from tests.waiting import turns, until
 
 Message = MutableMapping[str, Any]
+AT = r',?"at":"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z"'
 
 
 class Client:
@@ -40,7 +44,8 @@ class Client:
 
     @property
     def told(self) -> list[str]:
-        return [f"{event['event']} {event['data']}" for event in self.events]
+        """Kind and data of each event, without its time."""
+        return [f"{event['event']} {re.sub(AT, '', event['data'])}" for event in self.events]
 
     async def read(self) -> None:
         await turns(20)
@@ -75,6 +80,22 @@ def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
         await first.read()
         second = await connected(feed, first.events[0]["id"])
         assert second.told == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
+
+    asyncio.run(play())
+
+
+def test_events_tell_when_they_happened_also_to_a_client_that_comes_later() -> None:
+    async def play() -> None:
+        feed = Feed(ring=10, clients=10)
+        first = await connected(feed)
+        feed.publish("stored", ["a", "b"])
+        feed.reset()
+        await first.read()
+        then = [datetime.fromisoformat(json.loads(event["data"])["at"]) for event in first.events]
+        assert len(then) == 3
+        assert all(timedelta(0) <= datetime.now(UTC) - at < timedelta(seconds=60) for at in then)
+        second = await connected(feed, first.events[0]["id"])
+        assert second.events == first.events[1:]
 
     asyncio.run(play())
 

@@ -8,7 +8,11 @@ export type StreamState =
 export interface StreamOptions {
   /** Opens the stream; rejects when nothing answers. */
   open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Response>;
+  /** The stream is open; `isResumed` when it continues after the last event. */
+  onOpen: (headers: Headers, isResumed: boolean) => void;
   onEvents: (events: ServerEvent[]) => void;
+  /** Bytes came, and the events among them were passed on. */
+  onHeard: () => void;
   onState: (state: StreamState) => void;
   /** In [0, 1). */
   random?: () => number;
@@ -54,10 +58,12 @@ export class EventStream {
 
   /** Return the seconds to wait at least before the next attempt, or null when none makes sense. */
   private async follow(signal: AbortSignal, watchdog: Watchdog): Promise<number | null> {
+    const isResumed = this.lastId !== "";
     const response = await this.options.open(this.headers(), signal);
     if (response.status === 401) return this.end("unauthorised");
     if (response.status === 403) return this.end("forbidden");
     if (!response.ok || !response.body) return retryAfter(response.headers);
+    this.options.onOpen(response.headers, isResumed);
     this.options.onState({ kind: "connected" });
     await this.read(response.body, watchdog);
     return 0;
@@ -74,6 +80,7 @@ export class EventStream {
       this.lastId = parser.lastId;
       this.retryMs = parser.retry ?? this.retryMs;
       if (events.length > 0) this.options.onEvents(events);
+      this.options.onHeard();
     }
   }
 

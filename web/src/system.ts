@@ -27,7 +27,7 @@ export function figures(stats: Polled<Stats>, readiness: Polled<Readiness>): Fig
         ? [NOTHING, "Notifications don't arrive"]
         : [rate(now.stored_per_second), "Mean of ten seconds"],
     ),
-    figure("Stored in all", stats, (now) => known(now.stored, "The database is away")),
+    figure("Stored in all", stats, stored),
     figure("Lag", stats, (now) => known(now.lag, "Kafka is away")),
     figure("Dead letters", stats, (now) => known(now.dead_letters, "Kafka is away")),
     figure("Cache hit ratio", stats, ({ cache }) =>
@@ -43,6 +43,11 @@ function figure<T>(name: string, { value, refusal }: Polled<T>, show: (value: T)
   if (value === null) return { name, text: NOTHING, why: failure || "Not answered yet", isStale: false };
   const [text, why] = show(value);
   return { name, text, why: failure || why, isStale: refusal !== null };
+}
+
+function stored({ stored, stored_is_estimate }: Stats): Shown {
+  if (stored === null) return [NOTHING, "PostgreSQL is unreachable"];
+  return stored_is_estimate ? [`≈ ${whole(stored)}`, "Estimated by PostgreSQL's statistics"] : [whole(stored), ""];
 }
 
 function known(value: number | null, why: string): Shown {

@@ -7,18 +7,23 @@ import { EventStream, type StreamState } from "./stream";
 export function useFeed(): { feed: Feed; state: StreamState } {
   const api = useApi();
   const { key } = useAccess();
-  const [feed] = useState(() => new Feed(Date.now()));
+  const [feed] = useState(() => new Feed());
   const [state, setState] = useState<StreamState>({ kind: "connecting" });
   const [, setDrawn] = useState(0);
   useEffect(() => {
     const frame = new Frame(() => setDrawn(feed.total));
     const stream = new EventStream({
       open: (headers, signal) => api.open("events", signal, headers),
+      onOpen: (headers, isResumed) => feed.opened(Date.now(), Date.parse(headers.get("date") ?? ""), isResumed),
+      onHeard: () => feed.heard(Date.now()),
       onEvents: (events) => {
         feed.take(events, Date.now());
         frame.request();
       },
-      onState: setState,
+      onState: (now) => {
+        if (now.kind !== "connected") feed.lost();
+        setState(now);
+      },
     });
     stream.start();
     return () => {

@@ -27,9 +27,31 @@ test("seconds that passed without events are zero, and old ones leave the window
   expect(rate.series(START + 9_000_000).counts).toEqual([0, 0, 0]);
 });
 
-test("a clock that is set back counts into the newest second", () => {
+test("what happened earlier counts where it happened, or nowhere when that has left the window", () => {
   const rate = new Rate(3, START);
+  rate.count(START + 3_000);
   rate.count(START + 1_000);
   rate.count(START - 60_000);
-  expect(rate.series(START + 2_000).counts).toEqual([0, 2]);
+  expect(rate.series(START + 4_000)).toEqual({ seconds: [1_001, 1_002, 1_003], counts: [1, 0, 1] });
+});
+
+test("a gap is neither zero nor a count, and leaves the window", () => {
+  const rate = new Rate(4, START);
+  rate.count(START + 1_500);
+  rate.gap(START + 1_800, START + 3_000);
+  rate.count(START + 3_500);
+  expect(rate.series(START + 4_000).counts).toEqual([0, null, null, 1]);
+  expect(rate.series(START + 8_000).counts).toEqual([0, 0, 0, 0]);
+});
+
+test("a gap as long as you like marks no more than the window", () => {
+  const rate = new Rate(3, START);
+  rate.gap(START - 9_000_000, START + 9_000_000);
+  expect(rate.series(START + 9_001_000).counts).toEqual([null, null, 0]);
+});
+
+test("what is not known yet is a gap", () => {
+  const rate = new Rate(3, START);
+  rate.count(START);
+  expect(rate.series(START + 3_000, START + 1_500).counts).toEqual([1, null, null]);
 });

@@ -7,9 +7,15 @@ class Server {
   readonly sent: Record<string, string>[] = [];
   readonly events: ServerEvent[] = [];
   readonly states: StreamState[] = [];
+  /** Whether each stream that was opened continued an earlier one. */
+  readonly opened: boolean[] = [];
+  /** How many events had been passed on, at each piece that came. */
+  readonly heard: number[] = [];
   readonly stream = new EventStream({
     open: (headers, signal) => this.open(headers, signal),
+    onOpen: (_headers, isResumed) => this.opened.push(isResumed),
     onEvents: (events) => this.events.push(...events),
+    onHeard: () => this.heard.push(this.events.length),
     onState: (state) => this.states.push(state),
     random: () => this.jitter,
   });
@@ -58,6 +64,7 @@ test("events are passed on while the stream is connected", async () => {
   await settle();
   expect(server.states.map((state) => state.kind)).toEqual(["connecting", "connected"]);
   expect(server.events).toEqual([{ id: "1-1", kind: "stored", data: "x" }]);
+  expect(server.heard).toEqual([1]);
 });
 
 test("a stream that ended is continued after the last event, no sooner than the server said", async () => {
@@ -69,6 +76,7 @@ test("a stream that ended is continued after the last event, no sooner than the 
   expect(server.sent).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(1);
   expect(server.sent.map((headers) => headers["last-event-id"])).toEqual([undefined, "1-1"]);
+  expect(server.opened).toEqual([false, true]);
 });
 
 test("the wait doubles from one second to thirty", async () => {

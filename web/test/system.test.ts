@@ -7,6 +7,7 @@ const STATS: Stats = {
   cache: { entries: 1, bytes: 1, hits: 3, misses: 1, hit_ratio: 0.75 },
   warm_up: { is_over: true, orders: 7, seconds: 0.5 },
   stored: 12,
+  stored_is_estimate: false,
   stored_per_second: 4.5,
   event_clients: 1,
   lag: 0,
@@ -41,9 +42,21 @@ test("every figure is shown", () => {
 test("a figure that the service does not know says why", () => {
   const away = fresh({ ...STATS, stored: null, lag: null, cache: { ...STATS.cache, hit_ratio: null } });
   expect(shown(away)).toMatchObject({ "Stored in all": "–", Lag: "–", "Cache hit ratio": "–" });
-  expect(whyOf("Stored in all", away)).toBe("The database is away");
+  expect(whyOf("Stored in all", away)).toBe("PostgreSQL is unreachable");
   expect(whyOf("Lag", away)).toBe("Kafka is away");
   expect(whyOf("Cache hit ratio", away)).toBe("Nothing was looked up yet");
+});
+
+test("an estimate is marked as one", () => {
+  const many = fresh({ ...STATS, stored: 1_234_567, stored_is_estimate: true });
+  expect(shown(many)).toMatchObject({ "Stored in all": "≈ 1,234,567" });
+  expect(whyOf("Stored in all", many)).toBe("Estimated by PostgreSQL's statistics");
+});
+
+test("without notifications there is no rate", () => {
+  const deaf = fresh({ ...STATS, stored_per_second: null });
+  expect(shown(deaf)).toMatchObject({ "Stored/s": "–" });
+  expect(whyOf("Stored/s", deaf)).toBe("Notifications don't arrive");
 });
 
 test("a figure that could not be refreshed is stale, and says why", () => {

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.handler.http.openapi import Responses, answer, refusals
 from service.handler.http.problems import Problem
+from service.pkg.moments import rfc3339
 from service.pkg.rate import Rate
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -52,14 +54,15 @@ class Feed:
         return len(self._streams)
 
     def publish(self, kind: str, uids: Sequence[str]) -> None:
+        at = _now()
         for uid in uids:
-            self._append(kind, f'{{"order_uid":"{uid}"}}')
+            self._append(kind, f'{{"order_uid":"{uid}","at":"{at}"}}')
         self.rate.add(len(uids))
         self._wake()
 
-    def reset(self) -> None:
-        """Tell all streams that events may be missing here."""
-        self._append("reset", "{}")
+    def reset(self, since: datetime | None = None) -> None:
+        """Tell all streams that events may be missing here; `since` is the last time before which none is."""
+        self._append("reset", _reset(since))
         self._wake()
 
     def close(self) -> None:
@@ -90,7 +93,7 @@ class Feed:
     @property
     def skipped(self) -> bytes:
         """What a stream is sent that goes on at the newest event without those before it."""
-        return self._frame(self.newest, "reset", "{}")
+        return self._frame(self.newest, "reset", _reset())
 
     def has_all_after(self, position: int) -> bool:
         return self.newest - len(self._ring) <= position <= self.newest
@@ -200,6 +203,15 @@ class Stream(Response):
         return False
 
 
+def _reset(since: datetime | None = None) -> str:
+    after = f',"since":"{rfc3339(since)}"' if since else ""
+    return f'{{"at":"{_now()}"{after}}}'
+
+
+def _now() -> str:
+    return rfc3339(datetime.now(UTC))
+
+
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -211,7 +223,11 @@ EVENT: Final = {
     "properties": {
         "id": {"type": "string", "description": "For `Last-Event-ID`."},
         "event": {"enum": ["stored", "replaced", "reset"]},
-        "data": {"type": "string", "description": "JSON: the `order_uid`, or an empty object."},
+        "data": {
+            "type": "string",
+            "description": "JSON: `at`, the time of this process, and the `order_uid`. Of a reset: `at`, and where it "
+            "is known `since`; events between the two may be missing.",
+        },
     },
 }
 DESCRIPTION: Final = (

@@ -29,7 +29,9 @@ class Figures(Struct, frozen=True):
     cache: CacheFigures
     warm_up: WarmUpFigures
     stored: int | None
-    """Orders in the database, roughly; null while it is away."""
+    """Orders in the database; null while it is unreachable."""
+    stored_is_estimate: bool
+    """Whether `stored` is an estimate from PostgreSQL's statistics: from 10,000 orders on."""
     stored_per_second: float | None
     """Stored and replaced orders, over the last ten seconds; null while notifications don't arrive."""
     event_clients: int

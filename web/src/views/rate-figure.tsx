@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Chart } from "../chart";
 import type { Feed } from "../feed";
-import { whole } from "../format";
+import { NOTHING, whole } from "../format";
 import type { RateSeries } from "../rate";
 
 const SECOND_MS = 1_000;
@@ -26,7 +26,11 @@ export function RateFigure({ feed }: { feed: Feed }): JSX.Element {
 }
 
 function rateSentence({ counts }: RateSeries): string {
-  return `now ${whole(counts.at(-1) ?? 0)}/s, most ${whole(Math.max(0, ...counts))}/s in two minutes`;
+  const known = counts.filter((count) => count !== null);
+  const now = counts.at(-1);
+  const missing = counts.length - known.length;
+  const gap = missing > 0 ? `; not known: ${missing} s` : "";
+  return `now ${now == null ? NOTHING : whole(now)}/s, most ${whole(Math.max(0, ...known))}/s in two minutes${gap}`;
 }
 
 function useChart(place: { current: HTMLElement | null }, series: RateSeries): void {
