@@ -17,6 +17,7 @@ FOLDERS = {
     "unit": "unit",
     "testcontainers": "integration",
     "embedded": "integration",
+    "own": "integration",
     "chart": "chart",
     "cluster": "cluster",
     "faults": "faults",

@@ -16,7 +16,7 @@ NOT_COLLECTED = '<testcase classname="" name="tests.unit.test_lru"><error/></tes
 BEFORE = {"warm": {"unit": 1_100, "all of it": 2_000}, "cold": {"unit": 7}}
 NONE: Mapping[str, str] = {}
 FOLDERS = ("unit", "integration", "chart", "cluster", "faults", "fuzz", "browser", "prometheus")
-TIERS = ("unit", "testcontainers", "embedded", "chart", "cluster", "faults", "fuzz", "browser", "Prometheus")
+TIERS = ("unit", "testcontainers", "embedded", "own", "chart", "cluster", "faults", "fuzz", "browser", "Prometheus")
 
 
 def told(
