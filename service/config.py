@@ -135,7 +135,8 @@ class Postgres(Group):
     dsn: Dsn = "postgresql://localhost/orders"
     """A libpq connection string or URL; TLS by libpq's parameters (`sslmode`, `sslrootcert`)."""
     listen_dsn: Dsn | None = None
-    """A direct connection for LISTEN, where `dsn` goes through a pooler in transaction mode."""
+    """A direct connection to the primary for LISTEN, where `dsn` goes through a pooler in transaction mode or to a
+    standby. Without it nothing is cached there."""
     connect_timeout: Timeout = 5
     """How long to wait for a connection."""
     statement_timeout: Timeout = 30
@@ -144,8 +145,9 @@ class Postgres(Group):
     """How long a statement may wait for a lock."""
     pool_size: int = Field(8, ge=1, le=1_000)
     """Connections of one API process."""
-    prepared_statements: bool = True
-    """Off behind a pooler in transaction mode that does not know prepared statements."""
+    prepared_statements: bool | None = None
+    """Whether the server keeps statements prepared; empty is yes on a direct connection and no through a pooler.
+    `true` is for one that supports it (PgBouncer 1.21, `max_prepared_statements`)."""
 
 
 class Http(Group):

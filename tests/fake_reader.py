@@ -7,7 +7,7 @@ import msgspec
 
 from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
 
 
 class FakeReader:
@@ -20,6 +20,8 @@ class FakeReader:
         self.orders: dict[str, Order] = {}
         self.store(*orders)
         self.is_away = False
+        self.as_of: int | None = None
+        """How far it is as a standby; None is a primary."""
         self.queries: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -27,17 +29,18 @@ class FakeReader:
     def store(self, *orders: Order) -> None:
         self.orders |= {order.order_uid: order for order in orders}
 
-    async def document(self, uid: str) -> bytes | None:
+    async def document(self, uid: str) -> Read:
         self.queries.append(uid)
-        snapshot = self._snapshot().get(uid)
+        snapshot, as_of = self._snapshot().get(uid), self.as_of
         await self.gate.wait()
         self._snapshot()
-        return None if snapshot is None else _document(snapshot)
+        return Read(None if snapshot is None else _document(snapshot), as_of)
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+        as_of = self.as_of
         for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
             await self.gate.wait()
-            yield order.order_uid, _document(order)
+            yield order.order_uid, Read(_document(order), as_of)
 
     async def page(self, query: PageQuery) -> Page:
         found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]

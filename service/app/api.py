@@ -83,11 +83,13 @@ class Api:
         self.feed = Feed(http.event_ring, http.event_clients, self.metrics.event_clients_dropped.inc)
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
-            Ears(self.begin_generation, self.prove, self.hear, self.lose),
+            self.reads,
+            self.ears(),
             self.log,
             heartbeat=cache.heartbeat,
             connect_timeout=postgres.connect_timeout,
         )
+        self.lookup.stop_hearing(can_read=True)  # until it is proven that notifications arrive
         self.warm_up = WarmUp(self.lookup, cache.warm_orders, cache.warm_deadline, self.log, self.settle)
         self.stored = Fresh(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
@@ -117,6 +119,7 @@ class Api:
             await self.reads.open()
             running.push_async_callback(self.reads.close)
             await start(self.in_background(self.listener.run()))
+            await start(self.in_background(self.listener.watch()))
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
@@ -141,8 +144,18 @@ class Api:
             if renewal.look():
                 self.feed.drop_all()
 
-    def begin_generation(self) -> None:
-        self.lookup.begin_generation()
+    def ears(self) -> Ears:
+        return Ears(
+            listening=self.begin_generation,
+            reached=self.lookup.reach,
+            proven=self.prove,
+            heard=self.hear,
+            lost=self.lose,
+            deaf=lambda: self.warm_up.give_up("notifications don't arrive"),
+        )
+
+    def begin_generation(self, position: int) -> None:
+        self.lookup.begin_generation(position)
         self.metrics.cache_invalidations.inc()
         self.feed.reset(self.heard_until)
         self.feed.rate.restart()
@@ -159,10 +172,11 @@ class Api:
         self.feed.publish("stored", new)
         self.feed.publish("replaced", changed)
 
-    def lose(self) -> None:
+    def lose(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
         self.listening.clear()
         self.feed.rate.restart()
-        self.reads.is_reachable = False
+        self.reads.is_reachable &= can_read
+        self.lookup.stop_hearing(can_read=can_read)
 
     def settle(self) -> None:
         """Keep the collector from looking again at what is there now and stays."""

@@ -29,6 +29,7 @@ from service.pkg.patience import NotYet
 from service.pkg.retry import Backoff
 from service.pkg.stop import Stop, stop_at_signals
 from service.pkg.tx import Transactions
+from service.repo.connection import require_utf8
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Limits
 from service.usecases.brake import Brake, BrakePolicy
@@ -55,7 +56,8 @@ def _run(settings: Settings, wrap: Wrap) -> None:
     stop = stop_at_signals()
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
-    writer = OrderWriter(Transactions(shared.access(settings.postgres, shared.WRITER)), settings.version.order)
+    transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
+    writer = OrderWriter(transactions, settings.version.order)
     member = Membership(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from confluent_kafka import Consumer, KafkaException
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 
 from service import config
@@ -25,7 +26,9 @@ from service.handler.kafka.away import Admin
 from service.pkg.kafka_errors import phrase
 from service.pkg.patience import NotYet, OutOfPatience, Patience, say
 from service.repo.away import unreachable
+from service.repo.connection import require_utf8
 from service.repo.migrate import schema_number, wanted_number
+from service.repo.reads import DATABASE, WHERE_FROM
 from service.repo.rights import READING, WRITING, denied
 
 CHECK_SECONDS: Final = 15.0
@@ -145,7 +148,7 @@ def _postgres_checks(settings: Settings) -> Iterator[Check]:
     yield Check(
         "notifications",
         partial(_round_trip, postgres),
-        "a pooler in transaction mode swallows them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection",
+        "without them nothing is cached: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
         ("PostgreSQL",),
     )
     yield Check("clocks", partial(_skew, postgres), "let both machines follow the same time servers", ("PostgreSQL",))
@@ -234,8 +237,12 @@ def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
 
 def _server(postgres: Postgres) -> str:
     with _connect(postgres.dsn, postgres) as connection:
+        require_utf8(connection)
         major, minor = divmod(connection.info.server_version, 10_000)
-        return f"{major}.{minor}, {'with' if connection.pgconn.ssl_in_use else 'without'} TLS"
+        row = connection.execute(WHERE_FROM).fetchone()
+        backend, is_standby = row or (0, False)
+        where = ["a standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
+        return ", ".join([f"{major}.{minor}", *where, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
 
 
 def _schema(postgres: Postgres) -> str:
@@ -255,8 +262,14 @@ def _rights(postgres: Postgres, mode: str | None) -> str:
 
 
 def _round_trip(postgres: Postgres) -> str:
-    with _connect(postgres.listen_dsn or postgres.dsn, postgres) as ear, _connect(postgres.dsn, postgres) as mouth:
-        ear.execute(f"LISTEN {CHANNEL}")
+    dsn = postgres.listen_dsn or postgres.dsn
+    with _connect(postgres.dsn, postgres) as reading, _connect(dsn, postgres) as ear, _connect(dsn, postgres) as mouth:
+        if len({str(each.execute(f"SELECT {DATABASE}").fetchone()) for each in (reading, ear)}) > 1:
+            raise Ill("ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN")
+        try:
+            ear.execute(f"LISTEN {CHANNEL}")
+        except ReadOnlySqlTransaction:
+            raise Ill("a standby takes no LISTEN") from None
         began = monotonic()
         mouth.execute(f"NOTIFY {CHANNEL}")
         if not list(ear.notifies(timeout=CALL_SECONDS, stop_after=1)):

@@ -128,10 +128,10 @@ def postgres(
     stop = stop or Stop()
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe()
-    with _installed(folder, package or _package()) as installed:
-        _initialise(installed, password, folder / "initdb.log", stop)
-        settings = {"fsync": "on" if fsync else "off"} | (_encryption(installed, tls) if tls else {})
-        process = _server(installed, port, folder / "postgresql.log", settings)
+    with installed(folder, package or package_folder()) as here:
+        _initialise(here, password, folder / "initdb.log", stop)
+        settings = {"fsync": "on" if fsync else "off"} | (_encryption(here, tls) if tls else {})
+        process = server_process(here, port, folder / "postgresql.log", settings)
         server = Postgres(process, f"postgresql://{_OWNER}:{password}@{HOST}:{port}", database, stop)
         try:
             server.start()
@@ -141,7 +141,7 @@ def postgres(
             server.stop()
 
 
-class _Installed(NamedTuple):
+class Installed(NamedTuple):
     programs: Path
     home: Path
     """Holds the data; writable for `account`."""
@@ -150,27 +150,27 @@ class _Installed(NamedTuple):
 
 
 @contextmanager
-def _installed(folder: Path, package: Path) -> Iterator[_Installed]:
+def installed(folder: Path, package: Path) -> Iterator[Installed]:
     """Yield the programs and a folder for the data, which is removed at the end.
 
     PostgreSQL refuses to run as root, and whom it runs as then may be unable to enter `folder` or the virtual
     environment. So both are copied to a folder of their own among the temporary ones: no other one's modes change.
     """
-    account = _unprivileged() if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=_common() if account else folder) as name:
+    account = unprivileged() if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=folder_for_all() if account else folder) as name:
         home = Path(name)
         if account:
             package = _copy(package, home)
             _hand_over(home, account)
-        yield _Installed(_newest(package) / "bin", home, account)
+        yield Installed(_newest(package) / "bin", home, account)
 
 
 def programs() -> Path:
     """Return the folder of the wheel's programs, its clients among them. Raises ServerUnavailable."""
-    return _newest(_package()) / "bin"
+    return _newest(package_folder()) / "bin"
 
 
-def _package() -> Path:
+def package_folder() -> Path:
     """Find the wheel without importing it: run as root, its Python side makes a user and opens folders to all."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -182,7 +182,7 @@ def _newest(package: Path) -> Path:
     return max(package.glob("pginstall*"))
 
 
-def _unprivileged() -> Account:
+def unprivileged() -> Account:
     try:
         entry = pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
@@ -190,7 +190,7 @@ def _unprivileged() -> Account:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def _common() -> Path:
+def folder_for_all() -> Path:
     """Return the folder of temporary files, or the system's one where TMPDIR names one that others can't enter."""
     for folder in map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes ours in it
         if folder.is_dir() and all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents)):
@@ -212,7 +212,7 @@ def _hand_over(home: Path, account: Account) -> None:
         os.chown(path, *account, follow_symlinks=False)
 
 
-def _initialise(installed: _Installed, password: str, log: Path, stop: Stop) -> None:
+def _initialise(installed: Installed, password: str, log: Path, stop: Stop) -> None:
     secret = installed.home / "password"
     secret.write_text(password)
     if installed.account:
@@ -232,7 +232,7 @@ def _initialise(installed: _Installed, password: str, log: Path, stop: Stop) -> 
     secret.unlink()
 
 
-def _encryption(installed: _Installed, tls: Tls) -> dict[str, str]:
+def _encryption(installed: Installed, tls: Tls) -> dict[str, str]:
     """Lay the files where the server may read them, and nobody else the key; return the settings that name them."""
     paths = {name: installed.home / "data" / file for name, file in _FILES.items()}
     for name, path in paths.items():
@@ -249,7 +249,7 @@ def _encryption(installed: _Installed, tls: Tls) -> dict[str, str]:
     }
 
 
-def _server(installed: _Installed, port: int, log: Path, more: Mapping[str, str]) -> Process:
+def server_process(installed: Installed, port: int, log: Path, more: Mapping[str, str]) -> Process:
     settings = {
         "listen_addresses": HOST,
         "port": port,

@@ -11,6 +11,7 @@ OrdersError
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
 ├── ProbeSucceeded               PostgreSQL stores orders again: those that were held back are to be read again
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
+├── DatabaseUnfit                the database can't hold orders as they are: nothing starts on it
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
 ├── KeysRefused                  the file of API keys can't be used
 ├── PortUnavailable              a port that is to be listened on is taken, or not ours to take
@@ -87,6 +88,13 @@ class ProbeSucceeded(OrdersError):
 
 class CommandRefused(OrdersError):
     """A command can't do what it was asked; the text is the line for its user."""
+
+
+class DatabaseUnfit(OrdersError):
+    """The database is in another encoding than UTF-8, which has a code for every character of an order."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"the database's encoding is {encoding}, and orders need UTF8: create it with ENCODING 'UTF8'")
 
 
 class MigrationError(OrdersError):

@@ -1,8 +1,8 @@
 """Transactions on one PostgreSQL connection, each with timeouts of its own and an end that can be relied on."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -20,6 +20,11 @@ WHERE datname = current_database() AND usename = current_user AND application_na
   AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
 """An application's sessions, of our role, whose client has left a statement unfinished, which only COPY lets it do."""
 
+BACKEND: Final = "SELECT pg_backend_pid()"
+"""The server process that answers. A pooler told the client another number when it connected."""
+UNPREPARED: Final = frozenset({"26000", "42P05"})
+"""SQLSTATEs where a pooler has led a client to a server that prepared other statements than the client believes."""
+
 _POLL: Final = 0.1
 _SANE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _Result = TypeVar("_Result")
@@ -34,7 +39,8 @@ class Access:
     connect_timeout: float = 5
     statement_timeout: float = 30
     lock_timeout: float = 10
-    prepared_statements: bool = True
+    prepared_statements: bool | None = None
+    """None finds out: on a direct connection, and not through a pooler."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -43,7 +49,7 @@ class Access:
             "autocommit": True,
             "connect_timeout": max(1, round(self.connect_timeout)),
             "client_encoding": "utf8",
-            "prepare_threshold": _PREPARE_AFTER if self.prepared_statements else None,
+            "prepare_threshold": None if self.prepared_statements is False else _PREPARE_AFTER,
             "application_name": self.application,
         }
 
@@ -74,11 +80,26 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, self.deadline if timeout is None else timeout)
 
 
+def ignore(_: psycopg.Notify) -> None:
+    """Take a notification on a connection that asked for none: without a handler psycopg keeps them all.
+
+    They come where a pooler lends a server connection on which somebody else has listened.
+    """
+
+
+def _is_pooled(connection: BoundedConnection) -> bool:
+    return connection.execute(BACKEND).fetchone() != (connection.info.backend_pid,)
+
+
 class Transactions:
     """Opens its connection when it is first needed, and anew after a failure. For one thread at a time."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(
+        self, access: Access, accept: Callable[[BoundedConnection], BoundedConnection] = lambda opened: opened
+    ) -> None:
+        """`accept` looks at each new connection, and raises where it is not to be used."""
         self._access = access
+        self._accept = accept
         self._connection: BoundedConnection | None = None
 
     @contextlib.contextmanager
@@ -93,7 +114,9 @@ class Transactions:
             connection.execute(f"{self._access.begin}; {first}")
             yield connection
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, psycopg.Error) and error.sqlstate in UNPREPARED:
+                self._access = replace(self._access, prepared_statements=False)
             self._roll_back(connection)
             raise
 
@@ -116,8 +139,11 @@ class Transactions:
         return self._connection
 
     def _connect(self) -> BoundedConnection:
-        connection = BoundedConnection.connect(self._access.dsn, **self._access.parameters)
+        connection = self._accept(BoundedConnection.connect(self._access.dsn, **self._access.parameters))
         connection.deadline = self._access.statement_timeout + GRACE
+        connection.add_notify_handler(ignore)
+        if self._access.prepared_statements is None and _is_pooled(connection):
+            connection.prepare_threshold = None
         return connection
 
     def _roll_back(self, connection: BoundedConnection) -> None:

@@ -39,6 +39,7 @@ _SIGNS: Final = (
     (r"SSL encryption|pg_hba\.conf", "authentication failed: pg_hba.conf does not allow this connection"),
     (r"invalid response|unsupported frontend protocol", "the server does not speak the PostgreSQL protocol"),
     (r"not permitted to log in", "authentication failed: the role has no LOGIN"),
+    (r"unsupported startup parameter", "a pooler refuses the connection string's options"),
     (r"permission denied", "permission denied: see roles.sql"),
     (r"too many clients|remaining connection slots", "too many connections"),
     (r"database .* does not exist", "the database does not exist"),

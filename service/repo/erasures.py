@@ -13,9 +13,10 @@ from psycopg.errors import LockNotAvailable
 
 from service.pkg.tx import Transactions
 from service.repo.notifications import NOTIFY, payloads
+from service.repo.scope import lock_key
 from service.repo.translate import translate
 
-LOCK_KEY: Final = int.from_bytes(b"erased")
+LOCK_KEY: Final = lock_key("erasures")
 """Of the advisory lock between writers and erasures."""
 SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
 """For writers, before they ask which orders are erased."""

@@ -1,108 +1,177 @@
-"""Hears what the writers notify, on a connection of its own, and finds out within a second when it no longer does.
+"""Hears what the writers notify, and finds out within a second when it no longer does.
 
-Half-open TCP and a pooler in transaction mode are silently deaf. So the listener notifies itself, at start and with
-each heartbeat, and counts as lost when that doesn't come back in time.
+Half-open TCP and a pooler in transaction mode are silently deaf. So a beat is sent at start and with each heartbeat,
+and notifications count as lost when it doesn't come in time. It is sent on another connection than the one that
+listens: what a connection tells itself comes back through a pooler too, as long as nobody else needs the server
+connection.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
+from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedFunction
 from structlog.typing import FilteringBoundLogger
 
+from service.entities.errors import StorageUnavailable
 from service.pkg.seldom import Seldom
+from service.pkg.tx import ignore
 from service.repo.away import what_failed
 from service.repo.connection import BoundedAsyncConnection
-from service.repo.notifications import CHANNEL, parse
+from service.repo.notifications import parse
+from service.repo.reads import DATABASE, Tables
+from service.usecases.floors import UNKNOWN
 
 RETRY_SECONDS: Final = 0.2
 """Between two attempts to connect; a deaf connection is found, replaced and its cache emptied within a second."""
+RETRY_DEAF_SECONDS: Final = 5.0
+"""The longest wait where notifications have never come: it is no passing trouble, and each attempt costs two
+connections."""
 SAY_EVERY_SECONDS: Final = 30.0
+POSITION: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
+"""All that has been committed was so before this position of the server's log."""
+BEAT: Final = "SELECT pg_notify(%s, %s), {position}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ears:
     """What the listener tells, on the event loop; none of it may block."""
 
-    listening: Callable[[], None]
-    """LISTEN has committed: what is stored from now on is heard; what was stored before may have been missed."""
+    listening: Callable[[int], None]
+    """What is stored from now on is heard; what was stored before, up to this position, may have been missed."""
+    reached: Callable[[int], None]
+    """All that was heard until now had been committed before this position."""
     proven: Callable[[float], None]
     """All that was notified before this moment of time.monotonic() has been heard."""
     heard: Callable[[list[str], list[str]], None]
     """Ids of orders that are new, and of those that changed."""
-    lost: Callable[[], None]
-    """What is stored from now on is perhaps not heard."""
+    lost: Callable[[bool], None]
+    """What is stored is perhaps not heard; told again and again. Whether the database can be read at this time."""
+    deaf: Callable[[], None]
+    """Notifications don't come although everything answers: that won't pass by itself."""
+
+
+class Reads(Protocol):
+    async def tables(self) -> Tables:
+        """Tell which tables are read. Raises StorageUnavailable, and DatabaseUnfit."""
 
 
 class Deaf(Exception):
-    """The heartbeat did not return in time."""
+    """The beat did not come in time."""
+
+
+class Elsewhere(Exception):
+    """The listening connection leads to another database than the reading ones."""
 
 
 class Listener:
-    """For one event loop. `dsn` should lead to PostgreSQL itself; `heartbeat` and `connect_timeout` are seconds."""
+    """For one event loop. `dsn` must lead to the primary itself; `heartbeat` and `connect_timeout` are seconds."""
 
     def __init__(
-        self, dsn: str, ears: Ears, log: FilteringBoundLogger, *, heartbeat: float, connect_timeout: float
+        self, dsn: str, reads: Reads, ears: Ears, log: FilteringBoundLogger, *, heartbeat: float, connect_timeout: float
     ) -> None:
         self._dsn = dsn
+        self._reads = reads
         self._ears = ears
         self._log = log
         self._heartbeat = heartbeat
         self._patience = heartbeat / 2  # at the end of a heartbeat a loss is at most one and a half of them old
         self._connect_timeout = connect_timeout
         self._own_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
+        self._tables: Tables | None = None
         self._beats = 0
+        self._deaf_in_a_row = 0
         self._seldom = Seldom(SAY_EVERY_SECONDS)
+        self._lost = asyncio.Event()
+        self._lost.set()
         self.is_proven = False
 
     async def run(self) -> None:
-        """Listen until cancelled, whatever happens to the connection."""
+        """Listen until cancelled, whatever happens to the connections. Raises DatabaseUnfit."""
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, OSError, TimeoutError, Deaf) as error:
+            except (psycopg.Error, StorageUnavailable, OSError, TimeoutError, Deaf, Elsewhere) as error:
+                was_proven = self.is_proven
                 self._lose(error)
-            await asyncio.sleep(RETRY_SECONDS)
+            if not was_proven:  # else at once
+                await asyncio.sleep(min(RETRY_SECONDS * 2**self._deaf_in_a_row, RETRY_DEAF_SECONDS))
+
+    async def watch(self) -> None:
+        """As long as nothing is heard, tell again and again whether the database can be read; until cancelled."""
+        asked: asyncio.Task[Tables] | None = None
+        while True:
+            await self._lost.wait()
+            if asked is None or asked.done():
+                asked = asyncio.create_task(self._reads.tables())
+                asked.add_done_callback(_succeeded)
+            await asyncio.wait({asked}, timeout=self._patience)
+            can_read = asked.done() and _succeeded(asked)
+            if not self.is_proven:
+                self._ears.lost(can_read)
+            await asyncio.sleep(self._patience)
 
     async def _listen(self) -> None:
-        """Connect and listen. Raises psycopg.Error, OSError, TimeoutError or Deaf when the connection is lost."""
+        """Connect and listen. Raises one of the errors that mean a loss."""
+        # Asked once: half-open connections for reading must not keep this one from being replaced.
+        tables = self._tables = self._tables or await self._reads.tables()
+        async with AsyncExitStack() as stack:
+            ear = await self._connect(stack)
+            mouth = await self._connect(stack)
+            mouth.add_notify_handler(ignore)
+            await self._require_same(ear, tables)
+            await ear.execute(f"LISTEN {tables.channel}; LISTEN {self._own_channel}")
+            # From here on the ear asks for nothing: a pooler would lend it a server connection that heard something.
+            beat = BEAT.format(position=await self._position(mouth))
+            while True:
+                await self._beat(ear, mouth, beat, tables.channel)
+
+    async def _connect(self, stack: AsyncExitStack) -> BoundedAsyncConnection:
         async with asyncio.timeout(self._connect_timeout):
             connection = await BoundedAsyncConnection.connect(
                 self._dsn, autocommit=True, application_name="orders-listener", prepare_threshold=None
             )
+        stack.push_async_callback(_close, connection)
         connection.deadline = self._patience
-        try:
-            await connection.execute(f"LISTEN {CHANNEL}")
-            await connection.execute(f"LISTEN {self._own_channel}")
-            self._ears.listening()
-            while True:
-                await self._beat(connection)
-        finally:
-            with suppress(psycopg.Error):
-                await connection.close()
+        return connection
 
-    async def _beat(self, connection: BoundedAsyncConnection) -> None:
+    async def _require_same(self, ear: BoundedAsyncConnection, tables: Tables) -> None:
+        row = await (await ear.execute(f"SELECT {DATABASE}")).fetchone()
+        if row != (tables.database,):
+            raise Elsewhere
+
+    async def _position(self, mouth: BoundedAsyncConnection) -> str:
+        """Return the expression for the log's position; there are services that don't tell it."""
+        try:
+            await mouth.execute(f"SELECT {POSITION}")
+        except (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction):
+            return str(UNKNOWN)
+        return POSITION
+
+    async def _beat(self, ear: BoundedAsyncConnection, mouth: BoundedAsyncConnection, beat: str, channel: str) -> None:
         """Prove that notifications arrive, then hear them until the next beat is due. Raises Deaf."""
         began = monotonic()
         self._beats += 1
-        await connection.execute("SELECT pg_notify(%s, %s)", [self._own_channel, str(self._beats)])
-        if not await self._hear(connection, began + self._patience, until=str(self._beats)):
+        told = await (await mouth.execute(beat.encode(), [self._own_channel, str(self._beats)])).fetchone()
+        position = int(told[1]) if told else UNKNOWN
+        self._ears.reached(position)
+        if not await self._hear(ear, channel, began + self._patience, until=str(self._beats)):
             raise Deaf
-        self._prove(began)
-        await self._hear(connection, began + self._heartbeat)
+        self._prove(began, position)
+        await self._hear(ear, channel, began + self._heartbeat)
 
-    async def _hear(self, connection: BoundedAsyncConnection, deadline: float, until: str | None = None) -> bool:
+    async def _hear(self, ear: BoundedAsyncConnection, channel: str, deadline: float, until: str | None = None) -> bool:
         """Pass on what comes until the deadline, or until this beat has come; True if it has."""
         has_come = False
         while not has_come and (left := deadline - monotonic()) > 0:
             # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
-            async for notify in connection.notifies(timeout=left, stop_after=1):
-                if notify.channel == CHANNEL:
+            async for notify in ear.notifies(timeout=left, stop_after=1):
+                if notify.channel == channel:
                     self._pass_on(notify.payload)
                 has_come |= notify.channel == self._own_channel and notify.payload == until
         return has_come
@@ -112,26 +181,50 @@ class Listener:
         if notification:
             self._ears.heard(notification.new, notification.changed)
 
-    def _prove(self, moment: float) -> None:
+    def _prove(self, moment: float, position: int) -> None:
         if not self.is_proven:
+            self._ears.listening(position)
             self._log.info("notifications arrive")
             self._seldom = Seldom(SAY_EVERY_SECONDS)  # so that the next loss is told at once
         self.is_proven = True
+        self._deaf_in_a_row = 0
+        self._lost.clear()
         self._ears.proven(moment)
 
     def _lose(self, error: Exception) -> None:
         """Tell it, and log it now and then."""
-        if self.is_proven:
-            self._ears.lost()
+        self._deaf_in_a_row = self._deaf_in_a_row + 1 if isinstance(error, Deaf) and not self.is_proven else 0
         self.is_proven = False
+        self._lost.set()
+        if self._deaf_in_a_row > 1:
+            self._ears.deaf()
         if self._seldom.is_due("notifications don't arrive"):
             self._log.warning("notifications don't arrive", reason=_reason(error))
 
 
+def _succeeded(asked: "asyncio.Task[Tables]") -> bool:
+    return not asked.cancelled() and not asked.exception()
+
+
+async def _close(connection: BoundedAsyncConnection) -> None:
+    with suppress(psycopg.Error):
+        await connection.close()
+
+
 def _reason(error: Exception) -> str:
     """Say it without the driver's text."""
-    if isinstance(error, Deaf):
-        return "the heartbeat did not return; LISTEN needs a direct connection (postgres.listen_dsn), not a pooler"
-    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return what_failed(error)
+    match error:
+        case Deaf():
+            return (
+                "the heartbeat did not come; LISTEN needs a direct connection (postgres.listen_dsn), not a pooler. "
+                "Until then every order is read from PostgreSQL"
+            )
+        case Elsewhere():
+            return "postgres.listen_dsn leads to another database than postgres.dsn"
+        case ReadOnlySqlTransaction():
+            return "LISTEN needs the primary (postgres.listen_dsn), and this is a standby"
+        case StorageUnavailable():
+            return error.problem
+        case psycopg.OperationalError() if not error.sqlstate:
+            return what_failed(error)
     return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

@@ -19,12 +19,15 @@ from service.entities.errors import MigrationError
 from service.pkg.patience import NotYet, Patience, Say
 from service.pkg.stop import Stop
 from service.repo.away import unreachable
+from service.repo.connection import require_utf8
+from service.repo.scope import lock_key
 
 if TYPE_CHECKING:
     from service.config import Migration
 
-LOCK_KEY: Final = int.from_bytes(b"orders")
+LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
 """Whoever holds this advisory lock migrates."""
+TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
 CONNECT_SECONDS: Final = 5
 _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """SQLSTATEs: the connection was lost, a standby, a race, a full server, a lock not had in time, a server going."""
@@ -81,7 +84,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
-    return psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, prepare_threshold=None)
+    return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, prepare_threshold=None))
 
 
 def _migrate_once(dsn: str, limits: "Migration", say: Say) -> None:
@@ -108,7 +111,7 @@ def _require_head(dsn: str) -> None:
 def _take_lock(guard: psycopg.Connection[TupleRow]) -> None:
     """Hold the lock for as long as the transaction lasts: a session's lock would stay behind in a pooler."""
     guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    if guard.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK_KEY]).fetchone() != (True,):
+    if guard.execute(TRY_LOCK).fetchone() != (True,):
         raise NotYet("another migration to end")
 
 

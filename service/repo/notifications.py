@@ -7,11 +7,11 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder, encode
 
 from service.entities.order import OrderUid
+from service.repo.scope import CHANNEL
 
-CHANNEL: Final = "orders"
 MAX_PAYLOAD: Final = 7_999
 """Bytes; PostgreSQL refuses 8,000."""
-NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', payload) FROM unnest(%s::text[]) payload"
+NOTIFY: Final = f"SELECT pg_notify({CHANNEL}, payload) FROM unnest(%s::text[]) payload"
 """A few payloads a transaction: NOTIFY takes a global lock at commit."""
 _FRAME: Final = len('{"new":[],"changed":[]}')
 _QUOTES_AND_COMMA: Final = 3

@@ -4,25 +4,29 @@ No statement timeout is set: that would take a transaction of three statements a
 session, which a pooler in transaction mode hands on to others. The client keeps the time instead, and cancels.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, LiteralString
+from functools import partial
+from typing import Any, Final, LiteralString, NamedTuple, TypeVar
 
 import psycopg
+from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
-from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.errors import DatabaseUnfit, StatementTimedOut, StorageError, StorageUnavailable
 from service.pkg.gathered import Gathered
-from service.pkg.tx import Access
+from service.pkg.tx import UNPREPARED, Access, ignore
 from service.repo.away import CONNECTION_FAILED
-from service.repo.connection import BoundedAsyncConnection, hand_text_over_as_bytes
+from service.repo.connection import UTF8, BoundedAsyncConnection, hand_text_over_as_bytes
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
-from service.repo.translate import translate
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery
+from service.repo.scope import CHANNEL
+from service.repo.translate import PROBLEMS, translate
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 CONNECTION_WAIT_SECONDS: Final = 2.0
 """How long a read waits for a connection of the pool."""
@@ -30,8 +34,12 @@ AWAY_WAIT_SECONDS: Final = 0.5
 """The same while the last attempt found nobody: time enough to connect, and no more."""
 FEW: Final = 10_000
 
+AS_OF: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END"
+"""What a snapshot taken after this statement has seen at least. None where a primary answers."""
 DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """Served by the four primary keys."""
+DOCUMENTS_AS_OF: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {AS_OF}; {DOCUMENTS_OF}; COMMIT"
+"""The same from where a standby may answer: one round trip, and one server, whatever a pooler does."""
 LOADS_AT_ONCE: Final = 2
 """Queries: PostgreSQL works on one while this process handles the other; ids asked for meanwhile share the next."""
 LOADED_AT_ONCE: Final = 16
@@ -41,6 +49,14 @@ NEWEST: Final = f"""\
 COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})
 TO STDOUT (FORMAT binary)"""
 """Served by orders_newest_idx. Binary, for COPY's text format doubles backslashes."""
+
+WHERE_FROM: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
+DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FROM pg_control_system())"
+"""The same on a primary and its standbys, and nowhere else."""
+TABLES: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
+AGAIN: Final = UNPREPARED | {"40001", "40P01"}
+"""SQLSTATEs after which the same read is tried once more: a pooler that keeps no prepared statements, and a standby
+that has cancelled it for what it replays."""
 
 _CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
 SUMMARY: Final = f"""\
@@ -72,6 +88,13 @@ now; before the first ANALYZE, the live rows of PostgreSQL's statistics. Partiti
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Tables(NamedTuple):
+    """Where the orders are that are read: the channel that tells of them, and the database."""
+
+    channel: str
+    database: str
+
+
 class OrderReads:
     """Implements usecases.ports.OrderReader. For one event loop."""
 
@@ -90,6 +113,7 @@ class OrderReads:
             name=access.application,
         )
         self._documents = Gathered(self._load, at_once=LOADS_AT_ONCE, most=LOADED_AT_ONCE)
+        self._prepares = access.prepared_statements is not False
         self.is_reachable = False
 
     async def open(self) -> None:
@@ -104,17 +128,30 @@ class OrderReads:
         """How many reads wait for a connection."""
         return self._pool.get_stats().get("requests_waiting", 0)
 
-    async def document(self, uid: str) -> bytes | None:
-        return await self._documents.get(uid)
+    async def tables(self) -> Tables:
+        """Tell which tables are read. Raises StorageUnavailable, and DatabaseUnfit."""
+        [(channel, database, encoding)] = await self._fetch(TABLES, [])
+        if encoding.decode() != UTF8:
+            raise DatabaseUnfit(encoding.decode())
+        if channel is None:
+            raise StorageUnavailable(PROBLEMS["42"])
+        return Tables(channel.decode(), database.decode())
 
-    async def _load(self, uids: Sequence[str]) -> dict[str, bytes]:
-        return {uid.decode(): document for uid, document in await self._fetch(DOCUMENTS_OF, [[*uids]])}
+    async def document(self, uid: str) -> Read:
+        return await self._documents.get(uid) or Read(None)
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
-        statement = NEWEST.format(count=int(count))
-        async with self._connection() as connection, connection.cursor().copy(statement) as copy:
-            async for uid, document in copy.rows():
-                yield uid.decode(), document
+    async def _load(self, uids: Sequence[str]) -> dict[str, Read]:
+        as_of, rows = await self._attempted(partial(_documents, uids))
+        return dict.fromkeys(uids, Read(None, as_of)) | {uid.decode(): Read(found, as_of) for uid, found in rows}
+
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+        async with self._connection() as connection:
+            await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+            [(as_of,)] = await (await connection.execute(AS_OF)).fetchall()
+            async with connection.cursor().copy(NEWEST.format(count=int(count))) as copy:
+                async for uid, document in copy.rows():
+                    yield uid.decode(), Read(document, as_of)
+            await connection.execute("COMMIT")
 
     async def page(self, query: PageQuery) -> Page:
         rows = await self._fetch(page_statement(query), page_values(query))
@@ -126,15 +163,20 @@ class OrderReads:
         return OrderCount(*(await self._fetch(ESTIMATE, []))[0])
 
     async def _fetch(self, statement: LiteralString, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
+        async def fetch(connection: BoundedAsyncConnection) -> list[Row]:
+            return await (await connection.cursor(binary=True).execute(statement, values)).fetchall()
+
+        return await self._attempted(fetch)
+
+    async def _attempted(self, read: Callable[[BoundedAsyncConnection], Awaitable[T]]) -> T:
         """Try another connection when one is found dead: a restart of PostgreSQL leaves a pool full of them."""
         attempts = self._attempts
         while True:
             attempts -= 1
             try:
                 async with self._connection() as connection:
-                    cursor = await connection.cursor(binary=True).execute(statement, values)
-                    return await cursor.fetchall()
-            except _ConnectionLost:
+                    return await read(connection)
+            except _TryAgain:
                 if not attempts:
                     raise
 
@@ -148,6 +190,8 @@ class OrderReads:
             self.is_reachable = False
             raise translate(error) from error
         try:
+            if not self._prepares:
+                connection.prepare_threshold = None
             yield connection
             self.is_reachable = True
         except psycopg.Error as error:
@@ -160,15 +204,37 @@ class OrderReads:
             self.is_reachable = False
             await connection.abandon()
             return StatementTimedOut("a read took too long")
-        return _ConnectionLost(CONNECTION_FAILED) if connection.closed else translate(error)
+        if error.sqlstate in UNPREPARED:
+            self._prepares = False
+        if error.sqlstate in AGAIN:
+            return _TryAgain(translate(error).problem, sqlstate=error.sqlstate or "")
+        return _TryAgain(CONNECTION_FAILED) if connection.closed else translate(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
         connection.deadline = self._access.statement_timeout
         hand_text_over_as_bytes(connection)
+        connection.add_notify_handler(ignore)
+        [(backend, is_standby)] = await (await connection.execute(WHERE_FROM)).fetchall()
+        is_pooled = backend != connection.info.backend_pid
+        connection.may_be_behind = is_standby or is_pooled  # which server a pooler leads to can change
+        if is_pooled and self._access.prepared_statements is None:
+            connection.prepare_threshold = None
 
 
-class _ConnectionLost(StorageUnavailable):
-    """The connection was dead, or died while it was used."""
+class _TryAgain(StorageUnavailable):
+    """The connection was dead, or died while it was used; or what it met has passed when it is tried again."""
+
+
+async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:
+    """Return the documents, and what they are as of."""
+    if not connection.may_be_behind:
+        return None, await (await connection.cursor(binary=True).execute(DOCUMENTS_OF, [[*uids]])).fetchall()
+    cursor = AsyncClientCursor(connection)
+    await cursor.execute(DOCUMENTS_AS_OF, [[*uids]])
+    cursor.nextset()
+    [(as_of,)] = await cursor.fetchall()
+    cursor.nextset()
+    return as_of, await cursor.fetchall()
 
 
 def page_statement(query: PageQuery) -> LiteralString:

@@ -2,10 +2,11 @@
 
 What keeps old versions out of the cache:
 - A load caches its result, an order or that there is none, only if no notification for the id came, and no generation
-  began, since before its query started.
+  began, since before its query started; one from a standby only if that had seen what was notified before.
 - A request that comes after a notification never joins a load that began before it.
 - The warm-up does not fill in ids that were notified since before its snapshot was taken.
 - A generation begins when notifications may have been missed: everything older is a miss.
+- While notifications don't arrive nothing is cached, and nothing is served from memory if the database can be asked.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from contextlib import aclosing
 from time import monotonic
 from typing import NamedTuple
 
+from service.entities.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.recent import Recent
 from service.pkg.tagged import body_of, tag_of, tagged
+from service.usecases.floors import Floors
 from service.usecases.ports import OrderReader
 
 
@@ -59,7 +62,10 @@ class Lookup:
         self._on_hit = on_hit
         self._on_miss = on_miss
         self._flights: dict[str, Flight] = {}
+        self._floors = Floors()
         self._generation = 0
+        self._hears = True
+        self._serves = True
         self._heard_at = now()
         self._notified: set[str] | None = None
         self.hits = 0
@@ -89,17 +95,33 @@ class Lookup:
         for uid in uids:
             self._cache.discard(uid)
             self._unknown.discard(uid)
+            self._floors.hear(uid)
             self._ground(uid)
             if self._notified is not None:
                 self._notified.add(uid)
 
-    def begin_generation(self) -> None:
-        """Forget everything: notifications may have been missed until now, and will arrive from now on."""
-        self._generation += 1
-        self._cache.clear()
-        self._unknown.clear()
-        for uid in [*self._flights]:
-            self._ground(uid)
+    def begin_generation(self, position: int = 0) -> None:
+        """Forget everything: notifications may have been missed until now, and will arrive from now on.
+
+        What was missed was committed before this position in the log of the server that tells of it.
+        """
+        self._forget_all()
+        self._floors.begin(position)
+        self._hears = self._serves = True
+
+    def reach(self, position: int) -> None:
+        """Learn that all notifications that were taken until now tell of commits before this position."""
+        self._floors.reach(position)
+
+    def stop_hearing(self, *, can_read: bool) -> None:
+        """Cache nothing until a generation begins. Where the database can be asked, nothing is served from memory.
+
+        Told so twice in a row, forget everything. Once may be the last answer of a server that is going down, and what
+        is held is then all there is.
+        """
+        if can_read and not self._serves:
+            self._forget_all()
+        self._hears, self._serves = False, not can_read
 
     def trust_since(self, moment: float) -> None:
         """Notifications are known to arrive, as of `moment` of the clock."""
@@ -114,12 +136,14 @@ class Lookup:
         notified = self._notified = set[str]()
         try:
             async with aclosing(self._reader.newest(count)) as orders:
-                async for uid, document in orders:
+                async for uid, read in orders:
                     if generation != self._generation:
                         return None
-                    if uid in notified:
+                    if self._floors.is_behind(read):
+                        raise StorageUnavailable("the standby is behind: it has yet to replay what was stored before")
+                    if read.document is None or uid in notified or not self._floors.allows(uid, read):
                         continue
-                    if not self._cache.fill(uid, tagged(document)):
+                    if not self._cache.fill(uid, tagged(read.document)):
                         break
                     loaded += 1
         finally:
@@ -127,7 +151,14 @@ class Lookup:
         return loaded
 
     def _trusts_memory(self) -> bool:
-        return self._max_stale is None or self._now() - self._heard_at <= self._max_stale
+        return self._serves and (self._max_stale is None or self._now() - self._heard_at <= self._max_stale)
+
+    def _forget_all(self) -> None:
+        self._generation += 1
+        self._cache.clear()
+        self._unknown.clear()
+        for uid in [*self._flights]:
+            self._ground(uid)
 
     async def _load(self, uid: str) -> bytes | None:
         flight = self._flights.get(uid)
@@ -139,12 +170,12 @@ class Lookup:
 
     async def _query(self, uid: str, flight: Flight) -> bytes | None:
         try:
-            document = await self._reader.document(uid)
+            read = await self._reader.document(uid)
         finally:
             if self._flights.get(uid) is flight:
                 del self._flights[uid]
-        value = None if document is None else tagged(document)
-        if flight.may_keep:
+        value = None if read.document is None else tagged(read.document)
+        if flight.may_keep and self._hears and self._floors.allows(uid, read):
             self._keep(uid, value)
         return value
 

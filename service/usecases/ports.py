@@ -36,7 +36,7 @@ class OrderStore(Protocol):
         """Store orders in one transaction; the greatest version of an id wins.
 
         Blocks for at most the statement timeout and a little. Raises OrderRefused, StatementTimedOut or
-        StorageUnavailable; nothing is stored then.
+        StorageUnavailable; nothing is stored then. Raises DatabaseUnfit where nothing ever will be.
         """
 
 
@@ -81,17 +81,27 @@ class OrderCount(NamedTuple):
     is_estimate: bool
 
 
+class Read(NamedTuple):
+    """What a query found: compact JSON, the same bytes whenever and however it is read; None if there is none.
+
+    `as_of` is a position in the server's log: what was committed up to it was seen. None is the server that takes the
+    writes: what was committed before the query was seen.
+    """
+
+    document: bytes | None
+    as_of: int | None = None
+
+
 class OrderReader(Protocol):
     """What the API reads. Every call ends within the statement timeout and a little, whatever the server does.
 
     Raises StorageUnavailable.
     """
 
-    async def document(self, uid: str) -> bytes | None:
-        """Return the order as compact JSON, the same bytes whenever and however it is read; None if there is none."""
+    async def document(self, uid: str) -> Read: ...
 
-    def newest(self, count: int) -> AsyncGenerator[tuple[str, bytes], None]:
-        """Yield id and document of the newest orders, newest first, all from one snapshot taken at the first step."""
+    def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+        """Yield the newest orders by their ids, newest first, all from one snapshot taken at the first step."""
 
     async def page(self, query: PageQuery) -> Page: ...
 

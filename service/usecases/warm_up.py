@@ -31,7 +31,9 @@ class WarmUp:
     async def run(self, listening: asyncio.Event) -> None:
         """Return when the orders are loaded, however long that takes; `listening` is set when LISTEN has committed."""
         began = monotonic()
-        deadline = asyncio.get_running_loop().call_later(self._deadline, self._give_up)
+        deadline = asyncio.get_running_loop().call_later(
+            self._deadline, self.give_up, f"it takes longer than {self._deadline:g} s"
+        )
         try:
             self.orders = await self._load(listening) if self._count else 0
         finally:
@@ -53,6 +55,8 @@ class WarmUp:
                 return loaded
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _give_up(self) -> None:
-        self._log.warning("serving although the cache is not warm", deadline_seconds=self._deadline)
+    def give_up(self, reason: str) -> None:
+        """Let the API serve; what can be loaded later still will be."""
+        if not self.is_over:
+            self._log.warning("serving although the cache is not warm", reason=reason)
         self.is_over = True

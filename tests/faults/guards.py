@@ -428,10 +428,34 @@ GUARDS: Final = (
         ("test_api.py::test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after[seed-1]",),
     ),
     Guard(
+        "the heartbeat proves that others are heard",
+        LISTENER,
+        "await (await mouth.execute(beat.encode()",
+        "await (await ear.execute(beat.encode()",
+        ("test_api.py::test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served[seed-1]",),
+    ),
+    Guard(
+        "nothing is served from memory while nothing is heard and the database can be read",
+        LOOKUP,
+        "        self._hears, self._serves = False, not can_read\n",
+        "",
+        (
+            "test_api.py::test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served[seed-1]",
+            "test_api.py::test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served[seed-1]",
+        ),
+    ),
+    Guard(
+        "what a standby has not replayed is not cached",
+        "service/usecases/floors.py",
+        "        return not self.is_behind(read) and",
+        "        return True or",
+        ("test_api.py::test_a_standby_that_is_behind_is_not_cached_from[seed-1]",),
+    ),
+    Guard(
         "staleness has a bound where that is asked for",
         LOOKUP,
-        "        return self._max_stale is None or",
-        "        return True or",
+        "        return self._serves and (self._max_stale is None or",
+        "        return self._serves and (True or",
         ("test_api.py::test_with_a_bound_on_staleness_nothing_older_is_served[seed-1]",),
     ),
     Guard(

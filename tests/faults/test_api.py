@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -19,7 +20,10 @@ from service.repo.notifications import payloads
 from service.repo.writes import OrderWriter
 from tests.factories import sourced
 from tests.faults.arena import away
+from tests.notified import NOTIFY
+from tests.pooler import pgbouncer
 from tests.stage import metric
+from tests.standby import standby
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ STATEMENT_SECONDS = 1
 GRACE_SECONDS = 5
 """How much longer than the statement timeout a client waits."""
 FRESH_SECONDS = 1.0
+BEHIND_SECONDS = 2
 MARGIN_SECONDS = 1.0
 """What this machine may add to a bound, being busy with the test itself."""
 SLOW_CLIENTS = 10_000
@@ -153,9 +158,49 @@ def test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after(sit
     assert_fresh(site, 7)
 
 
-def assert_fresh(site: Site, number: int) -> None:
-    within = FRESH_SECONDS + MARGIN_SECONDS
+def assert_fresh(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN_SECONDS) -> None:
     eventually(lambda: {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {number}, within, "they are fresh")
+
+
+def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served(arena: Arena) -> None:
+    """PostgreSQL can be read: that nothing is heard is then no reason to serve what is old."""
+    listening = arena.through_proxies["ORDERS_POSTGRES__DSN"]
+    direct = {"ORDERS_POSTGRES__DSN": arena.dsn, "ORDERS_POSTGRES__LISTEN_DSN": listening}
+    with site_of(arena, **direct) as site, arena.postgres_proxy.unreachable():
+        for uid in site.uids[:10]:
+            site.change(uid, 7)
+        assert_fresh(site, 7)
+        for uid in site.uids[:10]:
+            site.change(uid, 8)
+        assert_fresh(site, 8)
+
+
+def test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served(
+    arena: Arena, tmp_path: Path
+) -> None:
+    with (
+        pgbouncer(arena.dsn, tmp_path / "pgbouncer.txt") as pooled,
+        site_of(arena, ORDERS_POSTGRES__DSN=pooled) as site,
+    ):
+        for number in (7, 8):
+            assert {site.get(uid).status_code for uid in site.uids[:10]} == {HTTPStatus.OK}
+            for uid in site.uids[:10]:
+                site.change(uid, number)
+            assert_fresh(site, number)
+
+
+def test_a_standby_that_is_behind_is_not_cached_from(arena: Arena, tmp_path: Path) -> None:
+    """Each change is read before the standby has replayed it."""
+    with standby(arena.postgres, tmp_path / "standby", f"{BEHIND_SECONDS}s") as server:
+        behind = urlsplit(server.dsn)._replace(path=urlsplit(arena.dsn).path).geturl()
+        direct = {"ORDERS_POSTGRES__DSN": behind, "ORDERS_POSTGRES__LISTEN_DSN": arena.dsn}
+        with site_of(arena, **direct) as site:
+            eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 1, what="a beat")
+            for number in (7, 8):
+                for uid in site.uids[:10]:
+                    site.change(uid, number)
+                assert {site.get(uid).headers["x-cache"] for uid in site.uids[:10]} == {"miss"}
+                assert_fresh(site, number, BEHIND_SECONDS + FRESH_SECONDS + MARGIN_SECONDS)
 
 
 def test_with_a_bound_on_staleness_nothing_older_is_served(arena: Arena) -> None:
@@ -247,6 +292,6 @@ def told(lines: Iterator[str], site: Site, numbers: range) -> bool:
     """Tell the API of orders as the writer does; return whether a stream passes on each of them, in their order."""
     uids = [f"told-{number}" for number in numbers]
     for payload in payloads(uids, []):
-        site.arena.query("SELECT pg_notify('orders', %s)", payload)
+        site.arena.query(NOTIFY, payload)
     heard = (line for line in lines if line.startswith("data:"))
     return all(f'"{uid}"' in next(heard) for uid in uids)

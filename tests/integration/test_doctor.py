@@ -2,6 +2,8 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -10,7 +12,12 @@ from service.app import doctor
 from service.config import Kafka, Postgres, Settings
 from service.repo.migrate import wanted_number
 from tests import fresh, servers
+from tests.pooler import pgbouncer
 from tests.processes import Spawn
+from tests.standby import standby
+
+if TYPE_CHECKING:
+    from service.embedded.postgres import Postgres as Server
 
 OurSettings = dict[str, str]
 
@@ -102,16 +109,36 @@ def test_servers_that_never_answer_do_not_hang_it(
     assert failed["Kafka"] == failed["PostgreSQL"] == "no answer in 0.5 s"
 
 
-def test_notifications_that_are_swallowed_are_told(
-    well: Settings, postgres_server: servers.Postgres, answers: Answers, monkeypatch: pytest.MonkeyPatch
+def test_a_listener_in_another_database_is_told(
+    well: Settings, postgres_server: servers.Postgres, answers: Answers
 ) -> None:
-    """Notifications stay in their database: a listener in another one hears as little as one behind a pooler."""
-    monkeypatch.setattr(doctor, "CALL_SECONDS", 2.0)
+    """Notifications stay in their database."""
     with fresh.database(postgres_server.dsn) as (_, elsewhere):
         postgres = Postgres(dsn=well.postgres.dsn, listen_dsn=elsewhere)
         assert answers.to(well.model_copy(update={"postgres": postgres}), code=1) == {
-            "notifications": "none came in 2 s"
+            "notifications": "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
         }
+
+
+def test_a_pooler_that_swallows_notifications_is_told(
+    well: Settings, database: str, answers: Answers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "CALL_SECONDS", 2.0)
+    with pgbouncer(database, tmp_path / "pgbouncer.txt") as pooled:
+        through = well.model_copy(update={"postgres": Postgres(dsn=pooled)})
+        assert answers.to(through, code=1) == {"notifications": "none came in 2 s"}
+        direct = well.model_copy(update={"postgres": Postgres(dsn=pooled, listen_dsn=database)})
+        assert "through a pooler" in answers.to(direct, code=0)["PostgreSQL"]
+
+
+def test_a_standby_that_is_to_be_listened_to_is_told(
+    well: Settings, own_postgres: "Server", answers: Answers, tmp_path: Path
+) -> None:
+    with standby(own_postgres, tmp_path / "standby") as behind:
+        through = well.model_copy(update={"postgres": Postgres(dsn=behind.dsn)})
+        assert answers.to(through, code=1) == {"notifications": "a standby takes no LISTEN"}
+        direct = well.model_copy(update={"postgres": Postgres(dsn=behind.dsn, listen_dsn=own_postgres.dsn)})
+        assert "a standby" in answers.to(direct, code=0)["PostgreSQL"]
 
 
 def test_clocks_that_are_apart_are_told(well: Settings, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:

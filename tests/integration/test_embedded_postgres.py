@@ -34,7 +34,7 @@ def package(temporary: Path) -> Path:
     """A copy of the wheel's files that everybody may enter, wherever the virtual environment is."""
     site = temporary / "site"
     site.mkdir()
-    return embedded._copy(embedded._package(), site)
+    return embedded._copy(embedded.package_folder(), site)
 
 
 @pytest.fixture(params=["ourselves", "an ordinary user"])
@@ -49,7 +49,7 @@ def folder(
         return
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    monkeypatch.setattr(embedded, "_package", lambda: package)
+    monkeypatch.setattr(embedded, "package_folder", lambda: package)
     with_root = os.getgroups()
     os.setgroups([])
     os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
@@ -151,7 +151,7 @@ def test_a_virtual_environment_that_others_cannot_enter_is_no_obstacle_and_stays
 ) -> None:
     site = package.parent
     site.chmod(0o700)
-    monkeypatch.setattr(embedded, "_package", lambda: package)
+    monkeypatch.setattr(embedded, "package_folder", lambda: package)
     folder = temporary / "closed"
     folder.mkdir(mode=0o700)
     with postgres(folder) as server, psycopg.connect(server.dsn) as connection:
@@ -168,7 +168,7 @@ def test_without_the_wheel_it_is_said_what_to_install(tmp_path: Path, monkeypatc
 def test_a_closed_folder_of_temporary_files_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert embedded._common() != tmp_path
+    assert embedded.folder_for_all() != tmp_path
 
 
 def port_of(server: Postgres) -> int:

@@ -12,10 +12,11 @@ import pytest
 from service.entities.errors import StorageUnavailable
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import SHARE, Erasures
-from service.repo.notifications import CHANNEL, Notification, parse
+from service.repo.notifications import Notification, parse
 from service.repo.writes import OrderWriter
 from service.usecases.ports import Stored
 from tests.factories import sourced
+from tests.notified import listen
 from tests.waiting import eventually
 
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
@@ -87,7 +88,7 @@ def test_of_an_erased_order_only_the_hash_of_its_id_is_kept(erasures: Erasures, 
 
 def test_readers_are_told_of_what_was_stored_and_of_what_was_not(database: str, erasures: Erasures) -> None:
     with psycopg.connect(database, autocommit=True) as listener:
-        listener.execute(f"LISTEN {CHANNEL}")
+        listen(listener)
         erasures.erase(["a", "b"])
         (told,) = listener.notifies(timeout=10, stop_after=1)
     assert parse(told.payload) == Notification(changed=["a", "b"])

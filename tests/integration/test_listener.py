@@ -1,8 +1,8 @@
 """The listener on a real PostgreSQL, through a proxy that cuts and silences its connection."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,8 +10,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from service.pkg.tx import Access
 from service.repo.listener import Ears, Listener
-from service.repo.notifications import CHANNEL, payloads
+from service.repo.notifications import payloads
+from service.repo.reads import OrderReads
+from tests.notified import NOTIFY
 from tests.proxy import Proxy, proxied
 from tests.waiting import until
 
@@ -25,17 +28,30 @@ BOUND = 1.0  # seconds of staleness while PostgreSQL is reachable
 class Scene:
     """A running listener, and what it told."""
 
-    def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT, reading: str = "") -> None:
         self._admin = admin
         self.told: list[str] = []
         self.proven_at: list[float] = []
+        self.positions: list[int] = []
         ears = Ears(
-            lambda: self.told.append("listening"), self.proven_at.append, self._hear, lambda: self._tell("lost")
+            listening=lambda _: self._tell("listening"),
+            reached=self.positions.append,
+            proven=self.proven_at.append,
+            heard=self._hear,
+            lost=self._lose,
+            deaf=lambda: self._tell("deaf"),
         )
-        self.listener = Listener(dsn, ears, structlog.get_logger(), heartbeat=heartbeat, connect_timeout=5)
+        self.reads = OrderReads(Access(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
+        self.listener = Listener(dsn, self.reads, ears, structlog.get_logger(), heartbeat=heartbeat, connect_timeout=5)
 
     def _tell(self, what: str) -> None:
         self.told.append(what)
+
+    def _lose(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
+        """Remember what it says as long as it says nothing else."""
+        what = "lost, and can read" if can_read else "lost"
+        if self.told[-1:] != [what] and "listening" in self.told:
+            self._tell(what)
 
     def _hear(self, new: list[str], changed: list[str]) -> None:
         self.told.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
@@ -43,21 +59,29 @@ class Scene:
     async def notify(self, *payload: str) -> None:
         async with await psycopg.AsyncConnection.connect(self._admin, autocommit=True) as connection:
             for each in payload:
-                await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, each])
+                await connection.execute(NOTIFY.encode(), [each])
 
 
 def play(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
-        listening = asyncio.create_task(scene.listener.run())
-        try:
+        async with running(scene):
             await until(lambda: scene.listener.is_proven)
             await steps()
-        finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def running(scene: Scene) -> AsyncIterator[None]:
+    await scene.reads.open()
+    tasks = [asyncio.create_task(work) for work in (scene.listener.run(), scene.listener.watch())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await scene.reads.close()
 
 
 @pytest.fixture
@@ -117,7 +141,7 @@ def test_a_lost_connection_is_replaced_within_the_bound_and_listens_before_it_te
     proxy: tuple[Proxy, str], database: str, harm: Callable[[Proxy], None]
 ) -> None:
     wire, dsn = proxy
-    scene = Scene(dsn, database)
+    scene = Scene(dsn, database, reading=database)
 
     async def steps() -> None:
         await until(lambda: len(scene.proven_at) >= 2)
@@ -128,7 +152,7 @@ def test_a_lost_connection_is_replaced_within_the_bound_and_listens_before_it_te
         assert "new missed" not in scene.told
         await scene.notify(*payloads(["heard"], []))
         await until(lambda: "new heard" in scene.told)
-        assert scene.told == ["listening", "lost", "listening", "new heard"]
+        assert scene.told == ["listening", "lost, and can read", "listening", "new heard"]
 
     play(scene, steps)
 
@@ -155,19 +179,16 @@ def test_a_loss_is_logged_once_however_many_attempts_it_takes_and_the_next_loss_
     assert [line["event"] for line in told] == [arrive, lost, arrive, lost, arrive]
 
 
-def test_a_server_that_is_deaf_to_listen_is_found_out(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a pooler in transaction mode does: LISTEN succeeds, and nothing ever arrives."""
-    monkeypatch.setattr("service.repo.listener.CHANNEL", "elsewhere")
+def test_a_server_that_is_deaf_to_listen_is_found_out(database: str) -> None:
+    """LISTEN succeeds, and nothing ever arrives."""
     scene = Scene(database, database)
     scene.listener._own_channel = "x; UNLISTEN *"
 
     async def run() -> None:
-        listening = asyncio.create_task(scene.listener.run())
-        await until(lambda: scene.told.count("listening") >= 3, within=5)  # tries again and again
-        assert not scene.listener.is_proven
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        async with running(scene):
+            await until(lambda: scene.told.count("deaf") >= 2, within=5)  # tries again and again
+            assert not scene.listener.is_proven
+            assert scene.told == ["deaf"] * scene.told.count("deaf")
 
     asyncio.run(run())
 
@@ -193,12 +214,9 @@ def test_it_waits_for_a_server_that_is_not_there_yet(own_postgres: "Postgres") -
     scene = Scene(own_postgres.dsn, own_postgres.dsn)
 
     async def run() -> None:
-        listening = asyncio.create_task(scene.listener.run())
-        await asyncio.to_thread(own_postgres.start)
-        await until(lambda: scene.listener.is_proven)
-        assert scene.told == ["listening"]
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        async with running(scene):
+            await asyncio.to_thread(own_postgres.start)
+            await until(lambda: scene.listener.is_proven)
+            assert scene.told == ["listening"]
 
     asyncio.run(run())

@@ -151,7 +151,7 @@ def test_two_at_once_end_well_and_migrate_once(empty: str, spawn: Spawn) -> None
 def test_who_comes_second_waits_for_the_first(empty: str) -> None:
     said: list[str] = []
     with psycopg.connect(empty) as first:
-        first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
         with pytest.raises(OutOfPatience, match="waiting for another migration to end"):
             migrate(empty, Migration(deadline=1.5), say=said.append)
         assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to end"]

@@ -28,10 +28,10 @@ from service.entities.order import Order
 from service.entities.version import Source, Sourced
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
-from service.repo.notifications import CHANNEL
 from service.repo.writes import OrderWriter
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
+from tests.notified import listen
 from tests.processes import ROOT, Spawn
 from tests.proxy import proxied
 from tests.raw_producer import produce_with_header
@@ -250,7 +250,7 @@ def listening(stage: Stage) -> Iterator[Callable[[], bytes]]:
         return b"\n".join(heard)
 
     with psycopg.connect(stage.database, autocommit=True) as connection:
-        connection.execute(f"LISTEN {CHANNEL}".encode())
+        listen(connection)
         yield payloads
 
 

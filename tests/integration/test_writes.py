@@ -21,10 +21,11 @@ from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import Source, Sourced, VersionOrder
 from service.pkg.tx import GRACE, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.notifications import CHANNEL, MAX_PAYLOAD, Notification, parse
+from service.repo.notifications import MAX_PAYLOAD, Notification, parse
 from service.repo.writes import OrderWriter
 from service.usecases.ports import Stored
 from tests.factories import SAMPLE, order, sourced
+from tests.notified import listen
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -437,7 +438,7 @@ def test_after_a_refusal_the_next_batch_is_stored(writer: OrderWriter, admin: ps
 def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
     """Returns what was notified so far."""
     with psycopg.connect(database, autocommit=True) as listener:
-        listener.execute(f"LISTEN {CHANNEL}")
+        listen(listener)
 
         def hear() -> list[Notification]:
             payloads = [notify.payload for notify in listener.notifies(timeout=0.2)]

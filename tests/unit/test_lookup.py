@@ -449,3 +449,149 @@ def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
         assert await scene.is_hit()
 
     asyncio.run(play())
+
+
+def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_cached() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        await scene.locale()
+        await scene.locale("unknown")
+        for _ in range(2):
+            scene.lookup.stop_hearing(can_read=True)
+        scene.reader.store(NEW, order(order_uid="unknown"))
+        assert await scene.locale() == "new"
+        assert await scene.locale("unknown") == "new"
+        assert not await scene.is_hit()
+        assert len(scene.cache) == 0
+        scene.lookup.begin_generation()
+        await scene.locale()
+        assert await scene.is_hit()
+
+    asyncio.run(play())
+
+
+def test_while_nothing_is_heard_and_the_database_is_away_memory_is_served_and_does_not_grow() -> None:
+    async def play() -> None:
+        scene = Scene(OLD, order(order_uid="other"))
+        await scene.locale()
+        scene.lookup.stop_hearing(can_read=False)
+        assert await scene.is_hit()
+        assert not await scene.is_hit("other")  # it has just come back, and not everything was heard
+        assert not await scene.is_hit("other")
+
+    asyncio.run(play())
+
+
+def test_what_was_held_in_an_outage_is_not_served_in_the_next_one_if_the_database_was_there_in_between() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        await scene.locale()
+        for can_read in (False, True, True, False):
+            scene.lookup.stop_hearing(can_read=can_read)
+        scene.reader.is_away = True
+        with pytest.raises(StorageUnavailable):
+            await scene.locale()
+
+    asyncio.run(play())
+
+
+def test_one_last_answer_of_a_server_that_goes_down_costs_nothing_of_what_is_held() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        await scene.locale()
+        scene.lookup.stop_hearing(can_read=True)
+        assert not await scene.is_hit()
+        scene.lookup.stop_hearing(can_read=False)
+        assert await scene.is_hit()
+
+    asyncio.run(play())
+
+
+def test_a_load_that_began_before_nothing_was_heard_is_not_cached_after_it_is_heard_again() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        scene.reader.gate.clear()
+        request = await scene.ask()
+        scene.lookup.stop_hearing(can_read=True)
+        scene.reader.store(NEW)
+        scene.lookup.begin_generation()
+        scene.reader.gate.set()
+        await request
+        assert await scene.locale() == "new"
+
+    asyncio.run(play())
+
+
+async def is_kept_as_of(scene: Scene, as_of: int | None, uid: str = "uid") -> bool:
+    scene.reader.as_of = as_of
+    await scene.locale(uid)
+    return await scene.is_hit(uid) if uid in scene.reader.orders else uid in scene.lookup._unknown
+
+
+@pytest.mark.parametrize("uid", ["uid", "unknown"])
+def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        scene.lookup.begin_generation(100)
+        scene.lookup.reach(200)
+        scene.lookup.forget([uid])
+        assert not await is_kept_as_of(scene, 2**64 - 1, uid)  # nobody knows yet how far it has to be
+        scene.lookup.reach(300)
+        assert not await is_kept_as_of(scene, 299, uid)
+        assert await is_kept_as_of(scene, 300, uid)
+
+    asyncio.run(play())
+
+
+def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_generation() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        scene.lookup.begin_generation(100)
+        scene.lookup.forget(["other"])
+        scene.lookup.reach(500)
+        assert not await is_kept_as_of(scene, 99)
+        assert await is_kept_as_of(scene, 100)
+
+    asyncio.run(play())
+
+
+def test_what_a_primary_tells_is_kept_at_once() -> None:
+    async def play() -> None:
+        scene = Scene(OLD)
+        scene.lookup.begin_generation(100)
+        scene.lookup.forget(["uid"])
+        assert await is_kept_as_of(scene, None)
+
+    asyncio.run(play())
+
+
+def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.usecases.floors.REMEMBERED", 2)
+
+    async def play() -> None:
+        scene = Scene(OLD)
+        scene.lookup.begin_generation(100)
+        for position, notified in enumerate(["a", "b", "a", "c"], 101):
+            scene.lookup.forget([notified])
+            scene.lookup.reach(position)
+        assert not await is_kept_as_of(scene, 101)
+        assert await is_kept_as_of(scene, 102)  # of b; a was notified again since
+        assert not await is_kept_as_of(scene, 102, "a")
+
+    asyncio.run(play())
+
+
+def test_the_warm_up_from_a_standby_fills_in_what_is_new_enough_and_fails_where_nothing_is() -> None:
+    async def play() -> None:
+        scene = Scene(OLD, order(order_uid="notified"))
+        scene.lookup.begin_generation(100)
+        scene.reader.as_of = 99
+        with pytest.raises(StorageUnavailable):
+            await scene.lookup.warm(10)
+        scene.lookup.forget(["notified"])
+        scene.lookup.reach(200)
+        scene.reader.as_of = 100
+        assert await scene.lookup.warm(10) == 1
+        assert await scene.is_hit()
+
+    asyncio.run(play())

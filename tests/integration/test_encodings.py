@@ -1,0 +1,90 @@
+"""Nothing starts on a database that has no code for some character of an order; what else is set changes nothing."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from service.pkg.tx import Access, Transactions
+from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.writes import OrderWriter
+from tests import servers
+from tests.factories import order_document, sourced
+from tests.processes import Spawn
+from tests.stage import Stage, orders
+
+EXIT_SECONDS = 30.0
+REFUSED = "orders: the database's encoding is {encoding}, and orders need UTF8"
+FOREIGN = {
+    "datestyle": "German, DMY",
+    "intervalstyle": "sql_standard",
+    "timezone": "Asia/Kathmandu",
+    "bytea_output": "escape",
+    "extra_float_digits": "0",
+    "standard_conforming_strings": "off",
+    "client_encoding": "WIN1251",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "off",
+    "transform_null_equals": "on",
+}
+"""What an operator may have set for a database, and what COPY, JSON or comparisons could depend on."""
+
+
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+def encoding(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def foreign(postgres_server: servers.Postgres, encoding: str) -> Iterator[str]:
+    """URL of an empty database in that encoding."""
+    name = f"orders_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+        yield postgres_server.dsn.rpartition("/")[0] + f"/{name}"
+        admin.execute(f"DROP DATABASE {name} (FORCE)".encode())
+
+
+@pytest.mark.parametrize("command", ["migrate", "wait-for-migrations", "doctor", "api"])
+def test_nothing_starts_on_a_database_that_is_not_in_utf8(
+    foreign: str, encoding: str, command: str, settings: dict[str, str], spawn: Spawn
+) -> None:
+    process = spawn(command, settings=settings | {"ORDERS_POSTGRES__DSN": foreign})
+    assert process.process.wait(EXIT_SECONDS) == 1
+    line = REFUSED.format(encoding=encoding)
+    assert (line.removeprefix("orders: ") if command == "doctor" else line) in process.tail()
+    assert "Traceback" not in process.tail()
+
+
+def test_a_consumer_ends_and_no_order_is_dead_lettered(foreign: str, encoding: str, stage: Stage) -> None:
+    consumer = stage.consumer(ORDERS_POSTGRES__DSN=foreign)
+    stage.produce(*orders([order_document(order_uid="uid")]))
+    assert consumer.process.wait(EXIT_SECONDS) == 1
+    assert REFUSED.format(encoding=encoding) in consumer.tail()
+    assert stage.letters() == []
+    assert stage.committed() == {}
+
+
+def test_what_an_operator_sets_for_the_database_changes_no_byte(database: str, admin: psycopg.Connection) -> None:
+    text = "Ж, ü, 漢字, back\\slash"
+    wanted = stored(database, admin, "plain", text)
+    for name, value in FOREIGN.items():
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET {name} = '{value}'".encode())
+    with psycopg.connect(database, autocommit=True, client_encoding="utf8") as other:
+        assert stored(database, other, "other", text).replace("other", "plain") == wanted
+    assert "2021-11-26T06:22:19Z" in wanted
+
+
+def stored(database: str, connection: psycopg.Connection, uid: str, text: str) -> str:
+    """Store an order, then another version of it, and return its document."""
+    writer = OrderWriter(Transactions(Access(database, "test")))
+    for version in (1, 2):
+        writer.store(
+            [sourced(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)]
+        )
+    writer.close()
+    statement = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"
+    row = connection.execute(statement.encode(), [uid]).fetchone()
+    assert row is not None
+    return str(row[0])

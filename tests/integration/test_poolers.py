@@ -1,0 +1,80 @@
+"""Through a real PgBouncer in transaction mode, which keeps no prepared statements and no LISTEN."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from service.pkg.tx import Access, Transactions
+from service.repo.writes import OrderWriter
+from tests.factories import sourced
+from tests.pooler import pgbouncer
+from tests.processes import Service, Spawn
+from tests.stage import metric
+from tests.waiting import eventually
+
+OurSettings = dict[str, str]
+FRESH_SECONDS = 1.0
+MARGIN_SECONDS = 1.0
+"""What this machine may add to a bound, being busy with the test itself."""
+MISSES = 400
+CLIENTS = 8
+PREPARED = ("", "true")
+"""What the setting for prepared statements may be: found out, or asked for although the pooler keeps none."""
+
+
+@pytest.fixture
+def pooled(database: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of the test's database through the pooler."""
+    with pgbouncer(database, tmp_path / "pgbouncer.txt") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[OrderWriter]:
+    writer = OrderWriter(Transactions(Access(database, "test")))
+    yield writer
+    writer.close()
+
+
+@pytest.fixture(params=PREPARED, ids=lambda prepared: f"prepared-{prepared or 'unset'}")
+def prepared(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def sm_id(client: httpx2.Client, uid: str) -> int:
+    return int(client.get(f"/orders/{uid}").json()["sm_id"])
+
+
+@pytest.mark.parametrize("listens", ["through-the-pooler", "directly"])
+def test_no_order_is_served_that_was_replaced_or_erased_a_second_ago_and_no_read_fails(
+    pooled: str, settings: OurSettings, database: str, prepared: str, listens: str, writer: OrderWriter, spawn: Spawn
+) -> None:
+    listen = {"ORDERS_POSTGRES__LISTEN_DSN": database} if listens == "directly" else {}
+    through = settings | listen | {"ORDERS_POSTGRES__DSN": pooled, "ORDERS_POSTGRES__PREPARED_STATEMENTS": prepared}
+    writer.store([sourced(number, order_uid=f"uid-{number}", sm_id=1) for number in range(10)])
+    api = spawn("api", settings=through).ready(within=20)
+    with httpx2.Client(base_url=api.url, timeout=30) as client:
+        assert [sm_id(client, f"uid-{number}") for number in range(10)] == [1] * 10
+        writer.store([sourced(1, timestamp_ms=10**6, order_uid=f"uid-{number}", sm_id=2) for number in range(10)])
+        within = FRESH_SECONDS + MARGIN_SECONDS
+        eventually(lambda: {sm_id(client, f"uid-{number}") for number in range(10)} == {2}, within, "the replaced")
+        erase = spawn("erase", "uid-1", settings=through)
+        eventually(lambda: "uid-1: erased" in erase.tail(), 30, "the erasure")
+        gone = HTTPStatus.NOT_FOUND
+        eventually(lambda: client.get("/orders/uid-1").status_code == gone, within, "the erased one is gone")
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            misses = clients.map(lambda number: client.get(f"/orders/missed-{number}").status_code, range(MISSES))
+            assert set(misses) == {gone}
+    assert is_told(api, directly=listens == "directly")
+
+
+def is_told(api: Service, *, directly: bool) -> bool:
+    """Block until the API knows whether it hears; it must say so."""
+    expected = "notifications arrive" if directly else "notifications don't arrive"
+    eventually(lambda: api.logged(expected), 10, expected)
+    assert metric(api, "orders_dependency_up", dependency="notifications") == directly
+    return directly or "postgres.listen_dsn" in api.logged(expected)[0]["reason"]

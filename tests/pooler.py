@@ -1,0 +1,56 @@
+"""A real PgBouncer before a PostgreSQL."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from service.embedded.ports import HOST, free_port
+from service.embedded.postgres import folder_for_all, unprivileged
+from service.embedded.process import Process
+from service.pkg.stop import Stop
+
+PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+NOT_RUN = "there is no pgbouncer on the path"
+START_SECONDS = 30.0
+
+
+@contextmanager
+def pgbouncer(dsn: str, log: Path, mode: str = "transaction") -> Iterator[str]:
+    """Run one that leads to the server of a URL, as its user; yield the URL of the same database through it.
+
+    It keeps no prepared statements; an idle server connection is lent again at once, the last one first.
+    """
+    parts = urlsplit(dsn)
+    port = free_port()
+    through = f"postgresql://{parts.username}@{HOST}:{port}{parts.path}"
+    with tempfile.TemporaryDirectory(prefix="orders-pgbouncer-", dir=folder_for_all()) as folder:
+        account = unprivileged() if os.geteuid() == 0 else None  # it refuses to run as root
+        config = Path(folder) / "pgbouncer.ini"
+        config.touch(mode=0o600)
+        config.write_text(
+            f"[databases]\n* = host={parts.hostname} port={parts.port}"
+            f" user={parts.username} password={parts.password}\n"
+            f"[pgbouncer]\nlisten_addr={HOST}\nlisten_port={port}\nunix_socket_dir=\nauth_type=any\npool_mode={mode}\n"
+        )
+        for path in (folder, config):
+            if account:
+                os.chown(path, *account)
+        command = [PROGRAM or pytest.skip(NOT_RUN), str(config)]
+        with Process("PgBouncer", command, log, account=account) as process:
+            process.wait_until(lambda: _answers(through), START_SECONDS, Stop())
+            yield through
+
+
+def _answers(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True

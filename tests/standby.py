@@ -1,0 +1,35 @@
+"""A real standby of an embedded PostgreSQL, which replays late if it is told to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.embedded.ports import HOST, free_port
+from service.embedded.postgres import Postgres, installed, package_folder, server_process
+from service.embedded.process import Process
+from service.pkg.stop import Stop
+
+COPY_SECONDS = 60.0
+
+
+@contextmanager
+def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postgres]:
+    """Run a copy of a server that replays each commit `delay` after it happened."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, stop = free_port(), Stop()
+    with installed(folder, package_folder()) as here:
+        command = [
+            str(here.programs / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={here.home / 'data'}",
+            "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+        ]  # fmt: skip
+        Process("pg_basebackup", command, folder / "pg_basebackup.log", account=here.account).run(COPY_SECONDS, stop)
+        process = server_process(here, port, folder / "postgresql.log", {"recovery_min_apply_delay": delay})
+        parts = urlsplit(primary.dsn)
+        address = parts._replace(netloc=f"{parts.username}:{parts.password}@{HOST}:{port}", path="").geturl()
+        server = Postgres(process, address, parts.path.lstrip("/"), stop)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
