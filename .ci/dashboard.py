@@ -80,6 +80,14 @@ ROWS = [
                 {"{{partition}}": "max by (partition) (orders_lag_seconds{%s})"},
             ),
             Panel(
+                "Stalled partitions", "s", "Time since a partition that has messages last made progress.",
+                {"{{partition}}": "max by (partition) (orders_partition_stalled_seconds{%s})"},
+            ),
+            Panel(
+                "Behind open transactions", "short", "Messages that can be read once a producer ends its transaction.",
+                {"{{partition}}": "max by (partition) (orders_open_transaction_messages{%s})"},
+            ),
+            Panel(
                 "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason.",
                 {"{{reason}}": rate("orders_dead_letters_total", "reason")},
             ),

@@ -23,6 +23,7 @@ ON: Final = "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=
 ALERTS: Final = (
     "OrdersLagGrows",
     "OrdersNoProgress",
+    "OrdersPartitionStalled",
     "OrdersNoConsumer",
     "OrdersDeadLetters",
     "OrdersBrakeEngaged",
@@ -290,6 +291,7 @@ def test_stage_and_route_that_are_asked_for_exist() -> None:
         ("OrdersLagGrows", "lagGrows.window=7m", "[7m:]"),
         ("OrdersNoProgress", "noProgress.messages=6", "> 6\n"),
         ("OrdersNoProgress", "noProgress.window=7m", "[7m]"),
+        ("OrdersPartitionStalled", "partitionStalled.seconds=77", "> 77\n"),
         ("OrdersDeadLetters", "deadLetters.messages=25", "> 25\n"),
         ("OrdersDeadLetters", "deadLetters.window=7m", "[7m]"),
         ("OrdersRebalanceStorm", "rebalanceStorm.changes=25", "> 25\n"),
