@@ -8,6 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
+from confluent_kafka import KafkaException
 from structlog.typing import FilteringBoundLogger
 
 from service.app import shared
@@ -36,6 +37,7 @@ from service.usecases.brake import Brake, BrakePolicy
 from service.usecases.ingest import Ingest, Retried, Wrap
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
+_ADVERTISED_SECONDS: Final = 5.0
 _COLLECT_AFTER: Final = 200_000
 """Objects more than before after which the garbage collector looks: above what two batches hold."""
 _SWITCH_SECONDS: Final = 0.0005
@@ -116,6 +118,7 @@ def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None
     client = Admin(properties.common(kafka))
     while not stop.is_set():
         try:
+            _warn_of_unreachable(client, log)
             missing = {kafka.topic, kafka.dead_letter_topic} - topics.existing(client).keys()
             warning = None if missing else topics.too_small(kafka, client)
         except NotYet:
@@ -128,6 +131,20 @@ def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None
         if warning:
             log.warning("the dead-letter topic is not as it should be", problem=warning)
         return
+
+
+def _warn_of_unreachable(client: Admin, log: FilteringBoundLogger) -> None:
+    """Name the brokers whose advertised address does not work from here: partitions that they lead stand still."""
+    try:
+        brokers = client.advertised(_ADVERTISED_SECONDS)
+    except KafkaException:
+        return  # it is asked for its topics next, which says what is wrong
+    for broker in brokers:
+        if broker.problem:
+            log.error(
+                "a broker advertises an address that can't be reached",
+                broker=broker.broker, address=broker.address, problem=broker.problem,
+            )  # fmt: skip
 
 
 def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:

@@ -195,7 +195,7 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
         raise CommandRefused(f"Kafka does not list its brokers: {phrase(error.args[0])}") from None
     if brokers and all(broker.problem for broker in brokers):
         raise CommandRefused(
-            f"cannot reach the address that {', nor that '.join(map(str, brokers))} advertises. "
+            f"cannot reach any broker at the address that it advertises: {', '.join(map(str, brokers))}. "
             "Check the brokers' advertised.listeners."
         )
 

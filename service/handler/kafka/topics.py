@@ -9,7 +9,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 from confluent_kafka.cimpl import NewTopic
 
 from service.entities.errors import MigrationError
-from service.handler.kafka.away import Admin
+from service.handler.kafka.away import Admin, Advertised
 from service.pkg.kafka_errors import phrase
 from service.pkg.patience import NotYet, Patience, Say
 
@@ -39,6 +39,8 @@ def provide(kafka: "Kafka", admin: Admin, patience: Patience, say: Say) -> None:
 
     Raises MigrationError where Kafka refuses, OutOfPatience.
     """
+    for broker in patience.until(lambda: _advertised(admin), "Kafka"):
+        say(str(broker))
     created = patience.until(lambda: _create_missing(kafka, admin), "Kafka")
     partitions = patience.until(lambda: _partitions(kafka, admin), "Kafka")
     for name, count in partitions.items():
@@ -94,6 +96,13 @@ def verdict(error: KafkaException, admin: Admin) -> Exception:
         return MigrationError(f"Kafka refused: {phrase(problem)}")
     failure = admin.failure()
     return NotYet(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
+
+
+def _advertised(admin: Admin) -> list[Advertised]:
+    try:
+        return admin.advertised(_LOOK_SECONDS)
+    except KafkaException as error:
+        raise verdict(error, admin) from None
 
 
 def _create_missing(kafka: "Kafka", admin: Admin) -> list[str]:
