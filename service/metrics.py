@@ -82,10 +82,28 @@ class Metrics:
             registry=registry,
         )
         self.lag_messages = Gauge(
-            "orders_lag_messages", "Messages of a partition not yet committed.", ["partition"], registry=registry
+            "orders_lag_messages",
+            "Messages of a partition that can be read and are not stored yet.",
+            ["partition"],
+            registry=registry,
         )
         self.lag_seconds = Gauge(
-            "orders_lag_seconds", "Age of the last stored record while others wait.", ["partition"], registry=registry
+            "orders_lag_seconds",
+            "Seconds since the last stored record, or since none waited, while others wait.",
+            ["partition"],
+            registry=registry,
+        )
+        self.open_transaction_messages = Gauge(
+            "orders_open_transaction_messages",
+            "Messages of a partition from a producer's open transaction on, which nobody may read yet.",
+            ["partition"],
+            registry=registry,
+        )
+        self.partition_stalled_seconds = Gauge(
+            "orders_partition_stalled_seconds",
+            "Seconds since a partition last made progress, while messages wait in it; 0 while none do.",
+            ["partition"],
+            registry=registry,
         )
         for reason in REASONS:
             self.dead_letters.labels(reason)
@@ -130,11 +148,6 @@ class Metrics:
             registry=registry,
         )
 
-        self.http_clients_dropped = Counter(
-            "orders_http_clients_dropped",
-            "Connections closed because their client was too slow to take its answers, or too many were.",
-            registry=registry,
-        )
         self.api_keys = Gauge("orders_api_keys", "API keys that are accepted.", registry=registry)
         self.api_keys_file_errors = Gauge(
             "orders_api_keys_file_errors",

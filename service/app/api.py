@@ -43,8 +43,6 @@ from service.usecases.warm_up import WarmUp
 FIGURE_SECONDS: Final = 5.0
 """How old a figure of PostgreSQL or Kafka may be that `/stats` tells."""
 FIGURE_PATIENCE_SECONDS: Final = 1.0
-REQUESTS_AT_ONCE: Final = 1_000
-"""Requests that the application works on, event streams apart; hits of the fast path are none."""
 KEYS_SECONDS: Final = 1.0
 """How often the file of API keys is read."""
 
@@ -125,13 +123,7 @@ class Api:
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
-            limits = Limits(
-                http.max_header_bytes,
-                http.max_connections,
-                http.keep_alive,
-                http.max_buffered_bytes,
-                http.event_clients + REQUESTS_AT_ONCE,
-            )
+            limits = Limits(http.max_header_bytes, http.max_connections, http.keep_alive)
             hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
             await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
@@ -246,8 +238,7 @@ class Api:
         self, app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
     ) -> AsyncIterator[None]:
         """Serve until the block ends; running requests may end then. If it fails, everything stops."""
-        on_drop = self.metrics.http_clients_dropped.inc
-        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits, on_drop=on_drop)
+        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits)
         task = asyncio.create_task(server.serve(port))
         task.add_done_callback(self.stop_if_failed)
         try:

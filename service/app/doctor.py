@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
@@ -225,7 +226,23 @@ def _group(kafka: Kafka) -> str:
     finally:
         consumer.close()
     lag = sum(max(end - done[partition], 0) for partition, end in topic.ends.items())
-    return f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
+    told = f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
+    locked = _locked(admin, topic)
+    return f"{told}, {locked:,} messages behind an open transaction" if locked else told
+
+
+def _locked(admin: Admin, topic: Topic) -> int:
+    """Count what nobody may read yet. The ends are asked for first: what comes meanwhile is behind no transaction."""
+    ends = _ends(admin, topic, IsolationLevel.READ_UNCOMMITTED)
+    stable = _ends(admin, topic, IsolationLevel.READ_COMMITTED)
+    return sum(max(end - stable[partition], 0) for partition, end in ends.items())
+
+
+def _ends(admin: Admin, topic: Topic, isolation_level: IsolationLevel) -> dict[int, int]:
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    places = {TopicPartition(topic.name, partition): latest for partition in topic.ends}
+    asked = admin.list_offsets(places, isolation_level=isolation_level, request_timeout=CALL_SECONDS)
+    return {place.partition: answer.result(CALL_SECONDS).offset for place, answer in asked.items()}
 
 
 def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:

@@ -61,6 +61,20 @@ GUARDS: Final = (
         ),
     ),
     Guard(
+        "the end of a partition is committed after what lies before it is stored",
+        CONSUMER,
+        "        if passed := self._ends.passed(self._lag.done, pending):\n",
+        "        if passed := self._ends.passed(self._lag.done, ()):\n",
+        ("test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",),
+    ),
+    Guard(
+        "markers of transactions behind the last order are committed",
+        CONSUMER,
+        "            self._offsets.advance(passed)\n",
+        "            pass\n",
+        ("test_kafka.py::test_a_producers_transaction_stays_open_before_orders_of_others_and_is[seed-1-committed]",),
+    ),
+    Guard(
         "what is stored already is known when it comes again",
         WRITES,
         "        stored, erased = _probe(cursor, newest)\n",
@@ -471,13 +485,6 @@ GUARDS: Final = (
         "    max_header_bytes: Bytes = 16 * 2**10\n",
         "    max_header_bytes: Bytes = 2**30\n",
         ("test_api.py::test_requests_are_too_large[seed-1-header]",),
-    ),
-    Guard(
-        "what connections hold for slow clients has a bound",
-        "service/handler/http/buffers.py",
-        "        if self.size > self._max_bytes:\n",
-        "        if False:\n",
-        ("test_api.py::test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound[seed-1-from-postgresql]",),
     ),
     Guard(
         "an event stream that nobody reads is dropped",

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from tests.faults.arena import away, create_topics, frozen
+from generator.produce import Pace, produce
+from generator.stream import Plan, stream
+from service.pkg.stop import Stop
+from tests.faults.arena import RATE, away, create_topics, frozen
 from tests.stage import metric
 from tests.waiting import eventually
+
+OPEN = "orders_open_transaction_messages"
+TRANSACTION_SECONDS = 30.0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,3 +112,29 @@ def group_of(kafka: Broker, coordinator: int) -> str:
         return next((name for name, node in found.items() if node and node.id == coordinator), None)
 
     return eventually(coordinated, 60, "a group of that coordinator") or ""
+
+
+@pytest.mark.parametrize("end", ["committed", "aborted"])
+def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(arena: Arena, end: str) -> None:
+    """They wait behind it, are told apart from the lag, and a member dies meanwhile."""
+    members = arena.members()
+    producer = Producer({
+        "bootstrap.servers": arena.kafka.bootstrap_servers, "transactional.id": uuid4().hex,
+        "transaction.timeout.ms": 600_000, "log_level": 0,
+    })  # fmt: skip
+    producer.init_transactions(TRANSACTION_SECONDS)
+    producer.begin_transaction()
+    inside = stream(Plan(count=300, seed=arena.seed + 1_000, until=None))
+    assert produce(inside, producer, arena.topic, pace=Pace(0), stop=Stop(), watch=lambda _: None).complete
+    arena.send(1).wait(TRANSACTION_SECONDS)
+    eventually(lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE, TRANSACTION_SECONDS, "they are told")
+    assert sum(metric(each, "orders_lag_messages") for each in members) == arena.stored() == 0
+    arena.kill(members[0])
+    if end == "committed":
+        producer.commit_transaction(TRANSACTION_SECONDS)
+    else:
+        producer.abort_transaction(TRANSACTION_SECONDS)
+    arena.fault_is_over()
+    arena.assert_exact()
+    for name in (OPEN, "orders_lag_messages", "orders_lag_seconds"):
+        eventually(lambda name=name: metric(members[1], name) == 0, TRANSACTION_SECONDS, f"{name} is 0")  # type: ignore[misc]

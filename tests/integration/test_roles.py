@@ -259,7 +259,7 @@ def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
-    with pytest.raises(OutOfPatience, match=r"waiting for PostgreSQL to let our role in or do this: see roles\.sql"):
+    with pytest.raises(OutOfPatience, match=r"permission denied: see roles\.sql"):
         wait_for_migrations(logins.owner, Migration(deadline=1))
 
 

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from service.entities.errors import BrakeEngaged, ProbeSucceeded
 from service.handler.kafka.away import SAY_EVERY_SECONDS, told_to
 from service.handler.kafka.decode import Decoder
+from service.handler.kafka.ends import Ends
 from service.handler.kafka.intake import Prepare, take
 from service.handler.kafka.lag import Lag
 from service.handler.kafka.membership import Membership
@@ -20,7 +21,7 @@ from service.handler.kafka.offsets import Offsets
 from service.handler.kafka.probe import Probe
 from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
-from service.handler.kafka.statistics import Statistics
+from service.handler.kafka.statistics import PartitionEnd, Statistics
 from service.handler.kafka.tap import Tap
 from service.handler.kafka.writer import Finished, Writer
 from service.pkg.seldom import Seldom
@@ -110,6 +111,7 @@ class OrderConsumer:
         self._tap = Tap(self._consumer, metrics, log)
         self._offsets = Offsets(topic)
         self._lag = Lag(self._consumer, topic, metrics)
+        self._ends = Ends()
         self._resets = Resets(self._consumer, topic, metrics, log)
         self._writer = Writer(ingest)
         self._decode_seconds = 0.0
@@ -119,6 +121,7 @@ class OrderConsumer:
         self._tried: dict[int, int] = {}
         self._open = Batch()
         self._waiting: frozenset[int] = frozenset()
+        self._open_at: dict[int, int] = {}
         self._turned_at = monotonic()
         self.has_started = False
 
@@ -172,9 +175,11 @@ class OrderConsumer:
             self._hand_over()
         if mended := self._resets.mend():
             self._tap.admit(mended)
+            self._ends.forget(_numbers(mended))
+        self._pass_ends()
         self._offsets.commit(self._consumer)
         self._tap.count()
-        self._lag.look(is_fetching=not self._tap.is_off)
+        self._lag.look(_numbers(self._consumer.assignment()) if self._tap.is_off else self._waiting)
 
     def _fill(self) -> None:
         if self._open.is_full(self._limits):
@@ -246,6 +251,20 @@ class OrderConsumer:
         elif error is not None and not isinstance(error, Stopped):
             raise error
 
+    def _pass_ends(self) -> None:
+        """Commit the ends that were reached, of partitions of which nothing is pending: filled, written or withheld.
+
+        Not while the brake holds back messages that lie before them.
+        """
+        if self._ends.is_empty or self._standing is not None or self._probing or self._probe is not None:
+            return
+        writing = self._writer.batch
+        pending = self._open.next_offsets.keys() | (writing.next_offsets.keys() if writing else ())
+        if passed := self._ends.passed(self._lag.done, pending):
+            self._offsets.advance(passed)
+            self._lag.advance(passed, {})
+            self._resets.advance(passed)
+
     def _count(self, outcome: Outcome, batch: Batch) -> None:
         self._metrics.stored.inc(outcome.stored.new)
         self._metrics.replaced.inc(outcome.stored.replaced)
@@ -309,6 +328,7 @@ class OrderConsumer:
     def _stand_until(self, moment: float, offsets: dict[int, int]) -> None:
         self._tap.turn_off()
         self._standing = Standing(moment, offsets)
+        self._ends.clear()
         self._open = Batch(tried=self._tried)
 
     def _stand(self, standing: Standing) -> None:
@@ -386,6 +406,7 @@ class OrderConsumer:
             self._probe.leave(partitions)
         self._tried = {p: offset for p, offset in self._tried.items() if p not in partitions}
         self._offsets.forget(partitions)
+        self._ends.forget(partitions)
         self._resets.forget(partitions)
         self._lag.forget(partitions)
 
@@ -416,7 +437,10 @@ class OrderConsumer:
             self._log.warning("a commit failed and will be repeated", code=error.name() if error else "partition")
 
     def _on_message_error(self, message: Message, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+            if self._standing is None:  # else what lies before it may have been passed over, and is read again
+                self._ends.add(message.partition() or 0, message.offset() or 0)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
             self._resets.add(message.partition() or 0)
         elif error.fatal():
             raise KafkaException(error)
@@ -445,8 +469,21 @@ class OrderConsumer:
         statistics = Statistics.read(text)
         self._metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
         assigned = _numbers(self._consumer.assignment())
-        self._lag.learn({p: at for p, at in statistics.committed(self._topic).items() if p in assigned})
+        committed, ends = statistics.committed(self._topic), statistics.ends(self._topic)
+        self._lag.learn({p: at for p, at in committed.items() if p in assigned}, ends)
+        self._warn_of_transactions(ends, assigned)
         self._warn_of_waiting(assigned - statistics.fetched(self._topic))
+
+    def _warn_of_transactions(self, ends: dict[int, PartitionEnd], assigned: frozenset[int]) -> None:
+        """Log open transactions that began before the last statistics already, now and then."""
+        open_at = {p: end.stable for p, end in ends.items() if end.locked and p in assigned}
+        lasting = {p: at for p, at in open_at.items() if self._open_at.get(p) == at}
+        self._open_at = open_at
+        if lasting and self._seldom.is_due("open transactions"):
+            self._log.warning(
+                "a producer's open transaction holds back what lies behind it",
+                partitions=sorted(lasting), messages=sum(ends[p].locked for p in lasting),
+            )  # fmt: skip
 
     def _warn_of_waiting(self, partitions: frozenset[int]) -> None:
         """Log partitions that waited at the last statistics already.

@@ -59,6 +59,7 @@ def consumer(kafka: "Kafka") -> Properties:
         "group.id": kafka.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+        "enable.partition.eof": True,  # tells how far a partition was read that ends with markers of transactions
     }
 
 

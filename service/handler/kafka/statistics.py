@@ -1,10 +1,22 @@
 """What librdkafka tells of itself every few seconds, as far as we look at it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 _FETCHING: Final = "active"
+
+
+class PartitionEnd(NamedTuple):
+    """Where a partition ends, and the last stable offset: where its first open transaction begins, if there is one."""
+
+    end: int
+    stable: int
+
+    @property
+    def locked(self) -> int:
+        """Messages from the first open transaction on, which nobody may read yet."""
+        return max(self.end - self.stable, 0)
 
 
 class _Broker(msgspec.Struct, frozen=True):
@@ -16,6 +28,9 @@ class _Partition(msgspec.Struct, frozen=True):
     """Negative where the group never committed."""
     lo_offset: int
     fetch_state: str
+    hi_offset: int
+    ls_offset: int
+    """Negative before the first fetch, like the one before."""
 
 
 class _Topic(msgspec.Struct, frozen=True):
@@ -43,6 +58,14 @@ class Statistics(msgspec.Struct, frozen=True):
         return {
             number: max(partition.committed_offset, partition.lo_offset, 0)
             for number, partition in self._partitions(topic)
+        }
+
+    def ends(self, topic: str) -> dict[int, PartitionEnd]:
+        """Return where each partition ends, as its last fetch told."""
+        return {
+            number: PartitionEnd(partition.hi_offset, partition.ls_offset)
+            for number, partition in self._partitions(topic)
+            if partition.ls_offset >= 0
         }
 
     def _partitions(self, topic: str) -> list[tuple[int, _Partition]]:

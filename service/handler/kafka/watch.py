@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _OffsetsByPlace = dict[tuple[str, int], int]
 
 
 class Depths(NamedTuple):
-    """Messages that the group has not committed, and messages in the dead-letter topic."""
+    """Messages that can be read and that the group has not committed, and messages in the dead-letter topic."""
 
     lag: int
     dead_letters: int
@@ -40,7 +40,7 @@ class Watch:
         try:
             partitions = self._partitions()
             first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the last stable one
             done = first | self._committed(partitions)
         except (KafkaException, TimeoutError):
             return None
@@ -66,7 +66,11 @@ class Watch:
         ]
 
     def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> _OffsetsByPlace:
-        asked = self._admin.list_offsets(dict.fromkeys(partitions, which), request_timeout=CALL_SECONDS)
+        asked = self._admin.list_offsets(
+            dict.fromkeys(partitions, which),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=CALL_SECONDS,
+        )
         return {(each.topic, each.partition): future.result(CALL_SECONDS).offset for each, future in asked.items()}
 
     def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPlace:
