@@ -11,7 +11,7 @@ import pytest
 from service.config import Migration
 from service.embedded import broker, postgres
 from service.repo.migrate import migrate
-from tests import fresh, processes, servers
+from tests import fresh, pooler, processes, servers
 from tests.stage import Stage
 
 CHOICE = pytest.StashKey[servers.Choice]()
@@ -49,7 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _told(choice: servers.Choice) -> list[str]:
     not_run = [f"NOT RUN: {choice.not_run.upper()}"] if choice.not_run else []
-    return [f"Kafka and PostgreSQL from: {choice.tier}", *not_run]
+    no_pooler = [] if pooler.PROGRAM else [f"NOT RUN: PGBOUNCER: {pooler.NOT_RUN.upper()}"]
+    return [f"Kafka and PostgreSQL from: {choice.tier}", *not_run, *no_pooler]
 
 
 @pytest.fixture(scope="session")

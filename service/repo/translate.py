@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 import psycopg
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.away import CONNECTION_FAILED, what_failed
@@ -17,7 +18,17 @@ UNIQUE_VIOLATION: Final = "23505"
 _REFUSALS: Final = frozenset({"23502", "23514", "P0001"})
 _DATA_EXCEPTION: Final = "22"
 
-_OUR_KEYS: Final = frozenset(f"{table}_pkey" for table in metadata.tables)
+_OUR_KEYS: Final = frozenset(
+    ", ".join(column.name for column in key.columns)
+    for table in metadata.tables.values()
+    for key in table.constraints
+    if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)
+)
+"""By their columns: a partition and a shard name the same key otherwise, as an operator may."""
+_NAME_OF_A_KEY: Final = re.compile(rf"({'|'.join(metadata.tables)})(_\w+)?_pkey(_\d+)?")
+"""As PostgreSQL names the keys of our tables and of their partitions, and Citus those of their shards."""
+_KEY_DETAIL: Final = re.compile(r"[^(]*\((?P<columns>[^()]+)\)=\(")
+"""The columns in DETAIL, whatever its language."""
 _COPY_CONTEXT: Final = re.compile(
     r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
 )
@@ -42,7 +53,7 @@ def translate(error: psycopg.Error) -> StorageError:
     state = error.sqlstate or ""
     if not state:
         return StorageUnavailable(what_failed(error))
-    if _refuses_data(state, error.diag.constraint_name):
+    if _refuses_data(state, error):
         return OrderRefused("PostgreSQL refused the data", sqlstate=state, where=place(error))
     if state == QUERY_CANCELED:
         return StatementTimedOut("a statement took too long", sqlstate=state)
@@ -64,7 +75,15 @@ def place(error: psycopg.Error) -> str:
     return " ".join(filter(None, (named, error.diag.constraint_name)))
 
 
-def _refuses_data(state: str, constraint: str | None) -> bool:
+def _refuses_data(state: str, error: psycopg.Error) -> bool:
     if state == UNIQUE_VIOLATION:
-        return constraint not in _OUR_KEYS
+        return not _is_our_key(error)
     return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS
+
+
+def _is_our_key(error: psycopg.Error) -> bool:
+    """Tell whether another writer was first; by the key's name where a role may not see the columns' values."""
+    if not error.diag.message_detail:
+        return _NAME_OF_A_KEY.fullmatch(error.diag.constraint_name or "") is not None
+    detail = _KEY_DETAIL.match(error.diag.message_detail)
+    return detail is not None and detail["columns"].replace('"', "") in _OUR_KEYS

@@ -299,9 +299,11 @@ def attempt(writer: OrderWriter, batch: Sequence[Sourced]) -> bool:
     return True
 
 
+@pytest.mark.parametrize("partitions", [0, 2])
 def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
-    database: str, writer: OrderWriter, admin: psycopg.Connection
+    database: str, writer: OrderWriter, admin: psycopg.Connection, partitions: int
 ) -> None:
+    partition(admin, partitions)
     with psycopg.connect(database) as other:
         copy_of_orders_row(writer, admin, other, "a")
         outcome: list[Any] = []
@@ -316,11 +318,44 @@ def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
     assert writer.store([sourced(5, order_uid="a")]) == Stored(replaced=1)
 
 
+def partition(admin: psycopg.Connection, count: int) -> None:
+    """Put partitioned tables of so many partitions in the place of those that are there, if it is any number."""
+    if not count:
+        return
+    admin.execute("CREATE SCHEMA plain")
+    for table in ("items", "payments", "deliveries", "orders"):
+        admin.execute(f"ALTER TABLE {table} SET SCHEMA plain".encode())
+    for table in ("orders", "deliveries", "payments", "items"):
+        like = f"CREATE TABLE {table} (LIKE plain.{table} INCLUDING ALL) PARTITION BY HASH (order_uid)"
+        admin.execute(like.encode())
+        for number in range(count):
+            bound = f"FOR VALUES WITH (MODULUS {count}, REMAINDER {number})"
+            admin.execute(f"CREATE TABLE {table}_p{number} PARTITION OF {table} {bound}".encode())
+        if table != "orders":
+            key = "FOREIGN KEY (order_uid) REFERENCES orders ON DELETE CASCADE"
+            admin.execute(f"ALTER TABLE {table} ADD {key}".encode())
+
+
+def test_in_partitioned_tables_it_stores_alike_and_knows_which_order_is_to_blame(
+    writer: OrderWriter, admin: psycopg.Connection
+) -> None:
+    partition(admin, 3)
+    admin.execute("ALTER TABLE items ADD CHECK (brand <> 'poison')")
+    orders = [sourced(number, order_uid=f"uid-{number}") for number in range(20)]
+    poison = sourced(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
+    assert refused(writer, [*orders[:7], poison, *orders[7:]]).position == 7
+    assert writer.store(orders) == Stored(new=20)
+    changed = [sourced(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
+    assert writer.store([*changed, *orders[10:]]) == Stored(replaced=10, unchanged=10)
+    assert stored(admin, "uid-3").locale == "de"
+
+
 def copy_of_orders_row(writer: OrderWriter, admin: psycopg.Connection, other: psycopg.Connection, uid: str) -> None:
     """Insert `uid` in the open transaction of `other`, where no probe sees it."""
     writer.store([sourced(1, order_uid="template")])
     names = [name for (name,) in admin.execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = 'orders' AND column_name <> 'order_uid'"
+        "SELECT column_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND table_name = 'orders' AND column_name <> 'order_uid'"
     )]  # fmt: skip
     columns = ", ".join(names)
     statement = (

@@ -124,13 +124,39 @@ def test_a_cancelled_statement_took_too_long() -> None:
     assert type(translate(error("57014"))) is StatementTimedOut
 
 
-@pytest.mark.parametrize("key", ["orders_pkey", "deliveries_pkey", "payments_pkey", "items_pkey"])
-def test_our_own_keys_are_taken_when_another_writer_was_first(key: str) -> None:
-    assert type(translate(error("23505", constraint_name=key))) is StorageUnavailable
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"constraint_name": "orders_pkey", "message_detail": "Key (order_uid)=(Test) already exists."},
+        {"constraint_name": "orders_p1_pkey", "message_detail": "Key (order_uid)=(Test) already exists."},
+        {
+            "constraint_name": "items_pkey_102008",
+            "message_detail": 'Key (order_uid, "position")=(T, 0) already exists.',
+        },
+        {"constraint_name": "renamed", "message_detail": "Schlüssel »(order_uid)=(Test)« existiert bereits."},
+        {"constraint_name": "deliveries_pkey"},
+        {"constraint_name": "payments_p12_pkey"},
+        {"constraint_name": "items_pkey_102008"},
+        {"constraint_name": "erased_pkey", "message_detail": "Key (order_uid_hash)=(\\\\x00) already exists."},
+    ],
+)
+def test_our_own_keys_are_taken_when_another_writer_was_first(told: dict[str, str]) -> None:
+    assert type(translate(error("23505", **told))) is StorageUnavailable
 
 
-def test_a_unique_constraint_of_the_operators_refuses_data() -> None:
-    assert isinstance(translate(error("23505", constraint_name="one_track_number")), OrderRefused)
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"constraint_name": "one_track_number"},
+        {"constraint_name": "one_track_number", "message_detail": "Key (track_number)=(Test) already exists."},
+        {"constraint_name": "orders_pkey", "message_detail": "Key (order_uid, entry)=(Test, W) already exists."},
+        {"constraint_name": "no_case", "message_detail": "Key (lower(order_uid::text))=(test) already exists."},
+        {"constraint_name": "orders_pkey", "message_detail": "Key (lower(entry))=((order_uid)=(a)) already exists."},
+        {},
+    ],
+)
+def test_a_unique_constraint_of_the_operators_refuses_data(told: dict[str, str]) -> None:
+    assert isinstance(translate(error("23505", **told)), OrderRefused)
 
 
 @pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])
