@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
+from service.config import Migration
+from service.entities.version import Sourced
 from service.pkg.tx import Access, Transactions
+from service.repo.away import what_failed
+from service.repo.migrate import migrate, schema_number, wanted_number
 from service.repo.writes import OrderWriter
+from tests import fresh, servers
 from tests.factories import sourced
 from tests.pooler import pgbouncer
 from tests.processes import Service, Spawn
@@ -22,6 +29,8 @@ MARGIN_SECONDS = 1.0
 """What this machine may add to a bound, being busy with the test itself."""
 MISSES = 400
 CLIENTS = 8
+ROUNDS = 12
+"""More than a statement is executed before it is prepared."""
 PREPARED = ("", "true")
 """What the setting for prepared statements may be: found out, or asked for although the pooler keeps none."""
 
@@ -78,3 +87,38 @@ def is_told(api: Service, *, directly: bool) -> bool:
     eventually(lambda: api.logged(expected), 10, expected)
     assert metric(api, "orders_dependency_up", dependency="notifications") == directly
     return directly or "postgres.listen_dsn" in api.logged(expected)[0]["reason"]
+
+
+@pytest.mark.parametrize("statements", [None, True], ids=["found-out", "asked-for"])
+def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Connection, statements: bool | None) -> None:  # noqa: FBT001
+    """Each gets the connection that the other one has just used, and what that had prepared."""
+    access = Access(pooled, "test", prepared_statements=statements)
+    with closing(OrderWriter(Transactions(access))) as one, closing(OrderWriter(Transactions(access))) as other:
+        for version in range(ROUNDS):
+            with psycopg.connect(pooled) as between:
+                between.execute("SELECT")  # in a transaction: the next writer gets another connection
+                for writer in (one, other):
+                    batch = [sourced(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in ("a", "b")]
+                    eventually(lambda: is_stored(writer, batch), what="a batch is stored")  # noqa: B023 - at once
+    assert admin.execute("SELECT DISTINCT sm_id FROM orders").fetchall() == [(ROUNDS - 1,)]
+
+
+def is_stored(writer: OrderWriter, batch: list[Sourced]) -> bool:
+    writer.store(batch)
+    return True
+
+
+def test_a_schema_is_brought_up_to_date_through_it(postgres_server: servers.Postgres, tmp_path: Path) -> None:
+    with (
+        fresh.database(postgres_server.dsn) as (_, dsn),
+        pgbouncer(dsn, tmp_path / "pgbouncer.txt") as through,
+        pgbouncer(dsn, tmp_path / "other.txt") as other,
+    ):
+        migrate(through, Migration())
+        assert schema_number(other) == wanted_number()
+
+
+def test_options_that_it_refuses_are_named(pooled: str) -> None:
+    with pytest.raises(psycopg.OperationalError) as refused:
+        psycopg.connect(f"{pooled}?options=-csearch_path%3Dother")
+    assert what_failed(refused.value).endswith("a pooler refuses the connection string's options")
