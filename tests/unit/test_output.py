@@ -97,7 +97,7 @@ def mute() -> Iterator[socket.socket]:
         ["dlq", "list"],
         ["generate"],
         ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
-        ["erase", "abc"],
+        ["erase", "--yes", "abc"],
         ["migrate"],
         ["wait-for-migrations"],
     ],
