@@ -83,6 +83,7 @@ def _summary(order: Order) -> bytes:
             "order_uid": order.order_uid,
             "track_number": order.track_number,
             "date_created": order.date_created,
+            "stored_at": "2026-03-01T12:00:00Z",
             "delivery_service": order.delivery_service,
             "amount": order.payment.amount,
             "currency": order.payment.currency,

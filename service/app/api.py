@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from starlette.types import ASGIApp
 
 from service.app import shared
+from service.app.dependencies import Dependency
 from service.config import InvalidSettings, Settings
 from service.dlq.browse import Browser
 from service.entities.errors import KeysRefused, StorageUnavailable
@@ -28,9 +29,9 @@ from service.handler.http.keys import Keys, Renewal
 from service.handler.http.probes import Health
 from service.handler.http.protocol import Limits
 from service.handler.http.serve import Server, listen
-from service.handler.http.stats import CacheFigures, Figures, WarmUpFigures, ratio
+from service.handler.http.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, ratio
 from service.handler.kafka import properties
-from service.handler.kafka.watch import Watch
+from service.handler.kafka.watch import Depths, Watch
 from service.pkg.fresh import Fresh
 from service.pkg.lru import Lru
 from service.pkg.recent import Recent
@@ -43,6 +44,8 @@ from service.usecases.warm_up import WarmUp
 FIGURE_SECONDS: Final = 5.0
 """How old a figure of PostgreSQL or Kafka may be that `/stats` tells."""
 FIGURE_PATIENCE_SECONDS: Final = 1.0
+DEPENDENCIES_SECONDS: Final = 0.5
+"""How often it is noted whether PostgreSQL is reached."""
 KEYS_SECONDS: Final = 1.0
 """How often the file of API keys is read."""
 
@@ -94,7 +97,8 @@ class Api:
         self.stored = Fresh(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
         self.letters = Browser(partial(_letter_consumer, settings), settings.kafka.dead_letter_topic)
-        self.depths = Fresh(partial(asyncio.to_thread, self.watch.depths), FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.postgresql, self.notifications, self.kafka = Dependency(), Dependency(), Dependency()
+        self.depths = Fresh(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.observe()
 
     async def run(self) -> int:
@@ -120,6 +124,7 @@ class Api:
             running.push_async_callback(self.reads.close)
             await start(self.in_background(self.listener.run()))
             await start(self.in_background(self.listener.watch()))
+            await start(self.in_background(self.note_dependencies()))
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
@@ -214,7 +219,19 @@ class Api:
             self.feed.clients,
             lag,
             dead_letters,
+            Dependencies(self.postgresql.figures, self.notifications.figures, self.kafka.figures),
         )
+
+    async def ask_kafka(self) -> Depths | None:
+        depths = await asyncio.to_thread(self.watch.depths)
+        self.kafka.note(is_up=depths is not None)
+        return depths
+
+    async def note_dependencies(self) -> None:
+        while True:
+            self.postgresql.note(is_up=self.has_database())
+            self.notifications.note(is_up=self.listener.is_proven)
+            await asyncio.sleep(DEPENDENCIES_SECONDS)
 
     def observe(self) -> None:
         """Let the gauges look when they are asked."""

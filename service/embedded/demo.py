@@ -7,19 +7,20 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.embedded import broker, postgres
 from service.embedded.commands import Commands, ReloadedCommands
+from service.embedded.outages import Outages
 from service.embedded.ports import HOST, require_free
 from service.embedded.sources import Sources
 from service.entities.errors import ServerUnavailable
@@ -28,8 +29,12 @@ from service.pkg.stop import Stop, Stopped, stop_at_signals
 
 _CALL_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 1.0
-_READ_EACH_SECOND: Final = 10
+_NEWEST_EACH_SECOND: Final = 10
+_READ_EACH_SECOND: Final = 50
+"""The newest, which are not in memory yet, and those of the seconds before, which are."""
 _TOPICS: Final = ("orders", "orders.dlq")
+
+T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +99,9 @@ class Demo:
     running: ExitStack
     """Ends what was started, in reverse."""
     key: str = field(default_factory=secrets.token_urlsafe)
+    outages: Outages = field(default_factory=Outages)
+    read: list[str] = field(default_factory=list)
+    """The orders that were read last."""
 
     def start(self) -> Commands:
         """Return our commands when orders flow. Raises ServerUnavailable; Stopped."""
@@ -124,13 +132,13 @@ class Demo:
 
     def watch(self, commands: Commands) -> None:
         """Print a line a second until asked to stop. Raises ServerUnavailable when a command ends by itself."""
-        began, last = monotonic(), self._flow_of_a_second(commands)
+        began, last = monotonic(), self._look(commands)
         while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
             commands.require_alive()
-            if now := self._flow_of_a_second(commands):
-                if last:
-                    say(line(now, last))
-                last = now
+            now = self._look(commands)
+            if now and last:
+                say(line(now, last) + self.outages.mark)
+            last = now or last
 
     def _is_over(self, began: float) -> bool:
         return self.args.duration is not None and monotonic() - began >= self.args.duration
@@ -181,26 +189,41 @@ class Demo:
             return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), say)
         return Commands(self.folder, environment, self.args.rate, self.stop)
 
-    def _flow_of_a_second(self, commands: Commands) -> Flow | None:
-        """None when an answer was late, which costs its line."""
+    def _look(self, commands: Commands) -> Flow | None:
+        """Say which servers were lost or are back; return what flows, None while one of our own does not answer."""
+        self._read_some()
+        stats = self._asked("api", lambda: self._json("/stats"))
+        for news in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
+            say(news)
+        consumer = self._asked("consumer", lambda: _counters(commands.consumer_admin))
+        api = self._asked("api", lambda: _counters(commands.api_admin)) if stats else None
+        return None if consumer is None or api is None else _flow(consumer, api)
+
+    def _asked(self, name: str, ask: Callable[[], T]) -> T | None:
+        """Return the answer, or None without one; say when that changes."""
         try:
-            self._read_some()
-            return _flow(commands)
+            answer = ask()
         except (OSError, HTTPException):
-            return None
+            answer = None
+        for news in self.outages.note(name, is_up=answer is not None):
+            say(news)
+        return answer
 
     def _read_some(self) -> None:
-        """Read some orders as a visitor would, so that the cache has something to do."""
-        for order in self._json(f"/orders?limit={_READ_EACH_SECOND}")["orders"]:
-            self._json(f"/orders/{order['order_uid']}")
+        """Read the newest orders as visitors would, and those of before again; give up at the first refusal."""
+        with suppress(OSError, HTTPException):
+            newest = [order["order_uid"] for order in self._json(f"/orders?limit={_NEWEST_EACH_SECOND}")["orders"]]
+            self.read = [*dict.fromkeys([*newest, *self.read])][:_READ_EACH_SECOND]
+        with suppress(OSError, HTTPException):
+            for uid in self.read:
+                self._json(f"/orders/{uid}")
 
     def _json(self, path: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(_get(f"{self.url}{path}", self.key))
         return document
 
 
-def _flow(commands: Commands) -> Flow:
-    consumer, api = _counters(commands.consumer_admin), _counters(commands.api_admin)
+def _flow(consumer: Mapping[str, float], api: Mapping[str, float]) -> Flow:
     return Flow(
         monotonic(),
         consumer.get("orders_stored_total", 0),

@@ -15,10 +15,14 @@ def _fields(table: Table, alias: str, *without: str) -> str:
     return ", ".join(f"{alias}.{column.name}" for column in table.columns if column.name not in {"order_uid", *without})
 
 
-DATE_CREATED: Final = (
-    """rtrim(rtrim(to_char(o.date_created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
-)
-"""RFC 3339 in UTC, with a fraction only where it is not zero."""
+def _rfc3339(column: str) -> str:
+    """Return an expression that writes it in UTC, with a fraction only where it is not zero."""
+    return f"""rtrim(rtrim(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
+
+
+DATE_CREATED: Final = _rfc3339("o.date_created")
+STORED_AT: Final = _rfc3339("o.stored_at")
+"""When this version of the order was stored."""
 
 _DELIVERY: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.deliveries, 'd')}) x"
 _PAYMENT: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.payments, 'p')}) x"

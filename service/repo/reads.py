@@ -19,7 +19,7 @@ from service.pkg.gathered import Gathered
 from service.pkg.tx import UNPREPARED, Access, ignore
 from service.repo.away import CONNECTION_FAILED
 from service.repo.connection import UTF8, BoundedAsyncConnection, hand_text_over_as_bytes
-from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS
+from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
 from service.repo.scope import CHANNEL
 from service.repo.translate import PROBLEMS, translate
 from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
@@ -61,7 +61,8 @@ that has cancelled it for what it replays."""
 _CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
 SUMMARY: Final = f"""\
 SELECT row_to_json(x) FROM (SELECT
-    o.order_uid, o.track_number, {DATE_CREATED} AS date_created, o.delivery_service, p.amount, p.currency,
+    o.order_uid, o.track_number, {DATE_CREATED} AS date_created, {STORED_AT} AS stored_at, o.delivery_service,
+    p.amount, p.currency,
     (SELECT count(*) FROM items i WHERE i.order_uid = o.order_uid) AS items) x"""
 """What a list tells of an order: nothing personal."""
 

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from service.handler.http.page import built
 from service.pkg.stop import Stop
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
+from tests import fresh
 from tests.factories import SAMPLE, sourced
 from tests.processes import Service, Spawn
 from tests.stage import Sent, Stage
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from service.embedded.broker import Broker
     from service.embedded.postgres import Postgres
     from tests.browser.conftest import Visit
 
@@ -254,6 +257,9 @@ def test_recent_orders_are_filtered_and_refreshed(quiet: "Visit", service: Servi
     expect(page.get_by_role("status", name="Recent orders")).to_have_text("There are no such orders.")
     page.get_by_role("button", name="Clear").click()
     expect(rows(page)).to_have_count(3)
+    store("later", date_created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    expect(rows(page).first).to_contain_text("later", timeout=15_000)
+    expect(rows(page).first.locator("time")).to_have_count(2)
 
 
 def test_orders_appear_as_they_are_stored_and_wait_while_it_is_paused(
@@ -345,8 +351,64 @@ def test_without_kafka_the_figures_that_it_tells_are_missing_and_say_why(
 ) -> None:
     service = spawn("api", settings=settings | {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}).ready()
     quiet.page.goto(service.url)
-    expect(figure(quiet.page, "Lag")).to_have_text("\N{EN DASH} (Kafka is away)", timeout=15_000)
+    expect(figure(quiet.page, "Lag")).to_have_text("\N{EN DASH} (Kafka is unreachable)", timeout=15_000)
     expect(figure(quiet.page, "Readiness")).to_contain_text("ready")
+
+
+def test_a_dead_postgresql_is_said_with_what_still_works_until_it_is_back(
+    quiet: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
+) -> None:
+    page = quiet.page
+    writer = OrderWriter(Transactions(Access(own_postgres.dsn, "tests")))
+    writer.store([sourced(1, order_uid=UID)])
+    writer.close()
+    service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
+    page.goto(service.url)
+    outages, connection = page.get_by_role("status", name="Outages"), page.get_by_role("status", name="Connection")
+    expect(connection).to_have_text("Connected")
+    expect(outages).to_have_text("")
+    own_postgres.stop()
+    expect(outages).to_have_text(
+        re.compile(
+            r"^PostgreSQL has been unreachable since \d+:\d\d:\d\d.[AP]M: cached orders are still served.*Kafka\.$"
+        ),
+        timeout=15_000,
+    )
+    expect(connection).to_have_text("Connected, but no orders come: PostgreSQL is unreachable.")
+    expect(connection).to_have_class("bad")
+    expect(figure(page, "Readiness")).to_contain_text("ready, but limited", timeout=10_000)
+    expect(page.get_by_role("status", name="Recent orders")).to_contain_text("Not available now", timeout=10_000)
+    expect(rows(page)).to_have_count(1)
+    expect(figure(page, "Stored/s")).to_have_text("\N{EN DASH} (Notifications don't arrive)")
+    look_up(page, UID)
+    expect(told(page)).to_have_text(re.compile(r"^Found in memory"))
+    assert quiet.barriers() == []
+    page.go_back()
+    own_postgres.start()
+    expect(outages).to_have_text("", timeout=30_000)
+    expect(connection).to_have_text("Connected")
+    expect(connection).to_have_class("good")
+    expect(events(page).first).to_contain_text("events may be missing here")
+    expect(figure(page, "Readiness")).to_have_text("ready (All parts are well)", timeout=10_000)
+
+
+def test_a_dead_kafka_is_said_until_it_is_back(
+    quiet: "Visit", spawn: Spawn, settings: dict[str, str], own_kafka: "Broker"
+) -> None:
+    page = quiet.page
+    with fresh.topic(own_kafka.bootstrap_servers) as topic:
+        here = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers, "ORDERS_KAFKA__TOPIC": topic}
+        service = spawn("api", settings=settings | here).ready()
+        page.goto(service.url)
+        outages, connection = page.get_by_role("status", name="Outages"), page.get_by_role("status", name="Connection")
+        expect(figure(page, "Lag")).to_have_text("0", timeout=15_000)
+        expect(connection).to_have_class("good")
+        own_kafka.kill()
+        expect(outages).to_have_text(re.compile("^Kafka has been unreachable since .*: stored orders"), timeout=20_000)
+        expect(connection).to_have_text("Connected, but no orders come: Kafka is unreachable.")
+        own_kafka.start()
+        expect(outages).to_have_text("", timeout=30_000)
+        expect(connection).to_have_text("Connected")
 
 
 # Keys

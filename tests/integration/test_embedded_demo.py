@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -51,6 +51,15 @@ class Running:
         assert self.process.poll() is None, self.told
         last = [(int(line["stored"]), int(line["hits"])) for line in FLOW.finditer(self.told)][-1]
         return all(last)
+
+    @property
+    def marked(self) -> int:
+        """How many lines of figures say that PostgreSQL is not reached."""
+        return len(re.findall(r"^stored .* \| PostgreSQL unreachable$", self.told, re.MULTILINE))
+
+    @property
+    def stored(self) -> int:
+        return [int(line["stored"]) for line in FLOW.finditer(self.told)][-1]
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
@@ -178,6 +187,36 @@ def test_nothing_outlives_a_demo_that_is_killed(start: Start, temporary: Path) -
     assert len(left_over(temporary)) > 1 or sys.platform != "linux"
     demo.process.kill()
     eventually(lambda: not left_over(temporary), STOP_SECONDS, "no process")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells which processes PostgreSQL has")
+def test_a_postgresql_that_stands_still_or_dies_is_said_and_the_lines_go_on(start: Start, temporary: Path) -> None:
+    demo = start("--broker", "mock")
+    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    (file,) = temporary.rglob("postmaster.pid")
+    postmaster = int(file.read_text().split()[0])
+    lost = r"^PostgreSQL unreachable since \d\d:\d\d:\d\d: cached orders are still served; new orders wait in Kafka$"
+    send_to_all(postmaster, signal.SIGSTOP)
+    eventually(lambda: re.findall(lost, demo.told, re.MULTILINE), STOP_SECONDS, "the loss is said")
+    assert "Kafka unreachable" not in demo.told
+    eventually(lambda: demo.marked > 2, STOP_SECONDS, "lines of figures that say so")
+    send_to_all(postmaster, signal.SIGCONT)
+    eventually(lambda: "PostgreSQL reached again, after " in demo.told, STOP_SECONDS, "the return is said")
+    stored = demo.stored
+    eventually(lambda: demo.stored > stored, STOP_SECONDS, "orders that flow again")
+    send_to_all(postmaster, signal.SIGKILL)
+    eventually(lambda: len(re.findall(lost, demo.told, re.MULTILINE)) == 2, STOP_SECONDS, "the death is said")
+    marked = demo.marked
+    eventually(lambda: demo.marked > marked + 2, STOP_SECONDS, "lines of figures that say so")
+    assert demo.stop(signal.SIGINT) == 0, demo.told
+
+
+def send_to_all(postmaster: int, number: signal.Signals) -> None:
+    """Send it to PostgreSQL's first process and to its children, which have process groups of their own."""
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    for pid in (postmaster, *map(int, children)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def test_a_change_of_the_code_is_seen_without_a_restart_and_a_mistake_waits_for_the_next_one(

@@ -14,7 +14,7 @@ from service.entities.order import Order
 from service.handler.http.api import Parts, api
 from service.handler.http.feed import Feed
 from service.handler.http.probes import Health
-from service.handler.http.stats import CacheFigures, Figures, WarmUpFigures
+from service.handler.http.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
 from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.recent import Recent
@@ -43,7 +43,17 @@ class Site:
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def figures(self) -> Figures:
-        return Figures(CacheFigures(1, 2, 3, 4, 0.5), WarmUpFigures(True, 1, 0.1), None, False, 0.5, 0, None, None)  # noqa: FBT003
+        return Figures(
+            cache=CacheFigures(1, 2, 3, 4, 0.5),
+            warm_up=WarmUpFigures(is_over=True, orders=1, seconds=0.1),
+            stored=None,
+            stored_is_estimate=False,
+            stored_per_second=0.5,
+            event_clients=0,
+            lag=None,
+            dead_letters=None,
+            dependencies=Dependencies(None, None, None),
+        )
 
     def count(self, handler: str, method: str, status: str) -> float | None:
         labels = {"handler": handler, "method": method, "status": status}

@@ -1,7 +1,9 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { useRoute } from "./hooks";
+import { useRoute, useStats } from "./hooks";
 import { title, type Route } from "./route";
+import type { Polled } from "./system";
+import type { Stats } from "./types";
 import { DeadLetters } from "./views/dead-letters";
 import { Header } from "./views/header";
 import { KeyForm } from "./views/key-form";
@@ -11,22 +13,23 @@ import { Recent } from "./views/recent";
 
 export function App(): JSX.Element {
   const route = useRoute();
+  const stats = useStats();
   const main = useRef<HTMLElement>(null);
   useTitle(route);
   useFocus(main, route);
   return (
     <>
       <SkipLink main={main} />
-      <Header route={route} />
+      <Header route={route} stats={stats} />
       <main id="main" ref={main} tabIndex={-1}>
         <KeyForm />
-        <View route={route} />
+        <View route={route} stats={stats} />
       </main>
     </>
   );
 }
 
-function View({ route }: { route: Route }): JSX.Element {
+function View({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Element {
   if (route.name === "dead-letters") return <DeadLetters />;
   if (route.name === "unknown") return <Unknown />;
   const id = route.name === "order" ? route.id : null;
@@ -36,7 +39,7 @@ function View({ route }: { route: Route }): JSX.Element {
       {/* Only hidden beside an order, so that pages, filters and the feed are there on the way back. */}
       <div class="columns" hidden={id !== null}>
         <Recent />
-        <Live />
+        <Live stats={stats} />
       </div>
     </>
   );

@@ -1,9 +1,10 @@
-import { useCallback, useEffect, useState } from "preact/hooks";
-import type { Result } from "./api";
-import { useAccess } from "./context";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import type { Answer, Result } from "./api";
+import { useAccess, useApi } from "./context";
 import { poll } from "./poll";
 import { parseRoute, type Route } from "./route";
 import type { Polled } from "./system";
+import type { Stats } from "./types";
 
 const UNAUTHORISED = 401;
 
@@ -36,9 +37,21 @@ export function usePolled<T>(load: Load<T>, everyMs: number): Polled<T> {
   return polled;
 }
 
+const STATS_MS = 2_000;
+
+export function useStats(): Polled<Stats> {
+  const api = useApi();
+  return usePolled(
+    useCallback((signal: AbortSignal) => api.get<Stats>("stats", signal), [api]),
+    STATS_MS,
+  );
+}
+
 export interface Loaded<T> {
   /** Of the last load that ended. */
   result: Result<T> | null;
+  /** The last one that was answered, which stays when it is asked for again in vain. */
+  answer: Answer<T> | null;
   isLoading: boolean;
   reload: () => void;
 }
@@ -47,17 +60,30 @@ export interface Loaded<T> {
 export function useLoaded<T>(load: Load<T> | null): Loaded<T> {
   const { key } = useAccess();
   const [turn, setTurn] = useState(0);
-  const [loaded, setLoaded] = useState<Omit<Loaded<T>, "reload">>({ result: null, isLoading: load !== null });
+  const [loaded, setLoaded] = useState<Omit<Loaded<T>, "reload">>({ result: null, answer: null, isLoading: load !== null });
+  const before = useRef<Load<T> | null>(null);
   useEffect(() => {
-    if (!load) return setLoaded({ result: null, isLoading: false });
+    const isAgain = load === before.current;
+    before.current = load;
+    if (!load) return setLoaded({ result: null, answer: null, isLoading: false });
     const left = new AbortController();
-    setLoaded(({ result }) => ({ result, isLoading: true }));
+    setLoaded((last) => ({ ...last, isLoading: true }));
     void load(left.signal).then((result) => {
-      if (!left.signal.aborted) setLoaded({ result, isLoading: false });
+      if (left.signal.aborted) return;
+      setLoaded((last) => ({ result, answer: result.ok ? result : isAgain ? last.answer : null, isLoading: false }));
     });
     return () => left.abort();
   }, [load, key, turn]);
   return { ...loaded, reload: useCallback(() => setTurn((last) => last + 1), []) };
+}
+
+/** Call it again and again, not while the document is hidden; null calls nothing. It must stay the same function. */
+export function useEvery(everyMs: number, call: (() => void) | null): void {
+  useEffect(() => {
+    if (!call) return;
+    const timer = setInterval(() => document.hidden || call(), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, call]);
 }
 
 export interface Paging {

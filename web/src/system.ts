@@ -28,8 +28,8 @@ export function figures(stats: Polled<Stats>, readiness: Polled<Readiness>): Fig
         : [rate(now.stored_per_second), "Mean of ten seconds"],
     ),
     figure("Stored in all", stats, stored),
-    figure("Lag", stats, (now) => known(now.lag, "Kafka is away")),
-    figure("Dead letters", stats, (now) => known(now.dead_letters, "Kafka is away")),
+    figure("Lag", stats, (now) => known(now.lag, "Kafka is unreachable")),
+    figure("Dead letters", stats, (now) => known(now.dead_letters, "Kafka is unreachable")),
     figure("Cache hit ratio", stats, ({ cache }) =>
       cache.hit_ratio === null ? [NOTHING, "Nothing was looked up yet"] : [percent(cache.hit_ratio), ""],
     ),
@@ -63,5 +63,6 @@ function warmUp({ warm_up }: Stats): Shown {
 function ready({ isReady, parts }: Readiness): Shown {
   const unwell = Object.keys(parts).filter((name) => !parts[name]);
   const why = unwell.length > 0 ? `Not well: ${unwell.join(", ")}` : "All parts are well";
-  return [isReady ? "ready" : "not ready", why];
+  if (!isReady) return ["not ready", why];
+  return [unwell.length > 0 ? "ready, but limited" : "ready", why];
 }

@@ -2,22 +2,9 @@ import { expect, test } from "vitest";
 import { figures, type Polled } from "../src/system";
 import type { Readiness, Stats } from "../src/types";
 import { refusal } from "./refusals";
+import { fresh, STATS } from "./stats";
 
-const STATS: Stats = {
-  cache: { entries: 1, bytes: 1, hits: 3, misses: 1, hit_ratio: 0.75 },
-  warm_up: { is_over: true, orders: 7, seconds: 0.5 },
-  stored: 12,
-  stored_is_estimate: false,
-  stored_per_second: 4.5,
-  event_clients: 1,
-  lag: 0,
-  dead_letters: 2,
-};
 const READY: Readiness = { isReady: true, parts: { database: true } };
-
-function fresh<T>(value: T): Polled<T> {
-  return { value, refusal: null };
-}
 
 function shown(stats: Polled<Stats>, readiness: Polled<Readiness> = fresh(READY)): Record<string, string> {
   return Object.fromEntries(figures(stats, readiness).map(({ name, text }) => [name, text]));
@@ -43,7 +30,7 @@ test("a figure that the service does not know says why", () => {
   const away = fresh({ ...STATS, stored: null, lag: null, cache: { ...STATS.cache, hit_ratio: null } });
   expect(shown(away)).toMatchObject({ "Stored in all": "–", Lag: "–", "Cache hit ratio": "–" });
   expect(whyOf("Stored in all", away)).toBe("PostgreSQL is unreachable");
-  expect(whyOf("Lag", away)).toBe("Kafka is away");
+  expect(whyOf("Lag", away)).toBe("Kafka is unreachable");
   expect(whyOf("Cache hit ratio", away)).toBe("Nothing was looked up yet");
 });
 
@@ -73,5 +60,7 @@ test("before the first answer there is nothing, and nothing is stale", () => {
 test("the parts that are not well are named, even while the service is ready", () => {
   const parts = { database: false, "warm-up": true };
   expect(shown(fresh(STATS), fresh({ isReady: false, parts })).Readiness).toBe("not ready");
-  expect(whyOf("Readiness", fresh(STATS), fresh({ isReady: true, parts }))).toBe("Not well: database");
+  const limited = fresh({ isReady: true, parts });
+  expect(shown(fresh(STATS), limited).Readiness).toBe("ready, but limited");
+  expect(whyOf("Readiness", fresh(STATS), limited)).toBe("Not well: database");
 });

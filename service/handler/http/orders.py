@@ -51,6 +51,7 @@ SUMMARY: Final[dict[str, Any]] = {
         "order_uid": {"type": "string"},
         "track_number": {"type": "string"},
         "date_created": {"type": "string", "format": "date-time"},
+        "stored_at": {"type": "string", "format": "date-time", "description": "When this version was stored."},
         "delivery_service": {"type": "string"},
         "amount": {"type": "integer"},
         "currency": {"type": "string"},

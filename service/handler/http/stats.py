@@ -25,6 +25,21 @@ class WarmUpFigures(Struct, frozen=True):
     seconds: float | None
 
 
+class DependencyFigures(Struct, frozen=True):
+    is_up: bool
+    since: str
+    """When this process found that out, in RFC 3339."""
+
+
+class Dependencies(Struct, frozen=True):
+    """Each null as long as it was not asked."""
+
+    postgresql: DependencyFigures | None
+    notifications: DependencyFigures | None
+    """Of PostgreSQL, by which caches and events learn what was stored."""
+    kafka: DependencyFigures | None
+
+
 class Figures(Struct, frozen=True):
     cache: CacheFigures
     warm_up: WarmUpFigures
@@ -39,6 +54,7 @@ class Figures(Struct, frozen=True):
     """Messages that the consumers have not committed; null while Kafka is away."""
     dead_letters: int | None
     """Messages in the dead-letter topic; null while Kafka is away."""
+    dependencies: Dependencies
 
 
 STATS: Final[Responses] = {**answer("Figures of this process and its servers.", inline(Figures)), **refusals()}

@@ -1,9 +1,12 @@
 import type { JSX } from "preact";
 import { useApi, useAccess } from "../context";
 import type { Route } from "../route";
+import type { Polled } from "../system";
+import type { Stats } from "../types";
+import { Outages } from "./outages";
 import { SystemStrip } from "./system-strip";
 
-export function Header({ route }: { route: Route }): JSX.Element {
+export function Header({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Element {
   const isLetters = route.name === "dead-letters";
   return (
     <header>
@@ -20,7 +23,8 @@ export function Header({ route }: { route: Route }): JSX.Element {
         </nav>
         <ForgetKey />
       </div>
-      <SystemStrip />
+      <SystemStrip stats={stats} />
+      <Outages stats={stats} />
     </header>
   );
 }

@@ -2,8 +2,11 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Row } from "../feed";
 import { clockTime, whole } from "../format";
+import { silence } from "../outages";
 import { orderFragment } from "../route";
 import type { StreamState } from "../stream";
+import type { Polled } from "../system";
+import type { Stats } from "../types";
 import { useFeed } from "../use-feed";
 import { Scroll } from "./parts";
 import { RateFigure } from "./rate-figure";
@@ -14,7 +17,8 @@ interface Paused {
   total: number;
 }
 
-export function Live(): JSX.Element {
+export function Live({ stats }: { stats: Polled<Stats> }): JSX.Element {
+  const why = silence(stats);
   const { feed, state } = useFeed();
   const [paused, setPaused] = useState<Paused | null>(null);
   const toggle = () => setPaused(paused ? null : { rows: feed.newestFirst(), total: feed.total });
@@ -27,8 +31,8 @@ export function Live(): JSX.Element {
         </button>
         {paused && <span class="badge">{whole(feed.total - paused.total)} new</span>}
       </div>
-      <p role="status" aria-label="Connection" class={state.kind === "connected" ? "good" : "bad"}>
-        {connection(state)}
+      <p role="status" aria-label="Connection" class={state.kind === "connected" && !why ? "good" : "bad"}>
+        {connection(state, why)}
       </p>
       <RateFigure feed={feed} />
       <Rows rows={paused?.rows ?? feed.newestFirst()} />
@@ -65,12 +69,13 @@ function FeedRow({ kind, orderUid, at }: Row): JSX.Element {
   );
 }
 
-function connection(state: StreamState): string {
+/** `why` says why no event comes, or nothing. */
+function connection(state: StreamState, why: string): string {
   switch (state.kind) {
     case "connecting":
       return "Connecting …";
     case "connected":
-      return "Connected";
+      return why ? `Connected, but no orders come: ${why}.` : "Connected";
     case "waiting":
       return `Reconnecting in ${state.seconds} s`;
     case "unauthorised":

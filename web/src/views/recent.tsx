@@ -3,7 +3,7 @@ import { useCallback, useState } from "preact/hooks";
 import { withQuery, type Result } from "../api";
 import { useApi } from "../context";
 import { fromIso, money } from "../format";
-import { useLoaded, usePaging, type Load } from "../hooks";
+import { useEvery, useLoaded, usePaging, type Load } from "../hooks";
 import { orderFragment } from "../route";
 import { ORDERS, reason } from "../sentences";
 import type { OrderPage, Summary } from "../types";
@@ -12,11 +12,14 @@ import { Pager, Scroll } from "./parts";
 import { Time } from "./time";
 
 const PAGE_ORDERS = "20";
+/** The first page follows what is stored; others stay as they are, for orders would move under the reader. */
+const RELOAD_MS = 5_000;
 
 export function Recent(): JSX.Element {
   const paging = usePaging();
   const [filters, setFilters] = useState(NO_FILTERS);
-  const { result, isLoading, reload } = useLoaded(useLoad(filters, paging.cursor));
+  const { result, answer, isLoading, reload } = useLoaded(useLoad(filters, paging.cursor));
+  useEvery(RELOAD_MS, paging.cursor === null ? reload : null);
   return (
     <section class="panel" aria-labelledby="recent-title" aria-busy={isLoading}>
       <div class="title">
@@ -34,8 +37,8 @@ export function Recent(): JSX.Element {
       <p role="status" aria-label="Recent orders" class={result?.ok === false ? "bad" : ""}>
         {sentence(result)}
       </p>
-      {result?.ok && <OrdersTable orders={result.body.orders} />}
-      <Pager label="Pages of recent orders" paging={paging} next={result?.ok ? result.body.next_cursor : null} />
+      {answer && <OrdersTable orders={answer.body.orders} />}
+      <Pager label="Pages of recent orders" paging={paging} next={answer ? answer.body.next_cursor : null} />
     </section>
   );
 }
@@ -63,6 +66,7 @@ function OrdersTable({ orders }: { orders: Summary[] }): JSX.Element {
           <tr>
             <th scope="col">Order</th>
             <th scope="col">Created</th>
+            <th scope="col">Stored</th>
             <th scope="col">Track number</th>
             <th scope="col">Delivery</th>
             <th scope="col" class="figure">
@@ -85,12 +89,14 @@ function OrdersTable({ orders }: { orders: Summary[] }): JSX.Element {
 
 function OrderRow({ order }: { order: Summary }): JSX.Element {
   const created = fromIso(order.date_created);
+  const stored = fromIso(order.stored_at);
   return (
     <tr>
       <th scope="row">
         <a href={orderFragment(order.order_uid)}>{order.order_uid}</a>
       </th>
       <td>{created ? <Time at={created} /> : order.date_created}</td>
+      <td>{stored ? <Time at={stored} /> : order.stored_at}</td>
       <td>{order.track_number}</td>
       <td>{order.delivery_service}</td>
       <td class="figure">{order.items}</td>

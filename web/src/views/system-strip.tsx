@@ -3,18 +3,13 @@ import { useCallback } from "preact/hooks";
 import type { Api, Answer, Refusal, Result } from "../api";
 import { useApi } from "../context";
 import { usePolled } from "../hooks";
-import { figures, type Figure } from "../system";
+import { figures, type Figure, type Polled } from "../system";
 import type { Readiness, Stats } from "../types";
 
-const STATS_MS = 2_000;
 const READINESS_MS = 5_000;
 
-export function SystemStrip(): JSX.Element {
+export function SystemStrip({ stats }: { stats: Polled<Stats> }): JSX.Element {
   const api = useApi();
-  const stats = usePolled(
-    useCallback((signal: AbortSignal) => api.get<Stats>("stats", signal), [api]),
-    STATS_MS,
-  );
   const readiness = usePolled(
     useCallback((signal: AbortSignal) => readReadiness(api, signal), [api]),
     READINESS_MS,

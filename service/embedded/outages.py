@@ -1,0 +1,63 @@
+"""What the demo says of servers that are not reached: a line when one is lost, and one when it is back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+
+class _Server(NamedTuple):
+    lost: str
+    back: str
+    works: str
+    """What still works without it."""
+
+
+_SERVERS: Final = {
+    "postgresql": _Server(
+        "PostgreSQL unreachable",
+        "PostgreSQL reached again",
+        "cached orders are still served; new orders wait in Kafka",
+    ),
+    "notifications": _Server(
+        "notifications of PostgreSQL missing",
+        "notifications of PostgreSQL arrive again",
+        "orders are still stored and served; the live feed stands still",
+    ),
+    "kafka": _Server("Kafka unreachable", "Kafka reached again", "stored orders are still served; no new ones arrive"),
+    "api": _Server("no answer from the API", "the API answers again", "the consumer stores orders without it"),
+    "consumer": _Server("no answer from the consumer", "the consumer answers again", "new orders wait in Kafka"),
+}
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Outages:
+    """Which servers are not reached, by their names in `/stats`, and since when."""
+
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
+        self._now = now
+        self._since: dict[str, datetime] = {}
+
+    def note(self, name: str, *, is_up: bool, since: datetime | None = None) -> Iterator[str]:
+        """Yield a line when that is news. `since` is when it was found out, by default now."""
+        if is_up and name in self._since:
+            seconds = (self._now() - self._since.pop(name)).total_seconds()
+            yield f"{_SERVERS[name].back}, after {seconds:.0f} s"
+        elif not is_up and name not in self._since:
+            self._since[name] = since or self._now()
+            yield f"{_SERVERS[name].lost} since {self._since[name].astimezone():%H:%M:%S}: {_SERVERS[name].works}"
+
+    def note_dependencies(self, dependencies: Mapping[str, Any]) -> Iterator[str]:
+        """Note all that `/stats` tells of; without PostgreSQL its notifications are not named besides."""
+        states = {name: state for name, state in dependencies.items() if state and name in _SERVERS}
+        if not states.get("postgresql", {"is_up": True})["is_up"]:
+            states.pop("notifications", None)
+        for name, state in states.items():
+            yield from self.note(name, is_up=state["is_up"], since=datetime.fromisoformat(state["since"]))
+
+    @property
+    def mark(self) -> str:
+        """What to put behind a line of figures while something is not reached."""
+        return "".join(f" | {_SERVERS[name].lost}" for name in self._since)

@@ -1,0 +1,29 @@
+"""What `/stats` tells of the servers that the API needs."""
+
+from datetime import UTC, datetime, timedelta
+
+from service.app.dependencies import Dependency
+from service.handler.http.stats import DependencyFigures
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_since_when_is_told_from_the_change_on() -> None:
+    times = iter(START + timedelta(minutes=minute) for minute in range(10))
+    dependency = Dependency(now=lambda: next(times))
+    told = []
+    for is_up in (True, True, False, False, True):
+        dependency.note(is_up=is_up)
+        told.append(dependency.figures)
+    up, down, again = (f"2026-03-01T12:0{minute}:00.000Z" for minute in (1, 2, 3))
+    assert told == [
+        DependencyFigures(is_up=True, since=up),
+        DependencyFigures(is_up=True, since=up),
+        DependencyFigures(is_up=False, since=down),
+        DependencyFigures(is_up=False, since=down),
+        DependencyFigures(is_up=True, since=again),
+    ]
+
+
+def test_nothing_is_told_before_anything_is_known() -> None:
+    assert Dependency().figures is None
