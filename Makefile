@@ -43,7 +43,12 @@ run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
 test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
 	@$(NPM) test
+ifeq ($(ARGS),)
+	@$(BIN)/pytest -n 2 --dist loadfile --ignore tests/faults
+	@$(BIN)/pytest tests/faults
+else
 	@$(BIN)/pytest $(ARGS)
+endif
 
 torture: venv ## Break servers and consumers under load, look for every message, three seeds (two hours; LONG=0: 40 minutes)
 	@ORDERS_TORTURE_SEEDS="1 2 3" ORDERS_TORTURE_LONG=$(LONG) ORDERS_TORTURE_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)

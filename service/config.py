@@ -165,6 +165,9 @@ class Http(Group):
     """More connections at once are answered 503."""
     keep_alive: Seconds = Field(75, gt=0)
     """How long an idle connection stays open: longer than a load balancer reuses it, usually 60 s."""
+    max_buffered_bytes: Bytes = 64 * 2**20
+    """What all connections together may hold of unsent answers, waiting requests and unfinished heads; beyond it the
+    connections that made no progress for longest are closed."""
     event_clients: Count = 1_000
     """Event streams at once; more are answered 503."""
     event_ring: Count = 50_000

@@ -148,6 +148,11 @@ class Metrics:
             registry=registry,
         )
 
+        self.http_clients_dropped = Counter(
+            "orders_http_clients_dropped",
+            "Connections closed because their client was too slow to take its answers, or too many were.",
+            registry=registry,
+        )
         self.api_keys = Gauge("orders_api_keys", "API keys that are accepted.", registry=registry)
         self.api_keys_file_errors = Gauge(
             "orders_api_keys_file_errors",

@@ -15,7 +15,7 @@ from tests import fresh, pooler, processes, servers
 from tests.stage import Stage
 
 CHOICE = pytest.StashKey[servers.Choice]()
-ASKED_FOR = pytest.StashKey[bool]()
+OF_THE_TIER = "tiered"
 OF_A_TIER = {"kafka_server", "postgres_server"}
 NEEDS_SERVERS = OF_A_TIER | {"own_kafka", "own_postgres"}
 
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if NEEDS_SERVERS.intersection(names):
             item.add_marker("integration")
         if OF_A_TIER.intersection(names):
-            item.add_marker("tiered")
+            item.add_marker(OF_THE_TIER)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -42,7 +42,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.section("servers")
-    unused = [] if config.stash.get(ASKED_FOR, False) else ["no test asked for them"]
+    reports = (report for kind in terminalreporter.stats.values() for report in kind)
+    is_used = any(OF_THE_TIER in getattr(report, "keywords", ()) for report in reports)
+    unused = [] if is_used else ["no test asked for them"]
     for line in _told(config.stash[CHOICE]) + unused:
         terminalreporter.line(line)
 
@@ -55,7 +57,6 @@ def _told(choice: servers.Choice) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tier(pytestconfig: pytest.Config) -> servers.Tier:
-    pytestconfig.stash[ASKED_FOR] = True
     return pytestconfig.stash[CHOICE].tier
 
 

@@ -46,6 +46,8 @@ FIGURE_SECONDS: Final = 5.0
 FIGURE_PATIENCE_SECONDS: Final = 1.0
 DEPENDENCIES_SECONDS: Final = 0.5
 """How often it is noted whether PostgreSQL is reached."""
+REQUESTS_AT_ONCE: Final = 1_000
+"""Requests that the application works on, event streams apart; hits of the fast path are none."""
 KEYS_SECONDS: Final = 1.0
 """How often the file of API keys is read."""
 
@@ -128,7 +130,13 @@ class Api:
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
-            limits = Limits(http.max_header_bytes, http.max_connections, http.keep_alive)
+            limits = Limits(
+                http.max_header_bytes,
+                http.max_connections,
+                http.keep_alive,
+                http.max_buffered_bytes,
+                http.event_clients + REQUESTS_AT_ONCE,
+            )
             hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
             await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
@@ -255,7 +263,8 @@ class Api:
         self, app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
     ) -> AsyncIterator[None]:
         """Serve until the block ends; running requests may end then. If it fails, everything stops."""
-        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits)
+        on_drop = self.metrics.http_clients_dropped.inc
+        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits, on_drop=on_drop)
         task = asyncio.create_task(server.serve(port))
         task.add_done_callback(self.stop_if_failed)
         try:

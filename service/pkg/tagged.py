@@ -16,5 +16,6 @@ def tag_of(value: bytes) -> bytes:
     return value[:TAG_BYTES]
 
 
-def body_of(value: bytes) -> bytes:
-    return value[TAG_BYTES:]
+def body_of(value: bytes) -> memoryview:
+    """Return the body without a copy of it."""
+    return memoryview(value)[TAG_BYTES:]

@@ -26,7 +26,7 @@ from service.usecases.ports import OrderReader
 class Found(NamedTuple):
     """A document, the hash of its bytes in hexadecimal, and whether it came from memory."""
 
-    body: bytes
+    body: bytes | memoryview
     tag: str
     is_hit: bool
 

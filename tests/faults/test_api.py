@@ -18,7 +18,7 @@ import pytest
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import payloads
 from service.repo.writes import OrderWriter
-from tests.factories import sourced
+from tests.factories import order_document, sourced
 from tests.faults.arena import away
 from tests.notified import NOTIFY
 from tests.pooler import pgbouncer
@@ -53,6 +53,9 @@ EVENTS = 100_000
 AT_ONCE = 4_000
 """As many as a transaction of the writer may notify."""
 GROWTH_MIB = 64
+PIPELINED = 8
+LARGE_GROWTH_MIB = 160
+"""Twice the 64 MiB that connections may hold, for what PostgreSQL has answered and is not sent yet, and 20 orders."""
 HEAD_SECONDS = 15.0
 
 
@@ -83,6 +86,15 @@ class Site:
     def change(self, uid: str, number: int) -> None:
         """Store another version of an order, of which the API is told if it can hear."""
         self.writer.store([sourced(number, timestamp_ms=1_000 + number, order_uid=uid, sm_id=number)])
+
+    def store_large(self, count: int) -> list[str]:
+        """Store orders of almost 1 MiB, have them asked for once, and return their ids."""
+        item = order_document()["items"][0] | {"name": "x" * 1_000}
+        uids = [f"large-{number}" for number in range(count)]
+        for uid in uids:
+            self.writer.store([sourced(order_uid=uid, items=[item] * 800)])
+            assert 900_000 < len(self.get(uid).content) < 2**20
+        return uids
 
     def mib(self) -> int:
         """Return the API's memory."""
@@ -265,6 +277,23 @@ def status_of(site: Site, request: bytes) -> bytes:
             return b""
 
 
+@pytest.mark.parametrize(
+    ("cache", "clients"), [("256MiB", 600), ("800KiB", 200)], ids=["from-memory", "from-postgresql"]
+)
+def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(arena: Arena, cache: str, clients: int) -> None:
+    with site_of(arena, ORDERS_CACHE__MAX_BYTES=cache) as site, ExitStack() as stack:
+        uids = site.store_large(20)
+        memory = site.mib()
+        for number in range(clients):
+            request = f"GET /orders/{uids[number % len(uids)]} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+            stack.enter_context(closing(deaf_client(site, PIPELINED * request)))
+            assert site.get(site.uids[number % CACHED]).status_code == HTTPStatus.OK
+        eventually(lambda: metric(site.api, "orders_http_clients_dropped_total") > clients // 4, 60, "they are closed")
+        stack.close()
+        assert site.api.peak_mib() - memory < LARGE_GROWTH_MIB
+        eventually(lambda: site.mib() - memory < GROWTH_MIB, 30, "memory is given back")
+
+
 def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(site: Site) -> None:
     memory = site.mib()
     with ExitStack() as stack:
@@ -280,11 +309,16 @@ def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get
 
 
 def deaf_stream(site: Site) -> socket.socket:
-    """Open an event stream and never read of it; with a small window, so that little fits in between."""
+    """Open an event stream and never read of it."""
+    return deaf_client(site, b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+
+
+def deaf_client(site: Site, request: bytes) -> socket.socket:
+    """Send a request and read nothing; with a small window, so that little fits in between."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     client.connect(("127.0.0.1", site.api.http_port))
-    client.sendall(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    client.sendall(request)
     return client
 
 

@@ -55,7 +55,7 @@ async def steps() -> None:
 def told(found: Found | None) -> str | None:
     if found is None:
         return None
-    return "old" if b'"locale":"old"' in found.body else "new"
+    return "old" if b'"locale":"old"' in bytes(found.body) else "new"
 
 
 def test_the_second_request_is_a_hit_with_the_same_bytes_and_tag() -> None:

@@ -26,6 +26,8 @@ BLOCK_BYTES: Final = 2_048
 """Of the header lines of a plain request: more than a browser sends without cookies."""
 BLOCKS: Final = 256
 """How many header blocks are remembered: clients send the same one again and again."""
+LARGE_BYTES: Final = 16 * 2**10
+"""A document of this size is not copied into its answer: however many clients are slow to take it, it is held once."""
 REQUEST_LINE_BYTES: Final = 128
 """More than the longest plain request line has."""
 
@@ -47,6 +49,7 @@ _TAG: Final = "<tag>"
 _REQUEST_ID: Final = b"<request-id>"
 
 Headers = list[tuple[bytes, bytes]]
+Answer = bytes | tuple[bytes, memoryview]
 
 
 class Wish(NamedTuple):
@@ -71,8 +74,8 @@ class Hits:
         self._not_modified_count = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
         self._seconds = metrics.http_request_seconds.labels(ROUTE, "GET")
 
-    def answer(self, head: bytes, default_headers: Headers) -> bytes | None:
-        """Return the answer to a request, or None where it isn't plain or its order isn't held.
+    def answer(self, head: bytes, default_headers: Headers) -> Answer | None:
+        """Return the answer to a request, in one piece or several; None where it isn't plain or its order isn't held.
 
         `head` comes without the empty line at its end. `default_headers` are the server's: another list whenever they
         change.
@@ -93,12 +96,15 @@ class Hits:
     def _may_read(self, key: str) -> bool:
         return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
 
-    def _written(self, value: bytes, wish: Wish) -> bytes:
+    def _written(self, value: bytes, wish: Wish) -> Answer:
         tag, request_id = value[:TAG_BYTES], wish.request_id or new_request_id()
         if wish.if_none_match and is_held(tag.decode(), wish.if_none_match):
             self._not_modified_count.inc()
             return self._not_modified % (tag, request_id)
         self._ok_count.inc()
+        if len(value) >= LARGE_BYTES:
+            body = memoryview(value)[TAG_BYTES:]
+            return self._ok % (tag, len(body), request_id, b""), body
         return self._ok % (tag, len(value) - TAG_BYTES, request_id, value[TAG_BYTES:])
 
     def _prepare(self, default_headers: Headers) -> None:

@@ -4,16 +4,21 @@ While nothing is under way on a connection, requests for what is in memory are a
 """
 
 import asyncio
+import socket
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, ClassVar, Final
 
 import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.handler.http.buffers import UNNOTICED_BYTES, Buffers
 from service.handler.http.fast import END, Hits
-from service.handler.http.frame import framed, new_request_id, raw
+from service.handler.http.frame import framed, new_request_id, raw, request_id_in
 from service.handler.http.problems import problem
 
 HEAD_SECONDS: Final = 15.0
@@ -26,7 +31,16 @@ IDLE_LOOKED_AT: Final = 16
 HITS_AT_ONCE: Final = 64
 """How many of the requests that came together are answered before another connection's turn."""
 WAITING_AT_ONCE: Final = 100
-"""Requests that wait on a connection for the answers before theirs; each costs 2 KiB, and may be of 18 bytes."""
+"""Requests that wait on a connection for the answers before theirs."""
+WAITING_BYTES: Final = 2 * 2**10
+"""What each of them costs beside its head, which may be of 18 bytes."""
+HEADERS: Final = 100
+"""Of a request: each costs 150 bytes of memory, and may be of 5."""
+SEND_BUFFER_BYTES: Final = 128 * 2**10
+"""What the kernel holds of unsent answers for a connection; by itself it would take 4 MiB, the container's memory."""
+UNSENT_SECONDS: Final = 60.0
+"""How long a client may take for what is left of an answer when it stops to fit into the socket's buffers."""
+_DISCARD: Final = struct.pack("ii", 1, 0)
 _SEPARATORS: Final = len(b": \r\n")
 _REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "this is not HTTP",
@@ -38,22 +52,39 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of a request's head (request line and headers), connections at once, seconds that an idle one is kept."""
+    """Of one server."""
 
     head_bytes: int = 16 * 2**10
+    """Of a request's head: request line and headers."""
     connections: int = 10_000
     keep_alive: float = 75.0
+    """Seconds for which an idle connection is kept."""
+    buffered_bytes: int = 64 * 2**20
+    """What all connections together may hold for slow clients."""
+    requests: int = 2_000
+    """Requests that the application works on, event streams among them."""
 
 
-def limited(limits: Limits, hits: Hits | None = None) -> type[HttpToolsProtocol]:
+def limited(
+    limits: Limits, hits: Hits | None = None, on_drop: Callable[[], None] = lambda: None
+) -> type[HttpToolsProtocol]:
     """Return the protocol for `uvicorn.Config(http=…)`, which makes one for each connection."""
 
     class Limited(LimitedProtocol):
         _limits = limits
         _hits = hits
         _idle: ClassVar[dict[LimitedProtocol, float]] = {}
+        _buffers = Buffers(limits.buffered_bytes, on_drop)
 
     return Limited
+
+
+async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse, as an application."""
+    request_id = request_id_in(scope["headers"])
+    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are running", request_id.decode())
+    answer.raw_headers = framed(answer.raw_headers, request_id)
+    await answer(scope, receive, send)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -61,6 +92,8 @@ class LimitedProtocol(HttpToolsProtocol):
     _hits: Hits | None = None
     _idle: ClassVar[dict["LimitedProtocol", float]] = {}
     """The server's idle connections with the moment since when, the earliest first; hits since then are not in it."""
+    _overloaded_app: Any = staticmethod(_overloaded)
+    _buffers = Buffers(Limits().buffered_bytes)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -76,16 +109,53 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_last_request = False
         self._is_one_too_many = False
         self._patience: asyncio.TimerHandle | None = None
+        self._unsent: asyncio.TimerHandle | None = None
+        self._queued_bytes = 0
+        self._is_start_deferred = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(UNNOTICED_BYTES)
         self._is_one_too_many = len(self.connections) > self._limits.connections and not self._close_longest_idle()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._unset_keepalive_if_required()
+        self._stop_unsent()
+        self.pipeline.clear()
+        self._buffers.discard(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Read nothing further of a client that does not take its answer, and give it some time."""
+        super().pause_writing()
+        self.flow.pause_reading()
+        if self._unsent is None:
+            self._unsent = self.loop.call_later(UNSENT_SECONDS, self._buffers.drop, self)
+        self._buffers.update(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_unsent()
+        if self._is_start_deferred:
+            self._is_start_deferred = False
+            self._start_asgi_task(*self.pipeline.pop())
+        if not self.pipeline:
+            self.flow.resume_reading()
+        self._buffers.update(self)
+
+    def buffered_bytes(self) -> int:
+        if not self.pipeline:
+            self._queued_bytes = 0
+        unfinished = self._unfinished_bytes if self._is_in_head else 0
+        unsent = self.transport.get_write_buffer_size()
+        return self._queued_bytes + unfinished + (unsent + SEND_BUFFER_BYTES if unsent else 0)
+
+    def abort(self) -> None:
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)  # else the kernel keeps what is unsent
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._is_one_too_many:
@@ -107,13 +177,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._end_after_this_request()
         except httptools.HttpParserError:
             self._refuse(self._refusal, _REFUSALS[self._refusal])
-        if self._is_in_head and heads == self._heads:  # a header that doesn't end is not told by the parser
-            self._unfinished_bytes += len(data)
+        if self._is_in_head:  # a header that doesn't end is not told by the parser
+            self._unfinished_bytes += len(data if heads == self._heads else data.rpartition(END)[2])
             if self._unfinished_bytes > self._limits.head_bytes:
                 self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
                 self._refuse(self._refusal, _REFUSALS[self._refusal])
         if self._is_idle() and self._patience is None and self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)  # an empty line is data for uvicorn, and no request
+        self._buffers.update(self)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -128,6 +199,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + _SEPARATORS)
+        if len(self.headers) >= HEADERS:
+            self._refuse_head()
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -137,13 +210,27 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+        if self.pipeline:
+            self._queued_bytes += WAITING_BYTES + self._head_bytes
 
     def on_message_complete(self) -> None:
         self._is_between_requests = True
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start the application, but not while an earlier answer is unsent: two answers would be held."""
+        if self.flow.write_paused:
+            self._is_start_deferred = True
+            self.pipeline.append((cycle, app))
+            self.flow.pause_reading()
+        else:
+            is_overloaded = len(self.tasks) >= self._limits.requests
+            super()._start_asgi_task(cycle, self._overloaded_app if is_overloaded else app)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._queued_bytes and not self.pipeline:
+            self._buffers.update(self)
         if self.timeout_keep_alive_task is not None:
             self._idle[self] = self.loop.time()
         if self._late_refusal and self._has_answered_all() and not self.transport.is_closing():
@@ -175,7 +262,10 @@ class LimitedProtocol(HttpToolsProtocol):
             answer = hits.answer(data[begin : end + 2], self.server_state.default_headers)
             if answer is None:
                 break
-            self.transport.write(answer)
+            if isinstance(answer, bytes):
+                self.transport.write(answer)
+            else:
+                self.transport.writelines(answer)
             begin = end + len(END)
         if begin:
             self._note_hit()
@@ -215,6 +305,11 @@ class LimitedProtocol(HttpToolsProtocol):
         seconds = UNWANTED_SECONDS if self._is_one_too_many else HEAD_SECONDS
         self._patience = self.loop.call_later(seconds, self.transport.close)
 
+    def _stop_unsent(self) -> None:
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
+
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
@@ -231,8 +326,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self._limits.head_bytes:
-            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise httptools.HttpParserError  # the parser's way to stop
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        raise httptools.HttpParserError  # the parser's way to stop
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         if self._late_refusal or self.transport.is_closing():

@@ -1,7 +1,7 @@
 """Runs ASGI applications by uvicorn, on sockets that are opened before anything else is."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from service.entities.errors import PortUnavailable
 from service.handler.http.fast import Hits
-from service.handler.http.protocol import Limits, limited
+from service.handler.http.protocol import SEND_BUFFER_BYTES, Limits, limited
 
 BACKLOG: Final = 2_048
 _ABANDON_AFTER_MS: Final = 60_000
@@ -24,6 +24,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise PortUnavailable(f"can't listen on {host} port {port}: {error.strerror or error}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES // 2)  # Linux doubles it
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _ABANDON_AFTER_MS)
     return listener
@@ -32,16 +33,23 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """Serves until `should_exit` is set; then running requests may take `drain_seconds`. Leaves signals alone.
 
-    Plain requests for what `hits` hold never reach the application.
+    Plain requests for what `hits` hold never reach the application. `on_drop` is called for each connection that is
+    closed because its client is too slow.
     """
 
     def __init__(
-        self, app: ASGIApp, *, drain_seconds: float, limits: Limits | None = None, hits: Hits | None = None
+        self,
+        app: ASGIApp,
+        *,
+        drain_seconds: float,
+        limits: Limits | None = None,
+        hits: Hits | None = None,
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited(limits or Limits(), hits),
+                http=limited(limits or Limits(), hits, on_drop),
                 ws="none",
                 lifespan="off",
                 log_config=None,
