@@ -328,4 +328,6 @@ def told(lines: Iterator[str], site: Site, numbers: range) -> bool:
     for payload in payloads(uids, []):
         site.arena.query(NOTIFY, payload)
     heard = (line for line in lines if line.startswith("data:"))
-    return all(f'"{uid}"' in next(heard) for uid in uids)
+    received = [next(heard) for _ in uids]
+    assert received == [f'data: {{"order_uid":"{uid}"}}' for uid in uids]
+    return True
