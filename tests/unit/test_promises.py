@@ -76,5 +76,5 @@ def bounds() -> Iterator[tuple[str, str, Any]]:
 
 @pytest.mark.parametrize(("name", "bound", "default"), list(bounds()))
 def test_the_bound_of_a_setting_is_its_default(name: str, bound: str, default: float) -> None:
-    numbers = re.findall(r"([\d,]+)(?: (B|KiB|MiB|s)\b)?", bound)
+    numbers = re.findall(r"(\d[\d,]*)(?: (B|KiB|MiB|s)\b)?", bound)
     assert default in [int(number.replace(",", "")) * UNITS[unit] for number, unit in numbers], (name, bound)
