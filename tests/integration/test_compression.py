@@ -96,10 +96,15 @@ def test_a_batch_that_may_not_be_unpacked_is_said_and_passed_over_only_by_who_al
     assert (said["level"], said["partition"], said["offset"]) == ("error", FIRST_PARTITION, 1)
     assert "receive.message.max.bytes" in said["what_to_do"]
     assert metric(small, "orders_dead_letters_total") == 0
+    later = neighbour(stage, SECOND_PARTITION)
+    stalled = "orders_partition_stalled_seconds"
+    eventually(lambda: metric(small, stalled, partition=str(FIRST_PARTITION)) > 2, 30, "this one stands still")
+    eventually(lambda: metric(small, stalled, partition=str(SECOND_PARTITION)) == 0, 30, "the other one does not")
+    assert metric(small, "orders_lag_messages", partition=str(FIRST_PARTITION)) == len(packed)
     assert small.stop() == 0
     assert stage.committed()[FIRST_PARTITION] == 1
     stage.consumer()
-    stage.wait_stored({before, elsewhere, *(decode(value)["order_uid"] for value in packed)})
+    stage.wait_stored({before, elsewhere, later, *(decode(value)["order_uid"] for value in packed)})
 
 
 def test_a_topic_that_is_kept_uncompressed_limits_what_a_batch_expands_to(stage: Stage) -> None:

@@ -102,7 +102,7 @@ def test_new_and_changed_orders_are_heard_in_their_order(database: str) -> None:
 
 
 def test_many_notifications_at_once_are_all_heard(database: str) -> None:
-    scene = Scene(database, database, heartbeat=0.05)  # so that heartbeats fall in between
+    scene = Scene(database, database, heartbeat=0.2)  # so that heartbeats fall in between
 
     async def steps() -> None:
         uids = [f"order-{number:05}" for number in range(20_000)]

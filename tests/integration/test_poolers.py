@@ -71,7 +71,7 @@ def test_no_order_is_served_that_was_replaced_or_erased_a_second_ago_and_no_read
         writer.store([sourced(1, timestamp_ms=10**6, order_uid=f"uid-{number}", sm_id=2) for number in range(10)])
         within = FRESH_SECONDS + MARGIN_SECONDS
         eventually(lambda: {sm_id(client, f"uid-{number}") for number in range(10)} == {2}, within, "the replaced")
-        erase = spawn("erase", "uid-1", settings=through)
+        erase = spawn("erase", "--yes", "uid-1", settings=through)
         eventually(lambda: "uid-1: erased" in erase.tail(), 30, "the erasure")
         gone = HTTPStatus.NOT_FOUND
         eventually(lambda: client.get("/orders/uid-1").status_code == gone, within, "the erased one is gone")

@@ -145,7 +145,7 @@ def test_an_option_is_named_where_the_address_came_from_it(end: End) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nowhere.invalid:{port}"])
 def test_postgresql_that_can_not_be_reached_is_told(end: End, address: str) -> None:
     where = address.format(port=free_port())
-    line = end("erase", "abc", **{DSN: f"postgresql://me:{SECRET}@{where}/orders"})
+    line = end("erase", "--yes", "abc", **{DSN: f"postgresql://me:{SECRET}@{where}/orders"})
     cause = "host name does not resolve" if "nowhere" in where else "connection refused"
     assert line.startswith(f"orders: cannot connect to PostgreSQL at {where}: {cause} (after ")
     assert line.endswith(f"Check {DSN}.")
@@ -154,11 +154,11 @@ def test_postgresql_that_can_not_be_reached_is_told(end: End, address: str) -> N
 @pytest.mark.parametrize("kind", [server, black_hole])
 def test_postgresql_that_never_answers_is_told(end: End, kind: Callable[[], AbstractContextManager[int]]) -> None:
     with kind() as port:
-        line = end("erase", "abc", **{DSN: f"postgresql://me:{SECRET}@127.0.0.1:{port}/orders"})
+        line = end("erase", "--yes", "abc", **{DSN: f"postgresql://me:{SECRET}@127.0.0.1:{port}/orders"})
     assert line.startswith(f"orders: cannot connect to PostgreSQL at 127.0.0.1:{port}: timed out (after 1 s). Check")
 
 
 def test_a_server_of_another_kind_is_told_of_postgresql_too(end: End) -> None:
     with server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        line = end("erase", "abc", **{DSN: f"postgresql://me:{SECRET}@127.0.0.1:{port}/orders"})
+        line = end("erase", "--yes", "abc", **{DSN: f"postgresql://me:{SECRET}@127.0.0.1:{port}/orders"})
     assert "the server does not speak the PostgreSQL protocol" in line
