@@ -53,9 +53,12 @@
 {{- fail "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled: the alerts select this release by the job label of its ServiceMonitors" }}
 {{- end }}
 {{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
-{{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 }}
+{{- /* 64Mi of the 200Mi are what slow clients may hold, a setting. */}}
+{{- $buffered := get $v.settings "ORDERS_HTTP__MAX_BUFFERED_BYTES" | default "64MiB" | toString | nospace | trimSuffix "B" }}
+{{- $more := subf (include "orders.quantity" (list "settings.ORDERS_HTTP__MAX_BUFFERED_BYTES" $buffered) | float64) 67108864 }}
+{{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 (maxf $more 0) }}
 {{- if lt $limit $needed }}
-{{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
+{{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi, and what ORDERS_HTTP__MAX_BUFFERED_BYTES is above 64MiB)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
 {{- end }}
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}

@@ -187,6 +187,11 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["ingress.enabled=true"], "ingress.hosts is needed"),
         (["httpRoute.enabled=true"], "httpRoute.parentRefs is needed"),
         (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too little for cache.maxBytes"),
+        (
+            ["settings.ORDERS_HTTP__MAX_BUFFERED_BYTES=256MiB"],
+            "api.resources.limits.memory is 640Mi, too little for cache.maxBytes: it takes 751Mi",
+        ),
+        (["settings.ORDERS_HTTP__MAX_BUFFERED_BYTES=268435456"], "it takes 751Mi"),
         (["api.resources.limits.memory=lots"], "api.resources.limits.memory: lots is no quantity"),
         (
             ["consumer.resources.requests.memory=1Gi"],
