@@ -71,6 +71,8 @@ class Ingest:
         self._until_sent = retrying(forever, stop, _is_unsent, self._report)
         self._write = wrap(self._ingest)
         self.busy = True
+        self.stored = Stored()
+        """What the last batch stored, whether its offsets may be committed or not."""
 
     @property
     def is_braked(self) -> bool:
@@ -91,6 +93,7 @@ class Ingest:
 
     def _ingest(self, batch: Batch) -> Outcome:
         stored, refused, given_up, outcomes = self._store_all(batch)
+        self.stored = stored
         self._judge(batch, outcomes)
         letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
         if letters or self._dead_letters.commits:

@@ -82,7 +82,7 @@ def test_postgresql_refuses_every_order_of_a_slow_stream(arena: Arena) -> None:
 def test_orders_wait_behind_some_that_postgresql_refuses_for_good(arena: Arena) -> None:
     """Nothing else comes for a while: so PostgreSQL may be to blame, until it stores what lies behind them.
 
-    All of them are in one partition, and fill several batches.
+    All of them are in one partition, and fill several batches. Meanwhile another member takes half of the partitions.
     """
     good = Plan(count=500, seed=arena.seed + 1)
     refused = [each._replace(key=b"refused") for each in poisoned(stream(Plan(count=60, seed=arena.seed)), range(60))]
@@ -90,6 +90,7 @@ def test_orders_wait_behind_some_that_postgresql_refuses_for_good(arena: Arena) 
     with refusing(arena, IS_POISON, "P0001"):
         arena.send_these(refused).wait(30)
         eventually(lambda: metric(member, "orders_brake_engaged") == 1, 30, "the brake is on")
+        arena.members(1, ORDERS_BATCH__MAX_ORDERS="20", **AT_ONCE)
         arena.send_these(stream(good)).wait(30)
         arena.fault_is_over()
         arena.settle()

@@ -527,6 +527,7 @@ def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stor
     assert stage.stored() == uids(good)
     letters = stage.letters()
     assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in [*bad, *invalid])
+    assert metric(service, "orders_stored_total") == len(good)
     assert metric(service, "orders_brake_engaged") == 0
 
 

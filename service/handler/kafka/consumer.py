@@ -28,6 +28,7 @@ from service.pkg.seldom import Seldom
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch, Limits
 from service.usecases.ingest import Ingest, Outcome
+from service.usecases.ports import Stored
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -245,8 +246,10 @@ class OrderConsumer:
             else:
                 self._metrics.brake_engaged.set(0)
         elif isinstance(error, BrakeEngaged):
+            self._count_stored(self._ingest.stored)
             self._stop_before(batch, str(error))
         elif isinstance(error, ProbeSucceeded):
+            self._count_stored(self._ingest.stored)
             self._release(batch)
         elif error is not None and not isinstance(error, Stopped):
             raise error
@@ -266,19 +269,22 @@ class OrderConsumer:
             self._resets.advance(passed)
 
     def _count(self, outcome: Outcome, batch: Batch) -> None:
-        self._metrics.stored.inc(outcome.stored.new)
-        self._metrics.replaced.inc(outcome.stored.replaced)
-        self._metrics.unchanged.inc(outcome.stored.unchanged)
-        self._metrics.stale.inc(outcome.stored.stale)
-        self._metrics.erased_skipped.inc(outcome.stored.erased)
+        self._count_stored(outcome.stored)
         self._metrics.tombstones.inc(batch.tombstones)
-        self._metrics.dependency_up.labels("postgresql").set(1)
         for letter in outcome.dead_letters:
             self._metrics.dead_letters.labels(letter.reason).inc()
             self._log.warning(
                 "dead letter", reason=letter.reason, detail=letter.detail,
                 partition=letter.partition, offset=letter.message.offset,
             )  # fmt: skip
+
+    def _count_stored(self, stored: Stored) -> None:
+        self._metrics.stored.inc(stored.new)
+        self._metrics.replaced.inc(stored.replaced)
+        self._metrics.unchanged.inc(stored.unchanged)
+        self._metrics.stale.inc(stored.stale)
+        self._metrics.erased_skipped.inc(stored.erased)
+        self._metrics.dependency_up.labels("postgresql").set(1)
 
     # The brake
 
