@@ -270,6 +270,9 @@ apply_addons() {
     kubectl --namespace kube-system rollout status "deployment/$addon" --timeout=120s >/dev/null
   done
   kubectl apply --server-side -f "$bin/definitions" >/dev/null
+  # The operator looks once, at its start, for what is served, and leaves the rest alone for good.
+  kubectl wait --for=condition=Established customresourcedefinition --all --timeout=60s >/dev/null
+  wait_for 60 kubectl get prometheuses,servicemonitors,podmonitors,prometheusrules,probes,scrapeconfigs --all-namespaces
   start prometheus-operator --web.listen-address="127.0.0.1:$operator_port"
 }
 
