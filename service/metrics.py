@@ -66,6 +66,9 @@ class Metrics:
         self.offsets_skipped = counter(
             "offsets_skipped", "Offsets missing from the topic: deleted before they were read, or beyond its end."
         )
+        self.topic_recreations = counter(
+            "topic_recreations", "Times that the topic was found deleted and created again: read from its beginning."
+        )
         self.commit_failures = counter("commit_failures", "Offset commits that failed; the next one repeats them.")
         self.paused_seconds = counter("paused_seconds", "Seconds during which fetching was paused.")
         self.brake_engaged = Gauge(

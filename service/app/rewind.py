@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
-from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
 from service.config import Kafka, Settings
@@ -18,6 +18,7 @@ from service.handler.kafka import properties
 from service.handler.kafka.away import require_kafka
 from service.pkg.moments import milliseconds, parse_moment
 from service.pkg.patience import say
+from service.pkg.topic_id import look_up
 
 _WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
@@ -34,20 +35,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     require_kafka(properties.common(settings.kafka))
     client = properties.quiet(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
     with closing(Consumer(client)) as consumer:
-        _require_no_members(settings.kafka)
-        _rewind(consumer, settings.kafka, milliseconds(args.to_timestamp), dry_run=args.dry_run)
+        admin = AdminClient(properties.quiet(properties.common(settings.kafka)))
+        _require_no_members(settings.kafka, admin)
+        topic_id = look_up(admin, settings.kafka.topic, CALL_SECONDS)
+        topic = Topic(consumer, settings.kafka.topic, topic_id)
+        _rewind(topic, milliseconds(args.to_timestamp), dry_run=args.dry_run)
     return 0
 
 
-def _rewind(consumer: Consumer, kafka: Kafka, timestamp_ms: int, *, dry_run: bool) -> None:
-    topic = Topic(consumer, kafka.topic)
+def _rewind(topic: Topic, timestamp_ms: int, *, dry_run: bool) -> None:
     committed = topic.committed()
     targets = _earlier(committed, topic.at(timestamp_ms))
     for line in _comparison(committed, targets):
         say(line)
     if targets and not dry_run:
-        offsets = [TopicPartition(kafka.topic, partition, offset) for partition, offset in targets.items()]
-        consumer.commit(offsets=offsets, asynchronous=False)
+        topic.commit(targets)
     again = sum(committed[partition] - target for partition, target in targets.items())
     say(f"{again:,} offsets {'would be' if dry_run else 'will be'} read again")
 
@@ -63,9 +65,8 @@ def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
         yield f"partition {partition}: {offset} -> {target}" if target != offset else f"partition {partition}: stays"
 
 
-def _require_no_members(kafka: Kafka) -> None:
+def _require_no_members(kafka: Kafka, admin: AdminClient) -> None:
     """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
-    admin = AdminClient(properties.quiet(properties.common(kafka)))
     request = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
     group = request.result()
     if group.state not in _WITHOUT_MEMBERS:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from service.dlq import listing, search
 from service.dlq.letters import Filters
@@ -20,6 +21,7 @@ from service.pkg.moments import parse_moment
 from service.pkg.numbers import rate, whole
 from service.pkg.patience import say
 from service.pkg.stop import Stop, stop_at_signals
+from service.pkg.topic_id import look_up
 
 if TYPE_CHECKING:
     from service.config import Kafka
@@ -79,7 +81,8 @@ def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, pr
     plan = Plan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
     with _opened(properties, plan.group(kafka.group_id)) as consumer:
         _refuse_mock(consumer)
-        topic = Topic(consumer, kafka.dead_letter_topic)
+        topic_id = look_up(_admin(properties), kafka.dead_letter_topic, CALL_SECONDS)
+        topic = Topic(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
             letters = named(topic, args.partition, args.offset, stop, say)
         else:
@@ -138,6 +141,10 @@ def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
+
+
+def _admin(properties: Properties) -> AdminClient:
+    return AdminClient(properties | {"statistics.interval.ms": 0}, logger=logging.getLogger("librdkafka"))
 
 
 def _producer(properties: Properties) -> Producer:

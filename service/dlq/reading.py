@@ -11,6 +11,7 @@ from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
 from service.pkg.kafka_errors import phrase
 from service.pkg.stop import Stop
+from service.pkg.topic_id import commit_metadata, is_of_another_log
 
 CALL_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 30.0
@@ -24,12 +25,14 @@ Offsets = Mapping[int, int]
 class Topic:
     """A topic as it stood when this was made. `consumer` needs `enable.partition.eof` and joins no group.
 
-    Everything here blocks for at most some seconds, and raises KafkaException or CommandRefused.
+    Everything here blocks for at most some seconds, and raises KafkaException or CommandRefused. Who commits gives the
+    topic's id: offsets of a log that was deleted are none of this one.
     """
 
-    def __init__(self, consumer: Consumer, name: str) -> None:
+    def __init__(self, consumer: Consumer, name: str, topic_id: str | None = None) -> None:
         self._consumer = consumer
         self.name = name
+        self._id = topic_id
         marks = {partition: self._marks(partition) for partition in self._partitions()}
         self.starts: Offsets = {partition: low for partition, (low, _) in marks.items()}
         self.ends: Offsets = {partition: high for partition, (_, high) in marks.items()}
@@ -46,7 +49,15 @@ class Topic:
         """Return what the consumer's group has committed, where it has."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
-        return {each.partition: each.offset for each in found if each.offset >= 0}
+        return {
+            each.partition: each.offset for each in found if each.offset >= 0 and not is_of_another_log(each, self._id)
+        }
+
+    def commit(self, offsets: Offsets) -> None:
+        """Commit for the consumer's group. Raises KafkaException."""
+        metadata = commit_metadata(self._id)
+        places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
+        self._consumer.commit(offsets=places, asynchronous=False)
 
     def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Letter]:
         """Yield the letters from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from service.dlq import listing
 from service.dlq.letters import Filters
@@ -126,7 +126,6 @@ class Replay:
     """One run. Offsets are committed only after everything before them was acknowledged."""
 
     def __init__(self, consumer: Consumer, producer: Producer, plan: Plan, *, say: Say, stop: Stop) -> None:
-        self._consumer = consumer
         self._producer = producer
         self._plan = plan
         self._say = say
@@ -141,7 +140,7 @@ class Replay:
         while chunk := take_chunk(letters, size):
             sent = self._send_chosen(chunk)
             if not self._plan.is_named:
-                self._commit(topic, chunk)
+                topic.commit({letter.partition: letter.offset + 1 for letter in chunk})
             if self._stop.wait(sent / rate if rate else 0):
                 return
 
@@ -199,11 +198,6 @@ class Replay:
             headers=[*replay_headers(letter)],
             on_delivery=acknowledge,
         )
-
-    def _commit(self, topic: Topic, chunk: Sequence[Letter]) -> None:
-        passed = {letter.partition: letter.offset + 1 for letter in chunk}
-        offsets = [TopicPartition(topic.name, partition, offset) for partition, offset in passed.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=False)
 
 
 def take_chunk(letters: Iterator[Letter], size: int) -> list[Letter]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -238,6 +238,23 @@ class Arena:
         admin = self._admin()
         admin.delete_topics([name])[name].result(ADMIN_SECONDS)
         eventually(lambda: name not in admin.list_topics(timeout=ADMIN_SECONDS).topics, ADMIN_SECONDS, "it is gone")
+
+    def topic_id(self) -> str:
+        admin = self._admin()
+        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ADMIN_SECONDS)
+        return str(described[self.topic].result().topic_id)
+
+    def commit(self, offsets: dict[int, int], metadata: str) -> None:
+        """Set the group's offsets by hand; it must have no member."""
+        reader = self._reader()
+        places = [TopicPartition(self.topic, partition, offset, metadata) for partition, offset in offsets.items()]
+        reader.commit(offsets=places, asynchronous=False)
+        reader.close()
+
+    def start_over(self) -> None:
+        """Know nothing of what was sent and stored before: the topic is another one."""
+        self._senders.clear()
+        self.query("DELETE FROM orders")
 
     def configure_topic(self, name: str, option: str, value: int) -> None:
         entry = ConfigEntry(option, str(value), incremental_operation=AlterConfigOpType.SET)

@@ -26,6 +26,7 @@ ATTEMPTS: Final = 3
 
 CONSUMER: Final = "service/handler/kafka/consumer.py"
 TRANSACTIONS: Final = "service/handler/kafka/transactions.py"
+TOPIC_IDENTITY: Final = "service/handler/kafka/topic_identity.py"
 WRITES: Final = "service/repo/writes.py"
 ERASURES: Final = "service/repo/erasures.py"
 TRANSLATE: Final = "service/repo/translate.py"
@@ -299,6 +300,24 @@ GUARDS: Final = (
         '            self._log.warning("a commit failed and will be repeated"',
         '            raise KafkaException(error)\n            self._log.warning("a commit failed and will be repeated"',
         ("test_kafka.py::test_the_broker_freezes_for_longer_than_a_session[seed-1]",),
+    ),
+    Guard(
+        "a topic that was deleted and created again is noticed",
+        TOPIC_IDENTITY,
+        "        if self._member.topic_id:\n            return found\n",
+        "",
+        (
+            "test_topics.py::test_the_topic_is_created_again_behind_the_back_of_a_member[seed-1-at-least-once]",
+            "test_topics.py::test_the_topic_is_created_again_behind_the_back_of_a_member[seed-1-exactly-once]",
+            "test_topics.py::test_the_topic_is_gone_for_a_while[seed-1-at-least-once]",
+        ),
+    ),
+    Guard(
+        "a commit counts only in the log that it names",
+        "service/pkg/topic_id.py",
+        "    return bool(topic_id) and",
+        "    return False and",
+        ("test_topics.py::test_a_member_commits_for_the_deleted_log_before_it_is_killed[seed-1]",),
     ),
     Guard(
         "a half-open connection to Kafka is given up",

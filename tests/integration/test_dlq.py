@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -12,11 +13,14 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import Kafka
 from service.dlq import commands
-from service.dlq.replay import Replay
+from service.dlq.letters import Filters
+from service.dlq.reading import Topic
+from service.dlq.replay import Plan, Replay
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.entities.errors import CommandRefused
 from service.handler.kafka import properties
 from service.pkg.stop import Stop
+from service.pkg.topic_id import look_up
 from tests import servers
 from tests.processes import Spawn
 from tests.raw_producer import produce_with_header
@@ -217,6 +221,25 @@ def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
     put(kafka, letter(kafka, 3))
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
+
+
+def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_one(kafka: Kafka) -> None:
+    admin, group = AdminClient(properties.common(kafka)), Plan(kafka.topic, Filters()).group(kafka.group_id)
+    put(kafka, *(letter(kafka, number) for number in range(3)))
+    with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
+        topic = Topic(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
+        create_again(admin, kafka.dead_letter_topic)
+        put(kafka, *(letter(kafka, number) for number in range(5, 10)))
+        topic.commit({0: 3})
+    assert dlq(kafka, "replay") == 0
+    assert keys(everything(kafka, kafka.topic)) == {b"key-%d" % number: 1 for number in range(5, 10)}
+
+
+def create_again(admin: AdminClient, name: str) -> None:
+    admin.delete_topics([name])[name].result(FAR)
+    eventually(lambda: name not in admin.list_topics(timeout=FAR).topics, FAR, "it is gone")
+    admin.create_topics([NewTopic(name, 3, 1)])[name].result(FAR)
+    eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "it is there")
 
 
 def test_another_selection_is_another_replay(kafka: Kafka) -> None:

@@ -37,7 +37,15 @@ def committed(kafka: Kafka) -> dict[int, int]:
     return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
-def stand_at(kafka: Kafka, offsets: dict[int, int]) -> None:
+def metadata(kafka: Kafka) -> str:
+    """Return what the commit of partition 0 carries."""
+    consumer = Consumer(properties.consumer(kafka))
+    (found,) = consumer.committed([TopicPartition(kafka.topic, 0)], timeout=FAR)
+    consumer.close()
+    return found.metadata or ""
+
+
+def stand_at(kafka: Kafka, offsets: dict[int, int], metadata: str = "") -> None:
     """Put ten messages, a minute apart from noon on, into partitions 0 and 1, and commit offsets."""
     producer = Producer(properties.producer(kafka))
     for partition in (0, 1):
@@ -46,7 +54,7 @@ def stand_at(kafka: Kafka, offsets: dict[int, int]) -> None:
             producer.produce(kafka.topic, b"x", partition=partition, timestamp=round(moment.timestamp() * 1000))
     assert producer.flush(FAR) == 0
     consumer = Consumer(properties.consumer(kafka))
-    wanted = [TopicPartition(kafka.topic, partition, offset) for partition, offset in offsets.items()]
+    wanted = [TopicPartition(kafka.topic, partition, offset, metadata) for partition, offset in offsets.items()]
     consumer.commit(offsets=wanted, asynchronous=False)
     consumer.close()
 
@@ -54,6 +62,19 @@ def stand_at(kafka: Kafka, offsets: dict[int, int]) -> None:
 def test_offsets_go_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
     stand_at(kafka, {0: 10, 1: 2})
     assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
+
+
+def test_offsets_of_a_topic_that_was_deleted_stay(kafka: Kafka) -> None:
+    """The consumer reads from the beginning in spite of them: an offset set back would skip what is there."""
+    stand_at(kafka, {0: 10, 1: 10}, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
+    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 10, 1: 10}
+
+
+def test_what_is_set_back_names_the_topic_that_it_is_of(kafka: Kafka) -> None:
+    stand_at(kafka, {0: 10})
+    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4}
+    assert rewound(kafka, NOON + timedelta(minutes=2)) == {0: 2}
+    assert metadata(kafka).startswith("topic-id=")
 
 
 def test_a_time_after_the_last_message_changes_nothing(kafka: Kafka) -> None:

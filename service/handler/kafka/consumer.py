@@ -23,6 +23,7 @@ from service.handler.kafka.record import read
 from service.handler.kafka.resets import Resets
 from service.handler.kafka.statistics import PartitionEnd, Statistics
 from service.handler.kafka.tap import Tap
+from service.handler.kafka.topic_identity import TopicIdentity
 from service.handler.kafka.writer import Finished, Writer
 from service.pkg.seldom import Seldom
 from service.pkg.stop import Stop, Stopped
@@ -110,7 +111,8 @@ class OrderConsumer:
         self._seldom = Seldom(SAY_EVERY_SECONDS)
         self._consumer = self._connect(member.properties)
         self._tap = Tap(self._consumer, metrics, log)
-        self._offsets = Offsets(topic)
+        self._offsets = Offsets(member)
+        self._identity = TopicIdentity(self._consumer, member, metrics, log)
         self._lag = Lag(self._consumer, topic, metrics)
         self._ends = Ends()
         self._resets = Resets(self._consumer, topic, metrics, log)
@@ -174,22 +176,43 @@ class OrderConsumer:
             self._hand_over()
             self._fill()
             self._hand_over()
-        if mended := self._resets.mend():
-            self._tap.admit(mended)
-            self._ends.forget(_numbers(mended))
+        self._keep_place()
         self._pass_ends()
         self._offsets.commit(self._consumer)
         self._tap.count()
         self._lag.look(_numbers(self._consumer.assignment()) if self._tap.is_off else self._waiting)
 
+    def _keep_place(self) -> None:
+        """Read on elsewhere where the position is of a log that was deleted, or is no longer in the log."""
+        if topic_id := self._identity.look_up():
+            partitions = _numbers(self._consumer.assignment())
+            self._open.drop(partitions)
+            self._leave(partitions)
+            self._identity.begin(topic_id, partitions)
+        moved = self._identity.verify()
+        if not self._identity.is_in_doubt:
+            moved += self._resets.mend(self._identity.unverified)
+        if moved:
+            self._tap.admit(moved)
+            self._ends.forget(_numbers(moved))
+
+    def _receive(self, count: int, seconds: float) -> list[Message]:
+        """Return what comes within the time, at most so many messages; errors are dealt with."""
+        messages = []
+        for message in self._consumer.consume(count, seconds):
+            if (error := message.error()) is not None:
+                self._on_message_error(message, error)
+            else:
+                messages.append(message)
+        return self._identity.admitted(messages)
+
     def _fill(self) -> None:
         if self._open.is_full(self._limits):
             self._wait_for_room()
             return
-        messages = self._consumer.consume(self._room(), 0)
+        messages = self._receive(self._room(), 0)
         if not messages and self._writer.is_free:
-            message = self._consumer.poll(_IDLE_SECONDS)
-            messages = [message] if message else []
+            messages = self._receive(1, _IDLE_SECONDS)
         elif not messages:
             self._writer.wait_finished(_BUSY_SECONDS)
         self._take_all(messages)
@@ -202,19 +225,16 @@ class OrderConsumer:
     def _wait_for_room(self) -> None:
         """Wait: a write takes well under a second. Whatever takes longer is an outage, in which polling must go on."""
         if self._tap.is_off:
-            self._take_all(self._consumer.consume(1, _PAUSED_SECONDS))
+            self._take_all(self._receive(1, _PAUSED_SECONDS))
         elif not self._writer.wait_finished(_PATIENCE_SECONDS):
             self._tap.turn_off()
 
     def _take_all(self, messages: list[Message]) -> None:
         began, before = monotonic(), self._open.bytes
         for message in messages:
-            if (error := message.error()) is not None:
-                self._on_message_error(message, error)
-            else:
-                record = read(message)
-                self._metrics.unreadable_headers.inc(record.headers is None)
-                take(record, self._open, self._decoder, self._prepare)
+            record = read(message)
+            self._metrics.unreadable_headers.inc(record.headers is None)
+            take(record, self._open, self._decoder, self._prepare)
         self._decode_seconds += monotonic() - began
         if messages:
             self._message_bytes = max(1, (self._open.bytes - before) // len(messages))
@@ -339,11 +359,8 @@ class OrderConsumer:
 
     def _stand(self, standing: Standing) -> None:
         """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
-        for message in self._consumer.consume(1, _PAUSED_SECONDS):
-            if (error := message.error()) is not None:
-                self._on_message_error(message, error)
-            else:
-                standing.pass_over(message)
+        for message in self._receive(1, _PAUSED_SECONDS):
+            standing.pass_over(message)
         if monotonic() >= standing.until:
             self._seek(standing.offsets)
             self._standing = None
@@ -357,7 +374,7 @@ class OrderConsumer:
 
     def _try_a_few(self) -> None:
         """Collect all that is to be tried, or all that there is: the first message alone would prove nothing."""
-        messages = self._consumer.consume(min(self._room(), self._limits.messages - len(self._open)), _IDLE_SECONDS)
+        messages = self._receive(min(self._room(), self._limits.messages - len(self._open)), _IDLE_SECONDS)
         self._take_all(messages)
         if not messages or self._open.is_full(self._limits):
             self._hand_over()
@@ -368,6 +385,7 @@ class OrderConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
+        self._identity.add(_numbers(partitions))
         self._tap.admit(partitions)
         self._rebalanced("assigned", partitions)
 
@@ -413,6 +431,7 @@ class OrderConsumer:
         self._tried = {p: offset for p, offset in self._tried.items() if p not in partitions}
         self._offsets.forget(partitions)
         self._ends.forget(partitions)
+        self._identity.forget(partitions)
         self._resets.forget(partitions)
         self._lag.forget(partitions)
 
@@ -444,9 +463,9 @@ class OrderConsumer:
 
     def _on_message_error(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
-            if self._standing is None:  # else what lies before it may have been passed over, and is read again
-                self._ends.add(message.partition() or 0, message.offset() or 0)
+            self._on_end(message.partition() or 0, message.offset() or 0)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
+            self._identity.doubt(message.partition() or 0)
             self._resets.add(message.partition() or 0)
         elif error.fatal():
             raise KafkaException(error)
@@ -456,6 +475,11 @@ class OrderConsumer:
             self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
         else:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
+
+    def _on_end(self, partition: int, offset: int) -> None:
+        """Note how far a partition was read, unless what lies before it was withheld or passed over: it comes again."""
+        if not self._identity.withholds(partition, offset) and self._standing is None:
+            self._ends.add(partition, offset)
 
     def _on_packed(self, message: Message) -> None:
         """Say where a partition stands still: the client tries again twice a second, and passes nothing over."""
@@ -478,7 +502,9 @@ class OrderConsumer:
         committed, ends = statistics.committed(self._topic), statistics.ends(self._topic)
         self._lag.learn({p: at for p, at in committed.items() if p in assigned}, ends)
         self._warn_of_transactions(ends, assigned)
-        self._warn_of_waiting(assigned - statistics.fetched(self._topic))
+        fetched = statistics.fetched(self._topic)
+        self._identity.readable(fetched)
+        self._warn_of_waiting(assigned - fetched)
 
     def _warn_of_transactions(self, ends: dict[int, PartitionEnd], assigned: frozenset[int]) -> None:
         """Log open transactions that began before the last statistics already, now and then."""

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.entities.errors import CommandRefused
 from service.pkg.mock import is_mock
+from service.pkg.topic_id import commit_metadata
 
 _CALL_SECONDS: Final = 5.0
 _GENERATION: Final = struct.Struct("=7xi")
@@ -27,6 +28,8 @@ class Membership:
         self.topic = topic
         self._commits = commits
         self._metadata = b""
+        self.topic_id: str | None = None
+        """Of the log that is read; None until it was looked up, empty where the broker has no ids."""
 
     def renew(self, consumer: Consumer) -> None:
         """Look again which generation of the group the client is in; each may be the last for only a moment."""
@@ -55,8 +58,10 @@ class Membership:
             if is_mock(client, _CALL_SECONDS):
                 raise CommandRefused("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
-    def places(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
-        return [TopicPartition(self.topic, partition, offset) for partition, offset in offsets.items()]
+    def places(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
+        """Return what to commit; it names the log that the offsets are of."""
+        metadata = commit_metadata(topic_id)
+        return [TopicPartition(self.topic, partition, offset, metadata) for partition, offset in offsets.items()]
 
     def _client(self) -> Consumer:
         """Return another client of the group, which never joins it."""

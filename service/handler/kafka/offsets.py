@@ -5,14 +5,16 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from service.handler.kafka.membership import Membership
+
 _RETRY_SECONDS: Final = 0.5
 
 
 class Offsets:
     """Offsets to commit by partition: always that of the next record to read. For the reading thread."""
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, member: Membership) -> None:
+        self._member = member
         self._done: dict[int, int] = {}
         self._in_flight = False
         self._asked_at = 0.0
@@ -57,4 +59,4 @@ class Offsets:
         return succeeded
 
     def _wanted(self) -> list[TopicPartition]:
-        return [TopicPartition(self._topic, partition, offset) for partition, offset in self._done.items()]
+        return self._member.places(self._done, self._member.topic_id)

@@ -1,5 +1,6 @@
 """Offsets that are no longer in the topic: said and counted before reading goes on at the earliest that is."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -35,8 +36,8 @@ class Resets:
         for partition in partitions:
             self._reached.pop(partition, None)
 
-    def mend(self) -> list[TopicPartition]:
-        """Move every lost position to the earliest offset and return what was moved.
+    def mend(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
+        """Move every lost position to the earliest offset and return what was moved, but for the unverified ones.
 
         Where the broker is away the rest is left to the next turn, so that no turn blocks for long. What is no longer
         assigned is forgotten: a message about it may have been on its way to us when it was taken away.
@@ -44,7 +45,7 @@ class Resets:
         mended = []
         if self._astray:
             self._astray &= {place.partition for place in self._consumer.assignment()}
-        for partition in sorted(self._astray):
+        for partition in sorted(self._astray.difference(unverified)):
             try:
                 mended.append(self._mend(partition))
             except KafkaException as error:

@@ -76,7 +76,8 @@ class TransactionalDeadLetters:
 
     def _commit(self, producer: Producer, letters: Sequence[DeadLetter], batch: Batch) -> None:
         # The metadata first: what is taken away from us after that is of a generation which the broker then refuses.
-        metadata = self._member.metadata
+        # So for the log's id: when it changes, first everything that was read before is dropped.
+        metadata, topic_id = self._member.metadata, self._member.topic_id
         offsets = batch.end
         self._prepare(producer)
         if not offsets or self._was_committed(offsets):
@@ -84,7 +85,8 @@ class TransactionalDeadLetters:
         self._has_begun = True
         producer.begin_transaction()
         self._produce(producer, [letter for letter in letters if letter.partition in offsets])
-        _bounded(lambda: producer.send_offsets_to_transaction(self._member.places(offsets), metadata, _CALL_SECONDS))
+        places = self._member.places(offsets, topic_id)
+        _bounded(lambda: producer.send_offsets_to_transaction(places, metadata, _CALL_SECONDS))
         _patiently(producer.commit_transaction)
 
     def _prepare(self, producer: Producer) -> None:
