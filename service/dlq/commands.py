@@ -144,7 +144,7 @@ def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
 
 
 def _admin(properties: Properties) -> AdminClient:
-    return AdminClient(properties | {"statistics.interval.ms": 0}, logger=logging.getLogger("librdkafka"))
+    return AdminClient(properties | {"statistics.interval.ms": 0})
 
 
 def _producer(properties: Properties) -> Producer:

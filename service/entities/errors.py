@@ -8,6 +8,7 @@ OrdersError
 │       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
 ├── KafkaUnavailable             Kafka does not tell now what it is asked: the same question can be answered later
+├── KafkaClientFailed            the Kafka client is dead, and stays so: only a new process helps
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
 ├── ProbeSucceeded               PostgreSQL stores orders again: those that were held back are to be read again
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
@@ -76,6 +77,10 @@ class DeadLettersUnavailable(OrdersError):
 
 class KafkaUnavailable(OrdersError):
     """Kafka does not tell now what it is asked: the same question can be answered later."""
+
+
+class KafkaClientFailed(OrdersError):
+    """The Kafka client reported a fatal error: it does nothing more, so that the process has to end."""
 
 
 class BrakeEngaged(OrdersError):

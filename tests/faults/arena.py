@@ -173,6 +173,27 @@ class Arena:
         self._running.remove(service)
         assert service.stop() == 0, service.tail()
 
+    def restarted(self, **variables: str) -> Service:
+        """Start a consumer as Kubernetes does, again where it fails, until it has partitions."""
+
+        def attempt() -> Service | None:
+            member = self.start(**variables)
+            eventually(lambda: member.process.poll() is not None or is_assigned(member), FLOW_SECONDS, "it gets on")
+            if member.process.poll() is None:
+                return member
+            assert member.process.returncode == 1, member.tail()
+            self._running.remove(member)
+            return None
+
+        return eventually(attempt, FLOW_SECONDS, "it is taken in")  # type: ignore[return-value]
+
+    def ended(self, *members: Service) -> Service:
+        """Block until one of them has ended by itself, and return it."""
+        found = eventually(lambda: next((each for each in members if each.process.poll() is not None), None), 30)
+        assert found is not None
+        self._running.remove(found)
+        return found
+
     def members(self, count: int = 2, /, **variables: str) -> list[Service]:
         """Start consumers that have partitions when this returns."""
         started = [self.start(**variables) for _ in range(count)]
@@ -428,8 +449,12 @@ def delete_topics(bootstrap_servers: str, *names: str) -> None:
 
 def wait_assigned(service: Service) -> Service:
     """Block until a consumer has partitions."""
-    eventually(lambda: metric(service, "orders_rebalances_total", kind="assigned") > 0, FLOW_SECONDS, "an assignment")
+    eventually(lambda: is_assigned(service), FLOW_SECONDS, "an assignment")
     return service
+
+
+def is_assigned(service: Service) -> bool:
+    return metric(service, "orders_rebalances_total", kind="assigned") > 0
 
 
 @contextmanager

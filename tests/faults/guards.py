@@ -295,6 +295,17 @@ GUARDS: Final = (
         ),
     ),
     Guard(
+        "a client that is dead ends the process",
+        CONSUMER,
+        "            self._fatal = self._fatal or error\n",
+        "            pass\n",
+        (
+            "test_static_members.py::test_a_static_member_is_killed_and_started_again_at_once[seed-1-consumer]",
+            "test_static_members.py::test_two_members_have_the_same_instance_id[seed-1-classic]",
+            "test_static_members.py::test_two_members_have_the_same_instance_id[seed-1-consumer]",
+        ),
+    ),
+    Guard(
         "a commit that failed is repeated",
         CONSUMER,
         '            self._log.warning("a commit failed and will be repeated"',

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import BrakeEngaged, ProbeSucceeded
+from service.entities.errors import BrakeEngaged, KafkaClientFailed, ProbeSucceeded
 from service.handler.kafka.away import SAY_EVERY_SECONDS, told_to
 from service.handler.kafka.decode import Decoder
 from service.handler.kafka.ends import Ends
+from service.handler.kafka.fatal import cause, explanation, is_fatal
 from service.handler.kafka.intake import Prepare, take
 from service.handler.kafka.lag import Lag
 from service.handler.kafka.membership import Membership
@@ -126,6 +127,7 @@ class OrderConsumer:
         self._waiting: frozenset[int] = frozenset()
         self._open_at: dict[int, int] = {}
         self._turned_at = monotonic()
+        self._fatal: KafkaError | None = None
         self.has_started = False
 
     def _connect(self, properties: dict[str, Any]) -> Consumer:
@@ -148,7 +150,7 @@ class OrderConsumer:
     def run(self) -> None:
         """Block until a stop is asked for; then finish the batch that is being written, commit it and leave the group.
 
-        Raises whatever ended the loop otherwise; then nothing that is not done is committed.
+        Raises KafkaClientFailed, or whatever else ended the loop; then nothing that is not done is committed.
         """
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -157,6 +159,8 @@ class OrderConsumer:
             while not self._stop.is_set():
                 self._turn()
             self._drain()
+        except KafkaException as error:
+            raise self._failed(error.args[0]) from error
         finally:
             self._stop.set()
             self._writer.close(_CLOSE_SECONDS)
@@ -165,6 +169,8 @@ class OrderConsumer:
     def _turn(self) -> None:
         self._turned_at = monotonic()
         self.has_started = True
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
         self._member.renew(self._consumer)
         if finished := self._writer.take_finished():
             self._conclude(finished)
@@ -467,12 +473,15 @@ class OrderConsumer:
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
             self._identity.doubt(message.partition() or 0)
             self._resets.add(message.partition() or 0)
-        elif error.fatal():
-            raise KafkaException(error)
+        elif is_fatal(error):
+            self._fatal = self._fatal or error
         elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
             self._on_packed(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
+        elif problem := explanation(error):
+            if self._seldom.is_due(error.name()):
+                self._log.error("the group refuses this member", code=error.name(), problem=problem)
         else:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
 
@@ -492,8 +501,16 @@ class OrderConsumer:
             )
 
     def _on_error(self, error: KafkaError) -> None:
-        if self._seldom.is_due(error.name()):
+        if is_fatal(error):
+            self._fatal = error
+        elif self._seldom.is_due(error.name()):
             self._log.warning("Kafka reports a problem", code=error.name())
+
+    def _failed(self, error: KafkaError) -> KafkaClientFailed:
+        error = cause(error)
+        code, problem = error.name(), explanation(error) or "it does nothing more after this error"
+        self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
+        return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
 
     def _on_statistics(self, text: str) -> None:
         statistics = Statistics.read(text)
