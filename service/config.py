@@ -33,16 +33,36 @@ SECRET_NAME: Final = re.compile(
 )
 PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|client[._]id)$")
 """Those of them that only say where a secret is. The chart's `_validation.tpl` has the same two, held by a test."""
-_OURS: Final = (
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "group.id",
-    "bootstrap.servers",
-    "acks",
-    "isolation.level",
-    "transactional.id",
-    "transaction.timeout.ms",
-)
+_STORED_FIRST: Final = "offsets are committed after the orders are stored"
+_ACKNOWLEDGED: Final = "a dead letter counts as sent when all replicas have it, once"
+_FUNCTION: Final = "it takes a function"
+_OURS: Final = {
+    "bootstrap.servers": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
+    "metadata.broker.list": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
+    "group.id": "set ORDERS_KAFKA__GROUP_ID",
+    "group.protocol": "set ORDERS_KAFKA__GROUP_PROTOCOL",
+    "partition.assignment.strategy": "partitions are taken over one by one, which only cooperative-sticky does",
+    "enable.auto.commit": _STORED_FIRST,
+    "auto.commit.enable": _STORED_FIRST,
+    "enable.auto.offset.store": _STORED_FIRST,
+    "auto.offset.reset": "an offset that is no longer in the topic is counted and logged before reading goes on",
+    "enable.partition.eof": "the consumer learns from it how far a partition was read",
+    "isolation.level": "messages of aborted transactions are not stored",
+    "enable.idempotence": _ACKNOWLEDGED,
+    "acks": _ACKNOWLEDGED,
+    "request.required.acks": _ACKNOWLEDGED,
+    "message.timeout.ms": "a dead letter is sent again until it is acknowledged",
+    "delivery.timeout.ms": "a dead letter is sent again until it is acknowledged",
+    "message.max.bytes": "max.message.bytes of the dead-letter topic decides what it takes",
+    "transactional.id": "set ORDERS_DEAD_LETTERS__EXACTLY_ONCE",
+    "transaction.timeout.ms": "an open transaction holds up the next owner of its partitions",
+    "allow.auto.create.topics": "`orders migrate` creates topics, with their settings",
+    "default.topic.config": "it takes other properties",
+    "logger": _FUNCTION,
+    "on_commit": _FUNCTION,
+    "on_delivery": _FUNCTION,
+}
+"""librdkafka properties that can't be passed through, and why; names that end with `_cb` are functions too."""
 
 _URL: Final = re.compile(
     r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
@@ -79,7 +99,7 @@ class Kafka(Group):
     """The topic that takes what is invalid or can't be saved."""
     properties: dict[str, str | int | float | bool] = {}
     """JSON of librdkafka properties for every client: SASL, TLS, timeouts. `ORDERS_KAFKA__PROPERTIES__<property>`
-    sets one of them, and wins over the JSON."""
+    sets one of them, and wins over the JSON. What the delivery guarantee rests on is refused."""
     group_protocol: Literal["classic", "consumer"] = "classic"
     """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
     session_timeout: Seconds = Field(6, ge=0.001, le=3_600)
@@ -119,9 +139,9 @@ class Kafka(Group):
     @field_validator("properties")
     @classmethod
     def leave_guarantees_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in _OURS:
-            if name in value:
-                raise ValueError(f"{name} can't be passed through: the delivery guarantee rests on it")
+        for name in value:
+            if reason := _FUNCTION if name.endswith("_cb") else _OURS.get(name):
+                raise ValueError(f"{name} can't be passed through: {reason}")
         return value
 
     @model_validator(mode="after")

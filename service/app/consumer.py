@@ -55,6 +55,7 @@ def run_consumer(settings: Settings) -> int:
 
 
 def _run(settings: Settings, wrap: Wrap) -> None:
+    properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
     stop = stop_at_signals()
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")

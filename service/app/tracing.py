@@ -5,14 +5,18 @@ Everything else of it is set by its own variables, such as `OTEL_SERVICE_NAME` a
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
 from service.config import InvalidSettings
+from service.pkg.deadline import within
 from service.usecases.ingest import Wrap, unwrapped
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+_FLUSH_SECONDS: Final = 3.0
+"""How long the end of the process waits for the collector to take what was traced."""
 
 
 @contextmanager
@@ -36,9 +40,13 @@ def tracing(mode: str, version: str) -> Iterator[Wrap]:
     from service.handler.kafka.tracing import traced  # noqa: PLC0415
 
     ours = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
-    provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))  # what the environment says wins
+    provider = TracerProvider(
+        resource=ours.merge(OTELResourceDetector().detect()),  # what the environment says wins
+        shutdown_on_exit=False,  # we do so, within a time
+    )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
         yield partial(traced, provider.get_tracer("orders", version))
     finally:
-        provider.shutdown()
+        with suppress(TimeoutError):
+            within(_FLUSH_SECONDS, provider.shutdown)

@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 from service.dlq.letters import read
 from service.entities.errors import CommandRefused
 from service.entities.letter import Letter
+from service.pkg.kafka_commit import commit_within
 from service.pkg.kafka_errors import phrase
 from service.pkg.stop import Stop
 from service.pkg.topic_id import commit_metadata, is_of_another_log
@@ -57,7 +58,7 @@ class Topic:
         """Commit for the consumer's group. Raises KafkaException."""
         metadata = commit_metadata(self._id)
         places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
-        self._consumer.commit(offsets=places, asynchronous=False)
+        commit_within(CALL_SECONDS, self._consumer, places)
 
     def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Letter]:
         """Yield the letters from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""

@@ -7,6 +7,7 @@ a newer order, changes nothing.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
@@ -26,6 +27,9 @@ CHUNK_LETTERS: Final = 500
 CHUNK_BYTES: Final = 64 * 2**20
 """And with no further letter from here on: what is held in memory, by the client once more."""
 DELIVERY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 5.0
+"""How long a stop waits for acknowledgements."""
+_FLUSH_INTERVAL_SECONDS: Final = 0.5
 _ANY_PARTITION: Final = -1
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
@@ -180,8 +184,10 @@ class Replay:
         failed: list[Failure] = []
         for letter in letters:
             self._produce(letter, failed)
-        if self._producer.flush(2 * DELIVERY_SECONDS):
-            raise CommandRefused("Kafka did not acknowledge in time")
+        began = monotonic()
+        while self._producer.flush(_FLUSH_INTERVAL_SECONDS):
+            if monotonic() - began > (_STOP_SECONDS if self._stop.is_set() else 2 * DELIVERY_SECONDS):
+                raise CommandRefused("Kafka did not acknowledge in time")
         return failed
 
     def _produce(self, letter: Letter, failed: list[Failure]) -> None:

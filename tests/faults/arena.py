@@ -39,7 +39,7 @@ from tests.stage import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import confluent_kafka
 
@@ -56,6 +56,11 @@ RATE = 1_000.0
 MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True)
 FAULTY = replace(MIX, invalid=0.2)
 """With dead letters in every batch."""
+DELIVERY: Mapping[str, Mapping[str, str]] = {
+    "at-least-once": {},
+    "exactly-once": {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"},
+}
+"""By name, what a member is started with."""
 PARTITIONS = 6
 KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
 ADMIN_SECONDS = 30.0

@@ -53,7 +53,8 @@ GUARDS: Final = (
         CONSUMER,
         "            self._writer.submit(self._open)\n",
         "            self._offsets.advance(self._open.end)\n"
-        "            self._offsets.commit_now(self._consumer)\n            self._writer.submit(self._open)\n",
+        "            self._consumer.commit(offsets=self._offsets._wanted(), asynchronous=False)\n"
+        "            self._writer.submit(self._open)\n",
         (
             "test_consumers.py::test_a_member_dies[seed-1-after-decoding]",
             "test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",
@@ -164,6 +165,13 @@ GUARDS: Final = (
         "        self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)\n",
         "        os_exit = __import__('os')._exit\n        os_exit(0)\n",
         ("test_consumers.py::test_a_member_is_stopped_in_the_midst_of_a_batch[seed-1]",),
+    ),
+    Guard(
+        "what is logged at the end is so",
+        CONSUMER,
+        "committed=self._offsets.are_committed and not given_up,",
+        "committed=True,",
+        ("test_kafka.py::test_the_broker_is_frozen_when_a_member_is_asked_to_end[seed-1-at-least-once]",),
     ),
     Guard(
         "of a batch that is being filled only what was taken away is dropped",

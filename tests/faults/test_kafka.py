@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 from generator.produce import Pace, produce
 from generator.stream import Plan, stream
 from service.pkg.stop import Stop
-from tests.faults.arena import RATE, away, create_topics, frozen
+from tests.faults.arena import DELIVERY, FAULTY, RATE, away, create_topics, frozen
+from tests.faults.troubles import held
 from tests.stage import metric
 from tests.waiting import eventually
 
@@ -56,6 +58,25 @@ def test_the_broker_freezes_for_longer_than_a_session(arena: Arena) -> None:
         arena.elapse(30 if arena.is_long else 1.5 * arena.session_seconds)
     arena.fault_is_over()
     arena.assert_exact()
+
+
+@pytest.mark.parametrize("delivery", DELIVERY)
+def test_the_broker_is_frozen_when_a_member_is_asked_to_end(arena: Arena, delivery: str) -> None:
+    """With orders stored whose offsets it can't commit."""
+    (member,) = arena.members(1, **DELIVERY[delivery])
+    arena.send(plan=FAULTY)
+    arena.wait_flow(300)
+    with ExitStack() as thaw:
+        with held(arena):
+            before = arena.stored()
+            thaw.enter_context(frozen(arena.kafka))
+        eventually(lambda: arena.stored() > before, 30, "the batch is stored")
+        arena.stop(member)
+    (drained,) = member.logged("drained")
+    assert drained["committed"] is False
+    arena.fault_is_over()
+    arena.start(**DELIVERY[delivery])
+    arena.assert_exact(exactly_once=delivery == "exactly-once")
 
 
 def test_connections_to_broker_and_database_are_cut_again_and_again(arena: Arena) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from generator.stream import Plan, stream
-from tests.faults.arena import FAULTY, PARTITIONS, create_topics
-from tests.faults.test_exactly_once import EXACTLY_ONCE
+from tests.faults.arena import DELIVERY, FAULTY, PARTITIONS, create_topics
 from tests.stage import metric
 from tests.waiting import eventually
 
@@ -23,7 +22,6 @@ AFTER = 1_000
 GAP_SECONDS = 3.0
 LONG_SESSION = {"ORDERS_KAFKA__SESSION_TIMEOUT": "30s"}
 """A rebalance would have the member begin anew in any case: Kafka forgets the offsets of a topic that is deleted."""
-DELIVERY = {"at-least-once": {}, "exactly-once": EXACTLY_ONCE}
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from tests.waiting import eventually
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +31,16 @@ def refusing(arena: Arena, condition: str, code: str, *, on: str = "orders") -> 
 def slow(arena: Arena, seconds: float) -> Iterator[None]:
     """Let every new order take so long, as long as the block lasts."""
     with _trigger(arena, "orders", f"PERFORM pg_sleep({seconds})"):
+        yield
+
+
+@contextmanager
+def held(arena: Arena) -> Iterator[None]:
+    """Let nobody write orders as long as the block lasts, which begins when somebody is about to."""
+    waiting = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE NOT granted AND datname = %s"
+    with psycopg.connect(arena.dsn) as connection:
+        connection.execute("LOCK TABLE orders IN EXCLUSIVE MODE")
+        eventually(lambda: arena.query(waiting, _database(arena)), 30, "somebody waits")
         yield
 
 

@@ -49,7 +49,7 @@ Kubernetes can:
 env ORDERS_KAFKA__PROPERTIES__security.protocol=SSL orders doctor
 ```
 
-Refused, because the delivery guarantee rests on them: {", ".join(f"`{name}`" for name in _OURS)}.
+Refused are: {"; ".join(f"`{name}` ({reason})" for name, reason in _OURS.items())}.
 
 Besides, libpq reads its own variables where the connection string leaves something out (`PGUSER`, `PGPASSWORD`,
 `PGSSLMODE`, `PGSSLROOTCERT`, …), and `OTEL_EXPORTER_OTLP_ENDPOINT` has the consumer send traces.

@@ -1,8 +1,12 @@
 """What librdkafka is told."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
+from pydantic import ValidationError
 
 from service.config import Kafka
 from service.handler.kafka import properties
@@ -33,6 +37,23 @@ def test_what_a_guarantee_rests_on_wins_over_everything() -> None:
     assert properties.consumer(kafka)["enable.auto.offset.store"] is False
     assert properties.producer(kafka)["acks"] == "all"
     assert properties.producer(kafka)["enable.idempotence"] is True
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_what_is_set_over_the_properties_is_refused_as_one(protocol: str) -> None:
+    """Nothing that is passed through is changed in silence, but for what keeps a transaction short."""
+    kafka = Kafka.model_validate({"group_protocol": protocol})
+    in_transactions = {"socket.timeout.ms", "topic.metadata.propagation.max.ms", "batch.num.messages"}
+    for name in {*overridden(kafka)} - in_transactions:
+        with pytest.raises(ValidationError, match=f"{name} can't be passed through: "):
+            Kafka(properties={name: "mine"})
+
+
+def overridden(kafka: Kafka) -> Iterator[str]:
+    """Yield the properties of our clients that are what they are whatever is passed through."""
+    for told in (properties.consumer, properties.producer, partial(properties.transactional, transactional_id="id")):
+        mine = kafka.model_copy(update={"properties": dict.fromkeys(told(kafka), "mine")})
+        yield from (name for name, value in told(mine).items() if value != "mine")
 
 
 def test_a_dead_member_is_noticed_after_the_session_timeout() -> None:

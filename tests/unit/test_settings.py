@@ -404,10 +404,20 @@ def test_properties_that_are_no_object_of_plain_values_are_refused(
     assert refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=properties).startswith("ORDERS_KAFKA")
 
 
-@pytest.mark.parametrize("name", ["enable.auto.commit", "group.id", "acks", "bootstrap.servers"])
-def test_properties_that_a_guarantee_rests_on_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("partition.assignment.strategy", "partitions are taken over one by one, which only cooperative-sticky does"),
+        ("enable.auto.commit", "offsets are committed after the orders are stored"),
+        ("group.id", "set ORDERS_KAFKA__GROUP_ID"),
+        ("stats_cb", "it takes a function"),
+    ],
+)
+def test_properties_that_a_guarantee_rests_on_are_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
     line = refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=f'{{"{name}": "{SECRET}"}}')
-    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be passed through: the delivery guarantee rests on it"
+    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be passed through: {reason}"
 
 
 def test_a_topic_that_is_its_own_dead_letter_topic_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ class FakeKafka:
 class FakeMember:
     """Of the group, unless `kafka.on_metadata` says otherwise."""
 
+    topic_id = "03khuBS4QPyPcMhe5ZSsuQ"
+
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka = kafka
 
@@ -66,8 +68,8 @@ class FakeMember:
         if self._kafka.cluster == "mockCluster":
             raise CommandRefused("not the mock")
 
-    def places(self, offsets: dict[int, int]) -> list[TopicPartition]:
-        return [TopicPartition("orders", partition, offset) for partition, offset in offsets.items()]
+    def places(self, offsets: dict[int, int], topic_id: str) -> list[TopicPartition]:
+        return [TopicPartition("orders", partition, offset, topic_id) for partition, offset in offsets.items()]
 
 
 class FakeProducer:

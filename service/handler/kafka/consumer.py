@@ -26,6 +26,8 @@ from service.handler.kafka.statistics import PartitionEnd, Statistics
 from service.handler.kafka.tap import Tap
 from service.handler.kafka.topic_identity import TopicIdentity
 from service.handler.kafka.writer import Finished, Writer
+from service.pkg.deadline import within
+from service.pkg.kafka_errors import phrase
 from service.pkg.seldom import Seldom
 from service.pkg.stop import Stop, Stopped
 from service.usecases.batch import Batch, Limits
@@ -51,6 +53,8 @@ _DRAIN_SECONDS: Final = 20.0
 """How long a stop waits for the batch that is being written."""
 _COMMIT_SECONDS: Final = 5.0
 """How long a stop waits for the broker to acknowledge the last commit."""
+_LEAVE_SECONDS: Final = 6.0
+"""How long the client may take to leave the group: 5 s where the broker does not answer."""
 _CLOSE_SECONDS: Final = 1.0
 """How long the writing thread may take to end before the group is left without it."""
 
@@ -164,7 +168,7 @@ class OrderConsumer:
         finally:
             self._stop.set()
             self._writer.close(_CLOSE_SECONDS)
-            self._consumer.close()
+            self._leave_group()
 
     def _turn(self) -> None:
         self._turned_at = monotonic()
@@ -391,6 +395,7 @@ class OrderConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
+        self._offsets.reassigned()
         self._identity.add(_numbers(partitions))
         self._tap.admit(partitions)
         self._rebalanced("assigned", partitions)
@@ -453,11 +458,20 @@ class OrderConsumer:
         self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)
         if finished := self._writer.take_finished():
             self._conclude(finished)
+        given_up = len(self._writer.batch or ()) or (len(finished.batch) if finished and not finished.outcome else 0)
         deadline = monotonic() + _COMMIT_SECONDS
-        while not self._offsets.is_settled and monotonic() < deadline:
+        while self._offsets.are_pending and monotonic() < deadline:
             self._offsets.commit(self._consumer)
             self._consumer.consume(1, _PAUSED_SECONDS)
-        self._log.info("drained", committed=self._offsets.is_settled)
+        self._offsets.give_up()
+        self._log.info("drained", committed=self._offsets.are_committed and not given_up, given_up=given_up)
+
+    def _leave_group(self) -> None:
+        """Let the others have the partitions at once, if the broker answers; else they wait for the session's end."""
+        try:
+            within(_LEAVE_SECONDS, self._consumer.close)
+        except TimeoutError:
+            self._log.warning("Kafka does not answer: the group is left by the session's end")
 
     # What the client reports
 
@@ -508,7 +522,7 @@ class OrderConsumer:
 
     def _failed(self, error: KafkaError) -> KafkaClientFailed:
         error = cause(error)
-        code, problem = error.name(), explanation(error) or "it does nothing more after this error"
+        code, problem = error.name(), explanation(error) or phrase(error)
         self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
         return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
 

@@ -16,6 +16,8 @@ class Offsets:
     def __init__(self, member: Membership) -> None:
         self._member = member
         self._done: dict[int, int] = {}
+        self._abandoned: set[int] = set()
+        """Partitions that were taken away with something done that was not committed."""
         self._in_flight = False
         self._asked_at = 0.0
         self._not_before = 0.0
@@ -25,16 +27,30 @@ class Offsets:
         return monotonic() - self._asked_at
 
     @property
-    def is_settled(self) -> bool:
+    def are_pending(self) -> bool:
+        """Whether something is done and can still be committed."""
+        return bool(self._done)
+
+    @property
+    def are_committed(self) -> bool:
         """Whether the broker has acknowledged all that was done."""
-        return not self._done
+        return not self._done and not self._abandoned
 
     def advance(self, next_offsets: dict[int, int]) -> None:
         self._done.update(next_offsets)
 
     def forget(self, partitions: frozenset[int]) -> None:
-        for partition in partitions:
-            self._done.pop(partition, None)
+        for partition in partitions & self._done.keys():
+            del self._done[partition]
+            self._abandoned.add(partition)
+
+    def give_up(self) -> None:
+        """Commit nothing of what is pending."""
+        self.forget(frozenset(self._done))
+
+    def reassigned(self) -> None:
+        """Note that every partition has an owner again, who does again what was not committed."""
+        self._abandoned.clear()
 
     def commit(self, consumer: Consumer) -> None:
         """Ask the broker to commit; `acknowledged` is called from a later poll."""
@@ -43,10 +59,13 @@ class Offsets:
             self._in_flight, self._asked_at = True, monotonic()
 
     def commit_now(self, consumer: Consumer) -> None:
-        """Commit and block for the answer. Raises KafkaException."""
+        """Commit before partitions are given back: the client gives none back while a commit is on its way.
+
+        Nothing waits here, because a broker that is frozen never answers. Raises KafkaException.
+        """
         if self._done:
-            consumer.commit(offsets=self._wanted(), asynchronous=False)
-            self._done.clear()
+            consumer.commit(offsets=self._wanted(), asynchronous=True)
+            self._in_flight, self._asked_at = True, monotonic()
 
     def acknowledged(self, error: KafkaError | None, partitions: list[TopicPartition]) -> bool:
         """Take the broker's answer; False where something has to be committed again."""

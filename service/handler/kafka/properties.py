@@ -3,8 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 if TYPE_CHECKING:
     from service.config import Kafka
@@ -120,8 +119,8 @@ def _membership(kafka: "Kafka") -> Properties:
 
 
 def verify(kafka: "Kafka") -> None:
-    """Raise KafkaException where librdkafka refuses the properties; nothing connects."""
-    AdminClient(quiet(common(kafka)))
+    """Raise KafkaException where librdkafka refuses the properties; a producer asks for most of them. Nothing waits."""
+    Producer(quiet(producer(kafka)))
 
 
 def refused(error: KafkaException) -> str | None:

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.membership import Membership
+from service.pkg.mock import is_mock
 from service.pkg.topic_id import describe, id_of, is_of_another_log
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 _LOOKUP_INTERVAL_SECONDS: Final = 1.0
-_LOOKUP_TIMEOUT_SECONDS: Final = 5.0
+_LOOKUP_TIMEOUT_SECONDS: Final = 2.0
+_GIVE_UP_AFTER_SECONDS: Final = 10.0
+_MOCK_TIMEOUT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 1.0
 """How long an id must be known before its log is read: brokers learn the id a moment before they serve the new log."""
 _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
@@ -37,7 +40,7 @@ class _Unverified:
     is_readable: bool = False
     """Whether the client has found where to read on: the group's offsets can be asked for then."""
     resume_at: int | None = None
-    """The first message that was withheld."""
+    """The first offset that was withheld."""
 
 
 class TopicIdentity:
@@ -63,8 +66,13 @@ class TopicIdentity:
         self._next_question_at = 0.0
         self._known_since = 0.0
         self._unverified: dict[int, _Unverified] = {}
-        self.is_in_doubt = False
+        self._in_doubt = False
+        self._failed_since = 0.0
+
+    @property
+    def is_in_doubt(self) -> bool:
         """Whether something happened that another log would explain, and the id was not looked up since."""
+        return self._in_doubt and self._member.topic_id != ""
 
     @property
     def unverified(self) -> Collection[int]:
@@ -73,7 +81,7 @@ class TopicIdentity:
     def doubt(self, partition: int) -> None:
         """Look the id up now: the position is not in the log."""
         self.readable([partition])
-        self.is_in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
+        self._in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
 
     def look_up(self) -> str | None:
         """Return the id of a log that took the place of the one that is read; None while nothing has changed.
@@ -95,6 +103,8 @@ class TopicIdentity:
 
     def add(self, partitions: Collection[int]) -> None:
         """Verify partitions that were assigned."""
+        if self._member.topic_id is None and is_mock(self._consumer, _MOCK_TIMEOUT_SECONDS):
+            self._member.topic_id = ""  # it never answers
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
     def forget(self, partitions: Collection[int]) -> None:
@@ -112,7 +122,7 @@ class TopicIdentity:
         if unverified is None:
             return False
         unverified.is_readable = True
-        unverified.resume_at = offset if unverified.resume_at is None else unverified.resume_at
+        unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
         return True
 
     def admitted(self, messages: list[Message]) -> list[Message]:
@@ -122,10 +132,10 @@ class TopicIdentity:
         return [each for each in messages if not self.withholds(each.partition() or 0, each.offset() or 0)]
 
     def verify(self) -> list[TopicPartition]:
-        """Let go on what can, and return where fetching was moved to. Blocks for some seconds where Kafka is slow."""
+        """Let go on what can, and return what was assigned anew. Blocks for some seconds where Kafka is slow."""
         if not self._unverified or self._member.topic_id is None:
             return []
-        return self._move(self._verified() | self._restarted())
+        return self._move(self._sought(self._verified()) | self._restarted())
 
     def _found(self) -> str | None:
         """Return the answer to the last question, once; None while there is none."""
@@ -139,10 +149,23 @@ class TopicIdentity:
         self._next_lookup_at = monotonic() + _LOOKUP_INTERVAL_SECONDS
         try:
             found = id_of(answer.result())
-        except KafkaException:
+        except KafkaException as error:
+            self._on_failed_lookup(error)
             return None
-        self.is_in_doubt = False
+        self._in_doubt = False
         return found
+
+    def _on_failed_lookup(self, error: KafkaException) -> None:
+        """Do without ids where the broker never tells them although it delivers messages."""
+        if self._member.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
+            return
+        self._failed_since = self._failed_since or monotonic()
+        if monotonic() - self._failed_since >= _GIVE_UP_AFTER_SECONDS:
+            self._member.topic_id = ""
+            self._log.warning(
+                "Kafka does not tell the topic's id: if the topic is created again, that will not be noticed",
+                topic=self._member.topic, code=error.args[0].name(),
+            )  # fmt: skip
 
     def _verified(self) -> dict[int, int]:
         """Ask of which log the group's offsets are; return where to read again what was withheld of this one."""
@@ -181,6 +204,16 @@ class TopicIdentity:
                 topic=self._member.topic, topic_id=self._member.topic_id, partitions=sorted(restarted),
             )  # fmt: skip
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
+
+    def _sought(self, positions: dict[int, int]) -> dict[int, int]:
+        """Seek, and return the positions where that was refused: the client has lost its own there."""
+        refused = {}
+        for partition, offset in positions.items():
+            try:
+                self._consumer.seek(TopicPartition(self._member.topic, partition, offset))
+            except KafkaException:
+                refused[partition] = offset
+        return refused
 
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
         moved = [TopicPartition(self._member.topic, partition, offset) for partition, offset in positions.items()]
