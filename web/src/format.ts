@@ -45,6 +45,11 @@ export function clockTime(time: Date): string {
   return CLOCK.format(time);
 }
 
+/** The time of the day, with the date unless it is today's. */
+export function shortTime(time: Date, now: Date): string {
+  return time.toDateString() === now.toDateString() ? clockTime(time) : localTime(time);
+}
+
 export function utcTime(time: Date): string {
   return `${time.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }

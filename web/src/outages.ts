@@ -1,4 +1,4 @@
-import { clockTime, localTime } from "./format";
+import { shortTime } from "./format";
 import { FIGURES, reason } from "./sentences";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
@@ -44,8 +44,6 @@ function isDown(dependency: Dependency): dependency is NonNullable<Dependency> {
   return dependency !== null && !dependency.is_up;
 }
 
-/** The time of the day, with the date unless it is today's. */
 function since(dependency: NonNullable<Dependency>, now: Date): string {
-  const time = new Date(dependency.since);
-  return time.toDateString() === now.toDateString() ? clockTime(time) : localTime(time);
+  return shortTime(new Date(dependency.since), now);
 }

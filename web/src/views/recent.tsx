@@ -9,7 +9,7 @@ import { ORDERS, reason } from "../sentences";
 import type { OrderPage, Summary } from "../types";
 import { Filters, NO_FILTERS, type FilterValues } from "./filters";
 import { Pager, Scroll } from "./parts";
-import { Time } from "./time";
+import { ShortTime } from "./time";
 
 const PAGE_ORDERS = "20";
 /** The first page follows what is stored; others stay as they are, for orders would move under the reader. */
@@ -95,8 +95,8 @@ function OrderRow({ order }: { order: Summary }): JSX.Element {
       <th scope="row">
         <a href={orderFragment(order.order_uid)}>{order.order_uid}</a>
       </th>
-      <td>{created ? <Time at={created} /> : order.date_created}</td>
-      <td>{stored ? <Time at={stored} /> : order.stored_at}</td>
+      <td>{created ? <ShortTime at={created} /> : order.date_created}</td>
+      <td>{stored ? <ShortTime at={stored} /> : order.stored_at}</td>
       <td>{order.track_number}</td>
       <td>{order.delivery_service}</td>
       <td class="figure">{order.items}</td>

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { localTime, utcTime } from "../format";
+import { localTime, shortTime, utcTime } from "../format";
 
 /** A moment in the reader's own zone, or in UTC with `isUtc`; the other one is its title. */
 export function Time({ at, isUtc = false }: { at: Date; isUtc?: boolean }): JSX.Element {
@@ -8,6 +8,15 @@ export function Time({ at, isUtc = false }: { at: Date; isUtc?: boolean }): JSX.
   return (
     <time dateTime={at.toISOString()} title={isUtc ? local : utc}>
       {isUtc ? utc : local}
+    </time>
+  );
+}
+
+/** A moment in the reader's own zone, without the date when that is today's; both zones in full are its title. */
+export function ShortTime({ at }: { at: Date }): JSX.Element {
+  return (
+    <time dateTime={at.toISOString()} title={`${localTime(at)}, ${utcTime(at)}`}>
+      {shortTime(at, new Date())}
     </time>
   );
 }
