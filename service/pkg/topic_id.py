@@ -19,8 +19,8 @@ _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes: what is reported of a broker before Kafka 2.8."""
 
 
-def commit_metadata(topic_id: str | None) -> str | None:
-    return f"{_PREFIX}{topic_id}" if topic_id else None
+def commit_metadata(topic_id: str | None) -> str:
+    return f"{_PREFIX}{topic_id}" if topic_id else ""
 
 
 def is_of_another_log(committed: TopicPartition, topic_id: str | None) -> bool:

@@ -33,6 +33,12 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     consumer.close()
 
 
+@pytest.mark.parametrize(("topic_id", "metadata"), [("abc", "topic-id=abc"), ("", ""), (None, "")])
+def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | None, metadata: str) -> None:
+    (place,) = Membership({}, "orders").places({3: 7}, topic_id)
+    assert (place.partition, place.offset, place.metadata or "") == (3, 7, metadata)
+
+
 def test_the_mock_broker_is_refused() -> None:
     with broker.mock() as mock:
         kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
