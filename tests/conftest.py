@@ -121,13 +121,7 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.
 @pytest.fixture
 def settings(kafka_server: servers.Kafka, topic: str, database: str) -> dict[str, str]:
     """Environment that points a process of `spawn` at the test's own topic, group and database."""
-    return {
-        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
-        "ORDERS_KAFKA__TOPIC": topic,
-        "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{topic}.dlq",
-        "ORDERS_KAFKA__GROUP_ID": topic,
-        "ORDERS_POSTGRES__DSN": database,
-    }
+    return servers.settings(kafka_server, topic, database)
 
 
 @pytest.fixture

@@ -151,6 +151,17 @@ def postgres(tier: Tier, folder: Path) -> AbstractContextManager[Postgres]:
             return _postgres_process(folder)
 
 
+def settings(kafka: Kafka, topic: str, dsn: str) -> dict[str, str]:
+    """Return the environment that points a process of the service at a topic, the group of its name and a database."""
+    return {
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "ORDERS_KAFKA__TOPIC": topic,
+        "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{topic}.dlq",
+        "ORDERS_KAFKA__GROUP_ID": topic,
+        "ORDERS_POSTGRES__DSN": dsn,
+    }
+
+
 @contextmanager
 def _kafka_container() -> Iterator[Kafka]:
     """Run the broker behind a port that the engine chooses: it starts when it has been told which one to advertise."""

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,9 @@ from service.handler.http.page import built
 from service.pkg.stop import Stop
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
-from tests import fresh
+from tests import fresh, servers
 from tests.factories import SAMPLE, sourced
-from tests.processes import Service, Spawn
+from tests.processes import Service, Spawn, started
 from tests.stage import Sent, Stage
 from tests.waiting import eventually
 
@@ -59,6 +60,25 @@ def store(database: str) -> Iterator[Store]:
 def service(spawn: Spawn, settings: dict[str, str], store: Store) -> Service:
     store(UID)
     return spawn("api", settings=settings).ready()
+
+
+@pytest.fixture(scope="module")
+def standing(
+    kafka_server: servers.Kafka,
+    postgres_server: servers.Postgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """An API with one order, for tests that change nothing: to start one takes longer than most of them."""
+    with (
+        fresh.topic(kafka_server.bootstrap_servers) as topic,
+        fresh.database(postgres_server.dsn, migrated_template) as (_, dsn),
+        closing(OrderWriter(Transactions(Access(dsn, "tests")))) as writer,
+    ):
+        writer.store([sourced(0, order_uid=UID)])
+        log = tmp_path_factory.mktemp("standing") / "api.log"
+        with started(("api",), servers.settings(kafka_server, topic, dsn), log) as service:
+            yield service.ready()
 
 
 @pytest.fixture
@@ -110,13 +130,13 @@ def give(page: Page, key: str) -> None:
 # Looking an order up
 
 
-def test_an_order_is_looked_up_by_enter_and_shown_with_all_that_it_has(quiet: "Visit", service: Service) -> None:
+def test_an_order_is_looked_up_by_enter_and_shown_with_all_that_it_has(quiet: "Visit", standing: Service) -> None:
     page = quiet.page
-    page.goto(service.url)
+    page.goto(standing.url)
     look_up(page, f"  {UID} ")
     expect(told(page)).to_have_text(re.compile(r"^Found in memory in [\d.]+ ms\.$"))
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
-    expect(page).to_have_url(f"{service.url}/#/orders/{UID}")
+    expect(page).to_have_url(f"{standing.url}/#/orders/{UID}")
     expect(page).to_have_title(f"{UID} · Orders")
     order = page.get_by_role("article")
     expect(order.locator(".badge")).to_have_text("hit")
@@ -126,15 +146,15 @@ def test_an_order_is_looked_up_by_enter_and_shown_with_all_that_it_has(quiet: "V
     assert '"internal_signature":""' in order.locator("pre").inner_text().replace(": ", ":")
 
 
-def test_a_deep_link_opens_an_order_and_the_way_back_leads_to_the_list(quiet: "Visit", service: Service) -> None:
+def test_a_deep_link_opens_an_order_and_the_way_back_leads_to_the_list(quiet: "Visit", standing: Service) -> None:
     page = quiet.page
-    page.goto(service.url)
+    page.goto(standing.url)
     page.get_by_role("link", name=UID).click()
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name=UID)).to_have_count(0)
     expect(page.get_by_role("heading", name="Recent orders")).to_be_visible()
-    page.goto(f"{service.url}/#/orders/{UID}")
+    page.goto(f"{standing.url}/#/orders/{UID}")
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
 
 
@@ -168,8 +188,8 @@ def test_the_greatest_amounts_keep_their_digits(quiet: "Visit", service: Service
         ("x" * 65, "An order id is 1 to 64 letters, digits, hyphens or underscores."),
     ],
 )
-def test_what_can_not_be_found_is_said(quiet: "Visit", service: Service, uid: str, sentence: str) -> None:
-    quiet.page.goto(service.url)
+def test_what_can_not_be_found_is_said(quiet: "Visit", standing: Service, uid: str, sentence: str) -> None:
+    quiet.page.goto(standing.url)
     look_up(quiet.page, uid)
     expect(told(quiet.page)).to_have_text(sentence)
     expect(quiet.page.get_by_role("article")).to_have_count(0)
@@ -202,13 +222,13 @@ def test_a_database_that_is_away_is_told_from_an_unknown_order(
     )
 
 
-def test_document_and_link_are_copied(quiet: "Visit", context: BrowserContext, service: Service) -> None:
+def test_document_and_link_are_copied(quiet: "Visit", context: BrowserContext, standing: Service) -> None:
     page = quiet.page
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(f"{service.url}/#/orders/{UID}")
+    page.goto(f"{standing.url}/#/orders/{UID}")
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("status", name="Copy link")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == f"{service.url}/#/orders/{UID}"
+    assert page.evaluate("navigator.clipboard.readText()") == f"{standing.url}/#/orders/{UID}"
     page.get_by_text("JSON as it came").click()
     page.get_by_role("button", name="Copy JSON").click()
     expect(page.get_by_role("status", name="Copy JSON")).to_have_text("Copied")
@@ -457,8 +477,8 @@ def dead(page: Page) -> Locator:
     return page.locator("ol.cards > li")
 
 
-def test_without_keys_dead_letters_are_said_to_be_off(quiet: "Visit", service: Service) -> None:
-    quiet.page.goto(f"{service.url}/#/dead-letters")
+def test_without_keys_dead_letters_are_said_to_be_off(quiet: "Visit", standing: Service) -> None:
+    quiet.page.goto(f"{standing.url}/#/dead-letters")
     expect(quiet.page.get_by_role("status", name="Dead letters")).to_have_text(
         "Dead letters hold personal data and are served only where API keys are on."
     )
@@ -516,18 +536,27 @@ def test_dead_letters_are_shown_as_what_they_are_and_never_as_markup(
 # Everybody
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
-def test_nothing_keeps_anyone_from_using_a_view(
-    quiet: "Visit", service: Service, store: Store, path: str, scheme: Any
+schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+@schemes
+@pytest.mark.parametrize("path", [f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
+def test_nothing_keeps_anyone_from_using_a_view(quiet: "Visit", standing: Service, path: str, scheme: Any) -> None:
+    quiet.page.emulate_media(color_scheme=scheme)
+    quiet.page.goto(f"{standing.url}/{path}")
+    expect(figure(quiet.page, "Readiness")).to_contain_text("ready")
+    assert quiet.barriers() == []
+
+
+@schemes
+def test_nothing_keeps_anyone_from_following_orders(
+    quiet: "Visit", service: Service, store: Store, scheme: Any
 ) -> None:
     quiet.page.emulate_media(color_scheme=scheme)
-    quiet.page.goto(f"{service.url}/{path}")
-    expect(figure(quiet.page, "Readiness")).to_contain_text("ready")
-    if not path:
-        expect(quiet.page.get_by_role("status", name="Connection")).to_have_text("Connected")
-        store("one-that-comes")
-        expect(events(quiet.page)).to_have_count(1)
+    quiet.page.goto(service.url)
+    expect(quiet.page.get_by_role("status", name="Connection")).to_have_text("Connected")
+    store("one-that-comes")
+    expect(events(quiet.page)).to_have_count(1)
     assert quiet.barriers() == []
 
 
@@ -537,8 +566,8 @@ def test_nothing_keeps_anyone_from_giving_a_key(quiet: "Visit", locked: Service)
     assert quiet.barriers() == []
 
 
-def test_axe_would_find_what_it_is_for(visit: "Visit", service: Service) -> None:
-    visit.page.goto(service.url)
+def test_axe_would_find_what_it_is_for(visit: "Visit", standing: Service) -> None:
+    visit.page.goto(standing.url)
     visit.page.evaluate("document.body.append(document.createElement('input'))")
     assert [rule for rule, _ in visit.barriers() if rule == "label"] == ["label"]
 
