@@ -8,7 +8,7 @@ RATE = 400
 
 
 def test_killing_each_pod_in_turn_under_load_costs_no_order(release: Release) -> None:
-    count = 100 * RATE
+    count = 150 * RATE
     release.install()
     release.generate(count, "--rate", str(RATE))
     for component in ("consumer", "api", "postgresql", "kafka", "consumer"):
@@ -20,7 +20,7 @@ def test_killing_each_pod_in_turn_under_load_costs_no_order(release: Release) ->
 
 
 def test_scaling_the_consumer_under_load_loses_and_doubles_nothing(release: Release) -> None:
-    count = 60 * RATE
+    count = 90 * RATE
     release.install()
     release.generate(count, "--rate", str(RATE))
     for replicas in (3, 1):
