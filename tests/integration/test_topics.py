@@ -34,7 +34,9 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
 def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
     said: list[str] = []
     topics.provide(kafka, Admin(properties.common(kafka)), Patience(deadline, said.append), said.append)
-    return said
+    broker, *topics_of_ours = said
+    assert broker.startswith("broker ")
+    return topics_of_ours
 
 
 def partitions(kafka: Kafka) -> list[int]:
