@@ -62,9 +62,9 @@ def test_the_broker_freezes_for_longer_than_a_session(arena: Arena) -> None:
 
 @pytest.mark.parametrize("delivery", DELIVERY)
 def test_the_broker_is_frozen_when_a_member_is_asked_to_end(arena: Arena, delivery: str) -> None:
-    """With orders stored whose offsets it can't commit."""
-    (member,) = arena.members(1, **DELIVERY[delivery])
-    arena.send(plan=FAULTY)
+    """With orders stored whose offsets it can't commit, and before it has lost its session for that."""
+    (member,) = arena.members(1, **DELIVERY[delivery], ORDERS_KAFKA__SESSION_TIMEOUT="12s")
+    arena.send(plan=FAULTY if delivery == "exactly-once" else Plan())  # else a dead letter is what is waited for
     arena.wait_flow(300)
     with ExitStack() as thaw:
         with held(arena):
