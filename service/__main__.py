@@ -1,3 +1,3 @@
-from service.main import main
+from service.main import run
 
-raise SystemExit(main())
+run()

@@ -5,10 +5,11 @@ reader of standard output has gone.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 from confluent_kafka import KafkaException
@@ -25,6 +26,7 @@ from service.entities.errors import OrdersError
 from service.handler.kafka import properties
 from service.handler.kafka.away import BOOTSTRAP_SERVERS, explained, require_kafka
 from service.pkg import output
+from service.pkg.deadline import has_unfinished_calls
 from service.pkg.stop import was_interrupted
 from service.repo.away import require_postgres
 
@@ -36,8 +38,19 @@ AddArguments = Callable[[argparse.ArgumentParser], None]
 Run = Callable[[argparse.Namespace, Settings], int]
 
 
+def run() -> NoReturn:
+    """Run one command and end the process: the console script `orders` and `python -m service`."""
+    code = main()
+    if has_unfinished_calls():
+        # Such a call may be inside a C library that calls back into Python: finalizing the interpreter could crash it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; the console script `orders` and `python -m service`."""
+    """Run one command and return its exit code."""
     output.provide_streams()
     logs.configure()
     try:

@@ -1,11 +1,13 @@
 """A bound on calls of others that have none, or do not keep it."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Thread
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_THREAD_NAME: Final = "bounded call"
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -14,8 +16,13 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     It runs in a thread of its own, which is left behind then.
     """
     future: Future[T] = Future()
-    Thread(target=settle, args=(future, work), daemon=True).start()
+    threading.Thread(target=settle, args=(future, work), name=_THREAD_NAME, daemon=True).start()
     return future.result(seconds)
+
+
+def has_unfinished_calls() -> bool:
+    """Tell whether a call that took too long is still running."""
+    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
 
 
 def settle(future: "Future[T]", work: Callable[[], T]) -> None:
