@@ -38,6 +38,8 @@ class FakeReader:
 
     async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
         as_of = self.as_of
+        if as_of is not None:
+            yield "", Read(None, as_of)
         for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
             await self.gate.wait()
             yield order.order_uid, Read(_document(order), as_of)

@@ -60,6 +60,9 @@ class Reads(Protocol):
     async def tables(self) -> Tables:
         """Tell which tables are read. Raises StorageUnavailable, and DatabaseUnfit."""
 
+    async def replace_connections(self) -> None:
+        """Read on connections that are made from now on."""
+
 
 class Deaf(Exception):
     """The beat did not come in time."""
@@ -89,6 +92,7 @@ class Listener:
         self._seldom = Seldom(SAY_EVERY_SECONDS)
         self._lost = asyncio.Event()
         self._lost.set()
+        self._was_proven = False
         self.is_proven = False
 
     async def run(self) -> None:
@@ -125,6 +129,9 @@ class Listener:
             mouth = await self._connect(stack)
             mouth.add_notify_handler(ignore)
             await self._require_same(ear, tables)
+            if self._was_proven:  # what cut the listener off may have left the readers' connections half-open
+                self._was_proven = False
+                await self._reads.replace_connections()
             await ear.execute(f"LISTEN {tables.channel}; LISTEN {self._own_channel}")
             # From here on the ear asks for nothing: a pooler would lend it a server connection that heard something.
             beat = BEAT.format(position=await self._position(mouth))
@@ -194,6 +201,7 @@ class Listener:
     def _lose(self, error: Exception) -> None:
         """Tell it, and log it now and then."""
         self._deaf_in_a_row = self._deaf_in_a_row + 1 if isinstance(error, Deaf) and not self.is_proven else 0
+        self._was_proven |= self.is_proven
         self.is_proven = False
         self._lost.set()
         if self._deaf_in_a_row > 1:

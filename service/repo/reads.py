@@ -124,6 +124,10 @@ class OrderReads:
     async def close(self) -> None:
         await self._pool.close()
 
+    async def replace_connections(self) -> None:
+        """Close those of the pool, or let them be closed after their read: they may be half-open."""
+        await self._pool.drain()
+
     @property
     def waiting(self) -> int:
         """How many reads wait for a connection."""
@@ -149,6 +153,8 @@ class OrderReads:
         async with self._connection() as connection:
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
             [(as_of,)] = await (await connection.execute(AS_OF)).fetchall()
+            if as_of is not None:
+                yield "", Read(None, as_of)
             async with connection.cursor().copy(NEWEST.format(count=int(count))) as copy:
                 async for uid, document in copy.rows():
                     yield uid.decode(), Read(document, as_of)

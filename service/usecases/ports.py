@@ -101,7 +101,10 @@ class OrderReader(Protocol):
     async def document(self, uid: str) -> Read: ...
 
     def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
-        """Yield the newest orders by their ids, newest first, all from one snapshot taken at the first step."""
+        """Yield the newest orders by their ids, newest first, all from one snapshot taken at the first step.
+
+        Where the snapshot has an `as_of`, it comes first, without an id or a document: there may be no order.
+        """
 
     async def page(self, query: PageQuery) -> Page: ...
 

@@ -108,14 +108,15 @@ class Site:
 
 @contextmanager
 def site_of(arena: Arena, **variables: str) -> Iterator[Site]:
-    writer = OrderWriter(Transactions(Access(arena.dsn, "test")))
     uids = [f"order-{number}" for number in range(CACHED)]
-    writer.store([sourced(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
     timeout = {"ORDERS_POSTGRES__STATEMENT_TIMEOUT": f"{STATEMENT_SECONDS}s"}
-    api = arena.start("api", **{**arena.through_proxies, **timeout, **variables}).ready()
-    with httpx2.Client(timeout=30) as client:
+    with (
+        closing(OrderWriter(Transactions(Access(arena.dsn, "test")))) as writer,
+        httpx2.Client(timeout=30) as client,
+    ):
+        writer.store([sourced(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
+        api = arena.start("api", **{**arena.through_proxies, **timeout, **variables}).ready()
         yield Site(arena, api, writer, client, uids)
-    writer.close()
 
 
 @pytest.fixture

@@ -220,3 +220,19 @@ def test_it_waits_for_a_server_that_is_not_there_yet(own_postgres: "Postgres") -
             assert scene.told == ["listening"]
 
     asyncio.run(run())
+
+
+def test_reads_after_a_half_open_connection_was_replaced_need_not_find_out_about_theirs(
+    proxy: tuple[Proxy, str], database: str
+) -> None:
+    """The pool's connections are half-open as well."""
+    silent, dsn = proxy
+    scene = Scene(dsn, database)
+
+    async def steps() -> None:
+        await scene.reads.estimate()
+        silent.silence()
+        await until(lambda: scene.told.count("listening") == 2)
+        await scene.reads.estimate()  # else it would end by the statement timeout
+
+    play(scene, steps)

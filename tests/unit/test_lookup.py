@@ -451,6 +451,17 @@ def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
     asyncio.run(play())
 
 
+def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
+    async def play() -> None:
+        scene = Scene()
+        scene.lookup.begin_generation(100)
+        scene.reader.as_of = 99
+        with pytest.raises(StorageUnavailable):
+            await scene.lookup.warm(10)
+
+    asyncio.run(play())
+
+
 def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_cached() -> None:
     async def play() -> None:
         scene = Scene(OLD)
