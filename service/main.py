@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from generator import check
 from generator import command as generate
 from service import config, logs
-from service.app import erase, rewind, smoke
+from service.app import erase, rewind, skip_batch, smoke
 from service.bench.options import add_arguments as add_bench_arguments
 from service.config import InvalidSettings, Settings
 from service.dlq import commands as dlq
@@ -211,6 +211,11 @@ COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
     "check": ("compare the tables and the dead-letter topic with what was generated", _check, check.add_arguments),
     "dlq": ("list, show and replay dead letters", _dlq, dlq.add_arguments),
     "rewind": ("read the order topic again from a point in time", rewind.run, rewind.add_arguments),
+    "skip-batch": (
+        "save a batch that consumers can't decompress to a file, and move the group past it",
+        skip_batch.run,
+        skip_batch.add_arguments,
+    ),
     "erase": ("remove orders, keep them away, and list their dead letters", erase.run, erase.add_arguments),
     "smoke": ("send one order through everything and read it back from the API", smoke.run, smoke.add_arguments),
     "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),

@@ -6,21 +6,18 @@ What is stored already is known by its version, and reading it again changes not
 import argparse
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Final
 
-from confluent_kafka import Consumer, ConsumerGroupState
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from service.config import Kafka, Settings
+from service.app.shared import require_no_members
+from service.config import Settings
 from service.dlq.reading import CALL_SECONDS, Offsets, Topic
-from service.entities.errors import CommandRefused
 from service.handler.kafka import properties
 from service.handler.kafka.away import require_kafka
 from service.pkg.moments import milliseconds, parse_moment
 from service.pkg.patience import say
 from service.pkg.topic_id import look_up
-
-_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +33,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     client = properties.quiet(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
     with closing(Consumer(client)) as consumer:
         admin = AdminClient(properties.quiet(properties.common(settings.kafka)))
-        _require_no_members(settings.kafka, admin)
+        require_no_members(settings.kafka, admin)
         topic_id = look_up(admin, settings.kafka.topic, CALL_SECONDS)
         topic = Topic(consumer, settings.kafka.topic, topic_id)
         _rewind(topic, milliseconds(args.to_timestamp), dry_run=args.dry_run)
@@ -63,11 +60,3 @@ def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
     for partition, offset in sorted(committed.items()):
         target = targets.get(partition, offset)
         yield f"partition {partition}: {offset} -> {target}" if target != offset else f"partition {partition}: stays"
-
-
-def _require_no_members(kafka: Kafka, admin: AdminClient) -> None:
-    """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
-    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
-    group = request.result()
-    if group.state not in _WITHOUT_MEMBERS:
-        raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

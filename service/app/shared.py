@@ -1,16 +1,22 @@
-"""What consumer and API have in common."""
+"""What modes and commands have in common."""
 
 from importlib.metadata import version
 from typing import Final
 
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
-from service.config import Postgres
+from service.config import Kafka, Postgres
+from service.entities.errors import CommandRefused
 from service.metrics import Metrics
 from service.pkg.tx import Access
 
 WRITER: Final = "orders-consumer"
 """The application name under which consumers write."""
+
+_CALL_SECONDS: Final = 10.0
+_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def about(mode: str) -> dict[str, str]:
@@ -37,3 +43,11 @@ def access(postgres: Postgres, application: str) -> Access:
         lock_timeout=postgres.lock_timeout,
         prepared_statements=postgres.prepared_statements,
     )
+
+
+def require_no_members(kafka: Kafka, admin: AdminClient) -> None:
+    """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
+    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_SECONDS)[kafka.group_id]
+    group = request.result()
+    if group.state not in _WITHOUT_MEMBERS:
+        raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

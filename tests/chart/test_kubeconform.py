@@ -12,7 +12,10 @@ from tests.chart.test_pods import RELEASES
 
 NEEDED = ("kubeconform", "go")
 EXAMPLES = {file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*.yaml"))}
-MANIFESTS = [ROOT / "k8s" / name for name in ("erase.yaml", "generator.yaml", "kafka-ui.yaml", "kube-prometheus.yaml")]
+MANIFESTS = [
+    ROOT / "k8s" / name
+    for name in ("erase.yaml", "generator.yaml", "kafka-ui.yaml", "kube-prometheus.yaml", "skip-batch.yaml")
+]
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from service.config import Settings
 from service.entities.errors import StorageUnavailable
 
 NAMES = [
-    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "erase", "doctor",
-    "demo", "bench",
+    "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",
+    "erase", "doctor", "demo", "bench",
 ]  # fmt: skip
 
 
@@ -126,6 +126,7 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
         ["wait-for-migrations"],
         ["dlq", "list"],
         ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
+        ["skip-batch", "0", "0", "--dry-run"],
         ["smoke", "--url", "http://127.0.0.1:1"],
         ["erase", "--forget-older-than", "400d"],
         ["erase", "abc"],

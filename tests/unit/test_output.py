@@ -97,6 +97,7 @@ def mute() -> Iterator[socket.socket]:
         ["dlq", "list"],
         ["generate"],
         ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
+        ["skip-batch", "0", "0", "--dry-run"],
         ["erase", "--yes", "abc"],
         ["migrate"],
         ["wait-for-migrations"],

@@ -25,6 +25,7 @@ OF_KAFKA = [
     ["dlq", "show", "0", "0"],
     ["dlq", "replay", "--dry-run"],
     ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
+    ["skip-batch", "0", "0", "--dry-run"],
     ["generate", "--count", "1"],
     ["check"],
     ["smoke", "--url", "http://127.0.0.1:1"],

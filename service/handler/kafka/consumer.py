@@ -507,11 +507,13 @@ class OrderConsumer:
     def _on_packed(self, message: Message) -> None:
         """Say where a partition stands still: the client tries again twice a second, and passes nothing over."""
         if self._seldom.is_due("a batch that can't be decompressed"):
+            partition, offset = message.partition(), message.offset()
             self._log.error(
                 "a batch of messages can't be decompressed: its partition stands still",
-                partition=message.partition(),
-                offset=message.offset(),
-                what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, and have memory for it",
+                partition=partition,
+                offset=offset,
+                what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
+                f"stop the consumers and save the batch with `orders skip-batch {partition} {offset} --to FILE`",
             )
 
     def _on_error(self, error: KafkaError) -> None:

@@ -89,6 +89,11 @@ def longest_stays(names: Collection[str], admin: Admin) -> dict[str, float]:
     return {name: _longest_stay(config) for name, config in _configs(names, admin).items()}
 
 
+def is_compacted(name: str, admin: Admin) -> bool:
+    """Tell whether records may be missing within a batch of the topic. Raises KafkaException."""
+    return "compact" in _configs([name], admin)[name]["cleanup.policy"].value
+
+
 def verdict(error: KafkaException, admin: Admin) -> Exception:
     """Return NotYet or MigrationError; both hold fixed phrases and addresses alone."""
     problem = error.args[0]

@@ -1,0 +1,175 @@
+"""`orders skip-batch` on a real Kafka that holds batches beyond the client's bound."""
+
+import argparse
+import resource
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from msgspec.json import decode, encode
+
+from service.app import skip_batch
+from service.config import Kafka, Settings
+from service.entities.errors import CommandRefused
+from tests.factories import Document, order_document
+from tests.stage import SECONDS, Sent, Stage, orders
+from tests.waiting import eventually
+
+MIB = 2**20
+BOUND = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
+PROPERTIES = encode(BOUND).decode()
+SIZE, COUNT = 1_000_000, 4
+"""Of the orders of a batch: twice the bound, which one of them stays below."""
+STUCK = "a batch of messages can't be decompressed"
+
+
+@pytest.fixture
+def kafka(stage: Stage) -> Kafka:
+    return Kafka(
+        bootstrap_servers=stage.bootstrap_servers, topic=stage.topic, group_id=stage.topic, properties=dict(BOUND)
+    )
+
+
+def skip(kafka: Kafka, offset: int, *options: object, partition: int = 0) -> None:
+    parser = argparse.ArgumentParser()
+    skip_batch.add_arguments(parser)
+    arguments = parser.parse_args([str(partition), str(offset), *map(str, options)])
+    assert skip_batch.run(arguments, Settings(kafka=kafka)) == 0
+
+
+def pack(stage: Stage) -> list[Document]:
+    """Produce orders as one small zstd batch to partition 0; return them."""
+    producer = Producer({
+        "bootstrap.servers": stage.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
+        "message.max.bytes": 10**9, "batch.size": 10**9,
+    })  # fmt: skip
+    documents = [order_document(extra="x" * SIZE) for _ in range(COUNT)]
+    for document in documents:
+        producer.produce(stage.topic, encode(document), uid(document), 0, headers=[("trace", b"\0\xff"), ("no", None)])
+    assert producer.flush(SECONDS) == 0
+    return documents
+
+
+def uid(document: Document) -> str:
+    return str(document["order_uid"])
+
+
+def uids(*documents: Document) -> set[str]:
+    return {uid(document) for document in documents}
+
+
+def saved(file: Path) -> list[dict[str, object]]:
+    return [decode(line) for line in file.read_bytes().splitlines()]
+
+
+def commit(stage: Stage, offset: int) -> None:
+    consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
+    consumer.commit(offsets=[TopicPartition(stage.topic, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+def metadata(stage: Stage) -> str:
+    """Return what the commit of partition 0 carries."""
+    consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
+    (found,) = consumer.committed([TopicPartition(stage.topic, 0)], timeout=SECONDS)
+    consumer.close()
+    return found.metadata or ""
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Make the system refuse this process what it writes to a file beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved(
+    stage: Stage, kafka: Kafka, tmp_path: Path
+) -> None:
+    before, after = order_document(), order_document()
+    stage.produce(*orders([before]))
+    first, second = pack(stage), pack(stage)
+    stage.produce(*orders([after]))
+    consumer = stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="it says what to do")
+    with pytest.raises(CommandRefused, match="has 1 members: stop the consumers first"):
+        skip(kafka, 1, "--to", tmp_path / "refused")
+    assert consumer.stop() == 0
+    assert (stage.stored(), stage.committed()[0]) == (uids(before), 1)
+
+    skip(kafka, 1, "--dry-run")
+    assert stage.committed()[0] == 1
+    file = tmp_path / "first"
+    skip(kafka, 1, "--to", file)
+    assert stage.committed()[0] == 1 + COUNT
+    assert metadata(stage).startswith("topic-id=")
+    assert file.stat().st_mode & 0o777 == 0o600
+    lines = saved(file)
+    assert [line["offset"] for line in lines] == [*range(1, 1 + COUNT)]
+    assert [decode(b64decode(str(line["value"]))) for line in lines] == first
+    assert [b64decode(str(line["key"])).decode() for line in lines] == [uid(document) for document in first]
+    assert lines[0]["headers"] == [["trace", "AP8="], ["no", None]]
+
+    consumer = stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    eventually(lambda: STUCK in consumer.log.read_text(), what="the consumer stands still before the next batch")
+    assert consumer.stop() == 0
+    skip(kafka, 1 + COUNT, "--to", tmp_path / "second")
+    assert len(saved(tmp_path / "second")) == len(second)
+    stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    stage.wait_stored(uids(before, after))
+    for line in lines:
+        stage.produce(Sent(b64decode(str(line["value"])), b64decode(str(line["key"]))))
+    stage.wait_stored(uids(before, *first, after))
+
+
+def test_nothing_is_skipped_unless_all_of_the_batch_is_on_the_disk(stage: Stage, kafka: Kafka, tmp_path: Path) -> None:
+    pack(stage)
+    file = tmp_path / "file"
+    with pytest.raises(CommandRefused, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
+        skip(kafka, 0, "--to", file, "--max-size", "3MiB")
+    with files_of_at_most(3 * MIB), pytest.raises(CommandRefused, match="File too large; nothing was skipped"):
+        skip(kafka, 0, "--to", file)
+    assert not file.exists()
+    with pytest.raises(CommandRefused, match="No such file or directory"):
+        skip(kafka, 0, "--to", tmp_path / "nowhere" / "file")
+    file.write_text("precious")
+    with pytest.raises(CommandRefused, match="it exists already"):
+        skip(kafka, 0, "--to", file)
+    assert file.read_text() == "precious"
+    assert stage.committed() == {}
+
+
+def test_only_the_batch_that_holds_the_group_up_is_skipped(stage: Stage, kafka: Kafka, tmp_path: Path) -> None:
+    stage.produce(*orders([order_document()]))
+    pack(stage)
+    file = tmp_path / "file"
+    with pytest.raises(CommandRefused, match="partition 0 can be read at offset 0, where the group goes on"):
+        skip(kafka, 1, "--to", file)
+    with pytest.raises(CommandRefused, match="partition 1 can be read at offset 0"):
+        skip(kafka, 0, "--to", file, partition=1)
+    with pytest.raises(CommandRefused, match="has no partition 7"):
+        skip(kafka, 0, "--to", file, partition=7)
+    commit(stage, 3)
+    with pytest.raises(CommandRefused, match="goes on at offset 3 of partition 0, in a batch that begins at 1"):
+        skip(kafka, 2, "--to", file)
+    assert not file.exists()
+    assert stage.committed() == {0: 3}
+    skip(kafka, 1, "--to", file)
+    assert [line["offset"] for line in saved(file)] == [3, 4]
+    assert stage.committed() == {0: 5}
+
+
+@pytest.mark.parametrize("size", ["2GiB", "0", "much"])
+def test_a_size_that_the_client_can_not_have_is_wrong_usage(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    skip_batch.add_arguments(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["0", "0", "--dry-run", "--max-size", size])
+    assert "--max-size" in capsys.readouterr().err
