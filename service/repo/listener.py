@@ -122,10 +122,10 @@ class Listener:
 
     async def _listen(self) -> None:
         """Connect and listen. Raises one of the errors that mean a loss."""
-        # Asked once: half-open connections for reading must not keep this one from being replaced.
-        tables = self._tables = self._tables or await self._reads.tables()
         async with AsyncExitStack() as stack:
-            ear = await self._connect(stack)
+            ear = await self._connect(stack)  # first: why it fails is told here, and not by a pool that timed out
+            # Asked once: half-open connections for reading must not keep this one from being replaced.
+            tables = self._tables = self._tables or await self._reads.tables()
             mouth = await self._connect(stack)
             mouth.add_notify_handler(ignore)
             await self._require_same(ear, tables)

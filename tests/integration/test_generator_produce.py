@@ -138,7 +138,9 @@ def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
 
 def test_a_missing_broker_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
     assert generate(Kafka("127.0.0.1:1"), "orders") == 1
-    assert capfd.readouterr().err == "orders generate: no broker answers: broker transport failure (_TRANSPORT)\n"
+    lines = capfd.readouterr().err.splitlines()
+    ours = [line for line in lines if "rdkafka" not in line or "127.0.0.1:1/" in line]  # not of other tests' clients
+    assert ours == ["orders generate: no broker answers: broker transport failure (_TRANSPORT)"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
