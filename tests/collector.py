@@ -53,7 +53,9 @@ def collecting() -> Iterator[Collector]:
 def _serving(server: ThreadingHTTPServer) -> Iterator[int]:
     thread = Thread(target=server.serve_forever)
     thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -68,6 +68,7 @@ class TopicIdentity:
         self._unverified: dict[int, _Unverified] = {}
         self._in_doubt = False
         self._failed_since = 0.0
+        self._is_mock: bool | None = None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -102,9 +103,10 @@ class TopicIdentity:
         self._unverified |= {partition: _Unverified(is_of_another_log=True) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
-        """Verify partitions that were assigned."""
-        if self._member.topic_id is None and is_mock(self._consumer, _MOCK_TIMEOUT_SECONDS):
-            self._member.topic_id = ""  # it never answers
+        """Verify partitions that were assigned.
+
+        It is called by a callback: a question to the client would break off the call that serves the callback.
+        """
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
     def forget(self, partitions: Collection[int]) -> None:
@@ -133,6 +135,10 @@ class TopicIdentity:
 
     def verify(self) -> list[TopicPartition]:
         """Let go on what can, and return what was assigned anew. Blocks for some seconds where Kafka is slow."""
+        if self._unverified and self._is_mock is None:
+            self._is_mock = is_mock(self._consumer, _MOCK_TIMEOUT_SECONDS)
+            if self._is_mock and self._member.topic_id is None:
+                self._member.topic_id = ""  # it never answers
         if not self._unverified or self._member.topic_id is None:
             return []
         return self._move(self._sought(self._verified()) | self._restarted())
