@@ -33,6 +33,7 @@ RETRY_DEAF_SECONDS: Final = 5.0
 """The longest wait where notifications have never come: it is no passing trouble, and each attempt costs two
 connections."""
 SAY_EVERY_SECONDS: Final = 30.0
+LAST_READ_SECONDS: Final = 0.02
 POSITION: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
 """All that has been committed was so before this position of the server's log."""
 BEAT: Final = "SELECT pg_notify(%s, %s), {position}"
@@ -174,8 +175,11 @@ class Listener:
 
     async def _hear(self, ear: BoundedAsyncConnection, channel: str, deadline: float, until: str | None = None) -> bool:
         """Pass on what comes until the deadline, or until this beat has come; True if it has."""
-        has_come = False
-        while not has_come and (left := deadline - monotonic()) > 0:
+        has_come = is_over = False
+        while not has_come and not is_over:
+            left = deadline - monotonic()
+            is_over = left <= LAST_READ_SECONDS  # what has arrived is read, however busy the event loop was
+            left = max(left, LAST_READ_SECONDS)
             # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
             async for notify in ear.notifies(timeout=left, stop_after=1):
                 if notify.channel == channel:
