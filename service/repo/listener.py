@@ -178,8 +178,11 @@ class Listener:
         has_come = is_over = False
         while not has_come and not is_over:
             left = deadline - monotonic()
-            is_over = left <= LAST_READ_SECONDS  # what has arrived is read, however busy the event loop was
-            left = max(left, LAST_READ_SECONDS)
+            is_over = left <= LAST_READ_SECONDS
+            if until:  # what has arrived is read, however busy the event loop was
+                left = max(left, LAST_READ_SECONDS)
+            elif left <= 0:
+                break
             # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
             async for notify in ear.notifies(timeout=left, stop_after=1):
                 if notify.channel == channel:

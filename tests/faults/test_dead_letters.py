@@ -76,8 +76,9 @@ def test_a_flood_of_bad_messages_ends_by_itself(arena: Arena) -> None:
     flood = Plan(count=WINDOW + 200, seed=arena.seed + 1, invalid=1)
     at_a_time = "10" if arena.is_long else "50"
     member = arena.members(1, ORDERS_BRAKE__RETRY_AFTER="20ms", ORDERS_BRAKE__PROBE_MESSAGES=at_a_time)[0]
-    arena.send_these(chain(stream(flood), stream(replace(MIX, count=2_000, seed=arena.seed))))
+    arena.send_these(stream(flood))
     eventually(lambda: metric(member, "orders_brake_engaged") == 1, 60, "the brake is on")
+    arena.send_these(stream(replace(MIX, count=2_000, seed=arena.seed)))
     arena.fault_is_over()
     arena.assert_exact()
     assert metric(member, "orders_brake_engaged") == 0
