@@ -168,27 +168,30 @@ class Listener:
         told = await (await mouth.execute(beat.encode(), [self._own_channel, str(self._beats)])).fetchone()
         position = int(told[1]) if told else UNKNOWN
         self._ears.reached(position)
-        if not await self._hear(ear, channel, began + self._patience, until=str(self._beats)):
+        if not await self._has_come(ear, channel, str(self._beats), began + self._patience):
             raise Deaf
         self._prove(began, position)
-        await self._hear(ear, channel, began + self._heartbeat)
+        while (left := began + self._heartbeat - monotonic()) > 0:
+            await self._read(ear, channel, left)
 
-    async def _hear(self, ear: BoundedAsyncConnection, channel: str, deadline: float, until: str | None = None) -> bool:
-        """Pass on what comes until the deadline, or until this beat has come; True if it has."""
-        has_come = is_over = False
-        while not has_come and not is_over:
-            left = deadline - monotonic()
-            is_over = left <= LAST_READ_SECONDS
-            if until:  # what has arrived is read, however busy the event loop was
-                left = max(left, LAST_READ_SECONDS)
-            elif left <= 0:
-                break
-            # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
-            async for notify in ear.notifies(timeout=left, stop_after=1):
-                if notify.channel == channel:
-                    self._pass_on(notify.payload)
-                has_come |= notify.channel == self._own_channel and notify.payload == until
-        return has_come
+    async def _has_come(self, ear: BoundedAsyncConnection, channel: str, beat: str, deadline: float) -> bool:
+        """Return whether this beat arrives before the deadline."""
+        while (left := deadline - monotonic()) > 0:
+            if beat in await self._read(ear, channel, left):
+                return True
+        # A busy event loop may see the deadline pass before it reads what arrived in time.
+        return beat in await self._read(ear, channel, LAST_READ_SECONDS)
+
+    async def _read(self, ear: BoundedAsyncConnection, channel: str, seconds: float) -> list[str]:
+        """Pass on what arrives next within these seconds; return the beats among it."""
+        beats = []
+        # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
+        async for notify in ear.notifies(timeout=seconds, stop_after=1):
+            if notify.channel == channel:
+                self._pass_on(notify.payload)
+            else:
+                beats.append(notify.payload)
+        return beats
 
     def _pass_on(self, payload: str) -> None:
         notification = parse(payload)

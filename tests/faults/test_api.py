@@ -35,10 +35,8 @@ if TYPE_CHECKING:
 
 CACHED = 200
 HITS = 400
-FLOOR_SECONDS = 0.05
-"""What a hit may take on a busy machine whatever it took before."""
-FACTOR = 5
 STATEMENT_SECONDS = 1
+"""A hit that waited for PostgreSQL would take as long."""
 GRACE_SECONDS = 5
 """How much longer than the statement timeout a client waits."""
 FRESH_SECONDS = 1.0
@@ -53,6 +51,8 @@ STREAMS = 100
 EVENTS = 100_000
 AT_ONCE = 4_000
 """As many as a transaction of the writer may notify."""
+LONG_HEARTBEAT_SECONDS = 10
+"""So that a busy machine does not count as a lost listener, which resets the streams."""
 GROWTH_MIB = 64
 PIPELINED = 8
 LARGE_GROWTH_MIB = 160
@@ -133,22 +133,20 @@ def assert_refused(answer: httpx2.Response) -> None:
 
 
 def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> None:
-    before = site.slowest_hit()
     with away(site.arena.postgres):
         eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="a refusal")
         assert_refused(site.get("unknown-2"))
-        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        assert site.slowest_hit() < STATEMENT_SECONDS
         assert site.client.get(f"{site.api.url}/readyz").status_code == HTTPStatus.OK
     eventually(lambda: site.get("unknown-3").status_code == HTTPStatus.NOT_FOUND, what="it asks PostgreSQL again")
     assert site.api.process.poll() is None
 
 
 def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Site) -> None:
-    before = site.slowest_hit()
     with site.arena.postgres_proxy.delayed(5), ThreadPoolExecutor(50) as threads:
         began = monotonic()
         misses = [threads.submit(httpx2.get, f"{site.api.url}/orders/missed-{n}", timeout=60) for n in range(50)]
-        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        assert site.slowest_hit() < STATEMENT_SECONDS
         statuses = {miss.result().status_code for miss in misses}
         assert statuses == {HTTPStatus.SERVICE_UNAVAILABLE}
         assert monotonic() - began < 2 * (STATEMENT_SECONDS + GRACE_SECONDS) + MARGIN_SECONDS
@@ -226,10 +224,11 @@ def test_with_a_bound_on_staleness_nothing_older_is_served(arena: Arena) -> None
 
 def test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing(arena: Arena) -> None:
     with site_of(arena, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
-        before, memory = site.slowest_hit(), site.mib()
+        assert site.slowest_hit() < STATEMENT_SECONDS  # on a connection that is open before the others
+        memory = site.mib()
         clients = [stack.enter_context(closing(slow_client(site))) for _ in range(SLOW_CLIENTS)]
         eventually(lambda: any(is_refused(client) for client in clients[CONNECTIONS:]), 10, "those that are too many")
-        assert site.slowest_hit() < max(FACTOR * before, FLOOR_SECONDS)
+        assert site.slowest_hit() < STATEMENT_SECONDS
         assert site.mib() - memory < SLOW_CLIENTS * CONNECTION_BYTES / 2**20
         assert clients[0].recv(100) == b""  # closed after the time that a head may take
         eventually(lambda: httpx2.get(f"{site.api.url}/orders/order-1").status_code == HTTPStatus.OK, 10, "room again")
@@ -296,9 +295,9 @@ def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(arena: A
         eventually(lambda: site.mib() - memory < GROWTH_MIB, 30, "memory is given back")
 
 
-def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(site: Site) -> None:
-    memory = site.mib()
-    with ExitStack() as stack:
+def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(arena: Arena) -> None:
+    with site_of(arena, ORDERS_CACHE__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
+        memory = site.mib()
         for _ in range(STREAMS):
             stack.enter_context(closing(deaf_stream(site)))
         eventually(lambda: metric(site.api, "orders_event_clients") == STREAMS, what="the streams are open")
@@ -307,7 +306,7 @@ def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get
             assert all(told(lines, site, range(first, first + AT_ONCE)) for first in range(0, EVENTS, AT_ONCE))
         eventually(lambda: metric(site.api, "orders_event_clients_dropped_total") == STREAMS, 30, "they are dropped")
         assert site.mib() - memory < GROWTH_MIB
-    assert site.slowest_hit() < FLOOR_SECONDS
+        assert site.slowest_hit() < STATEMENT_SECONDS
 
 
 def deaf_stream(site: Site) -> socket.socket:
