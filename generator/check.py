@@ -11,12 +11,17 @@ from generator.compare import LetterTable, OrderCounts, compare_letters, compare
 from generator.expected import expected, require_end, until_of
 from generator.found import Progress, Unanswered, messages, open_consumer, progress, stored_orders
 from generator.options import add_plan_options, plan_of
+from service.handler.kafka.client import properties as client_properties
+from service.handler.kafka.client.connection_errors import require_kafka
+from service.repo.connection_errors import require_postgres
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Mapping
 
     from confluent_kafka import Consumer
+
+    from service.config import Settings
 
 EXACT, FAILED, WRONG_USAGE = 0, 1, 2
 LOOK_AGAIN_S: Final = 0.5
@@ -43,7 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    kafka = settings.kafka
+
+    def require_servers() -> None:
+        require_kafka(client_properties.common(kafka))
+        require_postgres(settings.postgres.dsn)
+
+    return check(
+        args,
+        require_servers=require_servers,
+        dsn=settings.postgres.dsn,
+        bootstrap_servers=kafka.bootstrap_servers,
+        topic=kafka.topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+        group_id=kafka.group_id,
+        properties=kafka.properties,
+    )
+
+
+def check(
     args: argparse.Namespace,
     *,
     dsn: str,

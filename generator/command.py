@@ -15,16 +15,20 @@ from generator.orders import utc_now
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.progress import Progress
 from generator.stream import Plan, stream
+from service.handler.kafka.client import properties as client_properties
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, require_kafka
+from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.addresses import bootstrap_servers
-from service.pkg.kafka_errors import phrase
-from service.pkg.moments import rfc3339
-from service.pkg.numbers import rate
-from service.pkg.stop import stop_at_signals
+from service.pkg.argtypes import rate
+from service.pkg.shutdown_event import stop_at_signals
+from service.pkg.timestamps import rfc3339
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    from service.config import Settings
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -39,7 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and end")
 
 
-def run(
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    kafka = settings.kafka
+    servers = args.bootstrap_servers or kafka.bootstrap_servers
+    setting = "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
+    client = client_properties.common(kafka) | {"bootstrap.servers": servers}
+    return generate(
+        args,
+        bootstrap_servers=kafka.bootstrap_servers,
+        topic=kafka.topic,
+        properties=kafka.properties,
+        require_kafka=lambda: require_kafka(client, setting=setting),
+    )
+
+
+def generate(
     args: argparse.Namespace,
     *,
     bootstrap_servers: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.expected import letter_digest, order_digest
 from service.entities.dead_letter import Header, Reason, read_origin
-from service.pkg.headers import headers_of
+from service.handler.kafka.client.headers import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

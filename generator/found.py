@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.pkg.kafka_errors import phrase
+from service.handler.kafka.client.error_phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from generator.stream import Plan
-from service.pkg.moments import parse_moment
-from service.pkg.numbers import share, whole
+from service.pkg.argtypes import share, whole
+from service.pkg.timestamps import parse_moment
 
 if TYPE_CHECKING:
     import argparse

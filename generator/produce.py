@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
-from service.pkg.kafka_errors import phrase
+from service.handler.kafka.client.error_phrases import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from generator.stream import Message
-    from service.pkg.stop import Stop
+    from service.pkg.shutdown_event import Stop
 
 ANSWER_WITHIN_S: Final = 10.0
 """How long a broker may take to tell what it knows of the topic, and what is under way to arrive after a stop."""

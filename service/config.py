@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from service.entities.errors import InvalidSettings
 from service.pkg import addresses
 from service.pkg.units import Bytes, Seconds
 
@@ -386,10 +387,6 @@ def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSour
     prefix = f"{PREFIX}KAFKA{DELIMITER}PROPERTIES{DELIMITER}".lower()
     single = {name.removeprefix(prefix): text for name, text in source.env_vars.items() if name.startswith(prefix)}
     return InitSettingsSource(settings_cls, {"kafka": {"properties": single}} if single else {})
-
-
-class InvalidSettings(Exception):
-    """A setting is refused; the text is one line that names the variable, and never its value."""
 
 
 def load(**overrides: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""The command line: mode -> settings -> logs -> app -> exit code.
+"""The command line: mode -> settings -> logs -> command -> exit code.
 
 Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings, 130 interrupted by Ctrl-C before the end, 141 the
 reader of standard output has gone.
@@ -8,34 +8,63 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import version
-from typing import Final, NoReturn
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-import structlog
-from confluent_kafka import KafkaException
-
-from generator import check
-from generator import command as generate
-from service import config, logs
-from service.app import erase, rewind, skip_batch, smoke
-from service.bench.options import add_arguments as add_bench_arguments
-from service.config import InvalidSettings, Settings
-from service.dlq import commands as dlq
-from service.embedded import demo
-from service.entities.errors import OrdersError
-from service.handler.kafka import properties
-from service.handler.kafka.away import BOOTSTRAP_SERVERS, explained, require_kafka
+from service.entities.errors import CommandRefused, InvalidSettings, OrdersError
 from service.pkg import output
-from service.pkg.deadline import has_unfinished_calls
-from service.pkg.stop import was_interrupted
-from service.repo.away import require_postgres
+from service.pkg.run_with_timeout import has_unfinished_calls
+from service.pkg.shutdown_event import was_interrupted
+
+if TYPE_CHECKING:
+    from service.config import Settings
 
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-AddArguments = Callable[[argparse.ArgumentParser], None]
-Run = Callable[[argparse.Namespace, Settings], int]
+Run = Callable[[argparse.Namespace, "Settings"], int]
+LogFormat = str | None
+
+
+class Command(NamedTuple):
+    """A command is a module, which is imported when it runs: `run(args, settings)` and perhaps `add_arguments(parser)`.
+
+    The settings are loaded and the logs configured before `run`, which returns the exit code.
+    """
+
+    summary: str
+    module: str
+
+
+COMMANDS: Final = {
+    "consumer": Command("read orders from Kafka and store them", "service.app.consumer"),
+    "api": Command("serve orders over HTTP from memory", "service.app.api"),
+    "migrate": Command("create or upgrade the schema and the topics", "service.app.commands.migrate"),
+    "wait-for-migrations": Command("block until the schema is there", "service.app.commands.wait_for_migrations"),
+    "generate": Command("produce valid and faulty orders, the same for the same seed", "generator.command"),
+    "check": Command("compare the tables and the dead-letter topic with what was generated", "generator.check"),
+    "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
+    "rewind": Command("read the order topic again from a point in time", "service.app.commands.rewind"),
+    "skip-batch": Command(
+        "save a batch that consumers can't decompress to a file, and move the group past it",
+        "service.app.commands.skip_batch",
+    ),
+    "erase": Command(
+        "remove orders, refuse them from now on, and list their dead letters", "service.app.commands.erase"
+    ),
+    "smoke": Command("send one order through everything and read it back from the API", "generator.smoke"),
+    "doctor": Command("check every dependency; print the settings without secrets", "service.app.commands.doctor"),
+    "demo": Command("run everything on this machine, with servers of its own", "local.demo"),
+    "bench": Command("measure the speed on real servers, as ratios within one run", "bench.command"),
+}
+MODES: Final = ("consumer", "api")
+NOT_INSTALLED: Final = {
+    "local": "`orders demo` runs from a checkout of the repository: make demo, or pip install -e '.[demo]' there",
+    "bench": "`orders bench` runs from a checkout of the repository: make bench",
+}
 
 
 def run() -> NoReturn:
@@ -52,7 +81,6 @@ def run() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     output.provide_streams()
-    logs.configure()
     try:
         return _flushed([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
@@ -64,18 +92,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the text of a traceback could hold personal data
-        if output.failed(error):
-            return _without_output(error)
-        structlog.get_logger("orders").error("unhandled error (this is a bug)", exc_info=error)
-        return FAILED
+        return _end_by(error)
 
 
 def _flushed(arguments: list[str]) -> int:
-    """Run the command and write out what it printed: at exit it would be too late to say that nobody takes it."""
+    """Run the command and write out what it printed: at exit a failure to write could no longer be reported."""
     try:
         return _run(arguments)
     finally:
         sys.stdout.flush()
+
+
+def _end_by(error: Exception) -> int:
+    if output.failed(error):
+        return _without_output(error)
+    if isinstance(error.__cause__, KeyboardInterrupt):  # C code of a client library was interrupted
+        return INTERRUPTED
+    _log_unhandled(error)
+    return FAILED
 
 
 def _without_output(error: Exception) -> int:
@@ -86,139 +120,78 @@ def _without_output(error: Exception) -> int:
     return FAILED
 
 
+def _log_unhandled(error: Exception) -> None:
+    import structlog
+
+    from service import logs
+
+    if not structlog.is_configured():
+        logs.configure()
+    structlog.get_logger("orders").error("unhandled error (this is a bug)", exc_info=error)
+
+
 def _run(arguments: list[str]) -> int:
-    """Run the command, or what `ORDERS_MODE` names where none is given."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run the command, or the one that `ORDERS_MODE` names where none is given."""
+    name = next((each for each in arguments if each in COMMANDS), None)
+    module = _imported(name) if name else None
+    options = _parser(name, module).parse_args(arguments)
+
+    from service import config, logs
+
+    logs.configure()
     settings = config.load()
     logs.configure(settings.log.level, options.log_format or settings.log.format)
-    if options.run is None and settings.mode is None:
+    if module is None:
+        module = _imported(_mode(settings))
+    return _run_module(module, options, settings)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import the module of a command. Raises CommandRefused where its package is not installed."""
+    module = COMMANDS[name].module
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in NOT_INSTALLED:
+            raise
+        raise CommandRefused(NOT_INSTALLED[error.name]) from None
+
+
+def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the arguments of the one that is named."""
+    parser = argparse.ArgumentParser(
+        prog="orders",
+        description="Reads orders from Kafka, stores them in PostgreSQL, and serves them over HTTP from memory.",
+        epilog="Settings are environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
+        "Without a command, ORDERS_MODE=consumer|api chooses.",
+    )
+    parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
+    parser.add_argument("--log-format", choices=("json", "text"), help="how logs are written; text is for people")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for each, (summary, _) in COMMANDS.items():
+        command = commands.add_parser(each, help=summary, description=summary)
+        if each == name and (add_arguments := getattr(module, "add_arguments", None)):
+            add_arguments(command)
+    return parser
+
+
+def _mode(settings: "Settings") -> str:
+    if settings.mode is None:
         raise InvalidSettings("ORDERS_MODE: neither it nor a command is given; `orders --help` lists the commands")
-    run: Run = options.run or COMMANDS[str(settings.mode)][1]
+    return settings.mode
+
+
+def _run_module(module: ModuleType, options: argparse.Namespace, settings: "Settings") -> int:
+    """Run the command; errors of the Kafka client are explained. Raises OrdersError."""
+    from confluent_kafka import KafkaException
+
+    from service.handler.kafka.client import properties
+    from service.handler.kafka.client.connection_errors import explained
+
+    run: Run = module.run
     try:
         return run(options, settings)
     except KafkaException as error:
         if (problem := properties.refused(error)) is None:
             raise explained(error, properties.common(settings.kafka)) from None
         raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="orders",
-        description="Reads orders from Kafka, stores each once in PostgreSQL, serves them over HTTP from memory.",
-        epilog="Settings are environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
-        "Without a command, ORDERS_MODE=consumer|api chooses.",
-    )
-    parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
-    parser.add_argument("--log-format", choices=("json", "text"), help="how logs are written; text is for people")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, (summary, run, add_arguments) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.set_defaults(run=run)
-        if add_arguments:
-            add_arguments(command)
-    return parser
-
-
-def _consumer(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app.consumer import run_consumer
-
-    return run_consumer(settings)
-
-
-def _api(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app.api import run_api
-
-    return run_api(settings)
-
-
-def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app.provision import run_migrate
-
-    return run_migrate(settings)
-
-
-def _wait(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app.provision import run_wait_for_migrations
-
-    return run_wait_for_migrations(settings)
-
-
-def _generate(options: argparse.Namespace, settings: Settings) -> int:
-    kafka = settings.kafka
-    servers = options.bootstrap_servers or kafka.bootstrap_servers
-    setting = "--bootstrap-servers" if options.bootstrap_servers else BOOTSTRAP_SERVERS
-    client = properties.common(kafka) | {"bootstrap.servers": servers}
-    return generate.run(
-        options,
-        bootstrap_servers=kafka.bootstrap_servers,
-        topic=kafka.topic,
-        properties=kafka.properties,
-        require_kafka=lambda: require_kafka(client, setting=setting),
-    )
-
-
-def _check(options: argparse.Namespace, settings: Settings) -> int:
-    kafka = settings.kafka
-
-    def require_servers() -> None:
-        require_kafka(properties.common(kafka))
-        require_postgres(settings.postgres.dsn)
-
-    return check.run(
-        options,
-        require_servers=require_servers,
-        dsn=settings.postgres.dsn,
-        bootstrap_servers=kafka.bootstrap_servers,
-        topic=kafka.topic,
-        dead_letter_topic=kafka.dead_letter_topic,
-        group_id=kafka.group_id,
-        properties=kafka.properties,
-    )
-
-
-def _dlq(options: argparse.Namespace, settings: Settings) -> int:
-    kafka = settings.kafka
-    require_kafka(properties.common(kafka))
-    consumer, producer = properties.consumer(kafka), properties.producer(kafka)
-    return dlq.run(options, kafka, consumer=properties.quiet(consumer), producer=properties.quiet(producer))
-
-
-def _doctor(_options: argparse.Namespace, settings: Settings) -> int:
-    from service.app import doctor
-
-    return doctor.run(settings)
-
-
-def _demo(options: argparse.Namespace, _settings: Settings) -> int:
-    return demo.run(options)
-
-
-def _bench(options: argparse.Namespace, _settings: Settings) -> int:
-    from service.bench import command
-
-    return command.run(options)
-
-
-COMMANDS: Final[dict[str, tuple[str, Run, AddArguments | None]]] = {
-    "consumer": ("read orders from Kafka and store them", _consumer, None),
-    "api": ("serve orders over HTTP from memory", _api, None),
-    "migrate": ("bring the schema and the topics to what this release needs", _migrate, None),
-    "wait-for-migrations": ("block until the schema is there", _wait, None),
-    "generate": ("produce valid and faulty orders, the same for the same seed", _generate, generate.add_arguments),
-    "check": ("compare the tables and the dead-letter topic with what was generated", _check, check.add_arguments),
-    "dlq": ("list, show and replay dead letters", _dlq, dlq.add_arguments),
-    "rewind": ("read the order topic again from a point in time", rewind.run, rewind.add_arguments),
-    "skip-batch": (
-        "save a batch that consumers can't decompress to a file, and move the group past it",
-        skip_batch.run,
-        skip_batch.add_arguments,
-    ),
-    "erase": ("remove orders, keep them away, and list their dead letters", erase.run, erase.add_arguments),
-    "smoke": ("send one order through everything and read it back from the API", smoke.run, smoke.add_arguments),
-    "doctor": ("ask every dependency what is needed of it; print the settings without secrets", _doctor, None),
-    "demo": ("run everything on this machine, with servers of its own", _demo, demo.add_arguments),
-    "bench": ("measure the speed on real servers, as ratios within one run", _bench, add_bench_arguments),
-}

@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.pkg.plain_metrics import PlainCounter, PlainHistogram
+from service.pkg.unlocked_metrics import PlainCounter, PlainHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local import broker, postgres
 from service.config import Migration
-from service.embedded import broker, postgres
 from service.repo.migrate import migrate
 from tests import fresh, pooler, processes, servers
 from tests.stage import Stage

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from service.embedded.ports import HOST, free_port
-from service.embedded.postgres import folder_for_all, unprivileged
-from service.embedded.process import Process
-from service.pkg.stop import Stop
+from local.ports import HOST, free_port
+from local.postgres import folder_for_all, unprivileged
+from local.process import Process
+from service.pkg.shutdown_event import Stop
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 NOT_RUN = "there is no pgbouncer on the path"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.request import urlopen
 
-from service.embedded.ports import free_port
+from local.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]

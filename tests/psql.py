@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from service.embedded.postgres import programs
+from local.postgres import programs
 
 
 def psql(*options: str, **variables: str) -> None:

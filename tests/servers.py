@@ -16,8 +16,8 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from service.embedded import broker
-from service.embedded import postgres as postgres_processes
+from local import broker
+from local import postgres as postgres_processes
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:17"

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from service.embedded.ports import HOST, free_port
-from service.embedded.postgres import Postgres, installed, package_folder, server_process
-from service.embedded.process import Process
-from service.pkg.stop import Stop
+from local.ports import HOST, free_port
+from local.postgres import Postgres, installed, package_folder, server_process
+from local.process import Process
+from service.pkg.shutdown_event import Stop
 
 COPY_SECONDS = 60.0
 

@@ -17,12 +17,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
-from service.embedded import broker, jars
-from service.embedded.broker import Broker
-from service.embedded.jars import Jar
-from service.embedded.ports import HOST, free_port
-from service.embedded.postgres import Tls
-from service.pkg.stop import Stop
+from local import broker, jars
+from local.broker import Broker
+from local.jars import Jar
+from local.ports import HOST, free_port
+from local.postgres import Tls
+from service.pkg.shutdown_event import Stop
 
 PROGRAMS = {
     ("Linux", "x86_64"): ("linux-amd64", "23da5a044b4fb7a5a081a45008c95749c873305328d73f86aefd56922ce1d29d"),

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from service.handler.kafka import transactions
-from service.handler.kafka.dead_letters import DeadLetterProducer
-from service.handler.kafka.writer import Writer
+from service.handler.kafka.consumer.worker import Writer
+from service.handler.kafka.dead_letters import transactional as transactions
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.main import main
 
 

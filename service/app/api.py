@@ -1,5 +1,6 @@
 """`orders api`: its parts, started in the order of the lines and stopped in reverse."""
 
+import argparse
 import asyncio
 import gc
 import signal
@@ -18,23 +19,23 @@ from starlette.types import ASGIApp
 
 from service.app import shared
 from service.app.dependencies import Dependency
-from service.config import InvalidSettings, Settings
-from service.dlq.browse import Browser
-from service.entities.errors import KeysRefused, StorageUnavailable
+from service.config import Settings
+from service.entities.errors import InvalidSettings, KeysRefused, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
-from service.handler.http.fast import Hits
-from service.handler.http.feed import Feed
+from service.handler.http.fastpath.protocol import Limits
+from service.handler.http.fastpath.responder import Hits
 from service.handler.http.keys import Keys, Renewal
-from service.handler.http.probes import Health
-from service.handler.http.protocol import Limits
+from service.handler.http.routes.events import Feed
+from service.handler.http.routes.probes import Health
+from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, ratio
 from service.handler.http.serve import Server, listen
-from service.handler.http.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, ratio
-from service.handler.kafka import properties
-from service.handler.kafka.watch import Depths, Watch
-from service.pkg.fresh import Fresh
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.group_lag import Depths, Watch
+from service.handler.kafka.dead_letters.browse import Browser
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
+from service.pkg.refreshing_value import Fresh
+from service.pkg.ttl_set import Recent
 from service.repo.listener import Ears, Listener
 from service.repo.reads import OrderReads
 from service.usecases.lookup import Lookup
@@ -52,7 +53,7 @@ KEYS_SECONDS: Final = 1.0
 """How often the file of API keys is read."""
 
 
-def run_api(settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable or InvalidSettings."""
     properties.verify(settings.kafka)
     if settings.http.port == settings.admin.port != 0 and settings.http.host == settings.admin.host:

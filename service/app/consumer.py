@@ -1,5 +1,6 @@
 """`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
 
+import argparse
 import gc
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,19 +17,19 @@ from service.app.tracing import tracing
 from service.config import Kafka, Settings
 from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
-from service.handler.http.probes import Health
-from service.handler.kafka import properties, topics
-from service.handler.kafka.away import Admin
-from service.handler.kafka.consumer import OrderConsumer, Pace
-from service.handler.kafka.dead_letters import DeadLetterProducer
-from service.handler.kafka.decode import Decoder, Rules
-from service.handler.kafka.forms import Forms
-from service.handler.kafka.membership import Membership
-from service.handler.kafka.transactions import TransactionalDeadLetters
+from service.handler.http.routes.probes import Health
+from service.handler.kafka.client import properties, topics
+from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.group_metadata import Membership
+from service.handler.kafka.consumer.loop import OrderConsumer, Pace
+from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import Metrics
-from service.pkg.patience import NotYet
+from service.pkg.polling import NotYet
 from service.pkg.retry import Backoff
-from service.pkg.stop import Stop, stop_at_signals
+from service.pkg.shutdown_event import Stop, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.connection import require_utf8
 from service.repo.writes import OrderWriter
@@ -44,19 +45,19 @@ _SWITCH_SECONDS: Final = 0.0005
 """How long the reading thread may keep the interpreter from the writing one; 5 ms by default."""
 
 
-def run_consumer(settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code.
 
     Raises PortUnavailable or InvalidSettings.
     """
     with tracing(**shared.about("consumer")) as wrap:
-        _run(settings, wrap)
+        _run_until_stopped(settings, wrap)
     return 0
 
 
-def _run(settings: Settings, wrap: Wrap) -> None:
-    properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
+def _run_until_stopped(settings: Settings, wrap: Wrap) -> None:
     stop = stop_at_signals()
+    properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)

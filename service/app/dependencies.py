@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from service.handler.http.stats import DependencyFigures
-from service.pkg.moments import rfc3339
+from service.handler.http.routes.stats import DependencyFigures
+from service.pkg.timestamps import rfc3339
 
 
 class Dependency:

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
-from service.config import InvalidSettings
-from service.pkg.deadline import within
+from service.entities.errors import InvalidSettings
+from service.pkg.run_with_timeout import within
 from service.usecases.ingest import Wrap, unwrapped
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -37,7 +37,7 @@ def tracing(mode: str, version: str) -> Iterator[Wrap]:
     except ImportError:
         needed = "this project's extra `otel` (`pip install '.[otel]'` in its folder)"
         raise InvalidSettings(f"{named[0]}: tracing needs {needed}") from None
-    from service.handler.kafka.tracing import traced  # noqa: PLC0415
+    from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
 
     ours = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
     provider = TracerProvider(

@@ -11,6 +11,7 @@ OrdersError
 ├── KafkaClientFailed            the Kafka client is dead, and stays so: only a new process helps
 ├── BrakeEngaged                 too much of what comes is bad: nothing more is dead-lettered until someone has looked
 ├── ProbeSucceeded               PostgreSQL stores orders again: those that were held back are to be read again
+├── InvalidSettings              a setting is refused before anything starts
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── DatabaseUnfit                the database can't hold orders as they are: nothing starts on it
 ├── MigrationError               the schema or the topics could not be brought to what this release needs
@@ -89,6 +90,10 @@ class BrakeEngaged(OrdersError):
 
 class ProbeSucceeded(OrdersError):
     """PostgreSQL stores orders again: those that were held back are to be read again, and nothing is committed yet."""
+
+
+class InvalidSettings(OrdersError):
+    """A setting is refused; the text is one line that names the variable, and never its value."""
 
 
 class CommandRefused(OrdersError):

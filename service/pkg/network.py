@@ -2,7 +2,7 @@
 
 import socket
 
-from service.pkg.deadline import within
+from service.pkg.run_with_timeout import within
 
 
 def unreachable(host: str, port: int, seconds: float) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never, wait_random_exponential
 
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ ETag made of them, are the same everywhere.
 
 from typing import Final
 
-from sqlalchemy import Table
-
-from service.repo import tables
+from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, Table
 
 
-def _fields(table: Table, alias: str, *without: str) -> str:
-    return ", ".join(f"{alias}.{column.name}" for column in table.columns if column.name not in {"order_uid", *without})
+def _fields(table: Table, alias: str) -> str:
+    return ", ".join(f"{alias}.{column}" for column in table.columns)
 
 
 def _rfc3339(column: str) -> str:
@@ -24,11 +22,11 @@ DATE_CREATED: Final = _rfc3339("o.date_created")
 STORED_AT: Final = _rfc3339("o.stored_at")
 """When this version of the order was stored."""
 
-_DELIVERY: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.deliveries, 'd')}) x"
-_PAYMENT: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(tables.payments, 'p')}) x"
+_DELIVERY: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(DELIVERIES, 'd')}) x"
+_PAYMENT: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(PAYMENTS, 'p')}) x"
 _ITEMS: Final = f"""\
 SELECT ('[' || string_agg(row_to_json(x)::text, ',' ORDER BY i.position) || ']')::json
-FROM items i CROSS JOIN LATERAL (SELECT {_fields(tables.items, "i", "position")}) x
+FROM items i CROSS JOIN LATERAL (SELECT {_fields(ITEMS, "i")}) x
 WHERE i.order_uid = o.order_uid"""
 
 _WITH_NULLS: Final = f"""\

@@ -19,10 +19,10 @@ from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlyS
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import StorageUnavailable
-from service.pkg.seldom import Seldom
+from service.pkg.log_throttle import Seldom
 from service.pkg.tx import ignore
-from service.repo.away import what_failed
 from service.repo.connection import BoundedAsyncConnection
+from service.repo.connection_errors import what_failed
 from service.repo.notifications import parse
 from service.repo.reads import DATABASE, Tables
 from service.usecases.floors import UNKNOWN

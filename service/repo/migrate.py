@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -14,12 +13,11 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-import migrations
 from service.entities.errors import MigrationError
-from service.pkg.patience import NotYet, Patience, Say
-from service.pkg.stop import Stop
-from service.repo.away import unreachable
+from service.pkg.polling import NotYet, Patience, Say
+from service.pkg.shutdown_event import Stop
 from service.repo.connection import require_utf8
+from service.repo.connection_errors import unreachable
 from service.repo.scope import lock_key
 
 if TYPE_CHECKING:
@@ -78,7 +76,7 @@ def engine(dsn: str, limits: "Migration") -> Engine:
 def alembic_config(connection: Connection | None = None) -> Config:
     """Return the configuration of the migrations that this installation carries."""
     config = Config()
-    config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent).replace("%", "%%"))
+    config.set_main_option("script_location", "migrations:")
     config.attributes["connection"] = connection
     return config
 

@@ -15,10 +15,10 @@ from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
 from service.entities.errors import DatabaseUnfit, StatementTimedOut, StorageError, StorageUnavailable
-from service.pkg.gathered import Gathered
+from service.pkg.batch_loader import Gathered
 from service.pkg.tx import UNPREPARED, Access, ignore
-from service.repo.away import CONNECTION_FAILED
 from service.repo.connection import UTF8, BoundedAsyncConnection, hand_text_over_as_bytes
+from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
 from service.repo.scope import CHANNEL
 from service.repo.translate import PROBLEMS, translate

@@ -6,11 +6,10 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import astuple
-from sqlalchemy import Table
 
 from service.entities.order import Order, Payment
 from service.entities.version import Source
-from service.repo import tables
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, Table
 
 BLOCK_CHARACTERS: Final = 2**19
 """Of a block: what is written at once, and the memory that BLOCKS_AHEAD of them take."""
@@ -30,20 +29,15 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"
 
 def copy_statement(table: Table) -> str:
     """Return the COPY that reads this module's lines."""
-    return f"COPY {table.name} ({', '.join(columns(table))}) FROM STDIN"
-
-
-def columns(table: Table) -> list[str]:
-    """Return the names of those that a row is written with; the others have a default of the server's."""
-    return [column.name for column in table.columns if column.server_default is None]
+    return f"COPY {table.name} ({', '.join(table.written)}) FROM STDIN"
 
 
 def _form(table: Table) -> str:
     """Return the `%` format that makes a line of a row's values."""
-    return "\t".join("%s" for _ in columns(table)) + "\n"
+    return "\t".join("%s" for _ in table.written) + "\n"
 
 
-_ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (tables.orders, tables.deliveries, tables.payments, tables.items))
+_ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
 
 
 class Lines(NamedTuple):

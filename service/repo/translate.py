@@ -7,25 +7,19 @@ import re
 from typing import Final
 
 import psycopg
-from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
-from service.repo.away import CONNECTION_FAILED, what_failed
-from service.repo.tables import metadata
+from service.repo.columns import TABLES
+from service.repo.connection_errors import CONNECTION_FAILED, what_failed
 
 QUERY_CANCELED: Final = "57014"
 UNIQUE_VIOLATION: Final = "23505"
 _REFUSALS: Final = frozenset({"23502", "23514", "P0001"})
 _DATA_EXCEPTION: Final = "22"
 
-_OUR_KEYS: Final = frozenset(
-    ", ".join(column.name for column in key.columns)
-    for table in metadata.tables.values()
-    for key in table.constraints
-    if isinstance(key, PrimaryKeyConstraint | UniqueConstraint)
-)
+_OUR_KEYS: Final = frozenset(", ".join(table.key) for table in TABLES)
 """By their columns: a partition and a shard name the same key otherwise, as an operator may."""
-_NAME_OF_A_KEY: Final = re.compile(rf"({'|'.join(metadata.tables)})(_\w+)?_pkey(_\d+)?")
+_NAME_OF_A_KEY: Final = re.compile(rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?")
 """As PostgreSQL names the keys of our tables and of their partitions, and Citus those of their shards."""
 _KEY_DETAIL: Final = re.compile(r"[^(]*\((?P<columns>[^()]+)\)=\(")
 """The columns in DETAIL, whatever its language."""

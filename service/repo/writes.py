@@ -18,11 +18,11 @@ from service.entities.errors import OrderRefused, StorageUnavailable
 from service.entities.order import Order
 from service.entities.version import Source, Sourced, VersionOrder
 from service.pkg.tx import Transactions
-from service.repo import tables
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG, SHARE
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import Lines, blocks, columns, copy_statement, lines, record_time
+from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
@@ -34,9 +34,7 @@ BLOCKS_AHEAD: Final = 4
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-COPY: Final = {
-    table.name: copy_statement(table) for table in (tables.orders, tables.deliveries, tables.payments, tables.items)
-}
+COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
 
 _SCALARS: Final = [name for name in Order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
 
@@ -64,14 +62,13 @@ WHERE o.order_uid = n.order_uid"""
 
 REPLACE: Final = f"""\
 UPDATE orders o
-SET {", ".join(f"{name} = n.{name}" for name in columns(tables.orders) if name != "order_uid")}, stored_at = now()
+SET {", ".join(f"{name} = n.{name}" for name in ORDERS.columns)}, stored_at = now()
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.order_uid = n.order_uid"""
 """Another document with a greater version; its child rows are deleted and copied anew."""
 
 DELETE_CHILDREN: Final = {
-    table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)"
-    for table in (tables.deliveries, tables.payments, tables.items)
+    table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)" for table in (DELIVERIES, PAYMENTS, ITEMS)
 }
 """The child rows of replaced orders; served by each primary key."""
 
@@ -244,7 +241,7 @@ def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[byt
     if contest.replaced:
         whole = sorted(contest.new + contest.replaced, key=lambda sourced: sourced.order.order_uid)
     for table in COPY:
-        source = contest.new if table == tables.orders.name else whole
+        source = contest.new if table == ORDERS.name else whole
         if source:
             made = blocks(map(attrgetter(table), map(_lines, source)))
             yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
@@ -269,7 +266,7 @@ def _position(error: psycopg.Error, copied: dict[str, list[Sourced]], orders: Se
         return None
     table, line = stopped
     blamed = copied[table]
-    if table == tables.items.name:
+    if table == ITEMS.name:
         blamed = [sourced for sourced in blamed for _ in sourced.order.items]
     culprit = blamed[line - 1] if line <= len(blamed) else None
     return next((index for index, sourced in enumerate(orders) if sourced is culprit), None)

@@ -21,7 +21,7 @@ from service.entities.errors import (
     StorageUnavailable,
 )
 from service.pkg.retry import Backoff, retrying
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 from service.usecases.batch import Batch, Entry
 from service.usecases.brake import Brake, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored

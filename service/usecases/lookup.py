@@ -16,9 +16,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from service.entities.errors import StorageUnavailable
+from service.pkg.etag import body_of, tag_of, tagged
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
-from service.pkg.tagged import body_of, tag_of, tagged
+from service.pkg.ttl_set import Recent
 from service.usecases.floors import Floors
 from service.usecases.ports import OrderReader
 

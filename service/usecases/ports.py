@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.letter import Excerpt
+from service.entities.dead_letter_record import Excerpt
 from service.entities.order import Order
 from service.entities.version import Source, Sourced
 from service.usecases.batch import Batch

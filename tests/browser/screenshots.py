@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from service.embedded.ports import HOST, free_port, is_free
-from service.embedded.process import Process
-from service.pkg.stop import Stop
+from local.ports import HOST, free_port, is_free
+from local.process import Process
+from service.pkg.shutdown_event import Stop
 from tests.browser.conftest import CHROMIUM, OPTIONS
 from tests.waiting import eventually
 

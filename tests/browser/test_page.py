@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from service.embedded.ports import HOST, free_port, is_free
-from service.embedded.process import Process
-from service.handler.http.page import built
-from service.pkg.stop import Stop
+from local.ports import HOST, free_port, is_free
+from local.process import Process
+from service.handler.http.routes.page import built
+from service.pkg.shutdown_event import Stop
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
@@ -26,8 +26,8 @@ from tests.stage import Sent, Stage
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.broker import Broker
-    from service.embedded.postgres import Postgres
+    from local.broker import Broker
+    from local.postgres import Postgres
     from tests.browser.conftest import Visit
 
 ROOT = Path(__file__).parents[2]

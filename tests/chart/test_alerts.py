@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from service.handler.http.fast import ROUTE
+from service.handler.http.fastpath.responder import ROUTE
 from service.metrics import STAGES, Metrics
 from tests.chart.rendered import ROOT, Manifest, of_kind, one, refusal, render
 from tests.chart.test_pods import RELEASES

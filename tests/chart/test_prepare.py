@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from local import postgres
 from service.config import Migration
-from service.embedded import postgres
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.embedded.process import Process
+from local.process import Process
 from tests.cluster.loader import Loader
 from tests.cluster.release import ROOT, Release
 from tests.cluster.test_faults import stored

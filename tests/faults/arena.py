@@ -31,8 +31,8 @@ from generator.expected import letter_digest
 from generator.found import STORED_ORDERS, Progress, Unanswered, messages, open_consumer, progress, rows
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
-from service.embedded.ports import HOST
-from service.pkg.stop import Stop
+from local.ports import HOST
+from service.pkg.shutdown_event import Stop
 from tests.faults.judge import Judge, Row, Verdict, Version
 from tests.faults.table import Line, Recovery
 from tests.stage import metric
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     import confluent_kafka
 
-    from service.embedded.broker import Broker
-    from service.embedded.postgres import Postgres
+    from local.broker import Broker
+    from local.postgres import Postgres
     from service.entities.dead_letter import Reason
     from tests.processes import Service, Spawn
     from tests.proxy import Proxy

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
+from local import broker, postgres
+from local.ports import HOST, free_port
 from service.config import Migration
-from service.embedded import broker, postgres
-from service.embedded.ports import HOST, free_port
 from service.repo.migrate import migrate
 from tests import fresh
 from tests.faults.arena import Arena, create_topics, delete_topics

@@ -24,16 +24,16 @@ PATIENCE: Final = ("tests/faults/arena.py", "SETTLE_SECONDS = 120.0", "SETTLE_SE
 ATTEMPTS: Final = 3
 """Some faults have to hit a moment, which without its guard they do more often than not."""
 
-CONSUMER: Final = "service/handler/kafka/consumer.py"
-TRANSACTIONS: Final = "service/handler/kafka/transactions.py"
-TOPIC_IDENTITY: Final = "service/handler/kafka/topic_identity.py"
+CONSUMER: Final = "service/handler/kafka/consumer/loop.py"
+TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
+TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic_identity.py"
 WRITES: Final = "service/repo/writes.py"
 ERASURES: Final = "service/repo/erasures.py"
 TRANSLATE: Final = "service/repo/translate.py"
 INGEST: Final = "service/usecases/ingest.py"
 LOOKUP: Final = "service/usecases/lookup.py"
 LISTENER: Final = "service/repo/listener.py"
-PROTOCOL: Final = "service/handler/http/protocol.py"
+PROTOCOL: Final = "service/handler/http/fastpath/protocol.py"
 REFUSES: Final = "    return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS"
 
 
@@ -119,14 +119,14 @@ GUARDS: Final = (
     ),
     Guard(
         "a dead letter names its origin",
-        "service/handler/kafka/forms.py",
+        "service/handler/kafka/dead_letters/encoder.py",
         "record.partition, record.offset, max(",
         "record.partition, record.offset + 1, max(",
         ("test_consumers.py::test_a_member_dies[seed-1-after-dead-letters]",),
     ),
     Guard(
         "a dead member's partitions are taken over after six seconds",
-        "service/handler/kafka/properties.py",
+        "service/handler/kafka/client/properties.py",
         '        "session.timeout.ms": session,\n',
         '        "session.timeout.ms": 45_000,\n',
         (
@@ -137,7 +137,7 @@ GUARDS: Final = (
     ),
     Guard(
         "the protocol `consumer` is told nothing of the classic one's",
-        "service/handler/kafka/properties.py",
+        "service/handler/kafka/client/properties.py",
         "if name not in _CLASSIC_ONLY}",
         '} | {"session.timeout.ms": 6_000}',
         (
@@ -182,7 +182,7 @@ GUARDS: Final = (
     ),
     Guard(
         "a dead letter that was not taken is sent again",
-        "service/handler/kafka/dead_letters.py",
+        "service/handler/kafka/dead_letters/producer.py",
         "        if failed:\n            unsent",
         "        if False:\n            unsent",
         (
@@ -192,7 +192,7 @@ GUARDS: Final = (
     ),
     Guard(
         "a letter that is too large becomes a stub",
-        "service/handler/kafka/forms.py",
+        "service/handler/kafka/dead_letters/encoder.py",
         "(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)",
         "()",
         ("test_dead_letters.py::test_the_dead_letter_topic_takes_small_messages_alone[seed-1]",),
@@ -263,14 +263,14 @@ GUARDS: Final = (
     ),
     Guard(
         "offsets are sent with the group's generation",
-        "service/handler/kafka/membership.py",
+        "service/handler/kafka/consumer/group_metadata.py",
         "        return self._metadata\n",
         "        with closing(self._client()) as stranger:\n            return stranger.consumer_group_metadata()\n",
         ("test_exactly_once.py::test_a_member_freezes_and_wakes_with_exactly_once[seed-1]",),
     ),
     Guard(
         "the generation is looked up again after each rebalance",
-        "service/handler/kafka/membership.py",
+        "service/handler/kafka/consumer/group_metadata.py",
         "        if self._commits:\n",
         "        if self._commits and not self._metadata:\n",
         ("test_exactly_once.py::test_members_come_and_go_with_exactly_once[seed-1]",),
@@ -333,14 +333,14 @@ GUARDS: Final = (
     ),
     Guard(
         "a commit counts only in the log that it names",
-        "service/pkg/topic_id.py",
+        "service/handler/kafka/client/topic_id.py",
         "    return bool(topic_id) and",
         "    return False and",
         ("test_topics.py::test_a_member_commits_for_the_deleted_log_before_it_is_killed[seed-1]",),
     ),
     Guard(
         "a half-open connection to Kafka is given up",
-        "service/handler/kafka/properties.py",
+        "service/handler/kafka/client/properties.py",
         '"socket.timeout.ms": 10_000,',
         '"socket.timeout.ms": 300_000,',
         ("test_kafka.py::test_connections_to_the_broker_go_silent[seed-1]",),
@@ -394,7 +394,7 @@ GUARDS: Final = (
     ),
     Guard(
         "what was paused when it was taken away flows when it comes back",
-        "service/handler/kafka/tap.py",
+        "service/handler/kafka/consumer/fetch.py",
         "            self._consumer.resume(partitions)\n",
         "            pass\n",
         ("test_postgres.py::test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards[seed-1]",),
@@ -446,7 +446,7 @@ GUARDS: Final = (
     ),
     Guard(
         "a replayed order keeps the version that it had",
-        "service/handler/kafka/record.py",
+        "service/handler/kafka/client/record.py",
         "        origin = read_origin(self.headers)\n",
         "        origin = None\n",
         ("test_replay.py::test_dead_letters_are_replayed_by_a_command_that_is_killed[seed-1]",),
@@ -526,14 +526,14 @@ GUARDS: Final = (
     ),
     Guard(
         "what connections hold for slow clients has a bound",
-        "service/handler/http/buffers.py",
+        "service/handler/http/fastpath/buffers.py",
         "        if self.size > self._max_bytes:\n",
         "        if False:\n",
         ("test_api.py::test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound[seed-1-from-postgresql]",),
     ),
     Guard(
         "an event stream that nobody reads is dropped",
-        "service/handler/http/feed.py",
+        "service/handler/http/routes/events.py",
         "            async with asyncio.timeout(STALL_SECONDS):\n",
         "            async with asyncio.timeout(None):\n",
         (

@@ -14,7 +14,7 @@ import msgspec
 
 from generator.expected import letter_digest, order_digest
 from service.entities.dead_letter import Header, Reason, read_origin
-from service.pkg.headers import headers_of
+from service.handler.kafka.client.headers import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -13,7 +13,7 @@ from tests.faults.test_kafka import group_of, moved
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.broker import Broker
+    from local.broker import Broker
     from tests.faults.arena import Arena
 
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}

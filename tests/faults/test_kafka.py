@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from generator.produce import Pace, produce
 from generator.stream import Plan, stream
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 from tests.faults.arena import DELIVERY, FAULTY, RATE, away, create_topics, frozen
 from tests.faults.troubles import held
 from tests.stage import metric
@@ -25,7 +25,7 @@ TRANSACTION_SECONDS = 30.0
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from service.embedded.broker import Broker
+    from local.broker import Broker
     from tests.faults.arena import Arena
 
 

@@ -12,7 +12,7 @@ import pytest
 from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason, read_origin
-from service.pkg.headers import headers_of
+from service.handler.kafka.client.headers import headers_of
 from tests.faults.arena import MIX
 from tests.faults.troubles import refusing
 from tests.stage import metric

@@ -10,7 +10,7 @@ import msgspec
 from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import read_replays
-from service.pkg.headers import headers_of
+from service.handler.kafka.client.headers import headers_of
 from tests.faults.test_orders import IS_POISON, poisoned
 from tests.faults.troubles import refusing
 from tests.waiting import eventually

@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
+from service.entities.dead_letter_record import Letter
 from service.entities.errors import DocumentRejected
-from service.entities.letter import Letter
 from service.entities.order import Order
 from service.entities.version import Source, Sourced
-from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from service.config import REDACTED, redacted_dsn
 from service.entities.errors import KeysRefused
-from service.handler.http.dead_letters import _cursor as letters_cursor
-from service.handler.http.dead_letters import _parsed as parsed_letters_cursor
 from service.handler.http.etag import is_held
-from service.handler.http.feed import Feed
 from service.handler.http.keys import Keys, Scope
-from service.handler.http.orders import _parsed as parsed_cursor
 from service.handler.http.problems import Problem
+from service.handler.http.routes.dead_letters import _cursor as letters_cursor
+from service.handler.http.routes.dead_letters import _parsed as parsed_letters_cursor
+from service.handler.http.routes.events import Feed
+from service.handler.http.routes.orders import _parsed as parsed_cursor
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reads import page_values
 from service.usecases.ports import Cursor, Page, PageQuery

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.embedded import broker
-from service.embedded.ports import free_port
+from local import broker
+from local.ports import free_port
 from service.entities.errors import CommandRefused
-from service.handler.kafka.away import require_kafka
+from service.handler.kafka.client.connection_errors import require_kafka
 from tests import servers
 from tests.processes import Spawn
 from tests.waiting import eventually

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service.embedded.ports import free_port
+from local.ports import free_port
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests.factories import SAMPLE, sourced
@@ -26,7 +26,7 @@ from tests.proxy import Proxy, proxied
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 UID = SAMPLE["order_uid"]
 TOGETHER = 5_000

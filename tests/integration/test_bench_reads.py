@@ -8,13 +8,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from bench import reads, warm
+from bench.contenders import Contender, rival
+from bench.figures import Sample
+from bench.site import Site
+from bench.stock import Files, written
 from generator.stream import Plan, stream
-from service.bench import reads, warm
-from service.bench.contenders import Contender, rival
-from service.bench.figures import Sample
-from service.bench.site import Site
-from service.bench.stock import Files, written
-from service.embedded.ports import HOST, free_port
+from local.ports import HOST, free_port
 from tests.servers import Postgres
 
 pytestmark = pytest.mark.integration

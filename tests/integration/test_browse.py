@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from service.config import Kafka
-from service.dlq import browse
-from service.dlq.browse import SHOWN_BYTES, Browser
 from service.entities.dead_letter import Header
 from service.entities.errors import KafkaUnavailable
-from service.handler.kafka import properties
+from service.handler.kafka.client import properties
+from service.handler.kafka.dead_letters import browse
+from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
 from service.usecases.ports import LetterPage, LetterQuery
 from tests import servers
 
@@ -139,7 +139,7 @@ def test_only_the_beginning_of_a_large_letter_is_held(desk: Desk) -> None:
 
 
 def test_a_broker_that_does_not_answer_is_said_to_be_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.dlq.reading.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_SECONDS", 0.2)
     away = Desk(Kafka(bootstrap_servers="127.0.0.1:9"))
     with pytest.raises(KafkaUnavailable):
         away.page(1)

@@ -17,7 +17,7 @@ from generator import check
 from generator.produce import Pace, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Header
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 from tests.servers import Kafka
 
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -91,7 +91,7 @@ class Stage:
     def check(self, *words: str) -> int:
         parser = argparse.ArgumentParser()
         check.add_arguments(parser)
-        return check.run(
+        return check.check(
             parser.parse_args([*WORDS, "--wait", "0", *words]),
             dsn=self.dsn,
             bootstrap_servers=self.bootstrap_servers,

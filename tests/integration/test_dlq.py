@@ -11,16 +11,16 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from service.config import Kafka
-from service.dlq import commands
-from service.dlq.letters import Filters
-from service.dlq.reading import Topic
-from service.dlq.replay import Plan, Replay
+from service.app.commands import dlq as commands
+from service.config import Kafka, Settings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.entities.errors import CommandRefused
-from service.handler.kafka import properties
-from service.pkg.stop import Stop
-from service.pkg.topic_id import look_up
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.topic_id import look_up
+from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.replay import Plan, Replay
+from service.pkg.shutdown_event import Stop
 from tests import servers
 from tests.processes import Spawn
 from tests.raw_producer import produce_with_header
@@ -50,8 +50,7 @@ def dlq(kafka: Kafka, *arguments: str) -> int:
     """Run `orders dlq ARGUMENTS` in this process and return its exit code."""
     parser = argparse.ArgumentParser()
     commands.add_arguments(parser)
-    clients = {"consumer": properties.consumer(kafka), "producer": properties.producer(kafka)}
-    return commands.run(parser.parse_args(arguments), kafka, **clients)
+    return commands.run(parser.parse_args(arguments), Settings(kafka=kafka))
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +226,7 @@ def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_o
     admin, group = AdminClient(properties.common(kafka)), Plan(kafka.topic, Filters()).group(kafka.group_id)
     put(kafka, *(letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
-        topic = Topic(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
+        topic = TopicReader(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
         create_again(admin, kafka.dead_letter_topic)
         put(kafka, *(letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})

@@ -1,5 +1,6 @@
 """`orders doctor` as its users run it."""
 
+import argparse
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from service.app import doctor
+from service.app.commands import doctor
 from service.config import Kafka, Postgres, Settings
 from service.repo.migrate import wanted_number
 from tests import fresh, servers
@@ -17,7 +18,7 @@ from tests.processes import Spawn
 from tests.standby import standby
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres as Server
+    from local.postgres import Postgres as Server
 
 OurSettings = dict[str, str]
 
@@ -46,7 +47,7 @@ class Answers:
 
     def to(self, settings: Settings, *, code: int) -> dict[str, str]:
         """Run the doctor, and return the answers that begin with ✗ or, where `code` is 0, with ✓, by question."""
-        assert doctor.run(settings) == code
+        assert doctor.run(argparse.Namespace(), settings) == code
         sign = "✗" if code else "✓"
         lines = [line for line in self._capsys.readouterr().out.splitlines() if line.startswith(sign)]
         return {line[2:24].strip(): line[25:] for line in lines}
@@ -93,7 +94,7 @@ def test_servers_that_are_away_are_told_apart_and_no_password_is_printed(
 ) -> None:
     kafka = well.kafka.model_copy(update={"bootstrap_servers": "nowhere.invalid:9092"})
     postgres = Postgres(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
-    assert doctor.run(Settings(kafka=kafka, postgres=postgres)) == 1
+    assert doctor.run(argparse.Namespace(), Settings(kafka=kafka, postgres=postgres)) == 1
     output = capsys.readouterr().out
     assert "nowhere.invalid doesn't resolve" in output
     assert "127.0.0.1:1: connection refused" in output

@@ -9,11 +9,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from service.embedded import jars
-from service.embedded.broker import Broker, MockCluster, kafka, mock
-from service.embedded.ports import HOST, is_free
+from local import jars
+from local.broker import Broker, MockCluster, kafka, mock
+from local.ports import HOST, is_free
 from service.entities.errors import ServerUnavailable
-from service.pkg.stop import Stop, Stopped
+from service.pkg.shutdown_event import Stop, Stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration

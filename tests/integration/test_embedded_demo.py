@@ -18,12 +18,12 @@ from typing import IO
 import httpx2
 import pytest
 
-from service.embedded.commands import Commands
-from service.embedded.demo import Demo, add_arguments
-from service.embedded.ports import HOST, free_port, is_free
-from service.embedded.process import Process
+from local.commands import Commands
+from local.demo import Demo, add_arguments
+from local.ports import HOST, free_port, is_free
+from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration

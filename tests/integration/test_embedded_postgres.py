@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from service.embedded import postgres as embedded
-from service.embedded.ports import HOST, is_free
-from service.embedded.postgres import Postgres, postgres
+from local import postgres as embedded
+from local.ports import HOST, is_free
+from local.postgres import Postgres, postgres
 from service.entities.errors import ServerUnavailable
 
 pytestmark = pytest.mark.integration

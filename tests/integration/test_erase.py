@@ -19,13 +19,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from msgspec.json import encode
 
-from service.app import erase
-from service.config import InvalidSettings, Kafka, Postgres, Settings
+from service.app.commands import erase
+from service.config import Kafka, Postgres, Settings
 from service.entities.dead_letter import Header, Headers
-from service.entities.errors import CommandRefused
-from service.handler.kafka import away as connecting
-from service.handler.kafka import properties
-from service.pkg.stop import Stop
+from service.entities.errors import CommandRefused, InvalidSettings
+from service.handler.kafka.client import connection_errors as connecting
+from service.handler.kafka.client import properties
+from service.pkg.shutdown_event import Stop
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import Erasures
 from service.repo.writes import OrderWriter

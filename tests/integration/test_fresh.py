@@ -3,8 +3,8 @@
 import psycopg
 from confluent_kafka.admin import AdminClient
 
-from service.embedded.broker import Broker
-from service.embedded.postgres import Postgres
+from local.broker import Broker
+from local.postgres import Postgres
 from tests import fresh, servers
 
 

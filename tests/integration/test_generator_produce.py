@@ -47,7 +47,7 @@ def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
 
 def generate(server: Kafka, topic: str, *words: str) -> int:
     words = ("--until", UNTIL, *words)
-    return command.run(parsed(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
+    return command.generate(parsed(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
 
 
 def taken(consumer: Consumer, count: int) -> list[Message]:
@@ -81,7 +81,7 @@ def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_mes
 ) -> None:
     args = parsed("--count", "2000", "--seed", "7")
     before = datetime.now(UTC)
-    assert command.run(args, bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, properties={}) == 0
+    assert command.generate(args, bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, properties={}) == 0
     produced = {message.value() for message in taken(read, 2_000)}
     newest = max(datetime.fromisoformat(json.loads(value)["date_created"]) for value in produced if value)
     assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_WITHIN)  # 30 days of 2,000 orders
@@ -132,7 +132,7 @@ def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
     args = parsed("--count", "120", "--invalid", "1", "--too-large")
     plain = {"compression.type": "none"}
     servers = kafka_server.bootstrap_servers
-    assert command.run(args, bootstrap_servers=servers, topic=topic, properties=plain) == 1
+    assert command.generate(args, bootstrap_servers=servers, topic=topic, properties=plain) == 1
     assert "MSG_SIZE_TOO_LARGE" in capsys.readouterr().out
 
 
@@ -151,7 +151,7 @@ def test_a_signal_ends_a_run_without_end_and_nothing_is_left_unacknowledged(
     program = (
         "import argparse, sys; from generator import command; parser = argparse.ArgumentParser();"
         "command.add_arguments(parser);"
-        "sys.exit(command.run(parser.parse_args(), bootstrap_servers='', topic='', properties={}))"
+        "sys.exit(command.generate(parser.parse_args(), bootstrap_servers='', topic='', properties={}))"
     )
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(  # noqa: S603 - our own words

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from service.config import Kafka
 from service.entities.dead_letter import DeadLetter
-from service.handler.kafka import properties
-from service.handler.kafka.consumer import OrderConsumer, Pace
-from service.handler.kafka.decode import Decoder, Rules
-from service.handler.kafka.membership import Membership
+from service.handler.kafka.client import properties
+from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.group_metadata import Membership
+from service.handler.kafka.consumer.loop import OrderConsumer, Pace
 from service.metrics import Metrics
-from service.pkg.stop import Stop, Stopped
+from service.pkg.shutdown_event import Stop, Stopped
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch, Limits
 from service.usecases.ingest import Outcome

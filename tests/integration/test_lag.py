@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from generator.found import open_consumer, progress
-from service.handler.kafka.watch import Watch
+from service.handler.kafka.client.group_lag import Watch
 from tests.factories import order_document
 from tests.fresh import PARTITIONS
 from tests.processes import Service

@@ -19,7 +19,7 @@ from tests.proxy import Proxy, proxied
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 HEARTBEAT = 0.5
 BOUND = 1.0  # seconds of staleness while PostgreSQL is reachable

@@ -16,8 +16,8 @@ from psycopg.rows import TupleRow
 import migrations
 from service.config import Migration
 from service.entities.errors import MigrationError
-from service.pkg.patience import OutOfPatience
-from service.pkg.stop import Stop
+from service.pkg.polling import OutOfPatience
+from service.pkg.shutdown_event import Stop
 from service.repo.migrate import (
     LOCK_KEY,
     alembic_config,

@@ -15,7 +15,7 @@ import pytest
 from service.entities.errors import StatementTimedOut, StorageUnavailable
 from service.entities.order import Order
 from service.entities.version import Source, Sourced
-from service.pkg.tagged import tagged
+from service.pkg.etag import tagged
 from service.pkg.tx import Access, Transactions
 from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values
 from service.repo.writes import OrderWriter
@@ -25,7 +25,7 @@ from tests.fake_reader import FakeReader
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 T = TypeVar("T")
 Read = Callable[[OrderReader], Awaitable[T]]

@@ -20,8 +20,8 @@ import pytest
 from msgspec.json import encode
 
 from generator.faults import FULL_CATALOGUE
+from local import postgres
 from service.config import Migration
-from service.embedded import postgres
 from service.entities.dead_letter import Header
 from service.entities.errors import OrderRefused
 from service.entities.order import Order

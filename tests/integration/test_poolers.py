@@ -13,7 +13,7 @@ import pytest
 from service.config import Migration
 from service.entities.version import Sourced
 from service.pkg.tx import Access, Transactions
-from service.repo.away import what_failed
+from service.repo.connection_errors import what_failed
 from service.repo.migrate import migrate, schema_number, wanted_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from service.app import rewind
+from service.app.commands import rewind
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
-from service.handler.kafka import properties
+from service.handler.kafka.client import properties
 from tests import servers
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

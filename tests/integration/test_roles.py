@@ -1,5 +1,6 @@
 """A role for each mode, as roles.sql makes them: everything works with its own one, and nothing else does."""
 
+import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,9 +11,9 @@ import pytest
 from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier, Literal
 
-from service.app import doctor
+from service.app.commands import doctor
 from service.config import Kafka, Migration, Postgres, Settings
-from service.pkg.patience import OutOfPatience
+from service.pkg.polling import OutOfPatience
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
@@ -319,5 +320,5 @@ def test_the_doctor_names_the_rights_that_are_missing(
         ("consumer", migrated.write, "✓ rights                 may read and store orders\n"),
         ("consumer", migrated.read, f"✗ rights                 {lacking}"),
     ):
-        doctor.run(Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
+        doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
         assert told in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
-from service.app import skip_batch
+from service.app.commands import skip_batch
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
 from tests.factories import Document, order_document

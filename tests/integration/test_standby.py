@@ -16,7 +16,7 @@ from tests.standby import standby
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 BEHIND_SECONDS = 1.5
 MARGIN_SECONDS = 4.0

@@ -12,9 +12,9 @@ from urllib.request import Request, urlopen
 import psycopg
 import pytest
 
+from local import postgres
+from local.postgres import Postgres
 from service.config import Migration
-from service.embedded import postgres
-from service.embedded.postgres import Postgres
 from service.repo.migrate import migrate
 from tests import fresh, tls
 from tests.factories import order_document

@@ -10,9 +10,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import Kafka
 from service.entities.errors import MigrationError
-from service.handler.kafka import properties, topics
-from service.handler.kafka.away import Admin
-from service.pkg.patience import OutOfPatience, Patience
+from service.handler.kafka.client import properties, topics
+from service.handler.kafka.client.connection_errors import Admin
+from service.pkg.polling import OutOfPatience, Patience
 from tests import servers
 from tests.processes import Spawn
 from tests.waiting import eventually

@@ -75,4 +75,4 @@ def test_without_a_collector_nothing_of_it_is_loaded(stage: Stage) -> None:
     loaded = consumer.log.read_text(errors="replace")
     assert "import 'service.app.consumer'" in loaded
     assert "opentelemetry.sdk" not in loaded
-    assert "service.handler.kafka.tracing'" not in loaded
+    assert "service.handler.kafka.consumer.tracing'" not in loaded

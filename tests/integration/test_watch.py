@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from service.embedded import broker
-from service.handler.kafka.watch import Depths, Watch
+from local import broker
+from service.handler.kafka.client.group_lag import Depths, Watch
 from tests import fresh
 from tests.waiting import eventually
 

@@ -13,6 +13,7 @@ import pytest
 from service import main
 
 ROOT = Path(__file__).parents[2]
+OF_A_CHECKOUT = {"demo": "pip install -e '.[demo]'", "bench": "make bench"}
 RUN = "import sys; sys.path[:0] = sys.argv[1:3]; from service.main import main; sys.exit(main(sys.argv[3:]))"
 
 
@@ -39,11 +40,27 @@ def orders(wheel: Path, cwd: Path, *arguments: str, **settings: str) -> subproce
     )
 
 
-@pytest.mark.parametrize("command", main.COMMANDS)
+@pytest.mark.parametrize("command", [name for name in main.COMMANDS if name not in OF_A_CHECKOUT])
 def test_every_command_tells_its_usage(command: str, wheel: Path, tmp_path: Path) -> None:
     told = orders(wheel, tmp_path, command, "--help")
     assert told.returncode == 0, told.stderr
     assert f"usage: orders {command}" in told.stdout
+
+
+@pytest.mark.parametrize(("command", "instead"), OF_A_CHECKOUT.items())
+def test_a_command_that_pods_do_not_run_says_where_it_is(
+    command: str, instead: str, wheel: Path, tmp_path: Path
+) -> None:
+    told = orders(wheel, tmp_path, command)
+    assert (told.returncode, told.stdout) == (1, "")
+    (line,) = told.stderr.splitlines()
+    assert line.startswith(f"orders: `orders {command}` ")
+    assert instead in line
+
+
+def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
+    folders = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert folders == {"service", "generator", "migrations"}
 
 
 def test_the_wheel_brings_its_migrations(wheel: Path, tmp_path: Path, database: str) -> None:

@@ -29,7 +29,7 @@ from tests.notified import listen
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 ITEM = SAMPLE["items"][0]
 WAITING: LiteralString = """\

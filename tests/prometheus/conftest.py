@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.embedded.ports import HOST
+from local.ports import HOST
 from tests.processes import Service
 from tests.prometheus.server import NOT_RUN, PROGRAM, Prometheus, configured
 

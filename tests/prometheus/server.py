@@ -14,9 +14,9 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from service.embedded.ports import HOST, free_port
-from service.embedded.process import Process
-from service.pkg.stop import Stop
+from local.ports import HOST, free_port
+from local.process import Process
+from service.pkg.shutdown_event import Stop
 from tests.waiting import eventually
 
 PROGRAM = shutil.which("prometheus")

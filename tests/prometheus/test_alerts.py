@@ -20,7 +20,7 @@ from tests.stage import Sent, Stage, orders
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 AT_ONCE = {
     "noConsumer.for": "1s",

@@ -19,7 +19,7 @@ from tests.prometheus.server import Prometheus
 from tests.stage import Sent, Stage, orders
 
 if TYPE_CHECKING:
-    from service.embedded.postgres import Postgres
+    from local.postgres import Postgres
 
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 UNITS = {"bool", "bool_on_off", "bytes", "ops", "percentunit", "reqps", "s", "short"}

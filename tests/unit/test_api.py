@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 
 from service.entities.order import Order
 from service.handler.http.api import Parts, api
-from service.handler.http.feed import Feed
-from service.handler.http.probes import Health
-from service.handler.http.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
+from service.handler.http.routes.events import Feed
+from service.handler.http.routes.probes import Health
+from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
 from service.metrics import Metrics
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
+from service.pkg.ttl_set import Recent
 from service.usecases.lookup import Lookup
 from tests.factories import order
 from tests.fake_letters import FakeLetters

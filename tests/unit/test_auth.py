@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.entities.letter import Letter
+from service.entities.dead_letter_record import Letter
 from service.handler.http.keys import Keys
 from service.usecases.ports import LetterPage, LetterQuery
 from tests.unit.test_api import ORDER, URL, Site, problem_of

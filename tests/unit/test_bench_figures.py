@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.bench.figures import Figure, Sample, gathered, percentile
+from bench.figures import Figure, Sample, gathered, percentile
 
 
 def test_the_samples_of_a_name_become_one_figure_in_the_order_of_their_rounds() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.bench.groups import Commit, progress
+from bench.groups import Commit, progress
 from service.entities.errors import ServerUnavailable
 
 

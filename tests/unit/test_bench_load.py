@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from service.bench import contenders, reads
-from service.bench.load import Report, Target, WrongAnswer, is_whole, load
-from service.bench.site import Site
-from service.bench.stock import Files
-from service.embedded.ports import HOST
+from bench import contenders, reads
+from bench.load import Report, Target, WrongAnswer, is_whole, load
+from bench.site import Site
+from bench.stock import Files
+from local.ports import HOST
 from tests.waiting import turns
 
 BODY = b'{"order_uid":"1"}'

@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
-from service.bench import command
-from service.bench.options import MEASURES, add_arguments, rounds_of, scale_of
+from bench import command
+from bench.options import MEASURES, add_arguments, rounds_of, scale_of
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

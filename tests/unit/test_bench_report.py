@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from service.bench import report
-from service.bench.figures import Figure, Figures
-from service.bench.report import Circumstances, Outcome, Report
+from bench import report
+from bench.figures import Figure, Figures
+from bench.report import Circumstances, Outcome, Report
 from service.entities.errors import CommandRefused
 
 CIRCUMSTANCES = Circumstances(

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.bench.usage import children, cpu_seconds, fine_cpu_seconds, peak_bytes, resident_bytes
+from bench.usage import children, cpu_seconds, fine_cpu_seconds, peak_bytes, resident_bytes
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from service.embedded.broker import mock
+from local.broker import mock
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import DeadLettersUnavailable
-from service.handler.kafka import dead_letters
-from service.handler.kafka.dead_letters import DeadLetterProducer
-from service.handler.kafka.forms import Forms
-from service.handler.kafka.record import Record
-from service.pkg.stop import Stop
+from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters import producer as dead_letters
+from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.pkg.shutdown_event import Stop
 from service.usecases.batch import Batch
 
 LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Reason.INVALID, "sm_id: is missing")

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.dlq.letters import Filters
-from service.dlq.replay import Plan, replay_headers
 from service.entities.dead_letter import Header
-from service.entities.letter import Letter, printable
-from service.pkg.moments import milliseconds, parse_moment
+from service.entities.dead_letter_record import Letter, printable
+from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.replay import Plan, replay_headers
+from service.pkg.timestamps import milliseconds, parse_moment
 
 PLAIN = Letter(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 

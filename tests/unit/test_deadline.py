@@ -6,14 +6,14 @@ from threading import Event
 
 import pytest
 
-from service.pkg.deadline import has_unfinished_calls, within
+from service.pkg.run_with_timeout import has_unfinished_calls, within
 from tests.waiting import eventually
 
 LONG = 10.0
 LEAVES_A_CALL_BEHIND = """
 import atexit, sys, threading
 from service import main
-from service.pkg.deadline import within
+from service.pkg.run_with_timeout import within
 
 def command(_):
     print("done")

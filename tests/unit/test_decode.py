@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from service.entities.dead_letter import Reason
 from service.entities.errors import DocumentRejected
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
-from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder, Rules
 from tests.factories import SAMPLE, Document, order_document
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

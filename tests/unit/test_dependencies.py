@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from service.app.dependencies import Dependency
-from service.handler.http.stats import DependencyFigures
+from service.handler.http.routes.stats import DependencyFigures
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

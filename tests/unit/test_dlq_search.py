@@ -3,8 +3,8 @@
 import pytest
 from msgspec.json import encode
 
-from service.dlq.ownership import whose
-from service.entities.letter import Letter
+from service.entities.dead_letter_record import Letter
+from service.handler.kafka.dead_letters.ownership import order_of
 from tests.factories import order_document
 
 ORDER = "order-1"
@@ -34,7 +34,7 @@ def letter(value: bytes | None, key: bytes | None = None) -> Letter:
     ids=lambda found: found[0],
 )
 def test_a_letter_of_the_order_is_found_by(found: tuple[str, Letter]) -> None:
-    assert whose(found[1], ["unlike", ORDER]) == ORDER
+    assert order_of(found[1].key, found[1].value, ["unlike", ORDER]) == ORDER
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_a_letter_of_the_order_is_found_by(found: tuple[str, Letter]) -> None:
     ],
 )
 def test_a_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
-    assert whose(letter(value, b"order-12"), [ORDER]) is None
+    assert order_of(b"order-12", value, [ORDER]) is None

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from service.embedded.demo import Flow, add_arguments, line
+from local.demo import Flow, add_arguments, line
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "²"])

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded import jars
-from service.embedded.jars import Jar
-from service.embedded.java import OLDEST, java
+from local import jars
+from local.jars import Jar
+from local.java import OLDEST, java
 from service.entities.errors import ServerUnavailable
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 
 CONTENT = "a jar"
 JAR = Jar("org.example", "thing", "1.0", sha256(CONTENT.encode()).hexdigest())

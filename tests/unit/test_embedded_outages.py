@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.embedded.outages import Outages
+from local.outages import Outages
 
 THEN = datetime(2026, 3, 1, 12, 3, 10, tzinfo=UTC)
 CLOCK = f"{THEN.astimezone():%H:%M:%S}"

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from service.embedded.ports import HOST, free_port, is_free, require_free
+from local.ports import HOST, free_port, is_free, require_free
 from service.entities.errors import ServerUnavailable
 
 

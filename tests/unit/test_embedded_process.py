@@ -8,18 +8,18 @@ from socket import socket
 
 import pytest
 
-from service.embedded import process
-from service.embedded.ports import HOST, free_port, require_free
-from service.embedded.process import Process
+from local import process
+from local.ports import HOST, free_port, require_free
+from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.stop import Stop, Stopped
+from service.pkg.shutdown_event import Stop, Stopped
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 STARTS_AND_WAITS = """
 import sys
 from pathlib import Path
-from service.embedded.process import Process
+from local.process import Process
 Process("it", ["sh", "-c", sys.argv[2]], Path(sys.argv[1])).start()
 print("started", flush=True)
 sys.stdin.read()

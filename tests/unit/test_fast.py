@@ -19,16 +19,16 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Parts, api
-from service.handler.http.fast import BLOCK_BYTES, BLOCKS, Hits
-from service.handler.http.feed import Feed
+from service.handler.http.fastpath.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, Limits
+from service.handler.http.fastpath.responder import BLOCK_BYTES, BLOCKS, Hits
 from service.handler.http.keys import Keys
-from service.handler.http.probes import Health
-from service.handler.http.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, Limits
+from service.handler.http.routes.events import Feed
+from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
 from service.metrics import Metrics
+from service.pkg.etag import tag_of, tagged
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
-from service.pkg.tagged import tag_of, tagged
+from service.pkg.ttl_set import Recent
 from service.usecases.lookup import Lookup
 from tests.factories import order
 from tests.fake_letters import FakeLetters

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.handler.http import feed as feeds
-from service.handler.http.feed import Feed, Stream
 from service.handler.http.problems import Problem
+from service.handler.http.routes import events as feeds
+from service.handler.http.routes.events import Feed, Stream
 from tests.waiting import turns, until
 
 Message = MutableMapping[str, Any]

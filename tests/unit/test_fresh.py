@@ -1,6 +1,6 @@
 import asyncio
 
-from service.pkg.fresh import Fresh
+from service.pkg.refreshing_value import Fresh
 from tests.waiting import turns
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.pkg.gathered import Gathered
+from service.pkg.batch_loader import Gathered
 from tests.waiting import until
 
 MOST = 3

@@ -10,8 +10,8 @@ from generator.orders import Orders
 from generator.stream import Plan
 from service.entities.dead_letter import Reason
 from service.entities.errors import DocumentRejected
-from service.handler.kafka.decode import Decoder, Rules
-from service.handler.kafka.intake import is_tombstone
+from service.handler.kafka.consumer.collect import is_tombstone
+from service.handler.kafka.consumer.decode import Decoder, Rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEEDS = range(3)

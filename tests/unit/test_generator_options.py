@@ -13,7 +13,7 @@ from tests.generating import parsed
 
 
 def generate(*words: str) -> int:
-    return command.run(parsed(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
+    return command.generate(parsed(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
 
 
 def test_options_make_a_plan() -> None:
@@ -71,7 +71,7 @@ def test_the_catalogue_is_printed_without_a_broker(capsys: pytest.CaptureFixture
 def test_check_refuses_a_stream_without_end(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
-    code = check.run(
+    code = check.check(
         parser.parse_args(["--count", "0"]),
         dsn="postgresql://127.0.0.1:1/none",
         bootstrap_servers="127.0.0.1:1",

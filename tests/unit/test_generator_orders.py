@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from generator.orders import DATE_RANGE, Document, Orders, encoded
-from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder, Rules
 
 ORDERS = 2_000
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)

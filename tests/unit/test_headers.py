@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from service.embedded import broker
-from service.pkg.headers import headers_of
+from local import broker
+from service.handler.kafka.client.headers import headers_of
 from tests.raw_producer import produce_with_header
 
 HEADERS = [("twice", b"1"), ("twice", b"\xff\x00"), ("null", None), ("", b"")]

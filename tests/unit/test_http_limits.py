@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from service.entities.errors import PortUnavailable
-from service.handler.http import protocol
 from service.handler.http.admin import AdminServer
-from service.handler.http.protocol import Limits
+from service.handler.http.fastpath import protocol
+from service.handler.http.fastpath.protocol import Limits
 from service.handler.http.serve import Server
 from tests.waiting import eventually, turns
 

@@ -15,7 +15,7 @@ from service.entities.errors import (
     StorageUnavailable,
 )
 from service.pkg.retry import Backoff
-from service.pkg.stop import Stop, Stopped
+from service.pkg.shutdown_event import Stop, Stopped
 from service.usecases.batch import Batch, Entry
 from service.usecases.brake import Brake, BrakePolicy
 from service.usecases.ingest import Ingest, around

@@ -6,9 +6,9 @@ import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter import Headers
-from service.handler.kafka.decode import Decoder, Rules
-from service.handler.kafka.intake import take
-from service.handler.kafka.record import HEADER_BYTES, Record
+from service.handler.kafka.client.record import HEADER_BYTES, Record
+from service.handler.kafka.consumer.collect import take
+from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.repo.rows import lines
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
 from service.config import Kafka
-from service.handler.kafka import properties
+from service.handler.kafka.client import properties
 
 PASSED_THROUGH = {"session.timeout.ms": 9_000, "fetch.wait.max.ms": 7, "security.protocol": "ssl"}
 

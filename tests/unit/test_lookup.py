@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
+from service.pkg.ttl_set import Recent
 from service.usecases.lookup import Found, Lookup
 from tests.factories import order
 from tests.fake_reader import FakeReader

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import structlog
 from confluent_kafka import Producer
 
 from service import logs, main
-from service.app import provision
+from service.app.commands import wait_for_migrations
 from service.config import Settings
 from service.entities.errors import StorageUnavailable
 
@@ -32,8 +33,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that ran; none of them does anything."""
     names: list[str] = []
-    for name, (summary, _, _) in main.COMMANDS.items():
-        monkeypatch.setitem(main.COMMANDS, name, (summary, recorder(name, names), None))
+    monkeypatch.setattr(main, "_imported", lambda name: module_with(recorder(name, names)))
     return names
 
 
@@ -45,8 +45,14 @@ def recorder(name: str, names: list[str]) -> main.Run:
     return run
 
 
+def module_with(run: Callable[..., int]) -> ModuleType:
+    module = ModuleType("command")
+    module.run = run  # type: ignore[attr-defined]
+    return module
+
+
 def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
-    monkeypatch.setitem(main.COMMANDS, "doctor", ("", run, None))
+    monkeypatch.setattr(main, "_imported", lambda _: module_with(run))
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -140,7 +146,7 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
 def test_each_command_names_it_alike(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(provision, "wait_for_migrations", lambda *_, **__: None)
+    monkeypatch.setattr(wait_for_migrations, "wait_for_migrations", lambda *_, **__: None)
     monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", '{"no.such.property": "1"}')
     assert main.main(command) == 2
     assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka knows no property no.such.property"
@@ -193,6 +199,13 @@ def test_a_failure_that_was_not_is_logged_without_what_it_says(monkeypatch: pyte
 
 def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     run_with(monkeypatch, raising(KeyboardInterrupt()))
+    assert main.main(["doctor"]) == 130
+
+
+def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = SystemError("returned a result with an exception set")
+    error.__cause__ = KeyboardInterrupt()
+    run_with(monkeypatch, raising(error))
     assert main.main(["doctor"]) == 130
 
 

@@ -5,11 +5,11 @@ import struct
 import pytest
 from confluent_kafka import Consumer, KafkaException
 
+from local import broker
 from service.config import Kafka
-from service.embedded import broker
 from service.entities.errors import CommandRefused
-from service.handler.kafka import properties
-from service.handler.kafka.membership import Membership, is_of_a_member
+from service.handler.kafka.client import properties
+from service.handler.kafka.consumer.group_metadata import Membership, is_of_a_member
 
 
 def written(generation: int) -> bytes:

@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, DateTime, SmallInteger, String
 
 from service.entities.errors import DocumentRejected
 from service.entities.order import MAX_BIGINT, json_schema
-from service.handler.kafka.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.repo import tables
 from tests.factories import SAMPLE, Document, order_document
 

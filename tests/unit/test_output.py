@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded.ports import free_port
+from local.ports import free_port
 from tests.processes import ROOT
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from service.handler.http import page
+from service.handler.http.routes import page
 
 SCRIPT = b"// what a visitor gets\n" * 100
 

@@ -5,9 +5,9 @@ from threading import Event, Timer
 
 import pytest
 
-from service.pkg import patience
-from service.pkg.patience import NotYet, OutOfPatience, Patience
-from service.pkg.stop import Stop
+from service.pkg import polling as patience
+from service.pkg.polling import NotYet, OutOfPatience, Patience
+from service.pkg.shutdown_event import Stop
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.pkg.plain_metrics import PlainCounter, PlainHistogram
+from service.pkg.unlocked_metrics import PlainCounter, PlainHistogram
 
 BOUNDS = (0.001, 0.25, 1, 30)
 

@@ -1,6 +1,6 @@
 """Trials read on from each other, and forget nothing of what is held back."""
 
-from service.handler.kafka.probe import Probe
+from service.handler.kafka.consumer.probe import Probe
 from service.usecases.batch import Batch
 
 

@@ -1,4 +1,4 @@
-from service.pkg.recent import Recent
+from service.pkg.ttl_set import Recent
 
 
 class Clock:

@@ -1,7 +1,7 @@
 """How many letters a replay sends before it waits for their acknowledgement."""
 
-from service.dlq.replay import CHUNK_BYTES, take_chunk
-from service.entities.letter import Letter
+from service.entities.dead_letter_record import Letter
+from service.handler.kafka.dead_letters.replay import CHUNK_BYTES, take_chunk
 
 
 def letters(count: int, size: int) -> list[Letter]:

@@ -4,7 +4,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 from structlog.testing import CapturingLogger
 
-from service.handler.kafka.resets import Resets
+from service.handler.kafka.consumer.resets import Resets
 from service.metrics import Metrics
 
 

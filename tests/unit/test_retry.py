@@ -6,7 +6,7 @@ import pytest
 from tenacity import RetryCallState
 
 from service.pkg.retry import Backoff, retrying
-from service.pkg.stop import Stop, Stopped
+from service.pkg.shutdown_event import Stop, Stopped
 
 
 class Patient(Stop):

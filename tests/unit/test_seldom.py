@@ -1,4 +1,4 @@
-from service.pkg.seldom import Seldom
+from service.pkg.log_throttle import Seldom
 
 
 def test_a_sentence_is_due_again_after_its_seconds_and_another_one_at_once() -> None:

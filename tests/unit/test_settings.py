@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service import config
-from service.config import InvalidSettings, Settings, load, redacted, redacted_dsn
+from service.config import Settings, load, redacted, redacted_dsn
+from service.entities.errors import InvalidSettings
 
 SECRET = "hunter2-and-more"  # noqa: S105 - what must never be seen again
 

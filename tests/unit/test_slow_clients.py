@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from service.handler.http import protocol
-from service.handler.http.buffers import UNNOTICED_BYTES, Buffers
-from service.handler.http.fast import LARGE_BYTES
-from service.handler.http.protocol import HEADERS, Limits
-from service.pkg.tagged import tagged
+from service.handler.http.fastpath import protocol
+from service.handler.http.fastpath.buffers import UNNOTICED_BYTES, Buffers
+from service.handler.http.fastpath.protocol import HEADERS, Limits
+from service.handler.http.fastpath.responder import LARGE_BYTES
+from service.pkg.etag import tagged
 from tests.unit.test_fast import MISS, PLAIN, Pair, Side, asked, serving
 from tests.waiting import eventually, turns
 

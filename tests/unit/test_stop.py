@@ -6,11 +6,11 @@ import subprocess
 import sys
 from threading import Thread
 
-from service.pkg.stop import Stop, stop_at_signals
+from service.pkg.shutdown_event import Stop, stop_at_signals
 
 STORM = """
 import random, signal
-from service.pkg.stop import Stop
+from service.pkg.shutdown_event import Stop
 stop = Stop()
 signal.signal(signal.SIGALRM, lambda *_: stop.set())
 for _ in range(30_000):

@@ -10,10 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import CommandRefused, DeadLettersUnavailable
-from service.handler.kafka import transactions
-from service.handler.kafka.forms import Forms
-from service.handler.kafka.record import Record
-from service.handler.kafka.transactions import TransactionalDeadLetters
+from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters import transactional as transactions
+from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.usecases.batch import Batch
 
 AWAY = KafkaError._TIMED_OUT

@@ -8,10 +8,10 @@ from time import monotonic
 
 import pytest
 
+from local.ports import free_port
 from service import main
-from service.embedded.ports import free_port
-from service.handler.kafka import away as of_kafka
-from service.repo import away as of_postgres
+from service.handler.kafka.client import connection_errors as of_kafka
+from service.repo import connection_errors as of_postgres
 
 LIMIT_SECONDS = 5.0
 START_SECONDS = 1.5

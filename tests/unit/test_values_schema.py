@@ -17,7 +17,8 @@ from jsonschema import Draft7Validator
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import DELIMITER, PREFIX, Group, InvalidSettings, Settings, load
+from service.config import DELIMITER, PREFIX, Group, Settings, load
+from service.entities.errors import InvalidSettings
 from tests.unit.test_configuration import UNITS, plain_type
 
 SCHEMA: Final = Path(__file__).parents[2] / "chart" / "values.schema.json"

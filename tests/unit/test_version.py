@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from service.entities.version import Source, VersionOrder
-from service.handler.kafka.record import Record
+from service.handler.kafka.client.record import Record
 
 ASCENDING = [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 0, 7)]
 

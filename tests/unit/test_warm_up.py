@@ -3,7 +3,7 @@ import asyncio
 import structlog
 
 from service.pkg.lru import Lru
-from service.pkg.recent import Recent
+from service.pkg.ttl_set import Recent
 from service.usecases import warm_up
 from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp

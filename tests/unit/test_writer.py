@@ -1,6 +1,6 @@
 """The thread that writes a batch, as the reading thread sees it."""
 
-from service.handler.kafka.writer import Writer
+from service.handler.kafka.consumer.worker import Writer
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored

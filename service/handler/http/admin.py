@@ -15,9 +15,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http import probes
-from service.handler.http.frame import Frame
+from service.handler.http.middleware import Frame
 from service.handler.http.problems import HANDLERS
+from service.handler.http.routes import probes
 from service.handler.http.serve import Server, listen
 
 if TYPE_CHECKING:

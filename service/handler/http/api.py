@@ -10,12 +10,13 @@ from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http import dead_letters, feed, orders, page, probes, stats
 from service.handler.http.auth import KEY_HEADER, OFF, required
-from service.handler.http.frame import Frame
 from service.handler.http.keys import Keys, Scope
+from service.handler.http.middleware import Frame
 from service.handler.http.openapi import documented, operation_id
 from service.handler.http.problems import HANDLERS
+from service.handler.http.routes import dead_letters, orders, page, probes, stats
+from service.handler.http.routes import events as feed
 from service.usecases.lookup import Lookup
 from service.usecases.ports import LetterReader, OrderReader
 

@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.entities.errors import PortUnavailable
-from service.handler.http.fast import Hits
-from service.handler.http.protocol import SEND_BUFFER_BYTES, Limits, limited
+from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, Limits, limited
+from service.handler.http.fastpath.responder import Hits
 
 BACKLOG: Final = 2_048
 _ABANDON_AFTER_MS: Final = 60_000

@@ -1,0 +1,102 @@
+"""Stored orders as blocks that COPY takes as they are: the least work with which the same rows can come in again.
+
+They are in COPY's binary format; its text format takes as much of the server's time (40 us an order, both).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier
+
+from bench.databases import TABLES, Database
+
+ORDERS_PER_TRANSACTION: Final = 2_000
+_MANIFEST: Final = "blocks.json"
+
+_NUMBER: Final = SQL("""\
+CREATE TEMPORARY TABLE numbered AS
+SELECT order_uid, (row_number() OVER (ORDER BY source_offset, source_partition) - 1) / {size} AS batch
+FROM orders""")
+"""Orders by the transaction in which they will come, as they came: in the order of the topic."""
+_INDEX: Final = SQL("CREATE INDEX ON numbered (batch)")
+_SELECT: Final = SQL("""\
+COPY (
+    SELECT {columns} FROM {table} t JOIN numbered USING (order_uid)
+    WHERE batch = {number} ORDER BY order_uid
+) TO STDOUT (FORMAT binary)""")
+_COPY: Final = SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
+
+
+class Block(NamedTuple):
+    """The rows of one table in one transaction."""
+
+    statement: str
+    data: bytes
+
+
+class _Entry(msgspec.Struct):
+    statement: str
+    file: str
+
+
+class Manifest(msgspec.Struct):
+    orders: list[int]
+    """How many each transaction holds."""
+    transactions: list[list[_Entry]]
+
+
+def prepare(database: Database, folder: Path) -> None:
+    """Write the orders of `database` to `folder`, 2,000 a transaction, sorted by id in each, as our consumer does."""
+    folder.mkdir()
+    columns = {table: database.columns(table) for table in TABLES}
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute(_NUMBER.format(size=ORDERS_PER_TRANSACTION))
+        connection.execute(_INDEX)
+        counts = connection.execute("SELECT count(*) FROM numbered GROUP BY batch ORDER BY batch")
+        orders = [count for (count,) in counts]
+        transactions = [
+            [_write(connection, folder, table, columns[table], number) for table in TABLES]
+            for number in range(len(orders))
+        ]
+    (folder / _MANIFEST).write_bytes(msgspec.json.encode(Manifest(orders, transactions)))
+
+
+def read(folder: Path, limit: int | None = None) -> tuple[list[int], list[list[Block]]]:
+    """Return how many orders each transaction holds, and its blocks; `limit` is how many transactions at most."""
+    manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
+    transactions = [
+        [Block(entry.statement, (folder / entry.file).read_bytes()) for entry in entries]
+        for entries in manifest.transactions[:limit]
+    ]
+    return manifest.orders[:limit], transactions
+
+
+def load(connection: psycopg.Connection, transactions: Sequence[Sequence[Block]]) -> Iterator[None]:
+    """Copy one transaction after the other; yield after each commit."""
+    for blocks in transactions:
+        with connection.transaction():
+            for block in blocks:
+                _copy_in(connection, block)
+        yield
+
+
+def _copy_in(connection: psycopg.Connection, block: Block) -> None:
+    with connection.cursor().copy(block.statement.encode()) as copy:
+        copy.write(block.data)
+
+
+def _write(connection: psycopg.Connection, folder: Path, table: str, columns: Sequence[str], number: int) -> _Entry:
+    file = f"{number}-{table}"
+    listed = SQL(", ").join(map(Identifier, columns))
+    select = _SELECT.format(columns=listed, table=Identifier(table), number=number)
+    (folder / file).write_bytes(_copied_out(connection, select))
+    statement = _COPY.format(table=Identifier(table), columns=listed)
+    return _Entry(statement.as_string(connection), file)
+
+
+def _copied_out(connection: psycopg.Connection, select: Composed) -> bytes:
+    with connection.cursor().copy(select) as copy:
+        return b"".join(copy)

@@ -1,0 +1,74 @@
+"""Processes that are measured, run as users run them: `python -m service consumer` and the like."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from bench.pace import Pace
+from bench.site import Site
+from local.ports import HOST, free_port
+from local.process import Process
+from local.ready import is_ready
+from service.entities.errors import ServerUnavailable
+from service.pkg.shutdown_event import Stop
+
+_READY_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.1
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def environment_of_ours(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Python finds this very code, and of Orders' settings these alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    return {**kept, "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
+
+
+def child(site: Site, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> Process:
+    """Return a process that is not started yet: `python -m ARGUMENTS`; its log has a name of its own."""
+    command = [sys.executable, "-m", *arguments]
+    log = site.folder / f"{name}-{uuid4().hex[:8]}.log"
+    return Process(name, command, log, environment=environment_of_ours(settings))
+
+
+class Service:
+    """`orders consumer` or `orders api`, on free ports."""
+
+    def __init__(self, site: Site, mode: str, settings: Mapping[str, str]) -> None:
+        self.admin_port, self.port = free_port(), free_port()
+        ports = {
+            "ORDERS_ADMIN__HOST": HOST,
+            "ORDERS_ADMIN__PORT": str(self.admin_port),
+            "ORDERS_HTTP__HOST": HOST,
+            "ORDERS_HTTP__PORT": str(self.port),
+        }
+        self.process = child(site, f"orders {mode}", ["service", mode], ports | dict(settings))
+
+    def wait_until_ready(self) -> None:
+        """Block until `/readyz` answers 200. Raises ServerUnavailable."""
+        self.process.wait_until(partial(is_ready, self.admin_port), _READY_SECONDS, Stop())
+
+
+def told(process: Process, seconds: float) -> Pace:
+    """Run one that tells its pace as the last line of its output. Raises ServerUnavailable."""
+    process.run(seconds, Stop())
+    lines = process.log.read_text().splitlines()
+    try:
+        return Pace.read(lines[-1] if lines else "")
+    except msgspec.DecodeError:
+        raise ServerUnavailable(f"{process.name} told nothing; {process.tail()}") from None
+
+
+def await_that(holds: Callable[[], bool], what: str, seconds: float) -> None:
+    """Block until it holds. Raises ServerUnavailable."""
+    deadline = monotonic() + seconds
+    while not holds():
+        if monotonic() > deadline:
+            raise ServerUnavailable(f"waited {seconds:g} s in vain for {what}")
+        sleep(_LOOK_SECONDS)

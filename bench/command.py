@@ -1,0 +1,98 @@
+"""`orders bench`: one run on real servers, in which everything is measured that is compared."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Final, NamedTuple
+
+import confluent_kafka
+import psycopg
+
+from bench import ingest, latency, reads, report, usage, warm
+from bench.figures import Sample, gathered
+from bench.options import rounds_of, scale_of
+from bench.site import Site
+from local import broker, postgres
+
+Measure = Callable[[Site], Iterator[Sample]]
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    "ingest": ingest.measure,
+    "latency": latency.measure,
+    "reads": reads.measure,
+    "warm": warm.measure,
+}
+_PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
+
+say = partial(print, file=sys.stderr, flush=True)
+show = partial(print, flush=True)
+
+
+def run(args: argparse.Namespace, _settings: object = None) -> int:
+    """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
+
+    Raises CommandRefused where the report to compare with can't be read, or this is not Linux; ServerUnavailable.
+    """
+    usage.require()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us
+    earlier = report.read(args.against) if args.against else None
+    with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
+        kafka = _kafka(args, Path(folder), running)
+        dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
+        site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), say)
+        say("Kafka and PostgreSQL are there")
+        now = _report(site, args, _versions(dsn) | {"Kafka": kafka.version})
+    if args.json:
+        report.write(now, args.json)
+    show(report.markdown(now, earlier))
+    return 0
+
+
+class _Kafka(NamedTuple):
+    bootstrap_servers: str
+    version: str
+
+
+def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka:
+    """Return the one that is given, or start Apache Kafka. Raises ServerUnavailable: a mock broker measures nothing."""
+    if args.bootstrap_servers:
+        return _Kafka(args.bootstrap_servers, "as given")
+    started = running.enter_context(broker.kafka(folder / "kafka", say=say))
+    return _Kafka(started.bootstrap_servers, started.kind.removeprefix("Apache Kafka "))
+
+
+def _report(site: Site, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:
+    began, load = datetime.now(UTC), os.getloadavg()
+    figures = gathered(_samples(site, args))
+    circumstances = report.Circumstances(
+        began=began.isoformat(timespec="seconds"),
+        rounds=site.rounds,
+        scale=site.scale,
+        cpus=os.cpu_count() or 1,
+        load_before=load,
+        load_after=os.getloadavg(),
+        versions=versions,
+    )
+    return report.made(figures, circumstances)
+
+
+def _samples(site: Site, args: argparse.Namespace) -> Iterator[Sample]:
+    measures: Mapping[str, Measure] = {**MEASURES, "ingest": partial(ingest.measure, long=args.long)}
+    for name in args.only or measures:
+        yield from measures[name](site)
+
+
+def _versions(dsn: str) -> dict[str, str]:
+    with psycopg.connect(dsn) as connection:
+        server = connection.info.parameter_status("server_version") or "unknown"
+    own = {name: version(name) for name in _PACKAGES}
+    return own | {"librdkafka": confluent_kafka.libversion()[0], "Python": python_version(), "PostgreSQL": server}

@@ -1,0 +1,159 @@
+"""Servers that answer `GET /orders/{order_uid}`: ours, and those that it is compared with."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from socket import create_connection
+from typing import Final, NamedTuple
+
+from bench import rivals, usage
+from bench.children import Service, child
+from bench.site import Site
+from bench.stock import PATH, Files
+from local.ports import HOST, free_port
+from local.process import Process
+from service.entities.errors import ServerUnavailable
+from service.pkg.shutdown_event import Stop
+
+_ROOM: Final = {"ORDERS_CACHE__MAX_BYTES": "1GiB", "ORDERS_CACHE__WARM_DEADLINE": "600"}
+_START_SECONDS: Final = 30.0
+_BUILD_SECONDS: Final = 300.0
+_CONNECT_SECONDS: Final = 1.0
+_WITHOUT_DOWNLOADS: Final = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+_NGINX_FOLDERS: Final = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+_NGINX: Final = """\
+daemon off;
+worker_processes 1;
+pid "{folder}/nginx.pid";
+error_log stderr warn;
+{user}
+events {{}}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000000;
+    open_file_cache max={files} inactive=1h;
+    open_file_cache_valid 1h;
+    default_type application/json;
+    {temporary}
+    server {{
+        listen {host}:{port};
+        root "{folder}";
+        add_header Cache-Control "private, no-cache";
+        add_header X-Cache hit;
+    }}
+}}
+"""
+
+
+class Contender(NamedTuple):
+    name: str
+    port: int
+    pid: int
+    admin_port: int | None = None
+    """Of its metrics; rivals have none."""
+
+    def cpu_seconds(self) -> float:
+        """Return what it used until now, with its workers."""
+        return sum(map(usage.fine_cpu_seconds, (self.pid, *usage.children(self.pid))))
+
+    def resident_bytes(self) -> int:
+        return usage.resident_bytes(self.pid)
+
+
+Make = Callable[[Site, Files, int], Process]
+"""Makes a process that serves the files' documents on a port, and doesn't start it. Raises ServerUnavailable."""
+
+
+@contextmanager
+def ours(site: Site, dsn: str, settings: Mapping[str, str]) -> Iterator[Contender]:
+    """Run `orders api` until the block ends; it is ready, which is to say warm. Raises ServerUnavailable."""
+    servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": site.bootstrap_servers}
+    api = Service(site, "api", {**servers, **_ROOM, **settings})
+    with api.process:
+        api.wait_until_ready()
+        yield _contender("ours", api.port, api.process)._replace(admin_port=api.admin_port)
+
+
+@contextmanager
+def rival(name: str, site: Site, files: Files) -> Iterator[Contender]:
+    """Run it until the block ends. Raises ServerUnavailable, not least where it is not installed."""
+    port = free_port()
+    with RIVALS[name](site, files, port) as process:
+        process.wait_until(partial(_listens, port), _START_SECONDS, Stop())
+        yield _contender(name, port, process)
+
+
+def _python(module: str, site: Site, files: Files, port: int) -> Process:
+    return child(site, module, [f"{rivals.__name__}.{module}", str(files.lines), str(port)], {})
+
+
+def _go(site: Site, files: Files, port: int) -> Process:
+    program = site.folder / "go-rival"
+    if not program.exists():
+        _build(site, _installed("go"), program)
+    return Process("go", [str(program), str(files.lines), str(port)], site.folder / "go.log")
+
+
+def _build(site: Site, go: str, program: Path) -> None:
+    source = Path(__file__).with_name("rivals") / "main.go"
+    command = [go, "build", "-o", str(program), str(source)]
+    environment = os.environ | _WITHOUT_DOWNLOADS
+    site.say("building the rival in Go, which takes a minute where its library was never compiled")
+    Process("go build", command, site.folder / "go-build.log", environment=environment).run(_BUILD_SECONDS, Stop())
+
+
+def _nginx(site: Site, files: Files, port: int) -> Process:
+    program = _installed("nginx")
+    served = files.folder / PATH.strip("/")
+    served.mkdir()
+    for uid, document in files.documents.items():
+        (served / uid).write_bytes(document)
+    configuration = files.folder / "nginx.conf"
+    configuration.write_text(_nginx_configuration(files, port))
+    return Process("nginx", [program, "-p", str(files.folder), "-c", str(configuration)], site.folder / "nginx.log")
+
+
+def _nginx_configuration(files: Files, port: int) -> str:
+    temporary = (f'{name}_temp_path "{files.folder}/{name}";' for name in _NGINX_FOLDERS)
+    return _NGINX.format(
+        folder=files.folder,
+        user="user root;" if os.geteuid() == 0 else "",  # or its worker may not be let into the folder
+        files=len(files.documents),
+        temporary=" ".join(temporary),
+        host=HOST,
+        port=port,
+    )
+
+
+def _installed(program: str) -> str:
+    """Return its path; a server may be where only root looks. Raises ServerUnavailable."""
+    path = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+    if path is None:
+        raise ServerUnavailable(f"{program} is not installed")
+    return path
+
+
+RIVALS: Final[Mapping[str, Make]] = {
+    "fastapi": partial(_python, "plain_fastapi"),
+    "asgi": partial(_python, "bare_asgi"),
+    "go": _go,
+    "nginx": _nginx,
+}
+
+
+def _contender(name: str, port: int, process: Process) -> Contender:
+    if process.pid is None:
+        raise ServerUnavailable(f"{process.name} is gone")
+    return Contender(name, port, process.pid)
+
+
+def _listens(port: int) -> bool:
+    try:
+        create_connection((HOST, port), _CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True

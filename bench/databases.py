@@ -1,0 +1,86 @@
+"""Databases of a measurement's own, each a copy of another one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.errors import InsufficientPrivilege
+from psycopg.sql import SQL, Composed, Identifier
+
+from bench.children import child
+from bench.site import Site
+from service.pkg.shutdown_event import Stop
+
+TABLES: Final = ("orders", "deliveries", "payments", "items")
+"""In the order in which their rows can come."""
+
+_MIGRATION_SECONDS: Final = 60.0
+_STORED: Final = SQL("SELECT count(*) FROM orders")
+_COLUMNS: Final = """\
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = current_schema AND table_name = %s AND column_default IS NULL ORDER BY ordinal_position"""
+
+
+@dataclass(frozen=True)
+class Database:
+    name: str
+    dsn: str
+    server: str
+    """Connection string of the maintenance database."""
+
+    def close(self) -> None:
+        """Let nobody in any more; whoever is in it stays."""
+        _administer(self.server, SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(self.name)))
+
+    def open(self) -> None:
+        _administer(self.server, SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(self.name)))
+
+    def stored(self) -> int:
+        """Return how many orders it holds."""
+        with psycopg.connect(self.dsn) as connection:
+            row = connection.execute(_STORED).fetchone()
+        return row[0] if row else 0
+
+    def columns(self, table: str) -> list[str]:
+        """Return those that a writer fills, in their order."""
+        with psycopg.connect(self.dsn) as connection:
+            return [name for (name,) in connection.execute(_COLUMNS, [table])]
+
+
+@contextmanager
+def migrated(site: Site) -> Iterator[Database]:
+    """Yield a database with this release's schema and no order, to be copied; dropped at the end."""
+    with copied(site, "template1") as template:
+        settings = {"ORDERS_POSTGRES__DSN": template.dsn, "ORDERS_KAFKA__CREATE_TOPICS": "false"}
+        child(site, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, Stop())
+        yield template
+
+
+@contextmanager
+def copied(site: Site, template: str) -> Iterator[Database]:
+    """Yield a copy of `template`, in which nobody may be; dropped at the end, used or not.
+
+    What the server had still to write from before is written when this yields: nobody else pays for it.
+    """
+    name = f"orders_bench_{uuid4().hex[:12]}"
+    _administer(site.dsn, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    try:
+        checkpoint(site)
+        yield Database(name, make_conninfo(site.dsn, dbname=name), site.dsn)
+    finally:
+        _administer(site.dsn, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def checkpoint(site: Site) -> None:
+    """Have the server write what it still has to; one that does not let us does it when it likes."""
+    with suppress(InsufficientPrivilege):
+        _administer(site.dsn, SQL("CHECKPOINT"))
+
+
+def _administer(dsn: str, statement: SQL | Composed) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)

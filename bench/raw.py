@@ -1,0 +1,29 @@
+"""The limit that ingest is compared with: a client that sends prepared blocks, and does nothing else.
+
+Run as `python -m bench.raw FOLDER`; ORDERS_POSTGRES__DSN is where to.
+"""
+
+import sys
+from pathlib import Path
+from time import monotonic, process_time
+
+import psycopg
+
+from bench import blocks
+from bench.pace import Pace
+from service import config
+from service.pkg.polling import say
+
+
+def main() -> None:
+    """Tell the pace between the first commit and the last, as one line of JSON."""
+    orders, transactions = blocks.read(Path(sys.argv[1]))
+    with psycopg.connect(config.load().postgres.dsn) as connection:
+        cpu = process_time()
+        commits = [monotonic() for _ in blocks.load(connection, transactions)]
+        cpu = process_time() - cpu
+    say(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).line())
+
+
+if __name__ == "__main__":
+    main()

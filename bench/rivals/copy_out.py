@@ -1,0 +1,39 @@
+"""The warm-up's statement, without a warm-up: what it gives is taken from PostgreSQL and thrown away.
+
+`python -m bench.rivals.copy_out ORDERS`, with the settings' connection string. The last line of the output is
+a Report in JSON.
+"""
+
+import os
+import sys
+from time import perf_counter
+
+import msgspec
+import psycopg
+from msgspec import Struct
+
+from service.repo.reads import NEWEST
+
+
+class Report(Struct, frozen=True):
+    orders: int
+    seconds: float
+
+
+def measure(dsn: str, count: int) -> Report:
+    """Return once all is read; the time begins when the connection is there."""
+    with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        began = perf_counter()
+        with cursor.copy(NEWEST.format(count=count)) as copy:
+            for _ in copy:
+                pass
+        return Report(cursor.rowcount, perf_counter() - began)
+
+
+def main() -> None:
+    (count,) = sys.argv[1:]
+    sys.stdout.buffer.write(msgspec.json.encode(measure(os.environ["ORDERS_POSTGRES__DSN"], int(count))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Orders that are there before anything is measured: in a database, and in the files that rivals read."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import psycopg
+
+from bench.databases import Database, checkpoint, migrated
+from bench.load import Target
+from bench.site import Site
+from generator.stream import Plan, stream
+from service.entities.order import Order
+from service.entities.version import Source, Sourced
+from service.pkg.tx import Access, Transactions
+from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.reads import NEWEST
+from service.repo.writes import OrderWriter
+
+PATH: Final = "/orders/"
+
+_SEED: Final = 1
+_BATCH: Final = 2_000
+_MEAN: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FROM_ORDERS}"
+
+
+class Files(NamedTuple):
+    folder: Path
+    documents: Mapping[str, bytes]
+    """By id."""
+
+    @property
+    def lines(self) -> Path:
+        """A document in each line."""
+        return self.folder / "documents.jsonl"
+
+    @property
+    def targets(self) -> Path:
+        """What bench.load takes."""
+        return self.folder / "targets.json"
+
+
+@contextmanager
+def stocked(site: Site, count: int) -> Iterator[Database]:
+    """Yield a database of so many orders, vacuumed and analysed, which lets clients in; dropped at the end."""
+    with migrated(site) as database:
+        _fill(database.dsn, count)
+        checkpoint(site)
+        yield database
+
+
+def documents(dsn: str, count: int) -> dict[str, bytes]:
+    """Return the newest orders as the API answers them, by id."""
+    with psycopg.connect(dsn) as connection, connection.cursor().copy(NEWEST.format(count=count)) as copy:
+        copy.set_types(["text", "bytea"])  # the document's bytes as they are
+        return dict(copy.rows())
+
+
+def written(folder: Path, documents: Mapping[str, bytes]) -> Files:
+    """Write what rivals and the load generator read."""
+    files = Files(folder, documents)
+    files.lines.write_bytes(b"".join(b"%s\n" % document for document in documents.values()))
+    targets = [Target(f"{PATH}{uid}", len(document)) for uid, document in documents.items()]
+    files.targets.write_bytes(msgspec.json.encode(targets))
+    return files
+
+
+def mean_document_bytes(dsn: str) -> float:
+    with psycopg.connect(dsn) as connection:
+        (mean,) = connection.execute(_MEAN).fetchone() or (0.0,)
+        return float(mean)
+
+
+def _fill(dsn: str, count: int) -> None:
+    orders = _orders(count)
+    with closing(OrderWriter(Transactions(Access(dsn, "orders-bench")))) as writer:
+        while batch := [*islice(orders, _BATCH)]:
+            writer.store(batch)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")  # or the server does, at a moment of its own choice
+
+
+def _orders(count: int) -> Iterator[Sourced]:
+    decode = msgspec.json.Decoder(Order).decode
+    for offset, message in enumerate(stream(Plan(count=count, seed=_SEED))):
+        yield Sourced(decode(message.value or b""), Source(offset, 0, offset, "orders"))

@@ -1,0 +1,106 @@
+"""Our own commands as the demo runs them: `migrate`, then `consumer`, `api` and `generate` beside each other."""
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+from local.ports import free_port
+from local.process import Process
+from local.ready import is_ready
+from local.sources import Sources
+from service.entities.errors import ServerUnavailable
+from service.pkg.polling import Say
+from service.pkg.shutdown_event import Stop
+
+_READY_SECONDS: Final = 90.0
+_MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
+
+
+class Commands:
+    """Each writes a log of its own into `folder`. As a context manager it ends them, in reverse."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], rate: float, stop: Stop) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._rate = rate
+        self._stop = stop
+        self._running = ExitStack()
+        self.children: list[Process] = []
+        self.consumer_admin = free_port()
+        self.api_admin = free_port()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Return when orders flow. Raises ServerUnavailable; Stopped."""
+        self._command("migrate").run(_READY_SECONDS, self._stop)
+        consumer = self._child("consumer", ORDERS_ADMIN__PORT=str(self.consumer_admin))
+        api = self._child("api", ORDERS_ADMIN__PORT=str(self.api_admin))
+        consumer.wait_until(partial(is_ready, self.consumer_admin), _READY_SECONDS, self._stop)
+        api.wait_until(partial(is_ready, self.api_admin), _READY_SECONDS, self._stop)
+        # Another seed each time: on servers that stay, the orders of the last run would change nothing.
+        seed = str(secrets.randbelow(2**31))
+        self._child("generate", "--count", "0", "--rate", str(self._rate), "--seed", seed, *_MIX)
+
+    def end(self) -> None:
+        self.children.clear()
+        self._running.close()
+
+    def require_alive(self) -> None:
+        """Return if all run. Raises ServerUnavailable, with the last words of one that has ended."""
+        for child in self.children:
+            child.require_alive()
+
+    def _child(self, *arguments: str, **environment: str) -> Process:
+        child = self._running.enter_context(self._command(*arguments, **environment))
+        self.children.append(child)
+        return child
+
+    def _command(self, *arguments: str, **environment: str) -> Process:
+        name = arguments[0]
+        command = [sys.executable, "-m", "service", *arguments]
+        log = self._folder / f"{name}.log"
+        return Process(f"orders {name}", command, log, environment={**self._environment, **environment})
+
+
+class ReloadedCommands(Commands):
+    """Begins anew when the sources change; where a command has ended by itself, the next change may mend that."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        rate: float,
+        stop: Stop,
+        sources: Sources,
+        say: Say,
+    ) -> None:
+        super().__init__(folder, environment, rate, stop)
+        self._sources = sources
+        self._say = say
+
+    def start(self) -> None:
+        self._attempt(super().start)
+
+    def require_alive(self) -> None:
+        if self._sources.have_changed():
+            self._say("the code has changed: all but the servers begins anew")
+            self.end()
+            self.start()
+        else:
+            self._attempt(super().require_alive)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except ServerUnavailable as error:
+            self._say(f"{error}\nthe next change of the code begins anew")
+            self.end()

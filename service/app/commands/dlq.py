@@ -1,0 +1,198 @@
+"""`orders dlq list|show|replay`: the command line of the dead-letter topic."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_record import Letter
+from service.entities.errors import CommandRefused
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.mock_cluster import is_mock
+from service.handler.kafka.client.topic_id import look_up
+from service.handler.kafka.client.topic_reader import CALL_SECONDS, TopicReader
+from service.handler.kafka.dead_letters import listing, search
+from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
+from service.handler.kafka.dead_letters.replay import DELIVERY_SECONDS, Plan, Replay, Tally, named, preview, starts
+from service.pkg.argtypes import rate, whole
+from service.pkg.polling import say
+from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.timestamps import parse_moment
+
+if TYPE_CHECKING:
+    from service.config import Kafka, Settings
+
+Properties = dict[str, Any]
+
+_LIST_MAX: Final = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
+    listed = "show which letters lie there and why, oldest first, never their content"
+    _add_list(commands.add_parser("list", help=listed))
+    _add_show(commands.add_parser("show", help="show one letter: its headers, and with --value its content"))
+    _add_replay(commands.add_parser("replay", help="send letters to the order topic again, from where it last ended"))
+
+
+def run(args: argparse.Namespace, settings: "Settings") -> int:
+    """Run the command that was parsed; return the exit code. Raises CommandRefused, KafkaException."""
+    kafka = settings.kafka
+    require_kafka(properties.common(kafka))
+    consumer, producer = properties.quiet(properties.consumer(kafka)), properties.quiet(properties.producer(kafka))
+    commands: dict[str, Callable[[Stop], None]] = {
+        "list": lambda stop: _list(args, kafka, consumer, stop),
+        "show": lambda stop: _show(args, kafka, consumer, stop),
+        "replay": lambda stop: _replay(args, kafka, consumer, producer, stop),
+    }
+    commands[args.dlq_command](stop_at_signals())
+    return 0
+
+
+def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+    with _opened(properties, kafka.group_id) as consumer:
+        for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
+            say(line)
+
+
+def _lines(topic: TopicReader, args: argparse.Namespace, stop: Stop) -> Iterable[str]:
+    if args.order is None:
+        return listing.table(topic, _filters(args), args.max, stop)
+    return search.table(topic, [args.order], stop, _filters(args))
+
+
+def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+    with _opened(properties, kafka.group_id) as consumer:
+        letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
+    if args.value:
+        sys.stdout.buffer.write(letter.value or b"")
+        sys.stdout.buffer.flush()
+    else:
+        say("\n".join(listing.description(letter)))
+
+
+def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: Stop) -> None:
+    is_named = _names_letters(args)
+    filters = _filters(args)._replace(order=args.order)
+    plan = Plan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
+    with _opened(properties, plan.group(kafka.group_id)) as consumer:
+        _refuse_mock(consumer)
+        topic_id = look_up(_admin(properties), kafka.dead_letter_topic, CALL_SECONDS)
+        topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
+        if is_named:
+            letters = named(topic, args.partition, args.offset, stop, say)
+        else:
+            letters = map(dead_letter_of, topic.read(starts(topic, plan), stop))
+        if args.dry_run:
+            tally = preview(letters, plan, say)
+            _report(tally, "would be sent")
+        else:
+            tally = _send(Replay(consumer, _producer(producer), plan, say=say, stop=stop), topic, letters)
+    if stop.is_set():
+        raise CommandRefused(f"stopped before the end{'' if is_named else ': the same command goes on from here'}")
+    if is_named and (left := len({*args.offset}) - tally.sent.total()):
+        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} letters can't be sent")
+
+
+def _names_letters(args: argparse.Namespace) -> bool:
+    """Tell whether the letters are named by their places; ends with exit code 2 where that is not all that is said."""
+    if args.partition is None:
+        return False
+    if not args.offset:
+        args.refuse("OFFSET is missing: letters are named as PARTITION OFFSET…")
+    if args.reason or args.since or args.order is not None or args.max:
+        args.refuse(
+            "letters named as PARTITION OFFSET… are all sent: --reason, --since, --order and --max choose others"
+        )
+    return True
+
+
+def _send(replay: Replay, topic: TopicReader, letters: Iterator[Letter]) -> Tally:
+    try:
+        replay.run(topic, letters)
+    finally:
+        _report(replay.tally, "sent")
+    return replay.tally
+
+
+def _report(tally: Tally, verb: str) -> None:
+    for reason, count in sorted(tally.sent.items()):
+        say(f"{count:>10,}  {reason}")
+    for refusal, count in sorted(tally.refused.items()):
+        say(f"{count:>10,}  refused: {refusal}")
+    say(f"{tally.sent.total():>10,}  {verb}")
+
+
+def _refuse_mock(consumer: Consumer) -> None:
+    if is_mock(consumer, CALL_SECONDS):
+        raise CommandRefused("replay needs a real Kafka: the mock broker can't look messages up by time")
+
+
+@contextmanager
+def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
+    """Yield a consumer that joins no group; `group` is where replays commit."""
+    own = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
+    consumer = Consumer(properties | own)
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _admin(properties: Properties) -> AdminClient:
+    return AdminClient(properties | {"statistics.interval.ms": 0})
+
+
+def _producer(properties: Properties) -> Producer:
+    own = {"message.timeout.ms": round(DELIVERY_SECONDS * 1_000)}
+    return Producer(properties | own)
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    return Filters(frozenset(args.reason or ()), args.since)
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    _add_filters(parser)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
+    either.add_argument("--order", metavar="ORDER_UID", help="all letters of this order, by key and content")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("partition", type=whole, help="partition of the dead-letter topic")
+    parser.add_argument("offset", type=whole, help="offset in that partition")
+    parser.add_argument("--value", action="store_true", help="write the value alone, byte for byte: personal data")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(refuse=parser.error)
+    parser.add_argument(
+        "partition", type=whole, nargs="?", metavar="PARTITION",
+        help="send these letters alone, each time: a partition of the dead-letter topic …",
+    )  # fmt: skip
+    parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in it")
+    _add_filters(parser)
+    parser.add_argument("--order", metavar="ORDER_UID", help="only letters of this order, by key and content")
+    parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
+    parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run goes on")
+    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="letters a second (default: no limit)")
+    parser.add_argument(
+        "--max-replays", type=whole, default=3, metavar="N", help="refuse a letter that was replayed N times (3)"
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", action="append", choices=[str(each) for each in Reason], help="may be repeated")
+    parser.add_argument(
+        "--since",
+        type=parse_moment,
+        metavar="TIME",
+        help="only what was dead-lettered since, such as 2026-11-23T10:00:00Z",
+    )

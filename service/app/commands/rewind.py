@@ -1,0 +1,62 @@
+"""`orders rewind`: reads the order topic again from a point in time, after a database failover that lost commits.
+
+What is stored already is known by its version, and reading it again changes nothing.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+
+from service.app.shared import require_no_members
+from service.config import Settings
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.topic_id import look_up
+from service.handler.kafka.client.topic_reader import CALL_SECONDS, Offsets, TopicReader
+from service.pkg.polling import say
+from service.pkg.timestamps import milliseconds, parse_moment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to-timestamp", type=parse_moment, required=True, metavar="TIME", help="such as 2026-11-23T10:00:00Z"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be read again, and change nothing")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused, KafkaException."""
+    require_kafka(properties.common(settings.kafka))
+    client = properties.quiet(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
+    with closing(Consumer(client)) as consumer:
+        admin = AdminClient(properties.quiet(properties.common(settings.kafka)))
+        require_no_members(settings.kafka, admin)
+        topic_id = look_up(admin, settings.kafka.topic, CALL_SECONDS)
+        topic = TopicReader(consumer, settings.kafka.topic, topic_id)
+        _rewind(topic, milliseconds(args.to_timestamp), dry_run=args.dry_run)
+    return 0
+
+
+def _rewind(topic: TopicReader, timestamp_ms: int, *, dry_run: bool) -> None:
+    committed = topic.committed()
+    targets = _earlier(committed, topic.at(timestamp_ms))
+    for line in _comparison(committed, targets):
+        say(line)
+    if targets and not dry_run:
+        topic.commit(targets)
+    again = sum(committed[partition] - target for partition, target in targets.items())
+    say(f"{again:,} offsets {'would be' if dry_run else 'will be'} read again")
+
+
+def _earlier(committed: Offsets, wanted: Offsets) -> Offsets:
+    """Return the targets that lie before what is committed: going forward would skip messages."""
+    return {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
+
+
+def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
+    for partition, offset in sorted(committed.items()):
+        target = targets.get(partition, offset)
+        yield f"partition {partition}: {offset} -> {target}" if target != offset else f"partition {partition}: stays"

@@ -1,0 +1,104 @@
+"""Reads a topic from given offsets to the end that it had when the command started."""
+
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from service.entities.errors import CommandRefused
+from service.handler.kafka.client.commit import commit_within
+from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.record import Record, record_of
+from service.handler.kafka.client.topic_id import commit_metadata, is_of_another_log
+from service.pkg.shutdown_event import Stop
+
+CALL_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 30.0
+"""A partition that has more and gives nothing for this long is away."""
+_POLL_SECONDS: Final = 0.25
+
+Offsets = Mapping[int, int]
+"""Partition to offset."""
+
+
+class TopicReader:
+    """A topic as it stood when this was made. `consumer` needs `enable.partition.eof` and joins no group.
+
+    Everything here blocks for at most some seconds, and raises KafkaException or CommandRefused. Who commits gives the
+    topic's id: offsets of a log that was deleted are none of this one.
+    """
+
+    def __init__(self, consumer: Consumer, name: str, topic_id: str | None = None) -> None:
+        self._consumer = consumer
+        self.name = name
+        self._id = topic_id
+        marks = {partition: self._marks(partition) for partition in self._partitions()}
+        self.starts: Offsets = {partition: low for partition, (low, _) in marks.items()}
+        self.ends: Offsets = {partition: high for partition, (_, high) in marks.items()}
+
+    def at(self, timestamp_ms: int) -> Offsets:
+        """Return each partition's first offset with this timestamp or a greater one, its end where there is none."""
+        wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
+        found = self._consumer.offsets_for_times(wanted, timeout=CALL_SECONDS)
+        return {
+            each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
+        }
+
+    def committed(self) -> Offsets:
+        """Return what the consumer's group has committed, where it has."""
+        wanted = [TopicPartition(self.name, partition) for partition in self.ends]
+        found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
+        return {
+            each.partition: each.offset for each in found if each.offset >= 0 and not is_of_another_log(each, self._id)
+        }
+
+    def commit(self, offsets: Offsets) -> None:
+        """Commit for the consumer's group. Raises KafkaException."""
+        metadata = commit_metadata(self._id)
+        places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
+        commit_within(CALL_SECONDS, self._consumer, places)
+
+    def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Record]:
+        """Yield the records from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
+        ends = self.ends if ends is None else ends
+        unread = {partition for partition, start in starts.items() if start < ends[partition]}
+        self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in unread])
+        heard = monotonic()
+        while unread and not stop.is_set():
+            message = self._consumer.poll(_POLL_SECONDS)
+            if message is None:
+                _require_life(heard)
+                continue
+            heard = monotonic()
+            partition = message.partition() or 0
+            end = ends[partition]
+            if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
+                unread.discard(partition)
+            if message.error() is None and (message.offset() or 0) < end:
+                yield record_of(message)
+
+    def _partitions(self) -> list[int]:
+        topic = self._consumer.list_topics(self.name, timeout=CALL_SECONDS).topics[self.name]
+        if topic.error is not None:
+            raise CommandRefused(
+                f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics"
+            )
+        return sorted(topic.partitions)
+
+    def _marks(self, partition: int) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_SECONDS)
+
+
+def _is_end(error: KafkaError | None) -> bool:
+    """Tell the end of a partition from a message. Raises KafkaException for what is neither."""
+    if error is None:
+        return False
+    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+        raise KafkaException(error)
+    return True
+
+
+def _require_life(heard: float) -> None:
+    if monotonic() - heard > IDLE_SECONDS:
+        raise CommandRefused(f"Kafka sent nothing for {IDLE_SECONDS:g} s")

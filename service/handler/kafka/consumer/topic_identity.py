@@ -1,0 +1,239 @@
+"""Notices that the topic was deleted and created again, and reads the new log from its beginning."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.mock_cluster import is_mock
+from service.handler.kafka.client.topic_id import describe, id_of, is_of_another_log
+from service.handler.kafka.consumer.group_metadata import Membership
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from confluent_kafka.admin._topic import TopicDescription
+
+    from service.metrics import Metrics
+
+_LOOKUP_INTERVAL_SECONDS: Final = 1.0
+_LOOKUP_TIMEOUT_SECONDS: Final = 2.0
+_GIVE_UP_AFTER_SECONDS: Final = 10.0
+_MOCK_TIMEOUT_SECONDS: Final = 1.0
+_SETTLE_SECONDS: Final = 1.0
+"""How long an id must be known before its log is read: brokers learn the id a moment before they serve the new log."""
+_COMMITTED_TIMEOUT_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 1.0
+_QUIET: Final = {"log_level": 0, "statistics.interval.ms": 0}
+"""The consumer says already what keeps it from Kafka."""
+
+
+@dataclass(slots=True)
+class _Unverified:
+    """A partition whose position may be one of another log."""
+
+    is_of_another_log: bool = False
+    is_readable: bool = False
+    """Whether the client has found where to read on: the group's offsets can be asked for then."""
+    resume_at: int | None = None
+    """The first offset that was withheld."""
+
+
+class TopicIdentity:
+    """Compares the topic's id, at each assignment and once a second. For the reading thread.
+
+    Messages of a partition are withheld until it is known of which log its position is.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        member: Membership,
+        metrics: "Metrics",
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._consumer = consumer
+        self._admin = AdminClient(member.properties | _QUIET)
+        self._member = member
+        self._metrics = metrics
+        self._log = log
+        self._lookup: Future[TopicDescription] | None = None
+        self._next_lookup_at = 0.0
+        self._next_question_at = 0.0
+        self._known_since = 0.0
+        self._unverified: dict[int, _Unverified] = {}
+        self._in_doubt = False
+        self._failed_since = 0.0
+        self._is_mock: bool | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether something happened that another log would explain, and the id was not looked up since."""
+        return self._in_doubt and self._member.topic_id != ""
+
+    @property
+    def unverified(self) -> Collection[int]:
+        return self._unverified.keys()
+
+    def doubt(self, partition: int) -> None:
+        """Look the id up now: the position is not in the log."""
+        self.readable([partition])
+        self._in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
+
+    def look_up(self) -> str | None:
+        """Return the id of a log that took the place of the one that is read; None while nothing has changed.
+
+        Never blocks. `begin` has to follow.
+        """
+        found = self._found()
+        if found is None or found == self._member.topic_id:
+            return None
+        if self._member.topic_id:
+            return found
+        self._member.topic_id, self._known_since = found, monotonic()
+        return None
+
+    def begin(self, topic_id: str, partitions: Collection[int]) -> None:
+        """Read a new log. What was read of the old one must not be committed any more when this is called."""
+        self._member.topic_id, self._known_since = topic_id, monotonic()
+        self._unverified |= {partition: _Unverified(is_of_another_log=True) for partition in partitions}
+
+    def add(self, partitions: Collection[int]) -> None:
+        """Verify partitions that were assigned.
+
+        It is called by a callback: a question to the client would break off the call that serves the callback.
+        """
+        self._unverified |= {partition: _Unverified() for partition in partitions}
+
+    def forget(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            self._unverified.pop(partition, None)
+
+    def readable(self, partitions: Collection[int]) -> None:
+        """Note that the client has found where to read on."""
+        for partition in self._unverified.keys() & partitions:
+            self._unverified[partition].is_readable = True
+
+    def withholds(self, partition: int, offset: int) -> bool:
+        """Tell whether nothing may be taken of a partition yet, and remember where to read it again."""
+        unverified = self._unverified.get(partition)
+        if unverified is None:
+            return False
+        unverified.is_readable = True
+        unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
+        return True
+
+    def admitted(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that can be taken."""
+        if not self._unverified:
+            return messages
+        return [each for each in messages if not self.withholds(each.partition() or 0, each.offset() or 0)]
+
+    def verify(self) -> list[TopicPartition]:
+        """Let go on what can, and return what was assigned anew. Blocks for some seconds where Kafka is slow."""
+        if self._unverified and self._is_mock is None:
+            self._is_mock = is_mock(self._consumer, _MOCK_TIMEOUT_SECONDS)
+            if self._is_mock and self._member.topic_id is None:
+                self._member.topic_id = ""  # it never answers
+        if not self._unverified or self._member.topic_id is None:
+            return []
+        return self._move(self._sought(self._verified()) | self._restarted())
+
+    def _found(self) -> str | None:
+        """Return the answer to the last question, once; None while there is none."""
+        if self._lookup is None:
+            if monotonic() >= self._next_lookup_at:
+                self._lookup = describe(self._admin, self._member.topic, _LOOKUP_TIMEOUT_SECONDS)
+            return None
+        if not self._lookup.done():
+            return None
+        answer, self._lookup = self._lookup, None
+        self._next_lookup_at = monotonic() + _LOOKUP_INTERVAL_SECONDS
+        try:
+            found = id_of(answer.result())
+        except KafkaException as error:
+            self._on_failed_lookup(error)
+            return None
+        self._in_doubt = False
+        return found
+
+    def _on_failed_lookup(self, error: KafkaException) -> None:
+        """Do without ids where the broker never tells them although it delivers messages."""
+        if self._member.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
+            return
+        self._failed_since = self._failed_since or monotonic()
+        if monotonic() - self._failed_since >= _GIVE_UP_AFTER_SECONDS:
+            self._member.topic_id = ""
+            self._log.warning(
+                "Kafka does not tell the topic's id: if the topic is created again, that will not be noticed",
+                topic=self._member.topic, code=error.args[0].name(),
+            )  # fmt: skip
+
+    def _verified(self) -> dict[int, int]:
+        """Ask of which log the group's offsets are; return where to read again what was withheld of this one."""
+        asked = [number for number, each in self._unverified.items() if self._can_be_asked(each)]
+        if not asked or monotonic() < self._next_question_at:
+            return {}
+        try:
+            answers = self._committed(asked)
+        except KafkaException as error:
+            self._next_question_at = monotonic() + _RETRY_SECONDS
+            self._log.warning("can't find the group's offsets yet", partitions=asked, code=error.args[0].name())
+            return {}
+        positions = {}
+        for answer in answers:
+            unverified = self._unverified[answer.partition]
+            unverified.is_of_another_log = is_of_another_log(answer, self._member.topic_id)
+            if not unverified.is_of_another_log:
+                del self._unverified[answer.partition]
+                if unverified.resume_at is not None:
+                    positions[answer.partition] = unverified.resume_at
+        return positions
+
+    def _can_be_asked(self, unverified: _Unverified) -> bool:
+        return not unverified.is_of_another_log and (unverified.is_readable or not self._member.topic_id)
+
+    def _restarted(self) -> dict[int, int]:
+        """Return where to read partitions whose position is of another log."""
+        if monotonic() - self._known_since < _SETTLE_SECONDS:
+            return {}
+        restarted = [number for number, each in self._unverified.items() if each.is_of_another_log]
+        if restarted:
+            self.forget(restarted)
+            self._metrics.topic_recreations.inc()
+            self._log.error(
+                "the topic was deleted and created again: it is read from its beginning",
+                topic=self._member.topic, topic_id=self._member.topic_id, partitions=sorted(restarted),
+            )  # fmt: skip
+        return dict.fromkeys(restarted, OFFSET_BEGINNING)
+
+    def _sought(self, positions: dict[int, int]) -> dict[int, int]:
+        """Seek, and return the positions where that was refused: the client has lost its own there."""
+        refused = {}
+        for partition, offset in positions.items():
+            try:
+                self._consumer.seek(TopicPartition(self._member.topic, partition, offset))
+            except KafkaException:
+                refused[partition] = offset
+        return refused
+
+    def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
+        moved = [TopicPartition(self._member.topic, partition, offset) for partition, offset in positions.items()]
+        if moved:
+            self._consumer.incremental_unassign(moved)
+            self._consumer.incremental_assign(moved)
+        return moved
+
+    def _committed(self, partitions: list[int]) -> list[TopicPartition]:
+        places = [TopicPartition(self._member.topic, partition) for partition in partitions]
+        if not self._member.topic_id:
+            return places
+        answers = self._consumer.committed(places, timeout=_COMMITTED_TIMEOUT_SECONDS)
+        for answer in answers:
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+        return answers

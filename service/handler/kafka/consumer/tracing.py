@@ -1,0 +1,113 @@
+"""Spans of OpenTelemetry for what becomes of messages; only where tracing is on, for nothing else imports this.
+
+A batch is one span. A message whose producer sampled its trace gets one in that trace, linked to the batch's, and
+another one if it is dead-lettered: they hold its place in the topic and why, never a value.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_current_span, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from service.entities.dead_letter import DeadLetter
+from service.handler.kafka.client.record import Record
+from service.usecases.batch import Batch
+from service.usecases.ingest import Outcome, Write
+
+MAX_MESSAGES: Final = 128
+"""Sampled messages of a batch that get spans: whoever samples all of them gets some."""
+
+_TRACEPARENT: Final = "traceparent"
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+
+class _Sampled(NamedTuple):
+    record: Record
+    context: Context
+
+
+def traced(tracer: Tracer, write: Write) -> Write:
+    """Return what writes a batch as `write` does, and tells the tracer."""
+
+    def write_traced(batch: Batch) -> Outcome:
+        messages = list(islice(_sampled(batch), MAX_MESSAGES))
+        links = [_link(message.context) for message in messages]
+        began = time.time_ns()
+        with tracer.start_as_current_span("store orders", kind=SpanKind.CONSUMER, links=links) as span:
+            outcome = write(batch)
+            span.set_attributes(_told(batch, outcome))
+        _tell(tracer, messages, outcome, began, span)
+        return outcome
+
+    return write_traced
+
+
+def _sampled(batch: Batch) -> Iterator[_Sampled]:
+    for message in batch.entries + batch.rejected:
+        record: Record = message.message
+        context = _context(record)
+        if context is not None:
+            yield _Sampled(record, context)
+
+
+def _context(record: Record) -> Context | None:
+    """Return where the producer's trace stands; None where there is none, or it was not sampled."""
+    values = [value for name, value in record.headers or () if name == _TRACEPARENT and value]
+    if not values:
+        return None
+    context = _PROPAGATOR.extract({_TRACEPARENT: values[-1].decode(errors="replace")})
+    return context if get_current_span(context).get_span_context().trace_flags.sampled else None
+
+
+def _told(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
+    stored = outcome.stored
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "process",
+        "messaging.batch.message_count": len(batch),
+        "orders.new": stored.new,
+        "orders.replaced": stored.replaced,
+        "orders.unchanged": stored.unchanged,
+        "orders.stale": stored.stale,
+        "orders.erased": stored.erased,
+        "orders.dead_letters": len(outcome.dead_letters),
+    }
+
+
+def _tell(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
+    given_up = {_place(letter.message): letter for letter in outcome.dead_letters}
+    for record, context in messages:
+        span = tracer.start_span(
+            "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], began
+        )
+        letter = given_up.get(_place(record))
+        if letter is not None:
+            _tell_letter(tracer, letter, _where(record), span)
+        span.end()
+
+
+def _tell_letter(tracer: Tracer, letter: DeadLetter, where: Mapping[str, Any], parent: Span) -> None:
+    parent.set_status(StatusCode.ERROR, letter.reason)
+    attributes = {**where, "orders.reason": letter.reason, "orders.detail": letter.detail}
+    tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()
+
+
+def _place(record: Record) -> tuple[int, int]:
+    return record.partition, record.offset
+
+
+def _where(record: Record) -> dict[str, int | str]:
+    return {
+        "messaging.system": "kafka",
+        "messaging.destination.name": record.topic,
+        "messaging.destination.partition.id": str(record.partition),
+        "messaging.kafka.offset": record.offset,
+    }
+
+
+def _link(context: Context) -> Link:
+    return Link(get_current_span(context).get_span_context())

@@ -1,0 +1,97 @@
+"""A dead letter as the topic gets it: key and value byte for byte as they came, and in headers why it is there."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError
+from msgspec.json import encode
+
+from service.entities.dead_letter import (
+    DeadLetter,
+    Header,
+    Headers,
+    Origin,
+    read_origin,
+    read_replays,
+    without_dlq_headers,
+)
+from service.handler.kafka.client.record import Record
+from service.pkg.timestamps import rfc3339
+
+TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
+_IS_STUB: Final = (Header.STUB, b"true")
+
+
+def is_for_good(error: KafkaError) -> bool:
+    """Tell whether the producer that reports this is to be replaced: some never get anything through again."""
+    return bool(error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT)  # noqa: SLF001 - librdkafka's name
+
+
+class Payload(NamedTuple):
+    """A letter as it is to be sent."""
+
+    letter: DeadLetter
+    headers: Headers
+    key: bytes | None
+    value: bytes | None
+
+
+class Forms:
+    """The forms that a letter can have, one smaller than the other: nothing may hold up the rest for good."""
+
+    def __init__(self, group_id: str) -> None:
+        self._group_id = group_id
+
+    def whole(self, letter: DeadLetter) -> Payload:
+        message = letter.message
+        headers = [*without_dlq_headers(message.headers), *self._told(letter)]
+        return Payload(letter, headers, message.key, message.value)
+
+    @property
+    def smaller(self) -> tuple[Callable[[DeadLetter], Payload], ...]:
+        """What a letter becomes when the topic finds it too large: a stub, and one without key and original headers."""
+        return self._as_stub, self._as_bare_stub
+
+    def _as_stub(self, letter: DeadLetter) -> Payload:
+        whole = self.whole(letter)
+        return whole._replace(headers=[*whole.headers, _IS_STUB], value=_stub(letter.message))
+
+    def _as_bare_stub(self, letter: DeadLetter) -> Payload:
+        return Payload(letter, [*self._told(letter), _IS_STUB], None, _stub(letter.message))
+
+    def _told(self, letter: DeadLetter) -> Headers:
+        headers: Headers | None = letter.message.headers
+        origin = read_origin(headers) or _origin(letter.message)
+        added = {
+            Header.REASON: letter.reason,
+            Header.DETAIL: letter.detail,
+            Header.TOPIC: origin.topic,
+            Header.PARTITION: origin.partition,
+            Header.OFFSET: origin.offset,
+            Header.TIMESTAMP: origin.timestamp_ms,
+            Header.GROUP: self._group_id,
+            Header.FAILED_AT: rfc3339(datetime.now(UTC)),
+            Header.ATTEMPTS: letter.attempts,
+            Header.REPLAYS: read_replays(headers),
+        }
+        return [(name, str(value).encode()) for name, value in added.items()]
+
+
+def _origin(record: Record) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, max(record.timestamp_ms, 0))
+
+
+def _stub(record: Record) -> bytes:
+    """Name a message that is larger than the dead-letter topic allows, so that it can be found and recognised."""
+    value = record.value or b""
+    return encode(
+        {
+            "original_topic": record.topic,
+            "original_partition": record.partition,
+            "original_offset": record.offset,
+            "size": len(value),
+            "sha256": hashlib.sha256(value).hexdigest(),
+        }
+    )

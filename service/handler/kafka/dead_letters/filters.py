@@ -1,0 +1,38 @@
+"""Reads dead letters off messages, and tells which of them are meant."""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from service.entities.dead_letter_record import Letter
+from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters.ownership import order_of
+from service.pkg.timestamps import milliseconds
+
+_HASH_DIGITS: Final = 12
+
+
+class Filters(NamedTuple):
+    """Which dead letters are meant. `since` is when they came into the dead-letter topic, `order` an id."""
+
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    order: str | None = None
+
+    @property
+    def since_ms(self) -> int:
+        return milliseconds(self.since) if self.since else 0
+
+    def matches(self, letter: Letter) -> bool:
+        if letter.timestamp_ms < self.since_ms or (self.reasons and letter.reason not in self.reasons):
+            return False
+        return self.order is None or order_of(letter.key, letter.value, [self.order]) is not None
+
+    def fingerprint(self, *more: object) -> str:
+        """Return a few digits that differ where the filters, or what is given beside them, differ."""
+        meant = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
+        return sha256(repr(meant).encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def dead_letter_of(record: Record) -> Letter:
+    return Letter(record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or [])

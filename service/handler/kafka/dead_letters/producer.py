@@ -1,0 +1,86 @@
+"""The dead-letter topic, sent to at least once: what a crash repeats has the same origin."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from confluent_kafka import Producer
+
+from service.entities.dead_letter import DeadLetter
+from service.entities.errors import DeadLettersUnavailable
+from service.handler.kafka.dead_letters.delivery import Failure, abandon, enqueue
+from service.handler.kafka.dead_letters.encoder import TOO_LARGE, Forms, Payload, is_for_good
+from service.pkg.shutdown_event import Stop, Stopped
+from service.usecases.batch import Batch
+
+_LOOK_SECONDS: Final = 0.5
+_LAST_SECONDS: Final = 5.0
+"""How long a stop waits for acknowledgements: what is under way is done once then, and an outage is not waited out."""
+_TIMEOUT_MS: Final = 60_000
+"""Longer than a session: who is away for so long has lost the partitions anyway, and their letters are sent again."""
+_MISSING_TOPIC_MS: Final = 5_000
+"""How long librdkafka hopes that an unknown topic appears, before it says so."""
+
+
+class DeadLetterProducer:
+    """Implements usecases.ports.DeadLetters: at least once. For one thread.
+
+    The producer is idempotent, so that a broker that is away for a while costs no letter and doubles none. It is
+    replaced when nothing gets through for a minute: some were seen that never recovered from a restart of the broker.
+    """
+
+    commits = False
+
+    def __init__(self, properties: dict[str, Any], topic: str, forms: Forms, stop: Stop) -> None:
+        self._properties = {
+            **properties,
+            "message.timeout.ms": _TIMEOUT_MS,
+            "topic.metadata.propagation.max.ms": _MISSING_TOPIC_MS,
+        }
+        self._producer: Producer | None = None
+        self._topic = topic
+        self._forms = forms
+        self._stop = stop
+
+    def send(self, letters: Sequence[DeadLetter], _: Batch) -> None:
+        failed: list[Failure] = []
+        for letter, error in self._deliver([self._forms.whole(letter) for letter in letters]):
+            failed += self._deliver_alone(letter) if error.code() in TOO_LARGE else [(letter, error)]
+        if failed:
+            unsent = [letter for letter, _ in failed]
+            raise DeadLettersUnavailable(f"{self._topic} did not take a message ({failed[0][1].name()})", unsent)
+
+    def close(self) -> None:
+        """Forget what was not acknowledged: its offsets are not committed either."""
+        if self._producer is not None:
+            abandon(self._producer)
+            self._producer = None
+
+    def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:
+        """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large.
+
+        Where key or headers alone are too large, the stub goes without them: nothing may hold up the rest for good.
+        """
+        failed = self._deliver([self._forms.whole(letter)])
+        for smaller in self._forms.smaller:
+            if any(error.code() in TOO_LARGE for _, error in failed):
+                failed = self._deliver([smaller(letter)])
+        return failed
+
+    def _deliver(self, payloads: list[Payload]) -> list[Failure]:
+        """Produce and wait for every acknowledgement; return what was not taken. Raises Stopped."""
+        producer = self._made()
+        failed: list[Failure] = []
+        for payload in payloads:
+            enqueue(producer, self._topic, payload, failed)
+        while producer.flush(_LOOK_SECONDS):
+            if self._stop.is_set() and producer.flush(_LAST_SECONDS):
+                raise Stopped
+        if any(is_for_good(error) for _, error in failed):
+            self.close()
+        return failed
+
+    def _made(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return self._producer

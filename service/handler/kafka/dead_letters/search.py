@@ -1,0 +1,32 @@
+"""`orders dlq list --order` and `orders erase`: the dead letters of some orders."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
+from service.handler.kafka.dead_letters.listing import HEADINGS, require_end, row
+from service.handler.kafka.dead_letters.ownership import order_of
+from service.pkg.shutdown_event import Stop
+
+_ORDER: Final = "ORDER"
+_ALL: Final = Filters()
+
+
+def table(topic: TopicReader, uids: Sequence[str], stop: Stop, filters: Filters = _ALL) -> Iterator[str]:
+    """Look at all letters that are meant and yield the lines of a table, never a value.
+
+    Raises CommandRefused on a stop.
+    """
+    width = max(map(len, [_ORDER, *uids]))
+    looked_at = found = 0
+    starts = topic.at(filters.since_ms) if filters.since else topic.starts
+    for letter in filter(filters.matches, map(dead_letter_of, topic.read(starts, stop))):
+        looked_at += 1
+        if (uid := order_of(letter.key, letter.value, uids)) is not None:
+            if not found:
+                yield f"{_ORDER:<{width}}  {HEADINGS}"
+            found += 1
+            yield f"{uid:<{width}}  {row(letter)}"
+    require_end(stop)
+    yield f"{found:,} of {looked_at:,} dead letters in {topic.name} are theirs"

@@ -1,0 +1,39 @@
+"""The names of tables and columns, derived from the order document, for statements; `tables.py` adds types and keys.
+
+Apart from it because SQLAlchemy, which only migrations need, takes longer to import than the rest of a consumer.
+"""
+
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from service.entities.order import Delivery, Item, Order, Payment
+
+_NESTED: Final = {"order_uid", "delivery", "payment", "items"}
+
+
+class Table(NamedTuple):
+    """`key` and `columns`: what a row is written with, in this order. Other columns have a default of the server's."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        return self.key + self.columns
+
+
+def fields(document: type[Struct]) -> tuple[str, ...]:
+    """Return the fields of a document that are columns of its own table, apart from the key."""
+    return tuple(name for name in document.__struct_fields__ if name not in _NESTED)
+
+
+SOURCE: Final = ("source_topic", "source_partition", "source_offset", "source_timestamp")
+
+ORDERS: Final = Table("orders", ("order_uid",), fields(Order) + SOURCE)
+DELIVERIES: Final = Table("deliveries", ("order_uid",), fields(Delivery))
+PAYMENTS: Final = Table("payments", ("order_uid",), fields(Payment))
+ITEMS: Final = Table("items", ("order_uid", "position"), fields(Item))
+ERASED: Final = Table("erased", ("order_uid_hash",))
+TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ERASED)

@@ -1,0 +1,99 @@
+"""Explains why PostgreSQL can't be reached: the driver's own text may hold a user, a host or a row."""
+
+import os
+import re
+from time import monotonic
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from service.entities.errors import CommandRefused
+from service.pkg.run_with_timeout import within
+
+CONNECT_SECONDS: Final = 3.0
+"""How long a command waits for a connection before it says what is wrong: with its own start, under 5 s."""
+DSN: Final = "ORDERS_POSTGRES__DSN"
+CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
+_SIGNS: Final = (
+    (
+        r"Name or service not known|name resolution|No address associated|translate host name",
+        "host name does not resolve",
+    ),
+    (r"refused", "connection refused"),
+    (r"No such file or directory", "no such socket"),
+    (r"timeout expired|timed out", "timed out"),
+    (r"No route to host|Network is unreachable", "no route to host"),
+    (r"starting up", "the server is starting up"),
+    (r"shutting down", "the server is shutting down"),
+    (r"root certificate file", "TLS handshake failed: the authority's certificate (sslrootcert) can't be read"),
+    (r"private key file", "TLS handshake failed: the key (sslkey) can't be read, or others may read it too"),
+    (r"certificate file", "TLS handshake failed: the client certificate (sslcert) can't be read"),
+    (r"does not match host name", "TLS handshake failed: the server's certificate is for another host name"),
+    (r"certificate verify failed", "TLS handshake failed: the server's certificate is not trusted"),
+    (r"valid client certificate", "authentication failed: the server requires a client certificate (sslcert, sslkey)"),
+    (r" alert ", "TLS handshake failed: the server refuses the client certificate"),
+    (r"does not support SSL", "TLS handshake failed: the server does not speak TLS, which sslmode requires"),
+    (r"password", "authentication failed: wrong or missing password"),
+    (r"no encryption", "authentication failed: pg_hba.conf does not allow this connection without TLS"),
+    (r"SSL encryption|pg_hba\.conf", "authentication failed: pg_hba.conf does not allow this connection"),
+    (r"invalid response|unsupported frontend protocol", "the server does not speak the PostgreSQL protocol"),
+    (r"not permitted to log in", "authentication failed: the role has no LOGIN"),
+    (r"unsupported startup parameter", "a pooler refuses the connection string's options"),
+    (r"permission denied", "permission denied: see roles.sql"),
+    (r"too many clients|remaining connection slots", "too many connections"),
+    (r"database .* does not exist", "the database does not exist"),
+    (r"role .* does not exist", "the role does not exist"),
+    (r"server closed the connection|Connection reset", "the server closed the connection"),
+)
+
+
+def cause(error: psycopg.Error) -> str | None:
+    """Return the standard phrase for an error without SQLSTATE; None where it is none of those known."""
+    message = str(error)
+    return next((phrase for sign, phrase in _SIGNS if re.search(sign, message)), None)
+
+
+def unreachable(error: psycopg.Error, dsn: str) -> str:
+    """Return where and why, for an error without SQLSTATE."""
+    return f"{address(dsn)}: {cause(error) or 'no connection'}"
+
+
+def what_failed(error: psycopg.Error) -> str:
+    """Return a sentence for an error without SQLSTATE, with the cause where it is known."""
+    known = cause(error)
+    return f"{CONNECTION_FAILED}: {known}" if known else CONNECTION_FAILED
+
+
+def address(dsn: str) -> str:
+    """Return host and port of a connection string, several with commas between them; never a user or a password."""
+    parameters = conninfo_to_dict(dsn)
+
+    def values(*names: str) -> list[str]:
+        given = (parameters.get(name) or os.environ.get(f"PG{name.upper()}") for name in names)
+        return str(next(filter(None, given), "")).split(",")
+
+    hosts, ports = values("host", "hostaddr"), values("port")
+    if not any(hosts):
+        return "the local socket"
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    return ",".join(
+        host if host.startswith("/") else f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False)
+    )
+
+
+def require_postgres(dsn: str) -> None:
+    """Return once PostgreSQL has let us in; blocks for a few seconds at most. Raises CommandRefused: one line."""
+    began, problem = monotonic(), "timed out"
+    try:
+        within(CONNECT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_SECONDS)).close())
+    except TimeoutError:
+        pass
+    except psycopg.Error as error:
+        problem = cause(error) or f"no connection ({type(error).__name__})"
+    else:
+        return
+    seconds = monotonic() - began
+    raise CommandRefused(
+        f"cannot connect to PostgreSQL at {address(dsn)}: {problem} (after {seconds:.0f} s). Check {DSN}."
+    )

@@ -1,0 +1,58 @@
+"""A command imports what it runs on, and nothing of the others: what is not loaded costs no time and no memory."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from service.main import COMMANDS
+
+LOADED = """
+import sys
+from service import config, logs, main
+main._imported(sys.argv[1])
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+VERSION = """
+import sys
+from service.main import main
+try:
+    main(["--version"])
+except SystemExit:
+    print(*{name.partition(".")[0] for name in sys.modules})
+"""
+MIGRATING = {"migrate", "wait-for-migrations", "doctor"}
+GENERATING = {"generate", "check", "smoke"}
+OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
+
+
+def modules(program: str, *arguments: str) -> set[str]:
+    """Return the top-level packages that a fresh interpreter has loaded after this program."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    ended = subprocess.run(  # noqa: S603 our own program
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return set(ended.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in OUTSIDE])
+def test_a_command_loads_only_what_it_runs_on(command: str) -> None:
+    loaded = modules(LOADED, command)
+    assert not loaded & {"local", "bench"}
+    assert ("generator" in loaded) == (command in GENERATING)
+    assert ("sqlalchemy" in loaded) == (command in MIGRATING)
+    assert ("uvicorn" in loaded) == (command in {"consumer", "api"})
+    assert ("uvloop" in loaded) == (command == "api")
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
+def test_what_runs_beside_the_service_loads_no_database_schema(command: str) -> None:
+    loaded = modules(LOADED, command)
+    assert loaded & {"local", "bench"} == OUTSIDE[command]
+    assert "sqlalchemy" not in loaded
+
+
+def test_the_version_is_told_without_drivers_and_frameworks() -> None:
+    loaded = modules(VERSION)
+    assert not loaded & {"pydantic", "structlog", "confluent_kafka", "psycopg", "fastapi", "msgspec", "tenacity"}
