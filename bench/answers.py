@@ -6,7 +6,7 @@ import msgspec
 
 from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _SECONDS: Final = 300.0
 _Answer = TypeVar("_Answer")
@@ -14,7 +14,7 @@ _Answer = TypeVar("_Answer")
 
 def answer_of(process: Process, kind: type[_Answer]) -> _Answer:
     """Run the process, and return what the last line of its output says in JSON. Raises ServerUnavailable."""
-    process.run(_SECONDS, Stop())
+    process.run(_SECONDS, ShutdownEvent())
     lines = process.log.read_bytes().splitlines() or [b""]
     try:
         return msgspec.json.decode(lines[-1], type=kind)

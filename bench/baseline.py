@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import say
+from service.pkg.polling import echo
 
 _WAIT_SECONDS: Final = 30.0
 
@@ -171,7 +171,7 @@ def main() -> None:
             consumer.commit(message=message, asynchronous=False)
             commits.append(monotonic())
         cpu = process_time() - cpu
-    say(Pace(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).line())
+    echo(Pace(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).line())
 
 
 def _consumer(bootstrap_servers: str) -> Consumer:

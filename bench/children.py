@@ -17,7 +17,7 @@ from local.ports import HOST, free_port
 from local.process import Process
 from local.ready import is_ready
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _READY_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
@@ -52,12 +52,12 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Block until `/readyz` answers 200. Raises ServerUnavailable."""
-        self.process.wait_until(partial(is_ready, self.admin_port), _READY_SECONDS, Stop())
+        self.process.wait_until(partial(is_ready, self.admin_port), _READY_SECONDS, ShutdownEvent())
 
 
 def told(process: Process, seconds: float) -> Pace:
     """Run one that tells its pace as the last line of its output. Raises ServerUnavailable."""
-    process.run(seconds, Stop())
+    process.run(seconds, ShutdownEvent())
     lines = process.log.read_text().splitlines()
     try:
         return Pace.read(lines[-1] if lines else "")

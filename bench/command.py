@@ -33,7 +33,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
 }
 _PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
 
-say = partial(print, file=sys.stderr, flush=True)
+echo = partial(print, file=sys.stderr, flush=True)
 show = partial(print, flush=True)
 
 
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
     with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
         kafka = _kafka(args, Path(folder), running)
         dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
-        site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), say)
-        say("Kafka and PostgreSQL are there")
+        site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), echo)
+        echo("Kafka and PostgreSQL are there")
         now = _report(site, args, _versions(dsn) | {"Kafka": kafka.version})
     if args.json:
         report.write(now, args.json)
@@ -66,7 +66,7 @@ def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka
     """Return the one that is given, or start Apache Kafka. Raises ServerUnavailable: a mock broker measures nothing."""
     if args.bootstrap_servers:
         return _Kafka(args.bootstrap_servers, "as given")
-    started = running.enter_context(broker.kafka(folder / "kafka", say=say))
+    started = running.enter_context(broker.kafka(folder / "kafka", echo=echo))
     return _Kafka(started.bootstrap_servers, started.kind.removeprefix("Apache Kafka "))
 
 

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import say
+from service.pkg.polling import echo
 
 _AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 10.0
@@ -26,7 +26,7 @@ def main() -> None:
         began = monotonic()
         while left > 0 and (messages := consumer.consume(min(_AT_ONCE, left), _WAIT_SECONDS)):
             left -= len(messages)
-        say(Pace(first - left, monotonic() - began, count - left, process_time() - cpu).line())
+        echo(Pace(first - left, monotonic() - began, count - left, process_time() - cpu).line())
 
 
 def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:

@@ -16,7 +16,7 @@ from bench.stock import PATH, Files
 from local.ports import HOST, free_port
 from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _ROOM: Final = {"ORDERS_CACHE__MAX_BYTES": "1GiB", "ORDERS_CACHE__WARM_DEADLINE": "600"}
 _START_SECONDS: Final = 30.0
@@ -83,7 +83,7 @@ def rival(name: str, site: Site, files: Files) -> Iterator[Contender]:
     """Run it until the block ends. Raises ServerUnavailable, not least where it is not installed."""
     port = free_port()
     with RIVALS[name](site, files, port) as process:
-        process.wait_until(partial(_listens, port), _START_SECONDS, Stop())
+        process.wait_until(partial(_listens, port), _START_SECONDS, ShutdownEvent())
         yield _contender(name, port, process)
 
 
@@ -102,8 +102,10 @@ def _build(site: Site, go: str, program: Path) -> None:
     source = Path(__file__).with_name("rivals") / "main.go"
     command = [go, "build", "-o", str(program), str(source)]
     environment = os.environ | _WITHOUT_DOWNLOADS
-    site.say("building the rival in Go, which takes a minute where its library was never compiled")
-    Process("go build", command, site.folder / "go-build.log", environment=environment).run(_BUILD_SECONDS, Stop())
+    site.echo("building the rival in Go, which takes a minute where its library was never compiled")
+    Process("go build", command, site.folder / "go-build.log", environment=environment).run(
+        _BUILD_SECONDS, ShutdownEvent()
+    )
 
 
 def _nginx(site: Site, files: Files, port: int) -> Process:

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from bench.children import child
 from bench.site import Site
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 TABLES: Final = ("orders", "deliveries", "payments", "items")
 """In the order in which their rows can come."""
@@ -56,7 +56,7 @@ def migrated(site: Site) -> Iterator[Database]:
     """Yield a database with this release's schema and no order, to be copied; dropped at the end."""
     with copied(site, "template1") as template:
         settings = {"ORDERS_POSTGRES__DSN": template.dsn, "ORDERS_KAFKA__CREATE_TOPICS": "false"}
-        child(site, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, Stop())
+        child(site, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, ShutdownEvent())
         yield template
 
 

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from bench.site import Site
 from bench.topics import CALL_SECONDS, PARTITIONS, QUIET, done
 from service.entities.errors import ServerUnavailable
-from service.pkg.polling import NotYet, Patience
+from service.pkg.polling import Poller, TryAgain
 
 _OFFSETS_TOPIC: Final = "__consumer_offsets"
 _OFFSET_KEYS: Final = (0, 1)
@@ -38,7 +38,7 @@ class Group:
     def __init__(self, site: Site, topic: str) -> None:
         self.id = f"orders-bench-{uuid4().hex[:12]}"
         self._topic = topic
-        self._say = site.say
+        self._say = site.echo
         self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": site.bootstrap_servers, **QUIET}
         self._admin = AdminClient(self._servers)
         self._client = Consumer({**self._servers, "group.id": self.id, "enable.auto.commit": False})
@@ -95,7 +95,7 @@ class Group:
     def _ends_of_offsets(self) -> dict[int, int]:
         """Return the end of each partition in which the broker keeps offsets; there is none before its first group."""
         with self._reader() as consumer:
-            return Patience(CALL_SECONDS, self._say).until(partial(_ends, consumer), "the broker's own topic")
+            return Poller(CALL_SECONDS, self._say).until(partial(_ends, consumer), "the broker's own topic")
 
     def _reader(self) -> "closing[Consumer]":
         at_once = {"fetch.wait.max.ms": 50, "fetch.error.backoff.ms": 50}
@@ -113,12 +113,12 @@ def progress(commits: Sequence[Commit]) -> tuple[int, float]:
 
 
 def _ends(consumer: Consumer) -> dict[int, int]:
-    """Raise NotYet while the topic has just been made, upon the first question."""
+    """Raise TryAgain while the topic has just been made, upon the first question."""
     try:
         known = consumer.list_topics(_OFFSETS_TOPIC, timeout=CALL_SECONDS).topics[_OFFSETS_TOPIC].partitions
         return {each: consumer.get_watermark_offsets(_place(each), CALL_SECONDS)[1] for each in known}
     except KafkaException as error:
-        raise NotYet(f"the broker's own topic ({error.args[0].name()})") from None
+        raise TryAgain(f"the broker's own topic ({error.args[0].name()})") from None
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

@@ -90,7 +90,7 @@ def measure(site: Site, *, long: bool = False) -> Iterator[Sample]:
     with _course(site, LONG_LARGE if long else LARGE) as course:
         yield Sample("ingest.large.stored", "orders", course.large.stored())
         for number in range(site.rounds):
-            site.say(f"ingest: round {number + 1} of {site.rounds}")
+            site.echo(f"ingest: round {number + 1} of {site.rounds}")
             yield from _round(course, number)
     if long:
         yield from _long_backlog(site)
@@ -119,7 +119,7 @@ def _course(site: Site, large: int) -> Iterator[Course]:
     usage, prepared = PostgresUsage(site.dsn), site.folder / "blocks"
     count = site.scaled(BACKLOG, _LEAST_BACKLOG)
     dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
-    site.say(f"ingest: making topics with {count} orders each, and databases of up to {site.scaled(large)}")
+    site.echo(f"ingest: making topics with {count} orders each, and databases of up to {site.scaled(large)}")
     with (
         migrated(site) as template,
         filled(site, Plan(count=count, seed=_CLEAN_SEED)) as clean,
@@ -256,7 +256,7 @@ def _growth(course: Course, number: int) -> Iterator[Sample]:
 def _long_backlog(site: Site) -> Iterator[Sample]:
     """Yield what one consumer holds at most while it works off a backlog that lasts."""
     count = site.scaled(LONG_BACKLOG, _LEAST_BACKLOG)
-    site.say(f"ingest: a backlog of {count} orders")
+    site.echo(f"ingest: a backlog of {count} orders")
     with (
         migrated(site) as database,
         filled(site, Plan(count=count, seed=_LONG_SEED)) as topic,

@@ -51,7 +51,7 @@ def measure(site: Site) -> Iterator[Sample]:
     """Yield 50th and 99th percentile under each load in each round, and what was really stored a second meanwhile."""
     with migrated(site) as template:
         for number in range(site.rounds):
-            site.say(f"latency: round {number + 1} of {site.rounds}")
+            site.echo(f"latency: round {number + 1} of {site.rounds}")
             with _system(site, template) as system:
                 for load in LOADS:
                     yield from _under(system, load, number)

@@ -12,7 +12,7 @@ import psycopg
 from bench import blocks
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import say
+from service.pkg.polling import echo
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         cpu = process_time()
         commits = [monotonic() for _ in blocks.load(connection, transactions)]
         cpu = process_time() - cpu
-    say(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).line())
+    echo(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).line())
 
 
 if __name__ == "__main__":

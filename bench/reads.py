@@ -59,7 +59,7 @@ def _rivals(site: Site, files: Files, running: ExitStack) -> Iterator[Contender]
         try:
             yield running.enter_context(rival(name, site, files))
         except ServerUnavailable as obstacle:
-            site.say(f"cached GET without {name}: {obstacle}")
+            site.echo(f"cached GET without {name}: {obstacle}")
 
 
 def _cached_round(site: Site, files: Files, contender: Contender) -> Iterator[Sample]:

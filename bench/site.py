@@ -16,7 +16,7 @@ class Site:
     """Interleaved rounds, 3 by default."""
     scale: float
     """1.0 is the full sizes; `--quick` is 0.05."""
-    say: Callable[[str], None]
+    echo: Callable[[str], None]
 
     def scaled(self, full: int, least: int = 1) -> int:
         """Return the size that is `full` at scale 1, and at any scale `least`."""

@@ -14,7 +14,7 @@ from bench.load import Target
 from bench.site import Site
 from generator.stream import Plan, stream
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.reads import NEWEST
@@ -83,7 +83,7 @@ def _fill(dsn: str, count: int) -> None:
         connection.execute("VACUUM ANALYZE")  # or the server does, at a moment of its own choice
 
 
-def _orders(count: int) -> Iterator[Sourced]:
+def _orders(count: int) -> Iterator[VersionedOrder]:
     decode = msgspec.json.Decoder(Order).decode
     for offset, message in enumerate(stream(Plan(count=count, seed=_SEED))):
-        yield Sourced(decode(message.value or b""), Source(offset, 0, offset, "orders"))
+        yield VersionedOrder(decode(message.value or b""), RecordPosition(offset, 0, offset, "orders"))

@@ -14,7 +14,7 @@ from bench.site import Site
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import VALID, Plan, stream
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 PARTITIONS: Final = 6
 CALL_SECONDS: Final = 30.0
@@ -55,7 +55,7 @@ def _fill(site: Site, name: str, plan: Plan) -> int:
     if not plan.count:
         return 0
     producer = open_producer(site.bootstrap_servers, name, {}, compress=False)
-    tally = produce(stream(plan), producer, name, pace=Pace(0), stop=Stop(), watch=_ignore)
+    tally = produce(stream(plan), producer, name, pace=Pace(0), stop=ShutdownEvent(), watch=_ignore)
     if not tally.complete:
         raise ServerUnavailable(f"Kafka did not take all messages ({', '.join(tally.failed)})")
     return tally.sent[VALID]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from generator.compare import LetterTable, OrderCounts, compare_letters, compare_orders
 from generator.expected import expected, require_end, until_of
-from generator.found import Progress, Unanswered, messages, open_consumer, progress, stored_orders
+from generator.found import GroupProgress, Unanswered, messages, open_consumer, progress, stored_orders
 from generator.options import add_plan_options, plan_of
 from service.handler.kafka.client import properties as client_properties
 from service.handler.kafka.client.connection_errors import require_kafka
@@ -104,7 +104,7 @@ def check(
     return _report(must.messages, reached, orders, letters, again_allowed=args.after_crash)
 
 
-def _settled(consumer: Consumer, topic: str, seconds: float) -> Progress:
+def _settled(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
     deadline = time.monotonic() + seconds
     while (reached := progress(consumer, topic)).lag and time.monotonic() < deadline:
         time.sleep(LOOK_AGAIN_S)
@@ -112,7 +112,7 @@ def _settled(consumer: Consumer, topic: str, seconds: float) -> Progress:
 
 
 def _report(
-    messages_expected: int, reached: Progress, orders: OrderCounts, letters: LetterTable, *, again_allowed: bool
+    messages_expected: int, reached: GroupProgress, orders: OrderCounts, letters: LetterTable, *, again_allowed: bool
 ) -> int:
     exact = (
         messages_expected == reached.produced

@@ -13,7 +13,7 @@ from generator.faults import FULL_CATALOGUE
 from generator.options import add_plan_options, plan_of
 from generator.orders import utc_now
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
-from generator.progress import Progress
+from generator.progress import ProgressLine
 from generator.stream import Plan, stream
 from service.handler.kafka.client import properties as client_properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, require_kafka
@@ -98,7 +98,7 @@ def list_faults() -> int:
 
 def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
     producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
-    progress, started = Progress(sys.stderr, plan.count), time.monotonic()
+    progress, started = ProgressLine(sys.stderr, plan.count), time.monotonic()
     tally = produce(stream(plan), producer, topic, pace=Pace(per_second), stop=stop_at_signals(), watch=progress)
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")

@@ -36,7 +36,7 @@ class Unanswered(Exception):
     """Kafka or PostgreSQL did not tell what is stored; the text has no value and no secret."""
 
 
-class Progress(NamedTuple):
+class GroupProgress(NamedTuple):
     """Messages that the topic was given, and how many of them the group has yet to finish."""
 
     produced: int
@@ -73,7 +73,7 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
     return Consumer({"log_level": 2} | dict(properties) | ours)
 
 
-def progress(consumer: Consumer, topic: str) -> Progress:
+def progress(consumer: Consumer, topic: str) -> GroupProgress:
     """Compare the group's offsets with the ends of the topic's partitions. Raises Unanswered."""
     try:
         committed = consumer.committed(_partitions(consumer, topic), timeout=ANSWER_WITHIN_S)
@@ -82,7 +82,7 @@ def progress(consumer: Consumer, topic: str) -> Progress:
         raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
     done = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
-    return Progress(produced, produced - sum(done))
+    return GroupProgress(produced, produced - sum(done))
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from generator.stream import Message
-    from service.pkg.shutdown_event import Stop
+    from service.pkg.shutdown_event import ShutdownEvent
 
 ANSWER_WITHIN_S: Final = 10.0
 """How long a broker may take to tell what it knows of the topic, and what is under way to arrive after a stop."""
@@ -128,7 +128,7 @@ def produce(
     topic: str,
     *,
     pace: Pace,
-    stop: Stop,
+    stop: ShutdownEvent,
     watch: Callable[[Tally], None],
 ) -> Tally:
     """Send until the messages end or `stop` is set, then wait for the delivery reports.
@@ -146,13 +146,13 @@ def produce(
     return tally
 
 
-def _wait(producer: Producer, pace: Pace, stop: Stop) -> None:
+def _wait(producer: Producer, pace: Pace, stop: ShutdownEvent) -> None:
     while (early := pace.early()) and not stop.is_set():
         producer.poll(min(early, 0.1))
     pace.step()
 
 
-def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally: Tally, stop: Stop) -> bool:
+def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally: Tally, stop: ShutdownEvent) -> bool:
     """Hand over to librdkafka, waiting for room in its queue; False when asked to stop before there was any."""
     while not stop.is_set():
         try:
@@ -166,7 +166,7 @@ def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally
     return False
 
 
-def _drain(producer: Producer, stop: Stop, watch: Callable[[], None]) -> None:
+def _drain(producer: Producer, stop: ShutdownEvent, watch: Callable[[], None]) -> None:
     while not stop.is_set() and producer.flush(0.1):
         watch()
     producer.flush(ANSWER_WITHIN_S)

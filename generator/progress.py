@@ -13,7 +13,7 @@ WIDTH: Final = 30
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
-class Progress:
+class ProgressLine:
     """Silent where `out` is not a terminal. `count` is what is to come, 0 where it is without end."""
 
     def __init__(self, out: TextIO, count: int, every_s: float = EVERY_S) -> None:

@@ -22,8 +22,8 @@ from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.pkg.network import cause
-from service.pkg.polling import NotYet, OutOfPatience, Patience, say
-from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
 ANSWER_SECONDS: Final = 5.0
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Produce a new order and read it back; return the exit code. Raises CommandRefused."""
     stop = stop_at_signals()
-    patience = Patience(DEADLINE_SECONDS, say, stop)
+    patience = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
     require_kafka(properties.common(settings.kafka))
     _require_api(args.url, stop)
@@ -48,15 +48,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     began = monotonic()
     try:
         _send(message, settings.kafka, stop)
-        say(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
+        echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
         patience.until(partial(_read_back, args.url, key, message), "the API's answer")
-    except (OutOfPatience, TopicUnavailable) as problem:
+    except (DeadlineExceeded, TopicUnavailable) as problem:
         raise CommandRefused(str(problem)) from None
-    say(f"read it back from {args.url} after {monotonic() - began:.2f} s, as it was produced")
+    echo(f"read it back from {args.url} after {monotonic() - began:.2f} s, as it was produced")
     return 0
 
 
-def _send(message: Message, kafka: Kafka, stop: Stop) -> None:
+def _send(message: Message, kafka: Kafka, stop: ShutdownEvent) -> None:
     patient = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, patient, compress=False)
     tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
@@ -76,20 +76,20 @@ def _key(settings: Settings) -> str:
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Return once the API answers with the order. Raises NotYet before that, CommandRefused where it never will."""
+    """Return once the API answers with the order. Raises TryAgain before that, CommandRefused where it never will."""
     request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
         with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
             body = answer.read(LARGEST_ANSWER_BYTES)
     except HTTPError as error:
-        raise NotYet(_waiting_for(error.code)) from None
+        raise TryAgain(_waiting_for(error.code)) from None
     except (HTTPException, OSError) as error:
-        raise NotYet(f"the API at {url}: {_cause(error)}") from None
+        raise TryAgain(f"the API at {url}: {_cause(error)}") from None
     if not _is_same(body, message.value or b""):
         raise CommandRefused("the API answers with another document than was produced")
 
 
-def _require_api(url: str, stop: Stop) -> None:
+def _require_api(url: str, stop: ShutdownEvent) -> None:
     """Return once something answers there in HTTP. Raises CommandRefused."""
     began = monotonic()
     while problem := _problem(url, CONNECT_SECONDS - (monotonic() - began)):

@@ -15,8 +15,8 @@ from local import jars
 from local.java import java
 from local.ports import HOST, free_port, require_free
 from local.process import Process
-from service.pkg.polling import Say
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import Echo
+from service.pkg.shutdown_event import ShutdownEvent
 
 MOCK_LIMITS: Final = (
     "it keeps 5 MiB a partition and drops older messages silently, has 4 partitions a topic, shows aborted "
@@ -58,7 +58,7 @@ share.coordinator.state.topic.min.isr=1
 class Broker:
     """One broker whose port and data stay when it is stopped, or killed, and started again."""
 
-    def __init__(self, process: Process, port: int, stop: Stop) -> None:
+    def __init__(self, process: Process, port: int, stop: ShutdownEvent) -> None:
         self._process = process
         self._stop = stop
         self.bootstrap_servers = f"{HOST}:{port}"
@@ -93,7 +93,12 @@ class MockCluster(NamedTuple):
 
 @contextmanager
 def kafka(
-    folder: Path, *, port: int = 0, say: Say, stop: Stop | None = None, properties: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    port: int = 0,
+    echo: Echo,
+    stop: ShutdownEvent | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> Iterator[Broker]:
     """Run Apache Kafka on a port of the loopback address, 0 being a free one; takes 3-10 s once its jars are here.
 
@@ -102,9 +107,9 @@ def kafka(
     """
     port = port or free_port()
     require_free(port, "Apache Kafka")
-    stop = stop or Stop()
+    stop = stop or ShutdownEvent()
     folder.mkdir(parents=True, exist_ok=True)
-    java_with_jars = [str(java()), "-cp", os.pathsep.join(map(str, jars.fetched(say, stop)))]
+    java_with_jars = [str(java()), "-cp", os.pathsep.join(map(str, jars.fetched(echo, stop)))]
     with tempfile.TemporaryDirectory(prefix="kafka-", dir=folder) as name:
         home = Path(name)
         path = _write_properties(home, port, properties or {})
@@ -140,7 +145,7 @@ def _write_properties(home: Path, port: int, more: Mapping[str, str]) -> Path:
     return path
 
 
-def _format(java_with_jars: Sequence[str], properties: Path, log: Path, stop: Stop) -> None:
+def _format(java_with_jars: Sequence[str], properties: Path, log: Path, stop: ShutdownEvent) -> None:
     brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     command = [*java_with_jars, *brief, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
     Process("the formatting of Kafka's storage", command, log).run(_FORMAT_SECONDS, stop)

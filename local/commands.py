@@ -13,8 +13,8 @@ from local.process import Process
 from local.ready import is_ready
 from local.sources import Sources
 from service.entities.errors import ServerUnavailable
-from service.pkg.polling import Say
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import Echo
+from service.pkg.shutdown_event import ShutdownEvent
 
 _READY_SECONDS: Final = 90.0
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
@@ -23,7 +23,7 @@ _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 class Commands:
     """Each writes a log of its own into `folder`. As a context manager it ends them, in reverse."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], rate: float, stop: Stop) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], rate: float, stop: ShutdownEvent) -> None:
         self._folder = folder
         self._environment = environment
         self._rate = rate
@@ -79,13 +79,13 @@ class ReloadedCommands(Commands):
         folder: Path,
         environment: Mapping[str, str],
         rate: float,
-        stop: Stop,
+        stop: ShutdownEvent,
         sources: Sources,
-        say: Say,
+        echo: Echo,
     ) -> None:
         super().__init__(folder, environment, rate, stop)
         self._sources = sources
-        self._say = say
+        self._say = echo
 
     def start(self) -> None:
         self._attempt(super().start)

@@ -25,7 +25,7 @@ from local.ports import HOST, require_free
 from local.sources import Sources
 from service.entities.errors import ServerUnavailable
 from service.pkg.argtypes import port, positive
-from service.pkg.shutdown_event import Stop, Stopped, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, Stopped, stop_at_signals
 
 _CALL_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 1.0
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def say(line: str) -> None:
+def echo(line: str) -> None:
     """Print it. Raises Stopped where nobody listens any more: a closed pipe, a terminal that hung up."""
     try:
         print(line, flush=True)  # noqa: T201 - this is what the demo is for
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
     ):
         demo = Demo(Path(folder), args, stop, running)
         demo.watch(demo.start())
-    say("stopped: no process and no port is left")
+    echo("stopped: no process and no port is left")
     return 0
 
 
@@ -95,7 +95,7 @@ class Flow(NamedTuple):
 class Demo:
     folder: Path
     args: argparse.Namespace
-    stop: Stop
+    stop: ShutdownEvent
     running: ExitStack
     """Ends what was started, in reverse."""
     key: str = field(default_factory=secrets.token_urlsafe)
@@ -115,16 +115,16 @@ class Demo:
             "ORDERS_ADMIN__HOST": HOST,
             "ORDERS_LOG__FORMAT": "text",
         }
-        say(f"logs are in {self.folder}")
+        echo(f"logs are in {self.folder}")
         commands = self.running.enter_context(self._commands(environment))
         commands.start()
         self._say_where()
         return commands
 
     def _say_where(self) -> None:
-        say(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
+        echo(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
         if self.args.keys:
-            say(f"API key: {self.key}")
+            echo(f"API key: {self.key}")
 
     @property
     def url(self) -> str:
@@ -137,7 +137,7 @@ class Demo:
             commands.require_alive()
             now = self._look(commands)
             if now and last:
-                say(line(now, last) + self.outages.mark)
+                echo(line(now, last) + self.outages.mark)
             last = now or last
 
     def _is_over(self, began: float) -> bool:
@@ -149,7 +149,7 @@ class Demo:
         # What it stores is gone with it.
         database = postgres.postgres(self.folder / "postgresql", fsync=False, stop=self.stop)
         server = self.running.enter_context(database)
-        say("PostgreSQL runs, from a package")
+        echo("PostgreSQL runs, from a package")
         return {"ORDERS_POSTGRES__DSN": server.dsn}
 
     def _broker(self) -> Mapping[str, str]:
@@ -167,18 +167,18 @@ class Demo:
 
     def _kafka_or_mock(self) -> Mapping[str, str]:
         try:
-            server = self.running.enter_context(broker.kafka(self.folder / "kafka", say=say, stop=self.stop))
+            server = self.running.enter_context(broker.kafka(self.folder / "kafka", echo=echo, stop=self.stop))
         except ServerUnavailable as obstacle:
             if self.args.broker == "kafka":
                 raise
-            say(f"Apache Kafka can't be had here: {obstacle}")
+            echo(f"Apache Kafka can't be had here: {obstacle}")
             return self._mock()
-        say(f"{server.kind} runs")
+        echo(f"{server.kind} runs")
         return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers}
 
     def _mock(self) -> Mapping[str, str]:
         server = self.running.enter_context(broker.mock(_TOPICS))
-        say(f"{server.kind} runs, in Kafka's place: {broker.MOCK_LIMITS}")
+        echo(f"{server.kind} runs, in Kafka's place: {broker.MOCK_LIMITS}")
         return {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers,
             "ORDERS_KAFKA__CREATE_TOPICS": "false",  # an admin request
@@ -186,7 +186,7 @@ class Demo:
 
     def _commands(self, environment: Mapping[str, str]) -> Commands:
         if self.args.reload:
-            return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), say)
+            return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), echo)
         return Commands(self.folder, environment, self.args.rate, self.stop)
 
     def _look(self, commands: Commands) -> Flow | None:
@@ -194,7 +194,7 @@ class Demo:
         self._read_some()
         stats = self._asked("api", lambda: self._json("/stats"))
         for news in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
-            say(news)
+            echo(news)
         consumer = self._asked("consumer", lambda: _counters(commands.consumer_admin))
         api = self._asked("api", lambda: _counters(commands.api_admin)) if stats else None
         return None if consumer is None or api is None else _flow(consumer, api)
@@ -206,7 +206,7 @@ class Demo:
         except (OSError, HTTPException):
             answer = None
         for news in self.outages.note(name, is_up=answer is not None):
-            say(news)
+            echo(news)
         return answer
 
     def _read_some(self) -> None:

@@ -16,8 +16,8 @@ from xml.sax.saxutils import escape
 from local.extra import INSTALL
 from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.polling import Say
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import Echo
+from service.pkg.shutdown_event import ShutdownEvent
 
 _FETCH_SECONDS: Final = 600.0
 _CONNECT_AND_READ_SECONDS: Final = (10.0, 60.0)
@@ -61,11 +61,11 @@ def version_of_kafka() -> str:
     return next(jar.version for jar in listed() if jar.artifact == "kafka-server")
 
 
-def fetched(say: Say, stop: Stop) -> list[Path]:
+def fetched(echo: Echo, stop: ShutdownEvent) -> list[Path]:
     """Return the files; blocks while what is missing or damaged is fetched. Raises ServerUnavailable; Stopped."""
     cache = _cache()
     try:
-        return _in_cache(cache, say, stop)
+        return _in_cache(cache, echo, stop)
     except OSError as error:
         raise ServerUnavailable(
             f"Kafka's jars can't be kept in {cache} ({error.strerror}): XDG_CACHE_HOME names another place for them"
@@ -80,16 +80,16 @@ def _cache() -> Path:
     return Path(home, "orders", "jars")
 
 
-def _in_cache(cache: Path, say: Say, stop: Stop) -> list[Path]:
+def _in_cache(cache: Path, echo: Echo, stop: ShutdownEvent) -> list[Path]:
     cache.mkdir(parents=True, exist_ok=True)
     jars = listed()
     if missing := [jar for jar in jars if not jar.is_in(cache)]:
-        say(f"fetching {len(missing)} jars of Apache Kafka {version_of_kafka()}, once, to {cache}")
+        echo(f"fetching {len(missing)} jars of Apache Kafka {version_of_kafka()}, once, to {cache}")
         _fetch(missing, cache, stop)
     return [cache / jar.file_name for jar in jars]
 
 
-def _fetch(jars: list[Jar], cache: Path, stop: Stop) -> None:
+def _fetch(jars: list[Jar], cache: Path, stop: ShutdownEvent) -> None:
     with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as name:
         folder = Path(name)
         _fetch_somehow(jars, folder, stop)
@@ -100,7 +100,7 @@ def _fetch(jars: list[Jar], cache: Path, stop: Stop) -> None:
             (folder / jar.file_name).replace(cache / jar.file_name)
 
 
-def _fetch_somehow(jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
+def _fetch_somehow(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     """Fetch by Maven, which knows its user's mirrors and proxies, else by maven-artifact."""
     if maven := shutil.which("mvn"):
         try:
@@ -113,7 +113,7 @@ def _fetch_somehow(jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
     _by_maven_artifact(jars, folder, stop)
 
 
-def _by_maven(maven: str, jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
+def _by_maven(maven: str, jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     pom = folder / "pom.xml"
     pom.write_text(_pom(jars))
     options = [f"-DoutputDirectory={folder}", "-DexcludeTransitive=true"]
@@ -134,7 +134,7 @@ def _element(jar: Jar) -> str:
     return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in parts.items())
 
 
-def _by_maven_artifact(jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
+def _by_maven_artifact(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     if not find_spec("maven_artifact"):
         raise ServerUnavailable(f"neither mvn nor maven-artifact is here: {INSTALL}")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -142,7 +142,7 @@ def _by_maven_artifact(jars: Iterable[Jar], folder: Path, stop: Stop) -> None:
             pass
 
 
-def _download(folder: Path, stop: Stop, jar: Jar) -> None:
+def _download(folder: Path, stop: ShutdownEvent, jar: Jar) -> None:
     from maven_artifact import Artifact, Downloader  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
     stop.sleep(0)

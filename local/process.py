@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, NamedTuple, Self
 
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _STOP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.02
@@ -79,14 +79,14 @@ class Process:
     def thaw(self) -> None:
         self._send(signal.SIGCONT)
 
-    def run(self, seconds: float, stop: Stop) -> None:
+    def run(self, seconds: float, stop: ShutdownEvent) -> None:
         """Start it and block until it has ended. Raises ServerUnavailable unless with 0 and in time; Stopped."""
         with self:
             self._wait(lambda: self.exit_code is not None, seconds, stop)
             if self.exit_code:
                 raise ServerUnavailable(self._obituary())
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float, stop: Stop) -> None:
+    def wait_until(self, ready: Callable[[], bool], seconds: float, stop: ShutdownEvent) -> None:
         """Block until `ready()`. Raises ServerUnavailable when it ends, or that takes too long; Stopped."""
 
         def ready_and_alive() -> bool:
@@ -139,7 +139,7 @@ class Process:
             raise
         return _Running(process, lifeline, _guard(process.pid, self._stop_signal))
 
-    def _wait(self, done: Callable[[], bool], seconds: float, stop: Stop) -> None:
+    def _wait(self, done: Callable[[], bool], seconds: float, stop: ShutdownEvent) -> None:
         deadline = monotonic() + seconds
         while not done():
             if monotonic() > deadline:

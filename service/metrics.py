@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.pkg.unlocked_metrics import PlainCounter, PlainHistogram
+from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
 STAGES: Final = ("decode", "write", "commit")
@@ -116,7 +116,7 @@ class Metrics:
             self.rebalances.labels(kind)
 
     def _cache(self, registry: CollectorRegistry) -> None:
-        self.cache_hits = PlainCounter("orders_cache_hits", "Orders answered from memory.", registry=registry)
+        self.cache_hits = UnlockedCounter("orders_cache_hits", "Orders answered from memory.", registry=registry)
         self.cache_misses = Counter("orders_cache_misses", "Orders asked of PostgreSQL.", registry=registry)
         self.cache_evictions = Counter("orders_cache_evictions", "Orders dropped for want of room.", registry=registry)
         self.cache_invalidations = Counter(
@@ -137,13 +137,13 @@ class Metrics:
         )
 
     def _http(self, registry: CollectorRegistry) -> None:
-        self.http_requests = PlainCounter(
+        self.http_requests = UnlockedCounter(
             "orders_http_requests",
             "HTTP requests; `handler` is the route's template, `none` where no route matches.",
             ["handler", "method", "status"],
             registry=registry,
         )
-        self.http_request_seconds = PlainHistogram(
+        self.http_request_seconds = UnlockedHistogram(
             "orders_http_request_seconds",
             "Seconds until an answer began.",
             ["handler", "method"],

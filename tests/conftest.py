@@ -105,7 +105,7 @@ def admin(database: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
     """A broker that the test may stop, freeze and kill: a process of this machine, whatever the tier."""
-    with broker.kafka(tmp_path_factory.mktemp("own-kafka"), say=print) as server:
+    with broker.kafka(tmp_path_factory.mktemp("own-kafka"), echo=print) as server:
         fresh.warm_up(server.bootstrap_servers)
         yield server
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 
 Document = dict[str, Any]
 
@@ -80,6 +80,6 @@ def order(**overrides: Any) -> Order:
     return msgspec.convert(order_document(**overrides), Order)
 
 
-def sourced(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> Sourced:
+def sourced(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
     """Return `order(…)` as if it had been read at that offset."""
-    return Sourced(order(**overrides), Source(timestamp_ms, partition, offset, "orders"))
+    return VersionedOrder(order(**overrides), RecordPosition(timestamp_ms, partition, offset, "orders"))

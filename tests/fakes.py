@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable, OrderRefused, StorageError
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 
@@ -17,16 +17,16 @@ class FakeStore:
     """Keeps orders in memory. `failures` are raised first, one a call; `says_position` is whether blame is placed."""
 
     def __init__(self, *, says_position: bool = True) -> None:
-        self.orders: dict[str, Sourced] = {}
+        self.orders: dict[str, VersionedOrder] = {}
         self.failures: list[StorageError] = []
         self.calls: list[int] = []
         self._says_position = says_position
 
     @staticmethod
-    def prepare(order: Order, source: Source, *, is_plain: bool) -> Sourced:
-        return Sourced(order, source, is_plain)
+    def prepare(order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
+        return VersionedOrder(order, source, is_plain)
 
-    def store(self, orders: Sequence[Sourced]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         self.calls.append(len(orders))
         if self.failures:
             raise self.failures.pop(0)
@@ -36,7 +36,7 @@ class FakeStore:
                 raise OrderRefused("refused", sqlstate="23514", where="orders no_poison", position=blamed)
         return sum(map(self._store_one, orders), start=Stored())
 
-    def _store_one(self, sourced: Sourced) -> Stored:
+    def _store_one(self, sourced: VersionedOrder) -> Stored:
         uid = sourced.order.order_uid
         stored = self.orders.get(uid)
         if stored is not None and not sourced.source.is_newer_than(stored.source):

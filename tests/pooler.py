@@ -14,7 +14,7 @@ import pytest
 from local.ports import HOST, free_port
 from local.postgres import folder_for_all, unprivileged
 from local.process import Process
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 NOT_RUN = "there is no pgbouncer on the path"
@@ -44,7 +44,7 @@ def pgbouncer(dsn: str, log: Path, mode: str = "transaction") -> Iterator[str]:
                 os.chown(path, *account)
         command = [PROGRAM or pytest.skip(NOT_RUN), str(config)]
         with Process("PgBouncer", command, log, account=account) as process:
-            process.wait_until(lambda: _answers(through), START_SECONDS, Stop())
+            process.wait_until(lambda: _answers(through), START_SECONDS, ShutdownEvent())
             yield through
 
 

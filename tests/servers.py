@@ -211,7 +211,7 @@ def _without_reaper() -> None:
 
 @contextmanager
 def _kafka_process(folder: Path) -> Iterator[Kafka]:
-    with broker.kafka(folder, say=print) as running:
+    with broker.kafka(folder, echo=print) as running:
         yield Kafka(running.bootstrap_servers)
 
 

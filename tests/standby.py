@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from local.ports import HOST, free_port
 from local.postgres import Postgres, installed, package_folder, server_process
 from local.process import Process
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 COPY_SECONDS = 60.0
 
@@ -17,7 +17,7 @@ COPY_SECONDS = 60.0
 def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postgres]:
     """Run a copy of a server that replays each commit `delay` after it happened."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, stop = free_port(), Stop()
+    port, stop = free_port(), ShutdownEvent()
     with installed(folder, package_folder()) as here:
         command = [
             str(here.programs / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={here.home / 'data'}",

@@ -22,7 +22,7 @@ from local.broker import Broker
 from local.jars import Jar
 from local.ports import HOST, free_port
 from local.postgres import Tls
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 PROGRAMS = {
     ("Linux", "x86_64"): ("linux-amd64", "23da5a044b4fb7a5a081a45008c95749c873305328d73f86aefd56922ce1d29d"),
@@ -83,7 +83,7 @@ def postgres_programs(folder: Path) -> Path:
     cache = jars._cache()
     cache.mkdir(parents=True, exist_ok=True)
     if not jar.is_in(cache):
-        jars._fetch([jar], cache, Stop())
+        jars._fetch([jar], cache, ShutdownEvent())
     with zipfile.ZipFile(cache / jar.file_name) as packed:
         (name,) = (each for each in packed.namelist() if each.endswith(".txz"))
         with tarfile.open(fileobj=BytesIO(packed.read(name)), mode="r:xz") as files:
@@ -142,7 +142,7 @@ def kafka(folder: Path, server: Certificate, clients: Authority, *, user: str, p
             f'{own}.plain.PlainLoginModule required user_{user}="{password}";'
         ),
     }
-    with broker.kafka(folder / "kafka", port=plain, say=print, properties=properties) as running:
+    with broker.kafka(folder / "kafka", port=plain, echo=print, properties=properties) as running:
         made = Kafka(running, store, sasl, mutual)
         made.let_in(user, password)
         yield made

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from service.handler.kafka.consumer.worker import Writer
+from service.handler.kafka.consumer.worker import BatchWorker
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.main import main
@@ -47,7 +47,7 @@ def is_kafka_commit(end: Callable[..., object]) -> bool:
 
 
 PLACES: Mapping[str, Place] = {
-    "after-decoding": Place(Writer, "submit", is_after=False),
+    "after-decoding": Place(BatchWorker, "submit", is_after=False),
     "in-the-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
     "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
     "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),

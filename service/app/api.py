@@ -23,20 +23,20 @@ from service.config import Settings
 from service.entities.errors import InvalidSettings, KeysRefused, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
-from service.handler.http.fastpath.protocol import Limits
-from service.handler.http.fastpath.responder import Hits
-from service.handler.http.keys import Keys, Renewal
-from service.handler.http.routes.events import Feed
+from service.handler.http.fastpath.protocol import ConnectionLimits
+from service.handler.http.fastpath.responder import CacheResponder
+from service.handler.http.keys import KeyReloader, Keys
+from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, ratio
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.group_lag import Depths, Watch
+from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
 from service.handler.kafka.dead_letters.browse import Browser
 from service.pkg.lru import Lru
-from service.pkg.refreshing_value import Fresh
-from service.pkg.ttl_set import Recent
-from service.repo.listener import Ears, Listener
+from service.pkg.refreshing_value import RefreshingValue
+from service.pkg.ttl_set import TTLSet
+from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.reads import OrderReads
 from service.usecases.lookup import Lookup
 from service.usecases.ports import OrderCount
@@ -81,12 +81,12 @@ class Api:
         self.lookup = Lookup(
             self.reads,
             self.cache,
-            Recent(cache.negative_entries, cache.negative_ttl),
+            TTLSet(cache.negative_entries, cache.negative_ttl),
             max_stale=cache.max_stale,
             on_hit=self.metrics.cache_hits.labels().inc,
             on_miss=self.metrics.cache_misses.inc,
         )
-        self.feed = Feed(http.event_ring, http.event_clients, self.metrics.event_clients_dropped.inc)
+        self.feed = EventBroadcaster(http.event_ring, http.event_clients, self.metrics.event_clients_dropped.inc)
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
             self.reads,
@@ -97,11 +97,11 @@ class Api:
         )
         self.lookup.stop_hearing(can_read=True)  # until it is proven that notifications arrive
         self.warm_up = WarmUp(self.lookup, cache.warm_orders, cache.warm_deadline, self.log, self.settle)
-        self.stored = Fresh(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.stored = RefreshingValue(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
         self.letters = Browser(partial(_letter_consumer, settings), settings.kafka.dead_letter_topic)
         self.postgresql, self.notifications, self.kafka = Dependency(), Dependency(), Dependency()
-        self.depths = Fresh(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.depths = RefreshingValue(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.observe()
 
     async def run(self) -> int:
@@ -122,7 +122,7 @@ class Api:
         admin = admin_app(parts.health, self.metrics.registry, about, self.log)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
-            await start(self.serving(admin, admin_port, 1, Limits()))
+            await start(self.serving(admin, admin_port, 1, ConnectionLimits()))
             await self.reads.open()
             running.push_async_callback(self.reads.close)
             await start(self.in_background(self.listener.run()))
@@ -131,14 +131,14 @@ class Api:
             if self.keys:
                 await start(self.in_background(self.renew(self.keys)))
             await start(self.in_background(self.warm_up.run(self.listening)))
-            limits = Limits(
+            limits = ConnectionLimits(
                 http.max_header_bytes,
                 http.max_connections,
                 http.keep_alive,
                 http.max_buffered_bytes,
                 http.event_clients + REQUESTS_AT_ONCE,
             )
-            hits = Hits(self.lookup, self.metrics, limits.head_bytes, self.keys)
+            hits = CacheResponder(self.lookup, self.metrics, limits.head_bytes, self.keys)
             await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self.stop.wait()
@@ -152,14 +152,14 @@ class Api:
 
     async def renew(self, keys: Keys) -> None:
         """Look at the file of keys now and then. When they change all streams end, for theirs may be gone."""
-        renewal = Renewal(keys, self.log)
+        renewal = KeyReloader(keys, self.log)
         while True:
             await asyncio.sleep(KEYS_SECONDS)
             if renewal.look():
                 self.feed.drop_all()
 
-    def ears(self) -> Ears:
-        return Ears(
+    def ears(self) -> ListenerCallbacks:
+        return ListenerCallbacks(
             listening=self.begin_generation,
             reached=self.lookup.reach,
             proven=self.prove,
@@ -231,7 +231,7 @@ class Api:
             Dependencies(self.postgresql.figures, self.notifications.figures, self.kafka.figures),
         )
 
-    async def ask_kafka(self) -> Depths | None:
+    async def ask_kafka(self) -> TopicDepths | None:
         depths = await asyncio.to_thread(self.watch.depths)
         self.kafka.note(is_up=depths is not None)
         return depths
@@ -261,7 +261,12 @@ class Api:
 
     @asynccontextmanager
     async def serving(
-        self, app: ASGIApp, port: socket, drain_seconds: float, limits: Limits, hits: Hits | None = None
+        self,
+        app: ASGIApp,
+        port: socket,
+        drain_seconds: float,
+        limits: ConnectionLimits,
+        hits: CacheResponder | None = None,
     ) -> AsyncIterator[None]:
         """Serve until the block ends; running requests may end then. If it fails, everything stops."""
         on_drop = self.metrics.http_clients_dropped.inc
@@ -287,12 +292,12 @@ class Api:
                 await task
 
 
-def _watch(settings: Settings) -> Watch:
+def _watch(settings: Settings) -> GroupLag:
     kafka = settings.kafka
     # Without logs: while Kafka is away there would be one a second, about something that nothing here depends on.
     quiet = properties.common(kafka) | {"log_level": 0}
     group = partial(Consumer, quiet | {"group.id": kafka.group_id, "enable.auto.commit": False})
-    return Watch(partial(AdminClient, quiet), group, kafka.topic, kafka.dead_letter_topic)
+    return GroupLag(partial(AdminClient, quiet), group, kafka.topic, kafka.dead_letter_topic)
 
 
 def _letter_consumer(settings: Settings) -> Consumer:

@@ -21,21 +21,21 @@ from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import Admin
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.handler.kafka.consumer.group_metadata import Membership
-from service.handler.kafka.consumer.loop import OrderConsumer, Pace
-from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
+from service.handler.kafka.consumer.loop import ConsumerSettings, OrderConsumer
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import Metrics
-from service.pkg.polling import NotYet
+from service.pkg.polling import TryAgain
 from service.pkg.retry import Backoff
-from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.connection import require_utf8
 from service.repo.writes import OrderWriter
-from service.usecases.batch import Limits
-from service.usecases.brake import Brake, BrakePolicy
-from service.usecases.ingest import Ingest, Retried, Wrap
+from service.usecases.batch import BatchLimits
+from service.usecases.brake import Brake, CircuitBreakerPolicy
+from service.usecases.ingest import BatchMiddleware, Ingest, OnRetry
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
 _ADVERTISED_SECONDS: Final = 5.0
@@ -55,14 +55,14 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _run_until_stopped(settings: Settings, wrap: Wrap) -> None:
+def _run_until_stopped(settings: Settings, wrap: BatchMiddleware) -> None:
     stop = stop_at_signals()
     properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
     writer = OrderWriter(transactions, settings.version.order)
-    member = Membership(
+    member = GroupMetadata(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )
     dead_letters = _dead_letters(settings, stop, member)
@@ -107,15 +107,17 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
-def _dead_letters(settings: Settings, stop: Stop, member: Membership) -> DeadLetterProducer | TransactionalDeadLetters:
-    kafka, forms = settings.kafka, Forms(settings.kafka.group_id)
+def _dead_letters(
+    settings: Settings, stop: ShutdownEvent, member: GroupMetadata
+) -> DeadLetterProducer | TransactionalDeadLetters:
+    kafka, forms = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if settings.dead_letters.exactly_once:
         of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
         return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, forms, member)
     return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, forms, stop)
 
 
-def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None:
+def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
     """Say at the start, and not at the first dead letter, that a topic is missing or too small."""
     client = Admin(properties.common(kafka))
     while not stop.is_set():
@@ -123,7 +125,7 @@ def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: Stop) -> None
             _warn_of_unreachable(client, log)
             missing = {kafka.topic, kafka.dead_letter_topic} - topics.existing(client).keys()
             warning = None if missing else topics.too_small(kafka, client)
-        except NotYet:
+        except TryAgain:
             stop.wait(_LOOK_AGAIN_SECONDS)
             continue
         except MigrationError as error:
@@ -173,23 +175,23 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
 
 def _brake(settings: Settings) -> Brake:
     brake = settings.brake
-    return Brake(BrakePolicy(brake.enabled, brake.ratio, brake.window, brake.in_a_row, brake.refused_at_least))
+    return Brake(CircuitBreakerPolicy(brake.enabled, brake.ratio, brake.window, brake.in_a_row, brake.refused_at_least))
 
 
 def _backoff(settings: Settings) -> Backoff:
     return Backoff(settings.retry.initial, settings.retry.ceiling, settings.retry.give_up_after)
 
 
-def _pace(settings: Settings) -> Pace:
-    return Pace(
-        Limits(settings.batch.max_orders, settings.batch.max_bytes, settings.batch.max_items),
+def _pace(settings: Settings) -> ConsumerSettings:
+    return ConsumerSettings(
+        BatchLimits(settings.batch.max_orders, settings.batch.max_bytes, settings.batch.max_items),
         rebalance_wait=settings.rebalance.wait,
         brake_retry_after=settings.brake.retry_after,
         brake_probe=settings.brake.probe_messages,
     )
 
 
-def _report_to(metrics: Metrics, log: FilteringBoundLogger) -> Retried:
+def _report_to(metrics: Metrics, log: FilteringBoundLogger) -> OnRetry:
     """Return who counts and logs attempts that failed; of a database error no more than its SQLSTATE."""
 
     def report(error: BaseException, attempt: int, wait: float) -> None:

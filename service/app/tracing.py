@@ -10,8 +10,8 @@ from functools import partial
 from typing import Final
 
 from service.entities.errors import InvalidSettings
-from service.pkg.run_with_timeout import within
-from service.usecases.ingest import Wrap, unwrapped
+from service.pkg.run_with_timeout import run_with_timeout
+from service.usecases.ingest import BatchMiddleware, unwrapped
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -20,7 +20,7 @@ _FLUSH_SECONDS: Final = 3.0
 
 
 @contextmanager
-def tracing(mode: str, version: str) -> Iterator[Wrap]:
+def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     """Yield what to put around the writing of batches; at the end what was traced is sent.
 
     Raises InvalidSettings where the extra is not installed.
@@ -49,4 +49,4 @@ def tracing(mode: str, version: str) -> Iterator[Wrap]:
         yield partial(traced, provider.get_tracer("orders", version))
     finally:
         with suppress(TimeoutError):
-            within(_FLUSH_SECONDS, provider.shutdown)
+            run_with_timeout(_FLUSH_SECONDS, provider.shutdown)

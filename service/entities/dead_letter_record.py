@@ -9,7 +9,7 @@ _HEADER_BYTES: Final = 4_096
 """Of a header's value in an excerpt: more than `dlq-detail` ever has."""
 
 
-class Letter(NamedTuple):
+class DeadLetterRecord(NamedTuple):
     """One message of the dead-letter topic; key, value and headers are as Kafka gave them."""
 
     partition: int
@@ -52,7 +52,7 @@ class Letter(NamedTuple):
 class Excerpt(NamedTuple):
     """A letter that may be cut short; `size` is the length of its whole value in bytes."""
 
-    letter: Letter
+    letter: DeadLetterRecord
     size: int
 
 

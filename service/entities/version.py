@@ -12,7 +12,7 @@ _LATEST_MS: Final = 253_402_300_799_999
 """The end of year 9999: a record's timestamp may be any 64-bit number."""
 
 
-class Source(NamedTuple):
+class RecordPosition(NamedTuple):
     """The record that carried an order; its version is all but the topic, compared from left to right."""
 
     timestamp_ms: int
@@ -25,17 +25,17 @@ class Source(NamedTuple):
         """Return a source whose timestamp PostgreSQL can hold; a record without one counts as the oldest."""
         return cls(min(max(timestamp_ms, 0), _LATEST_MS), partition, offset, topic)
 
-    def is_newer_than(self, other: "Source", order: VersionOrder = "timestamp") -> bool:
+    def is_newer_than(self, other: "RecordPosition", order: VersionOrder = "timestamp") -> bool:
         """Compare versions; `offset` trusts the log before the producers' clocks, within one partition."""
         if order == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self[:3] > other[:3]
 
 
-class Sourced(NamedTuple):
+class VersionedOrder(NamedTuple):
     """An order with the version that it has."""
 
     order: Order
-    source: Source
+    source: RecordPosition
     prepared: Any = None
     """What the store has made of it ahead of time, if anything."""

@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 Ask = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Answer]]]
 
 
-class Gathered(Generic[Key, Answer]):
+class BatchLoader(Generic[Key, Answer]):
     """For one event loop.
 
     Each call of `ask` gets at most `most` different keys; at most `at_once` calls run at a time.

@@ -7,12 +7,12 @@ _DIGEST_BYTES: Final = 16
 TAG_BYTES: Final = 2 * _DIGEST_BYTES
 
 
-def tagged(body: bytes) -> bytes:
+def with_etag(body: bytes) -> bytes:
     """Put the hash, in hexadecimal, before the body; equal bodies have equal tags, in every process."""
     return blake2b(body, digest_size=_DIGEST_BYTES).hexdigest().encode() + body
 
 
-def tag_of(value: bytes) -> bytes:
+def etag_of(value: bytes) -> bytes:
     return value[:TAG_BYTES]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 
 
-class Seldom:
+class LogThrottle:
     """For one thread, and for a set of sentences that is bounded."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = monotonic) -> None:

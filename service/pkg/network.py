@@ -2,13 +2,13 @@
 
 import socket
 
-from service.pkg.run_with_timeout import within
+from service.pkg.run_with_timeout import run_with_timeout
 
 
 def unreachable(host: str, port: int, seconds: float) -> str | None:
     """Return why no TCP connection can be made within `seconds`; None where one can."""
     try:
-        within(
+        run_with_timeout(
             seconds, lambda: socket.create_connection((host, port), seconds).close()
         )  # resolving has no limit of its own
     except OSError as error:

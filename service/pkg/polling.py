@@ -8,51 +8,51 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from service.pkg.run_with_timeout import settle
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 T = TypeVar("T")
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
-say: Final[Say] = partial(print, flush=True)
+echo: Final[Echo] = partial(print, flush=True)
 
 SAY_EVERY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 
 
-class NotYet(Exception):
+class TryAgain(Exception):
     """An attempt did not succeed and the next one may; the text says what is waited for."""
 
 
-class OutOfPatience(Exception):
+class DeadlineExceeded(Exception):
     """The deadline passed, or a stop was asked for; the text says what was waited for."""
 
 
-class Patience:
+class Poller:
     """One deadline for all the waits of one command."""
 
-    def __init__(self, seconds: float, say: Say, stop: Stop | None = None) -> None:
+    def __init__(self, seconds: float, echo: Echo, stop: ShutdownEvent | None = None) -> None:
         self._seconds = seconds
-        self._say = say
-        self._stop = stop or Stop()
+        self._say = echo
+        self._stop = stop or ShutdownEvent()
         self._began = self._said = monotonic()
 
     def until(self, attempt: Callable[[], T], what: str) -> T:
-        """Repeat `attempt` while it raises NotYet and return what it returns; any other error of it passes through.
+        """Repeat `attempt` while it raises TryAgain and return what it returns; any other error of it passes through.
 
-        Raises OutOfPatience.
+        Raises DeadlineExceeded.
         """
         while True:
             try:
                 return self.call(attempt, what)
-            except NotYet as not_yet:
+            except TryAgain as not_yet:
                 if str(not_yet) != what:
                     what = str(not_yet)
                     self._tell(what)
             self._look(what, RETRY_SECONDS)
 
     def call(self, work: Callable[[], T], what: str) -> T:
-        """Block until `work` has ended; return what it returns or raise what it raises. Raises OutOfPatience.
+        """Block until `work` has ended; return what it returns or raise what it raises. Raises DeadlineExceeded.
 
         It runs in a thread of its own, which is left behind when patience ends: a stopped server never answers.
         """
@@ -64,9 +64,9 @@ class Patience:
 
     def _look(self, what: str, seconds: float) -> None:
         if self._stop.wait(min(seconds, max(self._left(), 0))):
-            raise OutOfPatience(f"stopped while waiting for {what}")
+            raise DeadlineExceeded(f"stopped while waiting for {what}")
         if self._left() <= 0:
-            raise OutOfPatience(f"gave up after {self._seconds:g} s of waiting for {what}")
+            raise DeadlineExceeded(f"gave up after {self._seconds:g} s of waiting for {what}")
         if monotonic() - self._said >= SAY_EVERY_SECONDS:
             self._tell(what)
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Fresh(Generic[T]):
+class RefreshingValue(Generic[T]):
     """Asks at most every `seconds`, one at a time, and lets a caller wait for at most `patience` seconds.
 
     `ask` returns None when the figure can't be had; it must end by itself. For one event loop.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never, wait_random_exponential
 
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Backoff:
 
 def retrying(
     backoff: Backoff,
-    stop: Stop,
+    stop: ShutdownEvent,
     is_transient: Callable[[BaseException], bool],
     on_retry: Callable[[RetryCallState], None],
 ) -> Retrying:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _THREAD_NAME: Final = "bounded call"
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
+def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
     """Block until `work` has ended; return what it returns or raise what it raises. Raises TimeoutError.
 
     It runs in a thread of its own, which is left behind then.

@@ -13,7 +13,7 @@ class Stopped(Exception):
     """The process was asked to stop while something was still waited for; nothing of that counts."""
 
 
-class Stop:
+class ShutdownEvent:
     """Set once, by a signal or an error; waits end early when it is."""
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Stop:
             raise Stopped
 
 
-def stop_at_signals() -> Stop:
+def stop_at_signals() -> ShutdownEvent:
     """Return what SIGTERM and SIGINT set from now on; a container's first process would ignore SIGTERM otherwise."""
-    stop = Stop()
+    stop = ShutdownEvent()
 
     def ask(number: int, _frame: object) -> None:
         _received[number] += 1

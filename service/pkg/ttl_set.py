@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 
-class Recent:
+class TTLSet:
     """At most `max_entries` keys, each for `seconds` after it was added; the oldest one goes first. For one thread."""
 
     def __init__(self, max_entries: int, seconds: float, now: Callable[[], float] = monotonic) -> None:

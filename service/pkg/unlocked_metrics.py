@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import INF, floatToGoString
 
 
-class Count:
+class CounterChild:
     def __init__(self) -> None:
         self.value = 0
 
@@ -24,7 +24,7 @@ class Count:
         self.value += 1
 
 
-class Spread:
+class HistogramChild:
     """How many observations there were up to each bound and beyond the last, and their sum."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -37,7 +37,7 @@ class Spread:
         self.sum += value
 
 
-Child = TypeVar("Child", Count, Spread)
+Child = TypeVar("Child", CounterChild, HistogramChild)
 
 
 class _Family(Collector, Generic[Child]):
@@ -67,9 +67,9 @@ class _Family(Collector, Generic[Child]):
     def _family(self) -> Metric: ...
 
 
-class PlainCounter(_Family[Count]):
+class UnlockedCounter(_Family[CounterChild]):
     def __init__(self, name: str, meaning: str, labels: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
-        super().__init__(name, meaning, labels, Count, registry)
+        super().__init__(name, meaning, labels, CounterChild, registry)
 
     def collect(self) -> Iterator[Metric]:
         family = self._family()
@@ -81,12 +81,12 @@ class PlainCounter(_Family[Count]):
         return CounterMetricFamily(*self._named, labels=self._labels)
 
 
-class PlainHistogram(_Family[Spread]):
+class UnlockedHistogram(_Family[HistogramChild]):
     def __init__(
         self, name: str, meaning: str, labels: Sequence[str], *, buckets: Sequence[float], registry: CollectorRegistry
     ) -> None:
         self._bounds = [str(floatToGoString(each)) for each in (*buckets, INF)]  # type: ignore[no-untyped-call]
-        super().__init__(name, meaning, labels, lambda: Spread(buckets), registry)
+        super().__init__(name, meaning, labels, lambda: HistogramChild(buckets), registry)
 
     def collect(self) -> Iterator[Metric]:
         family = self._family()

@@ -12,7 +12,7 @@ from service.entities.order import Delivery, Item, Order, Payment
 _NESTED: Final = {"order_uid", "delivery", "payment", "items"}
 
 
-class Table(NamedTuple):
+class TableColumns(NamedTuple):
     """`key` and `columns`: what a row is written with, in this order. Other columns have a default of the server's."""
 
     name: str
@@ -31,9 +31,9 @@ def fields(document: type[Struct]) -> tuple[str, ...]:
 
 SOURCE: Final = ("source_topic", "source_partition", "source_offset", "source_timestamp")
 
-ORDERS: Final = Table("orders", ("order_uid",), fields(Order) + SOURCE)
-DELIVERIES: Final = Table("deliveries", ("order_uid",), fields(Delivery))
-PAYMENTS: Final = Table("payments", ("order_uid",), fields(Payment))
-ITEMS: Final = Table("items", ("order_uid", "position"), fields(Item))
-ERASED: Final = Table("erased", ("order_uid_hash",))
+ORDERS: Final = TableColumns("orders", ("order_uid",), fields(Order) + SOURCE)
+DELIVERIES: Final = TableColumns("deliveries", ("order_uid",), fields(Delivery))
+PAYMENTS: Final = TableColumns("payments", ("order_uid",), fields(Payment))
+ITEMS: Final = TableColumns("items", ("order_uid", "position"), fields(Item))
+ERASED: Final = TableColumns("erased", ("order_uid_hash",))
 TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ERASED)

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from service.entities.errors import CommandRefused
-from service.pkg.run_with_timeout import within
+from service.pkg.run_with_timeout import run_with_timeout
 
 CONNECT_SECONDS: Final = 3.0
 """How long a command waits for a connection before it says what is wrong: with its own start, under 5 s."""
@@ -86,7 +86,7 @@ def require_postgres(dsn: str) -> None:
     """Return once PostgreSQL has let us in; blocks for a few seconds at most. Raises CommandRefused: one line."""
     began, problem = monotonic(), "timed out"
     try:
-        within(CONNECT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_SECONDS)).close())
+        run_with_timeout(CONNECT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_SECONDS)).close())
     except TimeoutError:
         pass
     except psycopg.Error as error:

@@ -6,10 +6,10 @@ ETag made of them, are the same everywhere.
 
 from typing import Final
 
-from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, Table
+from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, TableColumns
 
 
-def _fields(table: Table, alias: str) -> str:
+def _fields(table: TableColumns, alias: str) -> str:
     return ", ".join(f"{alias}.{column}" for column in table.columns)
 
 

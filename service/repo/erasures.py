@@ -48,7 +48,7 @@ FORGET: Final = f"DELETE {_OLD}"
 """Erasures older than so many seconds; without an index, for the table is small."""
 
 
-class Standing(NamedTuple):
+class ErasureStatus(NamedTuple):
     """Of some orders: those that are stored, and those that are erased. An earlier release may store an erased one."""
 
     stored: set[str]
@@ -74,12 +74,12 @@ class Erasures:
                 self._transactions.end_frozen(self._writers)
                 return self._erase(uids)
 
-    def standing(self, uids: Sequence[str]) -> Standing:
+    def standing(self, uids: Sequence[str]) -> ErasureStatus:
         """Return how these orders stand; changes nothing."""
         with _translated(), self._transactions.begin() as connection:
             stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
             erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
-        return Standing(stored, erased)
+        return ErasureStatus(stored, erased)
 
     def undo(self, uids: Sequence[str]) -> None:
         """Let these orders be stored again; what was deleted of them stays deleted."""

@@ -19,7 +19,7 @@ from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlyS
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import StorageUnavailable
-from service.pkg.log_throttle import Seldom
+from service.pkg.log_throttle import LogThrottle
 from service.pkg.tx import ignore
 from service.repo.connection import BoundedAsyncConnection
 from service.repo.connection_errors import what_failed
@@ -40,7 +40,7 @@ BEAT: Final = "SELECT pg_notify(%s, %s), {position}"
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class ListenerCallbacks:
     """What the listener tells, on the event loop; none of it may block."""
 
     listening: Callable[[int], None]
@@ -65,11 +65,11 @@ class Reads(Protocol):
         """Read on connections that are made from now on."""
 
 
-class Deaf(Exception):
+class HeartbeatTimeout(Exception):
     """The beat did not come in time."""
 
 
-class Elsewhere(Exception):
+class WrongDatabase(Exception):
     """The listening connection leads to another database than the reading ones."""
 
 
@@ -77,7 +77,14 @@ class Listener:
     """For one event loop. `dsn` must lead to the primary itself; `heartbeat` and `connect_timeout` are seconds."""
 
     def __init__(
-        self, dsn: str, reads: Reads, ears: Ears, log: FilteringBoundLogger, *, heartbeat: float, connect_timeout: float
+        self,
+        dsn: str,
+        reads: Reads,
+        ears: ListenerCallbacks,
+        log: FilteringBoundLogger,
+        *,
+        heartbeat: float,
+        connect_timeout: float,
     ) -> None:
         self._dsn = dsn
         self._reads = reads
@@ -90,7 +97,7 @@ class Listener:
         self._tables: Tables | None = None
         self._beats = 0
         self._deaf_in_a_row = 0
-        self._seldom = Seldom(SAY_EVERY_SECONDS)
+        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
         self._lost = asyncio.Event()
         self._lost.set()
         self._was_proven = False
@@ -101,7 +108,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, StorageUnavailable, OSError, TimeoutError, Deaf, Elsewhere) as error:
+            except (psycopg.Error, StorageUnavailable, OSError, TimeoutError, HeartbeatTimeout, WrongDatabase) as error:
                 was_proven = self.is_proven
                 self._lose(error)
             if not was_proven:  # else at once
@@ -151,7 +158,7 @@ class Listener:
     async def _require_same(self, ear: BoundedAsyncConnection, tables: Tables) -> None:
         row = await (await ear.execute(f"SELECT {DATABASE}")).fetchone()
         if row != (tables.database,):
-            raise Elsewhere
+            raise WrongDatabase
 
     async def _position(self, mouth: BoundedAsyncConnection) -> str:
         """Return the expression for the log's position; there are services that don't tell it."""
@@ -169,7 +176,7 @@ class Listener:
         position = int(told[1]) if told else UNKNOWN
         self._ears.reached(position)
         if not await self._has_come(ear, channel, str(self._beats), began + self._patience):
-            raise Deaf
+            raise HeartbeatTimeout
         self._prove(began, position)
         while (left := began + self._heartbeat - monotonic()) > 0:
             await self._read(ear, channel, left)
@@ -202,7 +209,7 @@ class Listener:
         if not self.is_proven:
             self._ears.listening(position)
             self._log.info("notifications arrive")
-            self._seldom = Seldom(SAY_EVERY_SECONDS)  # so that the next loss is told at once
+            self._seldom = LogThrottle(SAY_EVERY_SECONDS)  # so that the next loss is told at once
         self.is_proven = True
         self._deaf_in_a_row = 0
         self._lost.clear()
@@ -210,7 +217,9 @@ class Listener:
 
     def _lose(self, error: Exception) -> None:
         """Tell it, and log it now and then."""
-        self._deaf_in_a_row = self._deaf_in_a_row + 1 if isinstance(error, Deaf) and not self.is_proven else 0
+        self._deaf_in_a_row = (
+            self._deaf_in_a_row + 1 if isinstance(error, HeartbeatTimeout) and not self.is_proven else 0
+        )
         self._was_proven |= self.is_proven
         self.is_proven = False
         self._lost.set()
@@ -232,12 +241,12 @@ async def _close(connection: BoundedAsyncConnection) -> None:
 def _reason(error: Exception) -> str:
     """Say it without the driver's text."""
     match error:
-        case Deaf():
+        case HeartbeatTimeout():
             return (
                 "the heartbeat did not come; LISTEN needs a direct connection (postgres.listen_dsn), not a pooler. "
                 "Until then every order is read from PostgreSQL"
             )
-        case Elsewhere():
+        case WrongDatabase():
             return "postgres.listen_dsn leads to another database than postgres.dsn"
         case ReadOnlySqlTransaction():
             return "LISTEN needs the primary (postgres.listen_dsn), and this is a standby"

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from service.entities.errors import MigrationError
-from service.pkg.polling import NotYet, Patience, Say
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import Echo, Poller, TryAgain
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
 from service.repo.scope import lock_key
@@ -31,20 +31,22 @@ _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """SQLSTATEs: the connection was lost, a standby, a race, a full server, a lock not had in time, a server going."""
 
 
-def migrate(dsn: str, limits: "Migration", *, say: Say = print, stop: Stop | None = None) -> None:
+def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
     """Bring the schema to this release's head; leave a newer one as it is. Whoever comes second waits for the first.
 
-    Blocks until done. Raises MigrationError where PostgreSQL refuses, OutOfPatience at the deadline or on a stop.
+    Blocks until done. Raises MigrationError where PostgreSQL refuses, DeadlineExceeded at the deadline or on a stop.
     """
-    Patience(limits.deadline, say, stop).until(lambda: _migrate_once(dsn, limits, say), "PostgreSQL")
+    Poller(limits.deadline, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
 
-def wait_for_migrations(dsn: str, limits: "Migration", *, say: Say = print, stop: Stop | None = None) -> None:
+def wait_for_migrations(
+    dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None
+) -> None:
     """Block until the schema is at least at this release's head.
 
-    Raises MigrationError where PostgreSQL refuses, OutOfPatience at the deadline or on a stop.
+    Raises MigrationError where PostgreSQL refuses, DeadlineExceeded at the deadline or on a stop.
     """
-    Patience(limits.deadline, say, stop).until(lambda: _require_head(dsn), "PostgreSQL")
+    Poller(limits.deadline, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 
 
 def wanted_number() -> int:
@@ -85,17 +87,17 @@ def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
     return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, prepare_threshold=None))
 
 
-def _migrate_once(dsn: str, limits: "Migration", say: Say) -> None:
+def _migrate_once(dsn: str, limits: "Migration", echo: Echo) -> None:
     wanted = wanted_number()
     with _translated(dsn), _connect(dsn) as guard:
         _take_lock(guard)
         before = _number(guard)
         if before >= wanted:
-            say(f"schema: at {before:04}, this release needs {wanted:04}: nothing to do")
+            echo(f"schema: at {before:04}, this release needs {wanted:04}: nothing to do")
             return
         with engine(dsn, limits).connect() as connection:
             command.upgrade(alembic_config(connection), "head")
-    say(f"schema: brought from {before:04} to {wanted:04}")
+    echo(f"schema: brought from {before:04} to {wanted:04}")
 
 
 def _require_head(dsn: str) -> None:
@@ -103,14 +105,14 @@ def _require_head(dsn: str) -> None:
     with _translated(dsn):
         number = schema_number(dsn)
     if number < wanted:
-        raise NotYet(f"the schema: it is at {number:04}, this release needs {wanted:04}")
+        raise TryAgain(f"the schema: it is at {number:04}, this release needs {wanted:04}")
 
 
 def _take_lock(guard: psycopg.Connection[TupleRow]) -> None:
     """Hold the lock for as long as the transaction lasts: a session's lock would stay behind in a pooler."""
     guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     if guard.execute(TRY_LOCK).fetchone() != (True,):
-        raise NotYet("another migration to end")
+        raise TryAgain("another migration to end")
 
 
 def _number(connection: psycopg.Connection[TupleRow]) -> int:
@@ -124,7 +126,7 @@ def _number(connection: psycopg.Connection[TupleRow]) -> int:
 
 @contextmanager
 def _translated(dsn: str) -> Iterator[None]:
-    """Turn the driver's errors into NotYet or MigrationError, without their text."""
+    """Turn the driver's errors into TryAgain or MigrationError, without their text."""
     try:
         yield
     except psycopg.Error as error:
@@ -135,10 +137,10 @@ def _translated(dsn: str) -> Iterator[None]:
 
 def _verdict(error: BaseException | None, dsn: str) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return NotYet(f"PostgreSQL at {unreachable(error, dsn)}")
+        return TryAgain(f"PostgreSQL at {unreachable(error, dsn)}")
     state = getattr(error, "sqlstate", None)
     if not state:
         return MigrationError("the connection string can't be read")
     if state.startswith(_RETRIED):
-        return NotYet(f"PostgreSQL to let it happen (SQLSTATE {state})")
+        return TryAgain(f"PostgreSQL to let it happen (SQLSTATE {state})")
     return MigrationError(f"PostgreSQL refused ({type(error).__name__}, SQLSTATE {state})")

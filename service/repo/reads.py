@@ -15,7 +15,7 @@ from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
 from service.entities.errors import DatabaseUnfit, StatementTimedOut, StorageError, StorageUnavailable
-from service.pkg.batch_loader import Gathered
+from service.pkg.batch_loader import BatchLoader
 from service.pkg.tx import UNPREPARED, Access, ignore
 from service.repo.connection import UTF8, BoundedAsyncConnection, hand_text_over_as_bytes
 from service.repo.connection_errors import CONNECTION_FAILED
@@ -113,7 +113,7 @@ class OrderReads:
             open=False,
             name=access.application,
         )
-        self._documents = Gathered(self._load, at_once=LOADS_AT_ONCE, most=LOADED_AT_ONCE)
+        self._documents = BatchLoader(self._load, at_once=LOADS_AT_ONCE, most=LOADED_AT_ONCE)
         self._prepares = access.prepared_statements is not False
         self.is_reachable = False
 

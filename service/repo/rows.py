@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import astuple
 
 from service.entities.order import Order, Payment
-from service.entities.version import Source
-from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, Table
+from service.entities.version import RecordPosition
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 
 BLOCK_CHARACTERS: Final = 2**19
 """Of a block: what is written at once, and the memory that BLOCKS_AHEAD of them take."""
@@ -27,12 +27,12 @@ _NULL: Final = _Null(r"\N")
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def copy_statement(table: Table) -> str:
+def copy_statement(table: TableColumns) -> str:
     """Return the COPY that reads this module's lines."""
     return f"COPY {table.name} ({', '.join(table.written)}) FROM STDIN"
 
 
-def _form(table: Table) -> str:
+def _form(table: TableColumns) -> str:
     """Return the `%` format that makes a line of a row's values."""
     return "\t".join("%s" for _ in table.written) + "\n"
 
@@ -40,7 +40,7 @@ def _form(table: Table) -> str:
 _ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
 
 
-class Lines(NamedTuple):
+class CopyRows(NamedTuple):
     """What an order is in each table: one line, of `items` one for each."""
 
     orders: str
@@ -49,10 +49,10 @@ class Lines(NamedTuple):
     items: str
 
 
-def lines(order: Order, source: Source, *, is_plain: bool = False) -> Lines:
+def lines(order: Order, source: RecordPosition, *, is_plain: bool = False) -> CopyRows:
     """Return an order's lines. A plain one is not searched for texts with characters that COPY has a meaning for."""
     uid = order.order_uid
-    return Lines(
+    return CopyRows(
         _line(_ORDERS, _order_values(order, source), is_plain),
         _line(_DELIVERIES, (uid, *astuple(order.delivery)), is_plain),
         _line(_PAYMENTS, _payment_values(uid, order.payment), is_plain),
@@ -60,7 +60,7 @@ def lines(order: Order, source: Source, *, is_plain: bool = False) -> Lines:
     )
 
 
-def _order_values(order: Order, source: Source) -> tuple[Any, ...]:
+def _order_values(order: Order, source: RecordPosition) -> tuple[Any, ...]:
     return (
         order.order_uid,
         order.track_number,

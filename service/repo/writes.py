@@ -16,13 +16,13 @@ import psycopg
 
 from service.entities.errors import OrderRefused, StorageUnavailable
 from service.entities.order import Order
-from service.entities.version import Source, Sourced, VersionOrder
+from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.pkg.tx import Transactions
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG, SHARE
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import Lines, blocks, copy_statement, lines, record_time
+from service.repo.rows import CopyRows, blocks, copy_statement, lines, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
@@ -73,12 +73,12 @@ DELETE_CHILDREN: Final = {
 """The child rows of replaced orders; served by each primary key."""
 
 
-class Contest(NamedTuple):
+class WritePlan(NamedTuple):
     """The orders of one transaction, sorted by what has to be done with them."""
 
-    new: list[Sourced]
-    replaced: list[Sourced]
-    moved: list[Sourced]
+    new: list[VersionedOrder]
+    replaced: list[VersionedOrder]
+    moved: list[VersionedOrder]
     redelivered: int
     stale: int
     erased: int
@@ -92,13 +92,13 @@ class OrderWriter:
         self._version_order: VersionOrder = version_order
 
     @staticmethod
-    def prepare(order: Order, source: Source, *, is_plain: bool) -> Sourced:
+    def prepare(order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
         ahead = len(order.items) <= MANY_ITEMS
-        return Sourced(order, source, lines(order, source, is_plain=is_plain) if ahead else None)
+        return VersionedOrder(order, source, lines(order, source, is_plain=is_plain) if ahead else None)
 
-    def store(self, orders: Sequence[Sourced]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         newest, surpassed = self._newest(orders)
-        copied: dict[str, list[Sourced]] = {}
+        copied: dict[str, list[VersionedOrder]] = {}
         try:
             with self._transactions.begin(SHARE) as connection:
                 return surpassed + self._write(connection.cursor(), newest, copied)
@@ -116,7 +116,7 @@ class OrderWriter:
     def close(self) -> None:
         self._transactions.close()
 
-    def _newest(self, orders: Sequence[Sourced]) -> tuple[dict[str, Sourced], Stored]:
+    def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], Stored]:
         """Return the greatest version of each id, sorted by id, and how the others count."""
         newest = {sourced.order.order_uid: sourced for sourced in orders}
         if len(newest) == len(orders):
@@ -133,7 +133,9 @@ class OrderWriter:
                 stale += rival.order != sourced.order
         return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
 
-    def _write(self, cursor: Cursor, newest: dict[str, Sourced], copied: dict[str, list[Sourced]]) -> Stored:
+    def _write(
+        self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
+    ) -> Stored:
         contest = self._contest(cursor, newest)
         if contest.moved:
             cursor.execute(MOVE, [_records(contest.moved)])
@@ -149,7 +151,7 @@ class OrderWriter:
             erased=contest.erased,
         )
 
-    def _contest(self, cursor: Cursor, newest: dict[str, Sourced]) -> Contest:
+    def _contest(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
         """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
         stored, erased = _probe(cursor, newest)
         new = [sourced for uid, sourced in newest.items() if uid not in stored and uid not in erased]
@@ -159,9 +161,9 @@ class OrderWriter:
         moved = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
         replaced = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
         stale = len(stored) - len(held) - redelivered
-        return Contest(new, replaced, moved, redelivered, stale, len(erased))
+        return WritePlan(new, replaced, moved, redelivered, stale, len(erased))
 
-    def _held(self, cursor: Cursor, contenders: dict[str, Sourced]) -> dict[str, Order | None]:
+    def _held(self, cursor: Cursor, contenders: dict[str, VersionedOrder]) -> dict[str, Order | None]:
         """Lock the contenders' rows and return the stored documents of those that are still older."""
         locked = _locked(cursor, contenders)
         if len(locked) < len(contenders):
@@ -170,19 +172,19 @@ class OrderWriter:
         documents = {uid: _read(text) for uid, text in cursor.execute(HELD_DOCUMENTS, [older])}
         return {uid: documents.get(uid) for uid in older}
 
-    def _is_newer(self, sourced: Sourced, stored: Source) -> bool:
+    def _is_newer(self, sourced: VersionedOrder, stored: RecordPosition) -> bool:
         return sourced.source.is_newer_than(stored, self._version_order)
 
 
-def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, Source], set[str]]:
+def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
     """Return the versions of those that are there, and which were erased, whatever is there of them."""
     found = cursor.execute(PROBE, {"ids": ",".join(ids)}).fetchall()
     erased = {uid for uid, timestamp, *_ in found if timestamp is None}
-    return {uid: Source(*version) for uid, *version in found if uid not in erased}, erased
+    return {uid: RecordPosition(*version) for uid, *version in found if uid not in erased}, erased
 
 
-def _locked(cursor: Cursor, ids: Iterable[str]) -> dict[str, Source]:
-    return {uid: Source(*version) for uid, *version in cursor.execute(LOCK, {"ids": ",".join(ids)})}
+def _locked(cursor: Cursor, ids: Iterable[str]) -> dict[str, RecordPosition]:
+    return {uid: RecordPosition(*version) for uid, *version in cursor.execute(LOCK, {"ids": ",".join(ids)})}
 
 
 def _read(text: str) -> Order | None:
@@ -193,7 +195,7 @@ def _read(text: str) -> Order | None:
         return None
 
 
-def _records(orders: Iterable[Sourced]) -> str:
+def _records(orders: Iterable[VersionedOrder]) -> str:
     """Return rows of the table `orders` as a JSON array for json_populate_recordset; absent ones are NULL."""
     return msgspec.json.encode(
         [
@@ -209,14 +211,14 @@ def _records(orders: Iterable[Sourced]) -> str:
     ).decode()
 
 
-def _replace(cursor: Cursor, replaced: Sequence[Sourced]) -> None:
+def _replace(cursor: Cursor, replaced: Sequence[VersionedOrder]) -> None:
     cursor.execute(REPLACE, [_records(replaced)])
     ids = [sourced.order.order_uid for sourced in replaced]
     for statement in DELETE_CHILDREN.values():
         cursor.execute(statement, [ids])
 
 
-def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) -> None:
+def _copy(cursor: Cursor, contest: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
     """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading.
 
     While the server takes in one table, the first blocks of the next one are made: all, unless orders are large.
@@ -232,7 +234,7 @@ def _copy(cursor: Cursor, contest: Contest, copied: dict[str, list[Sourced]]) ->
             upcoming = next(supply, None)
 
 
-def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[bytes]]]:
+def _supply(contest: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
     """Yield for each table with rows to copy: its name, the orders that they belong to, and the blocks.
 
     The first of the blocks are already made.
@@ -247,19 +249,21 @@ def _supply(contest: Contest) -> Iterator[tuple[str, list[Sourced], Iterable[byt
             yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
 
 
-def _lines(sourced: Sourced) -> Lines:
-    prepared: Lines | None = sourced.prepared
+def _lines(sourced: VersionedOrder) -> CopyRows:
+    prepared: CopyRows | None = sourced.prepared
     return prepared or lines(sourced.order, sourced.source)
 
 
-def _notify(cursor: Cursor, contest: Contest) -> None:
+def _notify(cursor: Cursor, contest: WritePlan) -> None:
     new = [sourced.order.order_uid for sourced in contest.new]
     changed = [sourced.order.order_uid for sourced in contest.replaced]
     if messages := list(payloads(new, changed)):
         cursor.execute(NOTIFY, [messages])
 
 
-def _position(error: psycopg.Error, copied: dict[str, list[Sourced]], orders: Sequence[Sourced]) -> int | None:
+def _position(
+    error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
+) -> int | None:
     """Return the index in `orders` of the one whose line COPY stopped at."""
     stopped = copy_line(error)
     if stopped is None or stopped[0] not in copied:

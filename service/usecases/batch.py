@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.version import Sourced
+from service.entities.version import VersionedOrder
 
 
 class Entry(NamedTuple):
     """A valid order and the message that it came in, which only the dead-letter topic's producer looks into."""
 
-    sourced: Sourced
+    sourced: VersionedOrder
     message: Any
     partition: int
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """A batch is full when one of them is reached."""
 
     messages: int = 4_000
@@ -51,7 +51,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.entries) + len(self.rejected) + self.tombstones
 
-    def is_full(self, limits: Limits) -> bool:
+    def is_full(self, limits: BatchLimits) -> bool:
         """Tell whether the batch takes no more. A partition that was taken away and comes back begins a new one."""
         return (
             bool(self.dropped)

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 
 @dataclass(frozen=True, slots=True)
-class BrakePolicy:
+class CircuitBreakerPolicy:
     """When to stop, and how to find out whether the flood is over."""
 
     enabled: bool = True
@@ -32,7 +32,7 @@ class State(Enum):
 class Brake:
     """Judges messages in the order in which they came; for one thread."""
 
-    def __init__(self, policy: BrakePolicy) -> None:
+    def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._policy = policy
         self._messages = _Window(policy)
         self._orders = _Window(policy)
@@ -121,7 +121,7 @@ class Brake:
 class _Window:
     """The last so many, and how many of them are bad."""
 
-    def __init__(self, policy: BrakePolicy) -> None:
+    def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._most = policy.ratio * policy.window
         self._last: deque[int] = deque(maxlen=policy.window)
         self.bad = 0

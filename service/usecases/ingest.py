@@ -21,12 +21,12 @@ from service.entities.errors import (
     StorageUnavailable,
 )
 from service.pkg.retry import Backoff, retrying
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
 from service.usecases.brake import Brake, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
-Retried = Callable[[BaseException, int, float], None]
+OnRetry = Callable[[BaseException, int, float], None]
 """Told of each failed attempt that will be repeated: the error, the number of attempts, the seconds until the next."""
 
 
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 Write = Callable[[Batch], Outcome]
-Wrap = Callable[[Write], Write]
+BatchMiddleware = Callable[[Write], Write]
 
 
 def unwrapped(write: Write) -> Write:
@@ -57,9 +57,9 @@ class Ingest:
         dead_letters: DeadLetters,
         brake: Brake,
         backoff: Backoff,
-        stop: Stop,
-        retried: Retried,
-        wrap: Wrap = unwrapped,
+        stop: ShutdownEvent,
+        retried: OnRetry,
+        wrap: BatchMiddleware = unwrapped,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
@@ -119,10 +119,10 @@ class Ingest:
                     refused.append(_unsaved(part[0], refusal))
                     outcomes.extend(b"" if batch.is_to_blame(part[0]) else b"\1")
                 else:
-                    parts.extendleft(reversed(around(part, refusal.position)))
+                    parts.extendleft(reversed(split_around(part, refusal.position)))
             except StatementTimedOut as error:
                 self._retried(error, error.attempts, 0)
-                parts.extendleft(reversed(halves(part)))
+                parts.extendleft(reversed(split_in_half(part)))
             except StorageUnavailable as error:
                 given_up.extend(_unsaved(entry, error) for entry in part)
         return stored, refused, given_up, outcomes
@@ -192,14 +192,14 @@ def _unsaved(entry: Entry, error: StorageError) -> DeadLetter:
     return DeadLetter(entry.message, entry.partition, Reason.UNSAVED, f"{error}{where}", error.attempts)
 
 
-def halves(part: list[Entry]) -> list[list[Entry]]:
+def split_in_half(part: list[Entry]) -> list[list[Entry]]:
     middle = len(part) // 2
     return [half for half in (part[:middle], part[middle:]) if half]
 
 
-def around(part: list[Entry], position: int | None) -> list[list[Entry]]:
+def split_around(part: list[Entry], position: int | None) -> list[list[Entry]]:
     """Split a refused part: before the order to blame, that order alone, the rest in halves, for it may hold more."""
     if position is None:
-        return halves(part)
+        return split_in_half(part)
     before, culprit, after = part[:position], part[position : position + 1], part[position + 1 :]
-    return [piece for piece in (before, culprit, *halves(after)) if piece]
+    return [piece for piece in (before, culprit, *split_in_half(after)) if piece]

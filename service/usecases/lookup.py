@@ -16,14 +16,14 @@ from time import monotonic
 from typing import NamedTuple
 
 from service.entities.errors import StorageUnavailable
-from service.pkg.etag import body_of, tag_of, tagged
+from service.pkg.etag import body_of, etag_of, with_etag
 from service.pkg.lru import Lru
-from service.pkg.ttl_set import Recent
+from service.pkg.ttl_set import TTLSet
 from service.usecases.floors import Floors
 from service.usecases.ports import OrderReader
 
 
-class Found(NamedTuple):
+class CachedOrder(NamedTuple):
     """A document, the hash of its bytes in hexadecimal, and whether it came from memory."""
 
     body: bytes | memoryview
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     is_hit: bool
 
 
-class Flight:
+class InFlightQuery:
     """A query that runs for all who ask for its id; `may_keep` turns false when its result may be old already."""
 
     query: "asyncio.Task[bytes | None]"
@@ -47,7 +47,7 @@ class Lookup:
         self,
         reader: OrderReader,
         cache: Lru,
-        unknown: Recent,
+        unknown: TTLSet,
         *,
         max_stale: float | None = None,
         now: Callable[[], float] = monotonic,
@@ -61,7 +61,7 @@ class Lookup:
         self._now = now
         self._on_hit = on_hit
         self._on_miss = on_miss
-        self._flights: dict[str, Flight] = {}
+        self._flights: dict[str, InFlightQuery] = {}
         self._floors = Floors()
         self._generation = 0
         self._hears = True
@@ -71,7 +71,7 @@ class Lookup:
         self.hits = 0
         self.misses = 0
 
-    async def find(self, uid: str) -> Found | None:
+    async def find(self, uid: str) -> CachedOrder | None:
         """Return the order, or None if there is none. Raises StorageUnavailable where only the database knows."""
         if (held := self.held(uid)) is not None:
             return _found(held, is_hit=True)
@@ -143,7 +143,7 @@ class Lookup:
                         raise StorageUnavailable("the standby is behind: it has yet to replay what was stored before")
                     if read.document is None or uid in notified or not self._floors.allows(uid, read):
                         continue
-                    if not self._cache.fill(uid, tagged(read.document)):
+                    if not self._cache.fill(uid, with_etag(read.document)):
                         break
                     loaded += 1
         finally:
@@ -163,18 +163,18 @@ class Lookup:
     async def _load(self, uid: str) -> bytes | None:
         flight = self._flights.get(uid)
         if flight is None:
-            flight = self._flights[uid] = Flight()
+            flight = self._flights[uid] = InFlightQuery()
             flight.query = asyncio.create_task(self._query(uid, flight))
             flight.query.add_done_callback(_look_at_error)
         return await asyncio.shield(flight.query)  # one who goes away must not end it for the others
 
-    async def _query(self, uid: str, flight: Flight) -> bytes | None:
+    async def _query(self, uid: str, flight: InFlightQuery) -> bytes | None:
         try:
             read = await self._reader.document(uid)
         finally:
             if self._flights.get(uid) is flight:
                 del self._flights[uid]
-        value = None if read.document is None else tagged(read.document)
+        value = None if read.document is None else with_etag(read.document)
         if flight.may_keep and self._hears and self._floors.allows(uid, read):
             self._keep(uid, value)
         return value
@@ -192,8 +192,8 @@ class Lookup:
             flight.may_keep = False
 
 
-def _found(value: bytes, *, is_hit: bool) -> Found:
-    return Found(body_of(value), tag_of(value).decode(), is_hit)
+def _found(value: bytes, *, is_hit: bool) -> CachedOrder:
+    return CachedOrder(body_of(value), etag_of(value).decode(), is_hit)
 
 
 def _look_at_error(query: "asyncio.Task[bytes | None]") -> None:

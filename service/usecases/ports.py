@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from service.entities.dead_letter import DeadLetter
 from service.entities.dead_letter_record import Excerpt
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 from service.usecases.batch import Batch
 
 
@@ -26,13 +26,13 @@ class Stored(NamedTuple):
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: Source, *, is_plain: bool) -> Sourced:
+    def prepare(self, order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
         """Do ahead of time what can be done for storing an order without the database; for any thread.
 
         `is_plain` promises that no text of the order holds a backslash or a control character.
         """
 
-    def store(self, orders: Sequence[Sourced]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         """Store orders in one transaction; the greatest version of an id wins.
 
         Blocks for at most the statement timeout and a little. Raises OrderRefused, StatementTimedOut or

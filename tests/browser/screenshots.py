@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.ports import HOST, free_port, is_free
 from local.process import Process
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.browser.conftest import CHROMIUM, OPTIONS
 from tests.waiting import eventually
 
@@ -47,7 +47,7 @@ def demo() -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "service", "demo", "--port", str(port), "--rate", "80"]
     with TemporaryDirectory() as folder, Process("orders demo", command, Path(folder) / "demo.log") as process:
-        process.wait_until(lambda: not is_free(port), START_SECONDS, Stop())
+        process.wait_until(lambda: not is_free(port), START_SECONDS, ShutdownEvent())
         yield f"http://{HOST}:{port}"
 
 

@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.handler.http.routes.page import built
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
@@ -97,7 +97,7 @@ def developed(service: Service, tmp_path: Path) -> Iterator[str]:
     command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", "--host", HOST, "--port", str(port)]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ORDERS_API": service.url}
     with Process("vite", command, tmp_path / "vite.log", environment=environment) as vite:
-        vite.wait_until(lambda: not is_free(port), 30, Stop())
+        vite.wait_until(lambda: not is_free(port), 30, ShutdownEvent())
         yield f"http://{HOST}:{port}"
 
 

@@ -28,11 +28,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from generator.expected import letter_digest
-from generator.found import STORED_ORDERS, Progress, Unanswered, messages, open_consumer, progress, rows
+from generator.found import STORED_ORDERS, GroupProgress, Unanswered, messages, open_consumer, progress, rows
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.judge import Judge, Row, Verdict, Version
 from tests.faults.table import Line, Recovery
 from tests.stage import metric
@@ -85,7 +85,7 @@ class Sender:
         self.reasons: dict[bytes, Reason] = {}
         self.tally = Tally()
         self._rate = rate
-        self._stop = Stop()
+        self._stop = ShutdownEvent()
         self._plan = plan
         self._thread = Thread(target=self._run, args=(bootstrap_servers, topic), daemon=True)
         self._thread.start()
@@ -243,7 +243,7 @@ class Arena:
         reached = self._progress()
         return reached.produced - reached.lag
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> GroupProgress:
         reader = self._reader()
         try:
             return progress(reader, self.topic)

@@ -112,7 +112,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     kafka_proxy = Proxy((HOST, door))
     properties = _with_door(port, door, kafka_proxy.port)
     with (
-        broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, say=print, properties=properties) as kafka,
+        broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, echo=print, properties=properties) as kafka,
         postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
         proxied(database.dsn) as (postgres_proxy, _),
         fresh.database(database.dsn) as (template, dsn),
@@ -152,8 +152,8 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
     leader = {"listeners": f"PLAINTEXT://{HOST}:{first},CONTROLLER://{HOST}:{controller}"}
     follower = {"process.roles": "broker", "node.id": "2", "listeners": f"PLAINTEXT://{HOST}:{second}"}
     with (
-        broker.kafka(folder("first"), port=first, say=print, properties=both | leader) as one,
-        broker.kafka(folder("second"), port=second, say=print, properties=both | follower) as two,
+        broker.kafka(folder("first"), port=first, echo=print, properties=both | leader) as one,
+        broker.kafka(folder("second"), port=second, echo=print, properties=both | follower) as two,
     ):
         yield one, two
 

@@ -171,7 +171,11 @@ def test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after(sit
 
 
 def assert_fresh(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN_SECONDS) -> None:
-    eventually(lambda: {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {number}, within, "they are fresh")
+    eventually(
+        lambda: {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {number},
+        within,
+        "they are fresh",
+    )
 
 
 def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served(arena: Arena) -> None:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from generator.produce import Pace, produce
 from generator.stream import Plan, stream
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.arena import DELIVERY, FAULTY, RATE, away, create_topics, frozen
 from tests.faults.troubles import held
 from tests.stage import metric
@@ -146,7 +146,7 @@ def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(arena
     producer.init_transactions(TRANSACTION_SECONDS)
     producer.begin_transaction()
     inside = stream(Plan(count=300, seed=arena.seed + 1_000, until=None))
-    assert produce(inside, producer, arena.topic, pace=Pace(0), stop=Stop(), watch=lambda _: None).complete
+    assert produce(inside, producer, arena.topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
     arena.send(1).wait(TRANSACTION_SECONDS)
     eventually(lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE, TRANSACTION_SECONDS, "they are told")
     assert sum(metric(each, "orders_lag_messages") for each in members) == arena.stored() == 0

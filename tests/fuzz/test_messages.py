@@ -11,15 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.errors import DocumentRejected
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
-from service.repo.rows import Lines, lines
+from service.repo.rows import CopyRows, lines
 from service.repo.writes import OrderWriter
 from tests.factories import order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
@@ -28,7 +28,7 @@ from tests.fuzz.profile import fuzzed, fuzzed_a_little
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = 1.0
 """Of the processor, for one message."""
-SOURCE = Source(1_000, 2, 3, "orders")
+SOURCE = RecordPosition(1_000, 2, 3, "orders")
 PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
 RULE = re.compile(
     r"Expected (int|str|array|object|datetime|bool|null|float)( \| null)?( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
@@ -82,7 +82,7 @@ def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
         assert texts_in(made) == texts_of(order)
 
 
-def texts_in(made: Lines) -> list[str | None]:
+def texts_in(made: CopyRows) -> list[str | None]:
     """Return the columns of the order's own fields as PostgreSQL reads them."""
     (head,), (delivery,), (payment,), items = map(rows, made)
     fields = [head[:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
@@ -112,7 +112,7 @@ def texts_of(order: Order) -> list[str | None]:
 def test_postgresql_answers_what_was_sent(database: str, values: list[bytes]) -> None:
     orders = {order.order_uid: order for order in map(decoded, values) if isinstance(order, Order)}
     writer = OrderWriter(Transactions(Access(database, "tests")))
-    writer.store([Sourced(order, Source(next(MOMENTS), 0, 0, "orders")) for order in orders.values()])
+    writer.store([VersionedOrder(order, RecordPosition(next(MOMENTS), 0, 0, "orders")) for order in orders.values()])
     writer.close()
     with psycopg.connect(database) as connection:
         found = connection.execute(DOCUMENTS_OF.encode(), [[*orders]]).fetchall()
@@ -145,7 +145,7 @@ def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", origin.topic)
         assert 0 <= origin.partition < 2**31
         assert 0 <= min(origin.offset, origin.timestamp_ms) <= max(origin.offset, origin.timestamp_ms) < 2**63
-        Source.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+        RecordPosition.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
     assert 0 <= read_replays(given_headers) < 2**63
 
 
@@ -153,7 +153,7 @@ def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[
 @given(headers)
 @example([(Header.REPLAYS, b"3"), (Header.REPLAYS, None), (Header.REASON, None), (Header.REASON, b"invalid")])
 def test_what_is_shown_of_headers_tells_the_same_as_all_of_them(given_headers: list[tuple[str, bytes | None]]) -> None:
-    whole = Letter(0, 0, 0, None, None, given_headers)
+    whole = DeadLetterRecord(0, 0, 0, None, None, given_headers)
     shown = whole.excerpt(10).letter
     assert (shown.reason, shown.replays, shown.is_stub, shown.origin) == (
         (whole.reason, whole.replays, whole.is_stub, whole.origin)

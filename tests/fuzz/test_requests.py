@@ -21,7 +21,7 @@ from service.handler.http.keys import Keys, Scope
 from service.handler.http.problems import Problem
 from service.handler.http.routes.dead_letters import _cursor as letters_cursor
 from service.handler.http.routes.dead_letters import _parsed as parsed_letters_cursor
-from service.handler.http.routes.events import Feed
+from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.orders import _parsed as parsed_cursor
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reads import page_values
@@ -198,7 +198,7 @@ def test_any_list_of_tags_can_be_compared(if_none_match: str, tag: str) -> None:
     is_held(tag, [if_none_match])
 
 
-FEED = Feed(ring=10, clients=1)
+FEED = EventBroadcaster(ring=10, clients=1)
 
 
 @fuzzed

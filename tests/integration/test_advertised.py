@@ -19,7 +19,7 @@ SECONDS = 60.0
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
     advertised = {"advertised.listeners": f"PLAINTEXT://kafka.invalid:{port}"}
-    with broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, say=print, properties=advertised):
+    with broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, echo=print, properties=advertised):
         yield port
 
 

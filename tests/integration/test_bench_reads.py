@@ -27,7 +27,7 @@ SCALE = 0.001
 @pytest.fixture
 def site(postgres_server: Postgres, tmp_path: Path) -> Site:
     """Where there is no Kafka: reads need none."""
-    return Site(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, say=print)
+    return Site(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, echo=print)
 
 
 def units(samples: list[Sample]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from generator import check
 from generator.produce import Pace, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Header
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.servers import Kafka
 
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -107,7 +107,7 @@ def stage(kafka_server: Kafka, topic: str, database: str) -> Stage:
     """A topic that holds the plan, and all that must have become of it."""
     stage = Stage(kafka_server.bootstrap_servers, topic, database)
     producer = open_producer(stage.bootstrap_servers, topic, {}, compress=False)
-    assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=Stop(), watch=lambda _: None).complete
+    assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
     stage.store()
     for offset, message in enumerate(letters()):
         stage.bury(message, offset)

@@ -19,8 +19,8 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import look_up
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import Plan, Replay
-from service.pkg.shutdown_event import Stop
+from service.handler.kafka.dead_letters.replay import Replay, ReplayPlan
+from service.pkg.shutdown_event import ShutdownEvent
 from tests import servers
 from tests.processes import Spawn
 from tests.raw_producer import produce_with_header
@@ -55,7 +55,7 @@ def dlq(kafka: Kafka, *arguments: str) -> int:
 
 @pytest.fixture(autouse=True)
 def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "stop_at_signals", Stop)
+    monkeypatch.setattr(commands, "stop_at_signals", ShutdownEvent)
 
 
 def letter(
@@ -223,7 +223,7 @@ def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
 
 
 def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_one(kafka: Kafka) -> None:
-    admin, group = AdminClient(properties.common(kafka)), Plan(kafka.topic, Filters()).group(kafka.group_id)
+    admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
     put(kafka, *(letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
         topic = TopicReader(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
@@ -438,7 +438,7 @@ def test_what_was_asked_to_stop_does_not_pass_for_complete(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     put(kafka, letter(kafka, 0))
-    stopped = Stop()
+    stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
     with pytest.raises(CommandRefused, match="stopped before the end"):

@@ -13,7 +13,7 @@ from local import jars
 from local.broker import Broker, MockCluster, kafka, mock
 from local.ports import HOST, is_free
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop, Stopped
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -24,7 +24,7 @@ ANSWER_SECONDS = 30.0
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker with one message in the topic `kept`."""
-    with kafka(tmp_path / "kafka", say=print) as broker:
+    with kafka(tmp_path / "kafka", echo=print) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
         admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(ANSWER_SECONDS)
         send(broker, "kept", b"42")
@@ -81,7 +81,7 @@ def test_a_topic_is_not_made_by_asking_for_it(broker: Broker) -> None:
 
 
 def test_nothing_but_logs_is_left_behind_even_by_a_frozen_broker(tmp_path: Path) -> None:
-    with kafka(tmp_path, say=print) as broker:
+    with kafka(tmp_path, echo=print) as broker:
         broker.freeze()
     assert {path.name for path in tmp_path.iterdir()} == {"format.log", "kafka.log"}
     assert is_free(int(broker.bootstrap_servers.rpartition(":")[2]))
@@ -98,15 +98,15 @@ def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
         taken = holder.getsockname()[1]
         with (
             pytest.raises(ServerUnavailable, match=f"port {taken}, which Apache Kafka needs, is taken"),
-            kafka(tmp_path, port=taken, say=print),
+            kafka(tmp_path, port=taken, echo=print),
         ):
             pass
 
 
 def test_a_request_to_stop_ends_the_start(tmp_path: Path) -> None:
-    stop = Stop()
+    stop = ShutdownEvent()
     stop.set()
-    with pytest.raises(Stopped), kafka(tmp_path, say=print, stop=stop):
+    with pytest.raises(Stopped), kafka(tmp_path, echo=print, stop=stop):
         pass
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
@@ -115,7 +115,7 @@ def test_without_maven_and_java_the_broker_comes_from_packages_of_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All but one of its jars are here already, so that this asks for no more than it must."""
-    for jar in jars.fetched(print, Stop()):
+    for jar in jars.fetched(print, ShutdownEvent()):
         if not jar.name.startswith("jspecify"):
             (tmp_path / "orders" / "jars").mkdir(parents=True, exist_ok=True)
             shutil.copy(jar, tmp_path / "orders" / "jars")
@@ -123,7 +123,7 @@ def test_without_maven_and_java_the_broker_comes_from_packages_of_python(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     said: list[str] = []
-    with kafka(tmp_path / "kafka", say=said.append) as broker:
+    with kafka(tmp_path / "kafka", echo=said.append) as broker:
         assert answers(broker)
     assert [line.partition(" of ")[0] for line in said] == ["fetching 1 jars"]
 

@@ -23,7 +23,7 @@ from local.demo import Demo, add_arguments
 from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -258,12 +258,12 @@ def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_pat
     log = tmp_path / "consumer.log"
     with (
         ExitStack() as running,
-        Commands(tmp_path, {}, 1, Stop()) as commands,
+        Commands(tmp_path, {}, 1, ShutdownEvent()) as commands,
         Process("orders consumer", ["sh", "-c", "echo no more orders; exit 1"], log) as child,
     ):
         commands.children.append(child)
         with pytest.raises(ServerUnavailable, match=r"(?s)orders consumer ended with 1.*no more orders"):
-            Demo(tmp_path, arguments(), Stop(), running).watch(commands)
+            Demo(tmp_path, arguments(), ShutdownEvent(), running).watch(commands)
 
 
 def arguments() -> argparse.Namespace:

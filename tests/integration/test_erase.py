@@ -25,7 +25,7 @@ from service.entities.dead_letter import Header, Headers
 from service.entities.errors import CommandRefused, InvalidSettings
 from service.handler.kafka.client import connection_errors as connecting
 from service.handler.kafka.client import properties
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import Erasures
 from service.repo.writes import OrderWriter
@@ -41,7 +41,7 @@ DAY = 86_400
 
 @pytest.fixture(autouse=True)
 def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erase, "stop_at_signals", Stop)
+    monkeypatch.setattr(erase, "stop_at_signals", ShutdownEvent)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_letters_are_n
 
 
 def test_a_stop_ends_the_list_and_says_so(settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = Stop()
+    stop = ShutdownEvent()
     stop.set()
     monkeypatch.setattr(erase, "stop_at_signals", lambda: stop)
     with pytest.raises(CommandRefused, match="not all listed: stopped before the end of the dead letters"):

@@ -14,12 +14,12 @@ from service.config import Kafka
 from service.entities.dead_letter import DeadLetter
 from service.handler.kafka.client import properties
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.handler.kafka.consumer.group_metadata import Membership
-from service.handler.kafka.consumer.loop import OrderConsumer, Pace
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
+from service.handler.kafka.consumer.loop import ConsumerSettings, OrderConsumer
 from service.metrics import Metrics
-from service.pkg.shutdown_event import Stop, Stopped
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from service.repo.writes import OrderWriter
-from service.usecases.batch import Batch, Limits
+from service.usecases.batch import Batch, BatchLimits
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
 from tests.factories import order_document
@@ -34,7 +34,7 @@ SECONDS = 30.0
 class SecondIsGivenUp:
     """Stands for Ingest. A stop comes in the midst of the second batch, while partitions are taken away."""
 
-    stop: Stop
+    stop: ShutdownEvent
     first_may_end: Event = field(default_factory=Event)
     taken_away: Event = field(default_factory=Event)
     sizes: list[int] = field(default_factory=list)
@@ -58,7 +58,7 @@ class SecondIsGivenUp:
 
 
 def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(stage: Stage) -> None:
-    stop, decoded = Stop(), list[datetime]()
+    stop, decoded = ShutdownEvent(), list[datetime]()
     ingest = SecondIsGivenUp(stop)
     reading = Thread(target=consumer_of(stage, ingest, stop, decoded).run)
     reading.start()
@@ -91,17 +91,17 @@ def kafka_of(stage: Stage) -> Kafka:
     return Kafka(bootstrap_servers=stage.bootstrap_servers, topic=stage.topic, group_id=stage.topic)
 
 
-def consumer_of(stage: Stage, ingest: Any, stop: Stop, decoded: list[datetime]) -> OrderConsumer:
+def consumer_of(stage: Stage, ingest: Any, stop: ShutdownEvent, decoded: list[datetime]) -> OrderConsumer:
     def now() -> datetime:
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
     return OrderConsumer(
-        Membership(properties.consumer(kafka_of(stage)), stage.topic),
+        GroupMetadata(properties.consumer(kafka_of(stage)), stage.topic),
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
         prepare=OrderWriter.prepare,
         ingest=ingest,
-        pace=Pace(Limits()),
+        pace=ConsumerSettings(BatchLimits()),
         metrics=Metrics(CollectorRegistry()),
         log=structlog.get_logger("test"),
         stop=stop,

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from generator.found import open_consumer, progress
-from service.handler.kafka.client.group_lag import Watch
+from service.handler.kafka.client.group_lag import GroupLag
 from tests.factories import order_document
 from tests.fresh import PARTITIONS
 from tests.processes import Service
@@ -69,7 +69,7 @@ def watched(stage: Stage) -> int | None:
     """Return the lag that the API tells."""
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": stage.bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": stage.topic})
-    depths = Watch(partial(AdminClient, quiet), group, stage.topic, stage.dead_letter_topic).depths()
+    depths = GroupLag(partial(AdminClient, quiet), group, stage.topic, stage.dead_letter_topic).depths()
     return depths.lag if depths else None
 
 

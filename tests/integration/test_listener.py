@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.pkg.tx import Access
-from service.repo.listener import Ears, Listener
+from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.notifications import payloads
 from service.repo.reads import OrderReads
 from tests.notified import NOTIFY
@@ -33,7 +33,7 @@ class Scene:
         self.told: list[str] = []
         self.proven_at: list[float] = []
         self.positions: list[int] = []
-        ears = Ears(
+        ears = ListenerCallbacks(
             listening=lambda _: self._tell("listening"),
             reached=self.positions.append,
             proven=self.proven_at.append,

@@ -16,8 +16,8 @@ from psycopg.rows import TupleRow
 import migrations
 from service.config import Migration
 from service.entities.errors import MigrationError
-from service.pkg.polling import OutOfPatience
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import DeadlineExceeded
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.migrate import (
     LOCK_KEY,
     alembic_config,
@@ -98,7 +98,7 @@ def test_every_revision_is_numbered(database: str) -> None:
 def test_migrating_again_changes_nothing(database: str) -> None:
     before = rows(database, "SELECT * FROM schema_releases")
     said: list[str] = []
-    migrate(database, LIMITS, say=said.append)
+    migrate(database, LIMITS, echo=said.append)
     assert rows(database, "SELECT * FROM schema_releases") == before
     newest = f"{wanted_number():04}"
     assert said == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
@@ -152,8 +152,8 @@ def test_who_comes_second_waits_for_the_first(empty: str) -> None:
     said: list[str] = []
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
-        with pytest.raises(OutOfPatience, match="waiting for another migration to end"):
-            migrate(empty, Migration(deadline=1.5), say=said.append)
+        with pytest.raises(DeadlineExceeded, match="waiting for another migration to end"):
+            migrate(empty, Migration(deadline=1.5), echo=said.append)
         assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to end"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
@@ -167,7 +167,7 @@ def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
         other.execute("CREATE TABLE schema_releases (other int)")
         release = Timer(1.0, other.rollback)
         release.start()
-        migrate(empty, Migration(deadline=30, lock_timeout=0.2), say=said.append)
+        migrate(empty, Migration(deadline=30, lock_timeout=0.2), echo=said.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (wanted_number(),)
     assert said[0].startswith("waiting for PostgreSQL to let it happen (SQLSTATE 55P03) (")
@@ -187,7 +187,7 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
     late = Timer(1.2, migrate, (empty, LIMITS))
     said: list[str] = []
     late.start()
-    wait_for_migrations(empty, LIMITS, say=said.append)
+    wait_for_migrations(empty, LIMITS, echo=said.append)
     assert said[0].startswith(f"waiting for the schema: it is at 0000, this release needs {wanted_number():04} (")
     late.join()
 
@@ -202,8 +202,8 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
 )
 def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: str) -> None:
     said: list[str] = []
-    with pytest.raises(OutOfPatience) as end:
-        migrate(dsn, Migration(deadline=1.5), say=said.append)
+    with pytest.raises(DeadlineExceeded) as end:
+        migrate(dsn, Migration(deadline=1.5), echo=said.append)
     assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL at {what}"]
     assert "hunter2" not in str(end.value)
 
@@ -214,16 +214,16 @@ def test_a_dsn_that_can_not_be_read_is_no_reason_to_wait() -> None:
 
 
 def test_a_stop_ends_the_wait_at_once() -> None:
-    stop = Stop()
+    stop = ShutdownEvent()
     Timer(0.3, stop.set).start()
-    with pytest.raises(OutOfPatience, match="stopped while waiting for PostgreSQL at"):
-        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(deadline=600), say=lambda _: None, stop=stop)
+    with pytest.raises(DeadlineExceeded, match="stopped while waiting for PostgreSQL at"):
+        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(deadline=600), echo=lambda _: None, stop=stop)
 
 
 def test_a_server_that_never_answers_is_given_up_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://127.0.0.1:{mute.getsockname()[1]}/x"
-        with pytest.raises(OutOfPatience, match=r"gave up after 1 s of waiting for PostgreSQL"):
+        with pytest.raises(DeadlineExceeded, match=r"gave up after 1 s of waiting for PostgreSQL"):
             migrate(dsn, Migration(deadline=1))
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from service.entities.errors import StatementTimedOut, StorageUnavailable
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
-from service.pkg.etag import tagged
+from service.entities.version import RecordPosition, VersionedOrder
+from service.pkg.etag import with_etag
 from service.pkg.tx import Access, Transactions
 from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values
 from service.repo.writes import OrderWriter
@@ -40,7 +40,9 @@ class Real:
 
     def store(self, *orders: Order) -> None:
         with self._writer() as writer:
-            writer.store([Sourced(each, Source(1_000, 0, next(self._offsets), "orders")) for each in orders])
+            writer.store(
+                [VersionedOrder(each, RecordPosition(1_000, 0, next(self._offsets), "orders")) for each in orders]
+            )
 
     def read(self, read: Read[T]) -> T:
         async def play() -> T:
@@ -179,7 +181,9 @@ def test_queried_and_streamed_documents_have_the_same_bytes(store: Store) -> Non
     streamed, queried = store.read(read)
     assert len(streamed) == len(orders)
     assert streamed == queried
-    assert {tagged(document) for document in streamed.values()} == {tagged(each) for each in queried.values() if each}
+    assert {with_etag(document) for document in streamed.values()} == {
+        with_etag(each) for each in queried.values() if each
+    }
 
 
 def test_the_newest_orders_come_first_and_only_as_many_as_asked(store: Store) -> None:

@@ -25,7 +25,7 @@ from service.config import Migration
 from service.entities.dead_letter import Header
 from service.entities.errors import OrderRefused
 from service.entities.order import Order
-from service.entities.version import Source, Sourced
+from service.entities.version import RecordPosition, VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter
@@ -418,7 +418,7 @@ def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path:
         order = msgspec.json.decode(next(refused()), type=Order)
         eventually(lambda: terse(server.dsn))
         with pytest.raises(OrderRefused):
-            writer.store([Sourced(order, Source(0, 0, 0, "orders"))])
+            writer.store([VersionedOrder(order, RecordPosition(0, 0, 0, "orders"))])
         writer.close()
     told = Told()
     told.add("log", (tmp_path / "postgresql.log").read_bytes())

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from service.config import Migration
-from service.entities.version import Sourced
+from service.entities.version import VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.connection_errors import what_failed
 from service.repo.migrate import migrate, schema_number, wanted_number
@@ -103,7 +103,7 @@ def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Conne
     assert admin.execute("SELECT DISTINCT sm_id FROM orders").fetchall() == [(ROUNDS - 1,)]
 
 
-def is_stored(writer: OrderWriter, batch: list[Sourced]) -> bool:
+def is_stored(writer: OrderWriter, batch: list[VersionedOrder]) -> bool:
     writer.store(batch)
     return True
 

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from service.app.commands import doctor
 from service.config import Kafka, Migration, Postgres, Settings
-from service.pkg.polling import OutOfPatience
+from service.pkg.polling import DeadlineExceeded
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
@@ -260,14 +260,14 @@ def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
-    with pytest.raises(OutOfPatience, match=r"permission denied: see roles\.sql"):
+    with pytest.raises(DeadlineExceeded, match=r"permission denied: see roles\.sql"):
         wait_for_migrations(logins.owner, Migration(deadline=1))
 
 
 def test_a_role_without_login_is_told(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
-    with pytest.raises(OutOfPatience, match="authentication failed: the role has no LOGIN"):
+    with pytest.raises(DeadlineExceeded, match="authentication failed: the role has no LOGIN"):
         wait_for_migrations(logins.read, Migration(deadline=1))
 
 

@@ -12,7 +12,7 @@ from service.config import Kafka
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import Admin
-from service.pkg.polling import OutOfPatience, Patience
+from service.pkg.polling import DeadlineExceeded, Poller
 from tests import servers
 from tests.processes import Spawn
 from tests.waiting import eventually
@@ -33,7 +33,7 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
 
 def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
     said: list[str] = []
-    topics.provide(kafka, Admin(properties.common(kafka)), Patience(deadline, said.append), said.append)
+    topics.provide(kafka, Admin(properties.common(kafka)), Poller(deadline, said.append), said.append)
     broker, *topics_of_ours = said
     assert broker.startswith("broker ")
     return topics_of_ours
@@ -138,14 +138,14 @@ def test_what_kafka_refuses_for_good_ends_at_once(kafka: Kafka) -> None:
 
 
 def test_too_few_brokers_are_waited_for(kafka: Kafka) -> None:
-    with pytest.raises(OutOfPatience, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
+    with pytest.raises(DeadlineExceeded, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
         provide(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
 
 
 def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
     away = Kafka(bootstrap_servers="127.0.0.1:1")
-    with pytest.raises(OutOfPatience, match="gave up after 1 s of waiting for Kafka"):
-        topics.wait_for_broker(Admin(properties.common(away)), Patience(1, print))
+    with pytest.raises(DeadlineExceeded, match="gave up after 1 s of waiting for Kafka"):
+        topics.wait_for_broker(Admin(properties.common(away)), Poller(1, print))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
-from service.handler.kafka.client.group_lag import Depths, Watch
+from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
 from tests import fresh
 from tests.waiting import eventually
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from tests.servers import Kafka
 
 
-def watch(bootstrap_servers: str, topic: str) -> Watch:
+def watch(bootstrap_servers: str, topic: str) -> GroupLag:
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": topic})
-    return Watch(partial(AdminClient, quiet), group, topic, f"{topic}.dlq")
+    return GroupLag(partial(AdminClient, quiet), group, topic, f"{topic}.dlq")
 
 
 def produce(bootstrap_servers: str, topic: str, count: int) -> None:
@@ -36,7 +36,7 @@ def commit(bootstrap_servers: str, topic: str, partition: int, offset: int) -> N
     consumer.close()
 
 
-def told(watching: Watch) -> Depths:
+def told(watching: GroupLag) -> TopicDepths:
     """Ask until the broker answers in time: a busy one may not."""
     depths = eventually(watching.depths, within=30, what="an answer")
     assert depths
@@ -48,22 +48,22 @@ def test_lag_is_what_the_group_has_not_committed_and_dead_letters_are_counted(
 ) -> None:
     servers = kafka_server.bootstrap_servers
     watching = watch(servers, topic)
-    assert told(watching) == Depths(0, 0)
+    assert told(watching) == TopicDepths(0, 0)
     produce(servers, topic, 9)
     produce(servers, f"{topic}.dlq", 4)
-    assert told(watching) == Depths(9, 4)
+    assert told(watching) == TopicDepths(9, 4)
     commit(servers, topic, 0, 2)
-    assert told(watching) == Depths(7, 4)
+    assert told(watching) == TopicDepths(7, 4)
 
 
 def test_a_topic_that_is_not_there_has_no_messages(kafka_server: "Kafka") -> None:
-    assert told(watch(kafka_server.bootstrap_servers, "no-such-topic")) == Depths(0, 0)
+    assert told(watch(kafka_server.bootstrap_servers, "no-such-topic")) == TopicDepths(0, 0)
 
 
 def test_a_broker_that_never_had_a_group_is_told_of(tmp_path: Path) -> None:
     """Its first answers about a group are errors, at which the client library can crash."""
-    with broker.kafka(tmp_path, say=print) as unused, fresh.topic(unused.bootstrap_servers) as topic:
-        assert told(watch(unused.bootstrap_servers, topic)) == Depths(0, 0)
+    with broker.kafka(tmp_path, echo=print) as unused, fresh.topic(unused.bootstrap_servers) as topic:
+        assert told(watch(unused.bootstrap_servers, topic)) == TopicDepths(0, 0)
 
 
 def test_while_kafka_is_away_nothing_is_told_and_nobody_waits_long() -> None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
-from service.entities.version import Source, Sourced, VersionOrder
+from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.pkg.tx import GRACE, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD, Notification, parse
@@ -59,7 +59,7 @@ def column(admin: psycopg.Connection, query: LiteralString, *values: Any) -> Any
     return row[0]
 
 
-def refused(writer: OrderWriter, orders: Sequence[Sourced]) -> OrderRefused:
+def refused(writer: OrderWriter, orders: Sequence[VersionedOrder]) -> OrderRefused:
     with pytest.raises(OrderRefused) as caught:
         writer.store(orders)
     return caught.value
@@ -70,7 +70,7 @@ def refused(writer: OrderWriter, orders: Sequence[Sourced]) -> OrderRefused:
 
 def test_the_sample_comes_back_as_it_was(writer: OrderWriter, admin: psycopg.Connection) -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
-    writer.store([Sourced(sample, Source(1_637_907_739_123, 2, 42, "orders"))])
+    writer.store([VersionedOrder(sample, RecordPosition(1_637_907_739_123, 2, 42, "orders"))])
     assert stored(admin, "b563feb7b2b84b6test") == sample
     origin = admin.execute(
         "SELECT source_topic, source_partition, source_offset, extract(epoch FROM source_timestamp) * 1000 FROM orders"
@@ -90,7 +90,7 @@ def nasty_texts(count: int) -> list[str]:
     return [*NASTY, *("".join(draw.choices(NASTY, k=draw.randint(2, 8))) for _ in range(count))]
 
 
-def nasty_order(text: str, offset: int) -> Sourced:
+def nasty_order(text: str, offset: int) -> VersionedOrder:
     return sourced(
         offset,
         order_uid=f"nasty-{offset}",
@@ -122,7 +122,7 @@ def test_utf_8_is_written_whatever_the_environment_prefers(
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     text = order(order_uid="a", delivery={"city": "Zürich 🧘"})
     with writing(database) as writer:
-        writer.store([Sourced(text, sourced().source)])
+        writer.store([VersionedOrder(text, sourced().source)])
     monkeypatch.delenv("PGCLIENTENCODING")
     assert stored(admin, "a") == text
 
@@ -160,10 +160,10 @@ OPTIONAL = [(None, None), ("", None), (None, ""), ("", ""), ("x", "y")]
 def test_an_absent_text_stays_absent_and_an_empty_one_empty(
     writer: OrderWriter, admin: psycopg.Connection, before: tuple[Any, Any]
 ) -> None:
-    def with_texts(texts: tuple[Any, Any], offset: int) -> Sourced:
+    def with_texts(texts: tuple[Any, Any], offset: int) -> VersionedOrder:
         made = order(order_uid="a")
         payment = replace(made.payment, request_id=texts[1])
-        return Sourced(replace(made, internal_signature=texts[0], payment=payment), sourced(offset).source)
+        return VersionedOrder(replace(made, internal_signature=texts[0], payment=payment), sourced(offset).source)
 
     for offset, texts in enumerate([before, *OPTIONAL]):
         expected = with_texts(texts, offset)
@@ -280,7 +280,7 @@ def test_writers_of_the_same_orders_lose_no_newer_version_and_never_stand_still(
         assert stored(admin, uid) == version(uid, offset).order
 
 
-def version(uid: str, offset: int) -> Sourced:
+def version(uid: str, offset: int) -> VersionedOrder:
     return sourced(offset, order_uid=uid, entry=f"{uid} {offset}", items=[ITEM] * (1 + offset % 3))
 
 
@@ -291,7 +291,7 @@ def carry_out(plan: Plan, database: str) -> None:
             eventually(partial(attempt, writer, batch), within=30)
 
 
-def attempt(writer: OrderWriter, batch: Sequence[Sourced]) -> bool:
+def attempt(writer: OrderWriter, batch: Sequence[VersionedOrder]) -> bool:
     try:
         writer.store(batch)
     except StorageUnavailable:
@@ -524,7 +524,7 @@ def test_a_batch_that_is_refused_is_not_notified(
 # Locks, timeouts and silence
 
 
-def failure(writer: OrderWriter, *orders: Sourced) -> StorageUnavailable:
+def failure(writer: OrderWriter, *orders: VersionedOrder) -> StorageUnavailable:
     with pytest.raises(StorageUnavailable) as caught:
         writer.store(orders)
     return caught.value

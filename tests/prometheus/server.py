@@ -16,7 +16,7 @@ import yaml
 
 from local.ports import HOST, free_port
 from local.process import Process
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 
 PROGRAM = shutil.which("prometheus")
@@ -76,5 +76,5 @@ def configured(folder: Path, configuration: dict[str, Any]) -> Iterator[Promethe
         f"--web.listen-address={HOST}:{server.port}",
     ]
     with Process("Prometheus", command, folder / "prometheus.log") as process:
-        process.wait_until(server.is_ready, START_SECONDS, Stop())
+        process.wait_until(server.is_ready, START_SECONDS, ShutdownEvent())
         yield server

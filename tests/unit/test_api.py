@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 
 from service.entities.order import Order
 from service.handler.http.api import Parts, api
-from service.handler.http.routes.events import Feed
+from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
 from service.metrics import Metrics
 from service.pkg.lru import Lru
-from service.pkg.ttl_set import Recent
+from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.factories import order
 from tests.fake_letters import FakeLetters
@@ -33,12 +33,12 @@ class Site:
         self.reader = FakeReader(ORDER)
         self.is_ready = True
         self.metrics = Metrics(CollectorRegistry())
-        lookup = Lookup(self.reader, Lru(10, 2**20), Recent(10, 2))
+        lookup = Lookup(self.reader, Lru(10, 2**20), TTLSet(10, 2))
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
         self.letters = FakeLetters()
-        parts = Parts(lookup, self.reader, self.letters, Feed(10, 0), self.figures, health)
+        parts = Parts(lookup, self.reader, self.letters, EventBroadcaster(10, 0), self.figures, health)
         app = api(parts, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 

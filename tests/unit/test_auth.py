@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
 from service.usecases.ports import LetterPage, LetterQuery
 from tests.unit.test_api import ORDER, URL, Site, problem_of
@@ -110,7 +110,7 @@ def shown(site: Site, query: str = "") -> dict[str, object]:
 
 
 def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
-    letter = Letter(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
+    letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
     locked.letters.answer = LetterPage([letter.excerpt(at_most=6)], {0: 12, 3: 8})
     assert shown(locked) == {
         "dead_letters": [
@@ -139,7 +139,7 @@ def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
     [[], [("dlq-reason", None)], [("dlq-replays", b"x")], [*ORIGINAL[:5], ("dlq-original-timestamp", b"9" * 18)]],
 )
 def test_headers_that_anyone_could_write_break_nothing(locked: Site, headers: list[tuple[str, bytes | None]]) -> None:
-    locked.letters.answer = LetterPage([Letter(0, 0, -1, None, None, headers).excerpt(6)], None)
+    locked.letters.answer = LetterPage([DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None)
     told = shown(locked)
     assert told["next_cursor"] is None
 

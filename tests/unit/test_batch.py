@@ -3,7 +3,7 @@
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.usecases.batch import Batch, Entry, Limits
+from service.usecases.batch import Batch, BatchLimits, Entry
 from tests.factories import SAMPLE, sourced
 
 ITEM = SAMPLE["items"][0]
@@ -45,8 +45,8 @@ def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:
     assert (bytes(batch.verdicts), len(batch)) == (b"\0\1\1\0", 5)
 
 
-@pytest.mark.parametrize("limits", [Limits(messages=3), Limits(bytes=21), Limits(items=5)])
-def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [BatchLimits(messages=3), BatchLimits(bytes=21), BatchLimits(items=5)])
+def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) -> None:
     batch = Batch()
     for offset in range(2):
         take(batch, offset, items=2)
@@ -59,7 +59,7 @@ def test_tombstones_and_bad_messages_fill_a_batch_too() -> None:
     batch = Batch()
     skip(batch, 1)
     refuse(batch, 2)
-    assert batch.is_full(Limits(messages=2))
+    assert batch.is_full(BatchLimits(messages=2))
 
 
 def test_a_dropped_partition_is_neither_committed_nor_read_again() -> None:
@@ -75,13 +75,13 @@ def test_a_partition_that_comes_back_is_not_read_into_the_batch_that_dropped_it(
     batch = Batch()
     take(batch, 5)
     batch.drop(frozenset({0}))
-    assert batch.is_full(Limits())
+    assert batch.is_full(BatchLimits())
 
 
 def test_a_batch_goes_on_when_a_partition_leaves_of_which_it_has_nothing() -> None:
     batch = Batch()
     batch.drop(frozenset({0}))
-    assert not batch.is_full(Limits())
+    assert not batch.is_full(BatchLimits())
     take(batch, 5)
     assert batch.holds(0)
     assert batch.end == {0: 6}

@@ -112,7 +112,7 @@ def rivals_of_nowhere(
 ) -> Iterator[list[contenders.Contender]]:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr(reads, "RIVALS", ["go", "nginx"])
-    site = Site("", "", tmp_path, rounds=1, scale=1, say=said.append)
+    site = Site("", "", tmp_path, rounds=1, scale=1, echo=said.append)
     with ExitStack() as running:
         yield [*reads._rivals(site, Files(tmp_path, {}), running)]
 

@@ -1,9 +1,9 @@
 """When a flood of bad messages stops the consumer, and when it lets go again."""
 
-from service.usecases.brake import Brake, BrakePolicy, State
+from service.usecases.brake import Brake, CircuitBreakerPolicy, State
 
 GOOD, BAD = b"\0", b"\1"
-POLICY = BrakePolicy(ratio=0.5, window=10, in_a_row=6, refused_at_least=3)
+POLICY = CircuitBreakerPolicy(ratio=0.5, window=10, in_a_row=6, refused_at_least=3)
 
 
 def engaged() -> Brake:
@@ -47,13 +47,13 @@ def test_good_batches_between_push_bad_ones_out_of_the_window() -> None:
 
 
 def test_so_many_in_a_row_engage_it_whatever_the_share() -> None:
-    policy = BrakePolicy(ratio=1, window=1_000, in_a_row=6)
+    policy = CircuitBreakerPolicy(ratio=1, window=1_000, in_a_row=6)
     assert Brake(policy).judge(BAD * 5 + GOOD + BAD * 5) is None
     assert Brake(policy).judge(GOOD * 900 + BAD * 6) == "6 bad messages in a row"
 
 
 def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
-    policy = BrakePolicy(ratio=1, window=1_000, in_a_row=6)
+    policy = CircuitBreakerPolicy(ratio=1, window=1_000, in_a_row=6)
     brake = Brake(policy)
     assert brake.judge(BAD * 3) is None
     assert brake.judge(b"") is None
@@ -163,7 +163,7 @@ def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
 
 
 def test_disabled_it_lets_everything_through() -> None:
-    brake = Brake(BrakePolicy(enabled=False, window=1, in_a_row=1, refused_at_least=1))
+    brake = Brake(CircuitBreakerPolicy(enabled=False, window=1, in_a_row=1, refused_at_least=1))
     assert brake.judge(BAD * 1_000) is None
     assert brake.judge_orders(REFUSED * 1_000) is None
     assert not brake.engaged

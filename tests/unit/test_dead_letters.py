@@ -10,9 +10,9 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import producer as dead_letters
-from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
 LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Reason.INVALID, "sm_id: is missing")
@@ -30,7 +30,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced_and_its_letters_are_ke
             return Producer({**properties, "bootstrap.servers": next(servers), "log_level": 0})
 
         monkeypatch.setattr(dead_letters, "Producer", produced)
-        producer = DeadLetterProducer({}, "orders.dlq", Forms("orders"), Stop())
+        producer = DeadLetterProducer({}, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
         with pytest.raises(DeadLettersUnavailable) as refusal:
             producer.send([LETTER], Batch())
         assert refusal.value.unsent == [LETTER]

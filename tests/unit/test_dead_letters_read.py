@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from service.entities.dead_letter import Header
-from service.entities.dead_letter_record import Letter, printable
+from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import Plan, replay_headers
+from service.handler.kafka.dead_letters.replay import ReplayPlan, replay_headers
 from service.pkg.timestamps import milliseconds, parse_moment
 
-PLAIN = Letter(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
+PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 
 
 def test_the_last_of_two_headers_of_one_name_counts() -> None:
@@ -42,13 +42,13 @@ def test_a_filter_takes_its_reasons_and_times_alone() -> None:
 
 
 def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
-    plain = Plan("orders", Filters())
-    same = Plan("orders", Filters(), limit=5, rate=3)
+    plain = ReplayPlan("orders", Filters())
+    same = ReplayPlan("orders", Filters(), limit=5, rate=3)
     others = [
-        Plan("other", Filters()),
-        Plan("orders", Filters(frozenset({"invalid"}))),
-        Plan("orders", Filters(since=datetime.fromtimestamp(1, UTC))),
-        Plan("orders", Filters(), max_replays=9),
+        ReplayPlan("other", Filters()),
+        ReplayPlan("orders", Filters(frozenset({"invalid"}))),
+        ReplayPlan("orders", Filters(since=datetime.fromtimestamp(1, UTC))),
+        ReplayPlan("orders", Filters(), max_replays=9),
     ]
     assert plain.group("orders") == same.group("orders")
     assert len({plan.group("orders") for plan in [plain, *others]}) == 5

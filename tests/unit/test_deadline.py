@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from service.pkg.run_with_timeout import has_unfinished_calls, within
+from service.pkg.run_with_timeout import has_unfinished_calls, run_with_timeout
 from tests.waiting import eventually
 
 LONG = 10.0
@@ -29,18 +29,18 @@ main.run()
 
 
 def test_what_a_call_returns_is_returned() -> None:
-    assert within(LONG, lambda: 7) == 7
+    assert run_with_timeout(LONG, lambda: 7) == 7
 
 
 def test_what_a_call_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        within(LONG, lambda: 1 / 0)
+        run_with_timeout(LONG, lambda: 1 / 0)
 
 
 def test_a_call_that_does_not_end_is_left_behind() -> None:
     for_ever = Event()
     with pytest.raises(TimeoutError):
-        within(0.01, for_ever.wait)
+        run_with_timeout(0.01, for_ever.wait)
     assert has_unfinished_calls()
     for_ever.set()
     eventually(lambda: not has_unfinished_calls(), LONG, "the end of the call")

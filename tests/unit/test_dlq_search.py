@@ -3,15 +3,15 @@
 import pytest
 from msgspec.json import encode
 
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.dead_letters.ownership import order_of
 from tests.factories import order_document
 
 ORDER = "order-1"
 
 
-def letter(value: bytes | None, key: bytes | None = None) -> Letter:
-    return Letter(0, 0, 0, key, value, [])
+def letter(value: bytes | None, key: bytes | None = None) -> DeadLetterRecord:
+    return DeadLetterRecord(0, 0, 0, key, value, [])
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def letter(value: bytes | None, key: bytes | None = None) -> Letter:
     }.items(),
     ids=lambda found: found[0],
 )
-def test_a_letter_of_the_order_is_found_by(found: tuple[str, Letter]) -> None:
+def test_a_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterRecord]) -> None:
     assert order_of(found[1].key, found[1].value, ["unlike", ORDER]) == ORDER
 
 

@@ -9,7 +9,7 @@ from local import jars
 from local.jars import Jar
 from local.java import OLDEST, java
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 CONTENT = "a jar"
 JAR = Jar("org.example", "thing", "1.0", sha256(CONTENT.encode()).hexdigest())
@@ -53,7 +53,7 @@ def install(path: Path, script: str) -> None:
 
 def fetch() -> tuple[list[Path], list[str]]:
     said: list[str] = []
-    return jars.fetched(said.append, Stop()), said
+    return jars.fetched(said.append, ShutdownEvent()), said
 
 
 def test_a_jar_is_fetched_once(cache: Path, maven: Brings) -> None:

@@ -12,7 +12,7 @@ from local import process
 from local.ports import HOST, free_port, require_free
 from local.process import Process
 from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import Stop, Stopped
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -100,16 +100,16 @@ def test_a_program_that_ends_while_it_is_waited_for_is_told_with_the_end_of_its_
         shell("echo out of eggs; exit 3", log) as program,
         pytest.raises(ServerUnavailable, match=r"(?s)it ended with 3; the end of .*it\.log:.*out of eggs"),
     ):
-        program.wait_until(lambda: False, 10, Stop())
+        program.wait_until(lambda: False, 10, ShutdownEvent())
 
 
 def test_what_is_not_ready_in_time_is_told_with_the_end_of_its_log(log: Path) -> None:
     with shell("sleep 1000", log) as program, pytest.raises(ServerUnavailable, match=r"took more than 0\.1 s"):
-        program.wait_until(lambda: False, 0.1, Stop())
+        program.wait_until(lambda: False, 0.1, ShutdownEvent())
 
 
 def test_a_request_to_stop_ends_the_wait_and_the_program(log: Path) -> None:
-    stop = Stop()
+    stop = ShutdownEvent()
     stop.set()
     program = shell("sleep 1000", log)
     with pytest.raises(Stopped):
@@ -119,11 +119,11 @@ def test_a_request_to_stop_ends_the_wait_and_the_program(log: Path) -> None:
 
 def test_a_run_that_fails_is_an_error(log: Path) -> None:
     with pytest.raises(ServerUnavailable, match="ended with 4"):
-        shell("exit 4", log).run(10, Stop())
+        shell("exit 4", log).run(10, ShutdownEvent())
 
 
 def test_a_run_that_succeeds_returns(log: Path) -> None:
-    shell("echo done", log).run(10, Stop())
+    shell("echo done", log).run(10, ShutdownEvent())
     assert log.read_text() == "done\n"
 
 

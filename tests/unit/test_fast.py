@@ -19,16 +19,16 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Parts, api
-from service.handler.http.fastpath.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, Limits
-from service.handler.http.fastpath.responder import BLOCK_BYTES, BLOCKS, Hits
+from service.handler.http.fastpath.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, ConnectionLimits
+from service.handler.http.fastpath.responder import BLOCK_BYTES, BLOCKS, CacheResponder
 from service.handler.http.keys import Keys
-from service.handler.http.routes.events import Feed
+from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
 from service.metrics import Metrics
-from service.pkg.etag import tag_of, tagged
+from service.pkg.etag import etag_of, with_etag
 from service.pkg.lru import Lru
-from service.pkg.ttl_set import Recent
+from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.factories import order
 from tests.fake_letters import FakeLetters
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LONGEST = "-_" * 32
-HELD = {"held": tagged(b'{"order_uid":"held"}'), LONGEST: tagged(b"%d %s \r\n\r\n HTTP/1.1 200 OK" * 10)}
-TAG = tag_of(HELD["held"]).decode()
+HELD = {"held": with_etag(b'{"order_uid":"held"}'), LONGEST: with_etag(b"%d %s \r\n\r\n HTTP/1.1 200 OK" * 10)}
+TAG = etag_of(HELD["held"]).decode()
 PLAIN = b"GET /orders/held HTTP/1.1\r\nhost: x\r\n\r\n"
 MISS = b"GET /orders/missed HTTP/1.1\r\nhost: x\r\n\r\n"
 READS, READS_NOT = "r" * 20, "d" * 20
@@ -96,7 +96,7 @@ class Side:
         self,
         *,
         is_fast: bool,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         keys: Keys | None = None,
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -104,14 +104,14 @@ class Side:
         self.metrics = Metrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
         self.lookup = Lookup(
-            self.reader, self.cache, Recent(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
+            self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        parts = Parts(self.lookup, self.reader, FakeLetters(), Feed(10, 0), Any, health)  # type: ignore[arg-type]
+        parts = Parts(self.lookup, self.reader, FakeLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
         self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
-        limits = limits or Limits()
-        self.hits = Hits(self.lookup, self.metrics, limits.head_bytes, keys)
+        limits = limits or ConnectionLimits()
+        self.hits = CacheResponder(self.lookup, self.metrics, limits.head_bytes, keys)
         self.server = Server(self, drain_seconds=1, limits=limits, hits=self.hits if is_fast else None)
         self.server.config.load()
         self.server.server_state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
@@ -164,7 +164,7 @@ class Side:
 
 
 class Pair:
-    def __init__(self, limits: Limits | None = None, keys: Keys | None = None) -> None:
+    def __init__(self, limits: ConnectionLimits | None = None, keys: Keys | None = None) -> None:
         self.fast = Side(is_fast=True, limits=limits, keys=keys)
         self.slow = Side(is_fast=False, limits=limits, keys=keys)
 
@@ -364,7 +364,7 @@ def test_a_request_may_come_in_pieces_of_any_size(pair: Pair, *, is_patient: boo
 
 @pytest.mark.parametrize("size", range(100, 260, 16))
 def test_the_limit_of_a_head_is_the_same(size: int) -> None:
-    pair = Pair(Limits(head_bytes=size))
+    pair = Pair(ConnectionLimits(head_bytes=size))
     for length in range(0, 200, 3):
         pair.compare(asked(f"user-agent: {'a' * length}"))
 
@@ -586,9 +586,9 @@ def test_memory_that_may_be_old_is_not_trusted() -> None:
 
 def test_a_hit_keeps_its_order_in_memory() -> None:
     async def play(side: Side) -> None:
-        side.cache.put("third", tagged(b"3"))
+        side.cache.put("third", with_etag(b"3"))
         await side.exchange([PLAIN], is_patient=True)
-        side.cache.put("fourth", tagged(b"4"))
+        side.cache.put("fourth", with_etag(b"4"))
         assert side.cache.get("held")
         assert side.cache.get(LONGEST) is None
 
@@ -674,7 +674,7 @@ class Hours:
             timer.callback()
 
 
-KEEP_ALIVE = Limits().keep_alive
+KEEP_ALIVE = ConnectionLimits().keep_alive
 LOAD_BALANCERS_SECONDS = 60
 """After which the usual ones close an idle connection themselves."""
 
@@ -715,7 +715,7 @@ def idle(side: Side, hours: Hours, sent: bytes = PLAIN) -> Wire:
 
 
 def test_of_too_many_connections_the_longest_idle_one_makes_room() -> None:
-    hours, side = Hours(), Side(is_fast=True, limits=Limits(connections=3))
+    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(connections=3))
     first, first_wire = side.connect(hours)
     first.data_received(PLAIN)
     hours.go_on(MIN_IDLE_SECONDS)
@@ -728,7 +728,7 @@ def test_of_too_many_connections_the_longest_idle_one_makes_room() -> None:
 
 
 def test_a_connection_that_is_in_use_makes_no_room_and_the_new_one_is_refused() -> None:
-    hours, side = Hours(), Side(is_fast=True, limits=Limits(connections=3))
+    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(connections=3))
     recent = idle(side, hours)
     slow = [idle(side, hours, sent) for sent in (b"", PLAIN + b"GET ")]
     hours.go_on(MIN_IDLE_SECONDS - 0.1)

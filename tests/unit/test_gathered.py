@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.pkg.batch_loader import Gathered
+from service.pkg.batch_loader import BatchLoader
 from tests.waiting import until
 
 MOST = 3
@@ -29,20 +29,20 @@ class Oracle:
         return {key: key.upper() for key in keys if key != "?"}
 
 
-def asking(gathered: Gathered[str, str], keys: str) -> list["asyncio.Task[str | None]"]:
+def asking(gathered: BatchLoader[str, str], keys: str) -> list["asyncio.Task[str | None]"]:
     return [asyncio.create_task(gathered.get(key)) for key in keys]
 
 
 async def test_a_lone_question_is_asked_at_once() -> None:
     oracle = Oracle()
     oracle.permissions.release()
-    assert await Gathered(oracle, at_once=1, most=MOST).get("a") == "A"
+    assert await BatchLoader(oracle, at_once=1, most=MOST).get("a") == "A"
     assert oracle.asked == [["a"]]
 
 
 async def test_what_comes_meanwhile_is_asked_together_and_each_gets_its_own_answer() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, at_once=1, most=MOST)
     first = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     others = asking(gathered, "b?c")
@@ -55,7 +55,7 @@ async def test_what_comes_meanwhile_is_asked_together_and_each_gets_its_own_answ
 
 async def test_no_more_are_asked_together_or_at_once_than_is_allowed() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle, at_once=2, most=MOST)
+    gathered = BatchLoader(oracle, at_once=2, most=MOST)
     questions = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     questions += asking(gathered, "b")
@@ -69,7 +69,7 @@ async def test_no_more_are_asked_together_or_at_once_than_is_allowed() -> None:
 
 async def test_who_asks_again_while_it_is_answered_gets_a_newer_answer() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, at_once=1, most=MOST)
     questions = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     questions += asking(gathered, "aa")
@@ -81,7 +81,7 @@ async def test_who_asks_again_while_it_is_answered_gets_a_newer_answer() -> None
 
 async def test_an_error_is_everybodys_and_the_next_ones_are_asked_all_the_same() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, at_once=1, most=MOST)
     oracle.error = ValueError("away")
     questions = asking(gathered, "ab")
     oracle.permissions.release()
@@ -95,7 +95,7 @@ async def test_an_error_is_everybodys_and_the_next_ones_are_asked_all_the_same()
 
 async def test_one_who_goes_away_ends_it_for_nobody_else() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, at_once=1, most=MOST)
     leaving, staying = asking(gathered, "aa")
     await until(lambda: oracle.asked == [["a"]])
     leaving.cancel()

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from generator.produce import Clock, Pace, Tally
-from generator.progress import Progress
+from generator.progress import ProgressLine
 from generator.stream import STALE_BY_MS, Message
 
 ORDER = Message(b"uid", b"{}", "valid")
@@ -83,20 +83,20 @@ def test_a_stale_message_is_older_than_the_run_however_long_that_lasts() -> None
 
 def test_progress_is_shown_on_a_terminal() -> None:
     terminal = Terminal()
-    progress = Progress(terminal, 100, every_s=0)
+    progress = ProgressLine(terminal, 100, every_s=0)
     progress(Tally(delivered=50))
     assert "[###############...............] 50 of 100" in terminal.getvalue()
 
 
 def test_progress_without_end_has_no_bar() -> None:
     terminal = Terminal()
-    Progress(terminal, 0, every_s=0)(Tally(delivered=50))
+    ProgressLine(terminal, 0, every_s=0)(Tally(delivered=50))
     assert "50 delivered" in terminal.getvalue()
 
 
 def test_progress_leaves_other_files_alone() -> None:
     file = io.StringIO()
-    progress = Progress(file, 100, every_s=0)
+    progress = ProgressLine(file, 100, every_s=0)
     progress(Tally(delivered=50))
     progress.close()
     assert not file.getvalue()

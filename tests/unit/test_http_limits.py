@@ -13,11 +13,11 @@ from starlette.types import Receive, Scope, Send
 from service.entities.errors import PortUnavailable
 from service.handler.http.admin import AdminServer
 from service.handler.http.fastpath import protocol
-from service.handler.http.fastpath.protocol import Limits
+from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.serve import Server
 from tests.waiting import eventually, turns
 
-LIMITS = Limits(head_bytes=2_000, connections=3, keep_alive=1)
+LIMITS = ConnectionLimits(head_bytes=2_000, connections=3, keep_alive=1)
 LARGE_BYTES = 2**22
 """More than a socket's buffers take."""
 
@@ -195,7 +195,7 @@ def test_the_admin_port_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
         slow.sendall(b"GET /livez HTTP/1.1\r\nhost: ")
         assert answer(server.port, request(path="/livez")).startswith(b"HTTP/1.1 200 OK")
         assert everything(slow) == b""
-    assert answer(server.port, request(f"x: {'a' * Limits().head_bytes}")).startswith(b"HTTP/1.1 431")
+    assert answer(server.port, request(f"x: {'a' * ConnectionLimits().head_bytes}")).startswith(b"HTTP/1.1 431")
     server.stop()
 
 

@@ -15,10 +15,10 @@ from service.entities.errors import (
     StorageUnavailable,
 )
 from service.pkg.retry import Backoff
-from service.pkg.shutdown_event import Stop, Stopped
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from service.usecases.batch import Batch, Entry
-from service.usecases.brake import Brake, BrakePolicy
-from service.usecases.ingest import Ingest, around
+from service.usecases.brake import Brake, CircuitBreakerPolicy
+from service.usecases.ingest import Ingest, split_around
 from service.usecases.ports import Stored
 from tests.factories import sourced
 from tests.fakes import POISON, FakeDeadLetters, FakeStore
@@ -33,11 +33,11 @@ class Bench:
     store: FakeStore = field(default_factory=FakeStore)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     backoff: Backoff = SOON
-    policy: BrakePolicy = field(default_factory=BrakePolicy)
+    policy: CircuitBreakerPolicy = field(default_factory=CircuitBreakerPolicy)
     on_retry: Callable[[], None] = lambda: None
     retried: list[tuple[str, int]] = field(default_factory=list)
     busy_while_waiting: list[bool] = field(default_factory=list)
-    stop: Stop = field(default_factory=Stop)
+    stop: ShutdownEvent = field(default_factory=ShutdownEvent)
 
     def __post_init__(self) -> None:
         brake = Brake(self.policy)
@@ -151,12 +151,12 @@ def test_parts_of_a_split_batch_keep_their_order() -> None:
 
 def test_a_refused_part_is_split_around_the_order_to_blame() -> None:
     entries = batch_of(10).entries
-    pieces = around(entries, 3)
+    pieces = split_around(entries, 3)
     assert [entry for piece in pieces for entry in piece] == entries
     assert [len(piece) for piece in pieces] == [3, 1, 3, 3]
-    assert [len(piece) for piece in around(entries, None)] == [5, 5]
-    assert [len(piece) for piece in around(entries[:2], 0)] == [1, 1]
-    assert [len(piece) for piece in around(entries[:2], 1)] == [1, 1]
+    assert [len(piece) for piece in split_around(entries, None)] == [5, 5]
+    assert [len(piece) for piece in split_around(entries[:2], 0)] == [1, 1]
+    assert [len(piece) for piece in split_around(entries[:2], 1)] == [1, 1]
 
 
 def test_where_every_order_is_refused_nothing_is_dead_lettered() -> None:
@@ -321,7 +321,7 @@ def test_a_stop_ends_the_waiting_for_the_dead_letter_topic() -> None:
 
 
 def test_a_flood_of_bad_messages_engages_the_brake_before_they_are_sent() -> None:
-    bench = Bench(policy=BrakePolicy(in_a_row=5))
+    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=5))
     with pytest.raises(BrakeEngaged, match="5 bad messages in a row"):
         bench.ingest(batch_of(3, bad=5))
     assert bench.dead_letters.sent == []
@@ -329,7 +329,7 @@ def test_a_flood_of_bad_messages_engages_the_brake_before_they_are_sent() -> Non
 
 
 def test_what_is_tried_while_the_brake_is_on_is_dead_lettered() -> None:
-    bench = Bench(policy=BrakePolicy(in_a_row=5))
+    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=5))
     with pytest.raises(BrakeEngaged):
         bench.ingest(batch_of(0, bad=5))
     assert len(bench.ingest(batch_of(1, bad=2)).dead_letters) == 2
@@ -339,7 +339,7 @@ def test_what_is_tried_while_the_brake_is_on_is_dead_lettered() -> None:
 
 
 def test_refused_orders_are_no_flood() -> None:
-    bench = Bench(policy=BrakePolicy(in_a_row=2, window=20, refused_at_least=1_000))
+    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=2, window=20, refused_at_least=1_000))
     assert len(bench.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
 
 

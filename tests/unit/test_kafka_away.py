@@ -6,7 +6,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, Failure, explain, told_to
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain, told_to
 
 HERE = "FAIL [orders#consumer-1] [thrd:sasl_ssl://localhost:9093/bootstrap]: sasl_ssl://localhost:9093/bootstrap: "
 UNTRUSTED = f"{HERE}SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate"
@@ -14,7 +14,7 @@ REFUSED = f"{HERE}Connect to ipv6#[::1]:9093 failed: Connection refused (after 0
 OTHER = f"{HERE}Something else (after 6000ms in state UP)"
 
 
-def failure(text: str) -> Failure:
+def failure(text: str) -> ConnectionFailure:
     found = explain([text])
     assert found is not None
     return found

@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.entities.errors import KeysRefused
-from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, Keys, Renewal, Scope, key_with
+from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, KeyReloader, Keys, Scope, key_with
 
 READS = frozenset({Scope.READ})
 KEY = "k" * MIN_LENGTH
@@ -103,7 +103,7 @@ def test_a_command_of_ours_takes_the_first_key_that_has_the_scope(path: Path) ->
 
 
 def test_keys_are_exchanged_while_it_runs(path: Path) -> None:
-    renewal = Renewal(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
+    renewal = KeyReloader(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
     assert not renewal.look()
     path.write_text(f"read {KEY}\nread {OTHER}")
     assert renewal.look()
@@ -115,7 +115,7 @@ def test_keys_are_exchanged_while_it_runs(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"# read " + KEY.encode(), b"read", b"\xff\0"])
 def test_a_file_that_has_no_key_any_more_revokes_them_all_at_once(path: Path, content: bytes) -> None:
-    renewal = Renewal(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
+    renewal = KeyReloader(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
     path.write_bytes(content)
     assert renewal.look()
     assert (len(keys), keys.scopes(KEY), len(keys.problems)) == (0, None, 1)
@@ -142,7 +142,7 @@ def test_a_file_that_stays_unreadable_revokes_all_keys_and_one_that_comes_back_n
     path: Path, spoil: Callable[[Path], None]
 ) -> None:
     content = f"read {KEY}"
-    renewal = Renewal(keys := keys_of(path, content), structlog.get_logger())
+    renewal = KeyReloader(keys := keys_of(path, content), structlog.get_logger())
     for _ in range(3):  # each time a moment in which it is being replaced
         spoil(path)
         assert not renewal.look()
@@ -161,7 +161,7 @@ def test_a_file_that_stays_unreadable_revokes_all_keys_and_one_that_comes_back_n
 
 
 def test_each_state_of_a_bad_file_is_logged_once_and_without_keys(path: Path) -> None:
-    renewal = Renewal(keys_of(path, f"read {KEY}\nread"), structlog.get_logger())
+    renewal = KeyReloader(keys_of(path, f"read {KEY}\nread"), structlog.get_logger())
     with capture_logs() as logs:
         renewal.look()
         renewal.look()
@@ -177,6 +177,6 @@ def test_each_state_of_a_bad_file_is_logged_once_and_without_keys(path: Path) ->
 
 
 def test_a_comment_changes_no_key(path: Path) -> None:
-    renewal = Renewal(keys_of(path, f"read {KEY}"), structlog.get_logger())
+    renewal = KeyReloader(keys_of(path, f"read {KEY}"), structlog.get_logger())
     path.write_text(f"# one\nread {KEY}")
     assert not renewal.look()

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
 from service.pkg.lru import Lru
-from service.pkg.ttl_set import Recent
-from service.usecases.lookup import Found, Lookup
+from service.pkg.ttl_set import TTLSet
+from service.usecases.lookup import CachedOrder, Lookup
 from tests.factories import order
 from tests.fake_reader import FakeReader
 from tests.waiting import turns
@@ -27,13 +27,13 @@ class Scene:
         self.now = 100.0
         self.reader = FakeReader(*orders)
         self.cache = Lru(1_000, 2**30)
-        unknown = Recent(1_000, 2, self._clock)
+        unknown = TTLSet(1_000, 2, self._clock)
         self.lookup = Lookup(self.reader, self.cache, unknown, max_stale=max_stale, now=self._clock)
 
     def _clock(self) -> float:
         return self.now
 
-    async def ask(self, uid: str = "uid") -> "asyncio.Task[Found | None]":
+    async def ask(self, uid: str = "uid") -> "asyncio.Task[CachedOrder | None]":
         """Begin a request, and let it come to its query."""
         request = asyncio.create_task(self.lookup.find(uid))
         await steps()
@@ -52,7 +52,7 @@ async def steps() -> None:
         await turns()
 
 
-def told(found: Found | None) -> str | None:
+def told(found: CachedOrder | None) -> str | None:
     if found is None:
         return None
     return "old" if b'"locale":"old"' in bytes(found.body) else "new"
@@ -429,7 +429,7 @@ def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() -> None:
     async def play() -> None:
         orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
         reader, cache = FakeReader(*orders), Lru(2, 2**30)
-        lookup = Lookup(reader, cache, Recent(10, 2))
+        lookup = Lookup(reader, cache, TTLSet(10, 2))
         assert await lookup.warm(9) == 2
         assert cache.get("o9")
         assert cache.get("o8")

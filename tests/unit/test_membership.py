@@ -9,7 +9,7 @@ from local import broker
 from service.config import Kafka
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties
-from service.handler.kafka.consumer.group_metadata import Membership, is_of_a_member
+from service.handler.kafka.consumer.group_metadata import GroupMetadata, is_of_a_member
 
 
 def written(generation: int) -> bytes:
@@ -25,7 +25,7 @@ def test_only_a_generation_makes_a_member() -> None:
 def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "orders", "log_level": 0})
     assert consumer.consumer_group_metadata()[:11] == written(-1)[:11]
-    member = Membership({}, "orders", commits=True)
+    member = GroupMetadata({}, "orders", commits=True)
     for _ in range(2):
         with pytest.raises(KafkaException, match="UNKNOWN_MEMBER_ID"):
             _ = member.metadata
@@ -35,7 +35,7 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
 
 @pytest.mark.parametrize(("topic_id", "metadata"), [("abc", "topic-id=abc"), ("", ""), (None, "")])
 def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | None, metadata: str) -> None:
-    (place,) = Membership({}, "orders").places({3: 7}, topic_id)
+    (place,) = GroupMetadata({}, "orders").places({3: 7}, topic_id)
     assert (place.partition, place.offset, place.metadata or "") == (3, 7, metadata)
 
 
@@ -43,4 +43,4 @@ def test_the_mock_broker_is_refused() -> None:
     with broker.mock() as mock:
         kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
         with pytest.raises(CommandRefused, match="EXACTLY_ONCE needs a real Kafka"):
-            Membership(properties.consumer(kafka), "orders").refuse_mock()
+            GroupMetadata(properties.consumer(kafka), "orders").refuse_mock()

@@ -6,8 +6,8 @@ from threading import Event, Timer
 import pytest
 
 from service.pkg import polling as patience
-from service.pkg.polling import NotYet, OutOfPatience, Patience
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import DeadlineExceeded, Poller, TryAgain
+from service.pkg.shutdown_event import ShutdownEvent
 
 
 @pytest.fixture(autouse=True)
@@ -20,40 +20,40 @@ def failing(times: int, what: str = "rain") -> Callable[[], str]:
 
     def attempt() -> str:
         if next(attempts):
-            raise NotYet(what)
+            raise TryAgain(what)
         return "done"
 
     return attempt
 
 
 def test_an_attempt_is_repeated_until_it_succeeds() -> None:
-    assert Patience(10, print).until(failing(3), "rain") == "done"
+    assert Poller(10, print).until(failing(3), "rain") == "done"
 
 
 def test_what_is_waited_for_is_said_when_it_changes_and_then_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    Patience(10, said.append).until(failing(5, "snow"), "rain")
+    Poller(10, said.append).until(failing(5, "snow"), "rain")
     assert said == ["waiting for snow (0 s)"]
     monkeypatch.setattr(patience, "SAY_EVERY_SECONDS", 0.0)
-    Patience(10, said.append).until(failing(5, "hail"), "rain")
+    Poller(10, said.append).until(failing(5, "hail"), "rain")
     assert said.count("waiting for hail (0 s)") >= 5
 
 
 def test_work_that_never_ends_is_left_behind_at_the_deadline() -> None:
     never = Event()
-    with pytest.raises(OutOfPatience, match=r"gave up after 0.1 s of waiting for Godot"):
-        Patience(0.1, print).call(never.wait, "Godot")
+    with pytest.raises(DeadlineExceeded, match=r"gave up after 0.1 s of waiting for Godot"):
+        Poller(0.1, print).call(never.wait, "Godot")
     never.set()
 
 
 def test_a_stop_ends_work_and_wait_alike() -> None:
-    stop, never = Stop(), Event()
+    stop, never = ShutdownEvent(), Event()
     Timer(0.05, stop.set).start()
-    with pytest.raises(OutOfPatience, match="stopped while waiting for Godot"):
-        Patience(60, print, stop).call(never.wait, "Godot")
+    with pytest.raises(DeadlineExceeded, match="stopped while waiting for Godot"):
+        Poller(60, print, stop).call(never.wait, "Godot")
     never.set()
 
 
 def test_any_other_error_passes_through_at_once() -> None:
     with pytest.raises(ZeroDivisionError):
-        Patience(60, print).until(lambda: 1 // 0, "a miracle")
+        Poller(60, print).until(lambda: 1 // 0, "a miracle")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.pkg.unlocked_metrics import PlainCounter, PlainHistogram
+from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 
 BOUNDS = (0.001, 0.25, 1, 30)
 
@@ -17,7 +17,7 @@ def told(registry: CollectorRegistry) -> list[str]:
 @given(st.lists(st.sampled_from(["a", 'b"\\\n']), max_size=20))
 def test_a_counter_tells_what_that_of_prometheus_client_tells(kinds: Sequence[str]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    plain = PlainCounter("seen", "What was seen.", ["kind"], registry=ours)
+    plain = UnlockedCounter("seen", "What was seen.", ["kind"], registry=ours)
     other = Counter("seen", "What was seen.", ["kind"], registry=theirs)
     for kind in kinds:
         plain.labels(kind).inc()
@@ -28,7 +28,7 @@ def test_a_counter_tells_what_that_of_prometheus_client_tells(kinds: Sequence[st
 @given(st.lists(st.sampled_from([*BOUNDS, 0.0, 0.0005, 0.2500001, 29.0, 31.0, 1e9]), max_size=20))
 def test_a_histogram_tells_what_that_of_prometheus_client_tells(values: Sequence[float]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    plain = PlainHistogram("seconds", "How long.", ["kind"], buckets=BOUNDS, registry=ours)
+    plain = UnlockedHistogram("seconds", "How long.", ["kind"], buckets=BOUNDS, registry=ours)
     other = Histogram("seconds", "How long.", ["kind"], buckets=BOUNDS, registry=theirs)
     for value in values:
         plain.labels("a").observe(value)
@@ -38,5 +38,5 @@ def test_a_histogram_tells_what_that_of_prometheus_client_tells(values: Sequence
 
 def test_a_counter_without_labels_is_told_before_it_counts() -> None:
     registry = CollectorRegistry()
-    PlainCounter("seen", "What was seen.", registry=registry)
+    UnlockedCounter("seen", "What was seen.", registry=registry)
     assert "seen_total 0.0" in told(registry)

@@ -1,4 +1,4 @@
-from service.pkg.ttl_set import Recent
+from service.pkg.ttl_set import TTLSet
 
 
 class Clock:
@@ -11,7 +11,7 @@ class Clock:
 
 def test_a_key_is_remembered_until_its_time_is_over() -> None:
     clock = Clock()
-    recent = Recent(10, 2, clock)
+    recent = TTLSet(10, 2, clock)
     recent.add("key")
     clock.now += 1.9
     assert "key" in recent
@@ -20,7 +20,7 @@ def test_a_key_is_remembered_until_its_time_is_over() -> None:
 
 
 def test_the_oldest_key_goes_when_there_are_too_many() -> None:
-    recent = Recent(2, 60)
+    recent = TTLSet(2, 60)
     for key in ("a", "b", "a", "c"):
         recent.add(key)
     assert [key in recent for key in "abc"] == [True, False, True]
@@ -28,7 +28,7 @@ def test_the_oldest_key_goes_when_there_are_too_many() -> None:
 
 
 def test_a_discarded_key_is_forgotten() -> None:
-    recent = Recent(2, 60)
+    recent = TTLSet(2, 60)
     recent.add("key")
     recent.discard("key")
     recent.discard("never there")

@@ -1,12 +1,12 @@
 """How many letters a replay sends before it waits for their acknowledgement."""
 
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.dead_letters.replay import CHUNK_BYTES, take_chunk
 
 
-def letters(count: int, size: int) -> list[Letter]:
+def letters(count: int, size: int) -> list[DeadLetterRecord]:
     value = bytes(size)
-    return [Letter(0, number, -1, b"key", value, []) for number in range(count)]
+    return [DeadLetterRecord(0, number, -1, b"key", value, []) for number in range(count)]
 
 
 def test_a_chunk_ends_at_its_number_of_letters() -> None:

@@ -4,7 +4,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 from structlog.testing import CapturingLogger
 
-from service.handler.kafka.consumer.resets import Resets
+from service.handler.kafka.consumer.resets import OffsetResets
 from service.metrics import Metrics
 
 
@@ -34,8 +34,8 @@ class FakeConsumer:
         self._assigned |= {place.partition: place for place in places}
 
 
-def resets(consumer: FakeConsumer) -> Resets:
-    return Resets(consumer, "orders", Metrics(CollectorRegistry()), CapturingLogger())  # type: ignore[arg-type]
+def resets(consumer: FakeConsumer) -> OffsetResets:
+    return OffsetResets(consumer, "orders", Metrics(CollectorRegistry()), CapturingLogger())  # type: ignore[arg-type]
 
 
 def test_a_lost_position_is_moved_to_the_earliest_offset_once() -> None:

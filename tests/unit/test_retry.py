@@ -6,10 +6,10 @@ import pytest
 from tenacity import RetryCallState
 
 from service.pkg.retry import Backoff, retrying
-from service.pkg.shutdown_event import Stop, Stopped
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 
 
-class Patient(Stop):
+class Patient(ShutdownEvent):
     """Notes the waits instead of waiting."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ def failing(times: int, error: type[Exception] = TimeoutError) -> Callable[[], s
 def repeat(
     call: Callable[[], str],
     backoff: Backoff,
-    stop: Stop,
+    stop: ShutdownEvent,
     on_retry: Callable[[RetryCallState], None] = lambda _: None,
 ) -> str:
     return retrying(backoff, stop, lambda error: isinstance(error, TimeoutError), on_retry)(call)
@@ -83,7 +83,7 @@ def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
 
 
 def test_a_stop_ends_a_wait() -> None:
-    stop = Stop()
+    stop = ShutdownEvent()
     stop.set()
     with pytest.raises(Stopped):
         repeat(failing(1), Backoff(initial=600, ceiling=600), stop)
@@ -91,7 +91,7 @@ def test_a_stop_ends_a_wait() -> None:
 
 def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
     with pytest.raises(TimeoutError, match="away"):
-        repeat(failing(10**6), Backoff(initial=0.001, ceiling=0.001, give_up_after=0.02), Stop())
+        repeat(failing(10**6), Backoff(initial=0.001, ceiling=0.001, give_up_after=0.02), ShutdownEvent())
 
 
 def test_no_time_at_all_is_one_attempt() -> None:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from service.entities.version import Source
+from service.entities.version import RecordPosition
 from service.repo import tables
-from service.repo.columns import DELIVERIES, TABLES, Table
+from service.repo.columns import DELIVERIES, TABLES, TableColumns
 from service.repo.rows import (
     blocks,
     copy_statement,
@@ -17,7 +17,7 @@ from service.repo.rows import (
 from tests.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
-SOURCE = Source(1_637_907_739_123, 2, 42, "orders")
+SOURCE = RecordPosition(1_637_907_739_123, 2, 42, "orders")
 
 WRITTEN = {table.name: table for table in TABLES}
 
@@ -40,7 +40,7 @@ def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_row_is_written_with_all_columns_but_those_that_the_server_fills_in(table: Table) -> None:
+def test_a_row_is_written_with_all_columns_but_those_that_the_server_fills_in(table: TableColumns) -> None:
     declared = tables.metadata.tables[table.name]
     assert table.key == tuple(column.name for column in declared.primary_key)
     assert table.written == tuple(column.name for column in declared.columns if column.server_default is None)

@@ -1,9 +1,9 @@
-from service.pkg.log_throttle import Seldom
+from service.pkg.log_throttle import LogThrottle
 
 
 def test_a_sentence_is_due_again_after_its_seconds_and_another_one_at_once() -> None:
     now = [100.0]
-    seldom = Seldom(30, now=lambda: now[0])
+    seldom = LogThrottle(30, now=lambda: now[0])
     assert seldom.is_due("a")
     assert not seldom.is_due("a")
     assert seldom.is_due("b")

@@ -11,9 +11,9 @@ import pytest
 
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.buffers import UNNOTICED_BYTES, Buffers
-from service.handler.http.fastpath.protocol import HEADERS, Limits
+from service.handler.http.fastpath.protocol import HEADERS, ConnectionLimits
 from service.handler.http.fastpath.responder import LARGE_BYTES
-from service.pkg.etag import tagged
+from service.pkg.etag import with_etag
 from tests.unit.test_fast import MISS, PLAIN, Pair, Side, asked, serving
 from tests.waiting import eventually, turns
 
@@ -68,8 +68,8 @@ def test_one_connection_may_hold_more_than_the_bound() -> None:
 @pytest.fixture
 def site() -> Side:
     """A side whose cache holds a large order."""
-    made = Side(is_fast=True, limits=Limits(buffered_bytes=BOUND))
-    made.cache.put("large", tagged(LARGE))
+    made = Side(is_fast=True, limits=ConnectionLimits(buffered_bytes=BOUND))
+    made.cache.put("large", with_etag(LARGE))
     assert made.cache.get("large")
     return made
 
@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_taken_in_time_is_given_up(site: Side, monkeypatch
 
 
 def test_a_large_answer_from_memory_is_no_copy(site: Side) -> None:
-    value = tagged(b"x" * LARGE_BYTES)
+    value = with_etag(b"x" * LARGE_BYTES)
     site.cache.put("large", value)
     head = GET_LARGE[:-2]
     several = [site.hits.answer(head, []) for _ in range(2)]
@@ -218,5 +218,5 @@ def test_more_requests_than_the_application_may_work_on_are_refused() -> None:
         for each, _ in [*connections, (protocol_, wire)]:
             each.connection_lost(None)
 
-    side = Side(is_fast=True, limits=Limits(requests=2))
+    side = Side(is_fast=True, limits=ConnectionLimits(requests=2))
     asyncio.run(play())

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from threading import Thread
 
-from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 STORM = """
 import random, signal
@@ -26,7 +26,7 @@ def test_a_signal_in_the_middle_of_a_wait_does_not_lock_it_up() -> None:
 
 
 def test_a_wait_ends_early_for_every_thread_that_waits() -> None:
-    stop, ended = Stop(), list[bool]()
+    stop, ended = ShutdownEvent(), list[bool]()
     threads = [Thread(target=lambda: ended.append(stop.wait(30))) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -37,7 +37,7 @@ def test_a_wait_ends_early_for_every_thread_that_waits() -> None:
 
 
 def test_a_wait_without_a_stop_lasts_and_says_so() -> None:
-    assert not Stop().wait(0.01)
+    assert not ShutdownEvent().wait(0.01)
 
 
 def test_sigterm_sets_it() -> None:

@@ -12,7 +12,7 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import CommandRefused, DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import transactional as transactions
-from service.handler.kafka.dead_letters.encoder import Forms
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.usecases.batch import Batch
 
@@ -136,7 +136,7 @@ def kafka() -> FakeKafka:
 def dead_letters(kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
     monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
     member: Any = FakeMember(kafka)
-    return TransactionalDeadLetters({}, "orders.dlq", Forms("orders"), member)
+    return TransactionalDeadLetters({}, "orders.dlq", DeadLetterEncoder("orders"), member)
 
 
 def batch(*partitions: int, value: bytes = b"faulty") -> Batch:

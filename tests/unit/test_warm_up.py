@@ -3,7 +3,7 @@ import asyncio
 import structlog
 
 from service.pkg.lru import Lru
-from service.pkg.ttl_set import Recent
+from service.pkg.ttl_set import TTLSet
 from service.usecases import warm_up
 from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
@@ -16,7 +16,7 @@ class Scene:
     def __init__(self, count: int = 10, deadline: float = 60) -> None:
         self.reader = FakeReader(order(order_uid="uid"))
         self.cache = Lru(100, 2**30)
-        self.lookup = Lookup(self.reader, self.cache, Recent(10, 2))
+        self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2))
         self.done: list[bool] = []
         self.listening = asyncio.Event()
         self.warm_up = WarmUp(self.lookup, count, deadline, structlog.get_logger(), lambda: self.done.append(True))

@@ -1,6 +1,6 @@
 """The thread that writes a batch, as the reading thread sees it."""
 
-from service.handler.kafka.consumer.worker import Writer
+from service.handler.kafka.consumer.worker import BatchWorker
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
@@ -10,7 +10,7 @@ SECONDS = 10.0
 
 def test_a_batch_that_is_written_stays_in_sight_until_it_is_taken_back() -> None:
     """Partitions may be taken away in between, and must be dropped from it."""
-    writer = Writer(lambda _: Outcome(Stored(), [], is_committed=False))
+    writer = BatchWorker(lambda _: Outcome(Stored(), [], is_committed=False))
     batch = Batch()
     writer.submit(batch)
     assert writer.wait_finished(SECONDS)

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
@@ -19,10 +19,18 @@ from service.handler.kafka.client.topic_id import look_up
 from service.handler.kafka.client.topic_reader import CALL_SECONDS, TopicReader
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.handler.kafka.dead_letters.replay import DELIVERY_SECONDS, Plan, Replay, Tally, named, preview, starts
+from service.handler.kafka.dead_letters.replay import (
+    DELIVERY_SECONDS,
+    Replay,
+    ReplayCounts,
+    ReplayPlan,
+    named,
+    preview,
+    starts,
+)
 from service.pkg.argtypes import rate, whole
-from service.pkg.polling import say
-from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.polling import echo
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import parse_moment
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     consumer, producer = properties.quiet(properties.consumer(kafka)), properties.quiet(properties.producer(kafka))
-    commands: dict[str, Callable[[Stop], None]] = {
+    commands: dict[str, Callable[[ShutdownEvent], None]] = {
         "list": lambda stop: _list(args, kafka, consumer, stop),
         "show": lambda stop: _show(args, kafka, consumer, stop),
         "replay": lambda stop: _replay(args, kafka, consumer, producer, stop),
@@ -55,45 +63,47 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     return 0
 
 
-def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
     with _opened(properties, kafka.group_id) as consumer:
         for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
-            say(line)
+            echo(line)
 
 
-def _lines(topic: TopicReader, args: argparse.Namespace, stop: Stop) -> Iterable[str]:
+def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) -> Iterable[str]:
     if args.order is None:
         return listing.table(topic, _filters(args), args.max, stop)
     return search.table(topic, [args.order], stop, _filters(args))
 
 
-def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: Stop) -> None:
+def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
     with _opened(properties, kafka.group_id) as consumer:
         letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
     if args.value:
         sys.stdout.buffer.write(letter.value or b"")
         sys.stdout.buffer.flush()
     else:
-        say("\n".join(listing.description(letter)))
+        echo("\n".join(listing.description(letter)))
 
 
-def _replay(args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: Stop) -> None:
+def _replay(
+    args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: ShutdownEvent
+) -> None:
     is_named = _names_letters(args)
     filters = _filters(args)._replace(order=args.order)
-    plan = Plan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
+    plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
     with _opened(properties, plan.group(kafka.group_id)) as consumer:
         _refuse_mock(consumer)
         topic_id = look_up(_admin(properties), kafka.dead_letter_topic, CALL_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
-            letters = named(topic, args.partition, args.offset, stop, say)
+            letters = named(topic, args.partition, args.offset, stop, echo)
         else:
             letters = map(dead_letter_of, topic.read(starts(topic, plan), stop))
         if args.dry_run:
-            tally = preview(letters, plan, say)
+            tally = preview(letters, plan, echo)
             _report(tally, "would be sent")
         else:
-            tally = _send(Replay(consumer, _producer(producer), plan, say=say, stop=stop), topic, letters)
+            tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, letters)
     if stop.is_set():
         raise CommandRefused(f"stopped before the end{'' if is_named else ': the same command goes on from here'}")
     if is_named and (left := len({*args.offset}) - tally.sent.total()):
@@ -113,7 +123,7 @@ def _names_letters(args: argparse.Namespace) -> bool:
     return True
 
 
-def _send(replay: Replay, topic: TopicReader, letters: Iterator[Letter]) -> Tally:
+def _send(replay: Replay, topic: TopicReader, letters: Iterator[DeadLetterRecord]) -> ReplayCounts:
     try:
         replay.run(topic, letters)
     finally:
@@ -121,12 +131,12 @@ def _send(replay: Replay, topic: TopicReader, letters: Iterator[Letter]) -> Tall
     return replay.tally
 
 
-def _report(tally: Tally, verb: str) -> None:
+def _report(tally: ReplayCounts, verb: str) -> None:
     for reason, count in sorted(tally.sent.items()):
-        say(f"{count:>10,}  {reason}")
+        echo(f"{count:>10,}  {reason}")
     for refusal, count in sorted(tally.refused.items()):
-        say(f"{count:>10,}  refused: {refusal}")
-    say(f"{tally.sent.total():>10,}  {verb}")
+        echo(f"{count:>10,}  refused: {refusal}")
+    echo(f"{tally.sent.total():>10,}  {verb}")
 
 
 def _refuse_mock(consumer: Consumer) -> None:

@@ -26,7 +26,7 @@ from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import Admin
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import TopicReader
-from service.pkg.polling import NotYet, OutOfPatience, Patience, say
+from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
 from service.repo.migrate import schema_number, wanted_number
@@ -41,7 +41,7 @@ SKEW_SECONDS: Final = 5.0
 CHANNEL: Final = "orders_doctor"
 
 
-class Ill(Exception):
+class CheckFailed(Exception):
     """A dependency is not as we need it; the text says how it is, without a secret."""
 
 
@@ -57,8 +57,8 @@ class Check(NamedTuple):
 def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Print the settings without their secrets and the answer to every question; return 0 where all is well."""
     for line in _variables("ORDERS", config.redacted(settings)):
-        say(line)
-    say("")
+        echo(line)
+    echo("")
     failed: set[str] = set()
     for check in [*_kafka_checks(settings), *_postgres_checks(settings)]:
         if not _passes(check, failed):
@@ -68,22 +68,22 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
 def _passes(check: Check, failed: set[str]) -> bool:
     if first := failed.intersection(check.needs):
-        say(f"✗ {check.name:<22} not asked: {min(first)} comes first")
+        echo(f"✗ {check.name:<22} not asked: {min(first)} comes first")
         return False
     try:
-        answer = Patience(CHECK_SECONDS, lambda _: None).call(check.ask, check.name)
+        answer = Poller(CHECK_SECONDS, lambda _: None).call(check.ask, check.name)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other questions are asked too
-        say(f"✗ {check.name:<22} {_in_our_words(error)}\n  {'':<22} {check.hint}")
+        echo(f"✗ {check.name:<22} {_in_our_words(error)}\n  {'':<22} {check.hint}")
         return False
-    say(f"✓ {check.name:<22} {answer}")
+    echo(f"✓ {check.name:<22} {answer}")
     return True
 
 
 def _in_our_words(error: Exception) -> str:
     match error:
-        case Ill() | NotYet() | OrdersError():
+        case CheckFailed() | TryAgain() | OrdersError():
             return str(error)
-        case OutOfPatience():
+        case DeadlineExceeded():
             return f"no answer in {CHECK_SECONDS:g} s"
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
@@ -161,7 +161,7 @@ def _resolve(hosts: list[str]) -> str:
         try:
             socket.getaddrinfo(host.strip("[]"), None)
         except OSError:
-            raise Ill(f"{host} doesn't resolve") from None
+            raise CheckFailed(f"{host} doesn't resolve") from None
     return ", ".join(hosts) or "a local socket"
 
 
@@ -179,7 +179,7 @@ def _brokers(kafka: Kafka) -> str:
     try:
         brokers = admin.list_topics(timeout=CALL_SECONDS).brokers
     except KafkaException as error:
-        raise Ill(str(admin.failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
+        raise CheckFailed(str(admin.failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
     return f"{len(brokers)} brokers, by {_protocol(kafka)}"
 
 
@@ -188,7 +188,7 @@ def _advertised(kafka: Kafka) -> str:
     brokers = _admin(kafka).advertised(CALL_SECONDS)
     told = ", ".join(map(str, brokers))
     if any(broker.problem for broker in brokers):
-        raise Ill(told)
+        raise CheckFailed(told)
     return told
 
 
@@ -199,20 +199,20 @@ def _protocol(kafka: Kafka) -> str:
 def _topic(kafka: Kafka, name: str) -> str:
     there = topics.existing(_admin(kafka))
     if name not in there:
-        raise Ill("isn't there")
+        raise CheckFailed("isn't there")
     return f"{there[name]} partitions"
 
 
 def _room(kafka: Kafka) -> str:
     if problem := topics.too_small(kafka, _admin(kafka)):
-        raise Ill(problem)
+        raise CheckFailed(problem)
     return f"{kafka.dead_letter_topic} takes what {kafka.topic} takes"
 
 
 def _replicas(kafka: Kafka) -> str:
     names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
     if single := topics.single_replicas(names, _admin(kafka)):
-        raise Ill(f"one alone of {', '.join(single)}")
+        raise CheckFailed(f"one alone of {', '.join(single)}")
     return "two or more of each topic that a transaction concerns"
 
 
@@ -250,7 +250,7 @@ def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
     try:
         return psycopg.connect(dsn, connect_timeout=max(2, round(postgres.connect_timeout)), autocommit=True)
     except psycopg.OperationalError as error:
-        raise Ill(unreachable(error, dsn)) from None
+        raise CheckFailed(unreachable(error, dsn)) from None
 
 
 def _server(postgres: Postgres) -> str:
@@ -266,7 +266,7 @@ def _server(postgres: Postgres) -> str:
 def _schema(postgres: Postgres) -> str:
     number, wanted = schema_number(postgres.dsn), wanted_number()
     if number < wanted:
-        raise Ill(f"at {number:04}, this release needs {wanted:04}")
+        raise CheckFailed(f"at {number:04}, this release needs {wanted:04}")
     return f"at {number:04}, this release needs {wanted:04}"
 
 
@@ -275,7 +275,7 @@ def _rights(postgres: Postgres, mode: str | None) -> str:
     with _connect(postgres.dsn, postgres) as connection:
         lacking, may_write = denied(connection, wanted), not denied(connection, WRITING)
     if lacking:
-        raise Ill(f"no {', '.join(f'{how} on {table}' for table, how in lacking)}")
+        raise CheckFailed(f"no {', '.join(f'{how} on {table}' for table, how in lacking)}")
     return "may read and store orders" if may_write else "may read orders, and store none"
 
 
@@ -283,15 +283,15 @@ def _round_trip(postgres: Postgres) -> str:
     dsn = postgres.listen_dsn or postgres.dsn
     with _connect(postgres.dsn, postgres) as reading, _connect(dsn, postgres) as ear, _connect(dsn, postgres) as mouth:
         if len({str(each.execute(f"SELECT {DATABASE}").fetchone()) for each in (reading, ear)}) > 1:
-            raise Ill("ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN")
+            raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN")
         try:
             ear.execute(f"LISTEN {CHANNEL}")
         except ReadOnlySqlTransaction:
-            raise Ill("a standby takes no LISTEN") from None
+            raise CheckFailed("a standby takes no LISTEN") from None
         began = monotonic()
         mouth.execute(f"NOTIFY {CHANNEL}")
         if not list(ear.notifies(timeout=CALL_SECONDS, stop_after=1)):
-            raise Ill(f"none came in {CALL_SECONDS:g} s")
+            raise CheckFailed(f"none came in {CALL_SECONDS:g} s")
     return f"came after {(monotonic() - began) * 1_000:.0f} ms"
 
 
@@ -303,5 +303,5 @@ def _skew(postgres: Postgres) -> str:
     assert row is not None  # noqa: S101 - for the type checker
     skew = (row[0] - (before + (after - before) / 2)).total_seconds()
     if abs(skew) > SKEW_SECONDS:
-        raise Ill(f"PostgreSQL's is {skew:+.1f} s off ours")
+        raise CheckFailed(f"PostgreSQL's is {skew:+.1f} s off ours")
     return f"PostgreSQL's is {skew:+.3f} s off ours"

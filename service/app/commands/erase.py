@@ -23,8 +23,8 @@ from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import search
 from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.argtypes import seconds
-from service.pkg.polling import say
-from service.pkg.shutdown_event import Stop, stop_at_signals
+from service.pkg.polling import echo
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.connection_errors import require_postgres
 from service.repo.erasures import Erasures
@@ -77,7 +77,7 @@ def _confirm(uids: Sequence[str], settings: Settings) -> None:
     if not sys.stdin.isatty():
         raise InvalidSettings("erase: nobody can be asked, for the input is no terminal: add --yes, or try --dry-run")
     _preview(uids, settings)
-    say("This can't be taken back for orders that are stored.")
+    echo("This can't be taken back for orders that are stored.")
     stops = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C ends the question
     try:
         answer = input(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] ")
@@ -94,25 +94,25 @@ def _preview(uids: Sequence[str], settings: Settings) -> None:
         stored, erased = erasures.standing(uids)
     for uid in uids:
         if uid in stored:
-            say(f"{uid}: is stored, and would be erased")
+            echo(f"{uid}: is stored, and would be erased")
         elif uid in erased:
-            say(f"{uid}: is erased already")
+            echo(f"{uid}: is erased already")
         else:
-            say(f"{uid}: is not stored, and would be refused from then on")
+            echo(f"{uid}: is not stored, and would be refused from then on")
 
 
-def _erase(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
+def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     with _erasures(settings) as erasures:
         stored = erasures.erase(uids)
     for uid in uids:
-        say(f"{uid}: {'erased' if uid in stored else 'was not stored, and will not be'}")
+        echo(f"{uid}: {'erased' if uid in stored else 'was not stored, and will not be'}")
     try:
         _list_letters(uids, settings.kafka, stop)
     except (KafkaException, CommandRefused) as error:
         raise CommandRefused(f"erased, but the dead letters are not all listed: {_line(error, settings)}") from None
 
 
-def _undo(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
+def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     """Undo erasures of orders that never came: what came was skipped, and reading on does not bring it."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
@@ -124,7 +124,7 @@ def _undo(uids: Sequence[str], settings: Settings, stop: Stop) -> None:
         erasures.undo(free)
         late = _records(TopicReader(consumer, kafka.topic), topic.ends, set(free), stop)
     for uid in uids:
-        say(f"{uid}: {_undone(uid, erased, came, late)}")
+        echo(f"{uid}: {_undone(uid, erased, came, late)}")
     if came:
         raise CommandRefused(f"{len(came):,} of {len(uids):,} erasures were not undone")
     if late:
@@ -141,7 +141,7 @@ def _undone(uid: str, erased: Collection[str], came: Mapping[str, str], late: Ma
     return f"undone, but {late[uid]} has just come" if uid in late else "undone"
 
 
-def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: Stop) -> dict[str, str]:
+def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: ShutdownEvent) -> dict[str, str]:
     """Return where the first record lies of each of these orders that have one. Raises CommandRefused on a stop."""
     found: dict[str, str] = {}
     for record in topic.read(starts, stop) if uids else ():
@@ -152,12 +152,12 @@ def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: S
     return found
 
 
-def _list_letters(uids: Sequence[str], kafka: Kafka, stop: Stop) -> None:
+def _list_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
     require_kafka(properties.common(kafka))
     with closing(Consumer(properties.browser(kafka))) as consumer:
         for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):
-            say(line)
-    say(f"what {kafka.topic} and {kafka.dead_letter_topic} hold of them goes with the retention of these topics")
+            echo(line)
+    echo(f"what {kafka.topic} and {kafka.dead_letter_topic} hold of them goes with the retention of these topics")
 
 
 def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
@@ -171,7 +171,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
             raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
     with _erasures(settings) as erasures:
         count = erasures.older_than(older_than) if dry_run else erasures.forget(older_than)
-    say(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
+    echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 
 @contextmanager

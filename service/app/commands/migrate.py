@@ -6,7 +6,7 @@ from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import Admin
-from service.pkg.polling import OutOfPatience, Patience, say
+from service.pkg.polling import DeadlineExceeded, Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import migrate
 
@@ -17,10 +17,10 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     # A pooler's own timeouts are not made for migrations: a direct connection is used where there is one.
     dsn = settings.postgres.listen_dsn or settings.postgres.dsn
     try:
-        migrate(dsn, settings.migration, say=say, stop=stop)
+        migrate(dsn, settings.migration, echo=echo, stop=stop)
         if settings.kafka.create_topics:
             admin = Admin(properties.common(settings.kafka))
-            topics.provide(settings.kafka, admin, Patience(settings.migration.deadline, say, stop), say)
-    except OutOfPatience as error:
+            topics.provide(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
+    except DeadlineExceeded as error:
         raise MigrationError(str(error)) from None
     return 0

@@ -16,7 +16,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.topic_id import look_up
 from service.handler.kafka.client.topic_reader import CALL_SECONDS, Offsets, TopicReader
-from service.pkg.polling import say
+from service.pkg.polling import echo
 from service.pkg.timestamps import milliseconds, parse_moment
 
 
@@ -44,11 +44,11 @@ def _rewind(topic: TopicReader, timestamp_ms: int, *, dry_run: bool) -> None:
     committed = topic.committed()
     targets = _earlier(committed, topic.at(timestamp_ms))
     for line in _comparison(committed, targets):
-        say(line)
+        echo(line)
     if targets and not dry_run:
         topic.commit(targets)
     again = sum(committed[partition] - target for partition, target in targets.items())
-    say(f"{again:,} offsets {'would be' if dry_run else 'will be'} read again")
+    echo(f"{again:,} offsets {'would be' if dry_run else 'will be'} read again")
 
 
 def _earlier(committed: Offsets, wanted: Offsets) -> Offsets:

@@ -24,7 +24,7 @@ from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_id import look_up
 from service.handler.kafka.client.topic_reader import CALL_SECONDS, IDLE_SECONDS, TopicReader
 from service.pkg.argtypes import whole
-from service.pkg.polling import say
+from service.pkg.polling import echo
 from service.pkg.units import parse_bytes
 
 _POLL_SECONDS: Final = 0.25
@@ -35,7 +35,7 @@ _LARGEST_SIZE: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""
 
 
-class Batch(NamedTuple):
+class UnreadableBatch(NamedTuple):
     """What is unread of one batch: from `begin` to before `end`."""
 
     partition: int
@@ -87,13 +87,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         messages = _read(large, topic.name, batch)
         if args.dry_run:
             count = sum(1 for _ in messages)
-            say(f"{batch}: {count:,} messages would be skipped")
+            echo(f"{batch}: {count:,} messages would be skipped")
             return 0
         count = _save(args.to, messages)
         if count < batch.end - batch.begin and not topics.is_compacted(topic.name, admin):
             raise CommandRefused(f"{batch}: only {count:,} messages came; {args.to} has them, nothing was skipped")
         topic.commit({batch.partition: batch.end})
-    say(f"{batch}: {count:,} messages are in {args.to}, and consumers go on at offset {batch.end}")
+    echo(f"{batch}: {count:,} messages are in {args.to}, and consumers go on at offset {batch.end}")
     return 0
 
 
@@ -105,7 +105,7 @@ def _client(kafka: Kafka) -> properties.Properties:
     }
 
 
-def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -> Batch:
+def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -> UnreadableBatch:
     """Return the batch that holds the group up. Raises CommandRefused where none does, or another one."""
     if partition not in topic.ends:
         raise CommandRefused(f"topic {topic.name} has no partition {partition}")
@@ -123,7 +123,7 @@ def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -
         )
     later = range(begin + 1, topic.ends[partition])
     index = bisect_left(later, x=True, key=lambda each: _base_offset(consumer, topic.name, partition, each) != base)
-    return Batch(partition, begin, begin + 1 + index)
+    return UnreadableBatch(partition, begin, begin + 1 + index)
 
 
 def _base_offset(consumer: Consumer, topic: str, partition: int, offset: int) -> int | None:
@@ -141,7 +141,7 @@ def _base_offset(consumer: Consumer, topic: str, partition: int, offset: int) ->
     return message.offset()
 
 
-def _read(consumer: Consumer, topic: str, batch: Batch) -> Iterator[Message]:
+def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Message]:
     """Yield the messages of the batch. Raises CommandRefused where this client can't decompress it either."""
     consumer.assign([TopicPartition(topic, batch.partition, batch.begin)])
     last = batch.begin - 1

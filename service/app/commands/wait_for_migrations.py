@@ -6,7 +6,7 @@ from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import Admin
-from service.pkg.polling import OutOfPatience, Patience, say
+from service.pkg.polling import DeadlineExceeded, Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import wait_for_migrations
 
@@ -15,10 +15,10 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Block until the schema, and Kafka where it is needed, are there; return the exit code. Raises MigrationError."""
     stop = stop_at_signals()
     try:
-        wait_for_migrations(settings.postgres.dsn, settings.migration, say=say, stop=stop)
+        wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
         if settings.mode != "api":
             admin = Admin(properties.common(settings.kafka))
-            topics.wait_for_broker(admin, Patience(settings.migration.deadline, say, stop))
-    except OutOfPatience as error:
+            topics.wait_for_broker(admin, Poller(settings.migration.deadline, echo, stop))
+    except DeadlineExceeded as error:
         raise MigrationError(str(error)) from None
     return 0

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http.middleware import Frame
+from service.handler.http.middleware import ResponseHeadersMiddleware
 from service.handler.http.problems import HANDLERS
 from service.handler.http.routes import probes
 from service.handler.http.serve import Server, listen
@@ -44,7 +44,7 @@ def admin_app(
             Route("/metrics", metrics, methods=["GET"]),
             Route("/version", version, methods=["GET"]),
         ],
-        middleware=[Middleware(Frame, log=log)],
+        middleware=[Middleware(ResponseHeadersMiddleware, log=log)],
         exception_handlers=dict(HANDLERS),
     )
 

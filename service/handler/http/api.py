@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.auth import KEY_HEADER, OFF, required
 from service.handler.http.keys import Keys, Scope
-from service.handler.http.middleware import Frame
+from service.handler.http.middleware import ResponseHeadersMiddleware
 from service.handler.http.openapi import documented, operation_id
 from service.handler.http.problems import HANDLERS
 from service.handler.http.routes import dead_letters, orders, page, probes, stats
@@ -31,7 +31,7 @@ class Parts:
     lookup: Lookup
     reader: OrderReader
     letters: LetterReader
-    feed: feed.Feed
+    feed: feed.EventBroadcaster
     figures: Callable[[], Awaitable[stats.Figures]]
     health: probes.Health
 
@@ -65,7 +65,7 @@ def api(
     _measure(app, metrics)
     if cors_origins:
         _allow(app, cors_origins)
-    app.add_middleware(Frame, log=log)  # the last one added is the outermost
+    app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
     return app
 
 

@@ -16,7 +16,7 @@ _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
 _PLAIN: Final = APIKeyHeader(name=KEY_HEADER, auto_error=False, description="An API key.")
 _CHALLENGE: Final = {"www-authenticate": "Bearer"}
 
-Check = Callable[..., Awaitable[None]]
+KeyCheck = Callable[..., Awaitable[None]]
 
 
 def _off() -> None:
@@ -32,7 +32,7 @@ def required(keys: Keys | None, scope: Scope) -> Sequence[Any]:
     return [] if keys is None else [Depends(_check(keys, scope))]
 
 
-def _check(keys: Keys, scope: Scope) -> Check:
+def _check(keys: Keys, scope: Scope) -> KeyCheck:
     async def check(
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
         plain: Annotated[str | None, Security(_PLAIN)],

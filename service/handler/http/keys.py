@@ -113,7 +113,7 @@ def key_with(path: Path, scope: Scope) -> str:
     raise KeysRefused(f"has no key with the scope {scope}")
 
 
-class Renewal:
+class KeyReloader:
     """Applies the keys that the file has now, and logs each problem of the file once."""
 
     def __init__(self, keys: Keys, log: FilteringBoundLogger) -> None:

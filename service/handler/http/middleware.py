@@ -29,7 +29,7 @@ _HEADERS: Final = [
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class Frame:
+class ResponseHeadersMiddleware:
     """An ASGI application around another one."""
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:

@@ -9,8 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.entities.errors import PortUnavailable
-from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, Limits, limited
-from service.handler.http.fastpath.responder import Hits
+from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, ConnectionLimits, limited
+from service.handler.http.fastpath.responder import CacheResponder
 
 BACKLOG: Final = 2_048
 _ABANDON_AFTER_MS: Final = 60_000
@@ -42,14 +42,14 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         *,
         drain_seconds: float,
-        limits: Limits | None = None,
-        hits: Hits | None = None,
+        limits: ConnectionLimits | None = None,
+        hits: CacheResponder | None = None,
         on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited(limits or Limits(), hits, on_drop),
+                http=limited(limits or ConnectionLimits(), hits, on_drop),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -14,7 +14,7 @@ _ROOM_SHARE: Final = 8
 """This part of the bound is made free at a time, so that not every further byte asks every connection."""
 
 
-class Connection(Protocol):
+class BufferedConnection(Protocol):
     def buffered_bytes(self) -> int:
         """Return what is held for the client now."""
 
@@ -28,14 +28,14 @@ class Buffers:
     def __init__(self, max_bytes: int, on_drop: Callable[[], None] = lambda: None) -> None:
         self._max_bytes = max_bytes
         self._on_drop = on_drop
-        self._sizes: dict[Connection, int] = {}
+        self._sizes: dict[BufferedConnection, int] = {}
         self.size = 0
         """Bytes that are held, or somewhat more: connections are asked again only when there is no room."""
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def update(self, connection: Connection) -> None:
+    def update(self, connection: BufferedConnection) -> None:
         """Count what the connection holds now."""
         size = connection.buffered_bytes()
         if size <= UNNOTICED_BYTES:
@@ -46,15 +46,15 @@ class Buffers:
         if self.size > self._max_bytes:
             self._make_room(connection)
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: BufferedConnection) -> None:
         self.size -= self._sizes.pop(connection, 0)
 
-    def drop(self, connection: Connection) -> None:
+    def drop(self, connection: BufferedConnection) -> None:
         self.discard(connection)
         self._on_drop()
         connection.abort()
 
-    def _make_room(self, newest: Connection) -> None:
+    def _make_room(self, newest: BufferedConnection) -> None:
         for connection, before in [*self._sizes.items()]:
             size = connection.buffered_bytes()
             if size < before:  # it has made progress, and comes last

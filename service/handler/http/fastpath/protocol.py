@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.handler.http.fastpath.buffers import UNNOTICED_BYTES, Buffers
-from service.handler.http.fastpath.responder import END, Hits
+from service.handler.http.fastpath.responder import END, CacheResponder
 from service.handler.http.middleware import framed, new_request_id, raw, request_id_in
 from service.handler.http.problems import problem
 
@@ -51,7 +51,7 @@ _REFUSALS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Of one server."""
 
     head_bytes: int = 16 * 2**10
@@ -66,7 +66,7 @@ class Limits:
 
 
 def limited(
-    limits: Limits, hits: Hits | None = None, on_drop: Callable[[], None] = lambda: None
+    limits: ConnectionLimits, hits: CacheResponder | None = None, on_drop: Callable[[], None] = lambda: None
 ) -> type[HttpToolsProtocol]:
     """Return the protocol for `uvicorn.Config(http=…)`, which makes one for each connection."""
 
@@ -88,12 +88,12 @@ async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    _limits = Limits()
-    _hits: Hits | None = None
+    _limits = ConnectionLimits()
+    _hits: CacheResponder | None = None
     _idle: ClassVar[dict["LimitedProtocol", float]] = {}
     """The server's idle connections with the moment since when, the earliest first; hits since then are not in it."""
     _overloaded_app: Any = staticmethod(_overloaded)
-    _buffers = Buffers(Limits().buffered_bytes)
+    _buffers = Buffers(ConnectionLimits().buffered_bytes)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -252,7 +252,7 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 
-    def _answer_hits(self, hits: Hits, data: bytes) -> int:
+    def _answer_hits(self, hits: CacheResponder, data: bytes) -> int:
         """Answer what can be answered from memory, in order, and return where the rest begins."""
         begin = 0
         for _ in range(HITS_AT_ONCE):

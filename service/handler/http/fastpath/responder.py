@@ -15,7 +15,7 @@ from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import framed, new_request_id, raw, request_id_in
 from service.handler.http.routes.orders import answered
 from service.pkg.etag import TAG_BYTES
-from service.usecases.lookup import Found, Lookup
+from service.usecases.lookup import CachedOrder, Lookup
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -52,7 +52,7 @@ Headers = list[tuple[bytes, bytes]]
 Answer = bytes | tuple[bytes, memoryview]
 
 
-class Wish(NamedTuple):
+class PlainRequest(NamedTuple):
     """What a plain header block carries: the caller's request id, the ETags it holds already, and its API key."""
 
     request_id: bytes | None
@@ -60,14 +60,14 @@ class Wish(NamedTuple):
     key: str
 
 
-class Hits:
+class CacheResponder:
     """For one server and its event loop. Refuses none: what it doesn't answer is the application's."""
 
     def __init__(self, lookup: Lookup, metrics: "Metrics", head_bytes: int, keys: Keys | None = None) -> None:
         self._lookup = lookup
         self._keys = keys
         self._block_bytes = min(BLOCK_BYTES, head_bytes - REQUEST_LINE_BYTES)
-        self._wishes: dict[bytes, Wish] = {}
+        self._wishes: dict[bytes, PlainRequest] = {}
         self._headers: Headers | None = None
         self._ok = self._not_modified = b""
         self._ok_count = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
@@ -96,7 +96,7 @@ class Hits:
     def _may_read(self, key: str) -> bool:
         return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
 
-    def _written(self, value: bytes, wish: Wish) -> Answer:
+    def _written(self, value: bytes, wish: PlainRequest) -> Answer:
         tag, request_id = value[:TAG_BYTES], wish.request_id or new_request_id()
         if wish.if_none_match and is_held(tag.decode(), wish.if_none_match):
             self._not_modified_count.inc()
@@ -110,12 +110,12 @@ class Hits:
     def _prepare(self, default_headers: Headers) -> None:
         """Let the application's own functions write the answers, with gaps."""
         self._headers = default_headers
-        found = Found(b"", _TAG, is_hit=True)
+        found = CachedOrder(b"", _TAG, is_hit=True)
         ok, not_modified = answered(found, []), answered(found, ["*"])
         self._ok = _template(HTTPStatus.OK, [*default_headers, *ok.raw_headers]) + b"%b"
         self._not_modified = _template(HTTPStatus.NOT_MODIFIED, [*default_headers, *not_modified.raw_headers])
 
-    def _wish(self, block: bytes) -> Wish | None:
+    def _wish(self, block: bytes) -> PlainRequest | None:
         """Return what a block that was not seen lately asks for; None where it isn't plain."""
         headers = _headers(block) if len(block) <= self._block_bytes else None
         wish = None if headers is None else _wished(headers)
@@ -123,7 +123,7 @@ class Hits:
             self._remember(block, wish)
         return wish
 
-    def _remember(self, block: bytes, wish: Wish) -> None:
+    def _remember(self, block: bytes, wish: PlainRequest) -> None:
         if len(self._wishes) >= BLOCKS:
             self._wishes.clear()
         self._wishes[block] = wish
@@ -140,13 +140,13 @@ def _headers(block: bytes) -> dict[bytes, bytes] | None:
     return headers
 
 
-def _wished(headers: Mapping[bytes, bytes]) -> Wish | None:
+def _wished(headers: Mapping[bytes, bytes]) -> PlainRequest | None:
     if not headers.keys() <= _PLAIN or headers.get(b"connection", _KEPT) != _KEPT:
         return None
     request_id, held, key = headers.get(b"x-request-id"), headers.get(b"if-none-match"), _key(headers)
     if key is None:
         return None
-    return Wish(
+    return PlainRequest(
         None if request_id is None else request_id_in([(b"x-request-id", request_id)]),
         [] if held is None else [held.decode()],
         key,

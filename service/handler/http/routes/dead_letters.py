@@ -41,7 +41,7 @@ class Original(Struct, frozen=True):
     timestamp: str
 
 
-class DeadLetter(Struct, frozen=True):
+class ShownDeadLetter(Struct, frozen=True):
     """Texts are those of the letter's headers, empty where it has none."""
 
     partition: int
@@ -63,14 +63,14 @@ class DeadLetter(Struct, frozen=True):
     """Bytes of the whole value."""
 
 
-class Page(Struct, frozen=True):
-    dead_letters: list[DeadLetter]
+class DeadLetterList(Struct, frozen=True):
+    dead_letters: list[ShownDeadLetter]
     next_cursor: str | None
     """Null when there are no more. A page may hold fewer than `limit`, even none, and still have one."""
 
 
 LIST: Final[Responses] = {
-    **answer("A page of dead letters with their original bytes: personal data.", inline(Page)),
+    **answer("A page of dead letters with their original bytes: personal data.", inline(DeadLetterList)),
     **refusals(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
 }
 
@@ -81,7 +81,7 @@ def router(letters: LetterReader) -> APIRouter:
     @routes.get("/dead-letters", responses=LIST, response_class=Response, summary="Dead letters, newest first")
     async def list_dead_letters(limit: Limit = 20, reason: Reasons = None, cursor: PageCursor = None) -> Response:
         page = await letters.page(LetterQuery(limit, _parsed(cursor), frozenset(reason or ())))
-        body = msgspec.json.encode(Page([_shown(each) for each in page.letters], _cursor(page.before)))
+        body = msgspec.json.encode(DeadLetterList([_shown(each) for each in page.letters], _cursor(page.before)))
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     return routes
@@ -98,9 +98,9 @@ def _cursor(before: Mapping[int, int] | None) -> str | None:
     return "-".join(f"{number}.{high}" for number, high in sorted(before.items())) if before else None
 
 
-def _shown(excerpt: Excerpt) -> DeadLetter:
+def _shown(excerpt: Excerpt) -> ShownDeadLetter:
     letter = excerpt.letter
-    return DeadLetter(
+    return ShownDeadLetter(
         letter.partition,
         letter.offset,
         _moment(letter.timestamp_ms),

@@ -35,7 +35,7 @@ _RATE_SECONDS: Final = 10.0
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
 
-class Feed:
+class EventBroadcaster:
     """For one event loop. Keeps `ring` events; `clients` streams at once; `on_drop` is called for each dropped one."""
 
     def __init__(self, ring: int, clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
@@ -43,7 +43,7 @@ class Feed:
         self._clients = clients
         self.on_drop = on_drop
         self._process = secrets.token_hex(4)
-        self._streams: set[Stream] = set()
+        self._streams: set[EventStream] = set()
         self.rate = Rate(_RATE_SECONDS)
         """Of what was published; whoever publishes says when all was (`observe`) and when not (`restart`)."""
         self.newest = 0
@@ -76,18 +76,18 @@ class Feed:
         for stream in self._streams:
             stream.drop()
 
-    def open(self, last_event_id: str | None) -> "Stream":
+    def open(self, last_event_id: str | None) -> "EventStream":
         """Return a stream that begins after that event, or now. Raises Problem when there are too many."""
         if len(self._streams) >= self._clients or self.is_closed:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "there are enough event streams")
         position = self._position(last_event_id) if last_event_id else self.newest
-        stream = Stream(self, self.newest if position is None else position)
+        stream = EventStream(self, self.newest if position is None else position)
         if position is None:
             stream.greeting += self.skipped
         self._streams.add(stream)
         return stream
 
-    def leave(self, stream: "Stream") -> None:
+    def leave(self, stream: "EventStream") -> None:
         self._streams.discard(stream)
 
     @property
@@ -123,12 +123,12 @@ class Feed:
         return number if self.has_all_after(number) else None
 
 
-class Stream(Response):
+class EventStream(Response):
     """One client's response; it ends when the client goes, when the feed is closed, or when it is dropped."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, position: int) -> None:
+    def __init__(self, feed: EventBroadcaster, position: int) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._feed = feed
@@ -238,13 +238,13 @@ EVENTS: Final[Responses] = {
     **answer(
         "`stored` and `replaced` with the order's id as they happen; `reset` where events may be missing.",
         EVENT,
-        Stream.media_type,
+        EventStream.media_type,
     ),
     **refusals(),
 }
 
 
-def router(feed: Feed) -> APIRouter:
+def router(feed: EventBroadcaster) -> APIRouter:
     routes = APIRouter(tags=["orders"])
 
     @routes.get(

@@ -11,7 +11,7 @@ from service.entities.order import MAX_UID, UID_CHARACTER
 from service.handler.http.etag import is_held
 from service.handler.http.openapi import Responses, answer, headers, refusals
 from service.handler.http.problems import Problem
-from service.usecases.lookup import Found, Lookup
+from service.usecases.lookup import CachedOrder, Lookup
 from service.usecases.ports import Cursor, OrderReader, PageQuery
 
 MAX_PAGE: Final = 200
@@ -108,7 +108,7 @@ async def _order(lookup: Lookup, uid: str, request: Request) -> Response:
     return answered(found, request.headers.getlist("if-none-match"))
 
 
-def answered(found: Found, if_none_match: Sequence[str]) -> Response:
+def answered(found: CachedOrder, if_none_match: Sequence[str]) -> Response:
     """Return the answer to who asks for the order, and holds what the values of If-None-Match say."""
     told = {**_PRIVATE, "etag": f'"{found.tag}"', "x-cache": "hit" if found.is_hit else "miss"}
     if is_held(found.tag, if_none_match):

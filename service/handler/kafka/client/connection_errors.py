@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client.error_phrases import phrase
-from service.pkg.log_throttle import Seldom
+from service.pkg.log_throttle import LogThrottle
 from service.pkg.network import unreachable
 
 SAY_EVERY_SECONDS: Final = 30.0
@@ -29,7 +29,7 @@ BOOTSTRAP_SERVERS: Final = "ORDERS_KAFKA__BOOTSTRAP_SERVERS"
 _PROPERTIES: Final = "in ORDERS_KAFKA__PROPERTIES"
 
 
-class Failure(NamedTuple):
+class ConnectionFailure(NamedTuple):
     """Why one address can't be used, and which setting to check; no other attempt succeeds where `is_final`."""
 
     cause: str
@@ -44,7 +44,7 @@ class Failure(NamedTuple):
 _SIGNS: Final = (
     (
         r"Unsupported SASL mechanism",
-        Failure(
+        ConnectionFailure(
             "authentication failed: the broker does not support this SASL mechanism",
             check=f"sasl.mechanism {_PROPERTIES}",
             is_final=True,
@@ -52,7 +52,7 @@ _SIGNS: Final = (
     ),
     (
         r"SASL authentication error|SASL .* authentication failed",
-        Failure(
+        ConnectionFailure(
             "authentication failed: wrong user or password",
             check=f"sasl.username and sasl.password {_PROPERTIES}",
             is_final=True,
@@ -60,7 +60,7 @@ _SIGNS: Final = (
     ),
     (
         r"certificate verify failed",
-        Failure(
+        ConnectionFailure(
             "TLS handshake failed: the broker's certificate is not trusted, or is for another host name",
             check=f"ssl.ca.location {_PROPERTIES}",
             is_final=True,
@@ -68,7 +68,7 @@ _SIGNS: Final = (
     ),
     (
         r"SSL routines.* alert ",
-        Failure(
+        ConnectionFailure(
             "TLS handshake failed: the broker requires a client certificate, or refuses this one",
             check=f"ssl.certificate.location and ssl.key.location {_PROPERTIES}",
             is_final=True,
@@ -76,7 +76,7 @@ _SIGNS: Final = (
     ),
     (
         r"PLAINTEXT broker listener",
-        Failure(
+        ConnectionFailure(
             "TLS handshake failed: the listener does not speak TLS",
             check=f"security.protocol {_PROPERTIES}",
             is_final=True,
@@ -84,20 +84,23 @@ _SIGNS: Final = (
     ),
     (
         r"SSL handshake failed",
-        Failure("TLS handshake failed", check=f"the ssl.* properties {_PROPERTIES}"),
+        ConnectionFailure("TLS handshake failed", check=f"the ssl.* properties {_PROPERTIES}"),
     ),
     (
         r"Disconnected.*(APIVERSION_QUERY|AUTH_|SSL_HANDSHAKE)",
-        Failure(
+        ConnectionFailure(
             "connection closed during the handshake: the listener may use another security.protocol",
             check=f"security.protocol {_PROPERTIES}",
         ),
     ),
-    (r"Invalid response size", Failure("the server does not speak the Kafka protocol", is_final=True)),
-    (r"Failed to resolve", Failure("host name does not resolve")),
-    (r"Connection refused", Failure("connection refused")),
-    (r"No route to host|Network is unreachable", Failure("no route to host")),
-    (r"setup timed out|Connection timed out|[Rr]equest timed out|request\(s\) timed out", Failure("timed out")),
+    (r"Invalid response size", ConnectionFailure("the server does not speak the Kafka protocol", is_final=True)),
+    (r"Failed to resolve", ConnectionFailure("host name does not resolve")),
+    (r"Connection refused", ConnectionFailure("connection refused")),
+    (r"No route to host|Network is unreachable", ConnectionFailure("no route to host")),
+    (
+        r"setup timed out|Connection timed out|[Rr]equest timed out|request\(s\) timed out",
+        ConnectionFailure("timed out"),
+    ),
 )
 """Causes that more can be done about come first: a client tries every address of a host."""
 
@@ -123,7 +126,7 @@ class Admin(AdminClient):
         self._kept = _Kept()
         super().__init__(properties, logger=_logger(self._kept))
 
-    def failure(self) -> Failure | None:
+    def failure(self) -> ConnectionFailure | None:
         """Return the cause of what failed since the last call."""
         self.poll(0)
         return explain(self._kept.taken())
@@ -153,7 +156,7 @@ class _Explained(logging.Handler):
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
         self._log = log
-        self._seldom = Seldom(SAY_EVERY_SECONDS)
+        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         if (failure := explain([record.getMessage()])) is None:
@@ -175,7 +178,7 @@ def told_to(log: FilteringBoundLogger) -> logging.Logger:
     return _logger(_Explained(log))
 
 
-def explain(texts: Iterable[str]) -> Failure | None:
+def explain(texts: Iterable[str]) -> ConnectionFailure | None:
     """Return the most telling failure of what a client logged; None where there is none."""
     lines = [*texts]
     return next((_at(failure, line) for sign, failure in _SIGNS for line in lines if re.search(sign, line)), None)
@@ -212,7 +215,7 @@ def explained(error: KafkaException, properties: dict[str, Any], setting: str = 
 
 
 def _require_answer(admin: Admin, servers: str, setting: str, began: float) -> None:
-    failure = Failure("timed out", servers)
+    failure = ConnectionFailure("timed out", servers)
     while True:
         try:
             admin.list_topics(timeout=_ATTEMPT_SECONDS)
@@ -231,7 +234,7 @@ def _advertised(broker: BrokerMetadata) -> Advertised:
     return Advertised(broker.id, f"{broker.host}:{broker.port}", problem)
 
 
-def _at(failure: Failure, line: str) -> Failure:
+def _at(failure: ConnectionFailure, line: str) -> ConnectionFailure:
     if (found := _ADDRESS.search(line)) is None:
         return failure
     address, broker = found.groups()

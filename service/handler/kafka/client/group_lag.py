@@ -14,14 +14,14 @@ CALL_SECONDS: Final = 2.0
 _OffsetsByPlace = dict[tuple[str, int], int]
 
 
-class Depths(NamedTuple):
+class TopicDepths(NamedTuple):
     """Messages that can be read and that the group has not committed, and messages in the dead-letter topic."""
 
     lag: int
     dead_letters: int
 
 
-class Watch:
+class GroupLag:
     """Asks the broker, for at most four times CALL_SECONDS, and connects when it is first asked.
 
     `group` makes a client of the group, which never joins it. For one thread at a time.
@@ -35,7 +35,7 @@ class Watch:
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
 
-    def depths(self) -> Depths | None:
+    def depths(self) -> TopicDepths | None:
         """Return both; None while Kafka can't tell."""
         try:
             partitions = self._partitions()
@@ -46,7 +46,7 @@ class Watch:
             return None
         lag = sum(max(end[each] - done[each], 0) for each in end if each[0] == self._topic)
         letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
-        return Depths(lag, letters)
+        return TopicDepths(lag, letters)
 
     @cached_property
     def _admin(self) -> AdminClient:

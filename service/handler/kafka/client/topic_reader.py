@@ -11,7 +11,7 @@ from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
 from service.handler.kafka.client.topic_id import commit_metadata, is_of_another_log
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 CALL_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 30.0
@@ -59,7 +59,7 @@ class TopicReader:
         places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
         commit_within(CALL_SECONDS, self._consumer, places)
 
-    def read(self, starts: Offsets, stop: Stop, ends: Offsets | None = None) -> Iterator[Record]:
+    def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
         ends = self.ends if ends is None else ends
         unread = {partition for partition, start in starts.items() if start < ends[partition]}

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.entities.errors import MigrationError
 from service.handler.kafka.client.connection_errors import Admin, Advertised
 from service.handler.kafka.client.error_phrases import phrase
-from service.pkg.polling import NotYet, Patience, Say
+from service.pkg.polling import Echo, Poller, TryAgain
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,28 +34,28 @@ _FINAL: Final = {
 """What waiting doesn't mend; a broker that is away, or too few of them for the replicas, may come."""
 
 
-def provide(kafka: "Kafka", admin: Admin, patience: Patience, say: Say) -> None:
+def provide(kafka: "Kafka", admin: Admin, patience: Poller, echo: Echo) -> None:
     """Block until both topics are there, and say what was done. Running it again, or twice at once, changes nothing.
 
-    Raises MigrationError where Kafka refuses, OutOfPatience.
+    Raises MigrationError where Kafka refuses, DeadlineExceeded.
     """
     for broker in patience.until(lambda: _advertised(admin), "Kafka"):
-        say(str(broker))
+        echo(str(broker))
     created = patience.until(lambda: _create_missing(kafka, admin), "Kafka")
     partitions = patience.until(lambda: _partitions(kafka, admin), "Kafka")
     for name, count in partitions.items():
-        say(f"topic {name}: {'created' if name in created else 'was there'}, {count} partitions")
+        echo(f"topic {name}: {'created' if name in created else 'was there'}, {count} partitions")
     if warning := patience.until(lambda: too_small(kafka, admin), "Kafka"):
-        say(f"warning: {warning}")
+        echo(f"warning: {warning}")
 
 
-def wait_for_broker(admin: Admin, patience: Patience) -> None:
-    """Block until a broker answers. Raises OutOfPatience."""
+def wait_for_broker(admin: Admin, patience: Poller) -> None:
+    """Block until a broker answers. Raises DeadlineExceeded."""
     patience.until(lambda: existing(admin), "Kafka")
 
 
 def existing(admin: Admin) -> dict[str, int]:
-    """Return the number of partitions of each topic that can be used. Raises NotYet where no broker answers."""
+    """Return the number of partitions of each topic that can be used. Raises TryAgain where no broker answers."""
     try:
         topics = admin.list_topics(timeout=_LOOK_SECONDS).topics
     except KafkaException as error:
@@ -95,12 +95,12 @@ def is_compacted(name: str, admin: Admin) -> bool:
 
 
 def verdict(error: KafkaException, admin: Admin) -> Exception:
-    """Return NotYet or MigrationError; both hold fixed phrases and addresses alone."""
+    """Return TryAgain or MigrationError; both hold fixed phrases and addresses alone."""
     problem = error.args[0]
     if problem.name() in _FINAL:
         return MigrationError(f"Kafka refused: {phrase(problem)}")
     failure = admin.failure()
-    return NotYet(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
+    return TryAgain(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
 
 
 def _advertised(admin: Admin) -> list[Advertised]:
@@ -157,7 +157,7 @@ def _partitions(kafka: "Kafka", admin: Admin) -> dict[str, int]:
     there = existing(admin)
     for name in (kafka.topic, kafka.dead_letter_topic):
         if name not in there:
-            raise NotYet(f"topic {name} to appear")
+            raise TryAgain(f"topic {name} to appear")
     return {name: there[name] for name in (kafka.topic, kafka.dead_letter_topic)}
 
 

@@ -5,12 +5,12 @@ from typing import Final
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DocumentRejected
-from service.entities.version import Sourced
+from service.entities.version import VersionedOrder
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.decode import Decoder
 from service.usecases.batch import Batch, Entry
 
-Prepare = Callable[..., Sourced]
+Prepare = Callable[..., VersionedOrder]
 """usecases.ports.OrderStore.prepare."""
 
 _NULL: Final = b"null"

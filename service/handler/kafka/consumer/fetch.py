@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 
-class Tap:
+class FetchControl:
     """For the reading thread. Turning it off throws away what the client has prefetched."""
 
     def __init__(self, consumer: Consumer, metrics: "Metrics", log: FilteringBoundLogger) -> None:

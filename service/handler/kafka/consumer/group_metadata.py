@@ -20,7 +20,7 @@ _GENERATION: Final = struct.Struct("=7xi")
 """Where the generation stands in what librdkafka writes down of a membership."""
 
 
-class Membership:
+class GroupMetadata:
     """`renew` is for the reading thread, what follows it for the writing one, if that `commits`."""
 
     def __init__(self, properties: dict[str, Any], topic: str, *, commits: bool = False) -> None:

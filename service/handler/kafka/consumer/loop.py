@@ -17,20 +17,20 @@ from service.handler.kafka.client.fatal_errors import cause, explanation, is_fat
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.consumer.collect import Prepare, take
 from service.handler.kafka.consumer.decode import Decoder
-from service.handler.kafka.consumer.fetch import Tap
-from service.handler.kafka.consumer.group_metadata import Membership
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.offsets import Offsets
 from service.handler.kafka.consumer.partition_ends import Ends
 from service.handler.kafka.consumer.probe import Probe
-from service.handler.kafka.consumer.resets import Resets
+from service.handler.kafka.consumer.resets import OffsetResets
 from service.handler.kafka.consumer.statistics import PartitionEnd, Statistics
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
-from service.handler.kafka.consumer.worker import Finished, Writer
-from service.pkg.log_throttle import Seldom
-from service.pkg.run_with_timeout import within
-from service.pkg.shutdown_event import Stop, Stopped
-from service.usecases.batch import Batch, Limits
+from service.handler.kafka.consumer.worker import BatchWorker, Finished
+from service.pkg.log_throttle import LogThrottle
+from service.pkg.run_with_timeout import run_with_timeout
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.usecases.batch import Batch, BatchLimits
 from service.usecases.ingest import Ingest, Outcome
 from service.usecases.ports import Stored
 
@@ -64,17 +64,17 @@ _FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgr
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ConsumerSettings:
     """How much and how long; times in seconds."""
 
-    limits: Limits
+    limits: BatchLimits
     rebalance_wait: float = 5
     brake_retry_after: float = 60
     brake_probe: int = 10
 
 
 @dataclass(slots=True)
-class Standing:
+class BreakerPause:
     """The brake is on: until when, and where each partition is to be read again."""
 
     until: float
@@ -94,15 +94,15 @@ class OrderConsumer:
 
     def __init__(
         self,
-        member: Membership,
+        member: GroupMetadata,
         *,
         decoder: Decoder,
         prepare: Prepare,
         ingest: Ingest,
-        pace: Pace,
+        pace: ConsumerSettings,
         metrics: "Metrics",
         log: FilteringBoundLogger,
-        stop: Stop,
+        stop: ShutdownEvent,
     ) -> None:
         self._topic = topic = member.topic
         self._decoder = decoder
@@ -113,18 +113,18 @@ class OrderConsumer:
         self._metrics = metrics
         self._log = log
         self._stop = stop
-        self._seldom = Seldom(SAY_EVERY_SECONDS)
+        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
         self._consumer = self._connect(member.properties)
-        self._tap = Tap(self._consumer, metrics, log)
+        self._tap = FetchControl(self._consumer, metrics, log)
         self._offsets = Offsets(member)
         self._identity = TopicIdentity(self._consumer, member, metrics, log)
         self._lag = Lag(self._consumer, topic, metrics)
         self._ends = Ends()
-        self._resets = Resets(self._consumer, topic, metrics, log)
-        self._writer = Writer(ingest)
+        self._resets = OffsetResets(self._consumer, topic, metrics, log)
+        self._writer = BatchWorker(ingest)
         self._decode_seconds = 0.0
         self._message_bytes = 1
-        self._standing: Standing | None = None
+        self._standing: BreakerPause | None = None
         self._probe: Probe | None = None
         self._tried: dict[int, int] = {}
         self._open = Batch()
@@ -319,7 +319,7 @@ class OrderConsumer:
     # The brake
 
     @property
-    def _limits(self) -> Limits:
+    def _limits(self) -> BatchLimits:
         if not self._probing:
             return self._pace.limits
         return replace(self._pace.limits, messages=self._probe.size if self._probe else self._pace.brake_probe)
@@ -363,11 +363,11 @@ class OrderConsumer:
 
     def _stand_until(self, moment: float, offsets: dict[int, int]) -> None:
         self._tap.turn_off()
-        self._standing = Standing(moment, offsets)
+        self._standing = BreakerPause(moment, offsets)
         self._ends.clear()
         self._open = Batch(tried=self._tried)
 
-    def _stand(self, standing: Standing) -> None:
+    def _stand(self, standing: BreakerPause) -> None:
         """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
         for message in self._receive(1, _PAUSED_SECONDS):
             standing.pass_over(message)
@@ -469,7 +469,7 @@ class OrderConsumer:
     def _leave_group(self) -> None:
         """Let the others have the partitions at once, if the broker answers; else they wait for the session's end."""
         try:
-            within(_LEAVE_SECONDS, self._consumer.close)
+            run_with_timeout(_LEAVE_SECONDS, self._consumer.close)
         except TimeoutError:
             self._log.warning("Kafka does not answer: the group is left by the session's end")
 

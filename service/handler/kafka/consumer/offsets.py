@@ -5,7 +5,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from service.handler.kafka.consumer.group_metadata import Membership
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
 
 _RETRY_SECONDS: Final = 0.5
 
@@ -13,7 +13,7 @@ _RETRY_SECONDS: Final = 0.5
 class Offsets:
     """Offsets to commit by partition: always that of the next record to read. For the reading thread."""
 
-    def __init__(self, member: Membership) -> None:
+    def __init__(self, member: GroupMetadata) -> None:
         self._member = member
         self._done: dict[int, int] = {}
         self._abandoned: set[int] = set()

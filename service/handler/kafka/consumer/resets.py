@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _QUERY_SECONDS: Final = 5
 
 
-class Resets:
+class OffsetResets:
     """With `auto.offset.reset=error` the client tells us of each lost position. For the reading thread."""
 
     def __init__(self, consumer: Consumer, topic: str, metrics: "Metrics", log: FilteringBoundLogger) -> None:

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.mock_cluster import is_mock
 from service.handler.kafka.client.topic_id import describe, id_of, is_of_another_log
-from service.handler.kafka.consumer.group_metadata import Membership
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -52,7 +52,7 @@ class TopicIdentity:
     def __init__(
         self,
         consumer: Consumer,
-        member: Membership,
+        member: GroupMetadata,
         metrics: "Metrics",
         log: FilteringBoundLogger,
     ) -> None:

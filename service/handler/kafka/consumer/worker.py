@@ -18,7 +18,7 @@ class Finished(NamedTuple):
     seconds: float
 
 
-class Writer:
+class BatchWorker:
     """Takes one batch at a time. All methods are for the reading thread; only `wait_finished` and `close` block."""
 
     def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:

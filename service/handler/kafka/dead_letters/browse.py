@@ -13,7 +13,7 @@ from service.entities.dead_letter_record import Excerpt
 from service.entities.errors import CommandRefused, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports import LetterPage, LetterQuery
 
 SHOWN_BYTES: Final = 16 * 2**10
@@ -112,7 +112,7 @@ def _newest(windows: list[_Window]) -> Iterator[Excerpt]:
             return
 
 
-class _Deadline(Stop):
+class _Deadline(ShutdownEvent):
     """A stop that is asked for when the time is over."""
 
     def __init__(self, seconds: float) -> None:

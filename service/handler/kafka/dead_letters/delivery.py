@@ -7,10 +7,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from service.entities.dead_letter import DeadLetter
 from service.handler.kafka.dead_letters.encoder import Payload
 
-Failure = tuple[DeadLetter, KafkaError]
+DeliveryFailure = tuple[DeadLetter, KafkaError]
 
 
-def enqueue(producer: Producer, topic: str, payload: Payload, failures: list[Failure]) -> None:
+def enqueue(producer: Producer, topic: str, payload: Payload, failures: list[DeliveryFailure]) -> None:
     """Send without waiting: what is not taken is added to `failures`, at once or from a later poll or flush."""
 
     def acknowledge(error: KafkaError | None, _: Message) -> None:

@@ -38,7 +38,7 @@ class Payload(NamedTuple):
     value: bytes | None
 
 
-class Forms:
+class DeadLetterEncoder:
     """The forms that a letter can have, one smaller than the other: nothing may hold up the rest for good."""
 
     def __init__(self, group_id: str) -> None:

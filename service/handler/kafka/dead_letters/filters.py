@@ -4,7 +4,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.timestamps import milliseconds
@@ -23,7 +23,7 @@ class Filters(NamedTuple):
     def since_ms(self) -> int:
         return milliseconds(self.since) if self.since else 0
 
-    def matches(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetterRecord) -> bool:
         if letter.timestamp_ms < self.since_ms or (self.reasons and letter.reason not in self.reasons):
             return False
         return self.order is None or order_of(letter.key, letter.value, [self.order]) is not None
@@ -34,5 +34,7 @@ class Filters(NamedTuple):
         return sha256(repr(meant).encode()).hexdigest()[:_HASH_DIGITS]
 
 
-def dead_letter_of(record: Record) -> Letter:
-    return Letter(record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or [])
+def dead_letter_of(record: Record) -> DeadLetterRecord:
+    return DeadLetterRecord(
+        record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or []
+    )

@@ -5,18 +5,18 @@ from itertools import islice
 from typing import Final
 
 from service.entities.dead_letter import Header
-from service.entities.dead_letter_record import Letter, printable
+from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _COLUMNS: Final = "{:>9} {:>10}  {:<12} {:<32} {:<25} {:>7}  {}"
 HEADINGS: Final = _COLUMNS.format("PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED AT", "REPLAYS", "DETAIL")
 _DETAIL_WIDTH: Final = 80
 
 
-def table(topic: TopicReader, filters: Filters, limit: int, stop: Stop) -> Iterator[str]:
+def table(topic: TopicReader, filters: Filters, limit: int, stop: ShutdownEvent) -> Iterator[str]:
     """Yield the lines of a table, oldest letters of each partition first; never a value.
 
     Raises CommandRefused on a stop.
@@ -32,7 +32,7 @@ def table(topic: TopicReader, filters: Filters, limit: int, stop: Stop) -> Itera
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
 
-def at(topic: TopicReader, partition: int, offset: int, stop: Stop) -> Letter | None:
+def at(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
     """Return one letter; None where there is none, and on a stop."""
     if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
         return None
@@ -41,7 +41,7 @@ def at(topic: TopicReader, partition: int, offset: int, stop: Stop) -> Letter | 
     return letter if letter is not None and letter.offset == offset else None
 
 
-def find(topic: TopicReader, partition: int, offset: int, stop: Stop) -> Letter:
+def find(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
     """Return one letter. Raises CommandRefused where there is none, and on a stop."""
     if (letter := at(topic, partition, offset, stop)) is not None:
         return letter
@@ -49,13 +49,13 @@ def find(topic: TopicReader, partition: int, offset: int, stop: Stop) -> Letter:
     raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
 
-def require_end(stop: Stop) -> None:
+def require_end(stop: ShutdownEvent) -> None:
     """Return unless a stop ended the reading. Raises CommandRefused: what was found may not be all."""
     if stop.is_set():
         raise CommandRefused("stopped before the end of the dead letters")
 
 
-def description(letter: Letter) -> Iterator[str]:
+def description(letter: DeadLetterRecord) -> Iterator[str]:
     """Yield all but the value, which may hold personal data."""
     yield f"key: {printable(letter.key)}"
     yield f"size: {len(letter.value or b'')} bytes{', a stub: the original was too large' if letter.is_stub else ''}"
@@ -63,7 +63,7 @@ def description(letter: Letter) -> Iterator[str]:
         yield f"{printable(name)}: {printable(value)}"
 
 
-def row(letter: Letter) -> str:
+def row(letter: DeadLetterRecord) -> str:
     """Return the line under HEADINGS that tells of a letter, without its key and value."""
     origin = letter.origin
     original = f"{printable(origin.topic)}/{origin.partition}/{origin.offset}" if origin else "?"

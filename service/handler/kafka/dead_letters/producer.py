@@ -8,9 +8,9 @@ from confluent_kafka import Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
-from service.handler.kafka.dead_letters.delivery import Failure, abandon, enqueue
-from service.handler.kafka.dead_letters.encoder import TOO_LARGE, Forms, Payload, is_for_good
-from service.pkg.shutdown_event import Stop, Stopped
+from service.handler.kafka.dead_letters.delivery import DeliveryFailure, abandon, enqueue
+from service.handler.kafka.dead_letters.encoder import TOO_LARGE, DeadLetterEncoder, Payload, is_for_good
+from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from service.usecases.batch import Batch
 
 _LOOK_SECONDS: Final = 0.5
@@ -31,7 +31,7 @@ class DeadLetterProducer:
 
     commits = False
 
-    def __init__(self, properties: dict[str, Any], topic: str, forms: Forms, stop: Stop) -> None:
+    def __init__(self, properties: dict[str, Any], topic: str, forms: DeadLetterEncoder, stop: ShutdownEvent) -> None:
         self._properties = {
             **properties,
             "message.timeout.ms": _TIMEOUT_MS,
@@ -43,7 +43,7 @@ class DeadLetterProducer:
         self._stop = stop
 
     def send(self, letters: Sequence[DeadLetter], _: Batch) -> None:
-        failed: list[Failure] = []
+        failed: list[DeliveryFailure] = []
         for letter, error in self._deliver([self._forms.whole(letter) for letter in letters]):
             failed += self._deliver_alone(letter) if error.code() in TOO_LARGE else [(letter, error)]
         if failed:
@@ -56,7 +56,7 @@ class DeadLetterProducer:
             abandon(self._producer)
             self._producer = None
 
-    def _deliver_alone(self, letter: DeadLetter) -> list[Failure]:
+    def _deliver_alone(self, letter: DeadLetter) -> list[DeliveryFailure]:
         """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large.
 
         Where key or headers alone are too large, the stub goes without them: nothing may hold up the rest for good.
@@ -67,10 +67,10 @@ class DeadLetterProducer:
                 failed = self._deliver([smaller(letter)])
         return failed
 
-    def _deliver(self, payloads: list[Payload]) -> list[Failure]:
+    def _deliver(self, payloads: list[Payload]) -> list[DeliveryFailure]:
         """Produce and wait for every acknowledgement; return what was not taken. Raises Stopped."""
         producer = self._made()
-        failed: list[Failure] = []
+        failed: list[DeliveryFailure] = []
         for payload in payloads:
             enqueue(producer, self._topic, payload, failed)
         while producer.flush(_LOOK_SECONDS):

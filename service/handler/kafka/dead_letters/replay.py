@@ -13,14 +13,14 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
-from service.entities.dead_letter_record import Letter
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import CALL_SECONDS, Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.filters import Filters
-from service.pkg.polling import Say
-from service.pkg.shutdown_event import Stop
+from service.pkg.polling import Echo
+from service.pkg.shutdown_event import ShutdownEvent
 
 CHUNK_LETTERS: Final = 500
 """Sent, acknowledged and committed together: what a crash repeats at most."""
@@ -33,11 +33,11 @@ _FLUSH_INTERVAL_SECONDS: Final = 0.5
 _ANY_PARTITION: Final = -1
 _TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
-Failure = tuple[Letter, KafkaError]
+Failure = tuple[DeadLetterRecord, KafkaError]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What to replay `to` the order topic; `limit` and `rate` (letters a second) are 0 where there is none."""
 
     to: str
@@ -57,7 +57,7 @@ class Plan:
         """Name the group that remembers how far this replay came: another selection is another replay."""
         return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.to, self.max_replays)}"
 
-    def refusal(self, letter: Letter) -> str | None:
+    def refusal(self, letter: DeadLetterRecord) -> str | None:
         """Say why a letter must not be replayed; None where it may."""
         origin = letter.origin
         if letter.is_stub:
@@ -68,10 +68,10 @@ class Plan:
             return "came from another topic"
         return "was replayed too often: see --max-replays" if letter.replays >= self.max_replays else None
 
-    def sends(self, letter: Letter) -> bool:
+    def sends(self, letter: DeadLetterRecord) -> bool:
         return self.filters.matches(letter) and self.refusal(letter) is None
 
-    def limited(self, letters: Iterator[Letter]) -> Iterator[Letter]:
+    def limited(self, letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
         """Yield letters, meant or not, until `limit` of them are to be sent."""
         sent = 0
         for letter in letters:
@@ -82,31 +82,33 @@ class Plan:
 
 
 @dataclass
-class Tally:
+class ReplayCounts:
     """How many letters were sent, by reason, and how many were refused, by refusal."""
 
     sent: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def starts(topic: TopicReader, plan: Plan) -> Offsets:
+def starts(topic: TopicReader, plan: ReplayPlan) -> Offsets:
     """Return where to begin: where the last run of the same plan ended, else by the time asked for."""
     return {**topic.at(plan.filters.since_ms), **topic.committed()}
 
 
-def named(topic: TopicReader, partition: int, offsets: Sequence[int], stop: Stop, say: Say) -> Iterator[Letter]:
+def named(
+    topic: TopicReader, partition: int, offsets: Sequence[int], stop: ShutdownEvent, echo: Echo
+) -> Iterator[DeadLetterRecord]:
     """Yield the letters at these offsets, and say of each place that has none."""
     for offset in dict.fromkeys(offsets):
         letter = listing.at(topic, partition, offset, stop)
         if letter is not None:
             yield letter
         elif not stop.is_set():
-            say(f"refused: partition {partition}, offset {offset} has no dead letter")
+            echo(f"refused: partition {partition}, offset {offset} has no dead letter")
 
 
-def preview(letters: Iterator[Letter], plan: Plan, say: Say) -> Tally:
+def preview(letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Echo) -> ReplayCounts:
     """Return what a replay would do."""
-    tally = Tally()
+    tally = ReplayCounts()
     for letter in filter(plan.filters.matches, plan.limited(letters)):
         refusal = plan.refusal(letter)
         if refusal:
@@ -114,30 +116,32 @@ def preview(letters: Iterator[Letter], plan: Plan, say: Say) -> Tally:
         else:
             tally.sent[letter.reason] += 1
         if plan.tells_each:
-            say(f"would be {_refused(letter, refusal) if refusal else _sent(letter)}")
+            echo(f"would be {_refused(letter, refusal) if refusal else _sent(letter)}")
     return tally
 
 
-def _sent(letter: Letter) -> str:
+def _sent(letter: DeadLetterRecord) -> str:
     return f"sent: partition {letter.partition}, offset {letter.offset} ({letter.reason})"
 
 
-def _refused(letter: Letter, refusal: str) -> str:
+def _refused(letter: DeadLetterRecord, refusal: str) -> str:
     return f"refused: partition {letter.partition}, offset {letter.offset} {refusal}"
 
 
 class Replay:
     """One run. Offsets are committed only after everything before them was acknowledged."""
 
-    def __init__(self, consumer: Consumer, producer: Producer, plan: Plan, *, say: Say, stop: Stop) -> None:
+    def __init__(
+        self, consumer: Consumer, producer: Producer, plan: ReplayPlan, *, echo: Echo, stop: ShutdownEvent
+    ) -> None:
         self._producer = producer
         self._plan = plan
-        self._say = say
+        self._say = echo
         self._stop = stop
         self._partitions = _partitions(consumer, plan.to)
-        self.tally = Tally()
+        self.tally = ReplayCounts()
 
-    def run(self, topic: TopicReader, letters: Iterator[Letter]) -> None:
+    def run(self, topic: TopicReader, letters: Iterator[DeadLetterRecord]) -> None:
         """Send the letters; blocks until they end or a stop is asked for. Raises KafkaException, CommandRefused."""
         rate, letters = self._plan.rate, self._plan.limited(letters)
         size = max(1, int(min(rate or CHUNK_LETTERS, CHUNK_LETTERS)))
@@ -148,7 +152,7 @@ class Replay:
             if self._stop.wait(sent / rate if rate else 0):
                 return
 
-    def _send_chosen(self, chunk: Sequence[Letter]) -> int:
+    def _send_chosen(self, chunk: Sequence[DeadLetterRecord]) -> int:
         meant = [letter for letter in chunk if self._plan.filters.matches(letter)]
         for letter in meant:
             if refusal := self._plan.refusal(letter):
@@ -164,23 +168,23 @@ class Replay:
                 self._say(_sent(letter))
         return len(chosen)
 
-    def _refuse(self, letter: Letter, refusal: str) -> None:
+    def _refuse(self, letter: DeadLetterRecord, refusal: str) -> None:
         self.tally.refused[refusal] += 1
         self._say(_refused(letter, refusal))
 
-    def _deliver(self, letters: Sequence[Letter]) -> list[Letter]:
+    def _deliver(self, letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
         """Return the letters that are too large, once all others are acknowledged. Raises CommandRefused."""
         # They go again one by one: a batch of the client's making can be too large where no letter is.
         suspects = self._too_large(self._attempt(letters))
         return [again for letter in suspects for again in self._too_large(self._attempt([letter]))]
 
-    def _too_large(self, failed: Sequence[Failure]) -> list[Letter]:
+    def _too_large(self, failed: Sequence[Failure]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in _TOO_LARGE:
                 raise CommandRefused(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
         return [letter for letter, _ in failed]
 
-    def _attempt(self, letters: Sequence[Letter]) -> list[Failure]:
+    def _attempt(self, letters: Sequence[DeadLetterRecord]) -> list[Failure]:
         failed: list[Failure] = []
         for letter in letters:
             self._produce(letter, failed)
@@ -190,7 +194,7 @@ class Replay:
                 raise CommandRefused("Kafka did not acknowledge in time")
         return failed
 
-    def _produce(self, letter: Letter, failed: list[Failure]) -> None:
+    def _produce(self, letter: DeadLetterRecord, failed: list[Failure]) -> None:
         def acknowledge(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
                 failed.append((letter, error))
@@ -206,9 +210,9 @@ class Replay:
         )
 
 
-def take_chunk(letters: Iterator[Letter], size: int) -> list[Letter]:
+def take_chunk(letters: Iterator[DeadLetterRecord], size: int) -> list[DeadLetterRecord]:
     """Take the next letters, as many as are sent together; none where there are no more."""
-    chunk: list[Letter] = []
+    chunk: list[DeadLetterRecord] = []
     held = 0
     while len(chunk) < size and held < CHUNK_BYTES and (letter := next(letters, None)) is not None:
         chunk.append(letter)
@@ -216,7 +220,7 @@ def take_chunk(letters: Iterator[Letter], size: int) -> list[Letter]:
     return chunk
 
 
-def replay_headers(letter: Letter) -> Headers:
+def replay_headers(letter: DeadLetterRecord) -> Headers:
     """Return the original headers, the first origin, and the number of this replay."""
     kept = (Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
     origin: Headers = [(name, value) for name, value in letter.headers if name in kept]

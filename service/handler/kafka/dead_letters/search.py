@@ -7,13 +7,13 @@ from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.handler.kafka.dead_letters.listing import HEADINGS, require_end, row
 from service.handler.kafka.dead_letters.ownership import order_of
-from service.pkg.shutdown_event import Stop
+from service.pkg.shutdown_event import ShutdownEvent
 
 _ORDER: Final = "ORDER"
 _ALL: Final = Filters()
 
 
-def table(topic: TopicReader, uids: Sequence[str], stop: Stop, filters: Filters = _ALL) -> Iterator[str]:
+def table(topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: Filters = _ALL) -> Iterator[str]:
     """Look at all letters that are meant and yield the lines of a table, never a value.
 
     Raises CommandRefused on a stop.

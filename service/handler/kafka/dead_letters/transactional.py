@@ -13,10 +13,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DeadLettersUnavailable
-from service.handler.kafka.consumer.group_metadata import Membership
-from service.handler.kafka.dead_letters.delivery import Failure, abandon, enqueue
-from service.handler.kafka.dead_letters.encoder import TOO_LARGE, Forms, Payload, is_for_good
-from service.pkg.run_with_timeout import within
+from service.handler.kafka.consumer.group_metadata import GroupMetadata
+from service.handler.kafka.dead_letters.delivery import DeliveryFailure, abandon, enqueue
+from service.handler.kafka.dead_letters.encoder import TOO_LARGE, DeadLetterEncoder, Payload, is_for_good
+from service.pkg.run_with_timeout import run_with_timeout
 from service.usecases.batch import Batch
 
 _CALL_SECONDS: Final = 5.0
@@ -33,7 +33,7 @@ class TransactionalDeadLetters:
 
     commits = True
 
-    def __init__(self, properties: dict[str, Any], topic: str, forms: Forms, member: Membership) -> None:
+    def __init__(self, properties: dict[str, Any], topic: str, forms: DeadLetterEncoder, member: GroupMetadata) -> None:
         self._properties = properties
         self._topic = topic
         self._forms = forms
@@ -104,7 +104,7 @@ class TransactionalDeadLetters:
 
     def _produce(self, producer: Producer, letters: Sequence[DeadLetter]) -> None:
         """Block until all are acknowledged. Raises KafkaException; what was too large goes in a smaller form next."""
-        failures: list[Failure] = []
+        failures: list[DeliveryFailure] = []
         for letter in letters:
             enqueue(producer, self._topic, self._formed(letter), failures)
         are_reported = _all_reported(producer, failures)
@@ -142,7 +142,7 @@ def _place(letter: DeadLetter) -> tuple[int, int]:
     return letter.partition, letter.message.offset
 
 
-def _all_reported(producer: Producer, failures: list[Failure]) -> bool:
+def _all_reported(producer: Producer, failures: list[DeliveryFailure]) -> bool:
     """Block until all are acknowledged, or one has failed: the client then sends none of the others."""
     deadline = monotonic() + _CALL_SECONDS
     while producer.flush(_LOOK_SECONDS):
@@ -154,7 +154,7 @@ def _all_reported(producer: Producer, failures: list[Failure]) -> bool:
 def _bounded(call: Callable[[], object]) -> None:
     """Call what librdkafka may never return from (librdkafka#5456), and leave it behind then. Raises KafkaException."""
     try:
-        within(_CALL_SECONDS + 1, call)
+        run_with_timeout(_CALL_SECONDS + 1, call)
     except TimeoutError:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's name
 
