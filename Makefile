@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer run-api test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -79,6 +79,13 @@ screenshots: venv web ## Take the pictures of the README anew, from a demo that 
 image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE=python:…@sha256:… for a base by its digest)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+
+reference: venv ## Write the generated reference pages: settings, metrics, log events, OpenAPI, the chart's values schema
+	@for page in configuration:configuration.md metrics:metrics.md log_events:logs.md openapi:openapi.json; do \
+	  $(BIN)/python -c "from tests.unit.test_$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
+	    && mv docs/$${page#*:}.new docs/$${page#*:} || exit; \
+	done
+	@$(BIN)/python -c 'from tests.unit.test_values_schema import write; write()'
 
 dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json

@@ -56,8 +56,8 @@ ROWS = [
                 {"lag": "max(orders_lag_seconds{%s})"}, "stat",
             ),
             Panel(
-                "Brake", "bool_on_off", "On while a flood of bad messages has stopped a consumer.",
-                {"brake": "max(orders_brake_engaged{%s})"}, "stat",
+                "CircuitBreaker", "bool_on_off", "On while a flood of bad messages has stopped a consumer.",
+                {"circuit breaker": "max(orders_circuit_breaker_open{%s})"}, "stat",
             ),
         ],
     ),
@@ -93,7 +93,7 @@ ROWS = [
             ),
             Panel(
                 "Batch size", "short", "Messages of one batch: 1 when idle, full batches on a backlog.",
-                {"median": quantile(0.5, "orders_batch_orders"), "p95": quantile(0.95, "orders_batch_orders")},
+                {"median": quantile(0.5, "orders_batch_messages"), "p95": quantile(0.95, "orders_batch_messages")},
             ),
             Panel(
                 "Stages of a batch, p95", "s", "Decoding overlaps with writing the batch before.",
@@ -113,7 +113,7 @@ ROWS = [
                 {"{{kind}}": "sum by (kind) (increase(orders_rebalances_total{%s}[5m]))"},
             ),
             Panel(
-                "Standing", "percentunit", "Share of the time in which fetching is paused: an outage, or the brake.",
+                "Standing", "percentunit", "Share of the time in which fetching is paused: an outage, or the circuit breaker.",
                 {"paused": rate("orders_paused_seconds_total")},
             ),
             Panel(

@@ -174,7 +174,7 @@ def _consumer(site: Site, topic: Topic, database: Database, group: Group) -> Ser
         "ORDERS_KAFKA__GROUP_ID": group.id,
         "ORDERS_KAFKA__PROPERTIES": _SOON_SHARED,
         "ORDERS_POSTGRES__DSN": database.dsn,
-        "ORDERS_RETRY__CEILING": "0.1",  # how long after the database opened one may still wait
+        "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # how long after the database opened one may still wait
         "ORDERS_LOG__LEVEL": "error",  # and until then it warns
     }
     return Service(site, "consumer", settings)

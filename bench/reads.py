@@ -44,7 +44,7 @@ def measure(site: Site) -> Iterator[Sample]:
 def _cached(site: Site, dsn: str, files: Files) -> Iterator[Sample]:
     count = len(files.documents)
     with ExitStack() as running:
-        warm = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_ORDERS": str(count)}
+        warm = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_UP_SIZE": str(count)}
         contenders = [running.enter_context(ours(site, dsn, warm)), *_rivals(site, files, running)]
         for contender in contenders:
             _load(site, files, contender, CACHED_CONNECTIONS, count)
@@ -75,7 +75,7 @@ def _cached_round(site: Site, files: Files, contender: Contender) -> Iterator[Sa
 
 def _uncached(site: Site, dsn: str, files: Files) -> Iterator[Sample]:
     requests = site.scaled(UNCACHED_REQUESTS, _LEAST)
-    with ours(site, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_ORDERS": "0"}) as api:
+    with ours(site, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_UP_SIZE": "0"}) as api:
         _load(site, files, api, UNCACHED_CONNECTIONS, _LEAST)
         for _ in range(site.rounds):
             used = api.cpu_seconds()

@@ -42,7 +42,7 @@ def measure(site: Site) -> Iterator[Sample]:
 
 
 def _cache(entries: int, warmed: int) -> dict[str, str]:
-    return {"ORDERS_CACHE__MAX_ENTRIES": str(entries), "ORDERS_CACHE__WARM_ORDERS": str(warmed)}
+    return {"ORDERS_CACHE__MAX_ENTRIES": str(entries), "ORDERS_CACHE__WARM_UP_SIZE": str(warmed)}
 
 
 def _copied_per_second(site: Site, dsn: str, count: int) -> float:

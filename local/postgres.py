@@ -161,7 +161,7 @@ def installed(folder: Path, package: Path) -> Iterator[Installed]:
         home = Path(name)
         if account:
             package = _copy(package, home)
-            _hand_over(home, account)
+            _submit_batch(home, account)
         yield Installed(_newest(package) / "bin", home, account)
 
 
@@ -207,7 +207,7 @@ def _copy(package: Path, home: Path) -> Path:
     return home / package.name
 
 
-def _hand_over(home: Path, account: Account) -> None:
+def _submit_batch(home: Path, account: Account) -> None:
     for path in (home, *home.rglob("*")):
         os.chown(path, *account, follow_symlinks=False)
 

@@ -191,7 +191,7 @@ class Http(Group):
     connections that made no progress for longest are closed."""
     event_clients: Count = 1_000
     """Event streams at once; more are answered 503."""
-    event_ring: Count = 50_000
+    event_buffer_size: Count = 50_000
     """Events kept for `Last-Event-ID` and for readers that are behind."""
 
 
@@ -205,7 +205,7 @@ class Admin(Group):
     """The address of the probes and metrics."""
     port: Port = 9000
     """The port of `/livez /readyz /startupz /metrics /version`; 0 takes a free one."""
-    stall_after: Seconds = Field(30, gt=0)
+    liveness_timeout: Seconds = Field(30, gt=0)
     """A loop that has not turned for this long fails `/livez`."""
 
 
@@ -214,12 +214,10 @@ class Cache(Group):
     """Orders kept in memory."""
     max_bytes: Bytes = 256 * 2**20
     """Bytes kept in memory, overhead included."""
-    warm_orders: int = Field(10_000, ge=0)
+    warm_up_size: int = Field(10_000, ge=0)
     """Newest orders that are loaded at start."""
     warm_deadline: Seconds = 60
     """After this the API serves although it is not warm, and says so."""
-    heartbeat: Seconds = Field(0.5, gt=0)
-    """How often the listener proves that notifications arrive."""
     max_stale: Seconds | None = None
     """Longest time that hits are served without a proven listener; empty is without end."""
     negative_ttl: Seconds = 2
@@ -230,8 +228,13 @@ class Cache(Group):
     """Whether the API stays ready while PostgreSQL is away."""
 
 
+class Listener(Group):
+    heartbeat: Seconds = Field(0.5, gt=0)
+    """How often the API verifies that notifications from PostgreSQL arrive."""
+
+
 class Batch(Group):
-    max_orders: int = Field(4_000, ge=1, le=100_000)
+    max_messages: int = Field(4_000, ge=1, le=100_000)
     """Messages of one batch."""
     max_bytes: Bytes = 16 * 2**20
     """Bytes of one batch."""
@@ -240,9 +243,9 @@ class Batch(Group):
 
 
 class Retry(Group):
-    initial: Seconds = Field(0.1, gt=0)
+    initial_backoff: Seconds = Field(0.1, gt=0)
     """Upper bound of the first wait; each next bound is twice as long, and the wait is random below it."""
-    ceiling: Seconds = Field(5, gt=0)
+    max_backoff: Seconds = Field(5, gt=0)
     """Longest wait between two attempts."""
     give_up_after: Positive | None = None
     """Send to the dead-letter topic what could not be saved for this long; empty is never."""
@@ -253,25 +256,25 @@ class DeadLetters(Group):
     """Whether dead letters and offsets are committed in one Kafka transaction; readers need `read_committed`."""
 
 
-class Brake(Group):
+class CircuitBreaker(Group):
     enabled: bool = True
-    """Whether a flood of bad messages stops the consumer; `false` lets everything through."""
+    """Whether a flood of bad messages pauses the consumer; `false` sends all of them to the dead-letter topic."""
     ratio: float = Field(0.5, gt=0, le=1)
-    """Engages when more than this share of the last `window` messages is bad, or of orders refused by PostgreSQL."""
+    """Opens when more than this share of the last `window` messages is bad, or of orders refused by PostgreSQL."""
     window: Count = 1_000
     """Messages, or orders, that the share is taken of."""
-    in_a_row: Count = 1_000
-    """Engages after this many bad messages in a row."""
-    refused_at_least: Count = 10
-    """Engages when PostgreSQL has refused this many orders, in one batch or several, and stored none in between."""
+    max_consecutive: Count = 1_000
+    """Opens after this many consecutive bad messages."""
+    min_rejected: Count = 10
+    """Opens when PostgreSQL has rejected this many orders, in one batch or several, and stored none in between."""
     retry_after: Positive = 60
-    """How long to stand before a few messages are tried again."""
+    """How long the circuit breaker stays open before a few messages are tried."""
     probe_messages: Count = 10
     """How many messages are tried then; while PostgreSQL refuses orders, twice as many each time."""
 
 
 class Rebalance(Group):
-    wait: Seconds = 5
+    revoke_timeout: Seconds = 5
     """How long a revoked partition's running transaction may take to end."""
 
 
@@ -282,12 +285,12 @@ class Document(Group):
     """A deeper document is dead-lettered as `undecodable`."""
     max_future: Seconds = Field(86_400, le=100 * 366 * 86_400)
     """How far `date_created` may lie in the future."""
-    amounts: Literal["warn", "reject", "ignore"] = "warn"
+    amount_mismatch: Literal["warn", "reject", "ignore"] = "warn"
     """What happens to an order whose amounts don't add up."""
 
 
 class Version(Group):
-    order: Literal["timestamp", "offset"] = "timestamp"
+    compare_by: Literal["timestamp", "offset"] = "timestamp"
     """`offset` compares offsets before timestamps within one partition."""
 
 
@@ -327,10 +330,11 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     admin: Admin = Admin()
     cache: Cache = Cache()
+    listener: Listener = Listener()
     batch: Batch = Batch()
     retry: Retry = Retry()
     dead_letters: DeadLetters = DeadLetters()
-    brake: Brake = Brake()
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
     rebalance: Rebalance = Rebalance()
     document: Document = Document()
     version: Version = Version()

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 
-REASONS: Final = ("undecodable", "invalid", "too-large", "unsaved")
+REASONS: Final = ("undecodable", "invalid", "too-large", "rejected")
 STAGES: Final = ("decode", "write", "commit")
 KINDS: Final = ("assigned", "revoked", "lost")
 
@@ -28,7 +28,7 @@ LABELS: Final = {
 
 _STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_BATCH_ORDERS: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
+_BATCH_MESSAGES: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 class Metrics:
@@ -71,11 +71,11 @@ class Metrics:
         )
         self.commit_failures = counter("commit_failures", "Offset commits that failed; the next one repeats them.")
         self.paused_seconds = counter("paused_seconds", "Seconds during which fetching was paused.")
-        self.brake_engaged = Gauge(
-            "orders_brake_engaged", "1 while a flood of bad messages has stopped us.", registry=registry
+        self.circuit_breaker_open = Gauge(
+            "orders_circuit_breaker_open", "1 while a flood of bad messages has stopped us.", registry=registry
         )
-        self.batch_orders = Histogram(
-            "orders_batch_orders", "Messages of one batch.", buckets=_BATCH_ORDERS, registry=registry
+        self.batch_messages = Histogram(
+            "orders_batch_messages", "Messages of one batch.", buckets=_BATCH_MESSAGES, registry=registry
         )
         self.batch_seconds = Histogram(
             "orders_batch_seconds",

@@ -80,6 +80,6 @@ def order(**overrides: Any) -> Order:
     return msgspec.convert(order_document(**overrides), Order)
 
 
-def sourced(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
+def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
     """Return `order(…)` as if it had been read at that offset."""
     return VersionedOrder(order(**overrides), RecordPosition(timestamp_ms, partition, offset, "orders"))

@@ -23,26 +23,26 @@ class FakeStore:
         self._says_position = says_position
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
-        return VersionedOrder(order, source, is_plain)
+    def prepare(order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
+        return VersionedOrder(order, source, needs_no_escaping)
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         self.calls.append(len(orders))
         if self.failures:
             raise self.failures.pop(0)
-        for position, sourced in enumerate(orders):
-            if sourced.order.customer_id == POISON:
+        for position, versioned in enumerate(orders):
+            if versioned.order.customer_id == POISON:
                 blamed = position if self._says_position else None
                 raise OrderRefused("refused", sqlstate="23514", where="orders no_poison", position=blamed)
         return sum(map(self._store_one, orders), start=Stored())
 
-    def _store_one(self, sourced: VersionedOrder) -> Stored:
-        uid = sourced.order.order_uid
+    def _store_one(self, versioned: VersionedOrder) -> Stored:
+        uid = versioned.order.order_uid
         stored = self.orders.get(uid)
-        if stored is not None and not sourced.source.is_newer_than(stored.source):
-            return Stored(unchanged=1) if sourced == stored else Stored(stale=1)
-        self.orders[uid] = sourced
-        return _change(stored and stored.order, sourced.order)
+        if stored is not None and not versioned.source.is_newer_than(stored.source):
+            return Stored(unchanged=1) if versioned == stored else Stored(stale=1)
+        self.orders[uid] = versioned
+        return _change(stored and stored.order, versioned.order)
 
 
 def _change(stored: Order | None, order: Order) -> Stored:

@@ -12,7 +12,7 @@
   "ORDERS_POSTGRES__DSN" $database
   "ORDERS_CACHE__MAX_ENTRIES" (include "orders.number" .Values.cache.maxEntries)
   "ORDERS_CACHE__MAX_BYTES" (include "orders.number" .Values.cache.maxBytes)
-  "ORDERS_CACHE__WARM_ORDERS" (include "orders.number" .Values.cache.warmOrders)
+  "ORDERS_CACHE__WARM_UP_SIZE" (include "orders.number" .Values.cache.warmUpSize)
   "ORDERS_CACHE__WARM_DEADLINE" (include "orders.number" .Values.cache.warmDeadline)
   "ORDERS_HTTP__DRAIN_TIMEOUT" (include "orders.number" .Values.api.drainSeconds)
   "ORDERS_MIGRATION__DEADLINE" (include "orders.number" .Values.migrations.deadline)

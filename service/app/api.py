@@ -86,22 +86,22 @@ class Api:
             on_hit=self.metrics.cache_hits.labels().inc,
             on_miss=self.metrics.cache_misses.inc,
         )
-        self.feed = EventBroadcaster(http.event_ring, http.event_clients, self.metrics.event_clients_dropped.inc)
+        self.feed = EventBroadcaster(http.event_buffer_size, http.event_clients, self.metrics.event_clients_dropped.inc)
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
             self.reads,
             self.ears(),
             self.log,
-            heartbeat=cache.heartbeat,
+            heartbeat=settings.listener.heartbeat,
             connect_timeout=postgres.connect_timeout,
         )
         self.lookup.stop_hearing(can_read=True)  # until it is proven that notifications arrive
-        self.warm_up = WarmUp(self.lookup, cache.warm_orders, cache.warm_deadline, self.log, self.settle)
+        self.warm_up = WarmUp(self.lookup, cache.warm_up_size, cache.warm_deadline, self.log, self.settle)
         self.stored = RefreshingValue(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
         self.letters = Browser(partial(_letter_consumer, settings), settings.kafka.dead_letter_topic)
         self.postgresql, self.notifications, self.kafka = Dependency(), Dependency(), Dependency()
-        self.depths = RefreshingValue(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
+        self.read = RefreshingValue(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.observe()
 
     async def run(self) -> int:
@@ -155,12 +155,12 @@ class Api:
         renewal = KeyReloader(keys, self.log)
         while True:
             await asyncio.sleep(KEYS_SECONDS)
-            if renewal.look():
+            if renewal.check():
                 self.feed.drop_all()
 
     def ears(self) -> ListenerCallbacks:
         return ListenerCallbacks(
-            listening=self.begin_generation,
+            listening=self.invalidate_all,
             reached=self.lookup.reach,
             proven=self.prove,
             heard=self.hear,
@@ -168,8 +168,8 @@ class Api:
             deaf=lambda: self.warm_up.give_up("notifications don't arrive"),
         )
 
-    def begin_generation(self, position: int) -> None:
-        self.lookup.begin_generation(position)
+    def invalidate_all(self, position: int) -> None:
+        self.lookup.invalidate_all(position)
         self.metrics.cache_invalidations.inc()
         self.feed.reset(self.heard_until)
         self.feed.rate.restart()
@@ -181,8 +181,8 @@ class Api:
         self.feed.rate.observe()
 
     def hear(self, new: list[str], changed: list[str]) -> None:
-        self.lookup.forget(new)
-        self.lookup.forget(changed)
+        self.lookup.invalidate(new)
+        self.lookup.invalidate(changed)
         self.feed.publish("stored", new)
         self.feed.publish("replaced", changed)
 
@@ -217,8 +217,8 @@ class Api:
 
     async def figures(self) -> Figures:
         lookup, cache, warm_up = self.lookup, self.cache, self.warm_up
-        stored, depths = await asyncio.gather(self.stored.get(), self.depths.get())
-        lag, dead_letters = depths or (None, None)
+        stored, read = await asyncio.gather(self.stored.get(), self.read.get())
+        lag, dead_letters = read or (None, None)
         return Figures(
             CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, ratio(lookup.hits, lookup.misses)),
             WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
@@ -232,9 +232,9 @@ class Api:
         )
 
     async def ask_kafka(self) -> TopicDepths | None:
-        depths = await asyncio.to_thread(self.watch.depths)
-        self.kafka.note(is_up=depths is not None)
-        return depths
+        read = await asyncio.to_thread(self.watch.read)
+        self.kafka.note(is_up=read is not None)
+        return read
 
     async def note_dependencies(self) -> None:
         while True:

@@ -34,7 +34,7 @@ from service.pkg.tx import Transactions
 from service.repo.connection import require_utf8
 from service.repo.writes import OrderWriter
 from service.usecases.batch import BatchLimits
-from service.usecases.brake import Brake, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest, OnRetry
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
@@ -50,24 +50,24 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
     Raises PortUnavailable or InvalidSettings.
     """
-    with tracing(**shared.about("consumer")) as wrap:
-        _run_until_stopped(settings, wrap)
+    with tracing(**shared.about("consumer")) as middleware:
+        _run_until_stopped(settings, middleware)
     return 0
 
 
-def _run_until_stopped(settings: Settings, wrap: BatchMiddleware) -> None:
+def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     stop = stop_at_signals()
     properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
-    writer = OrderWriter(transactions, settings.version.order)
+    writer = OrderWriter(transactions, settings.version.compare_by)
     member = GroupMetadata(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )
     dead_letters = _dead_letters(settings, stop, member)
     report = _report_to(metrics, log)
-    ingest = Ingest(writer, dead_letters, _brake(settings), _backoff(settings), stop, report, wrap)
+    ingest = Ingest(writer, dead_letters, _breaker(settings), _backoff(settings), stop, report, middleware)
     consumer = OrderConsumer(
         member,
         decoder=_decoder(settings, metrics),
@@ -110,11 +110,11 @@ def _tune_interpreter() -> None:
 def _dead_letters(
     settings: Settings, stop: ShutdownEvent, member: GroupMetadata
 ) -> DeadLetterProducer | TransactionalDeadLetters:
-    kafka, forms = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
+    kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if settings.dead_letters.exactly_once:
         of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-        return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, forms, member)
-    return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, forms, stop)
+        return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, encoder, member)
+    return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
 
 
 def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
@@ -154,7 +154,7 @@ def _warn_of_unreachable(client: Admin, log: FilteringBoundLogger) -> None:
 def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:
     """Return when a consumer is well: while its loop turns, with or without Kafka, PostgreSQL or a partition."""
     has_started = {"loop has turned": lambda: consumer.has_started}
-    turns = {"loop turns": lambda: consumer.seconds_since_turn < settings.admin.stall_after}
+    turns = {"loop turns": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
     return Health(live=turns, ready=has_started, started=has_started)
 
 
@@ -163,7 +163,7 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
         max_bytes=settings.document.max_message_bytes,
         max_nesting=settings.document.max_nesting,
         max_future=timedelta(seconds=settings.document.max_future),
-        amounts=settings.document.amounts,
+        amounts=settings.document.amount_mismatch,
     )
     return Decoder(
         rules,
@@ -173,21 +173,29 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
     )
 
 
-def _brake(settings: Settings) -> Brake:
-    brake = settings.brake
-    return Brake(CircuitBreakerPolicy(brake.enabled, brake.ratio, brake.window, brake.in_a_row, brake.refused_at_least))
+def _breaker(settings: Settings) -> CircuitBreaker:
+    circuit_breaker = settings.circuit_breaker
+    return CircuitBreaker(
+        CircuitBreakerPolicy(
+            circuit_breaker.enabled,
+            circuit_breaker.ratio,
+            circuit_breaker.window,
+            circuit_breaker.max_consecutive,
+            circuit_breaker.min_rejected,
+        )
+    )
 
 
 def _backoff(settings: Settings) -> Backoff:
-    return Backoff(settings.retry.initial, settings.retry.ceiling, settings.retry.give_up_after)
+    return Backoff(settings.retry.initial_backoff, settings.retry.max_backoff, settings.retry.give_up_after)
 
 
 def _pace(settings: Settings) -> ConsumerSettings:
     return ConsumerSettings(
-        BatchLimits(settings.batch.max_orders, settings.batch.max_bytes, settings.batch.max_items),
-        rebalance_wait=settings.rebalance.wait,
-        brake_retry_after=settings.brake.retry_after,
-        brake_probe=settings.brake.probe_messages,
+        BatchLimits(settings.batch.max_messages, settings.batch.max_bytes, settings.batch.max_items),
+        revoke_timeout=settings.rebalance.revoke_timeout,
+        breaker_retry_after=settings.circuit_breaker.retry_after,
+        breaker_probe_messages=settings.circuit_breaker.probe_messages,
     )
 
 

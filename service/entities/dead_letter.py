@@ -16,7 +16,7 @@ class Reason(StrEnum):
     """JSON text that breaks a rule of the order document."""
     TOO_LARGE = "too-large"
     """Larger than the consumer accepts."""
-    UNSAVED = "unsaved"
+    REJECTED = "rejected"
     """A valid order that PostgreSQL refused, or that could not be saved in the time allowed."""
 
 

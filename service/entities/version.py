@@ -37,5 +37,5 @@ class VersionedOrder(NamedTuple):
 
     order: Order
     source: RecordPosition
-    prepared: Any = None
+    copy_rows: Any = None
     """What the store has made of it ahead of time, if anything."""

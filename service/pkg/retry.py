@@ -12,8 +12,8 @@ from service.pkg.shutdown_event import ShutdownEvent
 class Backoff:
     """The n-th wait is random between 0 and `initial` * 2^(n-1) seconds, `ceiling` at most."""
 
-    initial: float = 0.1
-    ceiling: float = 5
+    initial_backoff: float = 0.1
+    max_backoff: float = 5
     give_up_after: float | None = None
     """Seconds after which the last error is raised; None repeats without end."""
 
@@ -27,7 +27,7 @@ def retrying(
     """Return a tenacity controller: called with a function, it repeats it. Raises Stopped out of a wait."""
     return Retrying(
         retry=retry_if_exception(is_transient),
-        wait=wait_random_exponential(multiplier=backoff.initial, max=backoff.ceiling),
+        wait=wait_random_exponential(multiplier=backoff.initial_backoff, max=backoff.max_backoff),
         stop=stop_after_delay(backoff.give_up_after) if backoff.give_up_after is not None else stop_never,
         sleep=stop.sleep,
         before_sleep=on_retry,

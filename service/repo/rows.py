@@ -49,14 +49,14 @@ class CopyRows(NamedTuple):
     items: str
 
 
-def lines(order: Order, source: RecordPosition, *, is_plain: bool = False) -> CopyRows:
+def lines(order: Order, source: RecordPosition, *, needs_no_escaping: bool = False) -> CopyRows:
     """Return an order's lines. A plain one is not searched for texts with characters that COPY has a meaning for."""
     uid = order.order_uid
     return CopyRows(
-        _line(_ORDERS, _order_values(order, source), is_plain),
-        _line(_DELIVERIES, (uid, *astuple(order.delivery)), is_plain),
-        _line(_PAYMENTS, _payment_values(uid, order.payment), is_plain),
-        "".join([_line(_ITEMS, (uid, at, *astuple(item)), is_plain) for at, item in enumerate(order.items)]),
+        _line(_ORDERS, _order_values(order, source), needs_no_escaping),
+        _line(_DELIVERIES, (uid, *astuple(order.delivery)), needs_no_escaping),
+        _line(_PAYMENTS, _payment_values(uid, order.payment), needs_no_escaping),
+        "".join([_line(_ITEMS, (uid, at, *astuple(item)), needs_no_escaping) for at, item in enumerate(order.items)]),
     )
 
 
@@ -95,14 +95,14 @@ def _record_time_text(timestamp_ms: int) -> str:
     return str(record_time(timestamp_ms))
 
 
-def _line(form: str, values: tuple[Any, ...], is_plain: bool) -> str:  # noqa: FBT001 - called for each row
+def _line(form: str, values: tuple[Any, ...], needs_no_escaping: bool) -> str:  # noqa: FBT001 - called for each row
     line = form % values
-    if is_plain or _is_plain(line, len(values)):
+    if needs_no_escaping or _needs_no_escaping(line, len(values)):
         return line
     return form % tuple(map(_escaped, values))
 
 
-def _is_plain(line: str, values: int) -> bool:
+def _needs_no_escaping(line: str, values: int) -> bool:
     return "\\" not in line and "\r" not in line and line.count("\t") == values - 1 and line.count("\n") == 1
 
 

@@ -52,7 +52,7 @@ LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
 HELD_DOCUMENTS: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 """The stored documents of orders that are held."""
 
-MOVE: Final = """\
+UPDATE_VERSION: Final = """\
 UPDATE orders o
 SET source_topic = n.source_topic, source_partition = n.source_partition,
     source_offset = n.source_offset, source_timestamp = n.source_timestamp
@@ -92,9 +92,11 @@ class OrderWriter:
         self._version_order: VersionOrder = version_order
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
+    def prepare(order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
         ahead = len(order.items) <= MANY_ITEMS
-        return VersionedOrder(order, source, lines(order, source, is_plain=is_plain) if ahead else None)
+        return VersionedOrder(
+            order, source, lines(order, source, needs_no_escaping=needs_no_escaping) if ahead else None
+        )
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         newest, surpassed = self._newest(orders)
@@ -118,62 +120,62 @@ class OrderWriter:
 
     def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], Stored]:
         """Return the greatest version of each id, sorted by id, and how the others count."""
-        newest = {sourced.order.order_uid: sourced for sourced in orders}
+        newest = {versioned.order.order_uid: versioned for versioned in orders}
         if len(newest) == len(orders):
             return dict(sorted(newest.items())), Stored()
         newest.clear()
         unchanged = stale = 0
-        for sourced in orders:
-            uid = sourced.order.order_uid
+        for versioned in orders:
+            uid = versioned.order.order_uid
             rival = newest.get(uid)
-            if rival is None or sourced.source.is_newer_than(rival.source, self._version_order):
-                newest[uid] = sourced
+            if rival is None or versioned.source.is_newer_than(rival.source, self._version_order):
+                newest[uid] = versioned
             if rival is not None:
-                unchanged += rival.order == sourced.order
-                stale += rival.order != sourced.order
+                unchanged += rival.order == versioned.order
+                stale += rival.order != versioned.order
         return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
 
     def _write(
         self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
     ) -> Stored:
-        contest = self._contest(cursor, newest)
-        if contest.moved:
-            cursor.execute(MOVE, [_records(contest.moved)])
-        if contest.replaced:
-            _replace(cursor, contest.replaced)
-        _copy(cursor, contest, copied)
-        _notify(cursor, contest)
+        plan = self._plan(cursor, newest)
+        if plan.moved:
+            cursor.execute(UPDATE_VERSION, [_records(plan.moved)])
+        if plan.replaced:
+            _replace(cursor, plan.replaced)
+        _copy(cursor, plan, copied)
+        _notify(cursor, plan)
         return Stored(
-            new=len(contest.new),
-            replaced=len(contest.replaced),
-            unchanged=len(contest.moved) + contest.redelivered,
-            stale=contest.stale,
-            erased=contest.erased,
+            new=len(plan.new),
+            replaced=len(plan.replaced),
+            unchanged=len(plan.moved) + plan.redelivered,
+            stale=plan.stale,
+            erased=plan.erased,
         )
 
-    def _contest(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
+    def _plan(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
         """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
         stored, erased = _probe(cursor, newest)
-        new = [sourced for uid, sourced in newest.items() if uid not in stored and uid not in erased]
-        contenders = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
+        new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
+        candidates = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
         redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
-        held = self._held(cursor, contenders) if contenders else {}
+        held = self._held(cursor, candidates) if candidates else {}
         moved = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
         replaced = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
         stale = len(stored) - len(held) - redelivered
         return WritePlan(new, replaced, moved, redelivered, stale, len(erased))
 
-    def _held(self, cursor: Cursor, contenders: dict[str, VersionedOrder]) -> dict[str, Order | None]:
+    def _held(self, cursor: Cursor, candidates: dict[str, VersionedOrder]) -> dict[str, Order | None]:
         """Lock the contenders' rows and return the stored documents of those that are still older."""
-        locked = _locked(cursor, contenders)
-        if len(locked) < len(contenders):
+        locked = _locked(cursor, candidates)
+        if len(locked) < len(candidates):
             raise StorageUnavailable("an order was deleted while it was being replaced")
-        older = [uid for uid in sorted(locked) if self._is_newer(contenders[uid], locked[uid])]
+        older = [uid for uid in sorted(locked) if self._is_newer(candidates[uid], locked[uid])]
         documents = {uid: _read(text) for uid, text in cursor.execute(HELD_DOCUMENTS, [older])}
         return {uid: documents.get(uid) for uid in older}
 
-    def _is_newer(self, sourced: VersionedOrder, stored: RecordPosition) -> bool:
-        return sourced.source.is_newer_than(stored, self._version_order)
+    def _is_newer(self, versioned: VersionedOrder, stored: RecordPosition) -> bool:
+        return versioned.source.is_newer_than(stored, self._version_order)
 
 
 def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
@@ -213,17 +215,17 @@ def _records(orders: Iterable[VersionedOrder]) -> str:
 
 def _replace(cursor: Cursor, replaced: Sequence[VersionedOrder]) -> None:
     cursor.execute(REPLACE, [_records(replaced)])
-    ids = [sourced.order.order_uid for sourced in replaced]
+    ids = [versioned.order.order_uid for versioned in replaced]
     for statement in DELETE_CHILDREN.values():
         cursor.execute(statement, [ids])
 
 
-def _copy(cursor: Cursor, contest: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
+def _copy(cursor: Cursor, plan: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
     """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading.
 
     While the server takes in one table, the first blocks of the next one are made: all, unless orders are large.
     """
-    supply = _supply(contest)
+    supply = _supply(plan)
     upcoming = next(supply, None)
     while upcoming:
         table, source, made = upcoming
@@ -234,29 +236,29 @@ def _copy(cursor: Cursor, contest: WritePlan, copied: dict[str, list[VersionedOr
             upcoming = next(supply, None)
 
 
-def _supply(contest: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
+def _supply(plan: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
     """Yield for each table with rows to copy: its name, the orders that they belong to, and the blocks.
 
     The first of the blocks are already made.
     """
-    whole = contest.new
-    if contest.replaced:
-        whole = sorted(contest.new + contest.replaced, key=lambda sourced: sourced.order.order_uid)
+    whole = plan.new
+    if plan.replaced:
+        whole = sorted(plan.new + plan.replaced, key=lambda versioned: versioned.order.order_uid)
     for table in COPY:
-        source = contest.new if table == ORDERS.name else whole
+        source = plan.new if table == ORDERS.name else whole
         if source:
             made = blocks(map(attrgetter(table), map(_lines, source)))
             yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
 
 
-def _lines(sourced: VersionedOrder) -> CopyRows:
-    prepared: CopyRows | None = sourced.prepared
-    return prepared or lines(sourced.order, sourced.source)
+def _lines(versioned: VersionedOrder) -> CopyRows:
+    copy_rows: CopyRows | None = versioned.copy_rows
+    return copy_rows or lines(versioned.order, versioned.source)
 
 
-def _notify(cursor: Cursor, contest: WritePlan) -> None:
-    new = [sourced.order.order_uid for sourced in contest.new]
-    changed = [sourced.order.order_uid for sourced in contest.replaced]
+def _notify(cursor: Cursor, plan: WritePlan) -> None:
+    new = [versioned.order.order_uid for versioned in plan.new]
+    changed = [versioned.order.order_uid for versioned in plan.replaced]
     if messages := list(payloads(new, changed)):
         cursor.execute(NOTIFY, [messages])
 
@@ -271,6 +273,6 @@ def _position(
     table, line = stopped
     blamed = copied[table]
     if table == ITEMS.name:
-        blamed = [sourced for sourced in blamed for _ in sourced.order.items]
+        blamed = [versioned for versioned in blamed for _ in versioned.order.items]
     culprit = blamed[line - 1] if line <= len(blamed) else None
-    return next((index for index, sourced in enumerate(orders) if sourced is culprit), None)
+    return next((index for index, versioned in enumerate(orders) if versioned is culprit), None)

@@ -11,7 +11,7 @@ from service.entities.version import VersionedOrder
 class Entry(NamedTuple):
     """A valid order and the message that it came in, which only the dead-letter topic's producer looks into."""
 
-    sourced: VersionedOrder
+    versioned: VersionedOrder
     message: Any
     partition: int
     offset: int
@@ -32,7 +32,7 @@ class Batch:
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
-    verdicts: bytearray = field(default_factory=bytearray)
+    outcomes: bytearray = field(default_factory=bytearray)
     """1 for each bad message and 0 for each good one, as they came."""
     first_offsets: dict[int, int] = field(default_factory=dict)
     """By partition: that of the first record."""
@@ -79,12 +79,12 @@ class Batch:
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.verdicts.append(0)
-        self.items += len(entry.sourced.order.items)
+        self.outcomes.append(0)
+        self.items += len(entry.versioned.order.items)
 
     def reject(self, letter: DeadLetter) -> None:
         self.rejected.append(letter)
-        self.verdicts.append(1)
+        self.outcomes.append(1)
 
     def skip(self) -> None:
         self.tombstones += 1

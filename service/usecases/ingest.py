@@ -12,7 +12,7 @@ from tenacity import RetryCallState
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
-    BrakeEngaged,
+    CircuitBreakerOpen,
     DeadLettersUnavailable,
     OrderRefused,
     ProbeSucceeded,
@@ -23,7 +23,7 @@ from service.entities.errors import (
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
-from service.usecases.brake import Brake, State
+from service.usecases.circuit_breaker import CircuitBreaker, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
 OnRetry = Callable[[BaseException, int, float], None]
@@ -43,7 +43,7 @@ Write = Callable[[Batch], Outcome]
 BatchMiddleware = Callable[[Write], Write]
 
 
-def unwrapped(write: Write) -> Write:
+def without_middleware(write: Write) -> Write:
     """Put nothing around it."""
     return write
 
@@ -55,46 +55,46 @@ class Ingest:
         self,
         store: OrderStore,
         dead_letters: DeadLetters,
-        brake: Brake,
+        breaker: CircuitBreaker,
         backoff: Backoff,
         stop: ShutdownEvent,
         retried: OnRetry,
-        wrap: BatchMiddleware = unwrapped,
+        middleware: BatchMiddleware = without_middleware,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
-        self._brake = brake
+        self._breaker = breaker
         self._retried = retried
         # Made once: each controller is a cycle of references, and the next collection may be a hundred batches away.
-        self._until_stored = retrying(backoff, stop, _is_away, self._report)
-        forever = Backoff(backoff.initial, backoff.ceiling)
+        self._until_stored = retrying(backoff, stop, _is_unavailable, self._report)
+        forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
         self._until_sent = retrying(forever, stop, _is_unsent, self._report)
-        self._write = wrap(self._ingest)
+        self._write = middleware(self._ingest)
         self.busy = True
         self.stored = Stored()
         """What the last batch stored, whether its offsets may be committed or not."""
 
     @property
-    def is_braked(self) -> bool:
+    def is_breaker_open(self) -> bool:
         """Whether the next batch is to be a small one that finds out if the flood is over."""
-        return self._brake.engaged
+        return self._breaker.is_open
 
     @property
-    def is_holding_back(self) -> bool:
+    def is_probing_orders(self) -> bool:
         """Whether nothing of the next batch is to be committed: it finds out if PostgreSQL stores orders again."""
-        return self._brake.state is State.REFUSING
+        return self._breaker.state is State.OPEN_FOR_ORDERS
 
     def __call__(self, batch: Batch) -> Outcome:
         """Block until the batch is done.
 
-        Raises Stopped, BrakeEngaged or ProbeSucceeded; then nothing of it may be committed.
+        Raises Stopped, CircuitBreakerOpen or ProbeSucceeded; then nothing of it may be committed.
         """
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
         stored, refused, given_up, outcomes = self._store_all(batch)
         self.stored = stored
-        self._judge(batch, outcomes)
+        self._evaluate(batch, outcomes)
         letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
         if letters or self._dead_letters.commits:
             self._send(letters, batch)
@@ -104,7 +104,7 @@ class Ingest:
         """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
 
         Return what was stored, what was refused, what was given up on because PostgreSQL was away for too long, and the
-        outcomes as the brake takes them.
+        outcomes as the circuit breaker takes them.
         """
         stored, refused, given_up, outcomes = Stored(), list[DeadLetter](), list[DeadLetter](), bytearray()
         parts = deque([batch.entries] if batch.entries else [])
@@ -116,7 +116,7 @@ class Ingest:
                 outcomes.extend(bytes(done.new + done.replaced))
             except OrderRefused as refusal:
                 if len(part) == 1:
-                    refused.append(_unsaved(part[0], refusal))
+                    refused.append(_rejected(part[0], refusal))
                     outcomes.extend(b"" if batch.is_to_blame(part[0]) else b"\1")
                 else:
                     parts.extendleft(reversed(split_around(part, refusal.position)))
@@ -124,7 +124,7 @@ class Ingest:
                 self._retried(error, error.attempts, 0)
                 parts.extendleft(reversed(split_in_half(part)))
             except StorageUnavailable as error:
-                given_up.extend(_unsaved(entry, error) for entry in part)
+                given_up.extend(_rejected(entry, error) for entry in part)
         return stored, refused, given_up, outcomes
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
@@ -135,7 +135,7 @@ class Ingest:
                 part[:] = [entry for entry in part if batch.holds(entry.partition)]
             self.busy = True
             try:
-                return self._store.store([entry.sourced for entry in part]) if part else Stored()
+                return self._store.store([entry.versioned for entry in part]) if part else Stored()
             except StatementTimedOut as error:
                 if len(part) == 1:
                     raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
@@ -147,14 +147,14 @@ class Ingest:
             error.attempts = self._until_stored.statistics["attempt_number"]
             raise
 
-    def _judge(self, batch: Batch, outcomes: bytearray) -> None:
-        is_probe = self.is_holding_back
-        if problem := self._brake.judge_orders(outcomes):
-            raise BrakeEngaged(problem)
+    def _evaluate(self, batch: Batch, outcomes: bytearray) -> None:
+        is_probe = self.is_probing_orders
+        if problem := self._breaker.evaluate_orders(outcomes):
+            raise CircuitBreakerOpen(problem)
         if is_probe:
             raise ProbeSucceeded
-        if problem := self._brake.judge(batch.verdicts):
-            raise BrakeEngaged(problem)
+        if problem := self._breaker.evaluate(batch.outcomes):
+            raise CircuitBreakerOpen(problem)
 
     def _send(self, letters: list[DeadLetter], batch: Batch) -> None:
         unsent: Sequence[DeadLetter] = letters
@@ -178,7 +178,7 @@ class Ingest:
             self._retried(error, state.attempt_number, wait)
 
 
-def _is_away(error: BaseException) -> bool:
+def _is_unavailable(error: BaseException) -> bool:
     """Tell what is repeated as it is from a batch that has to be halved first."""
     return isinstance(error, StorageUnavailable) and not isinstance(error, StatementTimedOut)
 
@@ -187,9 +187,9 @@ def _is_unsent(error: BaseException) -> bool:
     return isinstance(error, DeadLettersUnavailable)
 
 
-def _unsaved(entry: Entry, error: StorageError) -> DeadLetter:
+def _rejected(entry: Entry, error: StorageError) -> DeadLetter:
     where = f" at {error.where}" if isinstance(error, OrderRefused) and error.where else ""
-    return DeadLetter(entry.message, entry.partition, Reason.UNSAVED, f"{error}{where}", error.attempts)
+    return DeadLetter(entry.message, entry.partition, Reason.REJECTED, f"{error}{where}", error.attempts)
 
 
 def split_in_half(part: list[Entry]) -> list[list[Entry]]:

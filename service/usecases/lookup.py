@@ -61,7 +61,7 @@ class Lookup:
         self._now = now
         self._on_hit = on_hit
         self._on_miss = on_miss
-        self._flights: dict[str, InFlightQuery] = {}
+        self._in_flight: dict[str, InFlightQuery] = {}
         self._floors = Floors()
         self._generation = 0
         self._hears = True
@@ -73,8 +73,8 @@ class Lookup:
 
     async def find(self, uid: str) -> CachedOrder | None:
         """Return the order, or None if there is none. Raises StorageUnavailable where only the database knows."""
-        if (held := self.held(uid)) is not None:
-            return _found(held, is_hit=True)
+        if (cached := self.cached(uid)) is not None:
+            return _found(cached, is_hit=True)
         if self._trusts_memory() and uid in self._unknown:
             return None
         self.misses += 1
@@ -82,30 +82,30 @@ class Lookup:
         loaded = await self._load(uid)
         return None if loaded is None else _found(loaded, is_hit=False)
 
-    def held(self, uid: str) -> bytes | None:
+    def cached(self, uid: str) -> bytes | None:
         """Return the order's bytes, tagged, where memory has them and may be trusted: a hit, and counted as one."""
-        held = self._cache.get(uid) if self._trusts_memory() else None
-        if held is not None:
+        cached = self._cache.get(uid) if self._trusts_memory() else None
+        if cached is not None:
             self.hits += 1
             self._on_hit()
-        return held
+        return cached
 
-    def forget(self, uids: Iterable[str]) -> None:
+    def invalidate(self, uids: Iterable[str]) -> None:
         """Take a notification: these orders are new or changed."""
         for uid in uids:
             self._cache.discard(uid)
             self._unknown.discard(uid)
             self._floors.hear(uid)
-            self._ground(uid)
+            self._detach(uid)
             if self._notified is not None:
                 self._notified.add(uid)
 
-    def begin_generation(self, position: int = 0) -> None:
+    def invalidate_all(self, position: int = 0) -> None:
         """Forget everything: notifications may have been missed until now, and will arrive from now on.
 
         What was missed was committed before this position in the log of the server that tells of it.
         """
-        self._forget_all()
+        self._clear()
         self._floors.begin(position)
         self._hears = self._serves = True
 
@@ -120,7 +120,7 @@ class Lookup:
         is held is then all there is.
         """
         if can_read and not self._serves:
-            self._forget_all()
+            self._clear()
         self._hears, self._serves = False, not can_read
 
     def trust_since(self, moment: float) -> None:
@@ -153,29 +153,29 @@ class Lookup:
     def _trusts_memory(self) -> bool:
         return self._serves and (self._max_stale is None or self._now() - self._heard_at <= self._max_stale)
 
-    def _forget_all(self) -> None:
+    def _clear(self) -> None:
         self._generation += 1
         self._cache.clear()
         self._unknown.clear()
-        for uid in [*self._flights]:
-            self._ground(uid)
+        for uid in [*self._in_flight]:
+            self._detach(uid)
 
     async def _load(self, uid: str) -> bytes | None:
-        flight = self._flights.get(uid)
-        if flight is None:
-            flight = self._flights[uid] = InFlightQuery()
-            flight.query = asyncio.create_task(self._query(uid, flight))
-            flight.query.add_done_callback(_look_at_error)
-        return await asyncio.shield(flight.query)  # one who goes away must not end it for the others
+        in_flight = self._in_flight.get(uid)
+        if in_flight is None:
+            in_flight = self._in_flight[uid] = InFlightQuery()
+            in_flight.query = asyncio.create_task(self._query(uid, in_flight))
+            in_flight.query.add_done_callback(_look_at_error)
+        return await asyncio.shield(in_flight.query)  # one who goes away must not end it for the others
 
-    async def _query(self, uid: str, flight: InFlightQuery) -> bytes | None:
+    async def _query(self, uid: str, in_flight: InFlightQuery) -> bytes | None:
         try:
             read = await self._reader.document(uid)
         finally:
-            if self._flights.get(uid) is flight:
-                del self._flights[uid]
+            if self._in_flight.get(uid) is in_flight:
+                del self._in_flight[uid]
         value = None if read.document is None else with_etag(read.document)
-        if flight.may_keep and self._hears and self._floors.allows(uid, read):
+        if in_flight.may_keep and self._hears and self._floors.allows(uid, read):
             self._keep(uid, value)
         return value
 
@@ -185,11 +185,11 @@ class Lookup:
         else:
             self._cache.put(uid, value)
 
-    def _ground(self, uid: str) -> None:
+    def _detach(self, uid: str) -> None:
         """Let a running load end for those who wait for it, and for nobody else."""
-        flight = self._flights.pop(uid, None)
-        if flight:
-            flight.may_keep = False
+        in_flight = self._in_flight.pop(uid, None)
+        if in_flight:
+            in_flight.may_keep = False
 
 
 def _found(value: bytes, *, is_hit: bool) -> CachedOrder:

@@ -26,7 +26,7 @@ class Stored(NamedTuple):
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: RecordPosition, *, is_plain: bool) -> VersionedOrder:
+    def prepare(self, order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
         """Do ahead of time what can be done for storing an order without the database; for any thread.
 
         `is_plain` promises that no text of the order holds a backslash or a control character.

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
-from tests.factories import SAMPLE, sourced
+from tests.factories import SAMPLE, versioned
 from tests.processes import Service, Spawn
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ UID = SAMPLE["order_uid"]
 @pytest.fixture
 def service(spawn: Spawn, database: str) -> Service:
     writer = OrderWriter(Transactions(Access(database, "tests")))
-    writer.store([sourced(0, order_uid=UID)])
+    writer.store([versioned(0, order_uid=UID)])
     writer.close()
     settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
     return spawn("api", settings=settings).ready()

@@ -20,7 +20,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
-from tests.factories import SAMPLE, sourced
+from tests.factories import SAMPLE, versioned
 from tests.processes import Service, Spawn, started
 from tests.stage import Sent, Stage
 from tests.waiting import eventually
@@ -50,7 +50,7 @@ def store(database: str) -> Iterator[Store]:
     offsets = iter(range(10**6))
 
     def store(*uids: str, **overrides: Any) -> None:
-        writer.store([sourced(next(offsets), order_uid=uid, **overrides) for uid in uids])
+        writer.store([versioned(next(offsets), order_uid=uid, **overrides) for uid in uids])
 
     yield store
     writer.close()
@@ -75,7 +75,7 @@ def standing(
         fresh.database(postgres_server.dsn, migrated_template) as (_, dsn),
         closing(OrderWriter(Transactions(Access(dsn, "tests")))) as writer,
     ):
-        writer.store([sourced(0, order_uid=UID)])
+        writer.store([versioned(0, order_uid=UID)])
         log = tmp_path_factory.mktemp("standing") / "api.log"
         with started(("api",), servers.settings(kafka_server, topic, dsn), log) as service:
             yield service.ready()
@@ -380,7 +380,7 @@ def test_a_dead_postgresql_is_said_with_what_still_works_until_it_is_back(
 ) -> None:
     page = quiet.page
     writer = OrderWriter(Transactions(Access(own_postgres.dsn, "tests")))
-    writer.store([sourced(1, order_uid=UID)])
+    writer.store([versioned(1, order_uid=UID)])
     writer.close()
     service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     page.goto(service.url)
@@ -528,7 +528,7 @@ def test_dead_letters_are_shown_as_what_they_are_and_never_as_markup(
     assert page.evaluate("navigator.clipboard.readText()") == f"orders dlq replay {place[1]} {place[2]}"
     page.get_by_label("Reason").select_option("invalid")
     expect(dead(page)).to_have_count(1)
-    page.get_by_label("Reason").select_option("unsaved")
+    page.get_by_label("Reason").select_option("rejected")
     expect(page.get_by_role("status", name="Dead letters")).to_have_text("There are no such dead letters.")
     assert quiet.barriers() == []
 

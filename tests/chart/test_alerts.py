@@ -26,7 +26,7 @@ ALERTS: Final = (
     "OrdersPartitionStalled",
     "OrdersNoConsumer",
     "OrdersDeadLetters",
-    "OrdersBrakeEngaged",
+    "OrdersCircuitBreakerOpen",
     "OrdersPostgresqlAway",
     "OrdersPoolSaturated",
     "OrdersRebalanceStorm",

@@ -13,7 +13,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter
 from tests.chart.rendered import CHART, one, render
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.psql import psql
 from tests.roles import ACLS, Logins, assert_rights_are_exact, rows
 
@@ -87,7 +87,7 @@ def test_a_volume_of_a_release_with_one_login_for_all_comes_through(server: post
 
 def store(dsn: str, uid: str) -> None:
     writer = OrderWriter(Transactions(Access(dsn, "tests")))
-    writer.store([sourced(order_uid=uid)])
+    writer.store([versioned(order_uid=uid)])
     writer.close()
 
 

@@ -157,7 +157,7 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
     objects = render(RELEASES["kube-prometheus"])
     (group,) = one(objects, "PrometheusRule")["spec"]["groups"]
     assert {rule["alert"] for rule in group["rules"]} >= {
-        "OrdersBrakeEngaged",
+        "OrdersCircuitBreakerOpen",
         "OrdersLagGrows",
         "OrdersPostgresqlAway",
     }

@@ -176,8 +176,8 @@ GUARDS: Final = (
     Guard(
         "of a batch that is being filled only what was taken away is dropped",
         CONSUMER,
-        "        self._open.drop(leaving)\n        self._await",
-        "        self._open.drop(frozenset(self._open.next_offsets))\n        self._await",
+        "        self._open.drop(leaving)\n        self._wait_for_write",
+        "        self._open.drop(frozenset(self._open.next_offsets))\n        self._wait_for_write",
         ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
     ),
     Guard(
@@ -198,23 +198,23 @@ GUARDS: Final = (
         ("test_dead_letters.py::test_the_dead_letter_topic_takes_small_messages_alone[seed-1]",),
     ),
     Guard(
-        "the brake engages",
-        "service/usecases/brake.py",
-        "        problem = self._count(verdicts)\n",
+        "the circuit breaker opens",
+        "service/usecases/circuit_breaker.py",
+        "        problem = self._count(outcomes)\n",
         "        problem = None\n",
         ("test_dead_letters.py::test_a_flood_of_bad_messages_is_let_through_by_hand[seed-1]",),
     ),
     Guard(
-        "the brake lets go by itself",
-        "service/usecases/brake.py",
-        "        if sum(verdicts) <=",
-        "        if len(verdicts) <=",
+        "the circuit breaker closes by itself",
+        "service/usecases/circuit_breaker.py",
+        "        if sum(outcomes) <=",
+        "        if len(outcomes) <=",
         ("test_dead_letters.py::test_a_flood_of_bad_messages_ends_by_itself[seed-1]",),
     ),
     Guard(
         "refused orders are counted across batches",
-        "service/usecases/brake.py",
-        "self._refused_since_stored + refused if",
+        "service/usecases/circuit_breaker.py",
+        "self._rejected_since_stored + refused if",
         "refused if",
         ("test_orders.py::test_postgresql_refuses_every_order_of_a_slow_stream[seed-1]",),
     ),
@@ -355,7 +355,7 @@ GUARDS: Final = (
     Guard(
         "it is split in large parts",
         INGEST,
-        "    if position is None:\n        return halves(part)\n",
+        "    if position is None:\n        return split_in_half(part)\n",
         "    if part:\n        return [[entry] for entry in part]\n",
         ("test_orders.py::test_of_five_thousand_orders_postgresql_refuses[seed-1-500-in-a-row]",),
     ),
@@ -454,8 +454,8 @@ GUARDS: Final = (
     Guard(
         "what is held is served without asking the database",
         LOOKUP,
-        "        held = self._cache.get(uid) if self._trusts_memory() else None\n",
-        "        held = None\n",
+        "        cached = self._cache.get(uid) if self._trusts_memory() else None\n",
+        "        cached = None\n",
         ("test_api.py::test_without_a_database_hits_are_as_fast_and_misses_say_so[seed-1]",),
     ),
     Guard(

@@ -28,7 +28,7 @@ Place = tuple[int, int]
 
 
 class Version(NamedTuple):
-    """Compared from left to right; by the log first, where `version.order` is `offset` and the partition the same."""
+    """Compared from left to right; by offset first where `version.compare_by` says so, within a partition."""
 
     timestamp_ms: int
     partition: int

@@ -19,7 +19,7 @@ import pytest
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import payloads
 from service.repo.writes import OrderWriter
-from tests.factories import order_document, sourced
+from tests.factories import order_document, versioned
 from tests.faults.arena import away
 from tests.notified import NOTIFY
 from tests.pooler import pgbouncer
@@ -86,14 +86,14 @@ class Site:
 
     def change(self, uid: str, number: int) -> None:
         """Store another version of an order, of which the API is told if it can hear."""
-        self.writer.store([sourced(number, timestamp_ms=1_000 + number, order_uid=uid, sm_id=number)])
+        self.writer.store([versioned(number, timestamp_ms=1_000 + number, order_uid=uid, sm_id=number)])
 
     def store_large(self, count: int) -> list[str]:
         """Store orders of almost 1 MiB, have them asked for once, and return their ids."""
         item = order_document()["items"][0] | {"name": "x" * 1_000}
         uids = [f"large-{number}" for number in range(count)]
         for uid in uids:
-            self.writer.store([sourced(order_uid=uid, items=[item] * 800)])
+            self.writer.store([versioned(order_uid=uid, items=[item] * 800)])
             assert 900_000 < len(self.get(uid).content) < 2**20
         return uids
 
@@ -115,7 +115,7 @@ def site_of(arena: Arena, **variables: str) -> Iterator[Site]:
         closing(OrderWriter(Transactions(Access(arena.dsn, "test")))) as writer,
         httpx2.Client(timeout=30) as client,
     ):
-        writer.store([sourced(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
+        writer.store([versioned(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
         api = arena.start("api", **{**arena.through_proxies, **timeout, **variables}).ready()
         yield Site(arena, api, writer, client, uids)
 
@@ -300,7 +300,7 @@ def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(arena: A
 
 
 def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(arena: Arena) -> None:
-    with site_of(arena, ORDERS_CACHE__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
+    with site_of(arena, ORDERS_LISTENER__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
         memory = site.mib()
         for _ in range(STREAMS):
             stack.enter_context(closing(deaf_stream(site)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FLOOD = 2_500
 WINDOW = 1_000
-"""What the brake looks at before it may engage."""
+"""What the circuit breaker looks at before it may open."""
 SMALL_BYTES = 2_000
 
 
@@ -59,26 +59,28 @@ def test_the_dead_letter_topic_takes_small_messages_alone(arena: Arena) -> None:
 
 
 def test_a_flood_of_bad_messages_is_let_through_by_hand(arena: Arena) -> None:
-    """The brake is on with hardly more than its window in the topic; whoever turns it off gets the rest."""
+    """The circuit breaker is open with hardly more than its window in the topic; whoever turns it off gets the rest."""
     good, bad = Plan(count=1_000, seed=arena.seed), Plan(count=FLOOD, seed=arena.seed + 1, invalid=1)
     members = arena.members(1)
     arena.send_these(chain(stream(good), stream(bad)))
-    eventually(lambda: metric(members[0], "orders_brake_engaged") == 1, 60, "the brake is on")
+    eventually(lambda: metric(members[0], "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")
     assert len(arena.letters()) < WINDOW
     assert arena.committed() < arena.produced()
     arena.stop(members[0])
-    arena.members(1, ORDERS_BRAKE__ENABLED="false")
+    arena.members(1, ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     assert arena.assert_exact().dead_lettered == FLOOD
 
 
 def test_a_flood_of_bad_messages_ends_by_itself(arena: Arena) -> None:
-    """What the brake tries, a few messages at a time, is dead-lettered; with the first good ones it lets go."""
+    """What the circuit breaker tries, a few messages at a time, is dead-lettered; with the first good ones it lets go."""
     flood = Plan(count=WINDOW + 200, seed=arena.seed + 1, invalid=1)
     at_a_time = "10" if arena.is_long else "50"
-    member = arena.members(1, ORDERS_BRAKE__RETRY_AFTER="20ms", ORDERS_BRAKE__PROBE_MESSAGES=at_a_time)[0]
+    member = arena.members(
+        1, ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="20ms", ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES=at_a_time
+    )[0]
     arena.send_these(stream(flood))
-    eventually(lambda: metric(member, "orders_brake_engaged") == 1, 60, "the brake is on")
+    eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")
     arena.send_these(stream(replace(MIX, count=2_000, seed=arena.seed)))
     arena.fault_is_over()
     arena.assert_exact()
-    assert metric(member, "orders_brake_engaged") == 0
+    assert metric(member, "orders_circuit_breaker_open") == 0

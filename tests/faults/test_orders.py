@@ -30,9 +30,9 @@ BATCH = 5_000
 POISON = "poison"
 IS_POISON = f"NEW.oof_shard = '{POISON}'"
 SPLIT_SECONDS = 5.0
-AT_ONCE = {"ORDERS_BRAKE__RETRY_AFTER": "100ms"}
+AT_ONCE = {"ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "100ms"}
 REFUSED_AT_LEAST = 10
-"""Refusals that engage the brake, by default."""
+"""Refusals that open the circuit breaker, by default."""
 SLOWLY = 50
 """Orders a second."""
 MEMORY_MIB = 256
@@ -49,7 +49,7 @@ def poisoned(messages: Iterable[Message], positions: range) -> Iterator[Message]
 
 def _as_poison(message: Message) -> Message:
     document = msgspec.json.decode(message.value or b"") | {"oof_shard": POISON}
-    return message._replace(value=encoded(document), reason=Reason.UNSAVED)
+    return message._replace(value=encoded(document), reason=Reason.REJECTED)
 
 
 @pytest.mark.parametrize("positions", [range(3_000, 3_001), range(3_000, 3_500)], ids=["1", "500-in-a-row"])
@@ -66,16 +66,20 @@ def test_of_five_thousand_orders_postgresql_refuses(arena: Arena, positions: ran
 
 def test_postgresql_refuses_every_order_of_a_slow_stream(arena: Arena) -> None:
     """Batches are too small for one of them to tell; what is dead-lettered meanwhile are the few before it is clear."""
-    members = arena.members(2, ORDERS_BATCH__MAX_ORDERS="3", **AT_ONCE)
+    members = arena.members(2, ORDERS_BATCH__MAX_MESSAGES="3", **AT_ONCE)
     with refusing(arena, "true", "P0001"):
         sender = arena.send_these(stream(Plan(count=SLOWLY * 4, seed=arena.seed)), rate=SLOWLY)
-        eventually(lambda: all(metric(each, "orders_brake_engaged") == 1 for each in members), 30, "both brakes are on")
+        eventually(
+            lambda: all(metric(each, "orders_circuit_breaker_open") == 1 for each in members),
+            30,
+            "both circuit breakers are open",
+        )
         sender.wait(30)
         assert len(arena.letters()) < len(members) * REFUSED_AT_LEAST
     arena.fault_is_over()
     arena.settle()
     given_up = {origin(letter) for letter in arena.letters()}
-    verdict = arena.assert_exact(refused=lambda sent: Reason.UNSAVED if place(sent) in given_up else None)
+    verdict = arena.assert_exact(refused=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
     assert verdict.dead_lettered < len(members) * REFUSED_AT_LEAST
 
 
@@ -86,11 +90,11 @@ def test_orders_wait_behind_some_that_postgresql_refuses_for_good(arena: Arena) 
     """
     good = Plan(count=500, seed=arena.seed + 1)
     refused = [each._replace(key=b"refused") for each in poisoned(stream(Plan(count=60, seed=arena.seed)), range(60))]
-    member = arena.members(1, ORDERS_BATCH__MAX_ORDERS="20", **AT_ONCE)[0]
+    member = arena.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)[0]
     with refusing(arena, IS_POISON, "P0001"):
         arena.send_these(refused).wait(30)
-        eventually(lambda: metric(member, "orders_brake_engaged") == 1, 30, "the brake is on")
-        arena.members(1, ORDERS_BATCH__MAX_ORDERS="20", **AT_ONCE)
+        eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 30, "the circuit breaker is open")
+        arena.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)
         arena.send_these(stream(good)).wait(30)
         arena.fault_is_over()
         arena.settle()
@@ -147,7 +151,7 @@ STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)
 
 @pytest.mark.parametrize("order", ["timestamp", "offset"])
 def test_a_producers_clock_steps(arena: Arena, order: str) -> None:
-    arena.members(ORDERS_VERSION__ORDER=order)
+    arena.members(ORDERS_VERSION__COMPARE_BY=order)
     arena.send_these(stepping(stream(replace(MIX, updates=0.3, count=4_000, seed=arena.seed))), rate=2_000)
     arena.assert_exact(order=order)
 

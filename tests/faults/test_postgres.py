@@ -60,7 +60,7 @@ def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(aren
     """Six minutes in the long form, with librdkafka's five; the short form shortens both."""
     interval = 300 if arena.is_long else POLL_SECONDS
     properties = f'{{"max.poll.interval.ms": {interval * 1000}}}'
-    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_ORDERS=SMALL_BATCH)
+    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_MESSAGES=SMALL_BATCH)
     arena.send(10)
     arena.wait_flow()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)

@@ -69,4 +69,4 @@ def newer(orders: list[Message]) -> list[Message]:
 def unless_mended(arena: Arena, message: confluent_kafka.Message) -> Reason | None:
     """What PostgreSQL refused is an order when it comes again; what is invalid stays so."""
     reason = arena.by_plan(message)
-    return None if reason == "unsaved" and read_replays(headers_of(message)) else reason
+    return None if reason == "rejected" and read_replays(headers_of(message)) else reason

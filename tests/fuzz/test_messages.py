@@ -77,7 +77,7 @@ def test_what_is_accepted_is_accepted_again_as_it_is_answered(value: bytes) -> N
 def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
     order = decoded(value)
     if isinstance(order, Order):
-        made = lines(order, SOURCE, is_plain=b"\\" not in value)
+        made = lines(order, SOURCE, needs_no_escaping=b"\\" not in value)
         assert made == lines(order, SOURCE)
         assert texts_in(made) == texts_of(order)
 

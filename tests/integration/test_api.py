@@ -20,7 +20,7 @@ from psycopg import sql
 from local.ports import free_port
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
-from tests.factories import SAMPLE, sourced
+from tests.factories import SAMPLE, versioned
 from tests.processes import Service, Spawn
 from tests.proxy import Proxy, proxied
 from tests.waiting import eventually
@@ -43,7 +43,7 @@ COPIES = sql.SQL("""
 
 def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
     writer = OrderWriter(Transactions(Access(dsn, "tests")))
-    writer.store([sourced(version, order_uid=uid, timestamp_ms=1_000 + version, **overrides) for uid in uids])
+    writer.store([versioned(version, order_uid=uid, timestamp_ms=1_000 + version, **overrides) for uid in uids])
     writer.close()
 
 
@@ -94,7 +94,7 @@ def test_warmed_and_queried_orders_are_the_same_in_every_process(spawn: Spawn, s
     uids = [f"o{number}" for number in range(20)]
     store(settings["ORDERS_POSTGRES__DSN"], *uids, locale='é \\ "\n漢')
     warm = spawn("api", settings=settings).ready()
-    cold = spawn("api", settings=settings | {"ORDERS_CACHE__WARM_ORDERS": "0"}).ready()
+    cold = spawn("api", settings=settings | {"ORDERS_CACHE__WARM_UP_SIZE": "0"}).ready()
     for uid in uids:
         warmed, queried = get(warm, f"/orders/{uid}"), get(cold, f"/orders/{uid}")
         assert (warmed.headers["x-cache"], queried.headers["x-cache"]) == ("hit", "miss")
@@ -154,7 +154,7 @@ def test_without_a_database_it_starts_waits_and_becomes_ready_when_there_is_one(
 
 def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Spawn, own_postgres: "Postgres") -> None:
     store(own_postgres.dsn, "held", "other")
-    settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__WARM_ORDERS": "0", **NO_KAFKA}
+    settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__WARM_UP_SIZE": "0", **NO_KAFKA}
     service = spawn("api", settings=settings).ready()
     get(service, "/orders/held")
     own_postgres.stop()
@@ -281,7 +281,7 @@ def test_one_transaction_of_thousands_of_orders_reaches_a_stream_whole(started: 
     uids = [f"together-{number}" for number in range(TOGETHER)]
     with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
         writer = OrderWriter(Transactions(Access(database, "tests")))
-        writer.store([sourced(number, order_uid=uid) for number, uid in enumerate(uids)])
+        writer.store([versioned(number, order_uid=uid) for number, uid in enumerate(uids)])
         writer.close()
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))
         assert {json.loads(next(lines).removeprefix("data: "))["order_uid"] for _ in uids} == {*uids}

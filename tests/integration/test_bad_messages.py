@@ -33,7 +33,7 @@ MONEY = {"bank": MARK, "amount": MARKED_NUMBER}
 ORIGINAL_HEADERS: Headers = [("traceparent", b"00-ab"), ("twice", b"1"), ("twice", b"\xff\x00"), ("null", None)]
 LARGEST = 8 * 2**20
 FLOOD = 2_500
-"""More than the 1,000 messages in a row at which the brake engages."""
+"""More than the 1,000 messages in a row at which the circuit breaker opens."""
 
 
 def marked(**overrides: Any) -> Document:
@@ -223,7 +223,7 @@ def test_no_bad_message_costs_a_pause(stage: Stage) -> None:
     stage.set_largest(stage.dead_letter_topic, LARGEST)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     stage.produce(*between(good, bad))
-    stage.consumer(ORDERS_BATCH__MAX_ORDERS="1")
+    stage.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
     stage.wait_committed({0: len(good) + len(bad)})
     stored = dict(stage.query("SELECT source_offset, stored_at FROM orders"))
     failed = {origin(letter): datetime.fromisoformat(told(letter)[Header.FAILED_AT]) for letter in stage.letters()}
@@ -275,7 +275,7 @@ def test_a_dead_letter_tells_where_it_came_from_and_why(stage: Stage) -> None:
 
 
 EARLIER: Headers = [
-    ("dlq-reason", b"unsaved"), ("dlq-reason", b"too-large"), ("traceparent", b"00-ab"),
+    ("dlq-reason", b"rejected"), ("dlq-reason", b"too-large"), ("traceparent", b"00-ab"),
     ("dlq-detail", b"PostgreSQL refused the data"), ("dlq-original-topic", b"first"), ("dlq-original-partition", b"7"),
     ("dlq-original-offset", b"4711"), ("dlq-original-timestamp", b"1700000000000"), ("dlq-consumer-group", b"others"),
     ("dlq-failed-at", b"2023-11-14T22:13:20.000Z"), ("dlq-attempts", b"9"), ("dlq-replays", b"2"),
@@ -386,7 +386,7 @@ def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(stage: Sta
     good = good_orders(2)
     bad = Sent(b"hello", b"key")
     stage.produce(bad, *good)
-    service = stage.consumer(ORDERS_RETRY__CEILING="200ms")
+    service = stage.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
     eventually(lambda: len(service.logged("did not take a message")) >= 1, 20, "a word on it")
     assert service.logged("a topic is missing")[0]["topic"] == stage.dead_letter_topic
     assert stage.dead_letter_topic in service.logged("did not take a message")[0]["event"]
@@ -400,7 +400,7 @@ def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(stage: Sta
 
 def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(stage: Stage) -> None:
     good = good_orders(4)
-    service = stage.consumer(ORDERS_RETRY__CEILING="200ms")
+    service = stage.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
     stage.produce(Sent(b"before", b"key"), good[0])
     stage.wait_committed({0: 2})
     delete_topic(stage, stage.dead_letter_topic)
@@ -450,7 +450,7 @@ def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(s
         stage.wait_committed({0: number})
     letters = sorted(stage.letters(), key=origin)
     assert [(letter.value(), letter.key()) for letter in letters] == [(each.value, each.key) for each in refused]
-    assert {told(letter)[Header.REASON] for letter in letters} == {"unsaved"}
+    assert {told(letter)[Header.REASON] for letter in letters} == {"rejected"}
     assert [told(letter)[Header.DETAIL] for letter in letters] == [
         REFUSED.format("23514", "orders no_poison"),
         REFUSED.format("22001", "items.brand"),
@@ -472,53 +472,56 @@ def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(st
     assert stage.stored() == uids(good)
     assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in bad)
     assert {told(letter)[Header.DETAIL] for letter in letters} == {REFUSED.format("23514", "orders no_poison")}
-    assert metric(service, "orders_dead_letters_total", reason="unsaved") == 50
-    assert metric(service, "orders_brake_engaged") == 0
+    assert metric(service, "orders_dead_letters_total", reason="rejected") == 50
+    assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_where_postgresql_refuses_every_order_the_brake_holds_until_it_takes_them(stage: Stage) -> None:
+def test_where_postgresql_refuses_every_order_the_circuit_breaker_stays_open_until_it_takes_them(stage: Stage) -> None:
     stage.query("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
     good = good_orders(30)
     stage.produce(*good)
-    service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
-    eventually(lambda: len(service.logged("the brake is on")) > 2, what="a second try")
-    assert "PostgreSQL refused the last" in service.logged("the brake is on")[0]["problem"]
-    assert "constraint" in service.logged("the brake is on")[0]["what_to_do"]
-    assert metric(service, "orders_brake_engaged") == 1
+    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
+    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
+    assert "PostgreSQL refused the last" in service.logged("the circuit breaker is open")[0]["problem"]
+    assert "constraint" in service.logged("the circuit breaker is open")[0]["what_to_do"]
+    assert metric(service, "orders_circuit_breaker_open") == 1
     assert stage.committed() == {}
     stage.query("ALTER TABLE orders DROP CONSTRAINT nothing")
     stage.wait_committed({0: 30})
     assert stage.stored() == uids(good)
     assert stage.letters() == []
-    assert metric(service, "orders_brake_engaged") == 0
+    assert metric(service, "orders_circuit_breaker_open") == 0
 
 
 def test_orders_that_a_trigger_refuses_one_by_one_are_held_back_and_stored_when_it_is_gone(stage: Stage) -> None:
     """Batches are far smaller than the number of refusals that tells."""
     stage.query(REFUSE_ALL)
     good = good_orders(60)
-    service = stage.consumer(ORDERS_BATCH__MAX_ORDERS="3", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    service = stage.consumer(ORDERS_BATCH__MAX_MESSAGES="3", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     stage.produce(*good)
-    eventually(lambda: len(service.logged("the brake is on")) > 2, what="a second try")
+    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
     held_back_from = stage.committed().get(0, 0)
     assert held_back_from == len(stage.letters()) < 10
     stage.query("DROP TRIGGER refuse ON deliveries")
     stage.wait_committed({0: 60})
     assert stage.stored() == uids(good[held_back_from:])
     assert len(stage.letters()) == held_back_from
-    assert metric(service, "orders_brake_engaged") == 0
+    assert metric(service, "orders_circuit_breaker_open") == 0
 
 
 def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stored_or_dead_lettered(
     stage: Stage,
 ) -> None:
-    """The refused ones alone engage the brake; each trial reads on from the last, and nothing is passed over."""
+    """The refused ones alone open the circuit breaker; each trial reads on from the last, and nothing is passed over."""
     stage.query(REFUSALS)
     bad = poison(75)
     stage.produce(*bad[:40])
     stage.produce(*[each._replace(partition=1) for each in bad[40:]])
-    service = stage.consumer(ORDERS_BRAKE__REFUSED_AT_LEAST="1", ORDERS_BRAKE__RETRY_AFTER="200ms")
-    eventually(lambda: len(service.logged("the brake is on")) > 5, what="all was tried, and again from the beginning")
+    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
+    eventually(
+        lambda: len(service.logged("the circuit breaker is open")) > 5,
+        what="all was tried, and again from the beginning",
+    )
     assert (stage.committed(), stage.letters()) == ({}, [])
     good = good_orders(500)
     invalid = [Sent(b"hello", b"key")] * 3
@@ -528,16 +531,16 @@ def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stor
     letters = stage.letters()
     assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in [*bad, *invalid])
     assert metric(service, "orders_stored_total") == len(good)
-    assert metric(service, "orders_brake_engaged") == 0
+    assert metric(service, "orders_circuit_breaker_open") == 0
 
 
 def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_to_the_next(stage: Stage) -> None:
     stage.query(REFUSALS)
     bad, good = poison(30), good_orders(30)
     stage.produce(*bad)
-    at_once = {"ORDERS_BRAKE__REFUSED_AT_LEAST": "1", "ORDERS_BRAKE__RETRY_AFTER": "200ms"}
+    at_once = {"ORDERS_CIRCUIT_BREAKER__MIN_REJECTED": "1", "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "200ms"}
     first = stage.consumer(**at_once)
-    eventually(lambda: len(first.logged("the brake is on")) > 2, what="a second try")
+    eventually(lambda: len(first.logged("the circuit breaker is open")) > 2, what="a second try")
     assert first.stop() == 0
     assert stage.committed() == {}
     stage.produce(*good)
@@ -547,36 +550,38 @@ def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_
     assert sorted(map(origin, stage.letters())) == list(range(30))
 
 
-# The brake
+# The circuit breaker
 
 
-def test_the_brake_holds_a_flood_before_it_reaches_the_dead_letter_topic(stage: Stage) -> None:
+def test_the_circuit_breaker_stops_a_flood_before_it_reaches_the_dead_letter_topic(stage: Stage) -> None:
     good = good_orders(10)
     service = stage.consumer()
     stage.produce(*good)
     stage.wait_committed({0: 10})
     stage.produce(*[Sent(document(sm_id=-1))] * FLOOD)
-    eventually(lambda: metric(service, "orders_brake_engaged") == 1, what="the brake")
-    (said,) = service.logged("the brake is on")
+    eventually(lambda: metric(service, "orders_circuit_breaker_open") == 1, what="the circuit breaker")
+    (said,) = service.logged("the circuit breaker is open")
     assert re.fullmatch("1000 bad messages in a row|.* of the last 1000 messages are bad", said["problem"])
-    assert "ORDERS_BRAKE__ENABLED=false" in said["what_to_do"]
+    assert "ORDERS_CIRCUIT_BREAKER__ENABLED=false" in said["what_to_do"]
     assert service.stop() == 0
     before = len(stage.letters())
     assert before < 1_000
     assert stage.committed() == {0: 10 + before}
-    stage.consumer(ORDERS_BRAKE__ENABLED="false")
+    stage.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     stage.wait_committed({0: 10 + FLOOD})
     assert sorted(map(origin, stage.letters())) == list(range(10, 10 + FLOOD))
     assert stage.stored() == uids(good)
 
 
-def test_the_brake_lets_ten_through_at_a_time_and_goes_by_itself_when_the_flood_is_over(stage: Stage) -> None:
+def test_the_circuit_breaker_lets_ten_through_at_a_time_and_closes_by_itself_when_the_flood_is_over(stage: Stage) -> None:
     bad = [Sent(document(sm_id=-1))] * 34
     ebbing = [*bad[:29], *good_orders(1), *bad[29:], *good_orders(100)]
     stage.produce(*ebbing)
-    service = stage.consumer(ORDERS_BRAKE__IN_A_ROW="20", ORDERS_BRAKE__RETRY_AFTER="200ms")
+    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="20", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     stage.wait_committed({0: len(ebbing)})
     assert stage.stored() == uids(ebbing)
     assert sorted(map(origin, stage.letters())) == [*range(29), *range(30, 35)]
-    assert metric(service, "orders_brake_engaged") == 0
-    assert 1 < len(service.logged("the brake is on")) <= 4  # at first, and after each ten that are mostly bad
+    assert metric(service, "orders_circuit_breaker_open") == 0
+    assert (
+        1 < len(service.logged("the circuit breaker is open")) <= 4
+    )  # at first, and after each ten that are mostly bad

@@ -96,19 +96,19 @@ def test_pages_stay_in_order_where_one_partition_has_all_the_new_ones(desk: Desk
 
 
 def test_a_filter_misses_none_and_looks_at_a_bounded_number_at_a_time(desk: Desk) -> None:
-    desk.put(1, reason="unsaved")
+    desk.put(1, reason="rejected")
     desk.put(*range(2, 12))
-    desk.put(12, reason="unsaved")
-    pages = desk.all_pages(3, "unsaved")
+    desk.put(12, reason="rejected")
+    pages = desk.all_pages(3, "rejected")
     assert [minute for page in pages for minute in page] == [12, 1]
     assert [] in pages
 
 
 def test_a_filter_does_not_change_the_order(desk: Desk) -> None:
-    desk.put(5, partition=0, reason="unsaved")
+    desk.put(5, partition=0, reason="rejected")
     desk.put(*range(10, 20), partition=0)
-    desk.put(3, partition=1, reason="unsaved")
-    assert [minute for page in desk.all_pages(3, "unsaved") for minute in page] == [5, 3]
+    desk.put(3, partition=1, reason="rejected")
+    assert [minute for page in desk.all_pages(3, "rejected") for minute in page] == [5, 3]
 
 
 def test_what_comes_meanwhile_moves_no_page(desk: Desk) -> None:

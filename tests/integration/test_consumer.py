@@ -179,7 +179,7 @@ def one_batch(stage: Stage, earlier: Sequence[Sent], batch: Sequence[Sent]) -> d
 
 
 def counted(service: Service) -> dict[str, float]:
-    batches = metric(service, "orders_batch_orders_count")
+    batches = metric(service, "orders_batch_messages_count")
     return {"batches": batches} | {name: metric(service, f"orders_{name}_total") for name in ("consumed", *OUTCOMES)}
 
 
@@ -281,7 +281,7 @@ def test_a_consumer_that_is_stopped_in_the_stream_has_committed_exactly_what_is_
 ) -> None:
     sent = spread([order_document(**({"sm_id": -1} if number % 10 == 0 else {})) for number in range(3_000)])
     stage.produce(*sent)
-    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_ORDERS="10")
+    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_MESSAGES="10")
     eventually(stage.stored, JOIN_SECONDS, "orders flow")
     assert service.stop() == 0
     assert 0 < len(done(stage)) < len(sent)
@@ -304,7 +304,9 @@ def up_to(offsets: Mapping[int, int]) -> list[tuple[int, int]]:
 
 
 def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(stage: Stage) -> None:
-    service = assigned(stage.consumer(ORDERS_REBALANCE__WAIT="100ms"))  # or leaving the group would wait for it too
+    service = assigned(
+        stage.consumer(ORDERS_REBALANCE__REVOKE_TIMEOUT="100ms")
+    )  # or leaving the group would wait for it too
     with held(stage):
         stage.produce(*orders([order_document()]))
         wait_held(stage)

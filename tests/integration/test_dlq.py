@@ -116,12 +116,12 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
 def test_the_list_names_place_reason_and_origin_and_never_a_value(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="unsaved", replays=2))
+    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="rejected", replays=2))
     assert dlq(kafka, "list") == 0
     output = capsys.readouterr().out
     assert [line.split()[:6] for line in output.splitlines()[1:3]] == [
         ["0", "0", "invalid", f"{kafka.topic}/1/101", "2026-11-23T10:00:00.000Z", "0"],
-        ["0", "1", "unsaved", f"{kafka.topic}/2/102", "2026-11-23T10:00:00.000Z", "2"],
+        ["0", "1", "rejected", f"{kafka.topic}/2/102", "2026-11-23T10:00:00.000Z", "2"],
     ]
     assert "value-" not in output
 
@@ -130,7 +130,7 @@ def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.
     now = datetime.now(UTC)
     before, after = now - timedelta(hours=2), now - timedelta(hours=1)
     put(kafka, letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
-    put(kafka, *(letter(kafka, number) for number in range(2, 6)), letter(kafka, 6, reason="unsaved"))
+    put(kafka, *(letter(kafka, number) for number in range(2, 6)), letter(kafka, 6, reason="rejected"))
     assert dlq(kafka, "list", "--since", after.isoformat(), "--reason", "invalid", "--max", "3") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in output[1:-1]] == ["1", "2", "3"]
@@ -160,7 +160,7 @@ def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
 ) -> None:
     after = datetime.now(UTC) - timedelta(hours=1)
     put(kafka, letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
-    put(kafka, letter(kafka, 1), letter(kafka, 1, reason="unsaved"), letter(kafka, 2))
+    put(kafka, letter(kafka, 1), letter(kafka, 1, reason="rejected"), letter(kafka, 2))
     assert dlq(kafka, "list", "--order", "key-1", "--since", after.isoformat(), "--reason", "invalid") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in output[1:-1]] == [["key-1", "0", "1"]]
@@ -242,8 +242,8 @@ def create_again(admin: AdminClient, name: str) -> None:
 
 
 def test_another_selection_is_another_replay(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="unsaved"))
-    assert dlq(kafka, "replay", "--reason", "unsaved") == 0
+    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="rejected"))
+    assert dlq(kafka, "replay", "--reason", "rejected") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-2": 1}
     assert dlq(kafka, "replay", "--reason", "invalid") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
@@ -259,12 +259,12 @@ def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
 
 
 def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, reason="unsaved"), letter(kafka, 4, replays=3))
+    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, reason="rejected"), letter(kafka, 4, replays=3))
     for _ in range(2):
         assert dlq(kafka, "replay", "--dry-run") == 0
         assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
             ["2", "invalid"],
-            ["1", "unsaved"],
+            ["1", "rejected"],
             ["1", "refused: was replayed too often: see --max-replays"],
             ["3", "would be sent"],
         ]
@@ -331,9 +331,9 @@ def test_the_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_nam
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_document = letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
-    put(kafka, letter(kafka, 1), letter(kafka, 11), by_document, letter(kafka, 1, reason="unsaved"))
+    put(kafka, letter(kafka, 1), letter(kafka, 11), by_document, letter(kafka, 1, reason="rejected"))
     assert dlq(kafka, "replay", "--order", "key-1", "--dry-run") == 0
-    assert [line.partition("offset ")[2] for line in said(capsys)] == ["0 (invalid)", "2 (invalid)", "3 (unsaved)"]
+    assert [line.partition("offset ")[2] for line in said(capsys)] == ["0 (invalid)", "2 (invalid)", "3 (rejected)"]
     assert dlq(kafka, "replay", "--order", "key-1", "--reason", "invalid") == 0
     assert said(capsys) == [f"sent: partition 0, offset {offset} (invalid)" for offset in (0, 2)]
     assert dlq(kafka, "replay", "--order", "key-1") == 0

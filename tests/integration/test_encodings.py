@@ -10,7 +10,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.writes import OrderWriter
 from tests import servers
-from tests.factories import order_document, sourced
+from tests.factories import order_document, versioned
 from tests.processes import Spawn
 from tests.stage import Stage, orders
 
@@ -81,7 +81,7 @@ def stored(database: str, connection: psycopg.Connection, uid: str, text: str) -
     writer = OrderWriter(Transactions(Access(database, "test")))
     for version in (1, 2):
         writer.store(
-            [sourced(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)]
+            [versioned(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)]
         )
     writer.close()
     statement = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"

@@ -30,7 +30,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.erasures import Erasures
 from service.repo.writes import OrderWriter
 from tests import servers
-from tests.factories import order_document, sourced
+from tests.factories import order_document, versioned
 from tests.processes import Service
 from tests.stage import SECONDS, Sent, Stage, metric, orders
 from tests.waiting import eventually
@@ -117,7 +117,7 @@ def test_an_erased_order_is_answered_404_within_a_second_and_nothing_brings_it_b
 def dead_letter(stage: Stage, sent: Sent, offset: int) -> None:
     """Put a letter into the dead-letter topic that came from that offset of the order topic's partition 0."""
     origin = {Header.TOPIC: stage.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
-    headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "unsaved", **origin}.items()]
+    headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
     producer = Producer({"bootstrap.servers": stage.bootstrap_servers})
     producer.produce(stage.dead_letter_topic, sent.value, sent.key, 0, headers=[*headers])
     assert producer.flush(SECONDS) == 0
@@ -345,7 +345,7 @@ def test_undoing_wants_ids(settings_of_both: Settings) -> None:
 
 def store(settings: Settings, *uids: str) -> None:
     with closing(OrderWriter(Transactions(Access(settings.postgres.dsn, "tests")))) as writer:
-        writer.store([sourced(order_uid=uid) for uid in uids])
+        writer.store([versioned(order_uid=uid) for uid in uids])
 
 
 def stored(dsn: str) -> set[str]:

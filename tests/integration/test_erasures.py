@@ -15,7 +15,7 @@ from service.repo.erasures import SHARE, Erasures
 from service.repo.notifications import Notification, parse
 from service.repo.writes import OrderWriter
 from service.usecases.ports import Stored
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.notified import listen
 from tests.waiting import eventually
 
@@ -73,7 +73,7 @@ def wait_held_up(admin: psycopg.Connection, application: str, call: Future[Any])
 def test_an_erased_order_is_in_no_table_and_its_neighbours_are(
     erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid=uid) for uid in ("a", "A", "b")])
+    writer.store([versioned(1, order_uid=uid) for uid in ("a", "A", "b")])
     assert erasures.erase(["a", "unknown"]) == {"a"}
     for table in ("orders", "deliveries", "payments", "items"):
         assert stored(admin, table) == {"A", "b"}
@@ -101,16 +101,20 @@ def test_readers_are_told_of_what_was_stored_and_of_what_was_not(database: str, 
 def test_no_version_of_an_erased_order_is_stored_and_the_rest_of_its_batch_is(
     erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection, offset: int
 ) -> None:
-    writer.store([sourced(5, order_uid="a"), sourced(5, order_uid="c")])
+    writer.store([versioned(5, order_uid="a"), versioned(5, order_uid="c")])
     erasures.erase(["a"])
-    batch = [sourced(offset, order_uid="a", entry="x"), sourced(6, order_uid="b"), sourced(6, order_uid="c", entry="x")]
+    batch = [
+        versioned(offset, order_uid="a", entry="x"),
+        versioned(6, order_uid="b"),
+        versioned(6, order_uid="c", entry="x"),
+    ]
     assert writer.store(batch) == Stored(new=1, replaced=1, erased=1)
     assert stored(admin) == {"b", "c"}
 
 
 def test_an_order_that_was_never_stored_can_be_kept_away(erasures: Erasures, writer: OrderWriter) -> None:
     assert erasures.erase(["a"]) == set()
-    assert writer.store([sourced(1, order_uid="a")]) == Stored(erased=1)
+    assert writer.store([versioned(1, order_uid="a")]) == Stored(erased=1)
 
 
 def test_a_full_batch_is_stored_without_the_erased_ones(
@@ -118,16 +122,16 @@ def test_a_full_batch_is_stored_without_the_erased_ones(
 ) -> None:
     uids = [f"order-{number}" for number in range(2_000)]
     erasures.erase(uids[::2])
-    assert writer.store([sourced(1, order_uid=uid) for uid in uids]) == Stored(new=1_000, erased=1_000)
+    assert writer.store([versioned(1, order_uid=uid) for uid in uids]) == Stored(new=1_000, erased=1_000)
     assert stored(admin) == {*uids[1::2]}
 
 
 def test_what_an_earlier_release_brought_back_is_left_to_the_next_erasure(
     erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     admin.execute("INSERT INTO erased VALUES (sha256('a'))")
-    assert writer.store([sourced(2, order_uid="a", entry="x")]) == Stored(erased=1)
+    assert writer.store([versioned(2, order_uid="a", entry="x")]) == Stored(erased=1)
     assert erasures.erase(["a"]) == {"a"}
     assert stored(admin) == set()
 
@@ -146,7 +150,7 @@ def test_an_order_may_be_stored_again_when_its_erasure_is_old_enough_to_be_forgo
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
     erasures.erase(["young"])
     assert erasures.forget(86_400) == 1
-    assert writer.store([sourced(1, order_uid="old"), sourced(1, order_uid="young")]) == Stored(new=1, erased=1)
+    assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="young")]) == Stored(new=1, erased=1)
 
 
 # At the same time
@@ -157,7 +161,7 @@ def test_an_order_that_is_about_to_be_stored_is_erased_after_it(
 ) -> None:
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE deliveries IN SHARE MODE")
-        storing = aside(lambda: writer.store([sourced(1, order_uid="a"), sourced(1, order_uid="b")]))
+        storing = aside(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
         wait_held_up(admin, "writer", storing)
         erased = aside(lambda: erasures.erase(["a"]))
         wait_held_up(admin, "eraser", erased)
@@ -171,11 +175,11 @@ def test_an_order_that_comes_while_it_is_erased_is_held_up_and_refused(
     database: str, erasures: Erasures, admin: psycopg.Connection, aside: Aside, default: str
 ) -> None:
     with writing(database + default) as writer, psycopg.connect(database) as other:
-        writer.store([sourced(1, order_uid="z")])
+        writer.store([versioned(1, order_uid="z")])
         other.execute("SELECT FROM orders FOR UPDATE")
         erased = aside(lambda: erasures.erase(["a", "z"]))
         wait_held_up(admin, "eraser", erased)
-        storing = aside(lambda: writer.store([sourced(1, order_uid="a"), sourced(1, order_uid="b")]))
+        storing = aside(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
         wait_held_up(admin, "writer", storing)
         other.rollback()
         assert (erased.result(), storing.result()) == ({"z"}, Stored(new=1, erased=1))
@@ -185,29 +189,29 @@ def test_an_order_that_comes_while_it_is_erased_is_held_up_and_refused(
 def test_writers_hold_up_each_other_no_more_than_before(database: str, writer: OrderWriter) -> None:
     with psycopg.connect(database) as other:
         other.execute(SHARE)
-        assert writer.store([sourced(1)]) == Stored(new=1)
+        assert writer.store([versioned(1)]) == Stored(new=1)
 
 
 def test_a_writer_that_waits_for_an_erasure_in_vain_tries_again(
     database: str, erasures: Erasures, admin: psycopg.Connection, aside: Aside
 ) -> None:
     with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
-        writer.store([sourced(1, order_uid="z")])
+        writer.store([versioned(1, order_uid="z")])
         other.execute("SELECT FROM orders FOR UPDATE")
         erased = aside(lambda: erasures.erase(["z"]))
         wait_held_up(admin, "eraser", erased)
         with pytest.raises(StorageUnavailable) as caught:
-            writer.store([sourced(1, order_uid="b")])
+            writer.store([versioned(1, order_uid="b")])
         assert caught.value.sqlstate == "55P03"
         other.rollback()
         assert erased.result() == {"z"}
-        assert writer.store([sourced(1, order_uid="b")]) == Stored(new=1)
+        assert writer.store([versioned(1, order_uid="b")]) == Stored(new=1)
 
 
 def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
     database: str, writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     with (
         psycopg.connect(database, application_name="writer") as frozen,
         erasing(database, lock_timeout=0.2) as erasures,
@@ -221,11 +225,11 @@ def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
 def test_an_erasure_that_waits_in_vain_for_a_writer_erases_nothing(
     database: str, writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     with psycopg.connect(database) as other, erasing(database, lock_timeout=0.2) as erasures:
         other.execute(SHARE)
         with pytest.raises(StorageUnavailable) as caught:
             erasures.erase(["a"])
         assert caught.value.sqlstate == "55P03"
-        assert writer.store([sourced(2, order_uid="a", entry="x")]) == Stored(replaced=1)
+        assert writer.store([versioned(2, order_uid="a", entry="x")]) == Stored(replaced=1)
     assert stored(admin) == {"a"}

@@ -38,7 +38,7 @@ class SecondIsGivenUp:
     first_may_end: Event = field(default_factory=Event)
     taken_away: Event = field(default_factory=Event)
     sizes: list[int] = field(default_factory=list)
-    is_braked: bool = False
+    is_breaker_open: bool = False
 
     @property
     def busy(self) -> bool:

@@ -21,7 +21,7 @@ from tests.waiting import eventually
 SECONDS = 30.0
 LAG, AGE = "orders_lag_messages", "orders_lag_seconds"
 OPEN, STALLED = "orders_open_transaction_messages", "orders_partition_stalled_seconds"
-SMALL = {"ORDERS_BATCH__MAX_ORDERS": "10", "ORDERS_KAFKA__PREFETCH": "1KiB"}
+SMALL = {"ORDERS_BATCH__MAX_MESSAGES": "10", "ORDERS_KAFKA__PREFETCH": "1KiB"}
 """With little in memory, so that fetching is paused soon."""
 
 
@@ -69,8 +69,8 @@ def watched(stage: Stage) -> int | None:
     """Return the lag that the API tells."""
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": stage.bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": stage.topic})
-    depths = GroupLag(partial(AdminClient, quiet), group, stage.topic, stage.dead_letter_topic).depths()
-    return depths.lag if depths else None
+    read = GroupLag(partial(AdminClient, quiet), group, stage.topic, stage.dead_letter_topic).read()
+    return read.lag if read else None
 
 
 def checked(stage: Stage) -> int:
@@ -141,32 +141,32 @@ def test_the_end_that_was_reached_is_not_committed_before_what_lies_before_it_is
     stage.wait_committed({0: 6})
 
 
-def test_an_end_behind_messages_that_the_brake_holds_back_is_not_committed(stage: Stage) -> None:
+def test_an_end_behind_messages_that_the_circuit_breaker_holds_back_is_not_committed(stage: Stage) -> None:
     with transactions(stage) as producer:
         producer.begin_transaction()
         send(producer, stage, [Sent(b"{", b"bad")] * 20)
         producer.commit_transaction()
-    consumer = stage.consumer(ORDERS_BRAKE__IN_A_ROW="10", ORDERS_BRAKE__RETRY_AFTER="1h")
-    eventually(lambda: metric(consumer, "orders_brake_engaged") == 1, SECONDS, "the brake is on")
+    consumer = stage.consumer(ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="10", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="1h")
+    eventually(lambda: metric(consumer, "orders_circuit_breaker_open") == 1, SECONDS, "the circuit breaker is open")
     alone = stage.committed().get(0, 0)
     assert alone < 10  # a first batch of few is no flood
     wait_gauge(consumer, LAG, 21 - alone)
     assert stage.committed().get(0, 0) == alone
     assert consumer.stop() == 0
-    stage.consumer(ORDERS_BRAKE__ENABLED="false")
+    stage.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     stage.wait_committed({0: 21})
     assert len(stage.letters()) == 20
 
 
-def test_an_end_that_trials_reach_is_not_committed_while_the_brake_holds_orders_back(stage: Stage) -> None:
+def test_an_end_that_trials_reach_is_not_committed_while_the_circuit_breaker_holds_orders_back(stage: Stage) -> None:
     stage.query("CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'no'; END $$ LANGUAGE plpgsql")
     stage.query("CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()")
     with transactions(stage) as producer:
         producer.begin_transaction()
         uids = send(producer, stage, some(12) + some(12, 1))
         producer.commit_transaction()
-    consumer = stage.consumer(ORDERS_BRAKE__RETRY_AFTER="1s", ORDERS_BRAKE__PROBE_MESSAGES="5")
-    eventually(lambda: len(consumer.logged("the brake is on")) > 4, SECONDS, "all was tried")
+    consumer = stage.consumer(ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="1s", ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES="5")
+    eventually(lambda: len(consumer.logged("the circuit breaker is open")) > 4, SECONDS, "all was tried")
     alone = sum(stage.committed().values())
     assert alone < 10  # a first batch of few is no flood
     wait_gauge(consumer, LAG, 26 - alone)
@@ -223,10 +223,10 @@ def test_lag_is_right_in_partitions_that_come_to_a_member_that_is_paused(stage: 
     assert len(stage.stored()) == len(known) + 33 * PARTITIONS
 
 
-def test_lag_grows_while_the_brake_is_on(stage: Stage) -> None:
-    consumer = stage.consumer(ORDERS_BRAKE__IN_A_ROW="10", ORDERS_BRAKE__RETRY_AFTER="1h")
+def test_lag_grows_while_the_circuit_breaker_is_open(stage: Stage) -> None:
+    consumer = stage.consumer(ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="10", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="1h")
     stage.produce(*[Sent(b"{", b"bad")] * 20)
-    eventually(lambda: metric(consumer, "orders_brake_engaged") == 1, SECONDS, "the brake is on")
+    eventually(lambda: metric(consumer, "orders_circuit_breaker_open") == 1, SECONDS, "the circuit breaker is open")
     wait_gauge(consumer, LAG, 20)
     stage.produce(*some(5), *some(5, 2))
     wait_gauge(consumer, LAG, 30)

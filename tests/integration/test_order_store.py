@@ -9,7 +9,7 @@ from service.entities.errors import OrderRefused
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.ports import OrderStore, Stored
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.fakes import POISON, FakeStore
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
@@ -29,31 +29,31 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
 
 
 def test_orders_that_are_not_there_are_new(store: OrderStore) -> None:
-    assert store.store([sourced(offset) for offset in range(5)]) == Stored(new=5)
+    assert store.store([versioned(offset) for offset in range(5)]) == Stored(new=5)
 
 
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
 def test_what_was_prepared_ahead_of_time_is_stored_as_it_is(store: OrderStore, text: str) -> None:
-    made, source, _ = sourced(1, order_uid="a", entry=text)
-    assert store.store([store.prepare(made, source, is_plain=text == "plain")]) == Stored(new=1)
-    assert store.store([sourced(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
+    made, source, _ = versioned(1, order_uid="a", entry=text)
+    assert store.store([store.prepare(made, source, needs_no_escaping=text == "plain")]) == Stored(new=1)
+    assert store.store([versioned(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
 
 
 def test_an_order_that_comes_again_is_unchanged(store: OrderStore) -> None:
-    order = sourced(1)
+    order = versioned(1)
     store.store([order])
     assert store.store([order]) == Stored(unchanged=1)
 
 
 def test_the_same_document_in_a_greater_version_is_unchanged_but_moves_the_version(store: OrderStore) -> None:
-    store.store([sourced(1, order_uid="a")])
-    assert store.store([sourced(3, order_uid="a")]) == Stored(unchanged=1)
-    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(stale=1)
+    store.store([versioned(1, order_uid="a")])
+    assert store.store([versioned(3, order_uid="a")]) == Stored(unchanged=1)
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(stale=1)
 
 
 def test_another_document_in_a_greater_version_replaces(store: OrderStore) -> None:
-    store.store([sourced(1, order_uid="a")])
-    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+    store.store([versioned(1, order_uid="a")])
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_another_document_in_a_greater_version_replaces(store: OrderStore) -> No
 def test_a_smaller_version_is_stale_by_timestamp_then_partition_then_offset(
     store: OrderStore, older: dict[str, int]
 ) -> None:
-    store.store([sourced(5, timestamp_ms=1_000, partition=1, order_uid="a")])
-    assert store.store([sourced(**older, order_uid="a", entry="other")]) == Stored(stale=1)
+    store.store([versioned(5, timestamp_ms=1_000, partition=1, order_uid="a")])
+    assert store.store([versioned(**older, order_uid="a", entry="other")]) == Stored(stale=1)
 
 
 def test_the_greatest_version_of_a_batch_wins_wherever_it_stands(store: OrderStore) -> None:
-    versions = [sourced(offset, order_uid="a", entry=f"entry-{offset}") for offset in (2, 3, 1)]
+    versions = [versioned(offset, order_uid="a", entry=f"entry-{offset}") for offset in (2, 3, 1)]
     stored = store.store(versions)
     assert (stored.new, sum(stored)) == (1, 3)
     assert store.store([versions[1]]) == Stored(unchanged=1)
@@ -80,14 +80,14 @@ def test_the_greatest_version_of_a_batch_wins_wherever_it_stands(store: OrderSto
 
 
 def test_all_kinds_are_told_apart_in_one_batch(store: OrderStore) -> None:
-    first = [sourced(offset, order_uid=uid) for offset, uid in enumerate("abcd", start=10)]
+    first = [versioned(offset, order_uid=uid) for offset, uid in enumerate("abcd", start=10)]
     store.store(first)
     batch = [
-        sourced(20, order_uid="new"),
+        versioned(20, order_uid="new"),
         first[0],
-        sourced(21, order_uid="b"),
-        sourced(22, order_uid="c", entry="other"),
-        sourced(1, order_uid="d", entry="other"),
+        versioned(21, order_uid="b"),
+        versioned(22, order_uid="c", entry="other"),
+        versioned(1, order_uid="d", entry="other"),
     ]
     assert store.store(batch) == Stored(new=1, replaced=1, unchanged=2, stale=1)
 
@@ -97,8 +97,8 @@ def test_nothing_of_nothing_is_stored(store: OrderStore) -> None:
 
 
 def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: OrderStore) -> None:
-    orders = [sourced(offset, order_uid=f"{9 - offset}") for offset in range(9)]
-    orders[6] = sourced(6, order_uid="3", customer_id=POISON)
+    orders = [versioned(offset, order_uid=f"{9 - offset}") for offset in range(9)]
+    orders[6] = versioned(6, order_uid="3", customer_id=POISON)
     with pytest.raises(OrderRefused) as refused:
         store.store(orders)
     assert (refused.value.position, refused.value.sqlstate) == (6, "23514")
@@ -107,7 +107,7 @@ def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: O
 
 
 def test_the_order_to_blame_may_be_unknown_but_alone_it_is_refused_too(store: OrderStore) -> None:
-    store.store([sourced(1, order_uid="a")])
+    store.store([versioned(1, order_uid="a")])
     with pytest.raises(OrderRefused):
-        store.store([sourced(2, order_uid="a", customer_id=POISON)])
-    assert store.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+        store.store([versioned(2, order_uid="a", customer_id=POISON)])
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)

@@ -205,7 +205,8 @@ def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(stage: Sta
         produce_with_header(stage.bootstrap_servers, stage.topic, encode(marked()), MARK.encode() + b"\xff")
         consumer = stage.consumer(
             ORDERS_POSTGRES__DSN=dsn, ORDERS_KAFKA__PROPERTIES=PASSWORDS, ORDERS_LOG__LEVEL="debug",
-            ORDERS_BRAKE__ENABLED="false", ORDERS_RETRY__CEILING="200ms", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            ORDERS_CIRCUIT_BREAKER__ENABLED="false", ORDERS_RETRY__MAX_BACKOFF="200ms",
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
             OTEL_BSP_SCHEDULE_DELAY="100",
         )  # fmt: skip
         read = len(good) + len(bad) + 2
@@ -363,13 +364,13 @@ def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(stage: Stage,
     keys = tmp_path / "keys"
     keys.write_text(f"read {KEY}\ndead-letters {KEY_OF_LETTERS}\n")
     stage.produce(*sent([encode(document), *faulty()]))
-    stage.consumer(ORDERS_BRAKE__ENABLED="false")
+    stage.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     stage.wait_stored({document["order_uid"]})
     eventually(stage.letters)
     with proxied(stage.database) as (proxy, dsn):
         api = stage.spawn("api", settings={
             **stage.settings, "ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__PROPERTIES": PASSWORDS,
-            "ORDERS_AUTH__KEYS_FILE": str(keys), "ORDERS_LOG__LEVEL": "debug", "ORDERS_CACHE__WARM_ORDERS": "0",
+            "ORDERS_AUTH__KEYS_FILE": str(keys), "ORDERS_LOG__LEVEL": "debug", "ORDERS_CACHE__WARM_UP_SIZE": "0",
             "ORDERS_HTTP__CORS_ORIGINS": '["https://shop.example"]', "ORDERS_POSTGRES__STATEMENT_TIMEOUT": "1s",
         }).ready()  # fmt: skip
         visitor, probes = Visitor(api.http_port, told), Visitor(api.admin_port, told)

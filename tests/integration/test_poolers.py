@@ -17,7 +17,7 @@ from service.repo.connection_errors import what_failed
 from service.repo.migrate import migrate, schema_number, wanted_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.pooler import pgbouncer
 from tests.processes import Service, Spawn
 from tests.stage import metric
@@ -49,8 +49,8 @@ def writer(database: str) -> Iterator[OrderWriter]:
     writer.close()
 
 
-@pytest.fixture(params=PREPARED, ids=lambda prepared: f"prepared-{prepared or 'unset'}")
-def prepared(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=PREPARED, ids=lambda copy_rows: f"prepared-{copy_rows or 'unset'}")
+def copy_rows(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -60,15 +60,15 @@ def sm_id(client: httpx2.Client, uid: str) -> int:
 
 @pytest.mark.parametrize("listens", ["through-the-pooler", "directly"])
 def test_no_order_is_served_that_was_replaced_or_erased_a_second_ago_and_no_read_fails(
-    pooled: str, settings: OurSettings, database: str, prepared: str, listens: str, writer: OrderWriter, spawn: Spawn
+    pooled: str, settings: OurSettings, database: str, copy_rows: str, listens: str, writer: OrderWriter, spawn: Spawn
 ) -> None:
     listen = {"ORDERS_POSTGRES__LISTEN_DSN": database} if listens == "directly" else {}
-    through = settings | listen | {"ORDERS_POSTGRES__DSN": pooled, "ORDERS_POSTGRES__PREPARED_STATEMENTS": prepared}
-    writer.store([sourced(number, order_uid=f"uid-{number}", sm_id=1) for number in range(10)])
+    through = settings | listen | {"ORDERS_POSTGRES__DSN": pooled, "ORDERS_POSTGRES__PREPARED_STATEMENTS": copy_rows}
+    writer.store([versioned(number, order_uid=f"uid-{number}", sm_id=1) for number in range(10)])
     api = spawn("api", settings=through).ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:
         assert [sm_id(client, f"uid-{number}") for number in range(10)] == [1] * 10
-        writer.store([sourced(1, timestamp_ms=10**6, order_uid=f"uid-{number}", sm_id=2) for number in range(10)])
+        writer.store([versioned(1, timestamp_ms=10**6, order_uid=f"uid-{number}", sm_id=2) for number in range(10)])
         within = FRESH_SECONDS + MARGIN_SECONDS
         eventually(lambda: {sm_id(client, f"uid-{number}") for number in range(10)} == {2}, within, "the replaced")
         erase = spawn("erase", "--yes", "uid-1", settings=through)
@@ -98,7 +98,9 @@ def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Conne
             with psycopg.connect(pooled) as between:
                 between.execute("SELECT")  # in a transaction: the next writer gets another connection
                 for writer in (one, other):
-                    batch = [sourced(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in ("a", "b")]
+                    batch = [
+                        versioned(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in ("a", "b")
+                    ]
                     eventually(lambda: is_stored(writer, batch), what="a batch is stored")  # noqa: B023 - at once
     assert admin.execute("SELECT DISTINCT sm_id FROM orders").fetchall() == [(ROUNDS - 1,)]
 

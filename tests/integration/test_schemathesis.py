@@ -13,7 +13,7 @@ import pytest
 
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
-from tests.factories import SAMPLE, sourced
+from tests.factories import SAMPLE, versioned
 from tests.processes import ROOT, Service, Spawn
 
 PROGRAM = Path(sys.executable).parent / "schemathesis"
@@ -36,13 +36,15 @@ def stored_all_the_while(dsn: str) -> Iterator[None]:
     """Store an order every moment, so that there are events to look at and lists that change."""
     ended = Event()
     writer = OrderWriter(Transactions(Access(dsn, "tests")))
-    writer.store([sourced(0, order_uid=SAMPLE["order_uid"]), *(sourced(n, order_uid=f"o{n}") for n in range(1, 50))])
+    writer.store(
+        [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
+    )
 
     def store() -> None:
         for number in count():
             if ended.wait(BETWEEN_ORDERS_SECONDS):
                 return
-            writer.store([sourced(number, order_uid=f"new{number // 2}", sm_id=number)])  # each is replaced once
+            writer.store([versioned(number, order_uid=f"new{number // 2}", sm_id=number)])  # each is replaced once
 
     thread = Thread(target=store)
     thread.start()

@@ -10,7 +10,7 @@ import pytest
 
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.processes import Service, Spawn
 from tests.standby import standby
 from tests.waiting import eventually
@@ -41,7 +41,7 @@ def writer(own_postgres: "Postgres") -> Iterator[OrderWriter]:
 
 
 def store(writer: OrderWriter, version: int) -> None:
-    writer.store([sourced(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in UIDS])
+    writer.store([versioned(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in UIDS])
 
 
 def answers(client: httpx2.Client) -> set[tuple[int, int, str]]:
@@ -73,7 +73,7 @@ def test_a_standby_that_is_listened_to_is_named_and_nothing_is_cached(
     behind: "Postgres", writer: OrderWriter, spawn: Spawn
 ) -> None:
     store(writer, 1)
-    api = reading(spawn, behind.dsn, ORDERS_CACHE__WARM_ORDERS="0").ready(within=20)
+    api = reading(spawn, behind.dsn, ORDERS_CACHE__WARM_UP_SIZE="0").ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:
         eventually(lambda: answers(client) == {(HTTPStatus.OK.value, 1, "miss")}, WITHIN, "version 1")
         store(writer, 2)

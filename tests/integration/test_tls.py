@@ -317,13 +317,13 @@ def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_bot
     eventually(lambda: untrusted in {line["problem"] for line in lines(alone, "Kafka can't be reached")}, SECONDS)
     assert migrated.stored() == set()
     assert alone.stop() == 0
-    prepared = trusting(migrated, both).consumer()
+    copy_rows = trusting(migrated, both).consumer()
     migrated.wait_stored(uids := {uid_of(first)}, SECONDS)
     replace_certificate(kafka, ours)
     (second,) = orders([order_document()])
     migrated.produce(second)
     migrated.wait_stored(uids | {uid_of(second)}, SECONDS)
-    assert prepared.stop() == 0
+    assert copy_rows.stop() == 0
 
 
 def trusting(stage: Stage, authority: Path) -> Stage:

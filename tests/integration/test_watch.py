@@ -38,9 +38,9 @@ def commit(bootstrap_servers: str, topic: str, partition: int, offset: int) -> N
 
 def told(watching: GroupLag) -> TopicDepths:
     """Ask until the broker answers in time: a busy one may not."""
-    depths = eventually(watching.depths, within=30, what="an answer")
-    assert depths
-    return depths
+    read = eventually(watching.read, within=30, what="an answer")
+    assert read
+    return read
 
 
 def test_lag_is_what_the_group_has_not_committed_and_dead_letters_are_counted(
@@ -68,5 +68,5 @@ def test_a_broker_that_never_had_a_group_is_told_of(tmp_path: Path) -> None:
 
 def test_while_kafka_is_away_nothing_is_told_and_nobody_waits_long() -> None:
     began = monotonic()
-    assert watch("127.0.0.1:9", "orders").depths() is None
+    assert watch("127.0.0.1:9", "orders").read() is None
     assert monotonic() - began < 5

@@ -24,7 +24,7 @@ from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD, Notification, parse
 from service.repo.writes import OrderWriter
 from service.usecases.ports import Stored
-from tests.factories import SAMPLE, order, sourced
+from tests.factories import SAMPLE, order, versioned
 from tests.notified import listen
 from tests.waiting import eventually
 
@@ -91,7 +91,7 @@ def nasty_texts(count: int) -> list[str]:
 
 
 def nasty_order(text: str, offset: int) -> VersionedOrder:
-    return sourced(
+    return versioned(
         offset,
         order_uid=f"nasty-{offset}",
         entry=text,
@@ -106,7 +106,7 @@ def test_any_text_comes_back_as_it_was_whether_copied_or_replaced(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
     orders = [nasty_order(text, offset) for offset, text in enumerate(nasty_texts(100))]
-    plain = [sourced(offset, timestamp_ms=1, order_uid=f"nasty-{offset}") for offset in range(0, len(orders), 2)]
+    plain = [versioned(offset, timestamp_ms=1, order_uid=f"nasty-{offset}") for offset in range(0, len(orders), 2)]
     writer.store(plain)
     assert writer.store(orders) == Stored(new=len(orders) // 2, replaced=len(plain))
     for each in orders:
@@ -122,7 +122,7 @@ def test_utf_8_is_written_whatever_the_environment_prefers(
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     text = order(order_uid="a", delivery={"city": "Zürich 🧘"})
     with writing(database) as writer:
-        writer.store([VersionedOrder(text, sourced().source)])
+        writer.store([VersionedOrder(text, versioned().source)])
     monkeypatch.delenv("PGCLIENTENCODING")
     assert stored(admin, "a") == text
 
@@ -135,11 +135,11 @@ def test_utf_8_is_written_whatever_the_environment_prefers(
 def test_any_date_of_the_calendar_comes_back_as_it_was(
     writer: OrderWriter, admin: psycopg.Connection, date: str
 ) -> None:
-    dated = sourced(1, order_uid="a", date_created=date)
+    dated = versioned(1, order_uid="a", date_created=date)
     writer.store([dated])
     assert stored(admin, "a") == dated.order
     assert column(admin, f"SELECT {DOCUMENT}::json ->> 'date_created' {FROM_ORDERS}") in {date, date.rstrip("0Z") + "Z"}
-    assert writer.store([dated._replace(source=sourced(2).source)]) == Stored(unchanged=1)
+    assert writer.store([dated._replace(source=versioned(2).source)]) == Stored(unchanged=1)
 
 
 def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
@@ -148,7 +148,7 @@ def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
     greatest = {"chrt_id": MAX_BIGINT, "nm_id": MAX_BIGINT, "price": MAX_BIGINT, "total_price": MAX_BIGINT}
     amounts = dict.fromkeys(["amount", "payment_dt", "delivery_cost", "goods_total", "custom_fee"], MAX_BIGINT)
     items = [ITEM | greatest | {"rid": str(number)} for number in range(MAX_ITEMS)]
-    huge = sourced(2**62, partition=2**31 - 1, order_uid="a" * 64, sm_id=MAX_BIGINT, payment=amounts, items=items)
+    huge = versioned(2**62, partition=2**31 - 1, order_uid="a" * 64, sm_id=MAX_BIGINT, payment=amounts, items=items)
     writer.store([huge])
     assert stored(admin, "a" * 64) == huge.order
 
@@ -163,7 +163,7 @@ def test_an_absent_text_stays_absent_and_an_empty_one_empty(
     def with_texts(texts: tuple[Any, Any], offset: int) -> VersionedOrder:
         made = order(order_uid="a")
         payment = replace(made.payment, request_id=texts[1])
-        return VersionedOrder(replace(made, internal_signature=texts[0], payment=payment), sourced(offset).source)
+        return VersionedOrder(replace(made, internal_signature=texts[0], payment=payment), versioned(offset).source)
 
     for offset, texts in enumerate([before, *OPTIONAL]):
         expected = with_texts(texts, offset)
@@ -175,9 +175,11 @@ def test_an_absent_text_stays_absent_and_an_empty_one_empty(
 
 
 def test_a_replacement_leaves_nothing_of_the_earlier_order(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    many = sourced(1, order_uid="a", items=[ITEM | {"rid": str(number)} for number in range(5)])
-    few = sourced(2, order_uid="a", items=[ITEM | {"rid": "x"}, ITEM | {"rid": "y"}], entry="2", delivery={"city": "2"})
-    other = sourced(1, order_uid="b", items=[ITEM] * 3)
+    many = versioned(1, order_uid="a", items=[ITEM | {"rid": str(number)} for number in range(5)])
+    few = versioned(
+        2, order_uid="a", items=[ITEM | {"rid": "x"}, ITEM | {"rid": "y"}], entry="2", delivery={"city": "2"}
+    )
+    other = versioned(1, order_uid="b", items=[ITEM] * 3)
     writer.store([many, other])
     writer.store([few])
     assert stored(admin, "a") == few.order
@@ -186,17 +188,17 @@ def test_a_replacement_leaves_nothing_of_the_earlier_order(writer: OrderWriter, 
 
 
 def test_a_replacement_may_have_more_items(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    writer.store([sourced(1, order_uid="a")])
-    more = sourced(2, order_uid="a", items=[ITEM] * 7)
+    writer.store([versioned(1, order_uid="a")])
+    more = versioned(2, order_uid="a", items=[ITEM] * 7)
     writer.store([more])
     assert stored(admin, "a") == more.order
 
 
 def test_a_stale_order_changes_nothing(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    newer = sourced(5, order_uid="a", items=[ITEM] * 2)
+    newer = versioned(5, order_uid="a", items=[ITEM] * 2)
     writer.store([newer])
     before = admin.execute("SELECT * FROM orders").fetchall()
-    writer.store([sourced(4, order_uid="a", entry="stale", items=[ITEM] * 9)])
+    writer.store([versioned(4, order_uid="a", entry="stale", items=[ITEM] * 9)])
     assert admin.execute("SELECT * FROM orders").fetchall() == before
     assert stored(admin, "a") == newer.order
 
@@ -205,30 +207,30 @@ def test_the_same_document_moves_its_version_and_touches_nothing_else(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
     rows = "SELECT o.stored_at, d.ctid, p.ctid, i.ctid FROM orders o, deliveries d, payments p, items i"
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     before = admin.execute(rows).fetchall()
-    writer.store([sourced(2, partition=3, timestamp_ms=9_000, order_uid="a")])
+    writer.store([versioned(2, partition=3, timestamp_ms=9_000, order_uid="a")])
     assert admin.execute(rows).fetchall() == before
     version = admin.execute("SELECT source_partition, source_offset, extract(epoch FROM source_timestamp) FROM orders")
     assert version.fetchall() == [(3, 2, 9)]
 
 
 def test_a_replacement_is_stored_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     before = column(admin, "SELECT stored_at FROM orders")
-    writer.store([sourced(2, order_uid="a", entry="other")])
+    writer.store([versioned(2, order_uid="a", entry="other")])
     assert column(admin, "SELECT stored_at FROM orders") > before
 
 
 def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin: psycopg.Connection) -> None:
     with writing(database, "offset") as writer:
-        writer.store([sourced(5, timestamp_ms=9_000, order_uid="a")])
-        later = sourced(6, timestamp_ms=1_000, order_uid="a", entry="later")
+        writer.store([versioned(5, timestamp_ms=9_000, order_uid="a")])
+        later = versioned(6, timestamp_ms=1_000, order_uid="a", entry="later")
         assert writer.store([later]) == Stored(replaced=1)
-        assert writer.store([sourced(5, timestamp_ms=9_999, order_uid="a", entry="stale")]) == Stored(stale=1)
-        assert writer.store([sourced(1, timestamp_ms=999, partition=1, order_uid="a", entry="x")]) == Stored(stale=1)
+        assert writer.store([versioned(5, timestamp_ms=9_999, order_uid="a", entry="stale")]) == Stored(stale=1)
+        assert writer.store([versioned(1, timestamp_ms=999, partition=1, order_uid="a", entry="x")]) == Stored(stale=1)
         assert stored(admin, "a") == later.order
-        both = [sourced(9, timestamp_ms=1, order_uid="b", entry="9"), sourced(8, timestamp_ms=5, order_uid="b")]
+        both = [versioned(9, timestamp_ms=1, order_uid="b", entry="9"), versioned(8, timestamp_ms=5, order_uid="b")]
         writer.store(both)
         assert stored(admin, "b") == both[0].order
 
@@ -236,17 +238,17 @@ def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin
 def test_what_somebody_deleted_by_hand_is_mended_by_the_next_version(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     admin.execute("DELETE FROM deliveries")
-    again = sourced(2, order_uid="a")
+    again = versioned(2, order_uid="a")
     assert writer.store([again]) == Stored(replaced=1)
     assert stored(admin, "a") == again.order
 
 
 def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     admin.execute("UPDATE payments SET currency = 'usd'")
-    assert writer.store([sourced(2, order_uid="a")]) == Stored(replaced=1)
+    assert writer.store([versioned(2, order_uid="a")]) == Stored(replaced=1)
 
 
 # Several writers
@@ -281,7 +283,7 @@ def test_writers_of_the_same_orders_lose_no_newer_version_and_never_stand_still(
 
 
 def version(uid: str, offset: int) -> VersionedOrder:
-    return sourced(offset, order_uid=uid, entry=f"{uid} {offset}", items=[ITEM] * (1 + offset % 3))
+    return versioned(offset, order_uid=uid, entry=f"{uid} {offset}", items=[ITEM] * (1 + offset % 3))
 
 
 def carry_out(plan: Plan, database: str) -> None:
@@ -307,7 +309,7 @@ def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
     with psycopg.connect(database) as other:
         copy_of_orders_row(writer, admin, other, "a")
         outcome: list[Any] = []
-        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([sourced(5, order_uid="a")]))))
+        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([versioned(5, order_uid="a")]))))
         thread.start()
         eventually(lambda: column(admin, WAITING))
         other.commit()
@@ -315,7 +317,7 @@ def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
     (failure,) = outcome
     assert isinstance(failure, StorageUnavailable)
     assert (failure.sqlstate, failure.problem) == ("23505", "another writer was first")
-    assert writer.store([sourced(5, order_uid="a")]) == Stored(replaced=1)
+    assert writer.store([versioned(5, order_uid="a")]) == Stored(replaced=1)
 
 
 def partition(admin: psycopg.Connection, count: int) -> None:
@@ -341,18 +343,18 @@ def test_in_partitioned_tables_it_stores_alike_and_knows_which_order_is_to_blame
 ) -> None:
     partition(admin, 3)
     admin.execute("ALTER TABLE items ADD CHECK (brand <> 'poison')")
-    orders = [sourced(number, order_uid=f"uid-{number}") for number in range(20)]
-    poison = sourced(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
+    orders = [versioned(number, order_uid=f"uid-{number}") for number in range(20)]
+    poison = versioned(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
     assert refused(writer, [*orders[:7], poison, *orders[7:]]).position == 7
     assert writer.store(orders) == Stored(new=20)
-    changed = [sourced(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
+    changed = [versioned(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
     assert writer.store([*changed, *orders[10:]]) == Stored(replaced=10, unchanged=10)
     assert stored(admin, "uid-3").locale == "de"
 
 
 def copy_of_orders_row(writer: OrderWriter, admin: psycopg.Connection, other: psycopg.Connection, uid: str) -> None:
     """Insert `uid` in the open transaction of `other`, where no probe sees it."""
-    writer.store([sourced(1, order_uid="template")])
+    writer.store([versioned(1, order_uid="template")])
     names = [name for (name,) in admin.execute(
         "SELECT column_name FROM information_schema.columns"
         " WHERE table_schema = current_schema() AND table_name = 'orders' AND column_name <> 'order_uid'"
@@ -374,11 +376,11 @@ def result_of(call: Callable[[], Any]) -> Any:
 def test_an_order_that_is_deleted_while_it_is_replaced_is_tried_again(
     database: str, writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
-    writer.store([sourced(1, order_uid="a")])
+    writer.store([versioned(1, order_uid="a")])
     outcome: list[Any] = []
     with psycopg.connect(database) as other:
         other.execute("DELETE FROM orders")
-        replacement = sourced(2, order_uid="a", entry="other")
+        replacement = versioned(2, order_uid="a", entry="other")
         thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([replacement]))))
         thread.start()
         eventually(lambda: column(admin, WAITING))
@@ -408,8 +410,8 @@ def test_the_order_that_is_refused_is_found_by_its_line(
 ) -> None:
     add_check(admin, table, name)
     uids = [f"{(number * 37) % 100:02}" for number in range(100)]
-    orders = [sourced(at, order_uid=uid, items=[ITEM] * (1 + at % 4)) for at, uid in enumerate(uids)]
-    orders[63] = sourced(63, order_uid=uids[63], **{"items": [ITEM] * 4, **overrides})
+    orders = [versioned(at, order_uid=uid, items=[ITEM] * (1 + at % 4)) for at, uid in enumerate(uids)]
+    orders[63] = versioned(63, order_uid=uids[63], **{"items": [ITEM] * 4, **overrides})
     refusal = refused(writer, orders)
     assert (refusal.position, refusal.sqlstate, refusal.where) == (63, "23514", f"{table} no_poison")
     assert column(admin, "SELECT count(*) FROM orders") == 0
@@ -420,11 +422,11 @@ def test_a_replacement_that_is_refused_is_found_by_its_line(
     writer: OrderWriter, admin: psycopg.Connection, table: str
 ) -> None:
     name, overrides = POISONS[table]
-    writer.store([sourced(1, order_uid=f"{number}") for number in range(10)])
+    writer.store([versioned(1, order_uid=f"{number}") for number in range(10)])
     add_check(admin, table, name)
-    orders = [sourced(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
-    orders[7] = sourced(2, order_uid="2", **overrides)
-    assert refused(writer, [*orders, sourced(3, order_uid="new")]).position == 7
+    orders = [versioned(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
+    orders[7] = versioned(2, order_uid="2", **overrides)
+    assert refused(writer, [*orders, versioned(3, order_uid="new")]).position == 7
     assert writer.store(orders[:7]) == Stored(replaced=7)
 
 
@@ -432,8 +434,8 @@ def test_data_that_the_type_does_not_take_is_found_with_its_column(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
     admin.execute("ALTER TABLE items ALTER COLUMN brand TYPE varchar(20)")
-    long = sourced(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
-    refusal = refused(writer, [sourced(1, order_uid="c"), long, sourced(1, order_uid="a")])
+    long = versioned(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
+    refusal = refused(writer, [versioned(1, order_uid="c"), long, versioned(1, order_uid="a")])
     assert (refusal.position, refusal.sqlstate, refusal.where) == (1, "22001", "items.brand")
 
 
@@ -443,7 +445,7 @@ def test_what_a_trigger_of_the_operators_raises_is_a_refusal(writer: OrderWriter
         "IF NEW.city = 'poison' THEN RAISE 'no % here', NEW.name; END IF; RETURN NEW; END $$"
     )
     admin.execute("CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse()")
-    orders = [sourced(1, order_uid="a"), sourced(1, order_uid="b", delivery={"city": "poison", "name": "Testov"})]
+    orders = [versioned(1, order_uid="a"), versioned(1, order_uid="b", delivery={"city": "poison", "name": "Testov"})]
     refusal = refused(writer, orders)
     assert (refusal.position, refusal.sqlstate) == (1, "P0001")
     assert "Testov" not in f"{refusal} {refusal.where} {refusal.problem}"
@@ -453,7 +455,7 @@ def test_what_a_trigger_of_the_operators_raises_is_a_refusal(writer: OrderWriter
 def test_a_refusal_holds_no_value(writer: OrderWriter, admin: psycopg.Connection, table: str) -> None:
     name, overrides = POISONS[table]
     add_check(admin, table, name)
-    refusal = refused(writer, [sourced(1, **overrides)])
+    refusal = refused(writer, [versioned(1, **overrides)])
     assert isinstance(refusal.__cause__, psycopg.Error)
     assert "Failing row contains" in str(refusal.__cause__), "the driver's text is what must not be shown"
     for shown in (str(refusal), repr(refusal), refusal.where, refusal.problem):
@@ -462,8 +464,8 @@ def test_a_refusal_holds_no_value(writer: OrderWriter, admin: psycopg.Connection
 
 def test_after_a_refusal_the_next_batch_is_stored(writer: OrderWriter, admin: psycopg.Connection) -> None:
     add_check(admin, *("orders", "customer_id"))
-    refused(writer, [sourced(1, customer_id="poison")])
-    assert writer.store([sourced(1)]) == Stored(new=1)
+    refused(writer, [versioned(1, customer_id="poison")])
+    assert writer.store([versioned(1)]) == Stored(new=1)
 
 
 # Notifications
@@ -487,19 +489,19 @@ def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
 def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
     writer: OrderWriter, heard: Callable[[], list[Notification]]
 ) -> None:
-    writer.store([sourced(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
+    writer.store([versioned(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
     assert heard() == [Notification(new=["changed", "moved", "same", "stale"])]
     writer.store(
         [
-            sourced(5, order_uid="same"),
-            sourced(6, order_uid="moved"),
-            sourced(4, order_uid="stale", entry="other"),
-            sourced(6, order_uid="changed", entry="other"),
-            sourced(6, order_uid="new"),
+            versioned(5, order_uid="same"),
+            versioned(6, order_uid="moved"),
+            versioned(4, order_uid="stale", entry="other"),
+            versioned(6, order_uid="changed", entry="other"),
+            versioned(6, order_uid="new"),
         ]
     )
     assert heard() == [Notification(new=["new"]), Notification(changed=["changed"])]
-    writer.store([sourced(7, order_uid="moved"), sourced(4, order_uid="stale", entry="other")])
+    writer.store([versioned(7, order_uid="moved"), versioned(4, order_uid="stale", entry="other")])
     assert heard() == []
 
 
@@ -507,7 +509,7 @@ def test_a_full_batch_is_notified_in_a_few_payloads(
     writer: OrderWriter, heard: Callable[[], list[Notification]]
 ) -> None:
     uids = [f"{number:064}" for number in range(1_000)]
-    writer.store([sourced(1, order_uid=uid) for uid in uids])
+    writer.store([versioned(1, order_uid=uid) for uid in uids])
     notified = heard()
     assert [uid for each in notified for uid in each.new] == uids
     assert len(notified) == 9
@@ -517,7 +519,7 @@ def test_a_batch_that_is_refused_is_not_notified(
     writer: OrderWriter, admin: psycopg.Connection, heard: Callable[[], list[Notification]]
 ) -> None:
     add_check(admin, "items", "brand")
-    refused(writer, [sourced(1), sourced(1, **POISONS["items"][1])])
+    refused(writer, [versioned(1), versioned(1, **POISONS["items"][1])])
     assert heard() == []
 
 
@@ -532,23 +534,23 @@ def failure(writer: OrderWriter, *orders: VersionedOrder) -> StorageUnavailable:
 
 def test_a_lock_that_is_not_released_ends_by_the_lock_timeout(database: str) -> None:
     with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
-        writer.store([sourced(1, order_uid="a")])
+        writer.store([versioned(1, order_uid="a")])
         other.execute("SELECT * FROM orders FOR UPDATE")
         began = monotonic()
-        assert failure(writer, sourced(2, order_uid="a", entry="other")).sqlstate == "55P03"
+        assert failure(writer, versioned(2, order_uid="a", entry="other")).sqlstate == "55P03"
         assert monotonic() - began < 2
         other.rollback()
-        assert writer.store([sourced(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+        assert writer.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
 
 
 def test_a_statement_that_takes_too_long_ends_by_the_statement_timeout(database: str) -> None:
     with writing(database, statement_timeout=0.2, lock_timeout=10) as writer, psycopg.connect(database) as other:
         other.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
-        timed_out = failure(writer, sourced(1))
+        timed_out = failure(writer, versioned(1))
         assert isinstance(timed_out, StatementTimedOut)
         assert timed_out.sqlstate == "57014"
         other.rollback()
-        assert writer.store([sourced(1)]) == Stored(new=1)
+        assert writer.store([versioned(1)]) == Stored(new=1)
 
 
 def test_timeouts_end_with_the_transaction(database: str) -> None:
@@ -561,43 +563,43 @@ def test_timeouts_end_with_the_transaction(database: str) -> None:
 
 
 def test_a_connection_that_was_cut_is_opened_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
-    writer.store([sourced(1)])
+    writer.store([versioned(1)])
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
-    assert failure(writer, sourced(2)).sqlstate in {"57P01", ""}
-    assert writer.store([sourced(2)]) == Stored(new=1)
+    assert failure(writer, versioned(2)).sqlstate in {"57P01", ""}
+    assert writer.store([versioned(2)]) == Stored(new=1)
 
 
 def test_a_database_that_is_not_there_yet_can_be_waited_for() -> None:
     with writing("postgresql://127.0.0.1:1/orders", connect_timeout=1) as writer:
         failed = "the connection to PostgreSQL failed: connection refused"
-        assert str(failure(writer, sourced(1))) == failed
+        assert str(failure(writer, versioned(1))) == failed
 
 
 def test_a_schema_that_is_not_there_yet_can_be_waited_for(writer: OrderWriter, admin: psycopg.Connection) -> None:
     admin.execute("ALTER TABLE items RENAME TO later")
-    assert failure(writer, sourced(1)).sqlstate == "42P01"
+    assert failure(writer, versioned(1)).sqlstate == "42P01"
     admin.execute("ALTER TABLE later RENAME TO items")
-    assert writer.store([sourced(1)]) == Stored(new=1)
+    assert writer.store([versioned(1)]) == Stored(new=1)
 
 
 def test_a_standby_can_be_waited_for(database: str) -> None:
     with writing(f"{database}?options=-cdefault_transaction_read_only%3Don") as writer:
-        assert failure(writer, sourced(1)).sqlstate == "25006"
+        assert failure(writer, versioned(1)).sqlstate == "25006"
 
 
 def test_a_type_that_changes_under_a_prepared_statement_can_be_waited_for(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
     for offset in range(8):
-        writer.store([sourced(offset, order_uid="a", entry=str(offset))])
+        writer.store([versioned(offset, order_uid="a", entry=str(offset))])
     admin.execute("ALTER TABLE orders ALTER COLUMN source_topic TYPE text")
-    eventually(lambda: attempt(writer, [sourced(9, order_uid="a", entry="9")]))
+    eventually(lambda: attempt(writer, [versioned(9, order_uid="a", entry="9")]))
 
 
 def test_without_prepared_statements_it_stores_alike(database: str, admin: psycopg.Connection) -> None:
     with writing(database, prepared_statements=False) as writer:
         for offset in range(8):
-            writer.store([sourced(offset, order_uid="a", entry=str(offset))])
+            writer.store([versioned(offset, order_uid="a", entry=str(offset))])
         transaction = writer._transactions.begin()
         with transaction as connection:
             assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
@@ -606,16 +608,16 @@ def test_without_prepared_statements_it_stores_alike(database: str, admin: psyco
 
 def test_a_server_that_says_nothing_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
     with writing(own_postgres.dsn, statement_timeout=1, connect_timeout=1) as writer:
-        writer.store([sourced(1)])
+        writer.store([versioned(1)])
         own_postgres.freeze()
         began = monotonic()
-        assert failure(writer, sourced(2)).sqlstate == ""
+        assert failure(writer, versioned(2)).sqlstate == ""
         assert monotonic() - began < 1 + GRACE + 2
         began = monotonic()
-        assert failure(writer, sourced(2)).sqlstate == ""
+        assert failure(writer, versioned(2)).sqlstate == ""
         assert monotonic() - began < 3
         own_postgres.thaw()
-        assert writer.store([sourced(2)]) == Stored(new=1)
+        assert writer.store([versioned(2)]) == Stored(new=1)
 
 
 def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
@@ -626,7 +628,7 @@ def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline
     ):
         other.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
         outcome: list[Any] = []
-        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([sourced(1)]))))
+        thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([versioned(1)]))))
         began = monotonic()
         thread.start()
         eventually(lambda: column(watcher, WAITING))
@@ -637,14 +639,14 @@ def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline
         other.rollback()
         assert isinstance(outcome[0], StorageUnavailable)
         assert took < 1 + GRACE + 3
-        eventually(lambda: attempt(writer, [sourced(1)]))
+        eventually(lambda: attempt(writer, [versioned(1)]))
 
 
 def test_a_server_that_is_killed_and_started_again_is_found_again(own_postgres: "Postgres") -> None:
     with writing(own_postgres.dsn) as writer:
-        writer.store([sourced(1, order_uid="a")])
+        writer.store([versioned(1, order_uid="a")])
         own_postgres.kill()
-        assert not attempt(writer, [sourced(2)])
+        assert not attempt(writer, [versioned(2)])
         own_postgres.start()
-        eventually(lambda: attempt(writer, [sourced(2)]))
-        assert writer.store([sourced(1, order_uid="a")]) == Stored(unchanged=1)
+        eventually(lambda: attempt(writer, [versioned(2)]))
+        assert writer.store([versioned(1, order_uid="a")]) == Stored(unchanged=1)

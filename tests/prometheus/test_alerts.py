@@ -29,7 +29,7 @@ AT_ONCE = {
     "deadLetters.for": "1s",
     "deadLetters.window": "10s",
     "deadLetters.messages": "3",
-    "brakeEngaged.for": "1s",
+    "circuitBreakerOpen.for": "1s",
     "postgresqlAway.for": "1s",
 }
 """Windows and patience of minutes would be a test of minutes."""
@@ -57,8 +57,12 @@ def watched(
 ) -> Iterator[Watched]:
     if not shutil.which("helm"):
         pytest.skip("there is no helm on the path")
-    brake = {"ORDERS_BRAKE__IN_A_ROW": "50", "ORDERS_BRAKE__RETRY_AFTER": "2", "ORDERS_BRAKE__RATIO": "1"}
-    consumer = spawn("consumer", settings={**settings, **brake, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
+    breaker = {
+        "ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE": "50",
+        "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "2",
+        "ORDERS_CIRCUIT_BREAKER__RATIO": "1",
+    }
+    consumer = spawn("consumer", settings={**settings, **breaker, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     with prometheus(tmp_path, consumer, rules=rules()) as server:
         stage.produce(*orders([order_document(order_uid="first")]))
         server.tells("orders_stored_total == 1")
@@ -78,13 +82,13 @@ def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
         watched.server.resolves(alert)
 
 
-def test_dead_letters_are_told_and_then_the_brake_and_both_end(watched: Watched) -> None:
+def test_dead_letters_are_told_and_then_the_circuit_breaker_and_both_end(watched: Watched) -> None:
     watched.stage.produce(*[Sent(b"not an order")] * 10)
     watched.server.fires("OrdersDeadLetters")
     watched.stage.produce(*[Sent(b"not an order")] * 60)
-    watched.server.fires("OrdersBrakeEngaged")
+    watched.server.fires("OrdersCircuitBreakerOpen")
     watched.stage.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
-    watched.server.resolves("OrdersBrakeEngaged")
+    watched.server.resolves("OrdersCircuitBreakerOpen")
     watched.server.resolves("OrdersDeadLetters")
 
 

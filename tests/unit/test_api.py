@@ -92,7 +92,7 @@ def test_an_order_is_answered_with_a_strong_tag_and_where_it_came_from(site: Sit
 def test_the_tag_changes_with_the_document(site: Site) -> None:
     before = site.client.get(URL).headers["etag"]
     site.reader.store(order(order_uid=ORDER.order_uid, locale="other"))
-    site.lookup.forget([ORDER.order_uid])
+    site.lookup.invalidate([ORDER.order_uid])
     assert site.client.get(URL).headers["etag"] != before
 
 

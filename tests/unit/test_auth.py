@@ -146,10 +146,10 @@ def test_headers_that_anyone_could_write_break_nothing(locked: Site, headers: li
 
 def test_a_page_is_asked_for_where_the_last_one_ended(locked: Site) -> None:
     shown(locked)
-    shown(locked, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=unsaved")
+    shown(locked, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
     first, second = locked.letters.queries
     assert first == LetterQuery(20)
-    assert second == LetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "unsaved"}))
+    assert second == LetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "rejected"}))
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.usecases.batch import Batch, BatchLimits, Entry
-from tests.factories import SAMPLE, sourced
+from tests.factories import SAMPLE, versioned
 
 ITEM = SAMPLE["items"][0]
 
 
 def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
     batch.note(partition, offset, timestamp_ms=1_000 + offset, size=size)
-    batch.add(Entry(sourced(offset, partition=partition, items=[ITEM] * items), None, partition, offset))
+    batch.add(Entry(versioned(offset, partition=partition, items=[ITEM] * items), None, partition, offset))
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
@@ -42,7 +42,7 @@ def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:
     skip(batch, 3)
     refuse(batch, 4)
     take(batch, 5)
-    assert (bytes(batch.verdicts), len(batch)) == (b"\0\1\1\0", 5)
+    assert (bytes(batch.outcomes), len(batch)) == (b"\0\1\1\0", 5)
 
 
 @pytest.mark.parametrize("limits", [BatchLimits(messages=3), BatchLimits(bytes=21), BatchLimits(items=5)])

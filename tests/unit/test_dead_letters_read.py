@@ -22,11 +22,11 @@ def test_of_a_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
     """Whoever may write to a topic can fill headers as well as values."""
     foreign = [(f"header-{number}", b"x" * 100_000) for number in range(10)]
     repeated = [(Header.DETAIL, b"x" * 100_000), (Header.REASON, None), ("dlq-of-others", b"x")] * 10
-    letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"unsaved"), *foreign])
+    letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"rejected"), *foreign])
     shown = letter.excerpt(5).letter
     assert [name for name, _ in shown.headers] == [Header.DETAIL, Header.REASON, Header.REASON]
     assert sum(len(value or b"") for _, value in shown.headers) < 5_000
-    assert (shown.reason, shown.text(Header.DETAIL)[:5]) == ("unsaved", "xxxxx")
+    assert (shown.reason, shown.text(Header.DETAIL)[:5]) == ("rejected", "xxxxx")
 
 
 def test_a_letter_without_a_reason_is_listed_as_unknown() -> None:
@@ -37,7 +37,7 @@ def test_a_filter_takes_its_reasons_and_times_alone() -> None:
     second = datetime.fromtimestamp(1, UTC)
     assert Filters().matches(PLAIN)
     assert Filters(frozenset({"invalid"}), second).matches(PLAIN)
-    assert not Filters(frozenset({"unsaved"})).matches(PLAIN)
+    assert not Filters(frozenset({"rejected"})).matches(PLAIN)
     assert not Filters(since=second).matches(PLAIN._replace(timestamp_ms=999))
 
 

@@ -13,12 +13,12 @@ LONG = 10.0
 LEAVES_A_CALL_BEHIND = """
 import atexit, sys, threading
 from service import main
-from service.pkg.run_with_timeout import within
+from service.pkg.run_with_timeout import run_with_timeout
 
 def command(_):
     print("done")
     try:
-        within(0.01, threading.Event().wait)
+        run_with_timeout(0.01, threading.Event().wait)
     except TimeoutError:
         return 1
 

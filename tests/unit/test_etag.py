@@ -1,6 +1,6 @@
 import pytest
 
-from service.handler.http.etag import is_held
+from service.handler.http.etag import matches
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from service.handler.http.etag import is_held
     ],
 )
 def test_a_tag_that_is_listed_is_held(if_none_match: list[str]) -> None:
-    assert is_held("abc", if_none_match)
+    assert matches("abc", if_none_match)
 
 
 @pytest.mark.parametrize("if_none_match", [[], [""], ['"x"'], ["abc"], ['"abcd"'], ['"ABC"'], ['"*"'], ['"x, abc"']])
 def test_a_tag_that_is_not_listed_is_not_held(if_none_match: list[str]) -> None:
-    assert not is_held("abc", if_none_match)
+    assert not matches("abc", if_none_match)

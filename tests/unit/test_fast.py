@@ -624,8 +624,8 @@ def test_what_clients_send_is_remembered_within_bounds() -> None:
             protocol.data_received(asked(f"user-agent: {number}"))
             protocol.data_received(asked(f"x-request-id: {number}"))
         protocol.data_received(asked(f"user-agent: {'a' * BLOCK_BYTES}"))
-        assert 0 < len(side.hits._wishes) <= BLOCKS
-        assert all(b"user-agent" in block and len(block) < 100 for block in side.hits._wishes)
+        assert 0 < len(side.hits._requests) <= BLOCKS
+        assert all(b"user-agent" in block and len(block) < 100 for block in side.hits._requests)
         await side.settle()
         protocol.connection_lost(None)
 

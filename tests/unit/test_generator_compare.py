@@ -165,5 +165,5 @@ def test_a_dead_letter_may_come_again_after_a_crash_alone() -> None:
 
 
 def test_an_unexpected_letter_stands_under_the_reason_that_it_states() -> None:
-    assert letters(Letter(key=b"other", reason="unsaved"))["unsaved"].unexpected == 1
+    assert letters(Letter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
     assert letters(Letter(key=b"other", reason="mystery"))["mystery"].unexpected == 1

@@ -9,7 +9,7 @@ import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
-    BrakeEngaged,
+    CircuitBreakerOpen,
     ProbeSucceeded,
     StatementTimedOut,
     StorageUnavailable,
@@ -17,13 +17,13 @@ from service.entities.errors import (
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from service.usecases.batch import Batch, Entry
-from service.usecases.brake import Brake, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Ingest, split_around
 from service.usecases.ports import Stored
-from tests.factories import sourced
+from tests.factories import versioned
 from tests.fakes import POISON, FakeDeadLetters, FakeStore
 
-SOON = Backoff(initial=0.001, ceiling=0.001)
+SOON = Backoff(initial_backoff=0.001, max_backoff=0.001)
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Bench:
     stop: ShutdownEvent = field(default_factory=ShutdownEvent)
 
     def __post_init__(self) -> None:
-        brake = Brake(self.policy)
-        self.ingest = Ingest(self.store, self.dead_letters, brake, self.backoff, self.stop, self._note)
+        breaker = CircuitBreaker(self.policy)
+        self.ingest = Ingest(self.store, self.dead_letters, breaker, self.backoff, self.stop, self._note)
 
     def _note(self, error: BaseException, attempt: int, wait: float) -> None:
-        assert 0 <= wait <= self.backoff.ceiling
+        assert 0 <= wait <= self.backoff.max_backoff
         self.retried.append((type(error).__name__, attempt))
         self.busy_while_waiting.append(self.ingest.busy)
         self.on_retry()
@@ -56,7 +56,7 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
     for offset in range(count):
         partition = offset % partitions
         customer = POISON if offset in poison else "test"
-        order = sourced(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
+        order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
         batch.note(partition, offset, timestamp_ms=1_000, size=10)
         batch.add(Entry(order, offset, partition, offset))
     for offset in range(count, count + bad):
@@ -127,7 +127,7 @@ def test_a_poison_order_costs_itself_alone(says_position: bool) -> None:  # noqa
     outcome = bench.ingest(batch_of(100, poison=(42,)))
     assert outcome.stored == Stored(new=99)
     (letter,) = bench.dead_letters.sent
-    assert (letter.message, letter.reason, letter.attempts) == (42, Reason.UNSAVED, 1)
+    assert (letter.message, letter.reason, letter.attempts) == (42, Reason.REJECTED, 1)
     assert letter.detail == "refused (SQLSTATE 23514) at orders no_poison"
 
 
@@ -161,23 +161,23 @@ def test_a_refused_part_is_split_around_the_order_to_blame() -> None:
 
 def test_where_every_order_is_refused_nothing_is_dead_lettered() -> None:
     bench = Bench()
-    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 20 orders"):
+    with pytest.raises(CircuitBreakerOpen, match="PostgreSQL refused the last 20 orders"):
         bench.ingest(batch_of(20, poison=tuple(range(20)), bad=2))
     assert bench.dead_letters.sent == []
-    assert bench.ingest.is_braked
+    assert bench.ingest.is_breaker_open
 
 
 def test_a_few_refused_orders_alone_are_dead_lettered() -> None:
     bench = Bench()
     assert len(bench.ingest(batch_of(9, poison=tuple(range(9)))).dead_letters) == 9
-    assert not bench.ingest.is_braked
+    assert not bench.ingest.is_breaker_open
 
 
 def test_orders_refused_one_by_one_are_as_many_as_in_one_batch() -> None:
     bench, batches = Bench(), [batch_of(1, poison=(0,)) for _ in range(10)]
     for batch in batches[:9]:
         bench.ingest(batch)
-    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 10 orders"):
+    with pytest.raises(CircuitBreakerOpen, match="PostgreSQL refused the last 10 orders"):
         bench.ingest(batches[9])
     assert len(bench.dead_letters.sent) == 9
 
@@ -185,12 +185,12 @@ def test_orders_refused_one_by_one_are_as_many_as_in_one_batch() -> None:
 def test_while_orders_are_held_back_nothing_of_what_is_tried_is_dead_lettered() -> None:
     bench = refusing()
     for batch in (batch_of(10, poison=tuple(range(10)), bad=3), batch_of(0, bad=3)):
-        with pytest.raises(BrakeEngaged):
+        with pytest.raises(CircuitBreakerOpen):
             bench.ingest(batch)
     with pytest.raises(ProbeSucceeded):
         bench.ingest(batch_of(10, poison=tuple(range(9)), bad=3))
     assert (len(bench.store.orders), bench.dead_letters.sent) == (1, [])
-    assert not bench.ingest.is_braked
+    assert not bench.ingest.is_breaker_open
 
 
 def test_orders_that_were_refused_while_others_were_stored_are_dead_lettered_without_more_ado() -> None:
@@ -200,13 +200,13 @@ def test_orders_that_were_refused_while_others_were_stored_are_dead_lettered_wit
     again = batch_of(20, poison=tuple(range(20)))
     again.tried = {0: 12}
     assert len(bench.ingest(again).dead_letters) == 20
-    with pytest.raises(BrakeEngaged, match="PostgreSQL refused the last 10 orders"):
+    with pytest.raises(CircuitBreakerOpen, match="PostgreSQL refused the last 10 orders"):
         bench.ingest(batch_of(2, poison=(0, 1)))
 
 
 def refusing() -> Bench:
     bench = Bench()
-    with pytest.raises(BrakeEngaged):
+    with pytest.raises(CircuitBreakerOpen):
         bench.ingest(batch_of(20, poison=tuple(range(20))))
     return bench
 
@@ -231,7 +231,7 @@ def test_it_is_not_busy_while_it_waits_for_the_next_attempt() -> None:
 
 
 def test_a_stop_ends_the_waiting_and_nothing_is_sent() -> None:
-    bench = Bench(backoff=Backoff(initial=60, ceiling=60))
+    bench = Bench(backoff=Backoff(initial_backoff=60, max_backoff=60))
     bench.on_retry = bench.stop.set
     bench.store.failures += unavailable(1)
     with pytest.raises(Stopped):
@@ -244,10 +244,10 @@ def test_what_is_given_up_on_is_dead_lettered_whole() -> None:
     bench.store.failures += unavailable(10_000)
     outcome = bench.ingest(batch_of(20))
     assert (outcome.stored, len(outcome.dead_letters)) == (Stored(), 20)
-    assert {letter.reason for letter in bench.dead_letters.sent} == {Reason.UNSAVED}
+    assert {letter.reason for letter in bench.dead_letters.sent} == {Reason.REJECTED}
     assert {letter.detail for letter in bench.dead_letters.sent} == {"away (SQLSTATE 57P01)"}
     assert bench.dead_letters.sent[0].attempts == len(bench.retried) + 1 > 1
-    assert not bench.ingest.is_braked
+    assert not bench.ingest.is_breaker_open
 
 
 def test_a_batch_that_takes_too_long_is_halved_at_once() -> None:
@@ -313,33 +313,33 @@ def test_dead_letters_are_never_given_up_on() -> None:
 
 
 def test_a_stop_ends_the_waiting_for_the_dead_letter_topic() -> None:
-    bench = Bench(backoff=Backoff(initial=60, ceiling=60))
+    bench = Bench(backoff=Backoff(initial_backoff=60, max_backoff=60))
     bench.on_retry = bench.stop.set
     bench.dead_letters.refusals = 1
     with pytest.raises(Stopped):
         bench.ingest(batch_of(1, bad=2))
 
 
-def test_a_flood_of_bad_messages_engages_the_brake_before_they_are_sent() -> None:
-    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=5))
-    with pytest.raises(BrakeEngaged, match="5 bad messages in a row"):
+def test_a_flood_of_bad_messages_opens_the_circuit_breaker_before_they_are_sent() -> None:
+    bench = Bench(policy=CircuitBreakerPolicy(max_consecutive=5))
+    with pytest.raises(CircuitBreakerOpen, match="5 bad messages in a row"):
         bench.ingest(batch_of(3, bad=5))
     assert bench.dead_letters.sent == []
     assert len(bench.store.orders) == 3
 
 
-def test_what_is_tried_while_the_brake_is_on_is_dead_lettered() -> None:
-    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=5))
-    with pytest.raises(BrakeEngaged):
+def test_what_is_tried_while_the_circuit_breaker_is_open_is_dead_lettered() -> None:
+    bench = Bench(policy=CircuitBreakerPolicy(max_consecutive=5))
+    with pytest.raises(CircuitBreakerOpen):
         bench.ingest(batch_of(0, bad=5))
     assert len(bench.ingest(batch_of(1, bad=2)).dead_letters) == 2
-    assert bench.ingest.is_braked
+    assert bench.ingest.is_breaker_open
     bench.ingest(batch_of(3, bad=2))
-    assert not bench.ingest.is_braked
+    assert not bench.ingest.is_breaker_open
 
 
 def test_refused_orders_are_no_flood() -> None:
-    bench = Bench(policy=CircuitBreakerPolicy(in_a_row=2, window=20, refused_at_least=1_000))
+    bench = Bench(policy=CircuitBreakerPolicy(max_consecutive=2, window=20, min_rejected=1_000))
     assert len(bench.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
 
 

@@ -61,8 +61,8 @@ def verdict(topic: list[Message], rows: list[Row], letters: list[Message], **opt
     def refused(message: Any) -> Reason | None:
         return Reason.INVALID if message.value() == FAULTY else None
 
-    judge = Judge(refused, order=options.pop("order", "timestamp"), erased=options.pop("erased", ()))
-    return judge.verdict(topic, rows, letters, **options)  # type: ignore[arg-type]
+    evaluate = Judge(refused, order=options.pop("order", "timestamp"), erased=options.pop("erased", ()))
+    return evaluate.verdict(topic, rows, letters, **options)  # type: ignore[arg-type]
 
 
 def test_what_is_where_it_belongs_is_exact() -> None:
@@ -81,7 +81,7 @@ def test_what_is_where_it_belongs_is_exact() -> None:
         ([row(1, 0), row(1, 0)], [letter(1)], "doubled"),
         ([row(2, 0)], [letter(1)], "wrong_version"),
         ([row(1, 0, timestamp_ms=999)], [letter(1)], "wrong_version"),
-        ([row(1, 0)], [letter(1, reason="unsaved")], "wrong_letter"),
+        ([row(1, 0)], [letter(1, reason="rejected")], "wrong_letter"),
         ([row(1, 0)], [letter(1, value=b"other")], "wrong_letter"),
         ([row(1, 0)], [letter(1), letter(7)], "unexpected"),
         ([row(1, 0), row(1, 0, uid="two")], [letter(1)], "unexpected"),

@@ -104,12 +104,12 @@ def test_a_command_of_ours_takes_the_first_key_that_has_the_scope(path: Path) ->
 
 def test_keys_are_exchanged_while_it_runs(path: Path) -> None:
     renewal = KeyReloader(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
-    assert not renewal.look()
+    assert not renewal.check()
     path.write_text(f"read {KEY}\nread {OTHER}")
-    assert renewal.look()
+    assert renewal.check()
     assert keys.scopes(KEY) == keys.scopes(OTHER) == READS
     path.write_text(f"read {OTHER}")
-    assert renewal.look()
+    assert renewal.check()
     assert keys.scopes(KEY) is None
 
 
@@ -117,10 +117,10 @@ def test_keys_are_exchanged_while_it_runs(path: Path) -> None:
 def test_a_file_that_has_no_key_any_more_revokes_them_all_at_once(path: Path, content: bytes) -> None:
     renewal = KeyReloader(keys := keys_of(path, f"read {KEY}"), structlog.get_logger())
     path.write_bytes(content)
-    assert renewal.look()
+    assert renewal.check()
     assert (len(keys), keys.scopes(KEY), len(keys.problems)) == (0, None, 1)
     path.write_text(f"read {KEY}")
-    assert renewal.look()
+    assert renewal.check()
     assert (keys.scopes(KEY), keys.problems) == (READS, ())
 
 
@@ -145,31 +145,31 @@ def test_a_file_that_stays_unreadable_revokes_all_keys_and_one_that_comes_back_n
     renewal = KeyReloader(keys := keys_of(path, content), structlog.get_logger())
     for _ in range(3):  # each time a moment in which it is being replaced
         spoil(path)
-        assert not renewal.look()
+        assert not renewal.check()
         assert (keys.scopes(KEY), len(keys.problems)) == (READS, 1)
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
         path.write_text(content)
-        assert not renewal.look()
+        assert not renewal.check()
         assert keys.problems == ()
     spoil(path)
-    assert [renewal.look() for _ in range(3)] == [False, True, False]
+    assert [renewal.check() for _ in range(3)] == [False, True, False]
     assert (len(keys), keys.scopes(KEY), len(keys.problems)) == (0, None, 1)
     path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
     path.write_text(content)
-    assert renewal.look()
+    assert renewal.check()
     assert keys.scopes(KEY) == READS
 
 
 def test_each_state_of_a_bad_file_is_logged_once_and_without_keys(path: Path) -> None:
     renewal = KeyReloader(keys_of(path, f"read {KEY}\nread"), structlog.get_logger())
     with capture_logs() as logs:
-        renewal.look()
-        renewal.look()
+        renewal.check()
+        renewal.check()
         path.unlink()
         for _ in range(4):
-            renewal.look()
+            renewal.check()
         path.write_text("reads\n" * 1_000)
-        renewal.look()
+        renewal.check()
     assert [log["keys"] for log in logs] == [1, 1, 0, 0]
     assert [len(log["problems"]) for log in logs] == [1, 1, 1, 5]
     assert "No such file" in logs[1]["problems"][0]
@@ -179,4 +179,4 @@ def test_each_state_of_a_bad_file_is_logged_once_and_without_keys(path: Path) ->
 def test_a_comment_changes_no_key(path: Path) -> None:
     renewal = KeyReloader(keys_of(path, f"read {KEY}"), structlog.get_logger())
     path.write_text(f"# one\nread {KEY}")
-    assert not renewal.look()
+    assert not renewal.check()

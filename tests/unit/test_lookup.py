@@ -103,7 +103,7 @@ def test_a_load_is_not_cached_when_its_id_was_notified_after_its_query_started()
         scene.reader.gate.clear()
         request = await scene.ask()
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.gate.set()
         assert told(await request) == "old"  # it was asked before the notification
         assert await scene.locale() == "new"
@@ -117,7 +117,7 @@ def test_a_load_is_not_cached_when_its_id_was_notified_before_its_query_took_a_s
         request = asyncio.create_task(scene.lookup.find("uid"))
         await turns()  # the request has made its flight; the query has not begun
         assert scene.reader.queries == []
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         assert told(await request) == "old"
         assert not await scene.is_hit()
 
@@ -129,7 +129,7 @@ def test_a_load_is_cached_when_another_id_was_notified_meanwhile() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
         request = await scene.ask()
-        scene.lookup.forget(["another"])
+        scene.lookup.invalidate(["another"])
         scene.reader.gate.set()
         await request
         assert await scene.is_hit()
@@ -143,7 +143,7 @@ def test_a_load_is_not_cached_when_a_generation_began_after_its_query_started() 
         scene.reader.gate.clear()
         request = await scene.ask()
         scene.reader.store(NEW)
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         scene.reader.gate.set()
         await request
         assert await scene.locale() == "new"
@@ -151,7 +151,7 @@ def test_a_load_is_not_cached_when_a_generation_began_after_its_query_started() 
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("event", [lambda lookup: lookup.forget(["uid"]), Lookup.begin_generation])
+@pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
 def test_a_request_after_a_notification_or_generation_never_joins_an_older_flight(
     event: Callable[[Lookup], None],
 ) -> None:
@@ -176,7 +176,7 @@ def test_an_older_flight_that_ends_last_does_not_overwrite_the_newer_one() -> No
         scene.reader.gate = slow
         before = await scene.ask()
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.gate = quick
         after = await scene.ask()
         quick.set()
@@ -195,7 +195,7 @@ def test_a_flight_that_ends_does_not_take_its_successor_away() -> None:
         quick, slow = asyncio.Event(), asyncio.Event()
         scene.reader.gate = quick
         before = await scene.ask()
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.gate = slow
         await scene.ask()
         quick.set()
@@ -211,7 +211,7 @@ def test_a_cached_order_is_a_miss_after_its_notification() -> None:
         scene = Scene(OLD)
         await scene.locale()
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         assert await scene.locale() == "new"
 
     asyncio.run(play())
@@ -223,7 +223,7 @@ def test_everything_is_a_miss_after_a_new_generation() -> None:
         await scene.locale()
         await scene.locale("unknown")
         scene.reader.store(NEW, order(order_uid="unknown"))
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         assert await scene.locale() == "new"
         assert await scene.locale("unknown") == "new"
 
@@ -247,13 +247,13 @@ def test_an_unknown_id_is_found_as_soon_as_it_was_notified() -> None:
         scene = Scene()
         assert await scene.locale() is None
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         assert await scene.locale() == "new"
 
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("event", [lambda lookup: lookup.forget(["uid"]), Lookup.begin_generation])
+@pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
 def test_that_there_is_none_is_not_remembered_when_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
     async def play() -> None:
         scene = Scene()
@@ -368,7 +368,7 @@ def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snapshot() 
         scene = Scene(OLD)
         warm_up = await warming(scene)
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.gate.set()
         assert await warm_up == 0
         assert await scene.locale() == "new"
@@ -381,11 +381,11 @@ def test_an_order_loaded_during_the_warm_up_is_not_overwritten_from_its_snapshot
         scene = Scene(OLD)
         warm_up = await warming(scene)
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
-        held, scene.reader.gate = scene.reader.gate, asyncio.Event()
+        scene.lookup.invalidate(["uid"])
+        cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
         scene.reader.gate.set()
         assert await scene.locale() == "new"
-        held.set()
+        cached.set()
         await warm_up
         assert await scene.locale() == "new"
         assert await scene.is_hit()
@@ -397,12 +397,12 @@ def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() -> None:
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="older", date_created="2020-01-01T00:00:00Z"))
         warm_up = await warming(scene)
-        held, scene.reader.gate = scene.reader.gate, asyncio.Event()
-        held.set()
+        cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
+        cached.set()
         await steps()
         assert scene.cache.get("uid")  # filled, while the next order is still to come
         scene.reader.store(NEW)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.gate.set()
         await warm_up
         assert await scene.locale() == "new"
@@ -415,7 +415,7 @@ def test_a_generation_that_begins_during_the_warm_up_ends_it_unfinished() -> Non
         scene = Scene(OLD)
         warm_up = await warming(scene)
         scene.reader.store(NEW)
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         scene.reader.gate.set()
         assert await warm_up is None
         assert len(scene.cache) == 0
@@ -443,7 +443,7 @@ def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
         scene.reader.is_away = True
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate(["uid"])
         scene.reader.is_away = False
         assert await scene.lookup.warm(10) == 1
         assert await scene.is_hit()
@@ -454,7 +454,7 @@ def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
 def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
     async def play() -> None:
         scene = Scene()
-        scene.lookup.begin_generation(100)
+        scene.lookup.invalidate_all(100)
         scene.reader.as_of = 99
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
@@ -474,7 +474,7 @@ def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_
         assert await scene.locale("unknown") == "new"
         assert not await scene.is_hit()
         assert len(scene.cache) == 0
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         await scene.locale()
         assert await scene.is_hit()
 
@@ -525,7 +525,7 @@ def test_a_load_that_began_before_nothing_was_heard_is_not_cached_after_it_is_he
         request = await scene.ask()
         scene.lookup.stop_hearing(can_read=True)
         scene.reader.store(NEW)
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         scene.reader.gate.set()
         await request
         assert await scene.locale() == "new"
@@ -543,9 +543,9 @@ async def is_kept_as_of(scene: Scene, as_of: int | None, uid: str = "uid") -> bo
 def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> None:
     async def play() -> None:
         scene = Scene(OLD)
-        scene.lookup.begin_generation(100)
+        scene.lookup.invalidate_all(100)
         scene.lookup.reach(200)
-        scene.lookup.forget([uid])
+        scene.lookup.invalidate([uid])
         assert not await is_kept_as_of(scene, 2**64 - 1, uid)  # nobody knows yet how far it has to be
         scene.lookup.reach(300)
         assert not await is_kept_as_of(scene, 299, uid)
@@ -557,8 +557,8 @@ def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> 
 def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_generation() -> None:
     async def play() -> None:
         scene = Scene(OLD)
-        scene.lookup.begin_generation(100)
-        scene.lookup.forget(["other"])
+        scene.lookup.invalidate_all(100)
+        scene.lookup.invalidate(["other"])
         scene.lookup.reach(500)
         assert not await is_kept_as_of(scene, 99)
         assert await is_kept_as_of(scene, 100)
@@ -569,8 +569,8 @@ def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_gene
 def test_what_a_primary_tells_is_kept_at_once() -> None:
     async def play() -> None:
         scene = Scene(OLD)
-        scene.lookup.begin_generation(100)
-        scene.lookup.forget(["uid"])
+        scene.lookup.invalidate_all(100)
+        scene.lookup.invalidate(["uid"])
         assert await is_kept_as_of(scene, None)
 
     asyncio.run(play())
@@ -581,9 +581,9 @@ def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: py
 
     async def play() -> None:
         scene = Scene(OLD)
-        scene.lookup.begin_generation(100)
+        scene.lookup.invalidate_all(100)
         for position, notified in enumerate(["a", "b", "a", "c"], 101):
-            scene.lookup.forget([notified])
+            scene.lookup.invalidate([notified])
             scene.lookup.reach(position)
         assert not await is_kept_as_of(scene, 101)
         assert await is_kept_as_of(scene, 102)  # of b; a was notified again since
@@ -595,11 +595,11 @@ def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: py
 def test_the_warm_up_from_a_standby_fills_in_what_is_new_enough_and_fails_where_nothing_is() -> None:
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="notified"))
-        scene.lookup.begin_generation(100)
+        scene.lookup.invalidate_all(100)
         scene.reader.as_of = 99
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
-        scene.lookup.forget(["notified"])
+        scene.lookup.invalidate(["notified"])
         scene.lookup.reach(200)
         scene.reader.as_of = 100
         assert await scene.lookup.warm(10) == 1

@@ -112,9 +112,9 @@ def test_arguments_that_do_not_exist_are_wrong_usage(arguments: list[str]) -> No
 def test_a_wrong_setting_is_named_and_nothing_runs(
     ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ORDERS_BATCH__MAX_ORDERS", "none")
+    monkeypatch.setenv("ORDERS_BATCH__MAX_MESSAGES", "none")
     assert main.main(["consumer"]) == 2
-    assert only_line(capsys).startswith("orders: ORDERS_BATCH__MAX_ORDERS: ")
+    assert only_line(capsys).startswith("orders: ORDERS_BATCH__MAX_MESSAGES: ")
     assert ran == []
 
 

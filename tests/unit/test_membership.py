@@ -29,7 +29,7 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     for _ in range(2):
         with pytest.raises(KafkaException, match="UNKNOWN_MEMBER_ID"):
             _ = member.metadata
-        member.renew(consumer)
+        member.refresh(consumer)
     consumer.close()
 
 

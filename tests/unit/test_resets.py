@@ -41,13 +41,13 @@ def resets(consumer: FakeConsumer) -> OffsetResets:
 def test_a_lost_position_is_moved_to_the_earliest_offset_once() -> None:
     lost = resets(FakeConsumer(0, 1))
     lost.add(1)
-    assert [(place.partition, place.offset) for place in lost.mend()] == [(1, 5)]
-    assert lost.mend() == []
+    assert [(place.partition, place.offset) for place in lost.reset()] == [(1, 5)]
+    assert lost.reset() == []
 
 
 def test_a_partition_that_was_taken_away_meanwhile_holds_up_no_other() -> None:
     lost = resets(FakeConsumer(3))
     lost.add(0)
     lost.add(3)
-    assert [place.partition for place in lost.mend()] == [3]
-    assert lost.mend() == []
+    assert [place.partition for place in lost.reset()] == [3]
+    assert lost.reset() == []

@@ -51,7 +51,7 @@ def test_what_succeeds_is_called_once() -> None:
 
 
 def test_each_wait_is_random_below_a_bound_that_doubles_up_to_the_ceiling() -> None:
-    backoff = Backoff(initial=0.1, ceiling=10)
+    backoff = Backoff(initial_backoff=0.1, max_backoff=10)
     rounds = [waits(10, backoff) for _ in range(200)]
     for attempt, drawn in enumerate(zip(*rounds, strict=True)):
         bound = min(10, 0.1 * 2**attempt)
@@ -60,7 +60,7 @@ def test_each_wait_is_random_below_a_bound_that_doubles_up_to_the_ceiling() -> N
 
 
 def test_an_outage_of_any_length_overflows_nothing() -> None:
-    assert max(waits(2_000, Backoff(initial=0.1, ceiling=5))) <= 5
+    assert max(waits(2_000, Backoff(initial_backoff=0.1, max_backoff=5))) <= 5
 
 
 def test_a_permanent_error_is_raised_at_once() -> None:
@@ -86,12 +86,12 @@ def test_a_stop_ends_a_wait() -> None:
     stop = ShutdownEvent()
     stop.set()
     with pytest.raises(Stopped):
-        repeat(failing(1), Backoff(initial=600, ceiling=600), stop)
+        repeat(failing(1), Backoff(initial_backoff=600, max_backoff=600), stop)
 
 
 def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
     with pytest.raises(TimeoutError, match="away"):
-        repeat(failing(10**6), Backoff(initial=0.001, ceiling=0.001, give_up_after=0.02), ShutdownEvent())
+        repeat(failing(10**6), Backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0.02), ShutdownEvent())
 
 
 def test_no_time_at_all_is_one_attempt() -> None:

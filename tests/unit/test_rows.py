@@ -77,13 +77,13 @@ def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
 def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
     absent = replace(empty, internal_signature=None)
-    for is_plain in (False, True):
-        assert columns(lines(empty, SOURCE, is_plain=is_plain).orders)[4] == ""
-        assert columns(lines(absent, SOURCE, is_plain=is_plain).orders)[4] == r"\N"
+    for needs_no_escaping in (False, True):
+        assert columns(lines(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == ""
+        assert columns(lines(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == r"\N"
 
 
 def test_a_plain_order_has_the_same_lines() -> None:
-    assert lines(order(order_uid="a"), SOURCE, is_plain=True) == lines(order(order_uid="a"), SOURCE)
+    assert lines(order(order_uid="a"), SOURCE, needs_no_escaping=True) == lines(order(order_uid="a"), SOURCE)
 
 
 def test_items_are_numbered_from_0() -> None:

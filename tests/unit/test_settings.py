@@ -60,23 +60,23 @@ DEFAULTS: Mapping[str, Any] = {
     "ORDERS_ADMIN__PORT": 9000,
     "ORDERS_CACHE__MAX_ENTRIES": 10_000,
     "ORDERS_CACHE__MAX_BYTES": 256 * 2**20,
-    "ORDERS_CACHE__WARM_ORDERS": 10_000,
-    "ORDERS_CACHE__HEARTBEAT": 0.5,
+    "ORDERS_CACHE__WARM_UP_SIZE": 10_000,
+    "ORDERS_LISTENER__HEARTBEAT": 0.5,
     "ORDERS_CACHE__MAX_STALE": None,
     "ORDERS_BATCH__MAX_BYTES": 16 * 2**20,
     "ORDERS_BATCH__MAX_ITEMS": 50_000,
     "ORDERS_RETRY__GIVE_UP_AFTER": None,
-    "ORDERS_BRAKE__ENABLED": True,
-    "ORDERS_BRAKE__RATIO": 0.5,
-    "ORDERS_BRAKE__WINDOW": 1_000,
-    "ORDERS_BRAKE__IN_A_ROW": 1_000,
-    "ORDERS_BRAKE__PROBE_MESSAGES": 10,
-    "ORDERS_REBALANCE__WAIT": 5,
+    "ORDERS_CIRCUIT_BREAKER__ENABLED": True,
+    "ORDERS_CIRCUIT_BREAKER__RATIO": 0.5,
+    "ORDERS_CIRCUIT_BREAKER__WINDOW": 1_000,
+    "ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE": 1_000,
+    "ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES": 10,
+    "ORDERS_REBALANCE__REVOKE_TIMEOUT": 5,
     "ORDERS_DOCUMENT__MAX_MESSAGE_BYTES": 2**20,
     "ORDERS_DOCUMENT__MAX_NESTING": 32,
     "ORDERS_DOCUMENT__MAX_FUTURE": 86_400,
-    "ORDERS_DOCUMENT__AMOUNTS": "warn",
-    "ORDERS_VERSION__ORDER": "timestamp",
+    "ORDERS_DOCUMENT__AMOUNT_MISMATCH": "warn",
+    "ORDERS_VERSION__COMPARE_BY": "timestamp",
     "ORDERS_MIGRATION__DEADLINE": 600,
 }
 
@@ -87,7 +87,7 @@ def test_a_default_is_that_of_the_contract(variable: str, default: Any) -> None:
 
 
 def test_a_full_batch_is_between_1000_and_5000_orders() -> None:
-    assert 1_000 <= load().batch.max_orders <= 5_000
+    assert 1_000 <= load().batch.max_messages <= 5_000
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -113,18 +113,18 @@ def test_every_setting_says_what_it_is() -> None:
         ("ORDERS_KAFKA__PROPERTIES", '{"security.protocol": "SASL_SSL", "socket.timeout.ms": 5}',
          {"security.protocol": "SASL_SSL", "socket.timeout.ms": 5}),
         ("ORDERS_HTTP__PORT", "0", 0),
-        ("ORDERS_BRAKE__ENABLED", "false", False),
+        ("ORDERS_CIRCUIT_BREAKER__ENABLED", "false", False),
         ("ORDERS_RETRY__GIVE_UP_AFTER", "2h", 7_200),
-        ("ORDERS_RETRY__INITIAL", "250ms", 0.25),
+        ("ORDERS_RETRY__INITIAL_BACKOFF", "250ms", 0.25),
         ("ORDERS_DOCUMENT__MAX_FUTURE", "2d", 172_800),
         ("ORDERS_MIGRATION__DEADLINE", "10m", 600),
-        ("ORDERS_REBALANCE__WAIT", " 1.5 s ", 1.5),
-        ("ORDERS_REBALANCE__WAIT", "3", 3),
+        ("ORDERS_REBALANCE__REVOKE_TIMEOUT", " 1.5 s ", 1.5),
+        ("ORDERS_REBALANCE__REVOKE_TIMEOUT", "3", 3),
         ("ORDERS_CACHE__MAX_BYTES", "1GiB", 2**30),
         ("ORDERS_CACHE__MAX_BYTES", "1.5 MiB", 1_572_864),
         ("ORDERS_CACHE__MAX_BYTES", "1048576", 2**20),
         ("ORDERS_HTTP__CORS_ORIGINS", '["https://shop.example"]', ("https://shop.example",)),
-        ("ORDERS_BATCH__MAX_ORDERS", "", 4_000),
+        ("ORDERS_BATCH__MAX_MESSAGES", "", 4_000),
         ("orders_kafka__group_id", "small", "small"),
     ],
 )  # fmt: skip
@@ -270,27 +270,27 @@ def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkey
         ("ORDERS_KAFKA__DEAD_LETTER_RETENTION", "0"),
         ("ORDERS_KAFKA__DEAD_LETTER_MAX_BYTES", "4GiB"),
         ("ORDERS_RETRY__GIVE_UP_AFTER", "0"),
-        ("ORDERS_BRAKE__RETRY_AFTER", "0"),
+        ("ORDERS_CIRCUIT_BREAKER__RETRY_AFTER", "0"),
         ("ORDERS_MIGRATION__DEADLINE", "0"),
         ("ORDERS_HTTP__PORT", "65536"),
         ("ORDERS_HTTP__PORT", "-1"),
         ("ORDERS_ADMIN__PORT", "70000"),
         ("ORDERS_HTTP__PORT", SECRET),
-        ("ORDERS_BATCH__MAX_ORDERS", "0"),
-        ("ORDERS_BATCH__MAX_ORDERS", "100001"),
+        ("ORDERS_BATCH__MAX_MESSAGES", "0"),
+        ("ORDERS_BATCH__MAX_MESSAGES", "100001"),
         ("ORDERS_BATCH__MAX_BYTES", "1MB"),
         ("ORDERS_BATCH__MAX_BYTES", "0"),
         ("ORDERS_BATCH__MAX_ITEMS", "-1"),
-        ("ORDERS_RETRY__INITIAL", "0"),
-        ("ORDERS_RETRY__INITIAL", "soon"),
-        ("ORDERS_RETRY__INITIAL", "inf"),
-        ("ORDERS_RETRY__INITIAL", "nan"),
-        ("ORDERS_REBALANCE__WAIT", "-1s"),
-        ("ORDERS_BRAKE__RATIO", "0"),
-        ("ORDERS_BRAKE__RATIO", "1.1"),
-        ("ORDERS_BRAKE__ENABLED", SECRET),
-        ("ORDERS_DOCUMENT__AMOUNTS", SECRET),
-        ("ORDERS_VERSION__ORDER", SECRET),
+        ("ORDERS_RETRY__INITIAL_BACKOFF", "0"),
+        ("ORDERS_RETRY__INITIAL_BACKOFF", "soon"),
+        ("ORDERS_RETRY__INITIAL_BACKOFF", "inf"),
+        ("ORDERS_RETRY__INITIAL_BACKOFF", "nan"),
+        ("ORDERS_REBALANCE__REVOKE_TIMEOUT", "-1s"),
+        ("ORDERS_CIRCUIT_BREAKER__RATIO", "0"),
+        ("ORDERS_CIRCUIT_BREAKER__RATIO", "1.1"),
+        ("ORDERS_CIRCUIT_BREAKER__ENABLED", SECRET),
+        ("ORDERS_DOCUMENT__AMOUNT_MISMATCH", SECRET),
+        ("ORDERS_VERSION__COMPARE_BY", SECRET),
         ("ORDERS_LOG__LEVEL", SECRET),
         ("ORDERS_POSTGRES__DSN__HOST", SECRET),
         ("ORDERS_POSTGRES__CONNECT_TIMEOUT", "0"),
@@ -299,7 +299,7 @@ def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkey
         ("ORDERS_POSTGRES__LOCK_TIMEOUT", "0"),
         ("ORDERS_POSTGRES__LOCK_TIMEOUT", "30d"),
         ("ORDERS_MIGRATION__STATEMENT_TIMEOUT", "30d"),
-        ("ORDERS_ADMIN__STALL_AFTER", "0"),
+        ("ORDERS_ADMIN__LIVENESS_TIMEOUT", "0"),
         ("ORDERS_DOCUMENT__MAX_FUTURE", "3000000d"),
         ("ORDERS_BTACH__MAX_ORDERS", "5"),
         ("orders_btach__max_orders", "5"),
@@ -312,8 +312,8 @@ def test_a_wrong_value_is_refused_and_its_variable_named(
 
 
 def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    line = refusal(monkeypatch, ORDERS_BATCH__MAX_ORDERS="x", ORDERS_HTTP__PORT="y", ORDERS_KAFKA__TOPIK="z")
-    assert "ORDERS_BATCH__MAX_ORDERS: " in line
+    line = refusal(monkeypatch, ORDERS_BATCH__MAX_MESSAGES="x", ORDERS_HTTP__PORT="y", ORDERS_KAFKA__TOPIK="z")
+    assert "ORDERS_BATCH__MAX_MESSAGES: " in line
     assert "ORDERS_HTTP__PORT: " in line
     assert "ORDERS_KAFKA__TOPIK: no such setting" in line
 
@@ -427,8 +427,8 @@ def test_a_topic_that_is_its_own_dead_letter_topic_is_refused(monkeypatch: pytes
 
 
 def test_overrides_are_checked_too() -> None:
-    with pytest.raises(InvalidSettings, match="ORDERS_BATCH__MAX_ORDERS"):
-        load(batch={"max_orders": 0})
+    with pytest.raises(InvalidSettings, match="ORDERS_BATCH__MAX_MESSAGES"):
+        load(batch={"max_messages": 0})
 
 
 # What may be shown

@@ -10,11 +10,11 @@ from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 STORM = """
 import random, signal
-from service.pkg.shutdown_event import Stop
-stop = Stop()
+from service.pkg.shutdown_event import ShutdownEvent
+stop = ShutdownEvent()
 signal.signal(signal.SIGALRM, lambda *_: stop.set())
 for _ in range(30_000):
-    stop = Stop()
+    stop = ShutdownEvent()
     signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 5e-5))
     while not stop.is_set():
         stop.wait(0)

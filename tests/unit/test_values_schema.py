@@ -166,7 +166,7 @@ TAKEN: Final = (
     ("ORDERS_POSTGRES__STATEMENT_TIMEOUT", 12.5),
     ("ORDERS_POSTGRES__STATEMENT_TIMEOUT", "1.5 m"),
     ("ORDERS_KAFKA__PREFETCH", "8MiB"),
-    ("ORDERS_BRAKE__RATIO", "0.25"),
+    ("ORDERS_CIRCUIT_BREAKER__RATIO", "0.25"),
     ("O", "a"),
     ("ORDER", "a"),
     ("OTEL_SERVICE_NAME", "a"),

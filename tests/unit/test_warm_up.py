@@ -78,7 +78,7 @@ def test_it_begins_again_when_a_generation_began() -> None:
         scene.reader.gate.clear()
         run = scene.start()
         await turns()
-        scene.lookup.begin_generation()
+        scene.lookup.invalidate_all()
         scene.reader.gate.set()
         await run
         assert len(scene.cache) == 1

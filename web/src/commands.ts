@@ -1,7 +1,7 @@
 import type { DeadLetter, Reason } from "./types";
 
 /** The reasons that `orders dlq replay --reason` knows. */
-export const REASONS: readonly Reason[] = ["undecodable", "invalid", "too-large", "unsaved"];
+export const REASONS: readonly Reason[] = ["undecodable", "invalid", "too-large", "rejected"];
 
 export function showCommand({ partition, offset }: DeadLetter): string {
   return `orders dlq show ${partition} ${offset} --value`;

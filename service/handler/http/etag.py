@@ -7,6 +7,6 @@ from typing import Final
 _OPAQUE_TAG: Final = re.compile(r'"([^"]*)"')
 
 
-def is_held(tag: str, if_none_match: Iterable[str]) -> bool:
+def matches(tag: str, if_none_match: Iterable[str]) -> bool:
     """Tell whether the client holds it: `if_none_match` are the values of that header, weakly compared."""
     return any(value.strip() == "*" or tag in _OPAQUE_TAG.findall(value) for value in if_none_match)

@@ -121,7 +121,7 @@ class KeyReloader:
         self._log = log
         self._problems: tuple[str, ...] = ()
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Return whether the keys are others than before."""
         changed = self._keys.reload()
         problems = self._keys.problems

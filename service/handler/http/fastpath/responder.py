@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.handler.http.etag import is_held
+from service.handler.http.etag import matches
 from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import framed, new_request_id, raw, request_id_in
 from service.handler.http.routes.orders import answered
@@ -67,7 +67,7 @@ class CacheResponder:
         self._lookup = lookup
         self._keys = keys
         self._block_bytes = min(BLOCK_BYTES, head_bytes - REQUEST_LINE_BYTES)
-        self._wishes: dict[bytes, PlainRequest] = {}
+        self._requests: dict[bytes, PlainRequest] = {}
         self._headers: Headers | None = None
         self._ok = self._not_modified = b""
         self._ok_count = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
@@ -83,22 +83,22 @@ class CacheResponder:
         began = perf_counter()
         line, _, block = head.partition(b"\r\n")
         asked = _REQUEST_LINE.fullmatch(line)
-        wish = (self._wishes.get(block) or self._wish(block)) if asked else None
-        value = self._lookup.held(asked[1].decode()) if asked and wish and self._may_read(wish.key) else None
-        if wish is None or value is None:
+        request = (self._requests.get(block) or self._plain_request(block)) if asked else None
+        value = self._lookup.cached(asked[1].decode()) if asked and request and self._may_read(request.key) else None
+        if request is None or value is None:
             return None
         if default_headers is not self._headers:
             self._prepare(default_headers)
-        answer = self._written(value, wish)
+        answer = self._render(value, request)
         self._seconds.observe(perf_counter() - began)
         return answer
 
     def _may_read(self, key: str) -> bool:
         return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
 
-    def _written(self, value: bytes, wish: PlainRequest) -> Answer:
-        tag, request_id = value[:TAG_BYTES], wish.request_id or new_request_id()
-        if wish.if_none_match and is_held(tag.decode(), wish.if_none_match):
+    def _render(self, value: bytes, request: PlainRequest) -> Answer:
+        tag, request_id = value[:TAG_BYTES], request.request_id or new_request_id()
+        if request.if_none_match and matches(tag.decode(), request.if_none_match):
             self._not_modified_count.inc()
             return self._not_modified % (tag, request_id)
         self._ok_count.inc()
@@ -115,18 +115,18 @@ class CacheResponder:
         self._ok = _template(HTTPStatus.OK, [*default_headers, *ok.raw_headers]) + b"%b"
         self._not_modified = _template(HTTPStatus.NOT_MODIFIED, [*default_headers, *not_modified.raw_headers])
 
-    def _wish(self, block: bytes) -> PlainRequest | None:
+    def _plain_request(self, block: bytes) -> PlainRequest | None:
         """Return what a block that was not seen lately asks for; None where it isn't plain."""
         headers = _headers(block) if len(block) <= self._block_bytes else None
-        wish = None if headers is None else _wished(headers)
-        if wish and not wish.request_id:  # else it never comes again
-            self._remember(block, wish)
-        return wish
+        request = None if headers is None else _parse(headers)
+        if request and not request.request_id:  # else it never comes again
+            self._remember(block, request)
+        return request
 
-    def _remember(self, block: bytes, wish: PlainRequest) -> None:
-        if len(self._wishes) >= BLOCKS:
-            self._wishes.clear()
-        self._wishes[block] = wish
+    def _remember(self, block: bytes, request: PlainRequest) -> None:
+        if len(self._requests) >= BLOCKS:
+            self._requests.clear()
+        self._requests[block] = request
 
 
 def _headers(block: bytes) -> dict[bytes, bytes] | None:
@@ -140,15 +140,15 @@ def _headers(block: bytes) -> dict[bytes, bytes] | None:
     return headers
 
 
-def _wished(headers: Mapping[bytes, bytes]) -> PlainRequest | None:
+def _parse(headers: Mapping[bytes, bytes]) -> PlainRequest | None:
     if not headers.keys() <= _PLAIN or headers.get(b"connection", _KEPT) != _KEPT:
         return None
-    request_id, held, key = headers.get(b"x-request-id"), headers.get(b"if-none-match"), _key(headers)
+    request_id, cached, key = headers.get(b"x-request-id"), headers.get(b"if-none-match"), _key(headers)
     if key is None:
         return None
     return PlainRequest(
         None if request_id is None else request_id_in([(b"x-request-id", request_id)]),
-        [] if held is None else [held.decode()],
+        [] if cached is None else [cached.decode()],
         key,
     )
 

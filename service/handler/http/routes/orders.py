@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from service.entities.order import MAX_UID, UID_CHARACTER
-from service.handler.http.etag import is_held
+from service.handler.http.etag import matches
 from service.handler.http.openapi import Responses, answer, headers, refusals
 from service.handler.http.problems import Problem
 from service.usecases.lookup import CachedOrder, Lookup
@@ -111,7 +111,7 @@ async def _order(lookup: Lookup, uid: str, request: Request) -> Response:
 def answered(found: CachedOrder, if_none_match: Sequence[str]) -> Response:
     """Return the answer to who asks for the order, and holds what the values of If-None-Match say."""
     told = {**_PRIVATE, "etag": f'"{found.tag}"', "x-cache": "hit" if found.is_hit else "miss"}
-    if is_held(found.tag, if_none_match):
+    if matches(found.tag, if_none_match):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=told)
     return Response(found.body, headers=told, media_type="application/json")
 

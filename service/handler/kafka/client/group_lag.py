@@ -35,7 +35,7 @@ class GroupLag:
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
 
-    def depths(self) -> TopicDepths | None:
+    def read(self) -> TopicDepths | None:
         """Return both; None while Kafka can't tell."""
         try:
             partitions = self._partitions()

@@ -19,7 +19,7 @@ _ESCAPE: Final = b"\\"
 """JSON text without one has no control characters in its texts, nor backslashes."""
 
 
-def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
+def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
     """Put one record into the batch: as an order, as a dead letter, or as nothing but an offset (a tombstone)."""
     batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
     value = record.value or b""
@@ -32,8 +32,8 @@ def take(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> No
         detail = "; ".join(map(str, rejection.violations))
         batch.reject(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
-        sourced = prepare(order, record.source, is_plain=_ESCAPE not in value)
-        batch.add(Entry(sourced, record, record.partition, record.offset))
+        versioned = prepare(order, record.source, needs_no_escaping=_ESCAPE not in value)
+        batch.add(Entry(versioned, record, record.partition, record.offset))
 
 
 def is_tombstone(value: bytes) -> bool:

@@ -17,39 +17,39 @@ class FetchControl:
         self._consumer = consumer
         self._metrics = metrics
         self._log = log
-        self._off_since: float | None = None
+        self._paused_since: float | None = None
         self._counted_until = 0.0
 
     @property
-    def is_off(self) -> bool:
-        return self._off_since is not None
+    def is_paused(self) -> bool:
+        return self._paused_since is not None
 
-    def turn_off(self) -> None:
-        if self._off_since is None:
+    def pause(self) -> None:
+        if self._paused_since is None:
             self._consumer.pause(self._consumer.assignment())
-            self._off_since = self._counted_until = monotonic()
+            self._paused_since = self._counted_until = monotonic()
             self._log.warning("fetching is paused")
 
-    def turn_on(self) -> None:
-        if self._off_since is not None:
+    def resume(self) -> None:
+        if self._paused_since is not None:
             self._consumer.resume(self._consumer.assignment())
             self.count()
-            seconds, self._off_since = monotonic() - self._off_since, None
+            seconds, self._paused_since = monotonic() - self._paused_since, None
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
 
     def count(self) -> None:
         """Count the time for which fetching has been off since it was last counted."""
-        if self._off_since is not None:
+        if self._paused_since is not None:
             now = monotonic()
             self._metrics.paused_seconds.inc(now - self._counted_until)
             self._counted_until = now
 
-    def admit(self, partitions: list[TopicPartition]) -> None:
+    def apply(self, partitions: list[TopicPartition]) -> None:
         """Let newly assigned partitions begin as the others are.
 
         One that was paused when it was taken away is still paused when the client gets it back.
         """
-        if self.is_off:
+        if self.is_paused:
             self._consumer.pause(partitions)
         else:
             self._consumer.resume(partitions)

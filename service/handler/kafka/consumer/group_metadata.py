@@ -31,7 +31,7 @@ class GroupMetadata:
         self.topic_id: str | None = None
         """Of the log that is read; None until it was looked up, empty where the broker has no ids."""
 
-    def renew(self, consumer: Consumer) -> None:
+    def refresh(self, consumer: Consumer) -> None:
         """Look again which generation of the group the client is in; each may be the last for only a moment."""
         if self._commits:
             self._metadata = consumer.consumer_group_metadata()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import BrakeEngaged, KafkaClientFailed, ProbeSucceeded
+from service.entities.errors import CircuitBreakerOpen, KafkaClientFailed, ProbeSucceeded
 from service.handler.kafka.client.connection_errors import SAY_EVERY_SECONDS, told_to
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.fatal_errors import cause, explanation, is_fatal
 from service.handler.kafka.client.record import record_of
-from service.handler.kafka.consumer.collect import Prepare, take
+from service.handler.kafka.consumer.collect import Prepare, add_record
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
@@ -68,14 +68,14 @@ class ConsumerSettings:
     """How much and how long; times in seconds."""
 
     limits: BatchLimits
-    rebalance_wait: float = 5
-    brake_retry_after: float = 60
-    brake_probe: int = 10
+    revoke_timeout: float = 5
+    breaker_retry_after: float = 60
+    breaker_probe_messages: int = 10
 
 
 @dataclass(slots=True)
 class BreakerPause:
-    """The brake is on: until when, and where each partition is to be read again."""
+    """The circuit breaker is open: until when, and where each partition is to be read again."""
 
     until: float
     offsets: dict[int, int]
@@ -115,7 +115,7 @@ class OrderConsumer:
         self._stop = stop
         self._seldom = LogThrottle(SAY_EVERY_SECONDS)
         self._consumer = self._connect(member.properties)
-        self._tap = FetchControl(self._consumer, metrics, log)
+        self._fetch = FetchControl(self._consumer, metrics, log)
         self._offsets = Offsets(member)
         self._identity = TopicIdentity(self._consumer, member, metrics, log)
         self._lag = Lag(self._consumer, topic, metrics)
@@ -124,13 +124,13 @@ class OrderConsumer:
         self._writer = BatchWorker(ingest)
         self._decode_seconds = 0.0
         self._message_bytes = 1
-        self._standing: BreakerPause | None = None
+        self._breaker_pause: BreakerPause | None = None
         self._probe: Probe | None = None
         self._tried: dict[int, int] = {}
         self._open = Batch()
         self._waiting: frozenset[int] = frozenset()
-        self._open_at: dict[int, int] = {}
-        self._turned_at = monotonic()
+        self._open_transactions: dict[int, int] = {}
+        self._polled_at = monotonic()
         self._fatal: KafkaError | None = None
         self.has_started = False
 
@@ -147,9 +147,9 @@ class OrderConsumer:
         )
 
     @property
-    def seconds_since_turn(self) -> float:
+    def seconds_since_poll(self) -> float:
         """How long ago the loop last turned; for the liveness probe, from any thread."""
-        return monotonic() - self._turned_at
+        return monotonic() - self._polled_at
 
     def run(self) -> None:
         """Block until a stop is asked for; then finish the batch that is being written, commit it and leave the group.
@@ -161,7 +161,7 @@ class OrderConsumer:
         )
         try:
             while not self._stop.is_set():
-                self._turn()
+                self._poll_once()
             self._drain()
         except KafkaException as error:
             raise self._failed(error.args[0]) from error
@@ -170,40 +170,40 @@ class OrderConsumer:
             self._writer.close(_CLOSE_SECONDS)
             self._leave_group()
 
-    def _turn(self) -> None:
-        self._turned_at = monotonic()
+    def _poll_once(self) -> None:
+        self._polled_at = monotonic()
         self.has_started = True
         if self._fatal is not None:
             raise KafkaException(self._fatal)
-        self._member.renew(self._consumer)
+        self._member.refresh(self._consumer)
         if finished := self._writer.take_finished():
-            self._conclude(finished)
-        if self._standing is not None:
-            self._stand(self._standing)
+            self._on_batch_done(finished)
+        if self._breaker_pause is not None:
+            self._wait_in_pause(self._breaker_pause)
         elif self._probing and self._writer.is_free:
-            self._try_a_few()
+            self._probe_messages()
         else:
-            self._hand_over()
+            self._submit_batch()
             self._fill()
-            self._hand_over()
-        self._keep_place()
-        self._pass_ends()
+            self._submit_batch()
+        self._verify_positions()
+        self._commit_partition_ends()
         self._offsets.commit(self._consumer)
-        self._tap.count()
-        self._lag.look(_numbers(self._consumer.assignment()) if self._tap.is_off else self._waiting)
+        self._fetch.count()
+        self._lag.look(_numbers(self._consumer.assignment()) if self._fetch.is_paused else self._waiting)
 
-    def _keep_place(self) -> None:
+    def _verify_positions(self) -> None:
         """Read on elsewhere where the position is of a log that was deleted, or is no longer in the log."""
         if topic_id := self._identity.look_up():
             partitions = _numbers(self._consumer.assignment())
             self._open.drop(partitions)
-            self._leave(partitions)
+            self._forget_partitions(partitions)
             self._identity.begin(topic_id, partitions)
         moved = self._identity.verify()
         if not self._identity.is_in_doubt:
-            moved += self._resets.mend(self._identity.unverified)
+            moved += self._resets.reset(self._identity.unverified)
         if moved:
-            self._tap.admit(moved)
+            self._fetch.apply(moved)
             self._ends.forget(_numbers(moved))
 
     def _receive(self, count: int, seconds: float) -> list[Message]:
@@ -225,7 +225,7 @@ class OrderConsumer:
             messages = self._receive(1, _IDLE_SECONDS)
         elif not messages:
             self._writer.wait_finished(_BUSY_SECONDS)
-        self._take_all(messages)
+        self._add_all(messages)
 
     def _room(self) -> int:
         """Return how many messages to take at once, if they are as large as the last ones: 1 at least."""
@@ -234,32 +234,32 @@ class OrderConsumer:
 
     def _wait_for_room(self) -> None:
         """Wait: a write takes well under a second. Whatever takes longer is an outage, in which polling must go on."""
-        if self._tap.is_off:
-            self._take_all(self._receive(1, _PAUSED_SECONDS))
+        if self._fetch.is_paused:
+            self._add_all(self._receive(1, _PAUSED_SECONDS))
         elif not self._writer.wait_finished(_PATIENCE_SECONDS):
-            self._tap.turn_off()
+            self._fetch.pause()
 
-    def _take_all(self, messages: list[Message]) -> None:
+    def _add_all(self, messages: list[Message]) -> None:
         began, before = monotonic(), self._open.bytes
         for message in messages:
             record = record_of(message)
             self._metrics.unreadable_headers.inc(record.headers is None)
-            take(record, self._open, self._decoder, self._prepare)
+            add_record(record, self._open, self._decoder, self._prepare)
         self._decode_seconds += monotonic() - began
         if messages:
             self._message_bytes = max(1, (self._open.bytes - before) // len(messages))
 
-    def _hand_over(self) -> None:
+    def _submit_batch(self) -> None:
         """Let the next batch be written, but none after a stop: what lies before it may just have been given up."""
         if self._writer.is_free and self._open.next_offsets and not self._stop.is_set():
             self._metrics.consumed.inc(len(self._open))
-            self._metrics.batch_orders.observe(len(self._open))
+            self._metrics.batch_messages.observe(len(self._open))
             self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
             self._writer.submit(self._open)
             self._open, self._decode_seconds = Batch(tried=self._tried), 0.0
-            self._tap.turn_on()
+            self._fetch.resume()
 
-    def _conclude(self, finished: Finished) -> None:
+    def _on_batch_done(self, finished: Finished) -> None:
         """Take a batch back: what is done may be committed, what is not begins anew or ends the loop."""
         batch, outcome, error = finished.batch, finished.outcome, finished.error
         if outcome is not None:
@@ -270,26 +270,26 @@ class OrderConsumer:
             self._tried = {p: offset for p, offset in self._tried.items() if batch.end.get(p, 0) < offset}
             self._lag.advance(batch.end, batch.last_ms)
             self._resets.advance(batch.end)
-            if self._ingest.is_braked:
+            if self._ingest.is_breaker_open:
                 problem = "most of the messages that were tried are bad"
-                self._engage_brake(problem, _FIX_PRODUCER, self._open.beginning)
+                self._open_breaker(problem, _FIX_PRODUCER, self._open.beginning)
             else:
-                self._metrics.brake_engaged.set(0)
-        elif isinstance(error, BrakeEngaged):
+                self._metrics.circuit_breaker_open.set(0)
+        elif isinstance(error, CircuitBreakerOpen):
             self._count_stored(self._ingest.stored)
-            self._stop_before(batch, str(error))
+            self._hold_back(batch, str(error))
         elif isinstance(error, ProbeSucceeded):
             self._count_stored(self._ingest.stored)
-            self._release(batch)
+            self._on_probe_succeeded(batch)
         elif error is not None and not isinstance(error, Stopped):
             raise error
 
-    def _pass_ends(self) -> None:
+    def _commit_partition_ends(self) -> None:
         """Commit the ends that were reached, of partitions of which nothing is pending: filled, written or withheld.
 
-        Not while the brake holds back messages that lie before them.
+        Not while the circuit breaker holds back messages that lie before them.
         """
-        if self._ends.is_empty or self._standing is not None or self._probing or self._probe is not None:
+        if self._ends.is_empty or self._breaker_pause is not None or self._probing or self._probe is not None:
             return
         writing = self._writer.batch
         pending = self._open.next_offsets.keys() | (writing.next_offsets.keys() if writing else ())
@@ -316,65 +316,67 @@ class OrderConsumer:
         self._metrics.erased_skipped.inc(stored.erased)
         self._metrics.dependency_up.labels("postgresql").set(1)
 
-    # The brake
+    # The circuit breaker
 
     @property
     def _limits(self) -> BatchLimits:
         if not self._probing:
             return self._pace.limits
-        return replace(self._pace.limits, messages=self._probe.size if self._probe else self._pace.brake_probe)
+        return replace(
+            self._pace.limits, messages=self._probe.size if self._probe else self._pace.breaker_probe_messages
+        )
 
     @property
     def _probing(self) -> bool:
-        return self._ingest.is_braked
+        return self._ingest.is_breaker_open
 
-    def _stop_before(self, batch: Batch, problem: str) -> None:
+    def _hold_back(self, batch: Batch, problem: str) -> None:
         """Hold a flood back where it begins; where PostgreSQL refuses orders, try others the next time."""
-        if not self._ingest.is_holding_back:
-            self._engage_brake(problem, _FIX_PRODUCER, self._open.beginning | batch.beginning)
+        if not self._ingest.is_probing_orders:
+            self._open_breaker(problem, _FIX_PRODUCER, self._open.beginning | batch.beginning)
             return
         if self._probe is None:
-            self._probe = Probe.before(batch, self._open, self._pace.brake_probe)
+            self._probe = Probe.before(batch, self._open, self._pace.breaker_probe_messages)
         else:
             self._probe.add(batch, self._open)
             self._probe.grow(self._pace.limits.messages)
-        self._engage_brake(problem, _FIX_SCHEMA, dict(self._probe.next))
+        self._open_breaker(problem, _FIX_SCHEMA, dict(self._probe.next))
 
-    def _release(self, batch: Batch) -> None:
+    def _on_probe_succeeded(self, batch: Batch) -> None:
         """Read again all that was held back: what is refused now is to blame itself, and is dead-lettered."""
         if self._probe is not None:
             self._probe.add(batch, self._open)
             self._tried, held = self._probe.tried, self._probe.held
-            self._log.warning("the brake is off: PostgreSQL stores orders again")
-            self._metrics.brake_engaged.set(0)
-            self._stand_until(monotonic(), held)
+            self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
+            self._metrics.circuit_breaker_open.set(0)
+            self._pause_until(monotonic(), held)
         self._probe = None
 
-    def _engage_brake(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> None:
+    def _open_breaker(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> None:
         """Stand still before the offsets: nothing from there on is committed, and no dead letter was sent."""
-        self._metrics.brake_engaged.set(1)
+        self._metrics.circuit_breaker_open.set(1)
         self._log.error(
-            "the brake is on: nothing more is dead-lettered",
+            "the circuit breaker is open: nothing more is dead-lettered",
             problem=problem,
-            retry_after_seconds=self._pace.brake_retry_after,
-            what_to_do=f"{what_to_do}, or set ORDERS_BRAKE__ENABLED=false to dead-letter them all",
+            retry_after_seconds=self._pace.breaker_retry_after,
+            what_to_do=f"{what_to_do}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
-        self._stand_until(monotonic() + self._pace.brake_retry_after, offsets)
+        self._pause_until(monotonic() + self._pace.breaker_retry_after, offsets)
 
-    def _stand_until(self, moment: float, offsets: dict[int, int]) -> None:
-        self._tap.turn_off()
-        self._standing = BreakerPause(moment, offsets)
+    def _pause_until(self, moment: float, offsets: dict[int, int]) -> None:
+        self._fetch.pause()
+        self._breaker_pause = BreakerPause(moment, offsets)
         self._ends.clear()
         self._open = Batch(tried=self._tried)
 
-    def _stand(self, standing: BreakerPause) -> None:
-        """Poll, and take nothing of what may still come: reading begins anew where the brake was engaged."""
+    def _wait_in_pause(self, standing: BreakerPause) -> None:
+        """Poll, and take nothing of what may still come: reading begins anew where the circuit breaker opened."""
         for message in self._receive(1, _PAUSED_SECONDS):
             standing.pass_over(message)
         if monotonic() >= standing.until:
             self._seek(standing.offsets)
-            self._standing = None
-            self._tap.turn_on()
+            self._breaker_pause = None
+            self._fetch.resume()
             if self._probe is not None:
                 self._probe.began = monotonic()
 
@@ -382,12 +384,12 @@ class OrderConsumer:
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self._topic, partition, offset))
 
-    def _try_a_few(self) -> None:
+    def _probe_messages(self) -> None:
         """Collect all that is to be tried, or all that there is: the first message alone would prove nothing."""
         messages = self._receive(min(self._room(), self._limits.messages - len(self._open)), _IDLE_SECONDS)
-        self._take_all(messages)
+        self._add_all(messages)
         if not messages or self._open.is_full(self._limits):
-            self._hand_over()
+            self._submit_batch()
         if self._probe is not None and not messages and self._writer.is_free and self._probe.is_at_end(monotonic()):
             self._seek(self._probe.rewind())
 
@@ -397,46 +399,46 @@ class OrderConsumer:
         consumer.incremental_assign(partitions)
         self._offsets.reassigned()
         self._identity.add(_numbers(partitions))
-        self._tap.admit(partitions)
-        self._rebalanced("assigned", partitions)
+        self._fetch.apply(partitions)
+        self._report_rebalance("assigned", partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Give the partitions back with all committed that is done; the rest is the next owner's."""
         leaving = _numbers(partitions)
         self._open.drop(leaving)
-        self._await_writing(leaving)
+        self._wait_for_write(leaving)
         try:
             self._offsets.commit_now(consumer)
         except KafkaException as error:
             self._metrics.commit_failures.inc()
             self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
-        self._leave(leaving)
+        self._forget_partitions(leaving)
         consumer.incremental_unassign(partitions)
-        self._rebalanced("revoked", partitions)
+        self._report_rebalance("revoked", partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Another member may own them already: nothing may be committed for them."""
         leaving = _numbers(partitions)
         self._open.drop(leaving)
-        self._leave(leaving)
+        self._forget_partitions(leaving)
         consumer.incremental_unassign(partitions)
-        self._rebalanced("lost", partitions)
+        self._report_rebalance("lost", partitions)
 
-    def _await_writing(self, leaving: frozenset[int]) -> None:
+    def _wait_for_write(self, leaving: frozenset[int]) -> None:
         """Wait for a running transaction that concerns the partitions; an outage is not waited out."""
         batch = self._writer.batch
         if batch is not None and leaving & batch.next_offsets.keys() and self._ingest.busy:
-            self._writer.wait_finished(self._pace.rebalance_wait)
+            self._writer.wait_finished(self._pace.revoke_timeout)
         if finished := self._writer.take_finished():
             if finished.outcome is None:
                 finished.batch.drop(leaving)
-            self._conclude(finished)
+            self._on_batch_done(finished)
 
-    def _leave(self, partitions: frozenset[int]) -> None:
+    def _forget_partitions(self, partitions: frozenset[int]) -> None:
         if (batch := self._writer.batch) is not None:
             batch.drop(partitions)
-        if self._standing is not None:
-            self._standing.leave(partitions)
+        if self._breaker_pause is not None:
+            self._breaker_pause.leave(partitions)
         if self._probe is not None:
             self._probe.leave(partitions)
         self._tried = {p: offset for p, offset in self._tried.items() if p not in partitions}
@@ -446,7 +448,7 @@ class OrderConsumer:
         self._resets.forget(partitions)
         self._lag.forget(partitions)
 
-    def _rebalanced(self, kind: str, partitions: list[TopicPartition]) -> None:
+    def _report_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:
         self._metrics.rebalances.labels(kind).inc()
         self._log.info("partitions changed", kind=kind, partitions=sorted(_numbers(partitions)))
 
@@ -457,7 +459,7 @@ class OrderConsumer:
         self._consumer.pause(self._consumer.assignment())
         self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)
         if finished := self._writer.take_finished():
-            self._conclude(finished)
+            self._on_batch_done(finished)
         given_up = len(self._writer.batch or ()) or (len(finished.batch) if finished and not finished.outcome else 0)
         deadline = monotonic() + _COMMIT_SECONDS
         while self._offsets.are_pending and monotonic() < deadline:
@@ -483,14 +485,14 @@ class OrderConsumer:
 
     def _on_message_error(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
-            self._on_end(message.partition() or 0, message.offset() or 0)
+            self._on_partition_end(message.partition() or 0, message.offset() or 0)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
             self._identity.doubt(message.partition() or 0)
             self._resets.add(message.partition() or 0)
         elif is_fatal(error):
             self._fatal = self._fatal or error
         elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
-            self._on_packed(message)
+            self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
         elif problem := explanation(error):
@@ -499,12 +501,12 @@ class OrderConsumer:
         else:
             self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
 
-    def _on_end(self, partition: int, offset: int) -> None:
+    def _on_partition_end(self, partition: int, offset: int) -> None:
         """Note how far a partition was read, unless what lies before it was withheld or passed over: it comes again."""
-        if not self._identity.withholds(partition, offset) and self._standing is None:
+        if not self._identity.withholds(partition, offset) and self._breaker_pause is None:
             self._ends.add(partition, offset)
 
-    def _on_packed(self, message: Message) -> None:
+    def _on_bad_compression(self, message: Message) -> None:
         """Say where a partition stands still: the client tries again twice a second, and passes nothing over."""
         if self._seldom.is_due("a batch that can't be decompressed"):
             partition, offset = message.partition(), message.offset()
@@ -542,8 +544,8 @@ class OrderConsumer:
     def _warn_of_transactions(self, ends: dict[int, PartitionEnd], assigned: frozenset[int]) -> None:
         """Log open transactions that began before the last statistics already, now and then."""
         open_at = {p: end.stable for p, end in ends.items() if end.locked and p in assigned}
-        lasting = {p: at for p, at in open_at.items() if self._open_at.get(p) == at}
-        self._open_at = open_at
+        lasting = {p: at for p, at in open_at.items() if self._open_transactions.get(p) == at}
+        self._open_transactions = open_at
         if lasting and self._seldom.is_due("open transactions"):
             self._log.warning(
                 "a producer's open transaction holds back what lies behind it",

@@ -20,7 +20,7 @@ class OffsetResets:
         self._topic = topic
         self._metrics = metrics
         self._log = log
-        self._astray: set[int] = set()
+        self._out_of_range: set[int] = set()
         self._reached: dict[int, int] = {}
 
     def advance(self, next_offsets: dict[int, int]) -> None:
@@ -29,32 +29,32 @@ class OffsetResets:
 
     def add(self, partition: int) -> None:
         """Note that the client found nothing where it was to read on."""
-        self._astray.add(partition)
+        self._out_of_range.add(partition)
 
     def forget(self, partitions: frozenset[int]) -> None:
-        self._astray -= partitions
+        self._out_of_range -= partitions
         for partition in partitions:
             self._reached.pop(partition, None)
 
-    def mend(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
+    def reset(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
         """Move every lost position to the earliest offset and return what was moved, but for the unverified ones.
 
         Where the broker is away the rest is left to the next turn, so that no turn blocks for long. What is no longer
         assigned is forgotten: a message about it may have been on its way to us when it was taken away.
         """
-        mended = []
-        if self._astray:
-            self._astray &= {place.partition for place in self._consumer.assignment()}
-        for partition in sorted(self._astray.difference(unverified)):
+        moved = []
+        if self._out_of_range:
+            self._out_of_range &= {place.partition for place in self._consumer.assignment()}
+        for partition in sorted(self._out_of_range.difference(unverified)):
             try:
-                mended.append(self._mend(partition))
+                moved.append(self._reset_position(partition))
             except KafkaException as error:
                 self._log.warning("can't find the earliest offset yet", partition=partition, code=error.args[0].name())
                 break
-            self._astray.remove(partition)
-        return mended
+            self._out_of_range.remove(partition)
+        return moved
 
-    def _mend(self, partition: int) -> TopicPartition:
+    def _reset_position(self, partition: int) -> TopicPartition:
         place = TopicPartition(self._topic, partition)
         earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_SECONDS)
         if (offset := self._position(place)) is not None:

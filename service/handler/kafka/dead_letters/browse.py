@@ -31,11 +31,11 @@ class Browser:
         self._connect = connect
         self._topic = topic
         self._consumer: Consumer | None = None
-        self._turn = asyncio.Lock()
+        self._poll_once = asyncio.Lock()
 
     async def page(self, query: LetterQuery) -> LetterPage:
         """Return a page. Raises KafkaUnavailable."""
-        async with self._turn:  # the client stands at one place of each partition
+        async with self._poll_once:  # the client stands at one place of each partition
             return await asyncio.to_thread(self._page, query)
 
     def _page(self, query: LetterQuery) -> LetterPage:

@@ -44,19 +44,19 @@ class DeadLetterEncoder:
     def __init__(self, group_id: str) -> None:
         self._group_id = group_id
 
-    def whole(self, letter: DeadLetter) -> Payload:
+    def encode(self, letter: DeadLetter) -> Payload:
         message = letter.message
         headers = [*without_dlq_headers(message.headers), *self._told(letter)]
         return Payload(letter, headers, message.key, message.value)
 
     @property
-    def smaller(self) -> tuple[Callable[[DeadLetter], Payload], ...]:
+    def fallbacks(self) -> tuple[Callable[[DeadLetter], Payload], ...]:
         """What a letter becomes when the topic finds it too large: a stub, and one without key and original headers."""
         return self._as_stub, self._as_bare_stub
 
     def _as_stub(self, letter: DeadLetter) -> Payload:
-        whole = self.whole(letter)
-        return whole._replace(headers=[*whole.headers, _IS_STUB], value=_stub(letter.message))
+        encode = self.encode(letter)
+        return encode._replace(headers=[*encode.headers, _IS_STUB], value=_stub(letter.message))
 
     def _as_bare_stub(self, letter: DeadLetter) -> Payload:
         return Payload(letter, [*self._told(letter), _IS_STUB], None, _stub(letter.message))

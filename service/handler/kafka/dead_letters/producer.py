@@ -31,7 +31,7 @@ class DeadLetterProducer:
 
     commits = False
 
-    def __init__(self, properties: dict[str, Any], topic: str, forms: DeadLetterEncoder, stop: ShutdownEvent) -> None:
+    def __init__(self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, stop: ShutdownEvent) -> None:
         self._properties = {
             **properties,
             "message.timeout.ms": _TIMEOUT_MS,
@@ -39,12 +39,12 @@ class DeadLetterProducer:
         }
         self._producer: Producer | None = None
         self._topic = topic
-        self._forms = forms
+        self._encoder = encoder
         self._stop = stop
 
     def send(self, letters: Sequence[DeadLetter], _: Batch) -> None:
         failed: list[DeliveryFailure] = []
-        for letter, error in self._deliver([self._forms.whole(letter) for letter in letters]):
+        for letter, error in self._deliver([self._encoder.encode(letter) for letter in letters]):
             failed += self._deliver_alone(letter) if error.code() in TOO_LARGE else [(letter, error)]
         if failed:
             unsent = [letter for letter, _ in failed]
@@ -61,10 +61,10 @@ class DeadLetterProducer:
 
         Where key or headers alone are too large, the stub goes without them: nothing may hold up the rest for good.
         """
-        failed = self._deliver([self._forms.whole(letter)])
-        for smaller in self._forms.smaller:
+        failed = self._deliver([self._encoder.encode(letter)])
+        for fallbacks in self._encoder.fallbacks:
             if any(error.code() in TOO_LARGE for _, error in failed):
-                failed = self._deliver([smaller(letter)])
+                failed = self._deliver([fallbacks(letter)])
         return failed
 
     def _deliver(self, payloads: list[Payload]) -> list[DeliveryFailure]:

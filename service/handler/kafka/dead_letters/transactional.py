@@ -33,10 +33,12 @@ class TransactionalDeadLetters:
 
     commits = True
 
-    def __init__(self, properties: dict[str, Any], topic: str, forms: DeadLetterEncoder, member: GroupMetadata) -> None:
+    def __init__(
+        self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, member: GroupMetadata
+    ) -> None:
         self._properties = properties
         self._topic = topic
-        self._forms = forms
+        self._encoder = encoder
         self._member = member
         self._producer: Producer | None = None
         self._is_ready = False
@@ -117,11 +119,11 @@ class TransactionalDeadLetters:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
 
     def _formed(self, letter: DeadLetter) -> Payload:
-        return [self._forms.whole, *self._forms.smaller][self._tried.get(_place(letter), 0)](letter)
+        return [self._encoder.encode, *self._encoder.fallbacks][self._tried.get(_place(letter), 0)](letter)
 
     def _shrink(self, letter: DeadLetter) -> None:
         tried = self._tried.get(_place(letter), 0)
-        if tried < len(self._forms.smaller):
+        if tried < len(self._encoder.fallbacks):
             self._tried[_place(letter)] = tried + 1
             self._has_smaller = True
 

@@ -1,0 +1,169 @@
+"""When a flood of bad messages stops the consumer, and when it lets go again."""
+
+from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
+
+GOOD, BAD = b"\0", b"\1"
+POLICY = CircuitBreakerPolicy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)
+
+
+def is_open() -> CircuitBreaker:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate(BAD * 6)
+    return breaker
+
+
+def test_good_messages_pass() -> None:
+    assert CircuitBreaker(POLICY).evaluate(GOOD * 100) is None
+
+
+def test_half_of_the_window_may_be_bad_and_no_more() -> None:
+    assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 50) is None
+    assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 4 + BAD * 2) == "6 of the last 10 messages are bad"
+
+
+def test_the_share_is_that_of_a_whole_window() -> None:
+    assert CircuitBreaker(POLICY).evaluate(BAD * 5) is None
+
+
+def test_the_window_spans_batches() -> None:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate((GOOD + BAD) * 4) is None
+    assert breaker.evaluate(BAD) is None
+    assert breaker.evaluate(BAD) == "6 of the last 10 messages are bad"
+
+
+def test_what_has_left_the_window_does_not_count() -> None:
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(10):
+        assert breaker.evaluate(BAD * 5 + GOOD * 10) is None
+
+
+def test_good_batches_between_push_bad_ones_out_of_the_window() -> None:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate(BAD * 5) is None
+    assert breaker.evaluate(GOOD * 10) is None
+    assert breaker.evaluate(GOOD * 1_000) is None
+    assert breaker.evaluate(BAD * 5) is None
+
+
+def test_so_many_in_a_row_open_it_whatever_the_share() -> None:
+    policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
+    assert CircuitBreaker(policy).evaluate(BAD * 5 + GOOD + BAD * 5) is None
+    assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 bad messages in a row"
+
+
+def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
+    policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
+    breaker = CircuitBreaker(policy)
+    assert breaker.evaluate(BAD * 3) is None
+    assert breaker.evaluate(b"") is None
+    assert breaker.evaluate(BAD * 2 + GOOD + BAD * 3) is None
+    assert breaker.evaluate(BAD * 3) == "6 bad messages in a row"
+
+
+def test_what_is_tried_passes_and_it_stays_on_while_most_of_that_is_bad() -> None:
+    breaker = is_open()
+    assert breaker.evaluate(BAD * 6 + GOOD * 4) is None
+    assert breaker.is_open
+    assert breaker.evaluate(BAD * 1_000) is None
+    assert breaker.is_open
+
+
+def test_it_lets_go_when_what_is_tried_is_mostly_good() -> None:
+    breaker = is_open()
+    assert breaker.evaluate(BAD * 5 + GOOD * 5) is None
+    assert not breaker.is_open
+
+
+def test_it_counts_anew_after_it_let_go() -> None:
+    breaker = is_open()
+    assert breaker.evaluate(GOOD) is None
+    assert breaker.evaluate(BAD * 5) is None
+
+
+def test_tombstones_alone_do_not_release_it() -> None:
+    breaker = is_open()
+    assert breaker.evaluate(b"") is None
+    assert breaker.is_open
+
+
+# Orders that PostgreSQL refuses
+
+STORED, REFUSED = b"\0", b"\1"
+
+
+def refusing() -> CircuitBreaker:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate_orders(REFUSED * 3)
+    assert breaker.state is State.OPEN_FOR_ORDERS
+    return breaker
+
+
+def test_it_opens_when_every_order_of_a_batch_is_refused() -> None:
+    problem = "PostgreSQL refused the last 3 orders, and stored none between them"
+    assert CircuitBreaker(POLICY).evaluate_orders(REFUSED * 3) == problem
+
+
+def test_it_opens_when_every_order_of_several_small_batches_is_refused() -> None:
+    breaker = CircuitBreaker(POLICY)
+    assert [breaker.evaluate_orders(REFUSED) for _ in range(2)] == [None, None]
+    assert breaker.evaluate_orders(b"") is None  # a batch of redeliveries proves nothing
+    assert breaker.evaluate_orders(REFUSED)
+    assert breaker.state is State.OPEN_FOR_ORDERS
+
+
+def test_a_batch_in_which_an_order_is_stored_shows_that_the_others_are_to_blame() -> None:
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(3):
+        assert breaker.evaluate_orders(REFUSED * 2) is None
+        assert breaker.evaluate_orders(REFUSED + STORED * 5 + REFUSED * 2) is None
+        assert breaker.evaluate_orders(STORED * 10) is None
+    assert not breaker.is_open
+
+
+def test_more_than_the_share_of_the_window_is_refused() -> None:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate_orders((REFUSED + STORED) * 50) is None
+    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "PostgreSQL refused more than 50% of the last 10 orders"
+
+
+def test_one_stored_order_releases_it_where_none_was_stored_before() -> None:
+    breaker = refusing()
+    assert breaker.evaluate_orders(REFUSED) == "PostgreSQL stored 0 of the orders that were tried, and refused 1"
+    assert breaker.evaluate_orders(b"") == "PostgreSQL stored 0 of the orders that were tried, and refused 0"
+    assert breaker.is_open
+    assert breaker.evaluate_orders(REFUSED * 9 + STORED) is None
+    assert not breaker.is_open
+
+
+def test_where_some_were_stored_before_no_more_than_the_share_may_be_refused() -> None:
+    breaker = CircuitBreaker(POLICY)
+    assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
+    assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
+        "PostgreSQL stored 4 of the orders that were tried, and refused 6"
+    )
+    assert breaker.evaluate_orders(REFUSED * 5 + STORED * 5) is None
+    assert not breaker.is_open
+
+
+def test_refused_orders_are_counted_anew_after_it_let_go() -> None:
+    breaker = refusing()
+    assert breaker.evaluate_orders(STORED) is None
+    assert breaker.evaluate_orders(REFUSED * 2) is None
+    assert breaker.evaluate_orders(REFUSED)
+
+
+def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
+    breaker = is_open()
+    states = []
+    for outcome in (None, "PostgreSQL refused the last 4 orders, and stored none between them"):
+        states.append(breaker.state)
+        assert breaker.evaluate_orders(REFUSED * 2) == outcome
+    assert [*states, breaker.state] == [State.OPEN_FOR_MESSAGES, State.OPEN_FOR_MESSAGES, State.OPEN_FOR_ORDERS]
+
+
+def test_disabled_it_lets_everything_through() -> None:
+    breaker = CircuitBreaker(CircuitBreakerPolicy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
+    assert breaker.evaluate(BAD * 1_000) is None
+    assert breaker.evaluate_orders(REFUSED * 1_000) is None
+    assert not breaker.is_open
