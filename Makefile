@@ -1,6 +1,6 @@
 # Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test torture guards fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -50,11 +50,11 @@ else
 	@$(BIN)/pytest $(ARGS)
 endif
 
-torture: venv ## Break servers and consumers under load, look for every message, three seeds (two hours; LONG=0: 40 minutes)
-	@ORDERS_TORTURE_SEEDS="1 2 3" ORDERS_TORTURE_LONG=$(LONG) ORDERS_TORTURE_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
+chaos: venv ## Break servers and consumers under load, check every message, three seeds (two hours; LONG=0: 40 minutes)
+	@ORDERS_CHAOS_SEEDS="1 2 3" ORDERS_CHAOS_LONG=$(LONG) ORDERS_CHAOS_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
 
-guards: venv ## Disable each guard of delivery once, and see a scenario of make torture fail (an hour)
-	@ORDERS_GUARDS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.guards $(ARGS)
+mutations: venv ## Apply each mutation of the delivery guarantees, and see a scenario of make chaos fail (an hour)
+	@ORDERS_MUTATIONS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.mutations $(ARGS)
 
 fuzz: venv ## Try to break decoder, HTTP and cursors with spoilt input for so long (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
@@ -68,7 +68,7 @@ format: venv ## Format, and fix what lint can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: venv ## Measure the speed beside limits and rivals, as ratios of one run (ARGS=--quick for a look)
+bench: venv ## Measure the speed beside limits and baselines, as ratios of one run (ARGS=--quick for a look)
 	@$(BIN)/orders bench $(ARGS)
 
 web: $(PAGE) ## Check the types of the page and build it; its Node comes with the virtual environment

@@ -113,7 +113,7 @@ ROWS = [
                 {"{{kind}}": "sum by (kind) (increase(orders_rebalances_total{%s}[5m]))"},
             ),
             Panel(
-                "Standing", "percentunit", "Share of the time in which fetching is paused: an outage, or the circuit breaker.",
+                "Standing", "percentunit", "Share of time with fetching paused: an outage, or an open circuit breaker.",
                 {"paused": rate("orders_paused_seconds_total")},
             ),
             Panel(

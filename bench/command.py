@@ -17,19 +17,19 @@ from typing import Final, NamedTuple
 import confluent_kafka
 import psycopg
 
-from bench import ingest, latency, reads, report, usage, warm
+from bench import ingest, latency, reads, report, usage, warm_up
+from bench.context import Context
 from bench.figures import Sample, gathered
 from bench.options import rounds_of, scale_of
-from bench.site import Site
 from local import broker, postgres
 
-Measure = Callable[[Site], Iterator[Sample]]
+Measure = Callable[[Context], Iterator[Sample]]
 
 MEASURES: Final[Mapping[str, Measure]] = {
     "ingest": ingest.measure,
     "latency": latency.measure,
     "reads": reads.measure,
-    "warm": warm.measure,
+    "warm": warm_up.measure,
 }
 _PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
 
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
     with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
         kafka = _kafka(args, Path(folder), running)
         dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
-        site = Site(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), echo)
+        context = Context(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), echo)
         echo("Kafka and PostgreSQL are there")
-        now = _report(site, args, _versions(dsn) | {"Kafka": kafka.version})
+        now = _report(context, args, _versions(dsn) | {"Kafka": kafka.version})
     if args.json:
         report.write(now, args.json)
     show(report.markdown(now, earlier))
@@ -70,13 +70,13 @@ def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka
     return _Kafka(started.bootstrap_servers, started.kind.removeprefix("Apache Kafka "))
 
 
-def _report(site: Site, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:
+def _report(context: Context, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:
     began, load = datetime.now(UTC), os.getloadavg()
-    figures = gathered(_samples(site, args))
+    figures = gathered(_samples(context, args))
     circumstances = report.Circumstances(
         began=began.isoformat(timespec="seconds"),
-        rounds=site.rounds,
-        scale=site.scale,
+        rounds=context.rounds,
+        scale=context.scale,
         cpus=os.cpu_count() or 1,
         load_before=load,
         load_after=os.getloadavg(),
@@ -85,10 +85,10 @@ def _report(site: Site, args: argparse.Namespace, versions: dict[str, str]) -> r
     return report.made(figures, circumstances)
 
 
-def _samples(site: Site, args: argparse.Namespace) -> Iterator[Sample]:
+def _samples(context: Context, args: argparse.Namespace) -> Iterator[Sample]:
     measures: Mapping[str, Measure] = {**MEASURES, "ingest": partial(ingest.measure, long=args.long)}
     for name in args.only or measures:
-        yield from measures[name](site)
+        yield from measures[name](context)
 
 
 def _versions(dsn: str) -> dict[str, str]:

@@ -11,8 +11,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import SQL, Composed, Identifier
 
-from bench.children import child
-from bench.site import Site
+from bench.context import Context
+from bench.processes import child
 from service.pkg.shutdown_event import ShutdownEvent
 
 TABLES: Final = ("orders", "deliveries", "payments", "items")
@@ -52,33 +52,33 @@ class Database:
 
 
 @contextmanager
-def migrated(site: Site) -> Iterator[Database]:
+def migrated(context: Context) -> Iterator[Database]:
     """Yield a database with this release's schema and no order, to be copied; dropped at the end."""
-    with copied(site, "template1") as template:
+    with copied(context, "template1") as template:
         settings = {"ORDERS_POSTGRES__DSN": template.dsn, "ORDERS_KAFKA__CREATE_TOPICS": "false"}
-        child(site, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, ShutdownEvent())
+        child(context, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, ShutdownEvent())
         yield template
 
 
 @contextmanager
-def copied(site: Site, template: str) -> Iterator[Database]:
+def copied(context: Context, template: str) -> Iterator[Database]:
     """Yield a copy of `template`, in which nobody may be; dropped at the end, used or not.
 
     What the server had still to write from before is written when this yields: nobody else pays for it.
     """
     name = f"orders_bench_{uuid4().hex[:12]}"
-    _administer(site.dsn, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    _administer(context.dsn, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
     try:
-        checkpoint(site)
-        yield Database(name, make_conninfo(site.dsn, dbname=name), site.dsn)
+        checkpoint(context)
+        yield Database(name, make_conninfo(context.dsn, dbname=name), context.dsn)
     finally:
-        _administer(site.dsn, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        _administer(context.dsn, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
-def checkpoint(site: Site) -> None:
+def checkpoint(context: Context) -> None:
     """Have the server write what it still has to; one that does not let us does it when it likes."""
     with suppress(InsufficientPrivilege):
-        _administer(site.dsn, SQL("CHECKPOINT"))
+        _administer(context.dsn, SQL("CHECKPOINT"))
 
 
 def _administer(dsn: str, statement: SQL | Composed) -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bench.site import Site
+from bench.context import Context
 from bench.topics import CALL_SECONDS, PARTITIONS, QUIET, done
 from service.entities.errors import ServerUnavailable
 from service.pkg.polling import Poller, TryAgain
@@ -35,11 +35,11 @@ class Commit(NamedTuple):
 class Group:
     """One of a new name that reads `topic`; nobody is in it yet."""
 
-    def __init__(self, site: Site, topic: str) -> None:
+    def __init__(self, context: Context, topic: str) -> None:
         self.id = f"orders-bench-{uuid4().hex[:12]}"
         self._topic = topic
-        self._say = site.echo
-        self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": site.bootstrap_servers, **QUIET}
+        self._say = context.echo
+        self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": context.bootstrap_servers, **QUIET}
         self._admin = AdminClient(self._servers)
         self._client = Consumer({**self._servers, "group.id": self.id, "enable.auto.commit": False})
         self._before = self._ends_of_offsets()

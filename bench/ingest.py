@@ -3,7 +3,7 @@
 Consumers are processes as users run them. They join, share the partitions and read, but the database lets nobody in
 until all of them have: what is timed holds no start of an interpreter and no rebalance, and two batches at most are
 decoded by then. The time is that between the first commit and the last, and what the first one covers is not counted,
-for all contenders alike: ours commit offsets after each batch, and the broker keeps the time; the others commit rows,
+for all variants alike: ours commit offsets after each batch, and the broker keeps the time; the others commit rows,
 and tell the time themselves. Processor time is counted from when the database opens until the last offset is committed.
 """
 
@@ -18,11 +18,11 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from bench import blocks
-from bench.children import Service, await_that, child, told
+from bench.context import Context
 from bench.databases import TABLES, Database, checkpoint, copied, migrated
 from bench.figures import Sample
 from bench.groups import Group
-from bench.site import Site
+from bench.processes import Service, await_that, child, told
 from bench.topics import Topic, filled
 from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
 from generator.stream import Plan
@@ -48,7 +48,7 @@ _CLEAN_SEED, _DIRTY_SEED, _LONG_SEED, _GROWTH_SEED = 1, 2, 3, 1_000
 
 
 class Run(NamedTuple):
-    """What one contender did in one round: messages a second, and microseconds and bytes where they are known."""
+    """What one variant did in one round: messages a second, and microseconds and bytes where they are known."""
 
     rate: float
     client: float | None = None
@@ -67,10 +67,10 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Course:
+class Setup:
     """All that is made before the first round."""
 
-    site: Site
+    context: Context
     usage: PostgresUsage
     template: Database
     clean: Topic
@@ -85,22 +85,22 @@ class Course:
     """Holds many, and grows by a few in each round."""
 
 
-def measure(site: Site, *, long: bool = False) -> Iterator[Sample]:
-    """Yield the figures of each round, contender by contender. `long` adds a backlog of 10^6 and a table of 10^7."""
-    with _course(site, LONG_LARGE if long else LARGE) as course:
-        yield Sample("ingest.large.stored", "orders", course.large.stored())
-        for number in range(site.rounds):
-            site.echo(f"ingest: round {number + 1} of {site.rounds}")
-            yield from _round(course, number)
+def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
+    """Yield the figures of each round, variant by variant. `long` adds a backlog of 10^6 and a table of 10^7."""
+    with _setup(context, LONG_LARGE if long else LARGE) as setup:
+        yield Sample("ingest.large.stored", "orders", setup.large.stored())
+        for number in range(context.rounds):
+            context.echo(f"ingest: round {number + 1} of {context.rounds}")
+            yield from _round(setup, number)
     if long:
-        yield from _long_backlog(site)
+        yield from _long_backlog(context)
 
 
-def _round(course: Course, number: int) -> Iterator[Sample]:
-    """Yield from each contender; each round begins with another one, so that none is always the first."""
-    contenders: list[tuple[str, Callable[[Course], Run]]] = [
+def _round(setup: Setup, number: int) -> Iterator[Sample]:
+    """Yield from each variant; each round starts with another one, so that none is always the first."""
+    variants: list[tuple[str, Callable[[Setup], Run]]] = [
         ("ingest.ours", _ours),
-        ("ingest.raw", _raw),
+        ("ingest.raw", _copy_blocks),
         ("ingest.baseline", _baseline),
         ("ingest.consume", _consume),
         ("ingest.dirty", _dirty),
@@ -108,45 +108,51 @@ def _round(course: Course, number: int) -> Iterator[Sample]:
         ("ingest.two", partial(_ours, members=2)),
         ("ingest.four", partial(_ours, members=4)),
     ]
-    first = number % len(contenders)
-    for name, run in contenders[first:] + contenders[:first]:
-        yield from run(course).samples(name)
-    yield from _growth(course, number)
+    first = number % len(variants)
+    for name, run in variants[first:] + variants[:first]:
+        yield from run(setup).samples(name)
+    yield from _growth(setup, number)
 
 
 @contextmanager
-def _course(site: Site, large: int) -> Iterator[Course]:
-    usage, prepared = PostgresUsage(site.dsn), site.folder / "blocks"
-    count = site.scaled(BACKLOG, _LEAST_BACKLOG)
+def _setup(context: Context, large: int) -> Iterator[Setup]:
+    usage, prepared = PostgresUsage(context.dsn), context.folder / "blocks"
+    count = context.scaled(BACKLOG, _LEAST_BACKLOG)
     dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
-    site.echo(f"ingest: making topics with {count} orders each, and databases of up to {site.scaled(large)}")
+    context.echo(f"ingest: making topics with {count} orders each, and databases of up to {context.scaled(large)}")
     with (
-        migrated(site) as template,
-        filled(site, Plan(count=count, seed=_CLEAN_SEED)) as clean,
-        filled(site, dirty_plan) as dirty,
-        copied(site, template.name) as stored,
-        copied(site, template.name) as small,
+        migrated(context) as template,
+        filled(context, Plan(count=count, seed=_CLEAN_SEED)) as clean,
+        filled(context, dirty_plan) as dirty,
+        copied(context, template.name) as stored,
+        copied(context, template.name) as small,
     ):
-        consume(site, usage, clean, stored)
+        consume(context, usage, clean, stored)
         blocks.prepare(stored, prepared)
         _load(small, prepared, _SMALL_TRANSACTIONS)
-        with copied(site, stored.name) as grown:
-            _multiply(grown, site.scaled(large) // clean.orders)
-            yield Course(site, usage, template, clean, dirty, stored, prepared, small, grown)
+        with copied(context, stored.name) as grown:
+            _multiply(grown, context.scaled(large) // clean.orders)
+            yield Setup(context, usage, template, clean, dirty, stored, prepared, small, grown)
 
 
 def consume(
-    site: Site, usage: PostgresUsage, topic: Topic, database: Database, *, members: int = 1, new: int | None = None
+    context: Context,
+    usage: PostgresUsage,
+    topic: Topic,
+    database: Database,
+    *,
+    members: int = 1,
+    new: int | None = None,
 ) -> Run:
     """Have consumers of a new group work off `topic`, and look that `database` then has `new` orders more.
 
     All of the topic's by default. Raises ServerUnavailable.
     """
     wanted = database.stored() + (topic.orders if new is None else new)
-    group = Group(site, topic.name)
+    group = Group(context, topic.name)
     database.close()
     with ExitStack() as running:
-        consumers = [_consumer(site, topic, database, group) for _ in range(members)]
+        consumers = [_consumer(context, topic, database, group) for _ in range(members)]
         for each in consumers:
             running.enter_context(each.process)
         _await(consumers, partial(group.is_shared_by, members), "the consumers to share the partitions", _JOIN_SECONDS)
@@ -166,9 +172,9 @@ def _clients_cpu(consumers: Sequence[Service]) -> float:
     return sum(cpu_seconds(each.process.pid) for each in consumers if each.process.pid)
 
 
-def _consumer(site: Site, topic: Topic, database: Database, group: Group) -> Service:
+def _consumer(context: Context, topic: Topic, database: Database, group: Group) -> Service:
     settings = {
-        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": site.bootstrap_servers,
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": topic.name,
         "ORDERS_KAFKA__DEAD_LETTER_TOPIC": topic.dead_letters,
         "ORDERS_KAFKA__GROUP_ID": group.id,
@@ -177,7 +183,7 @@ def _consumer(site: Site, topic: Topic, database: Database, group: Group) -> Ser
         "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # how long after the database opened one may still wait
         "ORDERS_LOG__LEVEL": "error",  # and until then it warns
     }
-    return Service(site, "consumer", settings)
+    return Service(context, "consumer", settings)
 
 
 def _await(consumers: Sequence[Service], holds: Callable[[], bool], what: str, seconds: float) -> None:
@@ -200,68 +206,68 @@ def _each(before: float | None, after: float | None, messages: int) -> float | N
     return None if before is None or after is None else (after - before) / messages * 1e6
 
 
-def _ours(course: Course, *, members: int = 1) -> Run:
-    with copied(course.site, course.template.name) as database:
-        return consume(course.site, course.usage, course.clean, database, members=members)
+def _ours(setup: Setup, *, members: int = 1) -> Run:
+    with copied(setup.context, setup.template.name) as database:
+        return consume(setup.context, setup.usage, setup.clean, database, members=members)
 
 
-def _dirty(course: Course) -> Run:
-    with copied(course.site, course.template.name) as database:
-        return consume(course.site, course.usage, course.dirty, database)
+def _dirty(setup: Setup) -> Run:
+    with copied(setup.context, setup.template.name) as database:
+        return consume(setup.context, setup.usage, setup.dirty, database)
 
 
-def _redelivery(course: Course) -> Run:
-    checkpoint(course.site)
-    return consume(course.site, course.usage, course.clean, course.stored, new=0)
+def _redelivery(setup: Setup) -> Run:
+    checkpoint(setup.context)
+    return consume(setup.context, setup.usage, setup.clean, setup.stored, new=0)
 
 
-def _raw(course: Course) -> Run:
-    return _of_child(course, "raw", str(course.blocks))
+def _copy_blocks(setup: Setup) -> Run:
+    return _of_child(setup, "raw", str(setup.blocks))
 
 
-def _baseline(course: Course) -> Run:
-    return _of_child(course, "baseline", course.clean.name, str(course.site.scaled(_BASELINE, 200)))
+def _baseline(setup: Setup) -> Run:
+    return _of_child(setup, "baseline", setup.clean.name, str(setup.context.scaled(_BASELINE, 200)))
 
 
-def _consume(course: Course) -> Run:
-    run = _of_child(course, "consume", course.clean.name, str(course.clean.messages), stores=False)
+def _consume(setup: Setup) -> Run:
+    run = _of_child(setup, "consume", setup.clean.name, str(setup.clean.messages), stores=False)
     return run._replace(postgresql=None)
 
 
-def _of_child(course: Course, module: str, *arguments: str, stores: bool = True) -> Run:
+def _of_child(setup: Setup, module: str, *arguments: str, stores: bool = True) -> Run:
     """Run one of the programs beside this file on a fresh database, and look that it stored what it says it did."""
-    with copied(course.site, course.template.name) as database:
+    with copied(setup.context, setup.template.name) as database:
         settings = {
-            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": course.site.bootstrap_servers,
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": setup.context.bootstrap_servers,
             "ORDERS_POSTGRES__DSN": database.dsn,
         }
-        process = child(course.site, module, [f"bench.{module}", *arguments], settings)
-        before = course.usage.cpu_seconds()
+        process = child(setup.context, module, [f"bench.{module}", *arguments], settings)
+        before = setup.usage.cpu_seconds()
         pace = told(process, _RUN_SECONDS)
-        after = course.usage.cpu_seconds()
+        after = setup.usage.cpu_seconds()
         _require_stored(database, pace.all_messages if stores else 0)
     return Run(pace.rate, pace.cpu_microseconds, _each(before, after, pace.all_messages))
 
 
-def _growth(course: Course, number: int) -> Iterator[Sample]:
+def _growth(setup: Setup, number: int) -> Iterator[Sample]:
     """Yield how fast the same orders come into a small table and into a large one."""
-    site = course.site
-    plan = Plan(count=site.scaled(_GROWTH, _LEAST_BACKLOG), seed=_GROWTH_SEED + number)
-    with filled(site, plan) as topic, copied(site, course.small.name) as small:
-        yield from consume(site, course.usage, topic, small).samples("ingest.small")
-        checkpoint(site)
-        yield from consume(site, course.usage, topic, course.large).samples("ingest.large")
+    context = setup.context
+    plan = Plan(count=context.scaled(_GROWTH, _LEAST_BACKLOG), seed=_GROWTH_SEED + number)
+    with filled(context, plan) as topic, copied(context, setup.small.name) as small:
+        yield from consume(context, setup.usage, topic, small).samples("ingest.small")
+        checkpoint(context)
+        yield from consume(context, setup.usage, topic, setup.large).samples("ingest.large")
 
 
-def _long_backlog(site: Site) -> Iterator[Sample]:
+def _long_backlog(context: Context) -> Iterator[Sample]:
     """Yield what one consumer holds at most while it works off a backlog that lasts."""
-    count = site.scaled(LONG_BACKLOG, _LEAST_BACKLOG)
-    site.echo(f"ingest: a backlog of {count} orders")
+    count = context.scaled(LONG_BACKLOG, _LEAST_BACKLOG)
+    context.echo(f"ingest: a backlog of {count} orders")
     with (
-        migrated(site) as database,
-        filled(site, Plan(count=count, seed=_LONG_SEED)) as topic,
+        migrated(context) as database,
+        filled(context, Plan(count=count, seed=_LONG_SEED)) as topic,
     ):
-        run = consume(site, PostgresUsage(site.dsn), topic, database)
+        run = consume(context, PostgresUsage(context.dsn), topic, database)
         yield from run.samples("ingest.backlog")
 
 

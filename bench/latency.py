@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import Producer
 
-from bench.children import Service, await_that, child
+from bench.context import Context
 from bench.databases import Database, copied, migrated
 from bench.figures import Sample, percentile
-from bench.site import Site
+from bench.processes import Service, await_that, child
 from bench.topics import QUIET, Topic, filled
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
@@ -41,18 +41,18 @@ _FIRST_SEED, _PROBE_SEED, _LOAD_SEED = 10_000, 20_000, 30_000
 class System(NamedTuple):
     """A consumer and an API on a topic and a database of their own."""
 
-    site: Site
+    context: Context
     topic: Topic
     database: Database
     api: Service
 
 
-def measure(site: Site) -> Iterator[Sample]:
+def measure(context: Context) -> Iterator[Sample]:
     """Yield 50th and 99th percentile under each load in each round, and what was really stored a second meanwhile."""
-    with migrated(site) as template:
-        for number in range(site.rounds):
-            site.echo(f"latency: round {number + 1} of {site.rounds}")
-            with _system(site, template) as system:
+    with migrated(context) as template:
+        for number in range(context.rounds):
+            context.echo(f"latency: round {number + 1} of {context.rounds}")
+            with _system(context, template) as system:
                 for load in LOADS:
                     yield from _under(system, load, number)
 
@@ -70,24 +70,24 @@ def _under(system: System, load: int, number: int) -> Iterator[Sample]:
 
 
 @contextmanager
-def _system(site: Site, template: Database) -> Iterator[System]:
+def _system(context: Context, template: Database) -> Iterator[System]:
     with ExitStack() as running:
-        topic = running.enter_context(filled(site, Plan(count=1, seed=_FIRST_SEED)))
-        database = running.enter_context(copied(site, template.name))
+        topic = running.enter_context(filled(context, Plan(count=1, seed=_FIRST_SEED)))
+        database = running.enter_context(copied(context, template.name))
         settings = {
-            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": site.bootstrap_servers,
+            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers,
             "ORDERS_KAFKA__TOPIC": topic.name,
             "ORDERS_KAFKA__DEAD_LETTER_TOPIC": topic.dead_letters,
             "ORDERS_KAFKA__GROUP_ID": topic.name,
             "ORDERS_POSTGRES__DSN": database.dsn,
         }
-        services = [Service(site, mode, settings) for mode in ("consumer", "api")]
+        services = [Service(context, mode, settings) for mode in ("consumer", "api")]
         for each in services:
             running.enter_context(each.process)
         for each in services:
             each.wait_until_ready()
         await_that(lambda: database.stored() == topic.orders, "the first order to be stored", _START_SECONDS)
-        yield System(site, topic, database, services[-1])
+        yield System(context, topic, database, services[-1])
 
 
 @contextmanager
@@ -98,10 +98,10 @@ def _generator(system: System, load: int, seed: int) -> Iterator[None]:
         return
     arguments = ["service", "generate", "--count", "0", "--rate", str(load), "--seed", str(seed)]
     settings = {
-        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": system.site.bootstrap_servers,
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": system.context.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": system.topic.name,
     }
-    with child(system.site, "orders generate", arguments, settings) as process:
+    with child(system.context, "orders generate", arguments, settings) as process:
         before = system.database.stored()
         await_that(lambda: system.database.stored() > before + load, "the load to arrive", _START_SECONDS)
         yield
@@ -110,10 +110,10 @@ def _generator(system: System, load: int, seed: int) -> Iterator[None]:
 
 def _probe_all(system: System, seed: int) -> Iterator[float]:
     """Yield the milliseconds of one probe after the other, until there are enough or the time is over."""
-    count = system.site.scaled(_PROBES, _LEAST_PROBES)
-    over = monotonic() + system.site.scaled(_LOAD_SECONDS, _LEAST_SECONDS)
+    count = system.context.scaled(_PROBES, _LEAST_PROBES)
+    over = monotonic() + system.context.scaled(_LOAD_SECONDS, _LEAST_SECONDS)
     at_once = {"linger.ms": 0, "acks": "all"}
-    producer = Producer({"bootstrap.servers": system.site.bootstrap_servers, **QUIET, **at_once})
+    producer = Producer({"bootstrap.servers": system.context.bootstrap_servers, **QUIET, **at_once})
     producer.list_topics(system.topic.name, timeout=_CALL_SECONDS)
     with closing(HTTPConnection(HOST, system.api.port, timeout=_CALL_SECONDS)) as connection:
         for probe in islice(stream(Plan(count=0, seed=seed)), count):

@@ -9,8 +9,8 @@ from uuid import uuid4
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from bench.children import await_that
-from bench.site import Site
+from bench.context import Context
+from bench.processes import await_that
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import VALID, Plan, stream
 from service.entities.errors import ServerUnavailable
@@ -31,15 +31,15 @@ class Topic(NamedTuple):
 
 
 @contextmanager
-def filled(site: Site, plan: Plan) -> Iterator[Topic]:
+def filled(context: Context, plan: Plan) -> Iterator[Topic]:
     """Yield a topic of six partitions that holds what `plan` says, and a dead-letter topic; both go at the end."""
     name = f"orders-bench-{uuid4().hex[:12]}"
     both = name, f"{name}.dlq"
-    admin = AdminClient({"bootstrap.servers": site.bootstrap_servers, **QUIET})
+    admin = AdminClient({"bootstrap.servers": context.bootstrap_servers, **QUIET})
     done(admin.create_topics([NewTopic(each, PARTITIONS, config={"retention.ms": "-1"}) for each in both]))
     try:
         await_that(lambda: set(both) <= admin.list_topics(timeout=CALL_SECONDS).topics.keys(), "topics", CALL_SECONDS)
-        yield Topic(*both, plan.count, _fill(site, name, plan))
+        yield Topic(*both, plan.count, _fill(context, name, plan))
     finally:
         done(admin.delete_topics([*both]))
 
@@ -50,11 +50,11 @@ def done(requests: Mapping[str, Future[None]]) -> None:
         request.result(CALL_SECONDS)
 
 
-def _fill(site: Site, name: str, plan: Plan) -> int:
+def _fill(context: Context, name: str, plan: Plan) -> int:
     """Produce the plan; return how many different orders it holds."""
     if not plan.count:
         return 0
-    producer = open_producer(site.bootstrap_servers, name, {}, compress=False)
+    producer = open_producer(context.bootstrap_servers, name, {}, compress=False)
     tally = produce(stream(plan), producer, name, pace=Pace(0), stop=ShutdownEvent(), watch=_ignore)
     if not tally.complete:
         raise ServerUnavailable(f"Kafka did not take all messages ({', '.join(tally.failed)})")

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from generator.compare import LetterTable, OrderCounts, compare_letters, compare_orders
+from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters, compare_orders
 from generator.expected import expected, require_end, until_of
 from generator.found import GroupProgress, Unanswered, messages, open_consumer, progress, stored_orders
 from generator.options import add_plan_options, plan_of
@@ -94,14 +94,14 @@ def check(
             must = expected(plan)
             reached = _settled(consumer, topic, args.wait)
             orders = compare_orders(must.orders, stored_orders(dsn))
-            letters = compare_letters(must.letters, messages(consumer, dead_letter_topic), topic)
+            dead_letters = compare_dead_letters(must.dead_letters, messages(consumer, dead_letter_topic), topic)
         finally:
             consumer.close()
     except ValueError as problem:
         return _complain(problem, WRONG_USAGE)
     except Unanswered as problem:
         return _complain(problem, FAILED)
-    return _report(must.messages, reached, orders, letters, again_allowed=args.after_crash)
+    return _report(must.messages, reached, orders, dead_letters, again_allowed=args.after_crash)
 
 
 def _settled(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
@@ -112,15 +112,20 @@ def _settled(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
 
 
 def _report(
-    messages_expected: int, reached: GroupProgress, orders: OrderCounts, letters: LetterTable, *, again_allowed: bool
+    messages_expected: int,
+    reached: GroupProgress,
+    orders: OrderCounts,
+    dead_letters: DeadLetterTable,
+    *,
+    again_allowed: bool,
 ) -> int:
     exact = (
         messages_expected == reached.produced
         and not reached.lag
         and orders.exact
-        and all(counts.is_exact(again_allowed=again_allowed) for counts in letters.rows.values())
+        and all(counts.is_exact(again_allowed=again_allowed) for counts in dead_letters.rows.values())
     )
-    rows = {reason: asdict(counts) for reason, counts in letters.rows.items()}
+    rows = {reason: asdict(counts) for reason, counts in dead_letters.rows.items()}
     total = {"expected": messages_expected, "produced": reached.produced, "lag": reached.lag}
     sys.stdout.write(
         f"{_table('messages', {'': total})}\n"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from generator.expected import letter_digest, order_digest
+from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Header, Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
 
@@ -35,7 +35,7 @@ class OrderCounts:
 
 
 @dataclass
-class LetterCounts:
+class DeadLetterCounts:
     """Dead letters of one reason.
 
     `again` has the origin of one that was there before, which a crash of the consumer explains; `doubled` has
@@ -56,13 +56,15 @@ class LetterCounts:
 
 
 @dataclass
-class LetterTable:
+class DeadLetterTable:
     """Counts by reason; what is unexpected stands under the reason that it states."""
 
-    rows: dict[str, LetterCounts] = field(default_factory=lambda: {reason.value: LetterCounts() for reason in Reason})
+    rows: dict[str, DeadLetterCounts] = field(
+        default_factory=lambda: {reason.value: DeadLetterCounts() for reason in Reason}
+    )
 
-    def __getitem__(self, reason: str) -> LetterCounts:
-        return self.rows.setdefault(reason, LetterCounts())
+    def __getitem__(self, reason: str) -> DeadLetterCounts:
+        return self.rows.setdefault(reason, DeadLetterCounts())
 
 
 def compare_orders(expected: Mapping[str, bytes], stored: Iterable[tuple[str, Any]]) -> OrderCounts:
@@ -89,24 +91,34 @@ def _is_exactly(order: Any, digest: bytes) -> bool:
         return False  # a row without its date
 
 
-def compare_letters(expected: Mapping[bytes, Reason], letters: Iterable[Message], topic: str) -> LetterTable:
+def compare_dead_letters(
+    expected: Mapping[bytes, Reason], dead_letters: Iterable[Message], topic: str
+) -> DeadLetterTable:
     """Count dead letters; `expected` maps digest to reason, and all must have come from `topic`."""
-    table = LetterTable()
+    table = DeadLetterTable()
     seen: dict[bytes, Origin] = {}
     for reason in expected.values():
         table[reason].expected += 1
-    for letter in letters:
-        _count(letter, expected, seen, table, topic)
+    for dead_letter in dead_letters:
+        _count(dead_letter, expected, seen, table, topic)
     for reason, count in Counter(reason for digest, reason in expected.items() if digest not in seen).items():
         table[reason].missing = count
     return table
 
 
 def _count(
-    letter: Message, expected: Mapping[bytes, Reason], seen: dict[bytes, Origin], table: LetterTable, topic: str
+    dead_letter: Message,
+    expected: Mapping[bytes, Reason],
+    seen: dict[bytes, Origin],
+    table: DeadLetterTable,
+    topic: str,
 ) -> None:
-    headers = headers_of(letter)
-    digest, stated, origin = letter_digest(letter.key(), letter.value()), _stated_reason(headers), read_origin(headers)
+    headers = headers_of(dead_letter)
+    digest, stated, origin = (
+        dead_letter_digest(dead_letter.key(), dead_letter.value()),
+        _stated_reason(headers),
+        read_origin(headers),
+    )
     if digest not in expected or origin is None or origin.topic != topic:
         table[stated].unexpected += 1
     elif digest in seen:

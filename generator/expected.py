@@ -34,7 +34,7 @@ class Expected:
 
     messages: int = 0
     orders: dict[str, bytes] = field(default_factory=dict)
-    letters: dict[bytes, Reason] = field(default_factory=dict)
+    dead_letters: dict[bytes, Reason] = field(default_factory=dict)
 
 
 def expected(plan: Plan) -> Expected:
@@ -54,7 +54,7 @@ def require_end(plan: Plan) -> None:
 def _expect(result: Expected, message: Message) -> None:
     result.messages += 1
     if message.reason is not None:
-        result.letters[letter_digest(message.key, message.value)] = message.reason
+        result.dead_letters[dead_letter_digest(message.key, message.value)] = message.reason
     elif message.kind in {VALID, UPDATE}:
         result.orders[message.key.decode()] = order_digest(json.loads(message.value or b""))
 
@@ -102,7 +102,7 @@ def _without_null(part: Document, field: str) -> Document:
     return {name: value for name, value in part.items() if name != field or value is not None}
 
 
-def letter_digest(key: Any, value: Any) -> bytes:
+def dead_letter_digest(key: Any, value: Any) -> bytes:
     """Equal for equal bytes of both; None is not the same as empty."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for part in (key, value):

@@ -12,7 +12,7 @@ from local import broker, postgres
 from service.config import Migration
 from service.repo.migrate import migrate
 from tests import fresh, pooler, processes, servers
-from tests.stage import Stage
+from tests.harness import Harness
 
 CHOICE = pytest.StashKey[servers.Choice]()
 OF_THE_TIER = "tiered"
@@ -141,8 +141,8 @@ def spawn(tmp_path: Path) -> Iterator[processes.Spawn]:
 
 
 @pytest.fixture
-def stage(
+def harness(
     kafka_server: servers.Kafka, topic: str, database: str, settings: dict[str, str], spawn: processes.Spawn
-) -> Stage:
+) -> Harness:
     """A topic, its dead-letter topic and a database of the test's own, for consumers to stand between."""
-    return Stage(kafka_server.bootstrap_servers, topic, database, settings, spawn)
+    return Harness(kafka_server.bootstrap_servers, topic, database, settings, spawn)

@@ -52,7 +52,7 @@ def _change(stored: Order | None, order: Order) -> Stored:
 
 
 class FakeDeadLetters:
-    """Keeps letters in memory. While `refusals` is above 0 a call takes only the first letter, and counts it down."""
+    """Keeps dead letters in memory. While `refusals` is above 0, a call takes only the first one and decrements it."""
 
     def __init__(self, *, commits: bool = False) -> None:
         self.sent: list[DeadLetter] = []
@@ -60,11 +60,11 @@ class FakeDeadLetters:
         self.commits = commits
         self.committed: list[dict[int, int]] = []
 
-    def send(self, letters: Sequence[DeadLetter], batch: Batch) -> None:
+    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
         if not self.refusals:
-            self.sent.extend(letters)
+            self.sent.extend(dead_letters)
             self.committed += [batch.end] if self.commits else []
             return
         self.refusals -= 1
-        self.sent.extend(letters[:1])
-        raise DeadLettersUnavailable("the topic is away", letters[1:])
+        self.sent.extend(dead_letters[:1])
+        raise DeadLettersUnavailable("the topic is away", dead_letters[1:])

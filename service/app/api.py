@@ -99,7 +99,7 @@ class Api:
         self.warm_up = WarmUp(self.lookup, cache.warm_up_size, cache.warm_deadline, self.log, self.settle)
         self.stored = RefreshingValue(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
-        self.letters = Browser(partial(_letter_consumer, settings), settings.kafka.dead_letter_topic)
+        self.dead_letters = Browser(partial(_dead_letter_consumer, settings), settings.kafka.dead_letter_topic)
         self.postgresql, self.notifications, self.kafka = Dependency(), Dependency(), Dependency()
         self.read = RefreshingValue(self.ask_kafka, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.observe()
@@ -115,7 +115,7 @@ class Api:
         self.stop_at_signals()
         http = self.settings.http
         about = shared.about("api")
-        parts = Parts(self.lookup, self.reads, self.letters, self.feed, self.figures, self.health())
+        parts = Parts(self.lookup, self.reads, self.dead_letters, self.feed, self.figures, self.health())
         app = api(
             parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins, keys=self.keys
         )
@@ -300,7 +300,7 @@ def _watch(settings: Settings) -> GroupLag:
     return GroupLag(partial(AdminClient, quiet), group, kafka.topic, kafka.dead_letter_topic)
 
 
-def _letter_consumer(settings: Settings) -> Consumer:
+def _dead_letter_consumer(settings: Settings) -> Consumer:
     return Consumer(properties.browser(settings.kafka))
 
 

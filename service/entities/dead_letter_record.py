@@ -50,13 +50,13 @@ class DeadLetterRecord(NamedTuple):
 
 
 class Excerpt(NamedTuple):
-    """A letter that may be cut short; `size` is the length of its whole value in bytes."""
+    """A dead letter that may be cut short; `size` is the length of its whole value in bytes."""
 
-    letter: DeadLetterRecord
+    dead_letter: DeadLetterRecord
     size: int
 
 
 def printable(value: str | bytes | None) -> str:
     """Return the text of a header or key with all that could steer a terminal replaced."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(dead_letter if dead_letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for dead_letter in text)

@@ -127,12 +127,12 @@ class OrderWriter:
         unchanged = stale = 0
         for versioned in orders:
             uid = versioned.order.order_uid
-            rival = newest.get(uid)
-            if rival is None or versioned.source.is_newer_than(rival.source, self._version_order):
+            other = newest.get(uid)
+            if other is None or versioned.source.is_newer_than(other.source, self._version_order):
                 newest[uid] = versioned
-            if rival is not None:
-                unchanged += rival.order == versioned.order
-                stale += rival.order != versioned.order
+            if other is not None:
+                unchanged += other.order == versioned.order
+                stale += other.order != versioned.order
         return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
 
     def _write(
@@ -166,7 +166,7 @@ class OrderWriter:
         return WritePlan(new, replaced, moved, redelivered, stale, len(erased))
 
     def _held(self, cursor: Cursor, candidates: dict[str, VersionedOrder]) -> dict[str, Order | None]:
-        """Lock the contenders' rows and return the stored documents of those that are still older."""
+        """Lock the candidates' rows and return the stored documents of those that are still older."""
         locked = _locked(cursor, candidates)
         if len(locked) < len(candidates):
             raise StorageUnavailable("an order was deleted while it was being replaced")

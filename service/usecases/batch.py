@@ -82,8 +82,8 @@ class Batch:
         self.outcomes.append(0)
         self.items += len(entry.versioned.order.items)
 
-    def reject(self, letter: DeadLetter) -> None:
-        self.rejected.append(letter)
+    def reject(self, dead_letter: DeadLetter) -> None:
+        self.rejected.append(dead_letter)
         self.outcomes.append(1)
 
     def skip(self) -> None:

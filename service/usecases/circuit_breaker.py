@@ -1,4 +1,4 @@
-"""The circuit breaker: a bad release of a producer, or of a schema, must not empty the topic into the dead-letter topic."""
+"""A circuit breaker: a bad release of a producer, or of a schema, must not drain the topic into the dead letters."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class CircuitBreaker:
         """Return why to stop before the orders of a batch (1 was refused, 0 stored), or None where they may pass.
 
         An order that was neither, such as a redelivered one, proves nothing and is left out. Once refusals have opened
-        the circuit breaker, each call is a trial: one stored order shows that those which are refused are to blame themselves.
+        the circuit breaker, each call is a probe: one stored order shows that the rejected ones are at fault.
         """
         if not self._policy.enabled:
             return None

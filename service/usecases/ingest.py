@@ -95,10 +95,12 @@ class Ingest:
         stored, refused, given_up, outcomes = self._store_all(batch)
         self.stored = stored
         self._evaluate(batch, outcomes)
-        letters = [letter for letter in [*batch.rejected, *refused, *given_up] if batch.holds(letter.partition)]
-        if letters or self._dead_letters.commits:
-            self._send(letters, batch)
-        return Outcome(stored, letters, self._dead_letters.commits)
+        dead_letters = [
+            dead_letter for dead_letter in [*batch.rejected, *refused, *given_up] if batch.holds(dead_letter.partition)
+        ]
+        if dead_letters or self._dead_letters.commits:
+            self._send(dead_letters, batch)
+        return Outcome(stored, dead_letters, self._dead_letters.commits)
 
     def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter], bytearray]:
         """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
@@ -156,8 +158,8 @@ class Ingest:
         if problem := self._breaker.evaluate(batch.outcomes):
             raise CircuitBreakerOpen(problem)
 
-    def _send(self, letters: list[DeadLetter], batch: Batch) -> None:
-        unsent: Sequence[DeadLetter] = letters
+    def _send(self, dead_letters: list[DeadLetter], batch: Batch) -> None:
+        unsent: Sequence[DeadLetter] = dead_letters
 
         def attempt() -> None:
             nonlocal unsent

@@ -42,10 +42,10 @@ class OrderStore(Protocol):
 
 class DeadLetters(Protocol):
     commits: bool
-    """Whether it commits a batch's offsets together with its letters; then it is given every batch."""
+    """Whether it commits a batch's offsets together with its dead letters; then it is given every batch."""
 
-    def send(self, letters: Sequence[DeadLetter], batch: Batch) -> None:
-        """Block until every letter of a batch is acknowledged by the dead-letter topic.
+    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
+        """Block until every dead letter of a batch is acknowledged by the dead-letter topic.
 
         Raises DeadLettersUnavailable with those that were not, and Stopped.
         """
@@ -112,7 +112,7 @@ class OrderReader(Protocol):
         """Return how many orders are stored: exactly where they are few, else roughly."""
 
 
-class LetterQuery(NamedTuple):
+class DeadLetterQuery(NamedTuple):
     """Which dead letters, newest first, and how many at most; no reason means all of them.
 
     `before` is where a page goes on: by partition the offset before which to look. None is the end of the topic.
@@ -123,13 +123,13 @@ class LetterQuery(NamedTuple):
     reasons: frozenset[str] = frozenset()
 
 
-class LetterPage(NamedTuple):
+class DeadLetterPage(NamedTuple):
     """`before` is for the next query; None where there is nothing left to look at."""
 
-    letters: Sequence[Excerpt]
+    dead_letters: Sequence[Excerpt]
     before: Mapping[int, int] | None
 
 
-class LetterReader(Protocol):
-    async def page(self, query: LetterQuery) -> LetterPage:
-        """Look at a bounded number of letters; return those that are meant, perhaps none. Raises KafkaUnavailable."""
+class DeadLetterReader(Protocol):
+    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
+        """Search a bounded number of dead letters; return those that match, perhaps none. Raises KafkaUnavailable."""

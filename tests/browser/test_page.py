@@ -21,8 +21,8 @@ from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
 from tests.factories import SAMPLE, versioned
+from tests.harness import Harness, Sent
 from tests.processes import Service, Spawn, started
-from tests.stage import Sent, Stage
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -493,20 +493,20 @@ def test_a_key_without_the_scope_is_told_so(quiet: "Visit", locked: Service) -> 
 
 
 def test_dead_letters_are_shown_as_what_they_are_and_never_as_markup(
-    quiet: "Visit", context: BrowserContext, locked: Service, stage: Stage
+    quiet: "Visit", context: BrowserContext, locked: Service, harness: Harness
 ) -> None:
     page = quiet.page
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    stage.produce(
+    harness.produce(
         Sent(b'{"order_uid": "<b>bold</b>"}', b"key\x1b[2J"), Sent(MARKUP.encode()), Sent(b"\xff\x00\xfe" * 9_000)
     )
-    stage.consumer()
-    eventually(lambda: len(stage.letters()) == 3)
+    harness.consumer()
+    eventually(lambda: len(harness.dead_letters()) == 3)
     page.goto(f"{locked.url}/#/dead-letters")
     give(page, READS_ALL)
     expect(dead(page)).to_have_count(3)
     invalid, markup, binary = (
-        dead(page).filter(has_text=f"{stage.topic}, partition 0, offset {offset}") for offset in range(3)
+        dead(page).filter(has_text=f"{harness.topic}, partition 0, offset {offset}") for offset in range(3)
     )
     expect(binary.locator(".badge")).to_have_text("undecodable")
     binary.get_by_text("Value", exact=True).click()

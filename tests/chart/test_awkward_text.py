@@ -230,7 +230,7 @@ def test_what_objects_are_named_after_makes_names_that_kubernetes_takes(value: s
 def assert_is_a_name(each: Manifest) -> None:
     name = each["metadata"]["name"]
     assert isinstance(name, str), name
-    # A Service's name is a label of DNS that begins with a letter.
+    # A Service's name is a label of DNS that begins with a dead letter.
     assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name), name
 
 

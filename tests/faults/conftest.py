@@ -1,6 +1,6 @@
 """Servers that scenarios may break, shared by all of them, and the table that is printed at the end.
 
-ORDERS_TORTURE_SEEDS ("1 2 3") and ORDERS_TORTURE_LONG=1 choose the long form; ORDERS_TORTURE_TABLE names a file that
+ORDERS_CHAOS_SEEDS ("1 2 3") and ORDERS_CHAOS_LONG=1 choose the long form; ORDERS_CHAOS_TABLE names a file that
 gets the table, between its two marks.
 """
 
@@ -18,9 +18,9 @@ from local.ports import HOST, free_port
 from service.config import Migration
 from service.repo.migrate import migrate
 from tests import fresh
-from tests.faults.arena import Arena, create_topics, delete_topics
 from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
+from tests.faults.workload import Workload, create_topics, delete_topics
 from tests.proxy import Proxy, proxied
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from tests.processes import Spawn
 
-IS_TORTURE = "ORDERS_TORTURE_SEEDS" in os.environ
-SEEDS = os.environ.get("ORDERS_TORTURE_SEEDS", "1").split()
-IS_LONG = os.environ.get("ORDERS_TORTURE_LONG") == "1"
-TABLE = os.environ.get("ORDERS_TORTURE_TABLE")
+IS_TORTURE = "ORDERS_CHAOS_SEEDS" in os.environ
+SEEDS = os.environ.get("ORDERS_CHAOS_SEEDS", "1").split()
+IS_LONG = os.environ.get("ORDERS_CHAOS_LONG") == "1"
+TABLE = os.environ.get("ORDERS_CHAOS_TABLE")
 SESSION_SECONDS = 6.0 if IS_LONG else 3.0
 """What the product has by default, or what a scenario is done with sooner."""
 QUICK_SESSIONS = {
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
     config.stash[ROTATION] = (
         f"third {turn_of(commit) + 1} of 3, as commit {commit[:12]} has it: {len(chosen)} of {len(scenarios)} scenarios"
-        f" run, {len(left_out)} are left out (make torture runs all)"
+        f" run, {len(left_out)} are left out (make chaos runs all)"
     )
 
 
@@ -97,7 +97,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("every message that was produced, looked for")
         terminalreporter.write_line(table)
         if TABLE:
-            write_into(Path(TABLE), table, "torture")
+            write_into(Path(TABLE), table, "chaos")
 
 
 @pytest.fixture(params=SEEDS, ids=lambda seed: f"seed-{seed}")
@@ -159,9 +159,9 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
 
 
 @pytest.fixture
-def arena(
+def workload(
     breakable: Servers, seed: int, spawn: Spawn, request: pytest.FixtureRequest, pytestconfig: pytest.Config
-) -> Iterator[Arena]:
+) -> Iterator[Workload]:
     """A topic of six partitions, a dead-letter topic, a group and a migrated database of the scenario's own."""
     name = f"orders-{uuid4().hex[:12]}"
     create_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
@@ -175,13 +175,13 @@ def arena(
             "ORDERS_KAFKA__SESSION_TIMEOUT": str(SESSION_SECONDS),
             "ORDERS_POSTGRES__DSN": dsn,
         }
-        arena = Arena(
+        workload = Workload(
             scenario=_words(request), seed=seed, is_long=IS_LONG, session_seconds=SESSION_SECONDS,
             kafka=breakable.kafka, postgres=breakable.postgres, kafka_proxy=breakable.kafka_proxy,
             postgres_proxy=breakable.postgres_proxy, settings=settings, spawn=spawn, table=pytestconfig.stash[LINES],
         )  # fmt: skip
-        yield arena
-        arena.end()
+        yield workload
+        workload.end()
         delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
 
 

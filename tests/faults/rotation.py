@@ -1,4 +1,4 @@
-"""Which scenarios a run of all tests has: a third, by the commit. Who names scenarios, and `make torture`, gets all."""
+"""Which scenarios a run of all tests has: a third, by the commit. Who names scenarios, and `make chaos`, gets all."""
 
 from __future__ import annotations
 

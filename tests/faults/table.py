@@ -1,4 +1,4 @@
-"""Tables as Markdown: of what became of every message, and of what every guard is noticed by."""
+"""Tables as Markdown: of what became of every message, and of what notices every mutation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.faults.judge import Verdict
+    from tests.faults.checker import CheckResult
 
 HEADS: Final = (
     "scenario", "seed", "produced", "stored", "unchanged", "stale", "dead-lettered", "tombstones", "erased",
@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
     scenario: str
     seed: int
-    verdict: Verdict
+    verdict: CheckResult
     recovery: Recovery | None
 
 
@@ -57,7 +57,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     counts = (
         verdict.produced, verdict.stored, verdict.unchanged, verdict.stale, verdict.dead_lettered, verdict.tombstones,
         verdict.erased, verdict.again, verdict.lost, verdict.doubled + verdict.unexpected,
-        verdict.wrong_version + verdict.wrong_letter,
+        verdict.wrong_version + verdict.wrong_dead_letter,
     )  # fmt: skip
     seconds = (f"{recovery.first:.1f}", f"{recovery.full:.1f}") if recovery else ("", "")
     return line.scenario, str(line.seed), *(f"{count:,}" for count in counts), *seconds

@@ -20,17 +20,17 @@ from service.pkg.tx import Access, Transactions
 from service.repo.notifications import payloads
 from service.repo.writes import OrderWriter
 from tests.factories import order_document, versioned
-from tests.faults.arena import away
+from tests.faults.workload import away
+from tests.harness import metric
 from tests.notified import NOTIFY
 from tests.pooler import pgbouncer
-from tests.stage import metric
 from tests.standby import standby
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
     from tests.processes import Service
 
 CACHED = 200
@@ -64,7 +64,7 @@ HEAD_SECONDS = 15.0
 class Site:
     """An API whose cache holds some orders, and who changes them behind it."""
 
-    arena: Arena
+    workload: Workload
     api: Service
     writer: OrderWriter
     client: httpx2.Client
@@ -108,21 +108,21 @@ class Site:
 
 
 @contextmanager
-def site_of(arena: Arena, **variables: str) -> Iterator[Site]:
+def site_of(workload: Workload, **variables: str) -> Iterator[Site]:
     uids = [f"order-{number}" for number in range(CACHED)]
     timeout = {"ORDERS_POSTGRES__STATEMENT_TIMEOUT": f"{STATEMENT_SECONDS}s"}
     with (
-        closing(OrderWriter(Transactions(Access(arena.dsn, "test")))) as writer,
+        closing(OrderWriter(Transactions(Access(workload.dsn, "test")))) as writer,
         httpx2.Client(timeout=30) as client,
     ):
         writer.store([versioned(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
-        api = arena.start("api", **{**arena.through_proxies, **timeout, **variables}).ready()
-        yield Site(arena, api, writer, client, uids)
+        api = workload.start("api", **{**workload.through_proxies, **timeout, **variables}).ready()
+        yield Site(workload, api, writer, client, uids)
 
 
 @pytest.fixture
-def site(arena: Arena) -> Iterator[Site]:
-    with site_of(arena) as ready:
+def site(workload: Workload) -> Iterator[Site]:
+    with site_of(workload) as ready:
         yield ready
 
 
@@ -133,7 +133,7 @@ def assert_refused(answer: httpx2.Response) -> None:
 
 
 def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> None:
-    with away(site.arena.postgres):
+    with away(site.workload.postgres):
         eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="a refusal")
         assert_refused(site.get("unknown-2"))
         assert site.slowest_hit() < STATEMENT_SECONDS
@@ -143,7 +143,7 @@ def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> No
 
 
 def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Site) -> None:
-    with site.arena.postgres_proxy.delayed(5), ThreadPoolExecutor(50) as threads:
+    with site.workload.postgres_proxy.delayed(5), ThreadPoolExecutor(50) as threads:
         began = monotonic()
         misses = [threads.submit(httpx2.get, f"{site.api.url}/orders/missed-{n}", timeout=60) for n in range(50)]
         assert site.slowest_hit() < STATEMENT_SECONDS
@@ -154,7 +154,7 @@ def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Si
 
 
 def test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after(site: Site) -> None:
-    with site.arena.postgres_proxy.unreachable():
+    with site.workload.postgres_proxy.unreachable():
         eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 0, what="deafness")
         for uid in site.uids[:10]:
             site.change(uid, 7)
@@ -164,7 +164,7 @@ def test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after(s
 
 def test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after(site: Site) -> None:
     """Half-open: the connection stays, and nothing comes by it any more."""
-    site.arena.postgres_proxy.silence()
+    site.workload.postgres_proxy.silence()
     for uid in site.uids[:10]:
         site.change(uid, 7)
     assert_fresh(site, 7)
@@ -178,11 +178,11 @@ def assert_fresh(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN
     )
 
 
-def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served(arena: Arena) -> None:
+def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served(workload: Workload) -> None:
     """PostgreSQL can be read: that nothing is heard is then no reason to serve what is old."""
-    listening = arena.through_proxies["ORDERS_POSTGRES__DSN"]
-    direct = {"ORDERS_POSTGRES__DSN": arena.dsn, "ORDERS_POSTGRES__LISTEN_DSN": listening}
-    with site_of(arena, **direct) as site, arena.postgres_proxy.unreachable():
+    listening = workload.through_proxies["ORDERS_POSTGRES__DSN"]
+    direct = {"ORDERS_POSTGRES__DSN": workload.dsn, "ORDERS_POSTGRES__LISTEN_DSN": listening}
+    with site_of(workload, **direct) as site, workload.postgres_proxy.unreachable():
         for uid in site.uids[:10]:
             site.change(uid, 7)
         assert_fresh(site, 7)
@@ -192,11 +192,11 @@ def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_serv
 
 
 def test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served(
-    arena: Arena, tmp_path: Path
+    workload: Workload, tmp_path: Path
 ) -> None:
     with (
-        pgbouncer(arena.dsn, tmp_path / "pgbouncer.txt") as pooled,
-        site_of(arena, ORDERS_POSTGRES__DSN=pooled) as site,
+        pgbouncer(workload.dsn, tmp_path / "pgbouncer.txt") as pooled,
+        site_of(workload, ORDERS_POSTGRES__DSN=pooled) as site,
     ):
         for number in (7, 8):
             assert {site.get(uid).status_code for uid in site.uids[:10]} == {HTTPStatus.OK}
@@ -205,12 +205,12 @@ def test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_serv
             assert_fresh(site, number)
 
 
-def test_a_standby_that_is_behind_is_not_cached_from(arena: Arena, tmp_path: Path) -> None:
+def test_a_standby_that_is_behind_is_not_cached_from(workload: Workload, tmp_path: Path) -> None:
     """Each change is read before the standby has replayed it."""
-    with standby(arena.postgres, tmp_path / "standby", f"{BEHIND_SECONDS}s") as server:
-        behind = urlsplit(server.dsn)._replace(path=urlsplit(arena.dsn).path).geturl()
-        direct = {"ORDERS_POSTGRES__DSN": behind, "ORDERS_POSTGRES__LISTEN_DSN": arena.dsn}
-        with site_of(arena, **direct) as site:
+    with standby(workload.postgres, tmp_path / "standby", f"{BEHIND_SECONDS}s") as server:
+        behind = urlsplit(server.dsn)._replace(path=urlsplit(workload.dsn).path).geturl()
+        direct = {"ORDERS_POSTGRES__DSN": behind, "ORDERS_POSTGRES__LISTEN_DSN": workload.dsn}
+        with site_of(workload, **direct) as site:
             eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 1, what="a beat")
             for number in (7, 8):
                 for uid in site.uids[:10]:
@@ -219,15 +219,15 @@ def test_a_standby_that_is_behind_is_not_cached_from(arena: Arena, tmp_path: Pat
                 assert_fresh(site, number, BEHIND_SECONDS + FRESH_SECONDS + MARGIN_SECONDS)
 
 
-def test_with_a_bound_on_staleness_nothing_older_is_served(arena: Arena) -> None:
-    with site_of(arena, ORDERS_CACHE__MAX_STALE="1s") as site, arena.postgres_proxy.unreachable():
+def test_with_a_bound_on_staleness_nothing_older_is_served(workload: Workload) -> None:
+    with site_of(workload, ORDERS_CACHE__MAX_STALE="1s") as site, workload.postgres_proxy.unreachable():
         within = 1 + FRESH_SECONDS + MARGIN_SECONDS
         eventually(lambda: site.get(site.uids[0]).status_code == HTTPStatus.SERVICE_UNAVAILABLE, within, "the bound")
         assert_refused(site.get(site.uids[1]))
 
 
-def test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing(arena: Arena) -> None:
-    with site_of(arena, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
+def test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing(workload: Workload) -> None:
+    with site_of(workload, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
         assert site.slowest_hit() < STATEMENT_SECONDS  # on a connection that is open before the others
         memory = site.mib()
         clients = [stack.enter_context(closing(slow_client(site))) for _ in range(SLOW_CLIENTS)]
@@ -285,8 +285,10 @@ def status_of(site: Site, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("cache", "clients"), [("256MiB", 600), ("800KiB", 200)], ids=["from-memory", "from-postgresql"]
 )
-def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(arena: Arena, cache: str, clients: int) -> None:
-    with site_of(arena, ORDERS_CACHE__MAX_BYTES=cache) as site, ExitStack() as stack:
+def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(
+    workload: Workload, cache: str, clients: int
+) -> None:
+    with site_of(workload, ORDERS_CACHE__MAX_BYTES=cache) as site, ExitStack() as stack:
         uids = site.store_large(20)
         memory = site.mib()
         for number in range(clients):
@@ -299,8 +301,8 @@ def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(arena: A
         eventually(lambda: site.mib() - memory < GROWTH_MIB, 30, "memory is given back")
 
 
-def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(arena: Arena) -> None:
-    with site_of(arena, ORDERS_LISTENER__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
+def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(workload: Workload) -> None:
+    with site_of(workload, ORDERS_LISTENER__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
         memory = site.mib()
         for _ in range(STREAMS):
             stack.enter_context(closing(deaf_stream(site)))
@@ -331,7 +333,7 @@ def told(lines: Iterator[str], site: Site, numbers: range) -> bool:
     """Tell the API of orders as the writer does; return whether a stream passes on each of them, in their order."""
     uids = [f"told-{number}" for number in numbers]
     for payload in payloads(uids, []):
-        site.arena.query(NOTIFY, payload)
+        site.workload.query(NOTIFY, payload)
     heard = (line for line in lines if line.startswith("data:"))
     received = [next(heard).removeprefix("data:") for _ in uids]
     assert [json.loads(each).get("order_uid", each) for each in received] == uids

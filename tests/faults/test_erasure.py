@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from generator.stream import stream
-from tests.faults.arena import MIX, wait_assigned
+from tests.faults.workload import MIX, wait_assigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from generator.stream import Message
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 MESSAGES = 20_000
 RATE = 4_000.0
@@ -21,25 +21,25 @@ TURNS = 3
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 
-def test_orders_are_erased_while_members_work_and_one_is_killed(arena: Arena) -> None:
+def test_orders_are_erased_while_members_work_and_one_is_killed(workload: Workload) -> None:
     """Then everything is read again, and nothing brings them back."""
-    plan = list(stream(replace(MIX, count=MESSAGES, seed=arena.seed)))
+    plan = list(stream(replace(MIX, count=MESSAGES, seed=workload.seed)))
     erased = ids_of(plan)[::ONE_IN]
-    victim, other = arena.members()
-    arena.send_these(plan, RATE)
-    arena.wait_flow()
-    arena.run("erase", "--yes", *erased[::TURNS])
-    arena.kill(victim)
-    third = arena.start()
+    failpoints, other = workload.members()
+    workload.send_these(plan, RATE)
+    workload.wait_flow()
+    workload.run("erase", "--yes", *erased[::TURNS])
+    workload.kill(failpoints)
+    third = workload.start()
     for turn in range(1, TURNS):
-        arena.run("erase", "--yes", *erased[turn::TURNS])
-    arena.settle()
-    arena.stop(other)
-    arena.stop(third)
-    arena.run("rewind", "--to-timestamp", LONG_AGO)
-    assert arena.committed() == 0
-    wait_assigned(arena.start())
-    assert arena.assert_exact(erased=frozenset(erased)).erased >= len(erased)
+        workload.run("erase", "--yes", *erased[turn::TURNS])
+    workload.settle()
+    workload.stop(other)
+    workload.stop(third)
+    workload.run("rewind", "--to-timestamp", LONG_AGO)
+    assert workload.committed() == 0
+    wait_assigned(workload.start())
+    assert workload.assert_exact(erased=frozenset(erased)).erased >= len(erased)
 
 
 def ids_of(plan: Iterable[Message]) -> list[str]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import FAULTY, PARTITIONS, RATE, wait_assigned
 from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, partitions_of, send_until_dead
 from tests.faults.test_kafka import group_of, moved
+from tests.faults.workload import FAULTY, PARTITIONS, RATE, wait_assigned
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from local.broker import Broker
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
 SMALL_BYTES = 2_000
@@ -25,71 +25,71 @@ UNANSWERED_SECONDS = 12.0
 
 
 @pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
-def test_a_member_dies_with_exactly_once(arena: Arena, place: str) -> None:
-    arena.members(1, **EXACTLY_ONCE)
-    victim = wait_assigned(arena.doomed(place, 4, **EXACTLY_ONCE))
-    send_until_dead(arena, victim, FAULTY)
-    arena.fault_is_over()
-    arena.start(**EXACTLY_ONCE)
-    arena.assert_exact(exactly_once=True)
+def test_a_member_dies_with_exactly_once(workload: Workload, place: str) -> None:
+    workload.members(1, **EXACTLY_ONCE)
+    failpoints = wait_assigned(workload.doomed(place, 4, **EXACTLY_ONCE))
+    send_until_dead(workload, failpoints, FAULTY)
+    workload.fault_is_over()
+    workload.start(**EXACTLY_ONCE)
+    workload.assert_exact(exactly_once=True)
 
 
 @pytest.mark.parametrize("how", ["is-killed", "is-restarted"])
-def test_one_of_two_brokers_with_exactly_once(arena: Arena, how: str, two_brokers: tuple[Broker, Broker]) -> None:
+def test_one_of_two_brokers_with_exactly_once(workload: Workload, how: str, two_brokers: tuple[Broker, Broker]) -> None:
     """Not the only one: the only broker with a partition may leave transactions open for good when it goes."""
     first, second = two_brokers
-    arena = moved(arena, first, group=group_of(first, coordinator=2), brokers=(1, 2))
-    arena.members(**EXACTLY_ONCE)
-    arena.send(plan=FAULTY)
-    arena.wait_flow()
+    workload = moved(workload, first, group=group_of(first, coordinator=2), brokers=(1, 2))
+    workload.members(**EXACTLY_ONCE)
+    workload.send(plan=FAULTY)
+    workload.wait_flow()
     (second.kill if how == "is-killed" else second.stop)()
     second.start()
-    arena.fault_is_over()
-    arena.assert_exact(exactly_once=True)
+    workload.fault_is_over()
+    workload.assert_exact(exactly_once=True)
 
 
-def test_a_member_freezes_and_wakes_with_exactly_once(arena: Arena) -> None:
-    """In the midst of a transaction, with letters that another member sends meanwhile, and soon enough to end it."""
-    (other,) = arena.members(1, **EXACTLY_ONCE)
-    zombie = wait_assigned(arena.doomed("before-offsets-are-sent", 4, "SIGSTOP", **EXACTLY_ONCE))
-    sender = arena.send(ENOUGH_SECONDS, plan=FAULTY)
+def test_a_member_freezes_and_wakes_with_exactly_once(workload: Workload) -> None:
+    """In the middle of a transaction, while another member sends dead letters, and soon enough to end it."""
+    (other,) = workload.members(1, **EXACTLY_ONCE)
+    zombie = wait_assigned(workload.doomed("before-offsets-are-sent", 4, "SIGSTOP", **EXACTLY_ONCE))
+    sender = workload.send(ENOUGH_SECONDS, plan=FAULTY)
     eventually(lambda: is_frozen(zombie), 30, "it freezes")
     eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other takes over")
-    arena.wait_flow()
+    workload.wait_flow()
     zombie.process.send_signal(signal.SIGCONT)
-    arena.fault_is_over()
+    workload.fault_is_over()
     sender.stop()
-    arena.assert_exact(exactly_once=True)
+    workload.assert_exact(exactly_once=True)
 
 
-def test_members_come_and_go_with_exactly_once(arena: Arena) -> None:
-    members = arena.members(**EXACTLY_ONCE)
-    arena.send(8, plan=FAULTY)
+def test_members_come_and_go_with_exactly_once(workload: Workload) -> None:
+    members = workload.members(**EXACTLY_ONCE)
+    workload.send(8, plan=FAULTY)
     for _ in range(3):
-        members.append(wait_assigned(arena.start(**EXACTLY_ONCE)))
-        arena.stop(members.pop(0))
-    arena.assert_exact(exactly_once=True)
+        members.append(wait_assigned(workload.start(**EXACTLY_ONCE)))
+        workload.stop(members.pop(0))
+    workload.assert_exact(exactly_once=True)
 
 
-def test_dead_letters_are_too_large_with_exactly_once(arena: Arena) -> None:
-    arena.configure_topic(arena.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
-    arena.members(**EXACTLY_ONCE)
-    arena.send(2)
-    arena.assert_exact(exactly_once=True)
-    assert any(b"original_offset" in (letter.value() or b"") for letter in arena.letters())
+def test_dead_letters_are_too_large_with_exactly_once(workload: Workload) -> None:
+    workload.configure_topic(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    workload.members(**EXACTLY_ONCE)
+    workload.send(2)
+    workload.assert_exact(exactly_once=True)
+    assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.dead_letters())
 
 
-def test_the_answer_to_a_commit_of_kafka_is_lost(arena: Arena) -> None:
+def test_the_answer_to_a_commit_of_kafka_is_lost(workload: Workload) -> None:
     """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
-    settings = {**EXACTLY_ONCE, **arena.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
-    arena.members(1, **settings)
-    sender, proxy = arena.send(ENOUGH_SECONDS, rate=RATE / 4, plan=FAULTY), arena.kafka_proxy
-    arena.wait_flow(200)
+    settings = {**EXACTLY_ONCE, **workload.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
+    workload.members(1, **settings)
+    sender, proxy = workload.send(ENOUGH_SECONDS, rate=RATE / 4, plan=FAULTY), workload.kafka_proxy
+    workload.wait_flow(200)
     proxy.stays_away, proxy.reset_after = True, END_TRANSACTION
     eventually(lambda: proxy.reset_after is None, what="a commit is on its way")
     with proxy.unreachable():
-        arena.elapse(UNANSWERED_SECONDS)
-    arena.fault_is_over()
+        workload.elapse(UNANSWERED_SECONDS)
+    workload.fault_is_over()
     proxy.stays_away = False
     sender.stop()
-    arena.assert_exact(exactly_once=True)
+    workload.assert_exact(exactly_once=True)

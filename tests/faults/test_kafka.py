@@ -14,9 +14,9 @@ from confluent_kafka.admin import AdminClient
 from generator.produce import Pace, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.faults.arena import DELIVERY, FAULTY, RATE, away, create_topics, frozen
-from tests.faults.troubles import held
-from tests.stage import metric
+from tests.faults.nemesis import held
+from tests.faults.workload import DELIVERY, FAULTY, RATE, away, create_topics, frozen
+from tests.harness import metric
 from tests.waiting import eventually
 
 OPEN = "orders_open_transaction_messages"
@@ -26,101 +26,101 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local.broker import Broker
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 
-def test_the_broker_is_restarted(arena: Arena) -> None:
-    arena.members()
-    arena.send()
-    arena.wait_flow()
-    with away(arena.kafka):
+def test_the_broker_is_restarted(workload: Workload) -> None:
+    workload.members()
+    workload.send()
+    workload.wait_flow()
+    with away(workload.kafka):
         pass
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
-def test_the_broker_is_killed(arena: Arena) -> None:
-    arena.members()
-    arena.send()
-    arena.wait_flow()
-    arena.kafka.kill()
-    arena.kafka.start()
-    arena.fault_is_over()
-    arena.assert_exact()
+def test_the_broker_is_killed(workload: Workload) -> None:
+    workload.members()
+    workload.send()
+    workload.wait_flow()
+    workload.kafka.kill()
+    workload.kafka.start()
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
-def test_the_broker_freezes_for_longer_than_a_session(arena: Arena) -> None:
+def test_the_broker_freezes_for_longer_than_a_session(workload: Workload) -> None:
     """Thirty seconds in the long form."""
-    arena.members()
-    arena.send()
-    arena.wait_flow()
-    with frozen(arena.kafka):
-        arena.elapse(30 if arena.is_long else 1.5 * arena.session_seconds)
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.members()
+    workload.send()
+    workload.wait_flow()
+    with frozen(workload.kafka):
+        workload.elapse(30 if workload.is_long else 1.5 * workload.session_seconds)
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)
-def test_the_broker_is_frozen_when_a_member_is_asked_to_end(arena: Arena, delivery: str) -> None:
+def test_the_broker_is_frozen_when_a_member_is_asked_to_end(workload: Workload, delivery: str) -> None:
     """With orders stored whose offsets it can't commit, and before it has lost its session for that."""
-    (member,) = arena.members(1, **DELIVERY[delivery], ORDERS_KAFKA__SESSION_TIMEOUT="12s")
-    arena.send(plan=FAULTY if delivery == "exactly-once" else Plan())  # else a dead letter is what is waited for
-    arena.wait_flow(300)
+    (member,) = workload.members(1, **DELIVERY[delivery], ORDERS_KAFKA__SESSION_TIMEOUT="12s")
+    workload.send(plan=FAULTY if delivery == "exactly-once" else Plan())  # else a dead letter is what is waited for
+    workload.wait_flow(300)
     with ExitStack() as thaw:
-        with held(arena):
-            before = arena.stored()
-            thaw.enter_context(frozen(arena.kafka))
-        eventually(lambda: arena.stored() > before, 30, "the batch is stored")
-        arena.stop(member)
+        with held(workload):
+            before = workload.stored()
+            thaw.enter_context(frozen(workload.kafka))
+        eventually(lambda: workload.stored() > before, 30, "the batch is stored")
+        workload.stop(member)
     (drained,) = member.logged("drained")
     assert drained["committed"] is False
-    arena.fault_is_over()
-    arena.start(**DELIVERY[delivery])
-    arena.assert_exact(exactly_once=delivery == "exactly-once")
+    workload.fault_is_over()
+    workload.start(**DELIVERY[delivery])
+    workload.assert_exact(exactly_once=delivery == "exactly-once")
 
 
-def test_connections_to_broker_and_database_are_cut_again_and_again(arena: Arena) -> None:
-    members = arena.members(**arena.through_proxies)
-    arena.send()
+def test_connections_to_broker_and_database_are_cut_again_and_again(workload: Workload) -> None:
+    members = workload.members(**workload.through_proxies)
+    workload.send()
     for _ in range(4):
-        arena.wait_flow(300)
-        arena.kafka_proxy.cut()
-        arena.postgres_proxy.cut()
-    arena.fault_is_over()
+        workload.wait_flow(300)
+        workload.kafka_proxy.cut()
+        workload.postgres_proxy.cut()
+    workload.fault_is_over()
     assert sum(metric(member, "orders_retries_total") for member in members) > 0
-    arena.assert_exact()
+    workload.assert_exact()
 
 
-def test_connections_to_the_broker_go_silent(arena: Arena) -> None:
+def test_connections_to_the_broker_go_silent(workload: Workload) -> None:
     """Half-open ones, after which the session is lost; only new connections work."""
-    members = arena.members(**arena.through_proxies)
-    arena.send()
-    arena.wait_flow()
-    arena.kafka_proxy.silence()
+    members = workload.members(**workload.through_proxies)
+    workload.send()
+    workload.wait_flow()
+    workload.kafka_proxy.silence()
     eventually(
         lambda: sum(metric(member, "orders_rebalances_total", kind="lost") for member in members) > 0, 90,
         "a session is lost",
     )  # fmt: skip
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
-def test_the_groups_coordinator_moves_to_another_broker(arena: Arena, two_brokers: tuple[Broker, Broker]) -> None:
+def test_the_groups_coordinator_moves_to_another_broker(workload: Workload, two_brokers: tuple[Broker, Broker]) -> None:
     first, second = two_brokers
-    arena = moved(arena, first, group=group_of(first, coordinator=2))
-    arena.members()
-    arena.send()
-    arena.wait_flow()
+    workload = moved(workload, first, group=group_of(first, coordinator=2))
+    workload.members()
+    workload.send()
+    workload.wait_flow()
     second.kill()
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
-def moved(arena: Arena, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Arena:
-    """Return the same arena on another cluster, with its topics on these brokers."""
-    create_topics(kafka.bootstrap_servers, arena.topic, arena.dead_letter_topic, brokers=brokers)
+def moved(workload: Workload, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Workload:
+    """Return the same workload on another cluster, with its topics on these brokers."""
+    create_topics(kafka.bootstrap_servers, workload.topic, workload.dead_letter_topic, brokers=brokers)
     there = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ORDERS_KAFKA__GROUP_ID": group}
-    return replace(arena, kafka=kafka, settings=arena.settings | there)
+    return replace(workload, kafka=kafka, settings=workload.settings | there)
 
 
 def group_of(kafka: Broker, coordinator: int) -> str:
@@ -136,26 +136,26 @@ def group_of(kafka: Broker, coordinator: int) -> str:
 
 
 @pytest.mark.parametrize("end", ["committed", "aborted"])
-def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(arena: Arena, end: str) -> None:
+def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(workload: Workload, end: str) -> None:
     """They wait behind it, are told apart from the lag, and a member dies meanwhile."""
-    members = arena.members()
+    members = workload.members()
     producer = Producer({
-        "bootstrap.servers": arena.kafka.bootstrap_servers, "transactional.id": uuid4().hex,
+        "bootstrap.servers": workload.kafka.bootstrap_servers, "transactional.id": uuid4().hex,
         "transaction.timeout.ms": 600_000, "log_level": 0,
     })  # fmt: skip
     producer.init_transactions(TRANSACTION_SECONDS)
     producer.begin_transaction()
-    inside = stream(Plan(count=300, seed=arena.seed + 1_000, until=None))
-    assert produce(inside, producer, arena.topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
-    arena.send(1).wait(TRANSACTION_SECONDS)
+    inside = stream(Plan(count=300, seed=workload.seed + 1_000, until=None))
+    assert produce(inside, producer, workload.topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
+    workload.send(1).wait(TRANSACTION_SECONDS)
     eventually(lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE, TRANSACTION_SECONDS, "they are told")
-    assert sum(metric(each, "orders_lag_messages") for each in members) == arena.stored() == 0
-    arena.kill(members[0])
+    assert sum(metric(each, "orders_lag_messages") for each in members) == workload.stored() == 0
+    workload.kill(members[0])
     if end == "committed":
         producer.commit_transaction(TRANSACTION_SECONDS)
     else:
         producer.abort_transaction(TRANSACTION_SECONDS)
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.fault_is_over()
+    workload.assert_exact()
     for name in (OPEN, "orders_lag_messages", "orders_lag_seconds"):
         eventually(lambda name=name: metric(members[1], name) == 0, TRANSACTION_SECONDS, f"{name} is 0")  # type: ignore[misc]

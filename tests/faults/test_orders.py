@@ -13,9 +13,9 @@ from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
-from tests.faults.arena import MIX
-from tests.faults.troubles import refusing
-from tests.stage import metric
+from tests.faults.nemesis import refusing
+from tests.faults.workload import MIX
+from tests.harness import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import confluent_kafka
 
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
     from tests.processes import Service
 
 BATCH = 5_000
@@ -53,57 +53,59 @@ def _as_poison(message: Message) -> Message:
 
 
 @pytest.mark.parametrize("positions", [range(3_000, 3_001), range(3_000, 3_500)], ids=["1", "500-in-a-row"])
-def test_of_five_thousand_orders_postgresql_refuses(arena: Arena, positions: range) -> None:
-    orders = stream(Plan(count=BATCH, seed=arena.seed))
-    arena.send_these(poisoned(orders, positions)).wait(60)
-    with refusing(arena, IS_POISON, "23514"):
-        member = arena.members(1)[0]
-        arena.fault_is_over()
-        arena.settle()
-    assert arena.assert_exact().dead_lettered == len(positions)
+def test_of_five_thousand_orders_postgresql_refuses(workload: Workload, positions: range) -> None:
+    orders = stream(Plan(count=BATCH, seed=workload.seed))
+    workload.send_these(poisoned(orders, positions)).wait(60)
+    with refusing(workload, IS_POISON, "23514"):
+        member = workload.members(1)[0]
+        workload.fault_is_over()
+        workload.settle()
+    assert workload.assert_exact().dead_lettered == len(positions)
     assert largest_write(member) < SPLIT_SECONDS
 
 
-def test_postgresql_refuses_every_order_of_a_slow_stream(arena: Arena) -> None:
+def test_postgresql_refuses_every_order_of_a_slow_stream(workload: Workload) -> None:
     """Batches are too small for one of them to tell; what is dead-lettered meanwhile are the few before it is clear."""
-    members = arena.members(2, ORDERS_BATCH__MAX_MESSAGES="3", **AT_ONCE)
-    with refusing(arena, "true", "P0001"):
-        sender = arena.send_these(stream(Plan(count=SLOWLY * 4, seed=arena.seed)), rate=SLOWLY)
+    members = workload.members(2, ORDERS_BATCH__MAX_MESSAGES="3", **AT_ONCE)
+    with refusing(workload, "true", "P0001"):
+        sender = workload.send_these(stream(Plan(count=SLOWLY * 4, seed=workload.seed)), rate=SLOWLY)
         eventually(
             lambda: all(metric(each, "orders_circuit_breaker_open") == 1 for each in members),
             30,
             "both circuit breakers are open",
         )
         sender.wait(30)
-        assert len(arena.letters()) < len(members) * REFUSED_AT_LEAST
-    arena.fault_is_over()
-    arena.settle()
-    given_up = {origin(letter) for letter in arena.letters()}
-    verdict = arena.assert_exact(refused=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
+        assert len(workload.dead_letters()) < len(members) * REFUSED_AT_LEAST
+    workload.fault_is_over()
+    workload.settle()
+    given_up = {origin(dead_letter) for dead_letter in workload.dead_letters()}
+    verdict = workload.assert_exact(refused=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
     assert verdict.dead_lettered < len(members) * REFUSED_AT_LEAST
 
 
-def test_orders_wait_behind_some_that_postgresql_refuses_for_good(arena: Arena) -> None:
+def test_orders_wait_behind_some_that_postgresql_refuses_for_good(workload: Workload) -> None:
     """Nothing else comes for a while: so PostgreSQL may be to blame, until it stores what lies behind them.
 
     All of them are in one partition, and fill several batches. Meanwhile another member takes half of the partitions.
     """
-    good = Plan(count=500, seed=arena.seed + 1)
-    refused = [each._replace(key=b"refused") for each in poisoned(stream(Plan(count=60, seed=arena.seed)), range(60))]
-    member = arena.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)[0]
-    with refusing(arena, IS_POISON, "P0001"):
-        arena.send_these(refused).wait(30)
+    good = Plan(count=500, seed=workload.seed + 1)
+    refused = [
+        each._replace(key=b"refused") for each in poisoned(stream(Plan(count=60, seed=workload.seed)), range(60))
+    ]
+    member = workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)[0]
+    with refusing(workload, IS_POISON, "P0001"):
+        workload.send_these(refused).wait(30)
         eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 30, "the circuit breaker is open")
-        arena.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)
-        arena.send_these(stream(good)).wait(30)
-        arena.fault_is_over()
-        arena.settle()
-    verdict = arena.assert_exact()
+        workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)
+        workload.send_these(stream(good)).wait(30)
+        workload.fault_is_over()
+        workload.settle()
+    verdict = workload.assert_exact()
     assert (verdict.stored, verdict.dead_lettered) == (500, 60)
 
 
-def origin(letter: confluent_kafka.Message) -> tuple[int, int] | None:
-    found = read_origin(headers_of(letter))
+def origin(dead_letter: confluent_kafka.Message) -> tuple[int, int] | None:
+    found = read_origin(headers_of(dead_letter))
     return found and (found.partition, found.offset)
 
 
@@ -113,28 +115,28 @@ def place(message: confluent_kafka.Message) -> tuple[int | None, int | None]:
 
 def largest_write(member: Service) -> float:
     """Return an upper bound of the seconds that the slowest batch took: what all of them took."""
-    return metric(member, "orders_batch_seconds_sum", stage="write")
+    return metric(member, "orders_batch_seconds_sum", harness="write")
 
 
-def test_a_long_lag_is_worked_off_in_256_mib(arena: Arena) -> None:
+def test_a_long_lag_is_worked_off_in_256_mib(workload: Workload) -> None:
     """A million messages in the long form."""
-    count = 1_000_000 if arena.is_long else 30_000
-    arena.send_these(stream(replace(MIX, count=count, seed=arena.seed, too_large=False))).wait(600)
-    member = arena.members(1)[0]
-    arena.fault_is_over()
-    arena.settle(600)
+    count = 1_000_000 if workload.is_long else 30_000
+    workload.send_these(stream(replace(MIX, count=count, seed=workload.seed, too_large=False))).wait(600)
+    member = workload.members(1)[0]
+    workload.fault_is_over()
+    workload.settle(600)
     assert member.peak_mib() < MEMORY_MIB
-    arena.assert_exact()
+    workload.assert_exact()
 
 
-def test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib(arena: Arena) -> None:
-    count = 400 if arena.is_long else 100
-    arena.send_these(map(_grown, stream(Plan(count=count, seed=arena.seed)))).wait(120)
-    member = arena.members(1)[0]
-    arena.fault_is_over()
-    arena.settle()
+def test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib(workload: Workload) -> None:
+    count = 400 if workload.is_long else 100
+    workload.send_these(map(_grown, stream(Plan(count=count, seed=workload.seed)))).wait(120)
+    member = workload.members(1)[0]
+    workload.fault_is_over()
+    workload.settle()
     assert member.peak_mib() < MEMORY_MIB
-    arena.assert_exact()
+    workload.assert_exact()
 
 
 def _grown(message: Message) -> Message:
@@ -150,10 +152,10 @@ STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)
 
 
 @pytest.mark.parametrize("order", ["timestamp", "offset"])
-def test_a_producers_clock_steps(arena: Arena, order: str) -> None:
-    arena.members(ORDERS_VERSION__COMPARE_BY=order)
-    arena.send_these(stepping(stream(replace(MIX, updates=0.3, count=4_000, seed=arena.seed))), rate=2_000)
-    arena.assert_exact(order=order)
+def test_a_producers_clock_steps(workload: Workload, order: str) -> None:
+    workload.members(ORDERS_VERSION__COMPARE_BY=order)
+    workload.send_these(stepping(stream(replace(MIX, updates=0.3, count=4_000, seed=workload.seed))), rate=2_000)
+    workload.assert_exact(order=order)
 
 
 def stepping(messages: Iterable[Message]) -> Iterator[Message]:

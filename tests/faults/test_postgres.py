@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.arena import MIX, away, frozen, wait_assigned
-from tests.faults.troubles import locking_backwards, read_only, refusing, slow
-from tests.stage import metric
+from tests.faults.nemesis import locking_backwards, read_only, refusing, slow
+from tests.faults.workload import MIX, away, frozen, wait_assigned
+from tests.harness import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
     from tests.processes import Service
 
 CHANGING = replace(MIX, updates=0.4)
@@ -35,95 +35,95 @@ def wait_retries(members: Sequence[Service], code: str = "") -> None:
     eventually(lambda: retries(members, code) > 0, 30, f"retries of class {code}")
 
 
-def test_postgresql_is_killed_twice(arena: Arena) -> None:
-    arena.members()
-    arena.send(6)
+def test_postgresql_is_killed_twice(workload: Workload) -> None:
+    workload.members()
+    workload.send(6)
     for _ in range(2):
-        arena.wait_flow()
-        arena.postgres.kill()
-        arena.postgres.start()
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+        workload.wait_flow()
+        workload.postgres.kill()
+        workload.postgres.start()
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
-def test_postgresql_is_restarted(arena: Arena) -> None:
-    arena.members()
-    arena.send()
-    arena.wait_flow()
-    with away(arena.postgres):
+def test_postgresql_is_restarted(workload: Workload) -> None:
+    workload.members()
+    workload.send()
+    workload.wait_flow()
+    with away(workload.postgres):
         pass
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
-def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(arena: Arena) -> None:
+def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(workload: Workload) -> None:
     """Six minutes in the long form, with librdkafka's five; the short form shortens both."""
-    interval = 300 if arena.is_long else POLL_SECONDS
+    interval = 300 if workload.is_long else POLL_SECONDS
     properties = f'{{"max.poll.interval.ms": {interval * 1000}}}'
-    members = arena.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_MESSAGES=SMALL_BATCH)
-    arena.send(10)
-    arena.wait_flow()
+    members = workload.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_MESSAGES=SMALL_BATCH)
+    workload.send(10)
+    workload.wait_flow()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)
-    with away(arena.postgres):
-        arena.elapse((1.2 if arena.is_long else 1.6) * interval)
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    with away(workload.postgres):
+        workload.elapse((1.2 if workload.is_long else 1.6) * interval)
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned
 
 
-def test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards(arena: Arena) -> None:
+def test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards(workload: Workload) -> None:
     """What it takes and gives back was paused by the one that stays, and must flow there again."""
-    [staying] = arena.members(1)
-    arena.send(10)
-    arena.wait_flow()
-    with away(arena.postgres):
+    [staying] = workload.members(1)
+    workload.send(10)
+    workload.wait_flow()
+    with away(workload.postgres):
         eventually(lambda: "fetching is paused" in staying.tail(), 30, "a full batch")
-        joining = wait_assigned(arena.start())
+        joining = wait_assigned(workload.start())
     eventually(lambda: "fetching is resumed" in staying.tail(), 30, "orders flow")
-    arena.stop(joining)
-    arena.fault_is_over()
-    arena.assert_exact()
+    workload.stop(joining)
+    workload.fault_is_over()
+    workload.assert_exact()
 
 
-def test_a_member_is_stopped_while_postgresql_is_away(arena: Arena) -> None:
-    leaving, staying = arena.members()
-    arena.send()
-    arena.wait_flow()
-    with away(arena.postgres):
+def test_a_member_is_stopped_while_postgresql_is_away(workload: Workload) -> None:
+    leaving, staying = workload.members()
+    workload.send()
+    workload.wait_flow()
+    with away(workload.postgres):
         wait_retries([leaving])
         wait_retries([staying])
-        arena.stop(leaving)
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+        workload.stop(leaving)
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
-def test_postgresql_hangs_with_its_connections_open(arena: Arena) -> None:
+def test_postgresql_hangs_with_its_connections_open(workload: Workload) -> None:
     """The client's own deadline ends the wait: five seconds after the statement timeout."""
-    members = arena.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="1s")
-    arena.send()
-    arena.wait_flow()
-    with frozen(arena.postgres):
+    members = workload.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="1s")
+    workload.send()
+    workload.wait_flow()
+    with frozen(workload.postgres):
         wait_retries(members, "none")
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
 @pytest.mark.parametrize("moment", ["in-the-midst-of-copy", "before-commit", "after-commit"])
-def test_the_connection_to_postgresql_is_reset(arena: Arena, moment: str) -> None:
+def test_the_connection_to_postgresql_is_reset(workload: Workload, moment: str) -> None:
     """After a commit whose answer is lost nobody knows whether it was done: doing it again must change nothing."""
-    members = arena.members(ORDERS_POSTGRES__PREPARED_STATEMENTS="false", **arena.through_proxies)
-    arena.send()
+    members = workload.members(ORDERS_POSTGRES__PREPARED_STATEMENTS="false", **workload.through_proxies)
+    workload.send()
     for _ in range(3):
-        arena.wait_flow(300)
-        reset_at(arena, moment)
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+        workload.wait_flow(300)
+        reset_at(workload, moment)
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
     assert retries(members) >= 3
 
 
-def reset_at(arena: Arena, moment: str) -> None:
+def reset_at(workload: Workload, moment: str) -> None:
     """Have the next connection reset that comes to this moment, and block until one did."""
-    proxy = arena.postgres_proxy
+    proxy = workload.postgres_proxy
     if moment == "after-commit":
         proxy.reset_after = b"COMMIT"
     else:
@@ -131,45 +131,45 @@ def reset_at(arena: Arena, moment: str) -> None:
     eventually(lambda: proxy.reset_before is None and proxy.reset_after is None, 30, "a connection is reset")
 
 
-def test_postgresql_fails_over_to_a_read_only_server(arena: Arena) -> None:
+def test_postgresql_fails_over_to_a_read_only_server(workload: Workload) -> None:
     """Whoever keeps a connection to the server that was demoted never writes again."""
-    members = arena.members()
-    arena.send()
-    arena.wait_flow()
-    with read_only(arena):
+    members = workload.members()
+    workload.send()
+    workload.wait_flow()
+    with read_only(workload):
         wait_retries(members, "25")
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
 @pytest.mark.parametrize("code", ["53100", "57P03"])
-def test_postgresql_answers_for_a_while_with(arena: Arena, code: str) -> None:
+def test_postgresql_answers_for_a_while_with(workload: Workload, code: str) -> None:
     """A full disk, a start: its own troubles, and not an order's."""
-    members = arena.members()
-    arena.send()
-    arena.wait_flow(500)
-    with refusing(arena, "true", code, on="items"):
+    members = workload.members()
+    workload.send()
+    workload.wait_flow(500)
+    with refusing(workload, "true", code, on="items"):
         wait_retries(members, code[:2])
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
-def test_batches_take_longer_than_the_statement_timeout(arena: Arena) -> None:
-    arena.send(2).wait(30)
-    with slow(arena, 0.001):
-        members = arena.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="300ms")
+def test_batches_take_longer_than_the_statement_timeout(workload: Workload) -> None:
+    workload.send(2).wait(30)
+    with slow(workload, 0.001):
+        members = workload.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="300ms")
         wait_retries(members, "57")
-        arena.wait_flow(300)
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+        workload.wait_flow(300)
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0
 
 
-def test_a_foreign_transaction_locks_orders_the_other_way_round(arena: Arena) -> None:
+def test_a_foreign_transaction_locks_orders_the_other_way_round(workload: Workload) -> None:
     """Our own writers, who go by the ids, never wait for each other in a circle; with others they can."""
-    members = arena.members()
-    arena.send(4, plan=CHANGING)
-    arena.wait_flow(200)
-    with locking_backwards(arena):
+    members = workload.members()
+    workload.send(4, plan=CHANGING)
+    workload.wait_flow(200)
+    with locking_backwards(workload):
         wait_retries(members, "40")
-    arena.fault_is_over()
-    assert arena.assert_exact().again == 0
+    workload.fault_is_over()
+    assert workload.assert_exact().again == 0

@@ -11,15 +11,15 @@ from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import read_replays
 from service.handler.kafka.client.headers import headers_of
+from tests.faults.nemesis import refusing
 from tests.faults.test_orders import IS_POISON, poisoned
-from tests.faults.troubles import refusing
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     import confluent_kafka
 
     from service.entities.dead_letter import Reason
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 ORDERS = 2_000
 FAULTS = 100
@@ -29,30 +29,30 @@ RATE = "100"
 MAX_REPLAYS = 3
 
 
-def test_dead_letters_are_replayed_by_a_command_that_is_killed(arena: Arena) -> None:
-    orders = list(poisoned(stream(Plan(count=ORDERS, seed=arena.seed)), POISONED))
-    faults = stream(Plan(count=FAULTS, seed=arena.seed + 1, invalid=1))
-    arena.members()
-    with refusing(arena, IS_POISON, "P0001"):
-        arena.send_these(chain(orders, faults))
-        arena.settle()
-    arena.send_these(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
-    arena.settle()
-    replay = arena.start("dlq", "replay", "--rate", RATE)
-    before = arena.produced()
-    eventually(lambda: arena.produced() > before, 30, "letters are replayed")
-    arena.kill(replay)
-    run_replays(arena)
-    arena.assert_exact(refused=lambda message: unless_mended(arena, message))
+def test_dead_letters_are_replayed_by_a_command_that_is_killed(workload: Workload) -> None:
+    orders = list(poisoned(stream(Plan(count=ORDERS, seed=workload.seed)), POISONED))
+    faults = stream(Plan(count=FAULTS, seed=workload.seed + 1, invalid=1))
+    workload.members()
+    with refusing(workload, IS_POISON, "P0001"):
+        workload.send_these(chain(orders, faults))
+        workload.settle()
+    workload.send_these(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
+    workload.settle()
+    replay = workload.start("dlq", "replay", "--rate", RATE)
+    before = workload.produced()
+    eventually(lambda: workload.produced() > before, 30, "dead letters are replayed")
+    workload.kill(replay)
+    run_replays(workload)
+    workload.assert_exact(refused=lambda message: unless_mended(workload, message))
 
 
-def run_replays(arena: Arena) -> None:
+def run_replays(workload: Workload) -> None:
     """Replay until nothing more is sent: what is refused again may come as often as --max-replays says."""
     for _ in range(MAX_REPLAYS + 1):
-        before = arena.produced()
-        arena.run("dlq", "replay")
-        arena.settle()
-        if arena.produced() == before:
+        before = workload.produced()
+        workload.run("dlq", "replay")
+        workload.settle()
+        if workload.produced() == before:
             return
     raise AssertionError("it never ends")
 
@@ -66,7 +66,7 @@ def newer(orders: list[Message]) -> list[Message]:
     ]
 
 
-def unless_mended(arena: Arena, message: confluent_kafka.Message) -> Reason | None:
+def unless_mended(workload: Workload, message: confluent_kafka.Message) -> Reason | None:
     """What PostgreSQL refused is an order when it comes again; what is invalid stays so."""
-    reason = arena.by_plan(message)
+    reason = workload.by_plan(message)
     return None if reason == "rejected" and read_replays(headers_of(message)) else reason

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 INSTANCE = {"ORDERS_KAFKA__PROPERTIES__group.instance.id": "orders-0"}
 PROTOCOLS = {protocol: {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol, **INSTANCE} for protocol in ("classic", "consumer")}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_static_member_is_killed_and_started_again_at_once(arena: Arena, protocol: str) -> None:
+def test_a_static_member_is_killed_and_started_again_at_once(workload: Workload, protocol: str) -> None:
     """Under the protocol `consumer` it is refused until the session of the dead one ends."""
-    (victim,) = arena.members(1, **PROTOCOLS[protocol])
-    arena.send()
-    arena.wait_flow()
-    arena.kill(victim)
-    arena.fault_is_over()
-    arena.restarted(**PROTOCOLS[protocol])
-    arena.assert_exact()
+    (failpoints,) = workload.members(1, **PROTOCOLS[protocol])
+    workload.send()
+    workload.wait_flow()
+    workload.kill(failpoints)
+    workload.fault_is_over()
+    workload.restarted(**PROTOCOLS[protocol])
+    workload.assert_exact()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_two_members_have_the_same_instance_id(arena: Arena, protocol: str) -> None:
+def test_two_members_have_the_same_instance_id(workload: Workload, protocol: str) -> None:
     """Under the classic protocol the new one takes over, under the other one it is refused."""
-    members = [*arena.members(1, **PROTOCOLS[protocol]), arena.start(**PROTOCOLS[protocol])]
-    ended = arena.ended(*members)
+    members = [*workload.members(1, **PROTOCOLS[protocol]), workload.start(**PROTOCOLS[protocol])]
+    ended = workload.ended(*members)
     assert members.index(ended) == list(PROTOCOLS).index(protocol)
     assert ended.process.returncode == 1
     (told,) = ended.logged("the Kafka client has failed")
     assert "group.instance.id in ORDERS_KAFKA__PROPERTIES" in told["problem"]
-    arena.send()
-    arena.assert_exact()
+    workload.send()
+    workload.assert_exact()

@@ -154,7 +154,7 @@ def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[
 @example([(Header.REPLAYS, b"3"), (Header.REPLAYS, None), (Header.REASON, None), (Header.REASON, b"invalid")])
 def test_what_is_shown_of_headers_tells_the_same_as_all_of_them(given_headers: list[tuple[str, bytes | None]]) -> None:
     whole = DeadLetterRecord(0, 0, 0, None, None, given_headers)
-    shown = whole.excerpt(10).letter
+    shown = whole.excerpt(10).dead_letter
     assert (shown.reason, shown.replays, shown.is_stub, shown.origin) == (
         (whole.reason, whole.replays, whole.is_stub, whole.origin)
     )

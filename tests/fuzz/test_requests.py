@@ -19,8 +19,8 @@ from service.entities.errors import KeysRefused
 from service.handler.http.etag import matches
 from service.handler.http.keys import Keys, Scope
 from service.handler.http.problems import Problem
-from service.handler.http.routes.dead_letters import _cursor as letters_cursor
-from service.handler.http.routes.dead_letters import _parsed as parsed_letters_cursor
+from service.handler.http.routes.dead_letters import _cursor as dead_letters_cursor
+from service.handler.http.routes.dead_letters import _parsed as parsed_dead_letters_cursor
 from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.orders import _parsed as parsed_cursor
 from service.pkg.units import parse_bytes, parse_seconds
@@ -188,7 +188,7 @@ def test_a_cursor_of_any_moment_can_be_asked_for(moment: int, uid: str) -> None:
 @fuzzed
 @given(st.dictionaries(st.integers(0, 10**9 - 1), st.integers(1, 10**18 - 1), min_size=1))
 def test_a_cursor_of_dead_letters_is_read_as_it_was_written(before: dict[int, int]) -> None:
-    assert parsed_letters_cursor(letters_cursor(before)) == before
+    assert parsed_dead_letters_cursor(dead_letters_cursor(before)) == before
 
 
 @fuzzed

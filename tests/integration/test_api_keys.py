@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.harness import Harness, Sent, metric
 from tests.processes import Service, Spawn
-from tests.stage import Sent, Stage, metric
 from tests.waiting import eventually
 
 SECONDS = 10.0
@@ -123,15 +123,15 @@ def test_a_start_leaves_a_malformed_line_out(spawn: Spawn, settings: dict[str, s
     eventually(lambda: service.logged("the file of API keys has errors"))
 
 
-def test_what_could_not_become_an_order_is_shown_with_its_reason_and_bytes(locked: Service, stage: Stage) -> None:
-    stage.produce(Sent(b"not an order"))
-    stage.consumer()
-    (letter,) = eventually(lambda: letters(locked))
-    assert (letter["reason"], letter["value"], letter["size"]) == ("undecodable", "bm90IGFuIG9yZGVy", 12)
-    assert (letter["original"]["topic"], letter["original"]["offset"]) == (stage.topic, 0)
+def test_what_could_not_become_an_order_is_shown_with_its_reason_and_bytes(locked: Service, harness: Harness) -> None:
+    harness.produce(Sent(b"not an order"))
+    harness.consumer()
+    (dead_letter,) = eventually(lambda: dead_letters(locked))
+    assert (dead_letter["reason"], dead_letter["value"], dead_letter["size"]) == ("undecodable", "bm90IGFuIG9yZGVy", 12)
+    assert (dead_letter["original"]["topic"], dead_letter["original"]["offset"]) == (harness.topic, 0)
 
 
-def letters(service: Service) -> list[dict[str, Any]]:
+def dead_letters(service: Service) -> list[dict[str, Any]]:
     answer = httpx2.get(f"{service.url}/dead-letters", headers={"X-API-Key": FIRST})
     found: list[dict[str, Any]] = answer.json()["dead_letters"]
     return found

@@ -17,8 +17,8 @@ from msgspec.json import encode
 from service.entities.dead_letter import Header, Headers
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
+from tests.harness import SECONDS, Harness, Sent, headers, metric, orders
 from tests.raw_producer import produce_with_header
-from tests.stage import SECONDS, Sent, Stage, headers, metric, orders
 from tests.waiting import eventually
 
 MARK = "Zzyzx"
@@ -164,29 +164,29 @@ def between(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
     return [message for message in chain.from_iterable(zip_longest(good, bad)) if message]
 
 
-def told(letter: Message) -> dict[str, str]:
+def told(dead_letter: Message) -> dict[str, str]:
     """Return the headers that we wrote."""
-    return {name: (value or b"").decode() for name, value in headers(letter) if name.startswith(Header.PREFIX)}
+    return {name: (value or b"").decode() for name, value in headers(dead_letter) if name.startswith(Header.PREFIX)}
 
 
-def came_with(letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
+def came_with(dead_letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
     """Return what is not ours: value, key, original headers."""
-    kept = [(name, value) for name, value in headers(letter) if not name.startswith(Header.PREFIX)]
-    return letter.value(), letter.key(), kept
+    kept = [(name, value) for name, value in headers(dead_letter) if not name.startswith(Header.PREFIX)]
+    return dead_letter.value(), dead_letter.key(), kept
 
 
-def origin(letter: Message) -> int:
-    return int(told(letter)[Header.OFFSET])
+def origin(dead_letter: Message) -> int:
+    return int(told(dead_letter)[Header.OFFSET])
 
 
-def create_topic(stage: Stage, name: str) -> None:
-    admin = stage.admin()
+def create_topic(harness: Harness, name: str) -> None:
+    admin = harness.admin()
     admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(SECONDS)
 
 
-def delete_topic(stage: Stage, name: str) -> None:
+def delete_topic(harness: Harness, name: str) -> None:
     """Block until it is gone."""
-    admin = stage.admin()
+    admin = harness.admin()
     admin.delete_topics([name])[name].result(SECONDS)
     eventually(lambda: name not in admin.list_topics(timeout=SECONDS).topics, what=f"{name} gone")
 
@@ -194,84 +194,89 @@ def delete_topic(stage: Stage, name: str) -> None:
 # Bad messages among good ones
 
 
-def test_every_bad_message_between_good_orders_is_dead_lettered_once_as_it_came(stage: Stage) -> None:
-    stage.set_largest(stage.dead_letter_topic, LARGEST)
+def test_every_bad_message_between_good_orders_is_dead_lettered_once_as_it_came(harness: Harness) -> None:
+    harness.set_largest(harness.dead_letter_topic, LARGEST)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
-    stage.produce(*between(good, bad))
-    stage.consumer()
-    stage.wait_committed({0: len(good) + len(bad)})
-    letters = stage.letters()
-    assert stage.stored() == uids(good)
-    assert_in_order(letters)
-    letters.sort(key=origin)
-    assert [came_with(letter) for letter in letters] == [(each.value, each.key, [*each.headers]) for each in bad]
-    assert [origin(letter) for letter in letters] == list(range(1, 2 * len(bad), 2))
-    for letter, expected in zip(letters, BAD, strict=True):
-        assert told(letter)[Header.REASON] == expected.reason
-        assert told(letter)[Header.DETAIL].startswith(expected.detail)
-        assert MARKS.search(repr(told(letter)).encode()) is None
+    harness.produce(*between(good, bad))
+    harness.consumer()
+    harness.wait_committed({0: len(good) + len(bad)})
+    dead_letters = harness.dead_letters()
+    assert harness.stored() == uids(good)
+    assert_in_order(dead_letters)
+    dead_letters.sort(key=origin)
+    assert [came_with(dead_letter) for dead_letter in dead_letters] == [
+        (each.value, each.key, [*each.headers]) for each in bad
+    ]
+    assert [origin(dead_letter) for dead_letter in dead_letters] == list(range(1, 2 * len(bad), 2))
+    for dead_letter, expected in zip(dead_letters, BAD, strict=True):
+        assert told(dead_letter)[Header.REASON] == expected.reason
+        assert told(dead_letter)[Header.DETAIL].startswith(expected.detail)
+        assert MARKS.search(repr(told(dead_letter)).encode()) is None
 
 
-def assert_in_order(letters: Sequence[Message]) -> None:
+def assert_in_order(dead_letters: Sequence[Message]) -> None:
     for partition in range(PARTITIONS):
-        offsets = [origin(letter) for letter in letters if letter.partition() == partition]
+        offsets = [origin(dead_letter) for dead_letter in dead_letters if dead_letter.partition() == partition]
         assert offsets == sorted(offsets)
 
 
-def test_no_bad_message_costs_a_pause(stage: Stage) -> None:
+def test_no_bad_message_costs_a_pause(harness: Harness) -> None:
     """Each message is a batch of its own, so that its neighbours' moments tell how long it took."""
-    stage.set_largest(stage.dead_letter_topic, LARGEST)
+    harness.set_largest(harness.dead_letter_topic, LARGEST)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
-    stage.produce(*between(good, bad))
-    stage.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
-    stage.wait_committed({0: len(good) + len(bad)})
-    stored = dict(stage.query("SELECT source_offset, stored_at FROM orders"))
-    failed = {origin(letter): datetime.fromisoformat(told(letter)[Header.FAILED_AT]) for letter in stage.letters()}
+    harness.produce(*between(good, bad))
+    harness.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
+    harness.wait_committed({0: len(good) + len(bad)})
+    stored = dict(harness.query("SELECT source_offset, stored_at FROM orders"))
+    failed = {
+        origin(dead_letter): datetime.fromisoformat(told(dead_letter)[Header.FAILED_AT])
+        for dead_letter in harness.dead_letters()
+    }
     moments = [moment for _, moment in sorted((stored | failed).items())]
     assert len(moments) == len(good) + len(bad)
     assert len(set(stored.values())) == len(good)
     assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(seconds=1)
 
 
-def test_a_message_without_a_value_is_counted_and_is_no_dead_letter(stage: Stage) -> None:
+def test_a_message_without_a_value_is_counted_and_is_no_dead_letter(harness: Harness) -> None:
     good = good_orders(2)
-    stage.produce(good[0], Sent(None, b"key"), Sent(b"", b"key"), Sent(b" null\n", b"key"), good[1], Sent(None, None))
-    service = stage.consumer()
-    stage.wait_committed({0: 6})
+    harness.produce(good[0], Sent(None, b"key"), Sent(b"", b"key"), Sent(b" null\n", b"key"), good[1], Sent(None, None))
+    service = harness.consumer()
+    harness.wait_committed({0: 6})
     assert metric(service, "orders_tombstones_total") == 4
     assert metric(service, "orders_dead_letters_total") == 0
-    assert stage.stored() == uids(good)
-    assert stage.letters() == []
+    assert harness.stored() == uids(good)
+    assert harness.dead_letters() == []
 
 
 # What a dead letter tells
 
 
-def test_a_dead_letter_tells_where_it_came_from_and_why(stage: Stage) -> None:
+def test_a_dead_letter_tells_where_it_came_from_and_why(harness: Harness) -> None:
     moment = int(time() * 1_000) - 5_000
     partition = 1
-    stage.produce(*orders([order_document(), order_document()], partition))
-    stage.produce(Sent(item(sale=101), b"key", partition, moment, ORIGINAL_HEADERS))
-    stage.consumer()
-    stage.wait_committed({partition: 3})
-    (letter,) = stage.letters()
-    failed_at = told(letter).pop(Header.FAILED_AT)
-    assert headers(letter)[: len(ORIGINAL_HEADERS)] == ORIGINAL_HEADERS
-    assert told(letter) == {
+    harness.produce(*orders([order_document(), order_document()], partition))
+    harness.produce(Sent(item(sale=101), b"key", partition, moment, ORIGINAL_HEADERS))
+    harness.consumer()
+    harness.wait_committed({partition: 3})
+    (dead_letter,) = harness.dead_letters()
+    failed_at = told(dead_letter).pop(Header.FAILED_AT)
+    assert headers(dead_letter)[: len(ORIGINAL_HEADERS)] == ORIGINAL_HEADERS
+    assert told(dead_letter) == {
         "dlq-reason": "invalid",
         "dlq-detail": "items[1].sale: Expected int <= 100",
-        "dlq-original-topic": stage.topic,
+        "dlq-original-topic": harness.topic,
         "dlq-original-partition": "1",
         "dlq-original-offset": "2",
         "dlq-original-timestamp": str(moment),
-        "dlq-consumer-group": stage.settings["ORDERS_KAFKA__GROUP_ID"],
+        "dlq-consumer-group": harness.settings["ORDERS_KAFKA__GROUP_ID"],
         "dlq-failed-at": failed_at,
         "dlq-attempts": "1",
         "dlq-replays": "0",
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", failed_at)
     assert abs(datetime.fromisoformat(failed_at).timestamp() - time()) < 60
-    assert [name for name, _ in headers(letter)] == [*(name for name, _ in ORIGINAL_HEADERS), *told(letter)]
+    assert [name for name, _ in headers(dead_letter)] == [*(name for name, _ in ORIGINAL_HEADERS), *told(dead_letter)]
 
 
 EARLIER: Headers = [
@@ -283,21 +288,21 @@ EARLIER: Headers = [
 ]  # fmt: skip
 
 
-def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kept(stage: Stage) -> None:
-    stage.produce(Sent(document(sm_id=-1), headers=EARLIER))
-    stage.consumer()
-    stage.wait_committed({0: 1})
-    (letter,) = stage.letters()
-    assert [name for name, _ in headers(letter)] == ["traceparent", *told(letter)]
-    assert told(letter).pop(Header.FAILED_AT) > "2026"
-    assert told(letter) | {Header.FAILED_AT: ""} == {
+def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kept(harness: Harness) -> None:
+    harness.produce(Sent(document(sm_id=-1), headers=EARLIER))
+    harness.consumer()
+    harness.wait_committed({0: 1})
+    (dead_letter,) = harness.dead_letters()
+    assert [name for name, _ in headers(dead_letter)] == ["traceparent", *told(dead_letter)]
+    assert told(dead_letter).pop(Header.FAILED_AT) > "2026"
+    assert told(dead_letter) | {Header.FAILED_AT: ""} == {
         "dlq-reason": "invalid",
         "dlq-detail": "sm_id: Expected int >= 0",
         "dlq-original-topic": "first",
         "dlq-original-partition": "7",
         "dlq-original-offset": "4711",
         "dlq-original-timestamp": "1700000000000",
-        "dlq-consumer-group": stage.settings["ORDERS_KAFKA__GROUP_ID"],
+        "dlq-consumer-group": harness.settings["ORDERS_KAFKA__GROUP_ID"],
         "dlq-failed-at": "",
         "dlq-attempts": "1",
         "dlq-replays": "2",
@@ -311,36 +316,36 @@ FORGED = [
 ]  # fmt: skip
 
 
-def test_a_forged_origin_costs_no_order_and_holds_nothing_up(stage: Stage) -> None:
-    stage.set_largest(stage.dead_letter_topic, 20_000)
+def test_a_forged_origin_costs_no_order_and_holds_nothing_up(harness: Harness) -> None:
+    harness.set_largest(harness.dead_letter_topic, 20_000)
     origins = [[*dict(EARLIER, **{name: value}).items()] for name, value in FORGED]
     good = [sent._replace(headers=each) for sent, each in zip(good_orders(len(origins)), origins, strict=True)]
     bad = [Sent(b"hello", b"key", headers=each) for each in origins]
-    stage.produce(*good, *bad)
-    stage.consumer()
-    stage.wait_committed({0: len(good) + len(bad)})
-    assert stage.stored() == uids(good)
-    assert [told(letter)[Header.TOPIC] for letter in stage.letters()] == [stage.topic] * len(bad)
+    harness.produce(*good, *bad)
+    harness.consumer()
+    harness.wait_committed({0: len(good) + len(bad)})
+    assert harness.stored() == uids(good)
+    assert [told(dead_letter)[Header.TOPIC] for dead_letter in harness.dead_letters()] == [harness.topic] * len(bad)
 
 
-def test_a_header_whose_name_is_not_utf_8_costs_the_headers_alone(stage: Stage) -> None:
+def test_a_header_whose_name_is_not_utf_8_costs_the_headers_alone(harness: Harness) -> None:
     good = good_orders(102)
-    stage.produce(*good[:100])  # after so many calls the interpreter takes another way to the client library
+    harness.produce(*good[:100])  # after so many calls the interpreter takes another way to the client library
     for value in (good[100].value, b"hello"):
-        produce_with_header(stage.bootstrap_servers, stage.topic, value or b"", b"\xff\xfe")
-    stage.produce(good[101])
-    service = stage.consumer()
-    stage.wait_committed({0: 103})
-    assert stage.stored() == uids(good)
-    assert [came_with(letter) for letter in stage.letters()] == [(b"hello", None, [])]
+        produce_with_header(harness.bootstrap_servers, harness.topic, value or b"", b"\xff\xfe")
+    harness.produce(good[101])
+    service = harness.consumer()
+    harness.wait_committed({0: 103})
+    assert harness.stored() == uids(good)
+    assert [came_with(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", None, [])]
     assert metric(service, "orders_unreadable_headers_total") == 2
 
 
 # The dead-letter topic's own limits
 
 
-def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(stage: Stage) -> None:
-    stage.set_largest(stage.dead_letter_topic, 20_000)
+def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(harness: Harness) -> None:
+    harness.set_largest(harness.dead_letter_topic, 20_000)
     noise = Random(3).randbytes(30_000)  # noqa: S311 - so that no compression makes it fit
     large = [
         Sent(document(sm_id=-1, extra=noise.hex()), b"key", headers=ORIGINAL_HEADERS),
@@ -350,30 +355,30 @@ def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(stage: S
     ]
     small = [Sent(document(sm_id=-1), b"key"), Sent(document()[:400], b"key")]
     good = good_orders(3)
-    stage.produce(good[0], small[0], *large[:2], good[1], small[1], *large[2:], good[2])
-    stage.consumer()
-    stage.wait_committed({0: 9})
-    letters = sorted(stage.letters(), key=origin)
-    stubs = [letter for letter in letters if is_stub(letter)]
-    assert stage.stored() == uids(good)
-    assert [came_with(letter) for letter in letters if letter not in stubs] == [
+    harness.produce(good[0], small[0], *large[:2], good[1], small[1], *large[2:], good[2])
+    harness.consumer()
+    harness.wait_committed({0: 9})
+    dead_letters = sorted(harness.dead_letters(), key=origin)
+    stubs = [dead_letter for dead_letter in dead_letters if is_stub(dead_letter)]
+    assert harness.stored() == uids(good)
+    assert [came_with(dead_letter) for dead_letter in dead_letters if dead_letter not in stubs] == [
         (each.value, b"key", []) for each in small
     ]
     assert [json.loads(stub.value() or b"") for stub in stubs] == [
-        stub_of(stage, each, offset) for each, offset in zip(large, (2, 3, 6, 7), strict=True)
+        stub_of(harness, each, offset) for each, offset in zip(large, (2, 3, 6, 7), strict=True)
     ]
     assert [told(stub)[Header.REASON] for stub in stubs] == ["invalid", "too-large", "undecodable", "undecodable"]
     assert [came_with(stub)[1:] for stub in stubs] == [(b"key", ORIGINAL_HEADERS), (b"key", []), (None, []), (None, [])]
 
 
-def is_stub(letter: Message) -> bool:
-    return told(letter).get(Header.STUB) == "true"
+def is_stub(dead_letter: Message) -> bool:
+    return told(dead_letter).get(Header.STUB) == "true"
 
 
-def stub_of(stage: Stage, message: Sent, offset: int) -> dict[str, Any]:
+def stub_of(harness: Harness, message: Sent, offset: int) -> dict[str, Any]:
     value = message.value or b""
     return {
-        "original_topic": stage.topic,
+        "original_topic": harness.topic,
         "original_partition": 0,
         "original_offset": offset,
         "size": len(value),
@@ -381,36 +386,36 @@ def stub_of(stage: Stage, message: Sent, offset: int) -> dict[str, Any]:
     }
 
 
-def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(stage: Stage) -> None:
-    delete_topic(stage, stage.dead_letter_topic)
+def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(harness: Harness) -> None:
+    delete_topic(harness, harness.dead_letter_topic)
     good = good_orders(2)
     bad = Sent(b"hello", b"key")
-    stage.produce(bad, *good)
-    service = stage.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
+    harness.produce(bad, *good)
+    service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
     eventually(lambda: len(service.logged("did not take a message")) >= 1, 20, "a word on it")
-    assert service.logged("a topic is missing")[0]["topic"] == stage.dead_letter_topic
-    assert stage.dead_letter_topic in service.logged("did not take a message")[0]["event"]
-    assert stage.committed() == {}
+    assert service.logged("a topic is missing")[0]["topic"] == harness.dead_letter_topic
+    assert harness.dead_letter_topic in service.logged("did not take a message")[0]["event"]
+    assert harness.committed() == {}
     assert metric(service, "orders_dead_letter_retries_total") >= 1
-    create_topic(stage, stage.dead_letter_topic)
-    stage.wait_committed({0: 3})
-    assert stage.stored() == uids(good)
-    assert [came_with(letter) for letter in stage.letters()] == [(b"hello", b"key", [])]
+    create_topic(harness, harness.dead_letter_topic)
+    harness.wait_committed({0: 3})
+    assert harness.stored() == uids(good)
+    assert [came_with(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", b"key", [])]
 
 
-def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(stage: Stage) -> None:
+def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(harness: Harness) -> None:
     good = good_orders(4)
-    service = stage.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
-    stage.produce(Sent(b"before", b"key"), good[0])
-    stage.wait_committed({0: 2})
-    delete_topic(stage, stage.dead_letter_topic)
-    stage.produce(Sent(b"meanwhile", b"key"), *good[1:])
+    service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
+    harness.produce(Sent(b"before", b"key"), good[0])
+    harness.wait_committed({0: 2})
+    delete_topic(harness, harness.dead_letter_topic)
+    harness.produce(Sent(b"meanwhile", b"key"), *good[1:])
     eventually(lambda: service.logged("did not take a message"), 20, "a word on it")
-    assert stage.committed() == {0: 2}
-    create_topic(stage, stage.dead_letter_topic)
-    stage.wait_committed({0: 6})
-    assert stage.stored() == uids(good)
-    assert [letter.value() for letter in stage.letters()] == [b"meanwhile"]
+    assert harness.committed() == {0: 2}
+    create_topic(harness, harness.dead_letter_topic)
+    harness.wait_committed({0: 6})
+    assert harness.stored() == uids(good)
+    assert [dead_letter.value() for dead_letter in harness.dead_letters()] == [b"meanwhile"]
 
 
 # What only PostgreSQL refuses
@@ -434,8 +439,8 @@ def poison(count: int) -> list[Sent]:
     return orders([order_document(order_uid=f"poison-{number}") for number in range(count)])
 
 
-def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(stage: Stage) -> None:
-    stage.query(REFUSALS)
+def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(harness: Harness) -> None:
+    harness.query(REFUSALS)
     no_request = order_document()
     del no_request["payment"]["request_id"]
     refused = [
@@ -444,143 +449,155 @@ def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(s
         *orders([no_request]),
         *orders([order_document(delivery={"city": MARK})]),
     ]
-    service = stage.consumer()
+    service = harness.consumer()
     for number, message in enumerate(refused, start=1):
-        stage.produce(message)
-        stage.wait_committed({0: number})
-    letters = sorted(stage.letters(), key=origin)
-    assert [(letter.value(), letter.key()) for letter in letters] == [(each.value, each.key) for each in refused]
-    assert {told(letter)[Header.REASON] for letter in letters} == {"rejected"}
-    assert [told(letter)[Header.DETAIL] for letter in letters] == [
+        harness.produce(message)
+        harness.wait_committed({0: number})
+    dead_letters = sorted(harness.dead_letters(), key=origin)
+    assert [(dead_letter.value(), dead_letter.key()) for dead_letter in dead_letters] == [
+        (each.value, each.key) for each in refused
+    ]
+    assert {told(dead_letter)[Header.REASON] for dead_letter in dead_letters} == {"rejected"}
+    assert [told(dead_letter)[Header.DETAIL] for dead_letter in dead_letters] == [
         REFUSED.format("23514", "orders no_poison"),
         REFUSED.format("22001", "items.brand"),
         REFUSED.format("23502", "payments.request_id"),
         REFUSED.format("P0001", "deliveries"),
     ]
-    assert stage.stored() == set()
+    assert harness.stored() == set()
     assert not re.search(f"{MARK}|poison-", service.log.read_text())
 
 
-def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(stage: Stage) -> None:
-    stage.query(REFUSALS)
+def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(harness: Harness) -> None:
+    harness.query(REFUSALS)
     good, bad = good_orders(1_950), poison(50)
     scattered = [message for number, each in enumerate(bad) for message in (*good[number::50], each)]
-    stage.produce(*scattered)
-    service = stage.consumer()
-    stage.wait_committed({0: 2_000})
-    letters = stage.letters()
-    assert stage.stored() == uids(good)
-    assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in bad)
-    assert {told(letter)[Header.DETAIL] for letter in letters} == {REFUSED.format("23514", "orders no_poison")}
+    harness.produce(*scattered)
+    service = harness.consumer()
+    harness.wait_committed({0: 2_000})
+    dead_letters = harness.dead_letters()
+    assert harness.stored() == uids(good)
+    assert sorted(dead_letter.key() or b"" for dead_letter in dead_letters) == sorted(each.key or b"" for each in bad)
+    assert {told(dead_letter)[Header.DETAIL] for dead_letter in dead_letters} == {
+        REFUSED.format("23514", "orders no_poison")
+    }
     assert metric(service, "orders_dead_letters_total", reason="rejected") == 50
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_where_postgresql_refuses_every_order_the_circuit_breaker_stays_open_until_it_takes_them(stage: Stage) -> None:
-    stage.query("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
+def test_where_postgresql_refuses_every_order_the_circuit_breaker_stays_open_until_it_takes_them(
+    harness: Harness,
+) -> None:
+    harness.query("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
     good = good_orders(30)
-    stage.produce(*good)
-    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
+    harness.produce(*good)
+    service = harness.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
     assert "PostgreSQL refused the last" in service.logged("the circuit breaker is open")[0]["problem"]
     assert "constraint" in service.logged("the circuit breaker is open")[0]["what_to_do"]
     assert metric(service, "orders_circuit_breaker_open") == 1
-    assert stage.committed() == {}
-    stage.query("ALTER TABLE orders DROP CONSTRAINT nothing")
-    stage.wait_committed({0: 30})
-    assert stage.stored() == uids(good)
-    assert stage.letters() == []
+    assert harness.committed() == {}
+    harness.query("ALTER TABLE orders DROP CONSTRAINT nothing")
+    harness.wait_committed({0: 30})
+    assert harness.stored() == uids(good)
+    assert harness.dead_letters() == []
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_orders_that_a_trigger_refuses_one_by_one_are_held_back_and_stored_when_it_is_gone(stage: Stage) -> None:
+def test_orders_that_a_trigger_refuses_one_by_one_are_held_back_and_stored_when_it_is_gone(harness: Harness) -> None:
     """Batches are far smaller than the number of refusals that tells."""
-    stage.query(REFUSE_ALL)
+    harness.query(REFUSE_ALL)
     good = good_orders(60)
-    service = stage.consumer(ORDERS_BATCH__MAX_MESSAGES="3", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
-    stage.produce(*good)
+    service = harness.consumer(ORDERS_BATCH__MAX_MESSAGES="3", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
+    harness.produce(*good)
     eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
-    held_back_from = stage.committed().get(0, 0)
-    assert held_back_from == len(stage.letters()) < 10
-    stage.query("DROP TRIGGER refuse ON deliveries")
-    stage.wait_committed({0: 60})
-    assert stage.stored() == uids(good[held_back_from:])
-    assert len(stage.letters()) == held_back_from
+    held_back_from = harness.committed().get(0, 0)
+    assert held_back_from == len(harness.dead_letters()) < 10
+    harness.query("DROP TRIGGER refuse ON deliveries")
+    harness.wait_committed({0: 60})
+    assert harness.stored() == uids(good[held_back_from:])
+    assert len(harness.dead_letters()) == held_back_from
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
 def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stored_or_dead_lettered(
-    stage: Stage,
+    harness: Harness,
 ) -> None:
-    """The refused ones alone open the circuit breaker; each trial reads on from the last, and nothing is passed over."""
-    stage.query(REFUSALS)
+    """Rejected orders alone open the circuit breaker; each probe continues after the last one and skips nothing."""
+    harness.query(REFUSALS)
     bad = poison(75)
-    stage.produce(*bad[:40])
-    stage.produce(*[each._replace(partition=1) for each in bad[40:]])
-    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
+    harness.produce(*bad[:40])
+    harness.produce(*[each._replace(partition=1) for each in bad[40:]])
+    service = harness.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     eventually(
         lambda: len(service.logged("the circuit breaker is open")) > 5,
         what="all was tried, and again from the beginning",
     )
-    assert (stage.committed(), stage.letters()) == ({}, [])
+    assert (harness.committed(), harness.dead_letters()) == ({}, [])
     good = good_orders(500)
     invalid = [Sent(b"hello", b"key")] * 3
-    stage.produce(*invalid, *good)
-    stage.wait_committed({0: 543, 1: 35})
-    assert stage.stored() == uids(good)
-    letters = stage.letters()
-    assert sorted(letter.key() or b"" for letter in letters) == sorted(each.key or b"" for each in [*bad, *invalid])
+    harness.produce(*invalid, *good)
+    harness.wait_committed({0: 543, 1: 35})
+    assert harness.stored() == uids(good)
+    dead_letters = harness.dead_letters()
+    assert sorted(dead_letter.key() or b"" for dead_letter in dead_letters) == sorted(
+        each.key or b"" for each in [*bad, *invalid]
+    )
     assert metric(service, "orders_stored_total") == len(good)
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_to_the_next(stage: Stage) -> None:
-    stage.query(REFUSALS)
+def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_to_the_next(harness: Harness) -> None:
+    harness.query(REFUSALS)
     bad, good = poison(30), good_orders(30)
-    stage.produce(*bad)
+    harness.produce(*bad)
     at_once = {"ORDERS_CIRCUIT_BREAKER__MIN_REJECTED": "1", "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "200ms"}
-    first = stage.consumer(**at_once)
+    first = harness.consumer(**at_once)
     eventually(lambda: len(first.logged("the circuit breaker is open")) > 2, what="a second try")
     assert first.stop() == 0
-    assert stage.committed() == {}
-    stage.produce(*good)
-    stage.consumer(**at_once)
-    stage.wait_committed({0: 60})
-    assert stage.stored() == uids(good)
-    assert sorted(map(origin, stage.letters())) == list(range(30))
+    assert harness.committed() == {}
+    harness.produce(*good)
+    harness.consumer(**at_once)
+    harness.wait_committed({0: 60})
+    assert harness.stored() == uids(good)
+    assert sorted(map(origin, harness.dead_letters())) == list(range(30))
 
 
 # The circuit breaker
 
 
-def test_the_circuit_breaker_stops_a_flood_before_it_reaches_the_dead_letter_topic(stage: Stage) -> None:
+def test_the_circuit_breaker_stops_a_flood_before_it_reaches_the_dead_letter_topic(harness: Harness) -> None:
     good = good_orders(10)
-    service = stage.consumer()
-    stage.produce(*good)
-    stage.wait_committed({0: 10})
-    stage.produce(*[Sent(document(sm_id=-1))] * FLOOD)
+    service = harness.consumer()
+    harness.produce(*good)
+    harness.wait_committed({0: 10})
+    harness.produce(*[Sent(document(sm_id=-1))] * FLOOD)
     eventually(lambda: metric(service, "orders_circuit_breaker_open") == 1, what="the circuit breaker")
     (said,) = service.logged("the circuit breaker is open")
     assert re.fullmatch("1000 bad messages in a row|.* of the last 1000 messages are bad", said["problem"])
     assert "ORDERS_CIRCUIT_BREAKER__ENABLED=false" in said["what_to_do"]
     assert service.stop() == 0
-    before = len(stage.letters())
+    before = len(harness.dead_letters())
     assert before < 1_000
-    assert stage.committed() == {0: 10 + before}
-    stage.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
-    stage.wait_committed({0: 10 + FLOOD})
-    assert sorted(map(origin, stage.letters())) == list(range(10, 10 + FLOOD))
-    assert stage.stored() == uids(good)
+    assert harness.committed() == {0: 10 + before}
+    harness.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
+    harness.wait_committed({0: 10 + FLOOD})
+    assert sorted(map(origin, harness.dead_letters())) == list(range(10, 10 + FLOOD))
+    assert harness.stored() == uids(good)
 
 
-def test_the_circuit_breaker_lets_ten_through_at_a_time_and_closes_by_itself_when_the_flood_is_over(stage: Stage) -> None:
+def test_the_circuit_breaker_lets_ten_through_at_a_time_and_closes_by_itself_when_the_flood_is_over(
+    harness: Harness,
+) -> None:
     bad = [Sent(document(sm_id=-1))] * 34
     ebbing = [*bad[:29], *good_orders(1), *bad[29:], *good_orders(100)]
-    stage.produce(*ebbing)
-    service = stage.consumer(ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="20", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
-    stage.wait_committed({0: len(ebbing)})
-    assert stage.stored() == uids(ebbing)
-    assert sorted(map(origin, stage.letters())) == [*range(29), *range(30, 35)]
+    harness.produce(*ebbing)
+    service = harness.consumer(
+        ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="20", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms"
+    )
+    harness.wait_committed({0: len(ebbing)})
+    assert harness.stored() == uids(ebbing)
+    assert sorted(map(origin, harness.dead_letters())) == [*range(29), *range(30, 35)]
     assert metric(service, "orders_circuit_breaker_open") == 0
     assert (
         1 < len(service.logged("the circuit breaker is open")) <= 4

@@ -8,11 +8,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from bench import reads, warm
-from bench.contenders import Contender, rival
+from bench import reads, warm_up
+from bench.context import Context
 from bench.figures import Sample
-from bench.site import Site
-from bench.stock import Files, written
+from bench.fixtures import FixtureFiles, written
+from bench.http_servers import HttpServer, baseline
 from generator.stream import Plan, stream
 from local.ports import HOST, free_port
 from tests.servers import Postgres
@@ -25,17 +25,17 @@ SCALE = 0.001
 
 
 @pytest.fixture
-def site(postgres_server: Postgres, tmp_path: Path) -> Site:
+def context(postgres_server: Postgres, tmp_path: Path) -> Context:
     """Where there is no Kafka: reads need none."""
-    return Site(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, echo=print)
+    return Context(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, echo=print)
 
 
 def units(samples: list[Sample]) -> dict[str, str]:
     return {sample.name: sample.unit for sample in samples}
 
 
-def test_reads_are_measured_beside_every_rival_that_is_here(site: Site) -> None:
-    samples = [*reads.measure(site)]
+def test_reads_are_measured_beside_every_baseline_that_is_here(context: Context) -> None:
+    samples = [*reads.measure(context)]
     cached = ["ours", "fastapi", "asgi", *["go"] * HAS_GO, *["nginx"] * HAS_NGINX]
     rates = {f"get.cached.{name}": "requests/cpu-s" for name in cached}
     times = {f"get.cached.{name}.{share}": "ms" for name in cached for share in ("p50", "p99")}
@@ -46,8 +46,8 @@ def test_reads_are_measured_beside_every_rival_that_is_here(site: Site) -> None:
     assert [sample for sample in samples if sample.value <= 0] == []
 
 
-def test_the_warm_up_and_its_memory_are_measured(site: Site) -> None:
-    samples = [*warm.measure(site)]
+def test_the_warm_up_and_its_memory_are_measured(context: Context) -> None:
+    samples = [*warm_up.measure(context)]
     assert units(samples) == {
         "warm.bare": "orders/s",
         "warm.ours": "orders/s",
@@ -59,14 +59,14 @@ def test_the_warm_up_and_its_memory_are_measured(site: Site) -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path) -> FixtureFiles:
     folder = tmp_path / "files"
     folder.mkdir()
     return written(folder, {message.key.decode(): message.value or b"" for message in stream(Plan(count=3))})
 
 
-def get(contender: Contender, uid: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    request = Request(f"http://{HOST}:{contender.port}/orders/{uid}", headers=headers)
+def get(server: HttpServer, uid: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = Request(f"http://{HOST}:{server.port}/orders/{uid}", headers=headers)
     try:
         with urlopen(request) as answer:  # noqa: S310 - our own address
             return answer.status, dict(answer.headers), answer.read()
@@ -83,21 +83,23 @@ def get(contender: Contender, uid: str, **headers: str) -> tuple[int, dict[str, 
         pytest.param("nginx", marks=pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed")),
     ],
 )
-def test_a_rival_answers_the_same_bytes_as_ours_with_a_date_and_a_tag(name: str, site: Site, files: Files) -> None:
-    with rival(name, site, files) as contender:
+def test_a_baseline_answers_the_same_bytes_as_ours_with_a_date_and_a_tag(
+    name: str, context: Context, files: FixtureFiles
+) -> None:
+    with baseline(name, context, files) as server:
         for uid, document in files.documents.items():
-            status, headers, body = get(contender, uid)
+            status, headers, body = get(server, uid)
             told = {header.lower(): value for header, value in headers.items()}
             assert (status, body) == (HTTPStatus.OK, document)
             assert (told["x-cache"], told["content-type"]) == ("hit", "application/json")
             assert told.keys() >= {"etag", "date", "content-length", "cache-control"}
-        assert get(contender, "nobody")[0] == HTTPStatus.NOT_FOUND
+        assert get(server, "nobody")[0] == HTTPStatus.NOT_FOUND
 
 
 @pytest.mark.skipif(not HAS_GO, reason="go is not installed")
-def test_the_rival_in_go_tells_who_holds_an_order_that_nothing_changed(site: Site, files: Files) -> None:
+def test_the_go_baseline_tells_who_holds_an_order_that_nothing_changed(context: Context, files: FixtureFiles) -> None:
     uid = next(iter(files.documents))
-    with rival("go", site, files) as contender:
-        tag = get(contender, uid)[1]["Etag"]
-        assert get(contender, uid, **{"If-None-Match": tag})[::2] == (HTTPStatus.NOT_MODIFIED, b"")
-        assert get(contender, uid, **{"If-None-Match": '"another"'})[0] == HTTPStatus.OK
+    with baseline("go", context, files) as server:
+        tag = get(server, uid)[1]["Etag"]
+        assert get(server, uid, **{"If-None-Match": tag})[::2] == (HTTPStatus.NOT_MODIFIED, b"")
+        assert get(server, uid, **{"If-None-Match": '"another"'})[0] == HTTPStatus.OK

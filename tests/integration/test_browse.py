@@ -13,7 +13,7 @@ from service.entities.errors import KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
-from service.usecases.ports import LetterPage, LetterQuery
+from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 from tests import servers
 
 NOON_MS = 1_764_072_000_000
@@ -29,7 +29,7 @@ class Desk:
         self._browser = Browser(lambda: Consumer(properties.browser(kafka)), self.topic)
 
     def put(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
-        """Dead-letter a message for each minute after noon; its key says which."""
+        """Dead-dead letter a message for each minute after noon; its key says which."""
         producer = Producer(properties.producer(self._kafka))
         self._produce(producer, minutes, partition, reason, value)
         assert producer.flush(FAR) == 0
@@ -53,8 +53,8 @@ class Desk:
                 headers=[(Header.REASON, reason.encode())],
             )
 
-    def page(self, limit: int, before: Mapping[int, int] | None = None, *reasons: str) -> LetterPage:
-        return asyncio.run(self._browser.page(LetterQuery(limit, before, frozenset(reasons))))
+    def page(self, limit: int, before: Mapping[int, int] | None = None, *reasons: str) -> DeadLetterPage:
+        return asyncio.run(self._browser.page(DeadLetterQuery(limit, before, frozenset(reasons))))
 
     def all_pages(self, limit: int, *reasons: str) -> list[list[int]]:
         """Return the minutes of all pages, until there are no more."""
@@ -66,8 +66,8 @@ class Desk:
         return pages
 
 
-def minutes(page: LetterPage) -> list[int]:
-    return [int(excerpt.letter.key or b"") for excerpt in page.letters]
+def minutes(page: DeadLetterPage) -> list[int]:
+    return [int(excerpt.dead_letter.key or b"") for excerpt in page.dead_letters]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def desk(kafka_server: servers.Kafka, topic: str) -> Desk:
 
 
 def test_an_empty_topic_is_one_empty_page(desk: Desk) -> None:
-    assert desk.page(10) == LetterPage([], None)
+    assert desk.page(10) == DeadLetterPage([], None)
 
 
 def test_the_newest_come_first_whichever_partition_they_are_in(desk: Desk) -> None:
@@ -119,7 +119,7 @@ def test_what_comes_meanwhile_moves_no_page(desk: Desk) -> None:
     assert minutes(desk.page(2, first.before)) == [1]
 
 
-def test_marks_of_transactions_and_what_was_aborted_are_no_letters(desk: Desk) -> None:
+def test_marks_of_transactions_and_what_was_aborted_are_no_dead_letters(desk: Desk) -> None:
     for number in range(4):
         desk.put_in_a_transaction(number)
         desk.put_in_a_transaction(100 + number, is_aborted=True)
@@ -129,13 +129,13 @@ def test_marks_of_transactions_and_what_was_aborted_are_no_letters(desk: Desk) -
 def test_a_place_that_the_topic_does_not_have_is_the_nearest_that_it_has(desk: Desk) -> None:
     desk.put(1, 2)
     assert minutes(desk.page(5, {0: 10**17, 31: 5})) == [2, 1]
-    assert desk.page(5, {31: 5}) == LetterPage([], None)
+    assert desk.page(5, {31: 5}) == DeadLetterPage([], None)
 
 
-def test_only_the_beginning_of_a_large_letter_is_held(desk: Desk) -> None:
+def test_only_the_beginning_of_a_large_dead_letter_is_held(desk: Desk) -> None:
     desk.put(1, value=b"x" * 900_000)
-    (excerpt,) = desk.page(1).letters
-    assert (excerpt.letter.value, excerpt.size) == (b"x" * SHOWN_BYTES, 900_000)
+    (excerpt,) = desk.page(1).dead_letters
+    assert (excerpt.dead_letter.value, excerpt.size) == (b"x" * SHOWN_BYTES, 900_000)
 
 
 def test_a_broker_that_does_not_answer_is_said_to_be_away(monkeypatch: pytest.MonkeyPatch) -> None:

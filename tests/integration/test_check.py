@@ -39,7 +39,7 @@ INSERTS = (
 
 
 @dataclass(frozen=True)
-class Stage:
+class Harness:
     """The servers of one test; the group is called as the topic is."""
 
     bootstrap_servers: str
@@ -103,19 +103,19 @@ class Stage:
 
 
 @pytest.fixture
-def stage(kafka_server: Kafka, topic: str, database: str) -> Stage:
+def harness(kafka_server: Kafka, topic: str, database: str) -> Harness:
     """A topic that holds the plan, and all that must have become of it."""
-    stage = Stage(kafka_server.bootstrap_servers, topic, database)
-    producer = open_producer(stage.bootstrap_servers, topic, {}, compress=False)
+    harness = Harness(kafka_server.bootstrap_servers, topic, database)
+    producer = open_producer(harness.bootstrap_servers, topic, {}, compress=False)
     assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
-    stage.store()
-    for offset, message in enumerate(letters()):
-        stage.bury(message, offset)
-    stage.commit()
-    return stage
+    harness.store()
+    for offset, message in enumerate(dead_letters()):
+        harness.bury(message, offset)
+    harness.commit()
+    return harness
 
 
-def letters() -> list[Message]:
+def dead_letters() -> list[Message]:
     return [message for message in stream(PLAN) if message.reason]
 
 
@@ -131,8 +131,8 @@ def columns(line: str) -> list[str]:
     return [line[start : start + 15].strip() for start in range(16, len(line), 15)]
 
 
-def test_what_is_exact_passes(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stage.check() == 0
+def test_what_is_exact_passes(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    assert harness.check() == 0
     out = capsys.readouterr().out
     assert out.endswith("\nexact\n")
     assert cells(out, "messages") == {"expected": "300", "produced": "300", "lag": "0"}
@@ -140,12 +140,12 @@ def test_what_is_exact_passes(stage: Stage, capsys: pytest.CaptureFixture[str]) 
     assert cells(out, "dead letters", "invalid")["found"] == cells(out, "dead letters", "invalid")["expected"] != "0"
 
 
-def test_the_end_of_the_dates_may_be_told(stage: Stage) -> None:
-    assert stage.check("--until", "2026-03-01T12:30:00Z") == 0
-    assert stage.check("--until", "2026-03-01T12:30:01Z") == 1
+def test_the_end_of_the_dates_may_be_told(harness: Harness) -> None:
+    assert harness.check("--until", "2026-03-01T12:30:00Z") == 0
+    assert harness.check("--until", "2026-03-01T12:30:01Z") == 1
 
 
-Spoil = Callable[[Stage], None]
+Spoil = Callable[[Harness], None]
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,10 @@ Spoil = Callable[[Stage], None]
     ],
 )
 def test_a_spoilt_row_fails(
-    stage: Stage, capsys: pytest.CaptureFixture[str], statement: LiteralString, column: str
+    harness: Harness, capsys: pytest.CaptureFixture[str], statement: LiteralString, column: str
 ) -> None:
-    stage.spoil(statement)
-    assert stage.check() == 1
+    harness.spoil(statement)
+    assert harness.check() == 1
     out = capsys.readouterr().out
     assert cells(out, "orders")[column] == "1"
     assert out.endswith("\nNOT EXACT\n")
@@ -182,43 +182,43 @@ def test_a_spoilt_row_fails(
 @pytest.mark.parametrize(
     ("spoil", "column"),
     [
-        (lambda stage: stage.bury(letters()[0], 0), "again"),
-        (lambda stage: stage.bury(letters()[0], 1_000), "doubled"),
-        (lambda stage: stage.bury(letters()[0]._replace(value=b"{}"), 0), "unexpected"),
-        (lambda stage: stage.bury(letters()[0]._replace(key=b"other"), 0), "unexpected"),
+        (lambda harness: harness.bury(dead_letters()[0], 0), "again"),
+        (lambda harness: harness.bury(dead_letters()[0], 1_000), "doubled"),
+        (lambda harness: harness.bury(dead_letters()[0]._replace(value=b"{}"), 0), "unexpected"),
+        (lambda harness: harness.bury(dead_letters()[0]._replace(key=b"other"), 0), "unexpected"),
     ],
 )
 def test_a_dead_letter_too_many_fails(
-    stage: Stage, capsys: pytest.CaptureFixture[str], spoil: Spoil, column: str
+    harness: Harness, capsys: pytest.CaptureFixture[str], spoil: Spoil, column: str
 ) -> None:
-    spoil(stage)
-    assert stage.check() == 1
-    assert cells(capsys.readouterr().out, "dead letters", str(letters()[0].reason))[column] == "1"
+    spoil(harness)
+    assert harness.check() == 1
+    assert cells(capsys.readouterr().out, "dead letters", str(dead_letters()[0].reason))[column] == "1"
 
 
-def test_a_dead_letter_may_come_again_after_a_crash(stage: Stage) -> None:
-    stage.bury(letters()[0], 0)
-    assert stage.check("--after-crash") == 0
+def test_a_dead_letter_may_come_again_after_a_crash(harness: Harness) -> None:
+    harness.bury(dead_letters()[0], 0)
+    assert harness.check("--after-crash") == 0
 
 
-def test_lag_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage.commit(left=1)
-    assert stage.check() == 1
+def test_lag_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    harness.commit(left=1)
+    assert harness.check() == 1
     assert cells(capsys.readouterr().out, "messages")["lag"] == "3"
 
 
-def test_a_topic_that_held_something_else_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage.send(stage.topic, b"key", None)
-    stage.commit()
-    assert stage.check() == 1
+def test_a_topic_that_held_something_else_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    harness.send(harness.topic, b"key", None)
+    harness.commit()
+    assert harness.check() == 1
     assert cells(capsys.readouterr().out, "messages")["produced"] == "301"
 
 
-def test_another_seed_fails(stage: Stage) -> None:
-    assert stage.check("--seed", "6") == 1
+def test_another_seed_fails(harness: Harness) -> None:
+    assert harness.check("--seed", "6") == 1
 
 
-def test_a_missing_database_is_one_line_and_exit_1(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    away = Stage(stage.bootstrap_servers, stage.topic, "postgresql://someone:secret@127.0.0.1:1/orders")
+def test_a_missing_database_is_one_line_and_exit_1(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    away = Harness(harness.bootstrap_servers, harness.topic, "postgresql://someone:secret@127.0.0.1:1/orders")
     assert away.check() == 1
     assert capsys.readouterr().err == "orders check: PostgreSQL: OperationalError\n"

@@ -18,8 +18,8 @@ from msgspec.json import decode, encode
 from service.entities.dead_letter import read_origin
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
+from tests.harness import SECONDS, Harness, Sent, headers, metric, orders, samples
 from tests.processes import DRAIN_SECONDS, Service
-from tests.stage import SECONDS, Sent, Stage, headers, metric, orders, samples
 from tests.waiting import eventually
 
 UID = SAMPLE["order_uid"]
@@ -37,9 +37,9 @@ def assigned(service: Service) -> Service:
     return service
 
 
-def rows(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
+def rows(harness: Harness) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of all tables, each with the transaction that wrote it."""
-    return {table: stage.query(f"SELECT t.*, xmin::text FROM {table} t ORDER BY 1, 2") for table in TABLES}  # noqa: S608
+    return {table: harness.query(f"SELECT t.*, xmin::text FROM {table} t ORDER BY 1, 2") for table in TABLES}  # noqa: S608
 
 
 def uids(sent: Sequence[Sent]) -> set[str]:
@@ -56,43 +56,43 @@ def ends(sent: Sequence[Sent]) -> dict[int, int]:
     return {partition: partitions.count(partition) for partition in partitions}
 
 
-def commit(stage: Stage, offsets: Mapping[int, int]) -> None:
+def commit(harness: Harness, offsets: Mapping[int, int]) -> None:
     """Set the group's offsets by hand; it must have no member."""
-    client = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
-    places = [TopicPartition(stage.topic, partition, offset) for partition, offset in offsets.items()]
+    client = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
+    places = [TopicPartition(harness.topic, partition, offset) for partition, offset in offsets.items()]
     client.commit(offsets=places, asynchronous=False)
     client.close()
 
 
 @contextmanager
-def held(stage: Stage) -> Iterator[None]:
+def held(harness: Harness) -> Iterator[None]:
     """Let no transaction write orders, as long as the block lasts."""
-    with psycopg.connect(stage.database) as connection:
+    with psycopg.connect(harness.database) as connection:
         connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         yield
 
 
-def wait_held(stage: Stage) -> None:
+def wait_held(harness: Harness) -> None:
     """Block until a transaction waits for the one that holds the table."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    eventually(lambda: stage.query(waiting), what="a batch is being written")
+    eventually(lambda: harness.query(waiting), what="a batch is being written")
 
 
 # One order
 
 
-def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_produced(stage: Stage) -> None:
-    assigned(stage.consumer())
-    api = stage.spawn("api", settings=stage.settings).ready()
+def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_produced(harness: Harness) -> None:
+    assigned(harness.consumer())
+    api = harness.spawn("api", settings=harness.settings).ready()
     url = f"{api.url}/orders/{UID}"
     assert httpx2.get(url).status_code == 404
-    producer = Producer({"bootstrap.servers": stage.bootstrap_servers})
-    producer.produce(stage.topic, encode(SAMPLE), on_delivery=lambda *_: None)
+    producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
+    producer.produce(harness.topic, encode(SAMPLE), on_delivery=lambda *_: None)
     assert producer.flush(SECONDS) == 0
     produced_at = monotonic()
     eventually(lambda: httpx2.get(url).status_code == 200, what="an answer")
     assert monotonic() - produced_at < 1
-    assert {table: [row[0] for row in found] for table, found in rows(stage).items()} == {
+    assert {table: [row[0] for row in found] for table, found in rows(harness).items()} == {
         table: [UID] for table in TABLES
     }
     first, again = httpx2.get(url), httpx2.get(url)
@@ -103,43 +103,43 @@ def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_prod
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
-def test_a_lone_order_is_stored_at_once(stage: Stage) -> None:
-    assigned(stage.consumer())
+def test_a_lone_order_is_stored_at_once(harness: Harness) -> None:
+    assigned(harness.consumer())
     for number in range(1, 4):
-        stage.produce(*orders([order_document()]))
-        stage.wait_committed({0: number})
-    delays = [delay for (delay,) in stage.query("SELECT stored_at - source_timestamp FROM orders")]
+        harness.produce(*orders([order_document()]))
+        harness.wait_committed({0: number})
+    delays = [delay for (delay,) in harness.query("SELECT stored_at - source_timestamp FROM orders")]
     assert min(delays) < timedelta(seconds=0.4)  # the best of three: a slow machine is no wait for a batch to fill
 
 
 # A backlog
 
 
-def test_a_backlog_is_stored_exactly_and_in_bounded_memory(stage: Stage) -> None:
+def test_a_backlog_is_stored_exactly_and_in_bounded_memory(harness: Harness) -> None:
     backlog = spread([order_document() for _ in range(BACKLOG)])
-    stage.produce(*backlog)
-    with held(stage):
-        service = stage.consumer()
+    harness.produce(*backlog)
+    with held(harness):
+        service = harness.consumer()
         eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
-    stage.wait_committed(ends(backlog), within=60)
-    assert stage.stored() == uids(backlog)
-    assert stage.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
+    harness.wait_committed(ends(backlog), within=60)
+    assert harness.stored() == uids(backlog)
+    assert harness.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
     assert metric(service, "orders_stored_total") == metric(service, "orders_consumed_total") == BACKLOG
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, what="no lag")
     assert service.peak_mib() < PEAK_MIB
 
 
-def test_lag_is_told_while_fetching_is_paused(stage: Stage) -> None:
+def test_lag_is_told_while_fetching_is_paused(harness: Harness) -> None:
     known, backlog, later = (
         [*spread([order_document() for _ in range(count)])] for count in (PARTITIONS, BACKLOG, 100)
     )
-    stage.produce(*known)
-    service = stage.consumer()
+    harness.produce(*known)
+    service = harness.consumer()
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
-    with held(stage):
-        stage.produce(*backlog)
+    with held(harness):
+        harness.produce(*backlog)
         eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
-        stage.produce(*later)
+        harness.produce(*later)
         behind = len(backlog) + len(later)
         eventually(lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "all that waits is counted")
         eventually(lambda: metric(service, "orders_paused_seconds_total") > 1, JOIN_SECONDS, "the pause is counted")
@@ -157,21 +157,21 @@ def version(uid: str, number: int, timestamp_ms: int, partition: int = 0) -> Sen
     return Sent(encode(order_document(order_uid=uid, sm_id=number)), uid.encode(), partition, timestamp_ms)
 
 
-def one_batch(stage: Stage, earlier: Sequence[Sent], batch: Sequence[Sent]) -> dict[str, float]:
+def one_batch(harness: Harness, earlier: Sequence[Sent], batch: Sequence[Sent]) -> dict[str, float]:
     """Have all of `batch` read while PostgreSQL holds up an order before it; return what it added to the counters."""
     before = [*earlier, *(version(f"first-{number}", 0, 1, number) for number in range(PARTITIONS))]
     held_up = version("held-up", 0, 1)
-    stage.produce(*before)
-    service = stage.consumer()
+    harness.produce(*before)
+    service = harness.consumer()
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
-    stage.wait_committed(ends(before))
+    harness.wait_committed(ends(before))
     began = counted(service)
-    with held(stage):
-        stage.produce(held_up)
-        wait_held(stage)
-        stage.produce(*batch)
+    with held(harness):
+        harness.produce(held_up)
+        wait_held(harness)
+        harness.produce(*batch)
         eventually(lambda: metric(service, "orders_lag_messages") == 1 + len(batch), what="all of it is read")
-    stage.wait_committed(ends([*before, held_up, *batch]))
+    harness.wait_committed(ends([*before, held_up, *batch]))
     added = {name: count - began[name] for name, count in counted(service).items()}
     assert added.pop("batches") == 2
     assert added.pop("consumed") == 1 + len(batch)
@@ -183,11 +183,11 @@ def counted(service: Service) -> dict[str, float]:
     return {"batches": batches} | {name: metric(service, f"orders_{name}_total") for name in ("consumed", *OUTCOMES)}
 
 
-def stored_versions(stage: Stage) -> dict[str, int]:
-    return dict(stage.query("SELECT order_uid, sm_id FROM orders WHERE order_uid !~ '^(first|held)-'"))
+def stored_versions(harness: Harness) -> dict[str, int]:
+    return dict(harness.query("SELECT order_uid, sm_id FROM orders WHERE order_uid !~ '^(first|held)-'"))
 
 
-def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted_once(stage: Stage) -> None:
+def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted_once(harness: Harness) -> None:
     earlier = [version("replaced", 0, 1_000), version("older", 0, 5_000), version("same", 0, 1_000)]
     batch = [
         *(version("newest", 1, 3_000, 0), version("newest", 2, 4_000, 2), version("newest", 3, 3_500, 1)),
@@ -196,80 +196,80 @@ def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted
         *(version("twice", 0, 3_000), version("twice", 0, 3_000)),
         *(version("replaced", 1, 2_000), version("older", 1, 2_000), version("same", 0, 2_000)),
     ]
-    assert one_batch(stage, earlier, batch) == {"stored": 4, "replaced": 1, "unchanged": 2, "stale": 5}
-    assert stored_versions(stage) == {
+    assert one_batch(harness, earlier, batch) == {"stored": 4, "replaced": 1, "unchanged": 2, "stale": 5}
+    assert stored_versions(harness) == {
         "newest": 2, "by-partition": 1, "by-offset": 2, "twice": 0, "replaced": 1, "older": 0, "same": 0,
     }  # fmt: skip
 
 
-def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_counts_add_up(stage: Stage) -> None:
+def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_counts_add_up(harness: Harness) -> None:
     chance = Random(5)  # noqa: S311 - the same in every run
     sent = [
         version(f"o{chance.randrange(20)}", number, chance.randrange(1, 6) * 1_000, chance.randrange(PARTITIONS))
         for number in range(400)
     ]
     earlier, batch = sent[:100], sent[100:]
-    assert sum(one_batch(stage, earlier, batch).values()) == len(batch)
+    assert sum(one_batch(harness, earlier, batch).values()) == len(batch)
     greatest = {
         each.key: number
         for number, each in sorted(
             enumerate(sent), key=lambda place: (place[1].timestamp_ms, place[1].partition, place[0])
         )
     }
-    assert stored_versions(stage) == {(key or b"").decode(): number for key, number in greatest.items()}
+    assert stored_versions(harness) == {(key or b"").decode(): number for key, number in greatest.items()}
 
 
 # What comes again
 
 
-def test_null_for_an_optional_field_is_stored_and_answered_as_absent(stage: Stage) -> None:
+def test_null_for_an_optional_field_is_stored_and_answered_as_absent(harness: Harness) -> None:
     bare = order_document()
     del bare["internal_signature"], bare["payment"]["request_id"]
     written = bare | {"internal_signature": None, "payment": bare["payment"] | {"request_id": None}}
     filled = order_document(internal_signature="s", payment={"request_id": "r"})
     emptied = filled | {"internal_signature": None, "payment": filled["payment"] | {"request_id": ""}}
-    stage.produce(*orders([written, filled]))
-    consumer = stage.consumer()
-    stage.wait_committed({0: 2})
-    stage.produce(*orders([bare, emptied]))
-    stage.wait_committed({0: 4})
+    harness.produce(*orders([written, filled]))
+    consumer = harness.consumer()
+    harness.wait_committed({0: 2})
+    harness.produce(*orders([bare, emptied]))
+    harness.wait_committed({0: 4})
     assert [metric(consumer, f"orders_{name}_total") for name in ("stored", "unchanged", "replaced")] == [2, 1, 1]
-    assert stage.letters() == []
-    api = stage.spawn("api", settings=stage.settings).ready()
+    assert harness.dead_letters() == []
+    api = harness.spawn("api", settings=harness.settings).ready()
     del emptied["internal_signature"]
     answers = [httpx2.get(f"{api.url}/orders/{each['order_uid']}").json() for each in (bare, emptied)]
     assert answers == [bare, emptied]
 
 
-def test_a_redelivery_changes_nothing(stage: Stage) -> None:
+def test_a_redelivery_changes_nothing(harness: Harness) -> None:
     sent = spread([order_document() for _ in range(300)])
-    stage.produce(*sent)
-    first = stage.consumer()
-    stage.wait_committed(ends(sent))
+    harness.produce(*sent)
+    first = harness.consumer()
+    harness.wait_committed(ends(sent))
     assert first.stop() == 0
-    before = rows(stage)
-    commit(stage, dict.fromkeys(range(PARTITIONS), 0))
-    second = stage.consumer()
-    stage.wait_committed(ends(sent))
+    before = rows(harness)
+    commit(harness, dict.fromkeys(range(PARTITIONS), 0))
+    second = harness.consumer()
+    harness.wait_committed(ends(sent))
     assert metric(second, "orders_unchanged_total") == metric(second, "orders_consumed_total") == len(sent)
-    assert rows(stage) == before
-    assert stage.letters() == []
+    assert rows(harness) == before
+    assert harness.dead_letters() == []
 
 
-def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(stage: Stage) -> None:
-    stage.query("ALTER TABLE orders ADD CONSTRAINT not_yet CHECK (sm_id <> 13)")
+def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(harness: Harness) -> None:
+    harness.query("ALTER TABLE orders ADD CONSTRAINT not_yet CHECK (sm_id <> 13)")
     refused = [version("overtaken", 13, 1_700_000_000_000), version("alone", 13, 1_700_000_000_001)]
-    stage.produce(*refused, version("overtaken", 14, 1_700_000_000_002))
-    service = stage.consumer()
-    stage.wait_committed({0: 3})
-    assert stored_versions(stage) == {"overtaken": 14}
-    stage.query("ALTER TABLE orders DROP CONSTRAINT not_yet")
-    assert stage.spawn("dlq", "replay", settings=stage.settings).process.wait(30) == 0
-    stage.wait_committed({0: 5})
-    assert stored_versions(stage) == {"overtaken": 14, "alone": 13}
+    harness.produce(*refused, version("overtaken", 14, 1_700_000_000_002))
+    service = harness.consumer()
+    harness.wait_committed({0: 3})
+    assert stored_versions(harness) == {"overtaken": 14}
+    harness.query("ALTER TABLE orders DROP CONSTRAINT not_yet")
+    assert harness.spawn("dlq", "replay", settings=harness.settings).process.wait(30) == 0
+    harness.wait_committed({0: 5})
+    assert stored_versions(harness) == {"overtaken": 14, "alone": 13}
     assert metric(service, "orders_stale_total") == 1
     source = "source_partition, source_offset, extract(epoch FROM source_timestamp) * 1000"
-    assert stage.query(f"SELECT {source} FROM orders WHERE order_uid = 'alone'") == [(0, 1, 1_700_000_000_001)]  # noqa: S608
+    assert harness.query(f"SELECT {source} FROM orders WHERE order_uid = 'alone'") == [(0, 1, 1_700_000_000_001)]  # noqa: S608
 
 
 # SIGTERM
@@ -277,25 +277,25 @@ def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(s
 
 @PROTOCOLS
 def test_a_consumer_that_is_stopped_in_the_stream_has_committed_exactly_what_is_done(
-    stage: Stage, protocol: str
+    harness: Harness, protocol: str
 ) -> None:
     sent = spread([order_document(**({"sm_id": -1} if number % 10 == 0 else {})) for number in range(3_000)])
-    stage.produce(*sent)
-    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_MESSAGES="10")
-    eventually(stage.stored, JOIN_SECONDS, "orders flow")
+    harness.produce(*sent)
+    service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_MESSAGES="10")
+    eventually(harness.stored, JOIN_SECONDS, "orders flow")
     assert service.stop() == 0
-    assert 0 < len(done(stage)) < len(sent)
-    assert done(stage) == up_to(stage.committed())
-    stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
-    stage.wait_committed(ends(sent))
-    assert done(stage) == up_to(ends(sent))
-    assert len(stage.letters()) == 300
+    assert 0 < len(done(harness)) < len(sent)
+    assert done(harness) == up_to(harness.committed())
+    harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+    harness.wait_committed(ends(sent))
+    assert done(harness) == up_to(ends(sent))
+    assert len(harness.dead_letters()) == 300
 
 
-def done(stage: Stage) -> list[tuple[int, int]]:
+def done(harness: Harness) -> list[tuple[int, int]]:
     """Return partition and offset of what is stored or dead-lettered, as often as it is."""
-    stored = stage.query("SELECT source_partition, source_offset FROM orders")
-    origins = [read_origin(headers(letter)) for letter in stage.letters()]
+    stored = harness.query("SELECT source_partition, source_offset FROM orders")
+    origins = [read_origin(headers(dead_letter)) for dead_letter in harness.dead_letters()]
     return sorted([*stored, *((origin.partition, origin.offset) for origin in origins if origin)])
 
 
@@ -303,27 +303,27 @@ def up_to(offsets: Mapping[int, int]) -> list[tuple[int, int]]:
     return [(partition, offset) for partition in sorted(offsets) for offset in range(offsets[partition])]
 
 
-def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(stage: Stage) -> None:
+def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(harness: Harness) -> None:
     service = assigned(
-        stage.consumer(ORDERS_REBALANCE__REVOKE_TIMEOUT="100ms")
+        harness.consumer(ORDERS_REBALANCE__REVOKE_TIMEOUT="100ms")
     )  # or leaving the group would wait for it too
-    with held(stage):
-        stage.produce(*orders([order_document()]))
-        wait_held(stage)
+    with held(harness):
+        harness.produce(*orders([order_document()]))
+        wait_held(harness)
         with pytest.raises(TimeoutExpired):
             service.stop(within=2.5)
     assert service.process.wait(DRAIN_SECONDS) == 0
-    assert len(stage.stored()) == 1
-    assert stage.committed() == {0: 1}
+    assert len(harness.stored()) == 1
+    assert harness.committed() == {0: 1}
 
 
 # Members that come and go
 
 
 @contextmanager
-def load(stage: Stage) -> Iterator[None]:
+def load(harness: Harness) -> Iterator[None]:
     """Have orders produced, a few hundred a second, as long as the block lasts."""
-    generator = stage.spawn("generate", "--count", "0", "--rate", "300", settings=stage.settings)
+    generator = harness.spawn("generate", "--count", "0", "--rate", "300", settings=harness.settings)
     yield
     assert generator.stop() == 0, generator.tail()
 
@@ -332,73 +332,73 @@ def wait_storing(service: Service) -> None:
     eventually(lambda: metric(service, "orders_stored_total") > 0, JOIN_SECONDS, "it stores")
 
 
-def assert_exact(stage: Stage) -> None:
+def assert_exact(harness: Harness) -> None:
     """Each order of the topic is stored, once and whole, and none is a dead letter."""
-    sent = [decode(message.value() or b"") for message in stage.messages(stage.topic)]
-    stage.wait_stored({document["order_uid"] for document in sent})
+    sent = [decode(message.value() or b"") for message in harness.messages(harness.topic)]
+    harness.wait_stored({document["order_uid"] for document in sent})
     items = sum(len(document["items"]) for document in sent)
-    assert {table: len(found) for table, found in rows(stage).items()} == dict.fromkeys(TABLES, len(sent)) | {
+    assert {table: len(found) for table, found in rows(harness).items()} == dict.fromkeys(TABLES, len(sent)) | {
         "items": items
     }
-    assert stage.letters() == []
+    assert harness.dead_letters() == []
 
 
 @PROTOCOLS
 def test_a_member_that_joins_and_leaves_under_load_loses_nothing_and_has_nothing_done_twice(
-    stage: Stage, protocol: str
+    harness: Harness, protocol: str
 ) -> None:
-    first = assigned(stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol))
-    with load(stage):
-        second = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+    first = assigned(harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol))
+    with load(harness):
+        second = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
         wait_storing(second)
         wait_storing(first)
         assert metric(second, "orders_unchanged_total") == 0
         assert second.stop() == 0
-    assert_exact(stage)
+    assert_exact(harness)
     assert metric(first, "orders_unchanged_total") == 0
 
 
-def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_stored_once(stage: Stage) -> None:
-    first, victim = assigned(stage.consumer()), assigned(stage.consumer())
-    with load(stage):
+def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_stored_once(harness: Harness) -> None:
+    first, failpoints = assigned(harness.consumer()), assigned(harness.consumer())
+    with load(harness):
         wait_storing(first)
-        wait_storing(victim)
-        victim.kill()
-        third = stage.consumer()
+        wait_storing(failpoints)
+        failpoints.kill()
+        third = harness.consumer()
         wait_storing(third)
         assert third.stop() == 0
-    assert_exact(stage)
+    assert_exact(harness)
 
 
 # Offsets that have left the topic
 
 
-def test_records_that_are_deleted_before_they_were_read_are_counted_and_reading_goes_on(stage: Stage) -> None:
+def test_records_that_are_deleted_before_they_were_read_are_counted_and_reading_goes_on(harness: Harness) -> None:
     sent = orders([order_document() for _ in range(20)])
-    stage.produce(*sent)
-    commit(stage, {0: 4})
-    delete_before(stage, 15)
-    service = stage.consumer()
-    stage.wait_committed({0: 20})
-    assert stage.stored() == uids(sent[15:])
+    harness.produce(*sent)
+    commit(harness, {0: 4})
+    delete_before(harness, 15)
+    service = harness.consumer()
+    harness.wait_committed({0: 20})
+    assert harness.stored() == uids(sent[15:])
     assert metric(service, "orders_offsets_skipped_total") == 11
     assert_said(service, offset=4, earliest=15, end=20, skipped=11)
 
 
-def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_read(stage: Stage) -> None:
+def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_read(harness: Harness) -> None:
     sent = orders([order_document() for _ in range(20)])
-    stage.produce(*sent)
-    commit(stage, {0: 31})
-    service = stage.consumer()
-    stage.wait_stored(uids(sent))
-    stage.wait_committed({0: 20})
+    harness.produce(*sent)
+    commit(harness, {0: 31})
+    service = harness.consumer()
+    harness.wait_stored(uids(sent))
+    harness.wait_committed({0: 20})
     assert metric(service, "orders_offsets_skipped_total") == 11
     assert_said(service, offset=31, earliest=0, end=20, skipped=11)
 
 
-def delete_before(stage: Stage, offset: int) -> None:
-    admin = stage.admin()
-    place = TopicPartition(stage.topic, 0, offset)
+def delete_before(harness: Harness, offset: int) -> None:
+    admin = harness.admin()
+    place = TopicPartition(harness.topic, 0, offset)
     admin.delete_records([place])[place].result(SECONDS)
 
 
@@ -407,27 +407,27 @@ def assert_said(service: Service, **fields: int) -> None:
     assert said.items() >= ({"partition": 0, "level": "error"} | fields).items()
 
 
-def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_it_ends(stage: Stage) -> None:
+def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_it_ends(harness: Harness) -> None:
     sent = orders([order_document()])
-    stage.produce(*sent)
-    with a_transaction_with_offsets(stage):
-        service = stage.consumer()
+    harness.produce(*sent)
+    with a_transaction_with_offsets(harness):
+        service = harness.consumer()
         told = eventually(lambda: service.logged("a transaction holds the group's offsets"), 30)
         assert told[0]["partitions"] == [*range(PARTITIONS)]
-        assert stage.stored() == set()
-    stage.wait_stored(uids(sent))
+        assert harness.stored() == set()
+    harness.wait_stored(uids(sent))
 
 
 @contextmanager
-def a_transaction_with_offsets(stage: Stage) -> Iterator[None]:
+def a_transaction_with_offsets(harness: Harness) -> Iterator[None]:
     """Hold offsets of the group in a transaction that is aborted at the end."""
-    servers = {"bootstrap.servers": stage.bootstrap_servers}
-    producer = Producer({**servers, "transactional.id": stage.topic})
-    member = Consumer({**servers, "group.id": stage.topic})
+    servers = {"bootstrap.servers": harness.bootstrap_servers}
+    producer = Producer({**servers, "transactional.id": harness.topic})
+    member = Consumer({**servers, "group.id": harness.topic})
     producer.init_transactions(JOIN_SECONDS)
     producer.begin_transaction()
     producer.send_offsets_to_transaction(
-        [TopicPartition(stage.topic, 0, 0)], member.consumer_group_metadata(), JOIN_SECONDS
+        [TopicPartition(harness.topic, 0, 0)], member.consumer_group_metadata(), JOIN_SECONDS
     )
     try:
         yield
@@ -441,17 +441,17 @@ def a_transaction_with_offsets(stage: Stage) -> Iterator[None]:
 
 @PROTOCOLS
 def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_a_restart(
-    stage: Stage, protocol: str
+    harness: Harness, protocol: str
 ) -> None:
-    admin = stage.admin()
-    admin.delete_topics([stage.topic])[stage.topic].result(SECONDS)
-    eventually(lambda: stage.topic not in admin.list_topics(timeout=SECONDS).topics, what="it is gone")
-    service = stage.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
+    admin = harness.admin()
+    admin.delete_topics([harness.topic])[harness.topic].result(SECONDS)
+    eventually(lambda: harness.topic not in admin.list_topics(timeout=SECONDS).topics, what="it is gone")
+    service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
     eventually(lambda: service.logged("a topic is missing"), what="a word on it")
-    assert service.logged("a topic is missing")[0]["topic"] == stage.topic
-    admin.create_topics([NewTopic(stage.topic, PARTITIONS, 1)])[stage.topic].result(SECONDS)
+    assert service.logged("a topic is missing")[0]["topic"] == harness.topic
+    admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(SECONDS)
     sent = spread([order_document() for _ in range(9)])
-    stage.produce(*sent)
-    stage.wait_stored(uids(sent), JOIN_SECONDS)
-    stage.wait_committed(ends(sent))
+    harness.produce(*sent)
+    harness.wait_stored(uids(sent), JOIN_SECONDS)
+    harness.wait_committed(ends(sent))
     assert service.ready(within=1).stop() == 0

@@ -58,7 +58,7 @@ def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "stop_at_signals", ShutdownEvent)
 
 
-def letter(
+def dead_letter(
     kafka: Kafka,
     number: int,
     *,
@@ -82,9 +82,9 @@ def letter(
     return Sent(f"key-{number}".encode(), b"\x00\xffvalue-%d" % number, [*original, *kept])
 
 
-def put(kafka: Kafka, *letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
+def put(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
     producer = Producer(properties.producer(kafka))
-    for each in letters:
+    for each in dead_letters:
         producer.produce(
             kafka.dead_letter_topic, each.value, each.key, partition, headers=[*each.headers], timestamp=timestamp_ms
         )
@@ -116,7 +116,7 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
 def test_the_list_names_place_reason_and_origin_and_never_a_value(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="rejected", replays=2))
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))
     assert dlq(kafka, "list") == 0
     output = capsys.readouterr().out
     assert [line.split()[:6] for line in output.splitlines()[1:3]] == [
@@ -129,20 +129,20 @@ def test_the_list_names_place_reason_and_origin_and_never_a_value(
 def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     before, after = now - timedelta(hours=2), now - timedelta(hours=1)
-    put(kafka, letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
-    put(kafka, *(letter(kafka, number) for number in range(2, 6)), letter(kafka, 6, reason="rejected"))
+    put(kafka, dead_letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
+    put(kafka, *(dead_letter(kafka, number) for number in range(2, 6)), dead_letter(kafka, 6, reason="rejected"))
     assert dlq(kafka, "list", "--since", after.isoformat(), "--reason", "invalid", "--max", "3") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in output[1:-1]] == ["1", "2", "3"]
     assert output[-1] == "3 shown, there are more: --max shows them"
 
 
-def test_the_list_of_an_order_has_all_its_letters_and_no_other_ones(
+def test_the_list_of_an_order_has_all_its_dead_letters_and_no_other_ones(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    by_its_key, by_its_document, torn = letter(kafka, 1), letter(kafka, 2), letter(kafka, 3)
-    put(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), letter(kafka, 4))
-    put(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), letter(kafka, 11), partition=1)
+    by_its_key, by_its_document, torn = dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3)
+    put(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), dead_letter(kafka, 4))
+    put(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), dead_letter(kafka, 11), partition=1)
     assert dlq(kafka, "list", "--order", "key-1") == 0
     output = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[:4] for line in output[1:-1]) == [
@@ -159,8 +159,8 @@ def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = datetime.now(UTC) - timedelta(hours=1)
-    put(kafka, letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
-    put(kafka, letter(kafka, 1), letter(kafka, 1, reason="rejected"), letter(kafka, 2))
+    put(kafka, dead_letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 1, reason="rejected"), dead_letter(kafka, 2))
     assert dlq(kafka, "list", "--order", "key-1", "--since", after.isoformat(), "--reason", "invalid") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in output[1:-1]] == [["key-1", "0", "1"]]
@@ -170,16 +170,16 @@ def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
 
 
 def test_header_text_cannot_steer_the_terminal(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(kafka, letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
+    put(kafka, dead_letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
     assert dlq(kafka, "list") == 0
     assert dlq(kafka, "show", "0", "0") == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_one_letter_shows_its_headers_and_only_when_asked_its_value(
+def test_one_dead_letter_shows_its_headers_and_only_when_asked_its_value(
     kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2))
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "show", "0", "1") == 0
     shown = capfdbinary.readouterr().out.decode()
     assert "key: key-2" in shown
@@ -189,15 +189,15 @@ def test_one_letter_shows_its_headers_and_only_when_asked_its_value(
     assert capfdbinary.readouterr().out == b"\x00\xffvalue-2"
 
 
-def test_a_letter_that_is_not_there_is_said_so(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1))
+def test_a_dead_letter_that_is_not_there_is_said_so(kafka: Kafka) -> None:
+    put(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
         with pytest.raises(CommandRefused, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)
 
 
 def test_a_replay_sends_the_bytes_as_they_came_with_origin_count_and_a_timestamp_of_now(kafka: Kafka) -> None:
-    sent = letter(kafka, 5, replays=1)
+    sent = dead_letter(kafka, 5, replays=1)
     put(kafka, sent)
     started = datetime.now(UTC).timestamp() * 1000 - 1
     assert dlq(kafka, "replay") == 0
@@ -215,20 +215,20 @@ def test_a_replay_sends_the_bytes_as_they_came_with_origin_count_and_a_timestamp
 
 
 def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2))
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "replay") == 0
-    put(kafka, letter(kafka, 3))
+    put(kafka, dead_letter(kafka, 3))
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
 
 
 def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_one(kafka: Kafka) -> None:
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
-    put(kafka, *(letter(kafka, number) for number in range(3)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
         topic = TopicReader(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
         create_again(admin, kafka.dead_letter_topic)
-        put(kafka, *(letter(kafka, number) for number in range(5, 10)))
+        put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-%d" % number: 1 for number in range(5, 10)}
@@ -242,7 +242,7 @@ def create_again(admin: AdminClient, name: str) -> None:
 
 
 def test_another_selection_is_another_replay(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2, reason="rejected"))
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected"))
     assert dlq(kafka, "replay", "--reason", "rejected") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-2": 1}
     assert dlq(kafka, "replay", "--reason", "invalid") == 0
@@ -250,8 +250,8 @@ def test_another_selection_is_another_replay(kafka: Kafka) -> None:
 
 
 def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
-    put(kafka, *(letter(kafka, number) for number in range(5)))
-    put(kafka, *(letter(kafka, number) for number in range(5, 10)), partition=1)
+    put(kafka, *(dead_letter(kafka, number) for number in range(5)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     for expected in (4, 8, 10):
         assert dlq(kafka, "replay", "--max", "4") == 0
         assert keys(everything(kafka, kafka.topic)).total() == expected
@@ -259,7 +259,13 @@ def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
 
 
 def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, reason="rejected"), letter(kafka, 4, replays=3))
+    put(
+        kafka,
+        dead_letter(kafka, 1),
+        dead_letter(kafka, 2),
+        dead_letter(kafka, 3, reason="rejected"),
+        dead_letter(kafka, 4, replays=3),
+    )
     for _ in range(2):
         assert dlq(kafka, "replay", "--dry-run") == 0
         assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
@@ -271,18 +277,18 @@ def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pyte
     assert everything(kafka, kafka.topic) == []
 
 
-# Chosen letters
+# Chosen dead letters
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
 
 
-def test_named_letters_are_replayed_and_no_other_ones_whatever_came_before_or_after(
+def test_named_dead_letters_are_replayed_and_no_other_ones_whatever_came_before_or_after(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(kafka, *(letter(kafka, number) for number in range(5)))
-    put(kafka, *(letter(kafka, number) for number in range(5, 10)), partition=1)
+    put(kafka, *(dead_letter(kafka, number) for number in range(5)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     assert dlq(kafka, "replay", "1", "3", "1", "3", "--dry-run") == 0
     lines = [f"sent: partition 1, offset {offset} (invalid)" for offset in (3, 1)]
     assert said(capsys) == [f"would be {line}" for line in lines]
@@ -293,20 +299,26 @@ def test_named_letters_are_replayed_and_no_other_ones_whatever_came_before_or_af
         assert keys(everything(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
 
 
-def test_naming_letters_moves_no_other_replay(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3))
+def test_naming_dead_letters_moves_no_other_replay(kafka: Kafka) -> None:
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3))
     assert dlq(kafka, "replay", "0", "2") == 0
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 2}
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_of_named_letters_each_that_can_not_be_sent_gets_a_line_and_the_rest_goes(
+def test_of_named_dead_letters_each_that_can_not_be_sent_gets_a_line_and_the_rest_goes(
     kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
 ) -> None:
-    put(kafka, letter(kafka, 1), letter(kafka, 2), letter(kafka, 3, changes={Header.STUB: b"true"}), letter(kafka, 4))
+    put(
+        kafka,
+        dead_letter(kafka, 1),
+        dead_letter(kafka, 2),
+        dead_letter(kafka, 3, changes={Header.STUB: b"true"}),
+        dead_letter(kafka, 4),
+    )
     delete_before(kafka, partition=0, offset=1)
-    with pytest.raises(CommandRefused, match="3 of 5 letters can't be sent"):
+    with pytest.raises(CommandRefused, match="3 of 5 dead letters can't be sent"):
         dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
     would = "would be " if dry_run else ""
     assert sorted(line.removeprefix("would be ") for line in said(capsys)) == [
@@ -317,7 +329,7 @@ def test_of_named_letters_each_that_can_not_be_sent_gets_a_line_and_the_rest_goe
         "sent: partition 0, offset 3 (invalid)",
     ]
     assert would or keys(everything(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
-    with pytest.raises(CommandRefused, match="1 of 1 letters can't be sent"):
+    with pytest.raises(CommandRefused, match="1 of 1 dead letters can't be sent"):
         dlq(kafka, "replay", "99", "0")
 
 
@@ -327,18 +339,18 @@ def delete_before(kafka: Kafka, partition: int, offset: int) -> None:
     admin.delete_records([place])[place].result(FAR)
 
 
-def test_the_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_named(
+def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_named(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    by_document = letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
-    put(kafka, letter(kafka, 1), letter(kafka, 11), by_document, letter(kafka, 1, reason="rejected"))
+    by_document = dead_letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
+    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 11), by_document, dead_letter(kafka, 1, reason="rejected"))
     assert dlq(kafka, "replay", "--order", "key-1", "--dry-run") == 0
     assert [line.partition("offset ")[2] for line in said(capsys)] == ["0 (invalid)", "2 (invalid)", "3 (rejected)"]
     assert dlq(kafka, "replay", "--order", "key-1", "--reason", "invalid") == 0
     assert said(capsys) == [f"sent: partition 0, offset {offset} (invalid)" for offset in (0, 2)]
     assert dlq(kafka, "replay", "--order", "key-1") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 3, b"key-2": 2}
-    put(kafka, letter(kafka, 1))
+    put(kafka, dead_letter(kafka, 1))
     capsys.readouterr()
     assert dlq(kafka, "replay", "--order", "key-1") == 0
     assert said(capsys) == ["sent: partition 0, offset 4 (invalid)"]  # the others were sent by this replay before
@@ -356,7 +368,7 @@ def test_the_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_nam
     ],
     ids=" ".join,
 )
-def test_letters_are_named_by_partition_and_offsets_alone(
+def test_dead_letters_are_named_by_partition_and_offsets_alone(
     kafka: Kafka, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -372,11 +384,11 @@ def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
 ) -> None:
     put(
         kafka,
-        letter(kafka, 1, replays=3),
-        letter(kafka, 2, changes={Header.STUB: b"true"}),
-        letter(kafka, 3, changes={Header.TOPIC: b"payroll"}),
-        letter(kafka, 4, changes={Header.OFFSET: None}),
-        letter(kafka, 5),
+        dead_letter(kafka, 1, replays=3),
+        dead_letter(kafka, 2, changes={Header.STUB: b"true"}),
+        dead_letter(kafka, 3, changes={Header.TOPIC: b"payroll"}),
+        dead_letter(kafka, 4, changes={Header.OFFSET: None}),
+        dead_letter(kafka, 5),
     )
     produce_with_header(kafka.bootstrap_servers, kafka.dead_letter_topic, b"value", b"\xff\xfe")
     assert dlq(kafka, "replay") == 0
@@ -386,21 +398,21 @@ def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
 
 
 def test_a_higher_bound_lets_a_refused_loop_through(kafka: Kafka) -> None:
-    put(kafka, letter(kafka, 1, replays=3))
+    put(kafka, dead_letter(kafka, 1, replays=3))
     assert dlq(kafka, "replay") == 0
     assert dlq(kafka, "replay", "--max-replays", "4") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1}
 
 
-def test_a_letter_larger_than_the_topic_takes_costs_itself_alone(
+def test_a_dead_letter_larger_than_the_topic_takes_costs_itself_alone(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin = AdminClient(properties.common(kafka))
     narrow = kafka.model_copy(update={"topic": f"{kafka.topic}-narrow"})
     with_limit = NewTopic(narrow.topic, 3, 1, config={"max.message.bytes": "20000"})
     admin.create_topics([with_limit])[narrow.topic].result(FAR)
-    small = [letter(narrow, number)._replace(value=b"x" * 5_000) for number in (0, 3, 6, 9, 12)]
-    put(narrow, *small, letter(narrow, 15)._replace(value=b"x" * 30_000))
+    small = [dead_letter(narrow, number)._replace(value=b"x" * 5_000) for number in (0, 3, 6, 9, 12)]
+    put(narrow, *small, dead_letter(narrow, 15)._replace(value=b"x" * 30_000))
     assert dlq(narrow, "replay") == 0
     assert keys(everything(narrow, narrow.topic)) == {each.key: 1 for each in small}
     assert "offset 5 is larger than" in capsys.readouterr().out
@@ -408,10 +420,10 @@ def test_a_letter_larger_than_the_topic_takes_costs_itself_alone(
 
 
 def test_nothing_is_passed_over_that_was_not_acknowledged(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(kafka, *(letter(kafka, number) for number in range(20)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(20)))
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as away:
-        away.setattr(Replay, "_attempt", lambda _, letters: [(each, lost) for each in letters])
+        away.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
         with pytest.raises(CommandRefused, match=r"did not take a dead letter: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0
@@ -420,7 +432,7 @@ def test_nothing_is_passed_over_that_was_not_acknowledged(kafka: Kafka, monkeypa
 
 def test_a_missing_order_topic_is_said_so(kafka: Kafka) -> None:
     gone = kafka.model_copy(update={"topic": f"{kafka.topic}-gone"})
-    put(kafka, letter(kafka, 1))
+    put(kafka, dead_letter(kafka, 1))
     with pytest.raises(CommandRefused, match=f"cannot write to topic {gone.topic}: unknown topic or partition"):
         dlq(gone, "replay")
 
@@ -437,7 +449,7 @@ def test_the_mock_broker_is_refused(kafka: Kafka) -> None:
 def test_what_was_asked_to_stop_does_not_pass_for_complete(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    put(kafka, letter(kafka, 0))
+    put(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
@@ -448,7 +460,7 @@ def test_what_was_asked_to_stop_does_not_pass_for_complete(
 def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(
     kafka: Kafka, settings: dict[str, str], spawn: Spawn
 ) -> None:
-    put(kafka, *(letter(kafka, number) for number in range(60)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
     eventually(lambda: everything(kafka, kafka.topic), within=30)
     assert replay.stop() == 1
@@ -461,7 +473,7 @@ def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(
 def test_a_replay_that_was_killed_loses_nothing_and_repeats_only_what_has_the_same_version(
     kafka: Kafka, settings: dict[str, str], spawn: Spawn
 ) -> None:
-    put(kafka, *(letter(kafka, number) for number in range(60)))
+    put(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
     eventually(lambda: everything(kafka, kafka.topic), within=30)
     replay.kill()

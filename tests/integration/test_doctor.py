@@ -75,7 +75,7 @@ def test_missing_topics_are_named_with_what_makes_them(well: Settings, answers: 
     }
 
 
-def test_a_lone_replica_is_told_where_letters_are_sent_exactly_once(well: Settings, answers: Answers) -> None:
+def test_a_lone_replica_is_told_where_dead_letters_are_sent_exactly_once(well: Settings, answers: Answers) -> None:
     assert "replicas" not in answers.to(well, code=0)
     dead_letters = well.dead_letters.model_copy(update={"exactly_once": True})
     failed = answers.to(well.model_copy(update={"dead_letters": dead_letters}), code=1)

@@ -162,8 +162,10 @@ def test_a_demo_with_keys_prints_one_that_opens_the_dead_letters(start: Start) -
     assert key
     url = f"http://{HOST}:{demo.port}/dead-letters"
     assert httpx2.get(url).status_code == 401
-    letters = eventually(lambda: httpx2.get(url, headers={"X-API-Key": key[1]}).json()["dead_letters"], STOP_SECONDS)
-    assert letters[0]["original"]["topic"] == "orders"
+    dead_letters = eventually(
+        lambda: httpx2.get(url, headers={"X-API-Key": key[1]}).json()["dead_letters"], STOP_SECONDS
+    )
+    assert dead_letters[0]["original"]["topic"] == "orders"
 
 
 def test_a_demo_that_nobody_reads_any_more_ends_and_leaves_nothing(temporary: Path) -> None:

@@ -11,8 +11,8 @@ from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.writes import OrderWriter
 from tests import servers
 from tests.factories import order_document, versioned
+from tests.harness import Harness, orders
 from tests.processes import Spawn
-from tests.stage import Stage, orders
 
 EXIT_SECONDS = 30.0
 REFUSED = "orders: the database's encoding is {encoding}, and orders need UTF8"
@@ -57,13 +57,13 @@ def test_nothing_starts_on_a_database_that_is_not_in_utf8(
     assert "Traceback" not in process.tail()
 
 
-def test_a_consumer_ends_and_no_order_is_dead_lettered(foreign: str, encoding: str, stage: Stage) -> None:
-    consumer = stage.consumer(ORDERS_POSTGRES__DSN=foreign)
-    stage.produce(*orders([order_document(order_uid="uid")]))
+def test_a_consumer_ends_and_no_order_is_dead_lettered(foreign: str, encoding: str, harness: Harness) -> None:
+    consumer = harness.consumer(ORDERS_POSTGRES__DSN=foreign)
+    harness.produce(*orders([order_document(order_uid="uid")]))
     assert consumer.process.wait(EXIT_SECONDS) == 1
     assert REFUSED.format(encoding=encoding) in consumer.tail()
-    assert stage.letters() == []
-    assert stage.committed() == {}
+    assert harness.dead_letters() == []
+    assert harness.committed() == {}
 
 
 def test_what_an_operator_sets_for_the_database_changes_no_byte(database: str, admin: psycopg.Connection) -> None:

@@ -31,8 +31,8 @@ from service.repo.erasures import Erasures
 from service.repo.writes import OrderWriter
 from tests import servers
 from tests.factories import order_document, versioned
+from tests.harness import SECONDS, Harness, Sent, metric, orders
 from tests.processes import Service
-from tests.stage import SECONDS, Sent, Stage, metric, orders
 from tests.waiting import eventually
 
 BOUND = 1.0  # seconds for which an erased order may still be served
@@ -62,9 +62,9 @@ def run(settings: Settings, *arguments: str) -> int:
     return erase.run(parser.parse_args(arguments), settings)
 
 
-def done(stage: Stage, *arguments: str) -> str:
+def done(harness: Harness, *arguments: str) -> str:
     """Run a command as a process and return what it printed."""
-    command = stage.spawn(*arguments, settings=stage.settings)
+    command = harness.spawn(*arguments, settings=harness.settings)
     assert command.process.wait(60) == 0, command.tail()
     return command.tail()
 
@@ -81,45 +81,45 @@ def erased(dsn: str) -> int:
 # Beside consumers and APIs
 
 
-def test_an_erased_order_is_answered_404_within_a_second_and_nothing_brings_it_back(stage: Stage) -> None:
+def test_an_erased_order_is_answered_404_within_a_second_and_nothing_brings_it_back(harness: Harness) -> None:
     a, b, c, d = (order_document(order_uid=uid) for uid in "abcd")
-    consumer, api = stage.consumer(), stage.spawn("api", settings=stage.settings).ready()
-    stage.produce(*orders([a, b]))
-    stage.wait_stored({"a", "b"})
+    consumer, api = harness.consumer(), harness.spawn("api", settings=harness.settings).ready()
+    harness.produce(*orders([a, b]))
+    harness.wait_stored({"a", "b"})
     eventually(lambda: status(api, "a") == 200)
     assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
 
-    assert done(stage, "erase", "--yes", "a").splitlines()[0] == "a: erased"
+    assert done(harness, "erase", "--yes", "a").splitlines()[0] == "a: erased"
     eventually(lambda: status(api, "a") == 404, BOUND)
     assert status(api, "b") == 200
 
-    stage.produce(*orders([a, c]))
-    stage.wait_committed({0: 4})
-    stage.produce(*orders([a | {"entry": "newer"}]))
-    stage.wait_committed({0: 5})
-    dead_letter(stage, Sent(encode(a), b"a"), offset=1_000)
-    assert "1  sent" in done(stage, "dlq", "replay")
-    stage.wait_committed({0: 6})
+    harness.produce(*orders([a, c]))
+    harness.wait_committed({0: 4})
+    harness.produce(*orders([a | {"entry": "newer"}]))
+    harness.wait_committed({0: 5})
+    dead_letter(harness, Sent(encode(a), b"a"), offset=1_000)
+    assert "1  sent" in done(harness, "dlq", "replay")
+    harness.wait_committed({0: 6})
     assert metric(consumer, "orders_erased_skipped_total") == 3
 
     assert consumer.stop() == 0
-    assert "6 offsets will be read again" in done(stage, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
-    again = stage.consumer()
-    stage.produce(*orders([d]))
-    stage.wait_committed({0: 7})
+    assert "6 offsets will be read again" in done(harness, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
+    again = harness.consumer()
+    harness.produce(*orders([d]))
+    harness.wait_committed({0: 7})
     assert metric(again, "orders_erased_skipped_total") > 0
-    assert len(stage.letters()) == 1  # the one that was put there
-    assert stage.stored() == {"b", "c", "d"}
-    warmed = stage.spawn("api", settings=stage.settings).ready()
+    assert len(harness.dead_letters()) == 1  # the one that was put there
+    assert harness.stored() == {"b", "c", "d"}
+    warmed = harness.spawn("api", settings=harness.settings).ready()
     assert [status(each, uid) for each in (api, warmed) for uid in "abcd"] == [404, 200, 200, 200] * 2
 
 
-def dead_letter(stage: Stage, sent: Sent, offset: int) -> None:
-    """Put a letter into the dead-letter topic that came from that offset of the order topic's partition 0."""
-    origin = {Header.TOPIC: stage.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
+def dead_letter(harness: Harness, sent: Sent, offset: int) -> None:
+    """Put a dead letter into the dead-letter topic that came from that offset of the order topic's partition 0."""
+    origin = {Header.TOPIC: harness.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
     headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
-    producer = Producer({"bootstrap.servers": stage.bootstrap_servers})
-    producer.produce(stage.dead_letter_topic, sent.value, sent.key, 0, headers=[*headers])
+    producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
+    producer.produce(harness.dead_letter_topic, sent.value, sent.key, 0, headers=[*headers])
     assert producer.flush(SECONDS) == 0
 
 
@@ -163,7 +163,7 @@ def test_its_dead_letters_are_listed_without_their_content(
     assert "Zzyzx" not in printed
 
 
-def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_letters_are_not_listed(
+def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_dead_letters_are_not_listed(
     settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
@@ -255,14 +255,14 @@ def test_without_a_yes_nothing_is_erased(
     assert erased(settings_of_both.postgres.dsn) == 0
 
 
-def test_where_nobody_can_be_asked_it_wants_a_yes_and_exits_2(stage: Stage) -> None:
-    store(settings_of(stage), "a")
-    command = stage.spawn("erase", "a", settings=stage.settings)
+def test_where_nobody_can_be_asked_it_wants_a_yes_and_exits_2(harness: Harness) -> None:
+    store(settings_of(harness), "a")
+    command = harness.spawn("erase", "a", settings=harness.settings)
     assert command.process.wait(60) == 2
     assert command.tail().splitlines() == [
         "orders: erase: nobody can be asked, for the input is no terminal: add --yes, or try --dry-run"
     ]
-    assert (stage.stored(), erased(stage.database)) == ({"a"}, 0)
+    assert (harness.stored(), erased(harness.database)) == ({"a"}, 0)
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
@@ -284,23 +284,23 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
     assert erased(settings_of_both.postgres.dsn) == 1
 
 
-def test_an_erasure_is_undone_while_nothing_of_the_order_came(stage: Stage) -> None:
+def test_an_erasure_is_undone_while_nothing_of_the_order_came(harness: Harness) -> None:
     came, typo, other = (order_document(order_uid=uid) for uid in ("came", "typo", "other"))
-    done(stage, "erase", "--yes", "came", "typo")
-    consumer = stage.consumer()
-    stage.produce(*orders([came, other]))
-    stage.wait_committed({0: 2})
-    undoing = stage.spawn("erase", "--undo", "came", "typo", "other", settings=stage.settings)
+    done(harness, "erase", "--yes", "came", "typo")
+    consumer = harness.consumer()
+    harness.produce(*orders([came, other]))
+    harness.wait_committed({0: 2})
+    undoing = harness.spawn("erase", "--undo", "came", "typo", "other", settings=harness.settings)
     assert undoing.process.wait(60) == 1
     assert undoing.tail().splitlines() == [
-        f"came: not undone: {stage.topic}, partition 0, offset 0 is a record of it, which may have been skipped",
+        f"came: not undone: {harness.topic}, partition 0, offset 0 is a record of it, which may have been skipped",
         "typo: undone",
         "other: was not erased",
         "orders: 1 of 3 erasures were not undone",
     ]
-    stage.produce(*orders([came, typo]))
-    stage.wait_committed({0: 4})
-    assert stage.stored() == {"typo", "other"}
+    harness.produce(*orders([came, typo]))
+    harness.wait_committed({0: 4})
+    assert harness.stored() == {"typo", "other"}
     assert metric(consumer, "orders_erased_skipped_total") == 2
 
 
@@ -353,8 +353,8 @@ def stored(dsn: str) -> set[str]:
         return {uid for (uid,) in connection.execute("SELECT order_uid FROM orders")}
 
 
-def settings_of(stage: Stage) -> Settings:
-    return Settings(postgres=Postgres(dsn=stage.database))
+def settings_of(harness: Harness) -> Settings:
+    return Settings(postgres=Postgres(dsn=harness.database))
 
 
 # Forgotten
@@ -384,9 +384,9 @@ def keep(settings: Settings, **seconds: float) -> None:
     ],
 )
 def test_an_erasure_is_not_forgotten_while_a_record_may_bring_the_order_back(
-    settings_of_both: Settings, orders_kept: float, letters_kept: float, refusal: str
+    settings_of_both: Settings, orders_kept: float, dead_letters_kept: float, refusal: str
 ) -> None:
-    keep(settings_of_both, orders=orders_kept, dlq=letters_kept)
+    keep(settings_of_both, orders=orders_kept, dlq=dead_letters_kept)
     run(settings_of_both, "--yes", "a")
     age(settings_of_both.postgres.dsn, days=8)
     with pytest.raises(CommandRefused, match=refusal):

@@ -24,7 +24,7 @@ from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
 from tests.factories import order_document
 from tests.fresh import PARTITIONS
-from tests.stage import Sent, Stage, orders
+from tests.harness import Harness, Sent, orders
 from tests.waiting import eventually
 
 SECONDS = 30.0
@@ -57,47 +57,47 @@ class SecondIsGivenUp:
         return Outcome(Stored(new=len(batch)), list[DeadLetter](), is_committed=False)
 
 
-def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(stage: Stage) -> None:
+def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(harness: Harness) -> None:
     stop, decoded = ShutdownEvent(), list[datetime]()
     ingest = SecondIsGivenUp(stop)
-    reading = Thread(target=consumer_of(stage, ingest, stop, decoded).run)
+    reading = Thread(target=consumer_of(harness, ingest, stop, decoded).run)
     reading.start()
-    stage.produce(*orders([order_document()]))
+    harness.produce(*orders([order_document()]))
     eventually(lambda: ingest.sizes == [1], SECONDS, "the first batch is being written")
-    stage.produce(*one_each())
+    harness.produce(*one_each())
     eventually(lambda: len(decoded) == 1 + PARTITIONS, SECONDS, "the second one waits for its turn")
     ingest.first_may_end.set()
     eventually(lambda: len(ingest.sizes) == 2, SECONDS, "the second one is being written")
-    stage.produce(*one_each())
+    harness.produce(*one_each())
     eventually(lambda: len(decoded) == 1 + 2 * PARTITIONS, SECONDS, "the third one waits for its turn")
-    with closing(another_member(stage)) as other:
+    with closing(another_member(harness)) as other:
         eventually(lambda: other.poll(0.1) or not reading.is_alive(), SECONDS, "the consumer ends")
         reading.join(SECONDS)
     assert not reading.is_alive()
-    assert (ingest.sizes, stage.committed()) == ([1, PARTITIONS], {0: 1})
+    assert (ingest.sizes, harness.committed()) == ([1, PARTITIONS], {0: 1})
 
 
 def one_each() -> list[Sent]:
     return [sent for number in range(PARTITIONS) for sent in orders([order_document()], number)]
 
 
-def another_member(stage: Stage) -> Consumer:
-    member = Consumer(properties.consumer(kafka_of(stage)))
-    member.subscribe([stage.topic])
+def another_member(harness: Harness) -> Consumer:
+    member = Consumer(properties.consumer(kafka_of(harness)))
+    member.subscribe([harness.topic])
     return member
 
 
-def kafka_of(stage: Stage) -> Kafka:
-    return Kafka(bootstrap_servers=stage.bootstrap_servers, topic=stage.topic, group_id=stage.topic)
+def kafka_of(harness: Harness) -> Kafka:
+    return Kafka(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
 
 
-def consumer_of(stage: Stage, ingest: Any, stop: ShutdownEvent, decoded: list[datetime]) -> OrderConsumer:
+def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: list[datetime]) -> OrderConsumer:
     def now() -> datetime:
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
     return OrderConsumer(
-        GroupMetadata(properties.consumer(kafka_of(stage)), stage.topic),
+        GroupMetadata(properties.consumer(kafka_of(harness)), harness.topic),
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
         prepare=OrderWriter.prepare,
         ingest=ingest,

@@ -31,11 +31,11 @@ from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
+from tests.harness import SECONDS, Harness, Sent, headers
 from tests.notified import listen
 from tests.processes import ROOT, Spawn
 from tests.proxy import proxied
 from tests.raw_producer import produce_with_header
-from tests.stage import SECONDS, Sent, Stage, headers
 from tests.waiting import eventually
 
 MARK = "Zq7mark"
@@ -49,7 +49,7 @@ KEPT = {"order_uid", "date_created", "items[0].sale", "items[0].status"}
 IN_SUMMARIES = ("track_number", "delivery_service", "payment.amount")
 """What a list may tell of an order."""
 LARGEST = 100_000
-"""Bytes that the dead-letter topic takes here: some letters become stubs."""
+"""Bytes that the dead-letter topic takes here: some dead letters become stubs."""
 PREPARED = ROOT / "chart" / "templates" / "postgresql" / "configmap.yaml"
 PARENT = f"00-{'a' * 32}-{'d' * 16}-01"
 CARRIED = [("traceparent", PARENT.encode()), ("tracestate", f"{MARK.lower()}=1".encode()), (MARK, MARK.encode())]
@@ -174,58 +174,62 @@ def surroundings(pattern: re.Pattern[bytes], text: bytes) -> list[bytes]:
     return [text[max(0, match.start() - 80) : match.end() + 40] for match in pattern.finditer(text)][:3]
 
 
-def of_letters(stage: Stage) -> bytes:
+def of_dead_letters(harness: Harness) -> bytes:
     """Return what we wrote into the dead-letter topic: our headers and the stubs."""
     written = [
         b"%s: %s" % (name.encode(), value or b"")
-        for letter in stage.letters()
-        for name, value in headers(letter)
+        for dead_letter in harness.dead_letters()
+        for name, value in headers(dead_letter)
         if name.startswith(Header.PREFIX)
     ]
-    stubs = [letter.value() or b"" for letter in stage.letters() if dict(headers(letter)).get(Header.STUB)]
+    stubs = [
+        dead_letter.value() or b""
+        for dead_letter in harness.dead_letters()
+        if dict(headers(dead_letter)).get(Header.STUB)
+    ]
     assert stubs
     return b"\n".join([*written, *stubs])
 
 
-def run(stage: Stage, *arguments: str, **variables: str) -> bytes:
+def run(harness: Harness, *arguments: str, **variables: str) -> bytes:
     """Run a command to its end, and return all that it printed."""
-    command = stage.spawn(*arguments, settings={**stage.settings, **variables})
+    command = harness.spawn(*arguments, settings={**harness.settings, **variables})
     command.process.wait(60)
     return command.log.read_bytes()
 
 
-def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(stage: Stage) -> None:
+def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(harness: Harness) -> None:
     told = Told()
-    stage.query(REFUSALS)
-    stage.set_largest(stage.dead_letter_topic, LARGEST)
-    with collecting() as collector, proxied(stage.database) as (proxy, dsn), listening(stage) as notified:
+    harness.query(REFUSALS)
+    harness.set_largest(harness.dead_letter_topic, LARGEST)
+    with collecting() as collector, proxied(harness.database) as (proxy, dsn), listening(harness) as notified:
         bad = sent([*faulty(), *spoilt(), *refused()])
         good = sent(encode(marked()) for _ in range(5))
-        stage.produce(*good, *bad, Sent(None, MARK.encode()))
-        produce_with_header(stage.bootstrap_servers, stage.topic, encode(marked()), MARK.encode() + b"\xff")
-        consumer = stage.consumer(
+        harness.produce(*good, *bad, Sent(None, MARK.encode()))
+        produce_with_header(harness.bootstrap_servers, harness.topic, encode(marked()), MARK.encode() + b"\xff")
+        consumer = harness.consumer(
             ORDERS_POSTGRES__DSN=dsn, ORDERS_KAFKA__PROPERTIES=PASSWORDS, ORDERS_LOG__LEVEL="debug",
             ORDERS_CIRCUIT_BREAKER__ENABLED="false", ORDERS_RETRY__MAX_BACKOFF="200ms",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
             OTEL_BSP_SCHEDULE_DELAY="100",
         )  # fmt: skip
         read = len(good) + len(bad) + 2
-        stage.wait_committed({0: read}, 60)
+        harness.wait_committed({0: read}, 60)
         with proxy.unreachable():
-            stage.produce(*sent([encode(marked())]))
+            harness.produce(*sent([encode(marked())]))
             eventually(lambda: "connection to PostgreSQL failed" in consumer.log.read_text(), what="the outage")
-        stage.wait_committed({0: read + 1})
+        harness.wait_committed({0: read + 1})
         told.add("metrics", httpx2.get(f"http://127.0.0.1:{consumer.admin_port}/metrics").content)
         with proxy.unreachable():
-            stage.produce(*sent([encode(marked())]))
+            harness.produce(*sent([encode(marked())]))
             eventually(lambda: consumer.log.read_text().count("connection to PostgreSQL failed") > 3, what="another")
             assert consumer.stop() == 0
         told.add("notifications", eventually(notified))
     told.add("consumer's log", consumer.log.read_bytes())
     told.add("traces", collector.received)
-    told.add("dead letters", of_letters(stage))
+    told.add("dead letters", of_dead_letters(harness))
     for name, arguments in COMMANDS.items():
-        told.add(name, run(stage, *arguments, ORDERS_LOG__LEVEL="debug", ORDERS_KAFKA__PROPERTIES=PASSWORDS))
+        told.add(name, run(harness, *arguments, ORDERS_LOG__LEVEL="debug", ORDERS_KAFKA__PROPERTIES=PASSWORDS))
     assert {span.name for span in collector.spans} >= {"store orders", "process order", "dead-letter order"}
     told.assert_silent(
         {"metrics", "notifications", "consumer's log", "traces", "dead letters", *COMMANDS},
@@ -242,7 +246,7 @@ COMMANDS = {
 
 
 @contextmanager
-def listening(stage: Stage) -> Iterator[Callable[[], bytes]]:
+def listening(harness: Harness) -> Iterator[Callable[[], bytes]]:
     """Hear what the writer notifies of: what is yielded returns all that came so far."""
     heard: list[bytes] = []
 
@@ -250,7 +254,7 @@ def listening(stage: Stage) -> Iterator[Callable[[], bytes]]:
         heard.extend(each.payload.encode() for each in connection.notifies(timeout=0.1))
         return b"\n".join(heard)
 
-    with psycopg.connect(stage.database, autocommit=True) as connection:
+    with psycopg.connect(harness.database, autocommit=True) as connection:
         listen(connection)
         yield payloads
 
@@ -358,25 +362,25 @@ def visit_without_database(visitor: Visitor) -> None:
         visitor.get("outage", 503, asked(target, HAS_KEY))
 
 
-def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(stage: Stage, tmp_path: Path) -> None:
+def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(harness: Harness, tmp_path: Path) -> None:
     told = Told()
     document = marked()
     keys = tmp_path / "keys"
     keys.write_text(f"read {KEY}\ndead-letters {KEY_OF_LETTERS}\n")
-    stage.produce(*sent([encode(document), *faulty()]))
-    stage.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
-    stage.wait_stored({document["order_uid"]})
-    eventually(stage.letters)
-    with proxied(stage.database) as (proxy, dsn):
-        api = stage.spawn("api", settings={
-            **stage.settings, "ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__PROPERTIES": PASSWORDS,
+    harness.produce(*sent([encode(document), *faulty()]))
+    harness.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
+    harness.wait_stored({document["order_uid"]})
+    eventually(harness.dead_letters)
+    with proxied(harness.database) as (proxy, dsn):
+        api = harness.spawn("api", settings={
+            **harness.settings, "ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__PROPERTIES": PASSWORDS,
             "ORDERS_AUTH__KEYS_FILE": str(keys), "ORDERS_LOG__LEVEL": "debug", "ORDERS_CACHE__WARM_UP_SIZE": "0",
             "ORDERS_HTTP__CORS_ORIGINS": '["https://shop.example"]', "ORDERS_POSTGRES__STATEMENT_TIMEOUT": "1s",
         }).ready()  # fmt: skip
         visitor, probes = Visitor(api.http_port, told), Visitor(api.admin_port, told)
         with httpx2.stream("GET", f"{api.url}/events", headers={"X-API-Key": KEY, "Last-Event-ID": MARK}) as events:
             visit(visitor, document)
-            stage.produce(*sent([encode(document | {"sm_id": 1}), encode(marked())]))
+            harness.produce(*sent([encode(document | {"sm_id": 1}), encode(marked())]))
             told.add("events", "\n".join(lines_until(events, "event: replaced")).encode())
         with proxy.delayed(0.5):
             visitor.leave(asked(f"/orders/{UID}-left", HAS_KEY))

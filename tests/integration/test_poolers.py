@@ -18,9 +18,9 @@ from service.repo.migrate import migrate, schema_number, wanted_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
 from tests.factories import versioned
+from tests.harness import metric
 from tests.pooler import pgbouncer
 from tests.processes import Service, Spawn
-from tests.stage import metric
 from tests.waiting import eventually
 
 OurSettings = dict[str, str]

@@ -19,10 +19,10 @@ from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
 from tests import fresh, servers
 from tests.factories import SAMPLE, order_document
+from tests.harness import Harness, metric, orders
 from tests.processes import ROOT, Service, Spawn
 from tests.psql import client, psql
 from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_rights_are_exact, is_denied, rows
-from tests.stage import Stage, metric, orders
 from tests.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
@@ -120,26 +120,26 @@ def run_script_by_psql(logins: Logins) -> None:
     psql("--dbname", logins.superuser, *names, "--file", str(SCRIPT))
 
 
-def test_each_command_does_all_its_work_with_a_role_of_its_own(stage: Stage, logins: Logins) -> None:
-    assert ended(stage, logins.migrate, "migrate") == 0
-    assert ended(stage, logins.write, "migrate") == 0  # which has only topics to make, if any
+def test_each_command_does_all_its_work_with_a_role_of_its_own(harness: Harness, logins: Logins) -> None:
+    assert ended(harness, logins.migrate, "migrate") == 0
+    assert ended(harness, logins.write, "migrate") == 0  # which has only topics to make, if any
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
-        assert ended(stage, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
-    consumer = stage.consumer(**{DSN: logins.write})
-    api = stage.spawn("api", settings={**stage.settings, DSN: logins.read}).ready()
-    stage.produce(*orders([order_document(order_uid=UID)]))
+        assert ended(harness, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
+    consumer = harness.consumer(**{DSN: logins.write})
+    api = harness.spawn("api", settings={**harness.settings, DSN: logins.read}).ready()
+    harness.produce(*orders([order_document(order_uid=UID)]))
     eventually(lambda: answer(api).status_code == 200, what="the order")
-    stage.produce(*orders([order_document(order_uid=UID, locale="new")]))
+    harness.produce(*orders([order_document(order_uid=UID, locale="new")]))
     eventually(lambda: answer(api).json()["locale"] == "new", 5, "the replaced order")
-    stage.produce(*orders([order_document(order_uid=UID, locale="new")]))
+    harness.produce(*orders([order_document(order_uid=UID, locale="new")]))
     eventually(lambda: metric(consumer, "orders_unchanged_total") > 0, what="the order that only moved")
     assert metric(consumer, "orders_replaced_total") == 1
-    warm = stage.spawn("api", settings={**stage.settings, DSN: logins.read}).ready()
+    warm = harness.spawn("api", settings={**harness.settings, DSN: logins.read}).ready()
     assert answer(warm).headers["x-cache"] == "hit"
     assert httpx2.get(f"{api.url}/orders").json()["orders"][0]["order_uid"] == UID
     eventually(lambda: httpx2.get(f"{api.url}/stats").json()["stored"] == 1, what="the estimate")
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
-        assert ended(stage, login, "doctor", ORDERS_MODE=mode) == 0
+        assert ended(harness, login, "doctor", ORDERS_MODE=mode) == 0
 
 
 def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_anew(
@@ -155,8 +155,8 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_an
     wait_for_migrations(restored.read, Migration(deadline=5))
 
 
-def ended(stage: Stage, login: str, command: str, **variables: str) -> int:
-    return stage.spawn(command, settings={**stage.settings, DSN: login, **variables}).process.wait(60)
+def ended(harness: Harness, login: str, command: str, **variables: str) -> int:
+    return harness.spawn(command, settings={**harness.settings, DSN: login, **variables}).process.wait(60)
 
 
 def answer(api: Service) -> httpx2.Response:
@@ -284,16 +284,16 @@ def test_tables_that_belong_to_another_role_are_refused_with_what_to_do(bare: Lo
     assert f"TO {bare.name('migrate')}" in str(refused.value.diag.message_hint)
 
 
-def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(stage: Stage, migrated: Logins) -> None:
-    consumer = stage.consumer(**{DSN: migrated.read})
-    stage.produce(*orders([order_document(order_uid=UID)]))
+def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(harness: Harness, migrated: Logins) -> None:
+    consumer = harness.consumer(**{DSN: migrated.read})
+    harness.produce(*orders([order_document(order_uid=UID)]))
     eventually(lambda: '"sqlstate":"42501"' in consumer.log.read_text().replace(": ", ":"), what="the reason")
     assert "the schema or the rights are not what this release needs" in consumer.log.read_text()
-    assert (stage.stored(), stage.letters(), stage.committed()) == (set(), [], {})
+    assert (harness.stored(), harness.dead_letters(), harness.committed()) == (set(), [], {})
     with psycopg.connect(migrated.superuser) as admin:
         writer, reader = Identifier(migrated.name("write")), Identifier(migrated.name("read"))
         admin.execute(SQL("GRANT {} TO {}").format(writer, reader))
-    stage.wait_stored({UID})
+    harness.wait_stored({UID})
 
 
 def test_an_api_without_the_right_to_read_waits_for_it_and_says_why(spawn: Spawn, migrated: Logins) -> None:

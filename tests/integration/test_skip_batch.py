@@ -15,7 +15,7 @@ from service.app.commands import skip_batch
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
 from tests.factories import Document, order_document
-from tests.stage import SECONDS, Sent, Stage, orders
+from tests.harness import SECONDS, Harness, Sent, orders
 from tests.waiting import eventually
 
 MIB = 2**20
@@ -27,9 +27,9 @@ STUCK = "a batch of messages can't be decompressed"
 
 
 @pytest.fixture
-def kafka(stage: Stage) -> Kafka:
+def kafka(harness: Harness) -> Kafka:
     return Kafka(
-        bootstrap_servers=stage.bootstrap_servers, topic=stage.topic, group_id=stage.topic, properties=dict(BOUND)
+        bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic, properties=dict(BOUND)
     )
 
 
@@ -40,15 +40,17 @@ def skip(kafka: Kafka, offset: int, *options: object, partition: int = 0) -> Non
     assert skip_batch.run(arguments, Settings(kafka=kafka)) == 0
 
 
-def pack(stage: Stage) -> list[Document]:
+def pack(harness: Harness) -> list[Document]:
     """Produce orders as one small zstd batch to partition 0; return them."""
     producer = Producer({
-        "bootstrap.servers": stage.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
+        "bootstrap.servers": harness.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
         "message.max.bytes": 10**9, "batch.size": 10**9,
     })  # fmt: skip
     documents = [order_document(extra="x" * SIZE) for _ in range(COUNT)]
     for document in documents:
-        producer.produce(stage.topic, encode(document), uid(document), 0, headers=[("trace", b"\0\xff"), ("no", None)])
+        producer.produce(
+            harness.topic, encode(document), uid(document), 0, headers=[("trace", b"\0\xff"), ("no", None)]
+        )
     assert producer.flush(SECONDS) == 0
     return documents
 
@@ -65,16 +67,16 @@ def saved(file: Path) -> list[dict[str, object]]:
     return [decode(line) for line in file.read_bytes().splitlines()]
 
 
-def commit(stage: Stage, offset: int) -> None:
-    consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
-    consumer.commit(offsets=[TopicPartition(stage.topic, 0, offset)], asynchronous=False)
+def commit(harness: Harness, offset: int) -> None:
+    consumer = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
+    consumer.commit(offsets=[TopicPartition(harness.topic, 0, offset)], asynchronous=False)
     consumer.close()
 
 
-def metadata(stage: Stage) -> str:
+def metadata(harness: Harness) -> str:
     """Return what the commit of partition 0 carries."""
-    consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": stage.topic})
-    (found,) = consumer.committed([TopicPartition(stage.topic, 0)], timeout=SECONDS)
+    consumer = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
+    (found,) = consumer.committed([TopicPartition(harness.topic, 0)], timeout=SECONDS)
     consumer.close()
     return found.metadata or ""
 
@@ -91,25 +93,25 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved(
-    stage: Stage, kafka: Kafka, tmp_path: Path
+    harness: Harness, kafka: Kafka, tmp_path: Path
 ) -> None:
     before, after = order_document(), order_document()
-    stage.produce(*orders([before]))
-    first, second = pack(stage), pack(stage)
-    stage.produce(*orders([after]))
-    consumer = stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    harness.produce(*orders([before]))
+    first, second = pack(harness), pack(harness)
+    harness.produce(*orders([after]))
+    consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
     eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="it says what to do")
     with pytest.raises(CommandRefused, match="has 1 members: stop the consumers first"):
         skip(kafka, 1, "--to", tmp_path / "refused")
     assert consumer.stop() == 0
-    assert (stage.stored(), stage.committed()[0]) == (uids(before), 1)
+    assert (harness.stored(), harness.committed()[0]) == (uids(before), 1)
 
     skip(kafka, 1, "--dry-run")
-    assert stage.committed()[0] == 1
+    assert harness.committed()[0] == 1
     file = tmp_path / "first"
     skip(kafka, 1, "--to", file)
-    assert stage.committed()[0] == 1 + COUNT
-    assert metadata(stage).startswith("topic-id=")
+    assert harness.committed()[0] == 1 + COUNT
+    assert metadata(harness).startswith("topic-id=")
     assert file.stat().st_mode & 0o777 == 0o600
     lines = saved(file)
     assert [line["offset"] for line in lines] == [*range(1, 1 + COUNT)]
@@ -117,20 +119,22 @@ def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved
     assert [b64decode(str(line["key"])).decode() for line in lines] == [uid(document) for document in first]
     assert lines[0]["headers"] == [["trace", "AP8="], ["no", None]]
 
-    consumer = stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
     eventually(lambda: STUCK in consumer.log.read_text(), what="the consumer stands still before the next batch")
     assert consumer.stop() == 0
     skip(kafka, 1 + COUNT, "--to", tmp_path / "second")
     assert len(saved(tmp_path / "second")) == len(second)
-    stage.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
-    stage.wait_stored(uids(before, after))
+    harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
+    harness.wait_stored(uids(before, after))
     for line in lines:
-        stage.produce(Sent(b64decode(str(line["value"])), b64decode(str(line["key"]))))
-    stage.wait_stored(uids(before, *first, after))
+        harness.produce(Sent(b64decode(str(line["value"])), b64decode(str(line["key"]))))
+    harness.wait_stored(uids(before, *first, after))
 
 
-def test_nothing_is_skipped_unless_all_of_the_batch_is_on_the_disk(stage: Stage, kafka: Kafka, tmp_path: Path) -> None:
-    pack(stage)
+def test_nothing_is_skipped_unless_all_of_the_batch_is_on_the_disk(
+    harness: Harness, kafka: Kafka, tmp_path: Path
+) -> None:
+    pack(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandRefused, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
@@ -143,12 +147,12 @@ def test_nothing_is_skipped_unless_all_of_the_batch_is_on_the_disk(stage: Stage,
     with pytest.raises(CommandRefused, match="it exists already"):
         skip(kafka, 0, "--to", file)
     assert file.read_text() == "precious"
-    assert stage.committed() == {}
+    assert harness.committed() == {}
 
 
-def test_only_the_batch_that_holds_the_group_up_is_skipped(stage: Stage, kafka: Kafka, tmp_path: Path) -> None:
-    stage.produce(*orders([order_document()]))
-    pack(stage)
+def test_only_the_batch_that_holds_the_group_up_is_skipped(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
+    harness.produce(*orders([order_document()]))
+    pack(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandRefused, match="partition 0 can be read at offset 0, where the group goes on"):
         skip(kafka, 1, "--to", file)
@@ -156,14 +160,14 @@ def test_only_the_batch_that_holds_the_group_up_is_skipped(stage: Stage, kafka: 
         skip(kafka, 0, "--to", file, partition=1)
     with pytest.raises(CommandRefused, match="has no partition 7"):
         skip(kafka, 0, "--to", file, partition=7)
-    commit(stage, 3)
+    commit(harness, 3)
     with pytest.raises(CommandRefused, match="goes on at offset 3 of partition 0, in a batch that begins at 1"):
         skip(kafka, 2, "--to", file)
     assert not file.exists()
-    assert stage.committed() == {0: 3}
+    assert harness.committed() == {0: 3}
     skip(kafka, 1, "--to", file)
     assert [line["offset"] for line in saved(file)] == [3, 4]
-    assert stage.committed() == {0: 5}
+    assert harness.committed() == {0: 5}
 
 
 @pytest.mark.parametrize("size", ["2GiB", "0", "much"])

@@ -18,8 +18,8 @@ from service.config import Migration
 from service.repo.migrate import migrate
 from tests import fresh, tls
 from tests.factories import order_document
+from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
-from tests.stage import Sent, Stage, orders
 from tests.tls import Authority
 from tests.waiting import eventually
 
@@ -73,7 +73,7 @@ def trusted(ours: Authority, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stage(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> Iterator[Stage]:
+def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> Iterator[Harness]:
     """Topics, and a database without a schema. The stage looks at them as nobody of ours does: it trusts everyone."""
     plain = kafka.broker.bootstrap_servers
     with fresh.topic(plain) as topic, fresh.database(server.dsn) as (name, dsn):
@@ -92,13 +92,13 @@ def stage(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> It
             "PGSSLROOTCERT": str(trusted),
             "ORDERS_MIGRATION__DEADLINE": "8",
         }
-        yield Stage(plain, topic, dsn, settings, spawn)
+        yield Harness(plain, topic, dsn, settings, spawn)
 
 
 @pytest.fixture
-def migrated(stage: Stage) -> Stage:
-    migrate(stage.database, Migration())
-    return stage
+def migrated(harness: Harness) -> Harness:
+    migrate(harness.database, Migration())
+    return harness
 
 
 SASL = {
@@ -108,12 +108,12 @@ SASL = {
 }
 
 
-def run(stage: Stage, *command: str, code: int = 0) -> str:
-    return ended(begun(stage, *command), code=code)
+def run(harness: Harness, *command: str, code: int = 0) -> str:
+    return ended(begun(harness, *command), code=code)
 
 
-def begun(stage: Stage, *command: str) -> Service:
-    return stage.spawn(*command, settings=stage.settings)
+def begun(harness: Harness, *command: str) -> Service:
+    return harness.spawn(*command, settings=harness.settings)
 
 
 def ended(process: Service, *, code: int) -> str:
@@ -135,20 +135,20 @@ def lines(process: Service, event: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
-def test_orders_and_dead_letters_go_all_the_way(stage: Stage, mechanism: str, tmp_path: Path) -> None:
-    stage = changed(stage, {"ORDERS_KAFKA__PROPERTIES__sasl.mechanism": mechanism})
-    assert "schema: brought from 0000" in run(stage, "migrate")
+def test_orders_and_dead_letters_go_all_the_way(harness: Harness, mechanism: str, tmp_path: Path) -> None:
+    harness = changed(harness, {"ORDERS_KAFKA__PROPERTIES__sasl.mechanism": mechanism})
+    assert "schema: brought from 0000" in run(harness, "migrate")
     keys = tmp_path / "keys"
     keys.write_text(f"read,dead-letters {KEY}\n")
-    consumer = stage.consumer()
-    api = begun(with_keys(stage, keys), "api").ready()
-    run(stage, "generate", *STREAM)
-    run(stage, "check", *STREAM)
-    assert "✗" not in run(with_keys(stage, keys), "doctor")
-    run(with_keys(stage, keys), "smoke", "--url", api.url)
-    assert "12 shown" in run(stage, "dlq", "list", "--max", "12")
-    run(stage, "dlq", "replay", "--max", "1")
-    run(stage, "rewind", "--to-timestamp", "2026-01-01T00:00:00Z", "--dry-run", code=1)  # the group has a member
+    consumer = harness.consumer()
+    api = begun(with_keys(harness, keys), "api").ready()
+    run(harness, "generate", *STREAM)
+    run(harness, "check", *STREAM)
+    assert "✗" not in run(with_keys(harness, keys), "doctor")
+    run(with_keys(harness, keys), "smoke", "--url", api.url)
+    assert "12 shown" in run(harness, "dlq", "list", "--max", "12")
+    run(harness, "dlq", "replay", "--max", "1")
+    run(harness, "rewind", "--to-timestamp", "2026-01-01T00:00:00Z", "--dry-run", code=1)  # the group has a member
     eventually(lambda: asked(api, "/stats")["lag"] is not None, what="the API asks Kafka")
     assert asked(api, "/dead-letters?limit=1")["dead_letters"]
     assert (consumer.stop(), api.stop()) == (0, 0)
@@ -156,12 +156,12 @@ def test_orders_and_dead_letters_go_all_the_way(stage: Stage, mechanism: str, tm
     assert told(api)
 
 
-def changed(stage: Stage, settings: Settings) -> Stage:
-    return replace(stage, settings={**stage.settings, **settings})
+def changed(harness: Harness, settings: Settings) -> Harness:
+    return replace(harness, settings={**harness.settings, **settings})
 
 
-def with_keys(stage: Stage, keys: Path) -> Stage:
-    return changed(stage, {"ORDERS_AUTH__KEYS_FILE": str(keys)})
+def with_keys(harness: Harness, keys: Path) -> Harness:
+    return changed(harness, {"ORDERS_AUTH__KEYS_FILE": str(keys)})
 
 
 def asked(api: Service, path: str) -> dict[str, object]:
@@ -170,12 +170,14 @@ def asked(api: Service, path: str) -> dict[str, object]:
         return found
 
 
-def test_a_certificate_takes_the_place_of_user_and_password(stage: Stage, kafka: tls.Kafka, ours: Authority) -> None:
+def test_a_certificate_takes_the_place_of_user_and_password(
+    harness: Harness, kafka: tls.Kafka, ours: Authority
+) -> None:
     client = ours.sign("certified")
     client.key.chmod(0o400)
-    without_password = {name: value for name, value in stage.settings.items() if name not in {*SASL, "PGPASSWORD"}}
+    without_password = {name: value for name, value in harness.settings.items() if name not in {*SASL, "PGPASSWORD"}}
     certified = replace(
-        stage,
+        harness,
         settings=without_password
         | {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{kafka.mutual}",
@@ -212,7 +214,7 @@ POSTGRES_TROUBLES = {
 
 @pytest.mark.parametrize("trouble", KAFKA_TROUBLES)
 def test_a_broker_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_waited_for(
-    migrated: Stage, kafka: tls.Kafka, another: Authority, trouble: str
+    migrated: Harness, kafka: tls.Kafka, another: Authority, trouble: str
 ) -> None:
     wrong = changed(
         migrated,
@@ -242,7 +244,7 @@ def test_a_broker_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_wa
 
 @pytest.mark.parametrize("trouble", POSTGRES_TROUBLES)
 def test_a_postgresql_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_waited_for(
-    migrated: Stage, ours: Authority, another: Authority, trouble: str
+    migrated: Harness, ours: Authority, another: Authority, trouble: str
 ) -> None:
     migrated.produce(*orders([order_document()]))
     client = ours.sign("shop")
@@ -269,12 +271,12 @@ def test_a_postgresql_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_an
     assert re.search(rf"for PostgreSQL at \S+:\d+: {re.escape(POSTGRES_TROUBLES[trouble])}", ended(migration, code=1))
     assert migrated.stored() == set()
     assert migrated.committed() == {}
-    assert migrated.letters() == []
+    assert migrated.dead_letters() == []
     assert (consumer.stop(), api.stop()) == (0, 0)
 
 
 def test_another_authority_of_postgresql_is_taken_from_its_file_without_a_restart(
-    migrated: Stage, server: Postgres, ours: Authority, another: Authority, trusted: Path
+    migrated: Harness, server: Postgres, ours: Authority, another: Authority, trusted: Path
 ) -> None:
     consumer = migrated.consumer()
     first, second = orders([order_document(), order_document()])
@@ -302,7 +304,7 @@ def show(server: Postgres, authority: Authority) -> None:
 
 
 def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_both(
-    migrated: Stage, kafka: tls.Kafka, ours: Authority, another: Authority, tmp_path: Path
+    migrated: Harness, kafka: tls.Kafka, ours: Authority, another: Authority, tmp_path: Path
 ) -> None:
     changing, both = tmp_path / "changing.crt", tmp_path / "both.crt"
     changing.write_text(ours.certificate.read_text())
@@ -326,8 +328,8 @@ def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_bot
     assert copy_rows.stop() == 0
 
 
-def trusting(stage: Stage, authority: Path) -> Stage:
-    return changed(stage, {"ORDERS_KAFKA__PROPERTIES__ssl.ca.location": str(authority)})
+def trusting(harness: Harness, authority: Path) -> Harness:
+    return changed(harness, {"ORDERS_KAFKA__PROPERTIES__ssl.ca.location": str(authority)})
 
 
 def uid_of(sent: Sent) -> str:

@@ -7,7 +7,7 @@ from msgspec.json import encode
 
 from tests.collector import Collector, collecting
 from tests.factories import SAMPLE, order_document
-from tests.stage import Sent, Stage
+from tests.harness import Harness, Sent
 from tests.waiting import eventually
 
 TRACE, OF_A_BAD_ONE, NOT_SAMPLED = "a" * 32, "b" * 32, "c" * 32
@@ -26,15 +26,15 @@ def carrying(trace: str, value: bytes, *, sampled: bool = True) -> Sent:
 
 
 def test_a_trace_leads_from_the_producer_through_the_store_to_the_dead_letter(
-    stage: Stage, collector: Collector
+    harness: Harness, collector: Collector
 ) -> None:
-    stage.produce(
+    harness.produce(
         carrying(TRACE, encode(order_document(order_uid="traced"))),
         carrying(OF_A_BAD_ONE, b'{"order_uid": "secret-of-an-order"}'),
         carrying(NOT_SAMPLED, encode(order_document(order_uid="untraced")), sampled=False),
     )
-    consumer = stage.consumer(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
-    eventually(lambda: len(stage.letters()) == 1)
+    consumer = harness.consumer(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
+    eventually(lambda: len(harness.dead_letters()) == 1)
     assert consumer.stop() == 0
     good, bad = collector.of(TRACE), collector.of(OF_A_BAD_ONE)
     assert set(good) == {"process order"}
@@ -48,29 +48,31 @@ def test_a_trace_leads_from_the_producer_through_the_store_to_the_dead_letter(
     assert linked == {TRACE, OF_A_BAD_ONE}
     assert {good["process order"].links[0].span_id} <= {span.span_id for span in batches}
     assert collector.services == {"orders-consumer"}
-    (letter,) = stage.letters()
-    assert dict(letter.headers() or [])["traceparent"] == f"00-{OF_A_BAD_ONE}-{PARENT}-01".encode()
+    (dead_letter,) = harness.dead_letters()
+    assert dict(dead_letter.headers() or [])["traceparent"] == f"00-{OF_A_BAD_ONE}-{PARENT}-01".encode()
     for value in (b"secret-of-an-order", SAMPLE["delivery"]["email"].encode(), SAMPLE["delivery"]["name"].encode()):
         assert value not in collector.received
 
 
-def test_the_service_is_called_what_the_environment_calls_it(stage: Stage, collector: Collector) -> None:
-    stage.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
-    consumer = stage.consumer(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{collector.url}/v1/traces", OTEL_SERVICE_NAME="ours")
-    stage.wait_stored({"traced"})
+def test_the_service_is_called_what_the_environment_calls_it(harness: Harness, collector: Collector) -> None:
+    harness.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
+    consumer = harness.consumer(
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{collector.url}/v1/traces", OTEL_SERVICE_NAME="ours"
+    )
+    harness.wait_stored({"traced"})
     assert consumer.stop() == 0
     assert collector.services == {"ours"}
 
 
-def test_a_collector_that_is_away_holds_nothing_up(stage: Stage) -> None:
-    stage.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
-    consumer = stage.consumer(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
-    stage.wait_stored({"traced"})
+def test_a_collector_that_is_away_holds_nothing_up(harness: Harness) -> None:
+    harness.produce(carrying(TRACE, encode(order_document(order_uid="traced"))))
+    consumer = harness.consumer(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    harness.wait_stored({"traced"})
     assert consumer.stop() == 0
 
 
-def test_without_a_collector_nothing_of_it_is_loaded(stage: Stage) -> None:
-    consumer = stage.consumer(PYTHONVERBOSE="1")
+def test_without_a_collector_nothing_of_it_is_loaded(harness: Harness) -> None:
+    consumer = harness.consumer(PYTHONVERBOSE="1")
     assert consumer.stop() == 0
     loaded = consumer.log.read_text(errors="replace")
     assert "import 'service.app.consumer'" in loaded

@@ -13,10 +13,10 @@ import pytest
 
 from tests.chart.rendered import one, render
 from tests.factories import order_document
+from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
 from tests.prometheus.conftest import prometheus
 from tests.prometheus.server import FAR, Prometheus
-from tests.stage import Sent, Stage, orders
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class Watched:
 
     server: Prometheus
     consumer: Service
-    stage: Stage
+    harness: Harness
 
 
 @pytest.fixture
 def watched(
-    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    harness: Harness, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Watched]:
     if not shutil.which("helm"):
         pytest.skip("there is no helm on the path")
@@ -64,17 +64,17 @@ def watched(
     }
     consumer = spawn("consumer", settings={**settings, **breaker, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     with prometheus(tmp_path, consumer, rules=rules()) as server:
-        stage.produce(*orders([order_document(order_uid="first")]))
+        harness.produce(*orders([order_document(order_uid="first")]))
         server.tells("orders_stored_total == 1")
         eventually(lambda: not server.ask("ALERTS"), FAR, "no alert")
-        yield Watched(server, consumer, stage)
+        yield Watched(server, consumer, harness)
 
 
 def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
     watched: Watched, own_postgres: "Postgres"
 ) -> None:
     own_postgres.stop()
-    watched.stage.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
+    watched.harness.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
     watched.server.fires("OrdersPostgresqlAway")
     watched.server.fires("OrdersNoProgress")
     own_postgres.start()
@@ -83,11 +83,11 @@ def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
 
 
 def test_dead_letters_are_told_and_then_the_circuit_breaker_and_both_end(watched: Watched) -> None:
-    watched.stage.produce(*[Sent(b"not an order")] * 10)
+    watched.harness.produce(*[Sent(b"not an order")] * 10)
     watched.server.fires("OrdersDeadLetters")
-    watched.stage.produce(*[Sent(b"not an order")] * 60)
+    watched.harness.produce(*[Sent(b"not an order")] * 60)
     watched.server.fires("OrdersCircuitBreakerOpen")
-    watched.stage.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
+    watched.harness.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
     watched.server.resolves("OrdersCircuitBreakerOpen")
     watched.server.resolves("OrdersDeadLetters")
 
@@ -96,5 +96,5 @@ def test_a_group_without_a_member_is_told_until_there_is_one(watched: Watched, s
     watched.consumer.kill()
     watched.server.fires("OrdersNoConsumer")
     port = {"ORDERS_ADMIN__PORT": str(watched.consumer.admin_port)}
-    spawn("consumer", settings={**watched.stage.settings, **port})
+    spawn("consumer", settings={**watched.harness.settings, **port})
     watched.server.resolves("OrdersNoConsumer")

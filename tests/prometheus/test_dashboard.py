@@ -12,11 +12,11 @@ import httpx2
 import pytest
 
 from tests.factories import order_document
+from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
 from tests.prometheus.conftest import NAMESPACE, prometheus
 from tests.prometheus.panels import CHOICES, DASHBOARD, PANELS, ROOT, assert_all_show_something
 from tests.prometheus.server import Prometheus
-from tests.stage import Sent, Stage, orders
 
 if TYPE_CHECKING:
     from local.postgres import Postgres
@@ -29,8 +29,8 @@ UNITS = {"bool", "bool_on_off", "bytes", "ops", "percentunit", "reqps", "s", "sh
 class Traffic:
     """Orders, odd ones and bad ones among them, and readers of the API, until the block ends."""
 
-    def __init__(self, stage: Stage, api: Service) -> None:
-        self._stage = stage
+    def __init__(self, harness: Harness, api: Service) -> None:
+        self._stage = harness
         self._api = api
         self._is_over = Event()
         self._thread = Thread(target=self._flow)
@@ -55,13 +55,13 @@ class Traffic:
 
 @pytest.fixture
 def observed(
-    stage: Stage, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
+    harness: Harness, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Prometheus]:
     """A consumer and an API under traffic, after PostgreSQL was away for a moment."""
     known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
     consumer = spawn("consumer", settings=known).ready()
     api = spawn("api", settings=known).ready()
-    with prometheus(tmp_path, consumer, api) as server, Traffic(stage, api):
+    with prometheus(tmp_path, consumer, api) as server, Traffic(harness, api):
         server.tells("sum(rate(orders_stored_total[20s])) > 0")
         own_postgres.stop()
         server.tells('sum(orders_dependency_up{dependency="postgresql"}) == 0')

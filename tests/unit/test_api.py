@@ -20,7 +20,7 @@ from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.factories import order
-from tests.fake_letters import FakeLetters
+from tests.fake_dead_letters import FakeDeadLetters
 from tests.fake_reader import FakeReader
 
 ORDER: Order = order(order_uid="b563feb7b2b84b6test")
@@ -37,8 +37,8 @@ class Site:
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
-        self.letters = FakeLetters()
-        parts = Parts(lookup, self.reader, self.letters, EventBroadcaster(10, 0), self.figures, health)
+        self.dead_letters = FakeDeadLetters()
+        parts = Parts(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
         app = api(parts, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 

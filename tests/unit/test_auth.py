@@ -8,7 +8,7 @@ import pytest
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
-from service.usecases.ports import LetterPage, LetterQuery
+from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 from tests.unit.test_api import ORDER, URL, Site, problem_of
 
 READS, READS_LETTERS, READS_ALL = "r" * 20, "d" * 20, "a" * 20
@@ -75,7 +75,7 @@ def test_without_keys_there_are_no_dead_letters_and_nobody_asks_kafka() -> None:
     with (site := Site()).client:
         told = problem_of(site.client.get(LETTERS), 404)
     assert "API keys" in told["detail"]
-    assert site.letters.queries == []
+    assert site.dead_letters.queries == []
 
 
 def test_other_origins_may_send_keys_where_they_are_listed(tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def shown(site: Site, query: str = "") -> dict[str, object]:
 
 
 def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
-    letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
-    locked.letters.answer = LetterPage([letter.excerpt(at_most=6)], {0: 12, 3: 8})
+    dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
+    locked.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(at_most=6)], {0: 12, 3: 8})
     assert shown(locked) == {
         "dead_letters": [
             {
@@ -139,7 +139,7 @@ def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
     [[], [("dlq-reason", None)], [("dlq-replays", b"x")], [*ORIGINAL[:5], ("dlq-original-timestamp", b"9" * 18)]],
 )
 def test_headers_that_anyone_could_write_break_nothing(locked: Site, headers: list[tuple[str, bytes | None]]) -> None:
-    locked.letters.answer = LetterPage([DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None)
+    locked.dead_letters.answer = DeadLetterPage([DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None)
     told = shown(locked)
     assert told["next_cursor"] is None
 
@@ -147,9 +147,9 @@ def test_headers_that_anyone_could_write_break_nothing(locked: Site, headers: li
 def test_a_page_is_asked_for_where_the_last_one_ended(locked: Site) -> None:
     shown(locked)
     shown(locked, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
-    first, second = locked.letters.queries
-    assert first == LetterQuery(20)
-    assert second == LetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "rejected"}))
+    first, second = locked.dead_letters.queries
+    assert first == DeadLetterQuery(20)
+    assert second == DeadLetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "rejected"}))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_malformed_query_is_named(locked: Site, query: str) -> None:
 
 
 def test_kafka_being_away_is_no_bug(locked: Site) -> None:
-    locked.letters.is_away = True
+    locked.dead_letters.is_away = True
     problem_of(locked.client.get(LETTERS, headers={"X-API-Key": READS_ALL}), 503)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import contenders, reads
+from bench import http_servers, reads
+from bench.context import Context
+from bench.fixtures import FixtureFiles
 from bench.load import Report, Target, WrongAnswer, is_whole, load
-from bench.site import Site
-from bench.stock import Files
 from local.ports import HOST
 from tests.waiting import turns
 
@@ -107,18 +107,18 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def rivals_of_nowhere(
+def baselines_of_nowhere(
     tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[contenders.Contender]]:
+) -> Iterator[list[http_servers.HttpServer]]:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(reads, "RIVALS", ["go", "nginx"])
-    site = Site("", "", tmp_path, rounds=1, scale=1, echo=said.append)
+    monkeypatch.setattr(reads, "BASELINES", ["go", "nginx"])
+    context = Context("", "", tmp_path, rounds=1, scale=1, echo=said.append)
     with ExitStack() as running:
-        yield [*reads._rivals(site, Files(tmp_path, {}), running)]
+        yield [*reads._baselines(context, FixtureFiles(tmp_path, {}), running)]
 
 
-def test_a_rival_that_is_not_installed_is_said_and_left_out(
-    rivals_of_nowhere: list[contenders.Contender], said: list[str]
+def test_a_baseline_that_is_not_installed_is_said_and_left_out(
+    baselines_of_nowhere: list[http_servers.HttpServer], said: list[str]
 ) -> None:
-    assert rivals_of_nowhere == []
+    assert baselines_of_nowhere == []
     assert said == ["cached GET without go: go is not installed", "cached GET without nginx: nginx is not installed"]

@@ -18,18 +18,18 @@ def test_the_last_of_two_headers_of_one_name_counts() -> None:
     assert PLAIN._replace(headers=[(Header.REASON, b"old"), (Header.REASON, b"new")]).reason == "new"
 
 
-def test_of_a_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
+def test_of_a_dead_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
     """Whoever may write to a topic can fill headers as well as values."""
     foreign = [(f"header-{number}", b"x" * 100_000) for number in range(10)]
     repeated = [(Header.DETAIL, b"x" * 100_000), (Header.REASON, None), ("dlq-of-others", b"x")] * 10
-    letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"rejected"), *foreign])
-    shown = letter.excerpt(5).letter
+    dead_letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"rejected"), *foreign])
+    shown = dead_letter.excerpt(5).dead_letter
     assert [name for name, _ in shown.headers] == [Header.DETAIL, Header.REASON, Header.REASON]
     assert sum(len(value or b"") for _, value in shown.headers) < 5_000
     assert (shown.reason, shown.text(Header.DETAIL)[:5]) == ("rejected", "xxxxx")
 
 
-def test_a_letter_without_a_reason_is_listed_as_unknown() -> None:
+def test_a_dead_letter_without_a_reason_is_listed_as_unknown() -> None:
     assert PLAIN._replace(headers=[]).reason == "unknown"
 
 
@@ -56,8 +56,10 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
 
 
 def test_a_replay_keeps_headers_that_are_not_ours_and_replaces_those_that_are() -> None:
-    letter = PLAIN._replace(headers=[("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")])
-    assert replay_headers(letter) == [("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3")]
+    dead_letter = PLAIN._replace(
+        headers=[("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")]
+    )
+    assert replay_headers(dead_letter) == [("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3")]
 
 
 @pytest.mark.parametrize(("raw", "shown"), [(b"a\x1b[2Jb", "a�[2Jb"), (b"\xff", "�"), (None, ""), ("é\n", "é�")])

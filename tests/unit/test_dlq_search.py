@@ -10,30 +10,30 @@ from tests.factories import order_document
 ORDER = "order-1"
 
 
-def letter(value: bytes | None, key: bytes | None = None) -> DeadLetterRecord:
+def dead_letter(value: bytes | None, key: bytes | None = None) -> DeadLetterRecord:
     return DeadLetterRecord(0, 0, 0, key, value, [])
 
 
 @pytest.mark.parametrize(
     "found",
     {
-        "the key, of no document": letter(b"\x00\xff", ORDER.encode()),
-        "the key, of a stub": letter(b"orders/0/17, 2000000 bytes", ORDER.encode()),
-        "the key, of a tombstone": letter(None, ORDER.encode()),
-        "the document, under another key": letter(encode(order_document(order_uid=ORDER)), b"other"),
-        "a document that breaks every rule": letter(b'{"items": 7, "order_uid": "order-1"}'),
-        "the last one of two fields": letter(b'{"order_uid": "other", "order_uid": "order-1"}'),
-        "an escaped text": letter(rb'{"order_uid": "order\u002d1"}'),
-        "a document that was cut": letter(b'{"order_uid": "order-1", "delivery": {"name": "Te'),
-        "a document that is not UTF-8": letter(b'{"order_uid": "order-1", "entry": "\xff"}'),
-        "a document in a document": letter(b'[{"order": {"order_uid": "order-1"}}]'),
-        "a document without end": letter(b'{"order_uid": "order-1", "x": ' + b"[" * 100_000),
-        "a quote that ends another text": letter(b'{"x": "y"order-1"'),
-        "a document whose id is no text": letter(b'{"order_uid": 1, "payment": {"transaction": "order-1"}}'),
+        "the key, of no document": dead_letter(b"\x00\xff", ORDER.encode()),
+        "the key, of a stub": dead_letter(b"orders/0/17, 2000000 bytes", ORDER.encode()),
+        "the key, of a tombstone": dead_letter(None, ORDER.encode()),
+        "the document, under another key": dead_letter(encode(order_document(order_uid=ORDER)), b"other"),
+        "a document that breaks every rule": dead_letter(b'{"items": 7, "order_uid": "order-1"}'),
+        "the last one of two fields": dead_letter(b'{"order_uid": "other", "order_uid": "order-1"}'),
+        "an escaped text": dead_letter(rb'{"order_uid": "order\u002d1"}'),
+        "a document that was cut": dead_letter(b'{"order_uid": "order-1", "delivery": {"name": "Te'),
+        "a document that is not UTF-8": dead_letter(b'{"order_uid": "order-1", "entry": "\xff"}'),
+        "a document in a document": dead_letter(b'[{"order": {"order_uid": "order-1"}}]'),
+        "a document without end": dead_letter(b'{"order_uid": "order-1", "x": ' + b"[" * 100_000),
+        "a quote that ends another text": dead_letter(b'{"x": "y"order-1"'),
+        "a document whose id is no text": dead_letter(b'{"order_uid": 1, "payment": {"transaction": "order-1"}}'),
     }.items(),
     ids=lambda found: found[0],
 )
-def test_a_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterRecord]) -> None:
+def test_a_dead_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterRecord]) -> None:
     assert order_of(found[1].key, found[1].value, ["unlike", ORDER]) == ORDER
 
 
@@ -49,5 +49,5 @@ def test_a_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterRecord]) 
         b'{"order_uid": "ORDER-1"}',
     ],
 )
-def test_a_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
+def test_a_dead_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
     assert order_of(b"order-12", value, [ORDER]) is None

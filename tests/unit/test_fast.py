@@ -31,7 +31,7 @@ from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.factories import order
-from tests.fake_letters import FakeLetters
+from tests.fake_dead_letters import FakeDeadLetters
 from tests.fake_reader import FakeReader
 from tests.waiting import eventually, turns
 
@@ -107,7 +107,7 @@ class Side:
             self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        parts = Parts(self.lookup, self.reader, FakeLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
+        parts = Parts(self.lookup, self.reader, FakeDeadLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
         self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from generator.compare import LetterCounts, OrderCounts, compare_letters, compare_orders
-from generator.expected import expected, letter_digest, order_digest, until_of
+from generator.compare import DeadLetterCounts, OrderCounts, compare_dead_letters, compare_orders
+from generator.expected import dead_letter_digest, expected, order_digest, until_of
 from generator.stream import UPDATE, VALID, Plan, stream
 from generator.stream import Message as Generated
 from service.entities.dead_letter import Header, Reason
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 ORDER = order_document(order_uid="one")
 MUST = {"one": order_digest(ORDER)}
-LETTER = letter_digest(b"key", b"value")
+LETTER = dead_letter_digest(b"key", b"value")
 
 
-class Letter:
+class FoundDeadLetter:
     def __init__(self, key: bytes | None = b"key", value: bytes | None = b"value", **headers: str) -> None:
         self._key, self._value = key, value
         named = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
@@ -51,8 +51,8 @@ class Record:
         return self._message.value
 
 
-def letters(*found: Letter) -> Mapping[str, LetterCounts]:
-    return compare_letters({LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
+def dead_letters(*found: FoundDeadLetter) -> Mapping[str, DeadLetterCounts]:
+    return compare_dead_letters({LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
 
 
 def test_the_newest_version_is_expected() -> None:
@@ -64,7 +64,7 @@ def test_the_newest_version_is_expected() -> None:
 def test_every_fault_is_expected_once_with_its_reason() -> None:
     plan = Plan(count=500, invalid=0.5, tombstones=0.1)
     faults = [message.reason for message in stream(plan) if message.reason]
-    assert sorted(expected(plan).letters.values()) == sorted(faults)
+    assert sorted(expected(plan).dead_letters.values()) == sorted(faults)
 
 
 @pytest.mark.parametrize("shares", [{}, {"invalid": 1.0}, {"invalid": 0.5, "updates": 0.3}])
@@ -135,35 +135,35 @@ def test_orders_that_are_not_exact(rows: list[tuple[str, Any]], counts: OrderCou
 
 
 def test_a_dead_letter_is_exact() -> None:
-    counts = letters(Letter())["invalid"]
-    assert counts == LetterCounts(1, found=1)
+    counts = dead_letters(FoundDeadLetter())["invalid"]
+    assert counts == DeadLetterCounts(1, found=1)
     assert counts.is_exact(again_allowed=False)
 
 
 @pytest.mark.parametrize(
     ("found", "counts"),
     [
-        ([], LetterCounts(1, missing=1)),
-        ([Letter(reason="undecodable")], LetterCounts(1, wrong_reason=1)),
-        ([Letter(), Letter(offset="6")], LetterCounts(1, found=1, doubled=1)),
-        ([Letter(), Letter(key=b"other")], LetterCounts(1, found=1, unexpected=1)),
-        ([Letter(), Letter(value=None)], LetterCounts(1, found=1, unexpected=1)),
-        ([Letter(topic="elsewhere")], LetterCounts(1, missing=1, unexpected=1)),
-        ([Letter(offset="none")], LetterCounts(1, missing=1, unexpected=1)),
+        ([], DeadLetterCounts(1, missing=1)),
+        ([FoundDeadLetter(reason="undecodable")], DeadLetterCounts(1, wrong_reason=1)),
+        ([FoundDeadLetter(), FoundDeadLetter(offset="6")], DeadLetterCounts(1, found=1, doubled=1)),
+        ([FoundDeadLetter(), FoundDeadLetter(key=b"other")], DeadLetterCounts(1, found=1, unexpected=1)),
+        ([FoundDeadLetter(), FoundDeadLetter(value=None)], DeadLetterCounts(1, found=1, unexpected=1)),
+        ([FoundDeadLetter(topic="elsewhere")], DeadLetterCounts(1, missing=1, unexpected=1)),
+        ([FoundDeadLetter(offset="none")], DeadLetterCounts(1, missing=1, unexpected=1)),
     ],
 )
-def test_dead_letters_that_are_not_exact(found: list[Letter], counts: LetterCounts) -> None:
-    assert letters(*found)["invalid"] == counts
+def test_dead_letters_that_are_not_exact(found: list[FoundDeadLetter], counts: DeadLetterCounts) -> None:
+    assert dead_letters(*found)["invalid"] == counts
     assert not counts.is_exact(again_allowed=True)
 
 
 def test_a_dead_letter_may_come_again_after_a_crash_alone() -> None:
-    counts = letters(Letter(), Letter())["invalid"]
-    assert counts == LetterCounts(1, found=1, again=1)
+    counts = dead_letters(FoundDeadLetter(), FoundDeadLetter())["invalid"]
+    assert counts == DeadLetterCounts(1, found=1, again=1)
     assert counts.is_exact(again_allowed=True)
     assert not counts.is_exact(again_allowed=False)
 
 
-def test_an_unexpected_letter_stands_under_the_reason_that_it_states() -> None:
-    assert letters(Letter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
-    assert letters(Letter(key=b"other", reason="mystery"))["mystery"].unexpected == 1
+def test_an_unexpected_dead_letter_stands_under_the_reason_that_it_states() -> None:
+    assert dead_letters(FoundDeadLetter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
+    assert dead_letters(FoundDeadLetter(key=b"other", reason="mystery"))["mystery"].unexpected == 1

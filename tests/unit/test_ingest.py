@@ -126,9 +126,9 @@ def test_a_poison_order_costs_itself_alone(says_position: bool) -> None:  # noqa
     bench = Bench(FakeStore(says_position=says_position))
     outcome = bench.ingest(batch_of(100, poison=(42,)))
     assert outcome.stored == Stored(new=99)
-    (letter,) = bench.dead_letters.sent
-    assert (letter.message, letter.reason, letter.attempts) == (42, Reason.REJECTED, 1)
-    assert letter.detail == "refused (SQLSTATE 23514) at orders no_poison"
+    (dead_letter,) = bench.dead_letters.sent
+    assert (dead_letter.message, dead_letter.reason, dead_letter.attempts) == (42, Reason.REJECTED, 1)
+    assert dead_letter.detail == "refused (SQLSTATE 23514) at orders no_poison"
 
 
 @pytest.mark.parametrize("says_position", [True, False])
@@ -137,7 +137,7 @@ def test_fifty_poison_orders_of_two_thousand_cost_themselves_alone(says_position
     bench = Bench(FakeStore(says_position=says_position))
     outcome = bench.ingest(batch_of(2_000, poison=poison))
     assert outcome.stored == Stored(new=1_950)
-    assert {letter.message for letter in bench.dead_letters.sent} == set(poison)
+    assert {dead_letter.message for dead_letter in bench.dead_letters.sent} == set(poison)
     assert len(bench.store.calls) < (300 if says_position else 800)
     assert sum(bench.store.calls) < 30_000
 
@@ -244,8 +244,8 @@ def test_what_is_given_up_on_is_dead_lettered_whole() -> None:
     bench.store.failures += unavailable(10_000)
     outcome = bench.ingest(batch_of(20))
     assert (outcome.stored, len(outcome.dead_letters)) == (Stored(), 20)
-    assert {letter.reason for letter in bench.dead_letters.sent} == {Reason.REJECTED}
-    assert {letter.detail for letter in bench.dead_letters.sent} == {"away (SQLSTATE 57P01)"}
+    assert {dead_letter.reason for dead_letter in bench.dead_letters.sent} == {Reason.REJECTED}
+    assert {dead_letter.detail for dead_letter in bench.dead_letters.sent} == {"away (SQLSTATE 57P01)"}
     assert bench.dead_letters.sent[0].attempts == len(bench.retried) + 1 > 1
     assert not bench.ingest.is_breaker_open
 
@@ -285,7 +285,7 @@ def test_dead_letters_go_out_after_the_orders_are_stored(monkeypatch: pytest.Mon
     assert stored_first == [10]
 
 
-def test_where_letters_and_offsets_are_committed_together_every_batch_is_sent_for_that() -> None:
+def test_where_dead_letters_and_offsets_are_committed_together_every_batch_is_sent_for_that() -> None:
     bench = Bench(dead_letters=FakeDeadLetters(commits=True))
     assert bench.ingest(batch_of(10)).is_committed
     assert bench.ingest(batch_of(0, bad=3)).is_committed

@@ -25,7 +25,7 @@ class FakeKafka:
 
     committed: dict[int, int] = field(default_factory=dict)
     visible: list[tuple[bytes | None, bytes]] = field(default_factory=list)
-    troubles: dict[str, KafkaError] = field(default_factory=dict)
+    nemesis: dict[str, KafkaError] = field(default_factory=dict)
     lost_answers: set[str] = field(default_factory=set)
     largest: int = 10_000
     cluster: str = "abc"
@@ -39,7 +39,7 @@ class FakeKafka:
 
     def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
         self.calls.append(name)
-        if error := self.troubles.pop(name, None):
+        if error := self.nemesis.pop(name, None):
             raise KafkaException(error)
         effect()
         if name in self.lost_answers:
@@ -75,7 +75,7 @@ class FakeMember:
 class FakeProducer:
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka = kafka
-        self._letters: list[tuple[bytes | None, bytes]] = []
+        self._dead_letters: list[tuple[bytes | None, bytes]] = []
         self._offsets: dict[int, int] = {}
         self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
         self._is_spoilt = False
@@ -92,9 +92,11 @@ class FakeProducer:
     ) -> None:
         assert headers
         is_too_large = len(value) > self._kafka.largest
-        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else self._kafka.troubles.pop("letter", None)
+        error = (
+            KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else self._kafka.nemesis.pop("dead letter", None)
+        )
         self._reports.append((on_delivery, error))
-        self._letters.append((key, value))
+        self._dead_letters.append((key, value))
 
     def flush(self, _: float) -> int:
         """Report one message after the other; after one that was refused the client keeps silent about the rest."""
@@ -114,7 +116,7 @@ class FakeProducer:
         self._kafka.call("commit", self._take_effect)
 
     def abort_transaction(self, _: float) -> None:
-        self._letters, self._offsets = [], {}
+        self._dead_letters, self._offsets = [], {}
         self._kafka.call("abort")
 
     def purge(self) -> None:
@@ -122,9 +124,9 @@ class FakeProducer:
         self._kafka.call("purge")
 
     def _take_effect(self) -> None:
-        self._kafka.visible += self._letters
+        self._kafka.visible += self._dead_letters
         self._kafka.committed |= self._offsets
-        self._letters, self._offsets = [], {}
+        self._dead_letters, self._offsets = [], {}
 
 
 @pytest.fixture
@@ -159,7 +161,9 @@ def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
     raise AssertionError("it is not sent in five attempts")
 
 
-def test_letters_and_offsets_are_committed_together(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+def test_dead_letters_and_offsets_are_committed_together(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
     send(dead_letters, batch(0, 1))
     assert kafka.visible == [(b"key-0", b"faulty"), (b"key-1", b"faulty")]
     assert kafka.committed == {0: 8, 1: 8}
@@ -170,7 +174,7 @@ def test_letters_and_offsets_are_committed_together(kafka: FakeKafka, dead_lette
 def test_what_fails_is_aborted_and_begun_again(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, call: str
 ) -> None:
-    kafka.troubles[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    kafka.nemesis[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
     with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
         dead_letters.send(batch(0).rejected, batch(0))
     assert (kafka.visible, kafka.committed, kafka.calls[-1]) == ([], {}, "abort")
@@ -190,7 +194,7 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(
 def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
-    kafka.troubles["commit"] = KafkaError(AWAY)
+    kafka.nemesis["commit"] = KafkaError(AWAY)
     send(dead_letters, batch(0, 1))
     assert (len(kafka.visible), kafka.committed) == (2, {0: 8, 1: 8})
     assert kafka.calls[5:] == ["init", "committed", "begin", "offsets", "commit"]
@@ -212,7 +216,7 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
 
 
 def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
-    kafka.troubles |= {"offsets": KafkaError(KafkaError.UNKNOWN_MEMBER_ID), "abort": KafkaError(AWAY)}
+    kafka.nemesis |= {"offsets": KafkaError(KafkaError.UNKNOWN_MEMBER_ID), "abort": KafkaError(AWAY)}
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert len(kafka.visible) == 1
@@ -221,7 +225,7 @@ def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: 
 def test_a_producer_that_gets_nothing_through_is_replaced(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
-    kafka.troubles["letter"] = KafkaError(KafkaError._MSG_TIMED_OUT)
+    kafka.nemesis["dead letter"] = KafkaError(KafkaError._MSG_TIMED_OUT)
     send(dead_letters, batch(0))
     assert (kafka.calls.count("init"), len(kafka.visible)) == (2, 1)
 
@@ -230,7 +234,7 @@ def test_a_producer_that_has_failed_for_good_is_replaced(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     fatal = KafkaError(KafkaError.INVALID_TXN_STATE, "invalid state", True)  # noqa: FBT003 - its third: fatal
-    kafka.troubles |= {"commit": fatal, "purge": fatal}
+    kafka.nemesis |= {"commit": fatal, "purge": fatal}
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
@@ -258,7 +262,7 @@ def test_the_group_is_asked_before_the_partitions_are_looked_at(
     assert kafka.committed == {0: 8}
 
 
-def test_a_letter_that_is_too_large_becomes_smaller_with_each_attempt(
+def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     kafka.largest = 500
@@ -267,7 +271,7 @@ def test_a_letter_that_is_too_large_becomes_smaller_with_each_attempt(
     assert b'"size":1000' in value
 
 
-def test_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
+def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     """The client reports nothing more of a transaction in which one message was refused."""

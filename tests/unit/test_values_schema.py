@@ -45,8 +45,8 @@ def foreign(prefix: str) -> str:
     """Return the pattern of names that don't begin with the prefix, in whatever case: Go's have no negation."""
     first, others = prefix[0], prefix[1:]
     pattern = ""
-    for letter in reversed(others):
-        either = f"[{letter}{letter.lower()}]" if letter.isalpha() else letter
+    for dead_letter in reversed(others):
+        either = f"[{dead_letter}{dead_letter.lower()}]" if dead_letter.isalpha() else dead_letter
         pattern = f"($|[^{either.strip('[]')}]" + (f"|{either}{pattern})" if pattern else ")")
     return f"^([^{first}]|{first}{pattern})"
 

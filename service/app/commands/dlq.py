@@ -43,10 +43,12 @@ _LIST_MAX: Final = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
-    listed = "show which letters lie there and why, oldest first, never their content"
+    listed = "show which dead letters lie there and why, oldest first, never their content"
     _add_list(commands.add_parser("list", help=listed))
-    _add_show(commands.add_parser("show", help="show one letter: its headers, and with --value its content"))
-    _add_replay(commands.add_parser("replay", help="send letters to the order topic again, from where it last ended"))
+    _add_show(commands.add_parser("show", help="show one dead letter: its headers, and with --value its content"))
+    _add_replay(
+        commands.add_parser("replay", help="send dead letters to the order topic again, from where it last ended")
+    )
 
 
 def run(args: argparse.Namespace, settings: "Settings") -> int:
@@ -77,18 +79,18 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
 
 def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
     with _opened(properties, kafka.group_id) as consumer:
-        letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
+        dead_letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
     if args.value:
-        sys.stdout.buffer.write(letter.value or b"")
+        sys.stdout.buffer.write(dead_letter.value or b"")
         sys.stdout.buffer.flush()
     else:
-        echo("\n".join(listing.description(letter)))
+        echo("\n".join(listing.description(dead_letter)))
 
 
 def _replay(
     args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: ShutdownEvent
 ) -> None:
-    is_named = _names_letters(args)
+    is_named = _names_dead_letters(args)
     filters = _filters(args)._replace(order=args.order)
     plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
     with _opened(properties, plan.group(kafka.group_id)) as consumer:
@@ -96,36 +98,36 @@ def _replay(
         topic_id = look_up(_admin(properties), kafka.dead_letter_topic, CALL_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
-            letters = named(topic, args.partition, args.offset, stop, echo)
+            dead_letters = named(topic, args.partition, args.offset, stop, echo)
         else:
-            letters = map(dead_letter_of, topic.read(starts(topic, plan), stop))
+            dead_letters = map(dead_letter_of, topic.read(starts(topic, plan), stop))
         if args.dry_run:
-            tally = preview(letters, plan, echo)
+            tally = preview(dead_letters, plan, echo)
             _report(tally, "would be sent")
         else:
-            tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, letters)
+            tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
         raise CommandRefused(f"stopped before the end{'' if is_named else ': the same command goes on from here'}")
     if is_named and (left := len({*args.offset}) - tally.sent.total()):
-        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} letters can't be sent")
+        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} dead letters can't be sent")
 
 
-def _names_letters(args: argparse.Namespace) -> bool:
-    """Tell whether the letters are named by their places; ends with exit code 2 where that is not all that is said."""
+def _names_dead_letters(args: argparse.Namespace) -> bool:
+    """Return whether dead letters are named by partition and offset; exits with 2 if they are combined with filters."""
     if args.partition is None:
         return False
     if not args.offset:
-        args.refuse("OFFSET is missing: letters are named as PARTITION OFFSET…")
+        args.refuse("OFFSET is missing: dead letters are named as PARTITION OFFSET…")
     if args.reason or args.since or args.order is not None or args.max:
         args.refuse(
-            "letters named as PARTITION OFFSET… are all sent: --reason, --since, --order and --max choose others"
+            "dead letters named as PARTITION OFFSET… are all sent: --reason, --since, --order and --max choose others"
         )
     return True
 
 
-def _send(replay: Replay, topic: TopicReader, letters: Iterator[DeadLetterRecord]) -> ReplayCounts:
+def _send(replay: Replay, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> ReplayCounts:
     try:
-        replay.run(topic, letters)
+        replay.run(topic, dead_letters)
     finally:
         _report(replay.tally, "sent")
     return replay.tally
@@ -172,7 +174,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
-    either.add_argument("--order", metavar="ORDER_UID", help="all letters of this order, by key and content")
+    either.add_argument("--order", metavar="ORDER_UID", help="all dead letters of this order, by key and content")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -185,16 +187,16 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "partition", type=whole, nargs="?", metavar="PARTITION",
-        help="send these letters alone, each time: a partition of the dead-letter topic …",
+        help="send these dead letters alone, each time: a partition of the dead-letter topic …",
     )  # fmt: skip
     parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in it")
     _add_filters(parser)
-    parser.add_argument("--order", metavar="ORDER_UID", help="only letters of this order, by key and content")
+    parser.add_argument("--order", metavar="ORDER_UID", help="only dead letters of this order, by key and content")
     parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
     parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run goes on")
-    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="letters a second (default: no limit)")
+    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="dead letters a second (default: no limit)")
     parser.add_argument(
-        "--max-replays", type=whole, default=3, metavar="N", help="refuse a letter that was replayed N times (3)"
+        "--max-replays", type=whole, default=3, metavar="N", help="refuse a dead letter that was replayed N times (3)"
     )
 
 

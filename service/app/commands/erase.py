@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _undo(uids, settings, stop)
     elif args.dry_run:
         _preview(uids, settings)
-        _list_letters(uids, settings.kafka, stop)
+        _list_dead_letters(uids, settings.kafka, stop)
     else:
         if not args.yes:
             _confirm(uids, settings)
@@ -107,7 +107,7 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
     for uid in uids:
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, and will not be'}")
     try:
-        _list_letters(uids, settings.kafka, stop)
+        _list_dead_letters(uids, settings.kafka, stop)
     except (KafkaException, CommandRefused) as error:
         raise CommandRefused(f"erased, but the dead letters are not all listed: {_line(error, settings)}") from None
 
@@ -152,7 +152,7 @@ def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: S
     return found
 
 
-def _list_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
+def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
     require_kafka(properties.common(kafka))
     with closing(Consumer(properties.browser(kafka))) as consumer:
         for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):

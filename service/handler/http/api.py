@@ -18,7 +18,7 @@ from service.handler.http.problems import HANDLERS
 from service.handler.http.routes import dead_letters, orders, page, probes, stats
 from service.handler.http.routes import events as feed
 from service.usecases.lookup import Lookup
-from service.usecases.ports import LetterReader, OrderReader
+from service.usecases.ports import DeadLetterReader, OrderReader
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -30,7 +30,7 @@ class Parts:
 
     lookup: Lookup
     reader: OrderReader
-    letters: LetterReader
+    dead_letters: DeadLetterReader
     feed: feed.EventBroadcaster
     figures: Callable[[], Awaitable[stats.Figures]]
     health: probes.Health
@@ -59,7 +59,7 @@ def api(
     app.include_router(orders.router(parts.lookup, parts.reader), dependencies=reading)
     app.include_router(feed.router(parts.feed), dependencies=reading)
     app.include_router(stats.router(parts.figures), dependencies=reading)
-    app.include_router(dead_letters.router(parts.letters), dependencies=required(keys, Scope.DEAD_LETTERS) or OFF)
+    app.include_router(dead_letters.router(parts.dead_letters), dependencies=required(keys, Scope.DEAD_LETTERS) or OFF)
     app.router.routes.extend([*probes.routes(parts.health), *page.routes(page.built())])
     app.openapi = documented(app)  # type: ignore[method-assign]  # FastAPI's documented way
     _measure(app, metrics)

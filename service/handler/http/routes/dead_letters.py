@@ -14,7 +14,7 @@ from service.entities.dead_letter import Header, Origin, Reason
 from service.entities.dead_letter_record import Excerpt
 from service.handler.http.openapi import Responses, answer, inline, refusals
 from service.pkg.timestamps import rfc3339
-from service.usecases.ports import LetterQuery, LetterReader
+from service.usecases.ports import DeadLetterQuery, DeadLetterReader
 
 MAX_PAGE: Final = 50
 _PLACE: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
@@ -42,7 +42,7 @@ class Original(Struct, frozen=True):
 
 
 class ShownDeadLetter(Struct, frozen=True):
-    """Texts are those of the letter's headers, empty where it has none."""
+    """Texts are those of the dead letter's headers, empty where it has none."""
 
     partition: int
     offset: int
@@ -75,13 +75,13 @@ LIST: Final[Responses] = {
 }
 
 
-def router(letters: LetterReader) -> APIRouter:
+def router(dead_letters: DeadLetterReader) -> APIRouter:
     routes = APIRouter(tags=["dead letters"])
 
     @routes.get("/dead-letters", responses=LIST, response_class=Response, summary="Dead letters, newest first")
     async def list_dead_letters(limit: Limit = 20, reason: Reasons = None, cursor: PageCursor = None) -> Response:
-        page = await letters.page(LetterQuery(limit, _parsed(cursor), frozenset(reason or ())))
-        body = msgspec.json.encode(DeadLetterList([_shown(each) for each in page.letters], _cursor(page.before)))
+        page = await dead_letters.page(DeadLetterQuery(limit, _parsed(cursor), frozenset(reason or ())))
+        body = msgspec.json.encode(DeadLetterList([_shown(each) for each in page.dead_letters], _cursor(page.before)))
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     return routes
@@ -99,20 +99,20 @@ def _cursor(before: Mapping[int, int] | None) -> str | None:
 
 
 def _shown(excerpt: Excerpt) -> ShownDeadLetter:
-    letter = excerpt.letter
+    dead_letter = excerpt.dead_letter
     return ShownDeadLetter(
-        letter.partition,
-        letter.offset,
-        _moment(letter.timestamp_ms),
-        letter.reason,
-        letter.text(Header.DETAIL),
-        letter.text(Header.FAILED_AT),
-        letter.text(Header.ATTEMPTS),
-        letter.replays,
-        letter.is_stub,
-        letter.origin and _original(letter.origin),
-        _encoded(letter.key),
-        _encoded(letter.value),
+        dead_letter.partition,
+        dead_letter.offset,
+        _moment(dead_letter.timestamp_ms),
+        dead_letter.reason,
+        dead_letter.text(Header.DETAIL),
+        dead_letter.text(Header.FAILED_AT),
+        dead_letter.text(Header.ATTEMPTS),
+        dead_letter.replays,
+        dead_letter.is_stub,
+        dead_letter.origin and _original(dead_letter.origin),
+        _encoded(dead_letter.key),
+        _encoded(dead_letter.value),
         excerpt.size,
     )
 

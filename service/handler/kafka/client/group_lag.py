@@ -45,8 +45,8 @@ class GroupLag:
         except (KafkaException, TimeoutError):
             return None
         lag = sum(max(end[each] - done[each], 0) for each in end if each[0] == self._topic)
-        letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
-        return TopicDepths(lag, letters)
+        dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
+        return TopicDepths(lag, dead_letters)
 
     @cached_property
     def _admin(self) -> AdminClient:

@@ -301,11 +301,11 @@ class OrderConsumer:
     def _count(self, outcome: Outcome, batch: Batch) -> None:
         self._count_stored(outcome.stored)
         self._metrics.tombstones.inc(batch.tombstones)
-        for letter in outcome.dead_letters:
-            self._metrics.dead_letters.labels(letter.reason).inc()
+        for dead_letter in outcome.dead_letters:
+            self._metrics.dead_letters.labels(dead_letter.reason).inc()
             self._log.warning(
-                "dead letter", reason=letter.reason, detail=letter.detail,
-                partition=letter.partition, offset=letter.message.offset,
+                "dead letter", reason=dead_letter.reason, detail=dead_letter.detail,
+                partition=dead_letter.partition, offset=dead_letter.message.offset,
             )  # fmt: skip
 
     def _count_stored(self, stored: Stored) -> None:

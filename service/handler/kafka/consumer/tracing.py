@@ -79,20 +79,20 @@ def _told(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
 
 
 def _tell(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
-    given_up = {_place(letter.message): letter for letter in outcome.dead_letters}
+    given_up = {_place(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
             "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], began
         )
-        letter = given_up.get(_place(record))
-        if letter is not None:
-            _tell_letter(tracer, letter, _where(record), span)
+        dead_letter = given_up.get(_place(record))
+        if dead_letter is not None:
+            _tell_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()
 
 
-def _tell_letter(tracer: Tracer, letter: DeadLetter, where: Mapping[str, Any], parent: Span) -> None:
-    parent.set_status(StatusCode.ERROR, letter.reason)
-    attributes = {**where, "orders.reason": letter.reason, "orders.detail": letter.detail}
+def _tell_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[str, Any], parent: Span) -> None:
+    parent.set_status(StatusCode.ERROR, dead_letter.reason)
+    attributes = {**where, "orders.reason": dead_letter.reason, "orders.detail": dead_letter.detail}
     tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()
 
 

@@ -1,4 +1,4 @@
-"""Pages of the dead-letter topic, newest letters first, for the API."""
+"""Pages of the dead-letter topic, newest dead letters first, for the API."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -14,17 +14,17 @@ from service.entities.errors import CommandRefused, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports import LetterPage, LetterQuery
+from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 SHOWN_BYTES: Final = 16 * 2**10
-"""How much of a letter's key and of its value is held and shown."""
+"""How much of a dead letter's key and of its value is held and shown."""
 PATIENCE_SECONDS: Final = 10.0
 
 
 class Browser:
     """Connects when it is first asked: `connect` makes a consumer that has joined no group and tells partitions' ends.
 
-    For a page it looks at `limit` letters of each partition, whatever it finds: pages may be short. For one event loop.
+    A page looks at `limit` dead letters of each partition at most, so it may be short. For one event loop.
     """
 
     def __init__(self, connect: Callable[[], Consumer], topic: str) -> None:
@@ -33,12 +33,12 @@ class Browser:
         self._consumer: Consumer | None = None
         self._poll_once = asyncio.Lock()
 
-    async def page(self, query: LetterQuery) -> LetterPage:
+    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         """Return a page. Raises KafkaUnavailable."""
         async with self._poll_once:  # the client stands at one place of each partition
             return await asyncio.to_thread(self._page, query)
 
-    def _page(self, query: LetterQuery) -> LetterPage:
+    def _page(self, query: DeadLetterQuery) -> DeadLetterPage:
         if self._consumer is None:
             self._consumer = self._connect()
         try:
@@ -49,35 +49,35 @@ class Browser:
 
 @dataclass(slots=True)
 class _Window:
-    """Letters of a partition, oldest first: all that there are from `low` to before `high`."""
+    """Dead letters of a partition, oldest first: all that there are from `low` to before `high`."""
 
     first: int
     """Of the partition's offsets."""
     low: int
     high: int
-    letters: list[Excerpt] = field(default_factory=list)
+    dead_letters: list[Excerpt] = field(default_factory=list)
 
     def take(self) -> Excerpt:
         """Take out the newest; the window ends before it then."""
-        newest = self.letters.pop()
-        self.high = newest.letter.offset if self.letters else self.low
+        newest = self.dead_letters.pop()
+        self.high = newest.dead_letter.offset if self.dead_letters else self.low
         return newest
 
 
-def _page(consumer: Consumer, topic: TopicReader, query: LetterQuery) -> LetterPage:
+def _page(consumer: Consumer, topic: TopicReader, query: DeadLetterQuery) -> DeadLetterPage:
     windows = _windows(topic, query)
     try:
         _fill(windows, topic)
     finally:
         consumer.unassign()  # else it goes on fetching
     filters = Filters(query.reasons)
-    meant = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.letter))
-    letters = list(islice(meant, query.limit))
+    meant = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.dead_letter))
+    dead_letters = list(islice(meant, query.limit))
     before = {partition: window.high for partition, window in windows.items() if window.high > window.first}
-    return LetterPage(letters, before or None)
+    return DeadLetterPage(dead_letters, before or None)
 
 
-def _windows(topic: TopicReader, query: LetterQuery) -> Mapping[int, _Window]:
+def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _Window]:
     """Return where to look. What a client sent is held against the topic as it is now."""
     asked = topic.ends if query.before is None else query.before
     highs = {partition: min(asked[partition], end) for partition, end in topic.ends.items() if partition in asked}
@@ -88,27 +88,27 @@ def _windows(topic: TopicReader, query: LetterQuery) -> Mapping[int, _Window]:
 
 
 def _fill(windows: Mapping[int, _Window], topic: TopicReader) -> None:
-    """Read the letters. Raises KafkaUnavailable when that takes too long."""
+    """Read the dead letters. Raises KafkaUnavailable when that takes too long."""
     deadline = _Deadline(PATIENCE_SECONDS)
     lows = {partition: window.low for partition, window in windows.items()}
     highs = {partition: window.high for partition, window in windows.items()}
-    for letter in map(dead_letter_of, topic.read(lows, deadline, highs)):
-        windows[letter.partition].letters.append(letter.excerpt(SHOWN_BYTES))
+    for dead_letter in map(dead_letter_of, topic.read(lows, deadline, highs)):
+        windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
     if deadline.is_set():
         raise KafkaUnavailable(f"the dead-letter topic can't be read within {PATIENCE_SECONDS:g} s")
     for window in windows.values():
-        window.high = window.high if window.letters else window.low
+        window.high = window.high if window.dead_letters else window.low
 
 
 def _newest(windows: list[_Window]) -> Iterator[Excerpt]:
-    """Yield the newest letter of all windows, again and again.
+    """Yield the newest dead letter of all windows, again and again.
 
-    It ends when a window is used up whose partition has older letters that were not read.
+    It ends when a window is used up whose partition has older dead letters that were not read.
     """
-    while filled := [window for window in windows if window.letters]:
-        window = max(filled, key=lambda each: each.letters[-1].letter.timestamp_ms)
+    while filled := [window for window in windows if window.dead_letters]:
+        window = max(filled, key=lambda each: each.dead_letters[-1].dead_letter.timestamp_ms)
         yield window.take()
-        if not window.letters and window.low > window.first:
+        if not window.dead_letters and window.low > window.first:
             return
 
 

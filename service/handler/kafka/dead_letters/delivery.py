@@ -15,14 +15,14 @@ def enqueue(producer: Producer, topic: str, payload: Payload, failures: list[Del
 
     def acknowledge(error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            failures.append((payload.letter, error))
+            failures.append((payload.dead_letter, error))
 
     try:
         producer.produce(topic, payload.value, payload.key, headers=[*payload.headers], on_delivery=acknowledge)
     except BufferError:
-        failures.append((payload.letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
+        failures.append((payload.dead_letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
     except KafkaException as error:
-        failures.append((payload.letter, error.args[0]))
+        failures.append((payload.dead_letter, error.args[0]))
 
 
 def abandon(producer: Producer) -> None:

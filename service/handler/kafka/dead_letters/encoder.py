@@ -30,50 +30,50 @@ def is_for_good(error: KafkaError) -> bool:
 
 
 class Payload(NamedTuple):
-    """A letter as it is to be sent."""
+    """A dead letter as it is to be sent."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     headers: Headers
     key: bytes | None
     value: bytes | None
 
 
 class DeadLetterEncoder:
-    """The forms that a letter can have, one smaller than the other: nothing may hold up the rest for good."""
+    """The forms that a dead letter can have, one smaller than the other: nothing may hold up the rest for good."""
 
     def __init__(self, group_id: str) -> None:
         self._group_id = group_id
 
-    def encode(self, letter: DeadLetter) -> Payload:
-        message = letter.message
-        headers = [*without_dlq_headers(message.headers), *self._told(letter)]
-        return Payload(letter, headers, message.key, message.value)
+    def encode(self, dead_letter: DeadLetter) -> Payload:
+        message = dead_letter.message
+        headers = [*without_dlq_headers(message.headers), *self._told(dead_letter)]
+        return Payload(dead_letter, headers, message.key, message.value)
 
     @property
     def fallbacks(self) -> tuple[Callable[[DeadLetter], Payload], ...]:
-        """What a letter becomes when the topic finds it too large: a stub, and one without key and original headers."""
+        """Encodings for one that is too large for the topic: a stub, then a stub without key and original headers."""
         return self._as_stub, self._as_bare_stub
 
-    def _as_stub(self, letter: DeadLetter) -> Payload:
-        encode = self.encode(letter)
-        return encode._replace(headers=[*encode.headers, _IS_STUB], value=_stub(letter.message))
+    def _as_stub(self, dead_letter: DeadLetter) -> Payload:
+        encode = self.encode(dead_letter)
+        return encode._replace(headers=[*encode.headers, _IS_STUB], value=_stub(dead_letter.message))
 
-    def _as_bare_stub(self, letter: DeadLetter) -> Payload:
-        return Payload(letter, [*self._told(letter), _IS_STUB], None, _stub(letter.message))
+    def _as_bare_stub(self, dead_letter: DeadLetter) -> Payload:
+        return Payload(dead_letter, [*self._told(dead_letter), _IS_STUB], None, _stub(dead_letter.message))
 
-    def _told(self, letter: DeadLetter) -> Headers:
-        headers: Headers | None = letter.message.headers
-        origin = read_origin(headers) or _origin(letter.message)
+    def _told(self, dead_letter: DeadLetter) -> Headers:
+        headers: Headers | None = dead_letter.message.headers
+        origin = read_origin(headers) or _origin(dead_letter.message)
         added = {
-            Header.REASON: letter.reason,
-            Header.DETAIL: letter.detail,
+            Header.REASON: dead_letter.reason,
+            Header.DETAIL: dead_letter.detail,
             Header.TOPIC: origin.topic,
             Header.PARTITION: origin.partition,
             Header.OFFSET: origin.offset,
             Header.TIMESTAMP: origin.timestamp_ms,
             Header.GROUP: self._group_id,
             Header.FAILED_AT: rfc3339(datetime.now(UTC)),
-            Header.ATTEMPTS: letter.attempts,
+            Header.ATTEMPTS: dead_letter.attempts,
             Header.REPLAYS: read_replays(headers),
         }
         return [(name, str(value).encode()) for name, value in added.items()]

@@ -23,10 +23,10 @@ class Filters(NamedTuple):
     def since_ms(self) -> int:
         return milliseconds(self.since) if self.since else 0
 
-    def matches(self, letter: DeadLetterRecord) -> bool:
-        if letter.timestamp_ms < self.since_ms or (self.reasons and letter.reason not in self.reasons):
+    def matches(self, dead_letter: DeadLetterRecord) -> bool:
+        if dead_letter.timestamp_ms < self.since_ms or (self.reasons and dead_letter.reason not in self.reasons):
             return False
-        return self.order is None or order_of(letter.key, letter.value, [self.order]) is not None
+        return self.order is None or order_of(dead_letter.key, dead_letter.value, [self.order]) is not None
 
     def fingerprint(self, *more: object) -> str:
         """Return a few digits that differ where the filters, or what is given beside them, differ."""

@@ -17,34 +17,34 @@ _DETAIL_WIDTH: Final = 80
 
 
 def table(topic: TopicReader, filters: Filters, limit: int, stop: ShutdownEvent) -> Iterator[str]:
-    """Yield the lines of a table, oldest letters of each partition first; never a value.
+    """Yield the lines of a table, oldest dead letters of each partition first; never a value.
 
     Raises CommandRefused on a stop.
     """
     found = filter(filters.matches, map(dead_letter_of, topic.read(topic.at(filters.since_ms), stop)))
     yield HEADINGS
     shown = 0
-    for letter in islice(found, limit):
+    for dead_letter in islice(found, limit):
         shown += 1
-        yield row(letter)
+        yield row(dead_letter)
     more = next(found, None) is not None
     require_end(stop)
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
 
 def at(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
-    """Return one letter; None where there is none, and on a stop."""
+    """Return one dead letter; None where there is none, and on a stop."""
     if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
         return None
     record = next(topic.read({partition: offset}, stop), None)
-    letter = record and dead_letter_of(record)
-    return letter if letter is not None and letter.offset == offset else None
+    dead_letter = record and dead_letter_of(record)
+    return dead_letter if dead_letter is not None and dead_letter.offset == offset else None
 
 
 def find(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
-    """Return one letter. Raises CommandRefused where there is none, and on a stop."""
-    if (letter := at(topic, partition, offset, stop)) is not None:
-        return letter
+    """Return one dead letter. Raises CommandRefused where there is none, and on a stop."""
+    if (dead_letter := at(topic, partition, offset, stop)) is not None:
+        return dead_letter
     require_end(stop)
     raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
@@ -55,18 +55,19 @@ def require_end(stop: ShutdownEvent) -> None:
         raise CommandRefused("stopped before the end of the dead letters")
 
 
-def description(letter: DeadLetterRecord) -> Iterator[str]:
+def description(dead_letter: DeadLetterRecord) -> Iterator[str]:
     """Yield all but the value, which may hold personal data."""
-    yield f"key: {printable(letter.key)}"
-    yield f"size: {len(letter.value or b'')} bytes{', a stub: the original was too large' if letter.is_stub else ''}"
-    for name, value in letter.headers:
+    yield f"key: {printable(dead_letter.key)}"
+    stub = ", a stub: the original was too large" if dead_letter.is_stub else ""
+    yield f"size: {len(dead_letter.value or b'')} bytes{stub}"
+    for name, value in dead_letter.headers:
         yield f"{printable(name)}: {printable(value)}"
 
 
-def row(letter: DeadLetterRecord) -> str:
-    """Return the line under HEADINGS that tells of a letter, without its key and value."""
-    origin = letter.origin
+def row(dead_letter: DeadLetterRecord) -> str:
+    """Return the line under HEADINGS that tells of a dead letter, without its key and value."""
+    origin = dead_letter.origin
     original = f"{printable(origin.topic)}/{origin.partition}/{origin.offset}" if origin else "?"
-    failed_at, detail = letter.text(Header.FAILED_AT), letter.text(Header.DETAIL)[:_DETAIL_WIDTH]
-    numbers = letter.partition, letter.offset
-    return _COLUMNS.format(*numbers, letter.reason, original, failed_at, letter.replays, detail).rstrip()
+    failed_at, detail = dead_letter.text(Header.FAILED_AT), dead_letter.text(Header.DETAIL)[:_DETAIL_WIDTH]
+    numbers = dead_letter.partition, dead_letter.offset
+    return _COLUMNS.format(*numbers, dead_letter.reason, original, failed_at, dead_letter.replays, detail).rstrip()

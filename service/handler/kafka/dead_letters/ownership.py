@@ -18,7 +18,7 @@ class _Document(Struct):
 
 
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
-    """Return the first of these orders that a letter is of: by its key, or by its document's `order_uid`.
+    """Return the first of these orders that a dead letter is of: by its key, or by its document's `order_uid`.
 
     Where no such field can be read, an id in quotes anywhere in the value tells.
     """

@@ -17,7 +17,7 @@ _LOOK_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements: what is under way is done once then, and an outage is not waited out."""
 _TIMEOUT_MS: Final = 60_000
-"""Longer than a session: who is away for so long has lost the partitions anyway, and their letters are sent again."""
+"""Longer than a session: by then the partitions have another owner, which sends their dead letters again."""
 _MISSING_TOPIC_MS: Final = 5_000
 """How long librdkafka hopes that an unknown topic appears, before it says so."""
 
@@ -25,7 +25,7 @@ _MISSING_TOPIC_MS: Final = 5_000
 class DeadLetterProducer:
     """Implements usecases.ports.DeadLetters: at least once. For one thread.
 
-    The producer is idempotent, so that a broker that is away for a while costs no letter and doubles none. It is
+    The producer is idempotent, so that a broker that is away for a while costs no dead letter and doubles none. It is
     replaced when nothing gets through for a minute: some were seen that never recovered from a restart of the broker.
     """
 
@@ -42,12 +42,12 @@ class DeadLetterProducer:
         self._encoder = encoder
         self._stop = stop
 
-    def send(self, letters: Sequence[DeadLetter], _: Batch) -> None:
+    def send(self, dead_letters: Sequence[DeadLetter], _: Batch) -> None:
         failed: list[DeliveryFailure] = []
-        for letter, error in self._deliver([self._encoder.encode(letter) for letter in letters]):
-            failed += self._deliver_alone(letter) if error.code() in TOO_LARGE else [(letter, error)]
+        for dead_letter, error in self._deliver([self._encoder.encode(dead_letter) for dead_letter in dead_letters]):
+            failed += self._deliver_alone(dead_letter) if error.code() in TOO_LARGE else [(dead_letter, error)]
         if failed:
-            unsent = [letter for letter, _ in failed]
+            unsent = [dead_letter for dead_letter, _ in failed]
             raise DeadLettersUnavailable(f"{self._topic} did not take a message ({failed[0][1].name()})", unsent)
 
     def close(self) -> None:
@@ -56,15 +56,15 @@ class DeadLetterProducer:
             abandon(self._producer)
             self._producer = None
 
-    def _deliver_alone(self, letter: DeadLetter) -> list[DeliveryFailure]:
+    def _deliver_alone(self, dead_letter: DeadLetter) -> list[DeliveryFailure]:
         """Send whole, or else as a stub: the broker refuses all that the client sent with one that is too large.
 
         Where key or headers alone are too large, the stub goes without them: nothing may hold up the rest for good.
         """
-        failed = self._deliver([self._encoder.encode(letter)])
+        failed = self._deliver([self._encoder.encode(dead_letter)])
         for fallbacks in self._encoder.fallbacks:
             if any(error.code() in TOO_LARGE for _, error in failed):
-                failed = self._deliver([fallbacks(letter)])
+                failed = self._deliver([fallbacks(dead_letter)])
         return failed
 
     def _deliver(self, payloads: list[Payload]) -> list[DeliveryFailure]:

@@ -1,7 +1,7 @@
-"""The dead-letter topic, sent to exactly once: a batch's letters and its offsets are one Kafka transaction.
+"""The dead-letter topic, sent to exactly once: a batch's dead letters and its offsets are one Kafka transaction.
 
 It is begun after the orders are in PostgreSQL, whose transactions know nothing of Kafka's: what is done twice there
-changes nothing. Readers see letters once they are committed, with `isolation.level=read_committed`.
+changes nothing. Readers see dead letters once they are committed, with `isolation.level=read_committed`.
 """
 
 import logging
@@ -27,8 +27,8 @@ _LOOK_SECONDS: Final = 0.1
 class TransactionalDeadLetters:
     """Implements usecases.ports.DeadLetters. For one thread.
 
-    The properties name a `transactional.id`, and let each letter be a batch of its own, so that the broker's verdict
-    on its size is on it alone.
+    The properties set a `transactional.id`, and send each dead letter as a batch of its own, so that the broker rejects
+    only the one that is too large.
     """
 
     commits = True
@@ -45,13 +45,13 @@ class TransactionalDeadLetters:
         self._has_begun = False
         self._is_in_doubt = False
         self._tried: dict[tuple[int, int], int] = {}
-        """By place of a letter: how many of its forms were too large."""
+        """By place of a dead letter: how many of its forms were too large."""
         self._has_smaller = False
 
-    def send(self, letters: Sequence[DeadLetter], batch: Batch) -> None:
-        while (error := self._attempt(letters, batch)) is not None:
+    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
+        while (error := self._attempt(dead_letters, batch)) is not None:
             if not self._has_smaller:
-                raise DeadLettersUnavailable(f"{self._topic}: no transaction ({error.name()})", letters)
+                raise DeadLettersUnavailable(f"{self._topic}: no transaction ({error.name()})", dead_letters)
         self._tried.clear()
 
     def close(self) -> None:
@@ -60,11 +60,11 @@ class TransactionalDeadLetters:
             abandon(self._producer)
             self._producer, self._is_ready = None, False
 
-    def _attempt(self, letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
+    def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return what ended the attempt before it was committed; None where it is."""
         producer, self._has_begun, self._has_smaller = self._made(), False, False
         try:
-            self._commit(producer, letters, batch)
+            self._commit(producer, dead_letters, batch)
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             self._give_up(producer, error)
@@ -76,7 +76,7 @@ class TransactionalDeadLetters:
             self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
         return self._producer
 
-    def _commit(self, producer: Producer, letters: Sequence[DeadLetter], batch: Batch) -> None:
+    def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
         # The metadata first: what is taken away from us after that is of a generation which the broker then refuses.
         # So for the log's id: when it changes, first everything that was read before is dropped.
         metadata, topic_id = self._member.metadata, self._member.topic_id
@@ -86,7 +86,7 @@ class TransactionalDeadLetters:
             return
         self._has_begun = True
         producer.begin_transaction()
-        self._produce(producer, [letter for letter in letters if letter.partition in offsets])
+        self._produce(producer, [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets])
         places = self._member.places(offsets, topic_id)
         _bounded(lambda: producer.send_offsets_to_transaction(places, metadata, _CALL_SECONDS))
         _patiently(producer.commit_transaction)
@@ -104,27 +104,27 @@ class TransactionalDeadLetters:
         self._is_in_doubt = False
         return was_committed
 
-    def _produce(self, producer: Producer, letters: Sequence[DeadLetter]) -> None:
+    def _produce(self, producer: Producer, dead_letters: Sequence[DeadLetter]) -> None:
         """Block until all are acknowledged. Raises KafkaException; what was too large goes in a smaller form next."""
         failures: list[DeliveryFailure] = []
-        for letter in letters:
-            enqueue(producer, self._topic, self._formed(letter), failures)
+        for dead_letter in dead_letters:
+            enqueue(producer, self._topic, self._formed(dead_letter), failures)
         are_reported = _all_reported(producer, failures)
-        for letter, error in failures:
+        for dead_letter, error in failures:
             if error.code() in TOO_LARGE:
-                self._shrink(letter)
+                self._shrink(dead_letter)
         if failures:
             raise KafkaException(failures[0][1])
         if not are_reported:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
 
-    def _formed(self, letter: DeadLetter) -> Payload:
-        return [self._encoder.encode, *self._encoder.fallbacks][self._tried.get(_place(letter), 0)](letter)
+    def _formed(self, dead_letter: DeadLetter) -> Payload:
+        return [self._encoder.encode, *self._encoder.fallbacks][self._tried.get(_place(dead_letter), 0)](dead_letter)
 
-    def _shrink(self, letter: DeadLetter) -> None:
-        tried = self._tried.get(_place(letter), 0)
+    def _shrink(self, dead_letter: DeadLetter) -> None:
+        tried = self._tried.get(_place(dead_letter), 0)
         if tried < len(self._encoder.fallbacks):
-            self._tried[_place(letter)] = tried + 1
+            self._tried[_place(dead_letter)] = tried + 1
             self._has_smaller = True
 
     def _give_up(self, producer: Producer, error: KafkaError) -> None:
@@ -140,8 +140,8 @@ def _is_unanswered(error: KafkaError) -> bool:
     return bool(error.code() == KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
-def _place(letter: DeadLetter) -> tuple[int, int]:
-    return letter.partition, letter.message.offset
+def _place(dead_letter: DeadLetter) -> tuple[int, int]:
+    return dead_letter.partition, dead_letter.message.offset
 
 
 def _all_reported(producer: Producer, failures: list[DeliveryFailure]) -> bool:

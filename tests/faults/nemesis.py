@@ -14,58 +14,60 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.arena import Arena
+    from tests.faults.workload import Workload
 
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 
 
 @contextmanager
-def refusing(arena: Arena, condition: str, code: str, *, on: str = "orders") -> Iterator[None]:
+def refusing(workload: Workload, condition: str, code: str, *, on: str = "orders") -> Iterator[None]:
     """Let PostgreSQL answer `code` to whoever writes a row that meets the condition, as long as the block lasts."""
-    with _trigger(arena, on, f"IF {condition} THEN RAISE 'trouble' USING ERRCODE = '{code}'; END IF"):
+    with _trigger(workload, on, f"IF {condition} THEN RAISE 'trouble' USING ERRCODE = '{code}'; END IF"):
         yield
 
 
 @contextmanager
-def slow(arena: Arena, seconds: float) -> Iterator[None]:
+def slow(workload: Workload, seconds: float) -> Iterator[None]:
     """Let every new order take so long, as long as the block lasts."""
-    with _trigger(arena, "orders", f"PERFORM pg_sleep({seconds})"):
+    with _trigger(workload, "orders", f"PERFORM pg_sleep({seconds})"):
         yield
 
 
 @contextmanager
-def held(arena: Arena) -> Iterator[None]:
+def held(workload: Workload) -> Iterator[None]:
     """Let nobody write orders as long as the block lasts, which begins when somebody is about to."""
     waiting = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE NOT granted AND datname = %s"
-    with psycopg.connect(arena.dsn) as connection:
+    with psycopg.connect(workload.dsn) as connection:
         connection.execute("LOCK TABLE orders IN EXCLUSIVE MODE")
-        eventually(lambda: arena.query(waiting, _database(arena)), 30, "somebody waits")
+        eventually(lambda: workload.query(waiting, _database(workload)), 30, "somebody waits")
         yield
 
 
 @contextmanager
-def read_only(arena: Arena) -> Iterator[None]:
+def read_only(workload: Workload) -> Iterator[None]:
     """Let every connection that is made while the block lasts be a read-only one, for as long as it is kept."""
-    own = _database(arena)
-    arena.query(f"ALTER DATABASE {own} SET default_transaction_read_only = on")
-    arena.query(f"{_END_SESSIONS} AND datname = %s", own)
+    own = _database(workload)
+    workload.query(f"ALTER DATABASE {own} SET default_transaction_read_only = on")
+    workload.query(f"{_END_SESSIONS} AND datname = %s", own)
     try:
         yield
     finally:
-        with psycopg.connect(arena.dsn, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+        with psycopg.connect(
+            workload.dsn, autocommit=True, options="-c default_transaction_read_only=off"
+        ) as connection:
             connection.execute(f"ALTER DATABASE {own} RESET default_transaction_read_only".encode())
 
 
 @contextmanager
-def locking_backwards(arena: Arena) -> Iterator[None]:
+def locking_backwards(workload: Workload) -> Iterator[None]:
     """Have somebody else lock all orders again and again, against the order in which we do, as long as the block lasts.
 
     Deadlocks are then looked for by our side first, which so is the one that has to give way.
     """
-    arena.query(f"ALTER DATABASE {_database(arena)} SET deadlock_timeout = '20ms'")
+    workload.query(f"ALTER DATABASE {_database(workload)} SET deadlock_timeout = '20ms'")
     done = Event()
-    other = Thread(target=_lock_backwards, args=(arena.dsn, done))
+    other = Thread(target=_lock_backwards, args=(workload.dsn, done))
     other.start()
     try:
         yield
@@ -85,15 +87,15 @@ def _lock_backwards(dsn: str, done: Event) -> None:
 
 
 @contextmanager
-def _trigger(arena: Arena, table: str, body: str) -> Iterator[None]:
-    arena.query(f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
-    arena.query(f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()")
+def _trigger(workload: Workload, table: str, body: str) -> Iterator[None]:
+    workload.query(f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
+    workload.query(f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()")
     try:
         yield
     finally:
-        arena.query(f"DROP TRIGGER trouble ON {table}")
-        arena.query("DROP FUNCTION trouble")
+        workload.query(f"DROP TRIGGER trouble ON {table}")
+        workload.query("DROP FUNCTION trouble")
 
 
-def _database(arena: Arena) -> str:
-    return str(arena.query("SELECT current_database()")[0][0])
+def _database(workload: Workload) -> str:
+    return str(workload.query("SELECT current_database()")[0][0])

@@ -27,15 +27,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from confluent_kafka.cimpl import NewTopic
 
-from generator.expected import letter_digest
+from generator.expected import dead_letter_digest
 from generator.found import STORED_ORDERS, GroupProgress, Unanswered, messages, open_consumer, progress, rows
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.faults.judge import Judge, Row, Verdict, Version
+from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.faults.table import Line, Recovery
-from tests.stage import metric
+from tests.harness import metric
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -112,12 +112,12 @@ class Sender:
     def _noted(self) -> Iterator[Message]:
         for message in self._plan:
             if message.reason is not None:
-                self.reasons[letter_digest(message.key, message.value)] = message.reason
+                self.reasons[dead_letter_digest(message.key, message.value)] = message.reason
             yield message
 
 
 @dataclass
-class Arena:
+class Workload:
     """One scenario's own topic, group and database, on servers that it may break."""
 
     scenario: str
@@ -165,9 +165,9 @@ class Arena:
         return self._running[-1]
 
     def doomed(self, place: str, passing: int, sent: str = "SIGKILL", **variables: str) -> Service:
-        """Start a consumer that sends itself a signal when it passes a place of tests/victim.py for so many times."""
+        """Start a consumer that sends itself a signal the nth time that it reaches a place of tests/failpoints.py."""
         settings = {**self.settings, **variables}
-        return self.spawn(sent, place, str(passing), "consumer", settings=settings, module="tests.victim")
+        return self.spawn(sent, place, str(passing), "consumer", settings=settings, module="tests.failpoints")
 
     def kill(self, service: Service) -> None:
         self._running.remove(service)
@@ -340,13 +340,13 @@ class Arena:
         order: str = "timestamp",
         refused: Refused | None = None,
         erased: Collection[str] = (),
-    ) -> Verdict:
+    ) -> CheckResult:
         """Settle; then every message is where it belongs, and nobody ended who was not asked to.
 
         The table gets its line in any case.
         """
         self.settle()
-        verdict = self._verdict(Judge(refused or self.by_plan, order=order, erased=erased), exactly_once=exactly_once)
+        verdict = self._verdict(Checker(refused or self.by_plan, order=order, erased=erased), exactly_once=exactly_once)
         recovery = self.recovery if self._recovering else None
         self.table.append(Line(self.scenario, self.seed, verdict, recovery))
         assert verdict.produced >= sum(sender.tally.delivered for sender in self._senders)
@@ -364,10 +364,10 @@ class Arena:
 
     def by_plan(self, message: confluent_kafka.Message) -> Reason | None:
         """Tell why a message that was sent is no order, by what the stream meant it to be."""
-        digest = letter_digest(message.key(), message.value())
+        digest = dead_letter_digest(message.key(), message.value())
         return next((sender.reasons[digest] for sender in self._senders if digest in sender.reasons), None)
 
-    def letters(self) -> list[confluent_kafka.Message]:
+    def dead_letters(self) -> list[confluent_kafka.Message]:
         """Return what a reader sees in the dead-letter topic that waits for transactions to end."""
         reader = self._reader()
         try:
@@ -375,11 +375,11 @@ class Arena:
         finally:
             reader.close()
 
-    def _verdict(self, judge: Judge, *, exactly_once: bool) -> Verdict:
+    def _verdict(self, checker: Checker, *, exactly_once: bool) -> CheckResult:
         reader, other = self._reader(), self._reader()
         try:
-            topic, letters = messages(reader, self.topic), messages(other, self.dead_letter_topic)
-            return judge.verdict(topic, self._rows(), letters, exactly_once=exactly_once)
+            topic, dead_letters = messages(reader, self.topic), messages(other, self.dead_letter_topic)
+            return checker.verdict(topic, self._rows(), dead_letters, exactly_once=exactly_once)
         finally:
             reader.close()
             other.close()

@@ -2,7 +2,7 @@
 
 The return type makes it twice as fast as it is without: pydantic encodes the dict then.
 
-`python -m bench.rivals.plain_fastapi DOCUMENTS PORT`
+`python -m bench.baselines.plain_fastapi DOCUMENTS PORT`
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, HTTPException
 
-from bench.rivals.documents import documents
+from bench.baselines.documents import documents
 from local.ports import HOST
 
 

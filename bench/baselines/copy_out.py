@@ -1,6 +1,6 @@
 """The warm-up's statement, without a warm-up: what it gives is taken from PostgreSQL and thrown away.
 
-`python -m bench.rivals.copy_out ORDERS`, with the settings' connection string. The last line of the output is
+`python -m bench.baselines.copy_out ORDERS`, with the settings' connection string. The last line of the output is
 a Report in JSON.
 """
 

@@ -1,4 +1,4 @@
-"""Orders that are there before anything is measured: in a database, and in the files that rivals read."""
+"""Orders stored before a measurement: in a database, and in the files that the baselines read."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import msgspec
 import psycopg
 
+from bench.context import Context
 from bench.databases import Database, checkpoint, migrated
 from bench.load import Target
-from bench.site import Site
 from generator.stream import Plan, stream
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
@@ -27,7 +27,7 @@ _BATCH: Final = 2_000
 _MEAN: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FROM_ORDERS}"
 
 
-class Files(NamedTuple):
+class FixtureFiles(NamedTuple):
     folder: Path
     documents: Mapping[str, bytes]
     """By id."""
@@ -44,11 +44,11 @@ class Files(NamedTuple):
 
 
 @contextmanager
-def stocked(site: Site, count: int) -> Iterator[Database]:
+def stored_orders(context: Context, count: int) -> Iterator[Database]:
     """Yield a database of so many orders, vacuumed and analysed, which lets clients in; dropped at the end."""
-    with migrated(site) as database:
+    with migrated(context) as database:
         _fill(database.dsn, count)
-        checkpoint(site)
+        checkpoint(context)
         yield database
 
 
@@ -59,9 +59,9 @@ def documents(dsn: str, count: int) -> dict[str, bytes]:
         return dict(copy.rows())
 
 
-def written(folder: Path, documents: Mapping[str, bytes]) -> Files:
-    """Write what rivals and the load generator read."""
-    files = Files(folder, documents)
+def written(folder: Path, documents: Mapping[str, bytes]) -> FixtureFiles:
+    """Write what the baselines and the load generator read."""
+    files = FixtureFiles(folder, documents)
     files.lines.write_bytes(b"".join(b"%s\n" % document for document in documents.values()))
     targets = [Target(f"{PATH}{uid}", len(document)) for uid, document in documents.items()]
     files.targets.write_bytes(msgspec.json.encode(targets))

@@ -9,10 +9,10 @@ from pathlib import Path
 from socket import create_connection
 from typing import Final, NamedTuple
 
-from bench import rivals, usage
-from bench.children import Service, child
-from bench.site import Site
-from bench.stock import PATH, Files
+from bench import baselines, usage
+from bench.context import Context
+from bench.fixtures import PATH, FixtureFiles
+from bench.processes import Service, child
 from local.ports import HOST, free_port
 from local.process import Process
 from service.entities.errors import ServerUnavailable
@@ -49,12 +49,12 @@ http {{
 """
 
 
-class Contender(NamedTuple):
+class HttpServer(NamedTuple):
     name: str
     port: int
     pid: int
     admin_port: int | None = None
-    """Of its metrics; rivals have none."""
+    """Of its metrics; baselines have none."""
 
     def cpu_seconds(self) -> float:
         """Return what it used until now, with its workers."""
@@ -64,51 +64,51 @@ class Contender(NamedTuple):
         return usage.resident_bytes(self.pid)
 
 
-Make = Callable[[Site, Files, int], Process]
+Make = Callable[[Context, FixtureFiles, int], Process]
 """Makes a process that serves the files' documents on a port, and doesn't start it. Raises ServerUnavailable."""
 
 
 @contextmanager
-def ours(site: Site, dsn: str, settings: Mapping[str, str]) -> Iterator[Contender]:
+def ours(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[HttpServer]:
     """Run `orders api` until the block ends; it is ready, which is to say warm. Raises ServerUnavailable."""
-    servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": site.bootstrap_servers}
-    api = Service(site, "api", {**servers, **_ROOM, **settings})
+    servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers}
+    api = Service(context, "api", {**servers, **_ROOM, **settings})
     with api.process:
         api.wait_until_ready()
-        yield _contender("ours", api.port, api.process)._replace(admin_port=api.admin_port)
+        yield _server("ours", api.port, api.process)._replace(admin_port=api.admin_port)
 
 
 @contextmanager
-def rival(name: str, site: Site, files: Files) -> Iterator[Contender]:
+def baseline(name: str, context: Context, files: FixtureFiles) -> Iterator[HttpServer]:
     """Run it until the block ends. Raises ServerUnavailable, not least where it is not installed."""
     port = free_port()
-    with RIVALS[name](site, files, port) as process:
+    with BASELINES[name](context, files, port) as process:
         process.wait_until(partial(_listens, port), _START_SECONDS, ShutdownEvent())
-        yield _contender(name, port, process)
+        yield _server(name, port, process)
 
 
-def _python(module: str, site: Site, files: Files, port: int) -> Process:
-    return child(site, module, [f"{rivals.__name__}.{module}", str(files.lines), str(port)], {})
+def _python(module: str, context: Context, files: FixtureFiles, port: int) -> Process:
+    return child(context, module, [f"{baselines.__name__}.{module}", str(files.lines), str(port)], {})
 
 
-def _go(site: Site, files: Files, port: int) -> Process:
-    program = site.folder / "go-rival"
+def _go(context: Context, files: FixtureFiles, port: int) -> Process:
+    program = context.folder / "go-baseline"
     if not program.exists():
-        _build(site, _installed("go"), program)
-    return Process("go", [str(program), str(files.lines), str(port)], site.folder / "go.log")
+        _build(context, _installed("go"), program)
+    return Process("go", [str(program), str(files.lines), str(port)], context.folder / "go.log")
 
 
-def _build(site: Site, go: str, program: Path) -> None:
-    source = Path(__file__).with_name("rivals") / "main.go"
+def _build(context: Context, go: str, program: Path) -> None:
+    source = Path(__file__).with_name("baselines") / "main.go"
     command = [go, "build", "-o", str(program), str(source)]
     environment = os.environ | _WITHOUT_DOWNLOADS
-    site.echo("building the rival in Go, which takes a minute where its library was never compiled")
-    Process("go build", command, site.folder / "go-build.log", environment=environment).run(
+    context.echo("building the Go baseline; the first time takes a minute")
+    Process("go build", command, context.folder / "go-build.log", environment=environment).run(
         _BUILD_SECONDS, ShutdownEvent()
     )
 
 
-def _nginx(site: Site, files: Files, port: int) -> Process:
+def _nginx(context: Context, files: FixtureFiles, port: int) -> Process:
     program = _installed("nginx")
     served = files.folder / PATH.strip("/")
     served.mkdir()
@@ -116,10 +116,10 @@ def _nginx(site: Site, files: Files, port: int) -> Process:
         (served / uid).write_bytes(document)
     configuration = files.folder / "nginx.conf"
     configuration.write_text(_nginx_configuration(files, port))
-    return Process("nginx", [program, "-p", str(files.folder), "-c", str(configuration)], site.folder / "nginx.log")
+    return Process("nginx", [program, "-p", str(files.folder), "-c", str(configuration)], context.folder / "nginx.log")
 
 
-def _nginx_configuration(files: Files, port: int) -> str:
+def _nginx_configuration(files: FixtureFiles, port: int) -> str:
     temporary = (f'{name}_temp_path "{files.folder}/{name}";' for name in _NGINX_FOLDERS)
     return _NGINX.format(
         folder=files.folder,
@@ -139,7 +139,7 @@ def _installed(program: str) -> str:
     return path
 
 
-RIVALS: Final[Mapping[str, Make]] = {
+BASELINES: Final[Mapping[str, Make]] = {
     "fastapi": partial(_python, "plain_fastapi"),
     "asgi": partial(_python, "bare_asgi"),
     "go": _go,
@@ -147,10 +147,10 @@ RIVALS: Final[Mapping[str, Make]] = {
 }
 
 
-def _contender(name: str, port: int, process: Process) -> Contender:
+def _server(name: str, port: int, process: Process) -> HttpServer:
     if process.pid is None:
         raise ServerUnavailable(f"{process.name} is gone")
-    return Contender(name, port, process.pid)
+    return HttpServer(name, port, process.pid)
 
 
 def _listens(port: int) -> bool:

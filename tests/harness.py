@@ -41,7 +41,7 @@ def orders(documents: Sequence[Document], partition: int = 0) -> list[Sent]:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Harness:
     bootstrap_servers: str
     topic: str
     database: str
@@ -79,7 +79,7 @@ class Stage:
         assert producer.flush(SECONDS) == 0
         assert failures == []
 
-    def letters(self) -> list[Message]:
+    def dead_letters(self) -> list[Message]:
         return self.messages(self.dead_letter_topic)
 
     def messages(self, topic: str) -> list[Message]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Site:
+class Context:
     bootstrap_servers: str
     dsn: str
     """Of the server's own maintenance database; each measurement makes and drops its own database."""

@@ -3,18 +3,18 @@
 from dataclasses import dataclass, field
 
 from service.entities.errors import KafkaUnavailable
-from service.usecases.ports import LetterPage, LetterQuery
+from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 
 @dataclass
-class FakeLetters:
+class FakeDeadLetters:
     """Answers each query with the same page, and remembers the queries."""
 
-    answer: LetterPage = field(default_factory=lambda: LetterPage([], None))
+    answer: DeadLetterPage = field(default_factory=lambda: DeadLetterPage([], None))
     is_away: bool = False
-    queries: list[LetterQuery] = field(default_factory=list)
+    queries: list[DeadLetterQuery] = field(default_factory=list)
 
-    async def page(self, query: LetterQuery) -> LetterPage:
+    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         self.queries.append(query)
         if self.is_away:
             raise KafkaUnavailable("away")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from generator.expected import letter_digest, order_digest
+from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Header, Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
 
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """Where each of the `produced` messages is; the last five must be nothing."""
 
     produced: int = 0
@@ -64,25 +64,25 @@ class Verdict:
     erased: int = 0
     """Messages of orders that were erased, which must stand in no table."""
     again: int = 0
-    """Letters whose origin has one already: allowed after a crash, unless they are to appear exactly once."""
+    """Dead letters whose origin has one already: allowed after a crash, unless they are to appear exactly once."""
     lost: int = 0
     doubled: int = 0
     wrong_version: int = 0
-    wrong_letter: int = 0
+    wrong_dead_letter: int = 0
     """Another reason, other bytes."""
     unexpected: int = 0
-    """Rows and letters of what nobody sent, and rows of what was erased."""
+    """Rows and dead letters of what nobody sent, and rows of what was erased."""
 
     @property
     def is_exact(self) -> bool:
-        return not any((self.lost, self.doubled, self.wrong_version, self.wrong_letter, self.unexpected))
+        return not any((self.lost, self.doubled, self.wrong_version, self.wrong_dead_letter, self.unexpected))
 
     @property
     def accounted(self) -> int:
         return self.stored + self.unchanged + self.stale + self.dead_lettered + self.tombstones + self.erased
 
 
-class Letter(NamedTuple):
+class FoundDeadLetter(NamedTuple):
     """What must lie in the dead-letter topic."""
 
     reason: Reason
@@ -99,7 +99,7 @@ class _Order:
     seen: Counter[bytes] = field(default_factory=Counter)
 
 
-class Judge:
+class Checker:
     """Takes first what the topic holds, then what became of it. `refused` tells which messages are no orders."""
 
     def __init__(
@@ -109,16 +109,21 @@ class Judge:
         self._order = order
         self._erased = erased
         self._orders: dict[str, _Order] = {}
-        self._letters: dict[Place, list[Letter]] = {}
-        self._verdict = Verdict()
+        self._dead_letters: dict[Place, list[FoundDeadLetter]] = {}
+        self._verdict = CheckResult()
 
     def verdict(
-        self, topic: Iterable[Message], rows: Iterable[Row], letters: Iterable[Message], *, exactly_once: bool = False
-    ) -> Verdict:
+        self,
+        topic: Iterable[Message],
+        rows: Iterable[Row],
+        dead_letters: Iterable[Message],
+        *,
+        exactly_once: bool = False,
+    ) -> CheckResult:
         for message in topic:
             self._enter(message)
         self._judge_rows(rows)
-        self._judge_letters(letters)
+        self._check_dead_letters(dead_letters)
         if exactly_once:
             self._verdict.doubled += self._verdict.again
         return self._verdict
@@ -130,8 +135,8 @@ class Judge:
             self._verdict.tombstones += 1
         elif reason is not None:
             stub = (len(value), hashlib.sha256(value).hexdigest())
-            expected = Letter(reason, letter_digest(message.key(), value), stub)
-            self._letters.setdefault(_version(message)[1:], []).append(expected)
+            expected = FoundDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
+            self._dead_letters.setdefault(_version(message)[1:], []).append(expected)
         else:
             self._enter_order(message, msgspec.json.decode(value))
 
@@ -169,23 +174,23 @@ class Judge:
         self._verdict.unchanged += same - 1
         self._verdict.stale += order.seen.total() - same
 
-    def _judge_letters(self, letters: Iterable[Message]) -> None:
+    def _check_dead_letters(self, dead_letters: Iterable[Message]) -> None:
         found: Counter[Place] = Counter()
-        for letter in letters:
-            headers = headers_of(letter) or []
+        for dead_letter in dead_letters:
+            headers = headers_of(dead_letter) or []
             origin = read_origin(headers)
             place = (origin.partition, origin.offset) if origin else (-1, -1)
-            expected = self._letters.get(place, [])
+            expected = self._dead_letters.get(place, [])
             found[place] += 1
             if not expected:
                 self._verdict.unexpected += 1
             elif found[place] > len(expected):
                 self._verdict.again += 1
-            elif not _fits(letter, headers, expected[0]):
-                self._verdict.wrong_letter += 1
+            elif not _fits(dead_letter, headers, expected[0]):
+                self._verdict.wrong_dead_letter += 1
             else:
                 self._verdict.dead_lettered += 1
-        self._verdict.lost += sum(max(0, len(expected) - found[at]) for at, expected in self._letters.items())
+        self._verdict.lost += sum(max(0, len(expected) - found[at]) for at, expected in self._dead_letters.items())
 
 
 def _version(message: Message) -> Version:
@@ -195,11 +200,11 @@ def _version(message: Message) -> Version:
     return Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
 
 
-def _fits(letter: Message, headers: Headers, expected: Letter) -> bool:
+def _fits(dead_letter: Message, headers: Headers, expected: FoundDeadLetter) -> bool:
     named = dict(headers)
     if named.get(Header.REASON) != expected.reason.encode():
         return False
     if named.get(Header.STUB) is not None:
-        stub = msgspec.json.decode(letter.value() or b"{}")
+        stub = msgspec.json.decode(dead_letter.value() or b"{}")
         return (stub["size"], stub["sha256"]) == expected.stub
-    return letter_digest(letter.key(), letter.value()) == expected.digest
+    return dead_letter_digest(dead_letter.key(), dead_letter.value()) == expected.digest

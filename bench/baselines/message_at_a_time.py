@@ -2,7 +2,8 @@
 
 It is what a careful author makes of pydantic models, SQLAlchemy's ORM and a poll loop: one session and one transaction
 a message, an order that is there already is left alone, and the offset is committed after the row. It knows no
-versions, dead letters or retries, all of which cost ours time. Run as `python -m bench.baseline TOPIC COUNT`.
+versions, dead letters or retries, all of which cost ours time. Run as
+`python -m bench.baselines.message_at_a_time TOPIC COUNT`.
 """
 
 import sys

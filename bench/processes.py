@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import msgspec
 
+from bench.context import Context
 from bench.pace import Pace
-from bench.site import Site
 from local.ports import HOST, free_port
 from local.process import Process
 from local.ready import is_ready
@@ -30,17 +30,17 @@ def environment_of_ours(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
 
 
-def child(site: Site, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> Process:
+def child(context: Context, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> Process:
     """Return a process that is not started yet: `python -m ARGUMENTS`; its log has a name of its own."""
     command = [sys.executable, "-m", *arguments]
-    log = site.folder / f"{name}-{uuid4().hex[:8]}.log"
+    log = context.folder / f"{name}-{uuid4().hex[:8]}.log"
     return Process(name, command, log, environment=environment_of_ours(settings))
 
 
 class Service:
     """`orders consumer` or `orders api`, on free ports."""
 
-    def __init__(self, site: Site, mode: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, context: Context, mode: str, settings: Mapping[str, str]) -> None:
         self.admin_port, self.port = free_port(), free_port()
         ports = {
             "ORDERS_ADMIN__HOST": HOST,
@@ -48,7 +48,7 @@ class Service:
             "ORDERS_HTTP__HOST": HOST,
             "ORDERS_HTTP__PORT": str(self.port),
         }
-        self.process = child(site, f"orders {mode}", ["service", mode], ports | dict(settings))
+        self.process = child(context, f"orders {mode}", ["service", mode], ports | dict(settings))
 
     def wait_until_ready(self) -> None:
         """Block until `/readyz` answers 200. Raises ServerUnavailable."""

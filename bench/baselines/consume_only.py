@@ -1,4 +1,4 @@
-"""Consumption alone: what comes from Kafka is thrown away. Run as `python -m bench.consume TOPIC COUNT`."""
+"""Consumption alone: messages are read and dropped. `python -m bench.baselines.consume_only TOPIC COUNT`."""
 
 import sys
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""`python -m tests.victim SIGNAL PLACE NTH consumer`: the service, which sends itself a signal when it passes a place.
+"""`python -m tests.failpoints SIGNAL PLACE NTH consumer`: the service, which signals itself at a failpoint.
 
 With SIGKILL the process dies between two instructions of its own, as in a power cut, with SIGSTOP it freezes there;
 nothing in the service knows of it.
@@ -38,8 +38,8 @@ def is_of_items(copy: psycopg.Copy, *_: object) -> bool:
     return b" items " in query.query
 
 
-def has_letters(_: object, letters: object, *__: object) -> bool:
-    return bool(letters)
+def has_dead_letters(_: object, dead_letters: object, *__: object) -> bool:
+    return bool(dead_letters)
 
 
 def is_kafka_commit(end: Callable[..., object]) -> bool:
@@ -51,8 +51,8 @@ PLACES: Mapping[str, Place] = {
     "in-the-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
     "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
     "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
-    "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_letters),
-    "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_letters),
+    "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_dead_letters),
+    "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_dead_letters),
     "before-offsets-are-sent": Place(transactions, "_bounded", is_after=False),
     "before-kafka-commits": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
     "after-kafka-commits": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),

@@ -1,4 +1,4 @@
-"""What a rival serves: a file of order documents, one in each line."""
+"""What a baseline serves: a file of order documents, one in each line."""
 
 from collections.abc import Iterator
 from pathlib import Path

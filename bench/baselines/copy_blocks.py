@@ -1,6 +1,6 @@
 """The limit that ingest is compared with: a client that sends prepared blocks, and does nothing else.
 
-Run as `python -m bench.raw FOLDER`; ORDERS_POSTGRES__DSN is where to.
+Run as `python -m bench.baselines.copy_blocks FOLDER`; ORDERS_POSTGRES__DSN is where to.
 """
 
 import sys

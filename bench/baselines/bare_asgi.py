@@ -1,6 +1,6 @@
 """The least that uvicorn can be given: an ASGI callable that answers bytes from a dict, with all headers made before.
 
-`python -m bench.rivals.bare_asgi DOCUMENTS PORT`
+`python -m bench.baselines.bare_asgi DOCUMENTS PORT`
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bench.rivals.documents import documents
+from bench.baselines.documents import documents
 from local.ports import HOST
 from service.pkg.etag import etag_of, with_etag
 

@@ -1,7 +1,7 @@
-"""`python -m tests.faults.guards`: disables one guard after the other, and runs the scenarios that must fail then.
+"""`python -m tests.faults.mutations`: breaks one guarantee after the other, and runs the scenarios that must then fail.
 
-Each is disabled by a replacement in a copy of the tree. Exits 1 where a scenario passed all the same. With
-ORDERS_GUARDS_TABLE=FILE the table goes into that file, between its two marks.
+A mutation replaces text in a copy of the tree. Exits 1 if a scenario passed with one. With
+ORDERS_MUTATIONS_TABLE=FILE the table is written into that file, between its two marks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final, NamedTuple
 from tests.faults.table import aligned, write_into
 
 ROOT: Final = Path(__file__).parents[2]
-COPIED: Final = ("service", "generator", "migrations", "tests", "docs", "pyproject.toml")
-PATIENCE: Final = ("tests/faults/arena.py", "SETTLE_SECONDS = 120.0", "SETTLE_SECONDS = 45.0")
-"""What does not settle is no longer waited for: with its guard it settles within a few seconds."""
+COPIED: Final = ("service", "generator", "migrations", "local", "tests", "docs", "pyproject.toml")
+SHORT_SETTLE: Final = ("tests/faults/workload.py", "SETTLE_SECONDS = 120.0", "SETTLE_SECONDS = 45.0")
+"""What does not settle is no longer waited for: without the mutation it settles within a few seconds."""
 ATTEMPTS: Final = 3
-"""Some faults have to hit a moment, which without its guard they do more often than not."""
+"""Some faults have to hit a moment, which with the mutation they do more often than not."""
 
 CONSUMER: Final = "service/handler/kafka/consumer/loop.py"
 TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
@@ -37,7 +37,7 @@ PROTOCOL: Final = "service/handler/http/fastpath/protocol.py"
 REFUSES: Final = "    return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS"
 
 
-class Guard(NamedTuple):
+class Mutation(NamedTuple):
     """What is promised, the replacement that breaks it, and the scenarios that notice."""
 
     promise: str
@@ -47,8 +47,8 @@ class Guard(NamedTuple):
     scenarios: tuple[str, ...]
 
 
-GUARDS: Final = (
-    Guard(
+MUTATIONS: Final = (
+    Mutation(
         "offsets are committed after the orders are stored",
         CONSUMER,
         "            self._writer.submit(self._open)\n",
@@ -62,21 +62,21 @@ GUARDS: Final = (
             "test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-after-the-commit]",
         ),
     ),
-    Guard(
+    Mutation(
         "the end of a partition is committed after what lies before it is stored",
         CONSUMER,
         "        if passed := self._ends.passed(self._lag.done, pending):\n",
         "        if passed := self._ends.passed(self._lag.done, ()):\n",
         ("test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",),
     ),
-    Guard(
+    Mutation(
         "markers of transactions behind the last order are committed",
         CONSUMER,
         "            self._offsets.advance(passed)\n",
         "            pass\n",
         ("test_kafka.py::test_a_producers_transaction_stays_open_before_orders_of_others_and_is[seed-1-committed]",),
     ),
-    Guard(
+    Mutation(
         "what is stored already is known when it comes again",
         WRITES,
         "        stored, erased = _probe(cursor, newest)\n",
@@ -86,21 +86,21 @@ GUARDS: Final = (
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
         ),
     ),
-    Guard(
+    Mutation(
         "what was erased stays away",
         ERASURES,
         "            connection.execute(REFUSE, [[*uids]])\n",
         "            connection.execute(REFUSE, [[]])\n",
         ("test_erasure.py::test_orders_are_erased_while_members_work_and_one_is_killed[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "an erasure waits for the batches that are being written",
         WRITES,
         "            with self._transactions.begin(SHARE) as connection:\n",
         "            with self._transactions.begin() as connection:\n",
         ("test_erasure.py::test_orders_are_erased_while_members_work_and_one_is_killed[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the greater version wins",
         "service/entities/version.py",
         "        return self[:3] > other[:3]",
@@ -110,21 +110,21 @@ GUARDS: Final = (
             "test_orders.py::test_a_producers_clock_steps[seed-1-timestamp]",
         ),
     ),
-    Guard(
+    Mutation(
         "within a partition the log is trusted where that is asked for",
         "service/entities/version.py",
         'if order == "offset" and',
         'if order == "never" and',
         ("test_orders.py::test_a_producers_clock_steps[seed-1-offset]",),
     ),
-    Guard(
+    Mutation(
         "a dead letter names its origin",
         "service/handler/kafka/dead_letters/encoder.py",
         "record.partition, record.offset, max(",
         "record.partition, record.offset + 1, max(",
         ("test_consumers.py::test_a_member_dies[seed-1-after-dead-letters]",),
     ),
-    Guard(
+    Mutation(
         "a dead member's partitions are taken over after six seconds",
         "service/handler/kafka/client/properties.py",
         '        "session.timeout.ms": session,\n',
@@ -135,7 +135,7 @@ GUARDS: Final = (
             "test_consumers.py::test_a_member_freezes_until_others_have_its_partitions_and_wakes[seed-1]",
         ),
     ),
-    Guard(
+    Mutation(
         "the protocol `consumer` is told nothing of the classic one's",
         "service/handler/kafka/client/properties.py",
         "if name not in _CLASSIC_ONLY}",
@@ -145,42 +145,42 @@ GUARDS: Final = (
             "test_consumers.py::test_a_rebalance_storm[seed-1-consumer]",
         ),
     ),
-    Guard(
+    Mutation(
         "a frozen process keeps no locks",
         "service/pkg/tx.py",
         "SET LOCAL idle_in_transaction_session_timeout = {round(GRACE * 1000)}; ",
         "",
         ("test_consumers.py::test_a_member_freezes_and_wakes[seed-1-in-the-transaction]",),
     ),
-    Guard(
+    Mutation(
         "a session that was left in the midst of a COPY is ended by who waits for it",
         WRITES,
         "            if error.sqlstate == LOCK_NOT_AVAILABLE:\n",
         "            if False:\n",
         ("test_consumers.py::test_a_member_freezes_and_wakes[seed-1-in-the-copy]",),
     ),
-    Guard(
+    Mutation(
         "SIGTERM waits for the running transaction and commits",
         CONSUMER,
         "        self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)\n",
         "        os_exit = __import__('os')._exit\n        os_exit(0)\n",
         ("test_consumers.py::test_a_member_is_stopped_in_the_midst_of_a_batch[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what is logged at the end is so",
         CONSUMER,
         "committed=self._offsets.are_committed and not given_up,",
         "committed=True,",
         ("test_kafka.py::test_the_broker_is_frozen_when_a_member_is_asked_to_end[seed-1-at-least-once]",),
     ),
-    Guard(
+    Mutation(
         "of a batch that is being filled only what was taken away is dropped",
         CONSUMER,
         "        self._open.drop(leaving)\n        self._wait_for_write",
         "        self._open.drop(frozenset(self._open.next_offsets))\n        self._wait_for_write",
         ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
     ),
-    Guard(
+    Mutation(
         "a dead letter that was not taken is sent again",
         "service/handler/kafka/dead_letters/producer.py",
         "        if failed:\n            unsent",
@@ -190,106 +190,106 @@ GUARDS: Final = (
             "test_dead_letters.py::test_the_dead_letter_topic_takes_no_message[seed-1]",
         ),
     ),
-    Guard(
-        "a letter that is too large becomes a stub",
+    Mutation(
+        "a dead letter that is too large becomes a stub",
         "service/handler/kafka/dead_letters/encoder.py",
         "(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)",
         "()",
         ("test_dead_letters.py::test_the_dead_letter_topic_takes_small_messages_alone[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the circuit breaker opens",
         "service/usecases/circuit_breaker.py",
         "        problem = self._count(outcomes)\n",
         "        problem = None\n",
         ("test_dead_letters.py::test_a_flood_of_bad_messages_is_let_through_by_hand[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the circuit breaker closes by itself",
         "service/usecases/circuit_breaker.py",
         "        if sum(outcomes) <=",
         "        if len(outcomes) <=",
         ("test_dead_letters.py::test_a_flood_of_bad_messages_ends_by_itself[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "refused orders are counted across batches",
         "service/usecases/circuit_breaker.py",
         "self._rejected_since_stored + refused if",
         "refused if",
         ("test_orders.py::test_postgresql_refuses_every_order_of_a_slow_stream[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "each trial gets past what the last one has tried",
         CONSUMER,
         "            self._probe.add(batch, self._open)\n            self._probe.grow(self._pace.limits.messages)\n",
         "            pass\n",
         ("test_orders.py::test_orders_wait_behind_some_that_postgresql_refuses_for_good[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what was refused while others were stored is to blame itself",
         "service/usecases/batch.py",
         "        return refused.offset < self.tried.get(refused.partition, 0)\n",
         "        return False\n",
         ("test_orders.py::test_orders_wait_behind_some_that_postgresql_refuses_for_good[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "nothing of a trial is committed while orders are held back",
         INGEST,
         "        if is_probe:\n",
         "        if False:\n",
         ("test_orders.py::test_orders_wait_behind_some_that_postgresql_refuses_for_good[seed-1]",),
     ),
-    Guard(
-        "letters and offsets are committed in one Kafka transaction",
+    Mutation(
+        "dead letters and offsets are committed in one Kafka transaction",
         TRANSACTIONS,
         "        _bounded(lambda: producer.send",
         "        _patiently(producer.commit_transaction)\n        producer.begin_transaction()\n"
         "        _bounded(lambda: producer.send",
         ("test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-before-kafka-commits]",),
     ),
-    Guard(
+    Mutation(
         "offsets are part of that transaction",
         TRANSACTIONS,
         "        _bounded(lambda: producer.send",
         "        len((metadata,)) or _bounded(lambda: producer.send",
         ("test_exactly_once.py::test_a_member_dies_with_exactly_once[seed-1-after-kafka-commits]",),
     ),
-    Guard(
+    Mutation(
         "a transaction that failed is aborted",
         TRANSACTIONS,
         "            self._give_up(producer, error)\n",
         "",
         ("test_exactly_once.py::test_one_of_two_brokers_with_exactly_once[seed-1-is-killed]",),
     ),
-    Guard(
+    Mutation(
         "offsets are sent with the group's generation",
         "service/handler/kafka/consumer/group_metadata.py",
         "        return self._metadata\n",
         "        with closing(self._client()) as stranger:\n            return stranger.consumer_group_metadata()\n",
         ("test_exactly_once.py::test_a_member_freezes_and_wakes_with_exactly_once[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the generation is looked up again after each rebalance",
         "service/handler/kafka/consumer/group_metadata.py",
         "        if self._commits:\n",
         "        if self._commits and not self._metadata:\n",
         ("test_exactly_once.py::test_members_come_and_go_with_exactly_once[seed-1]",),
     ),
-    Guard(
-        "of a letter that is too large a smaller form goes into the next transaction",
+    Mutation(
+        "of a dead letter that is too large a smaller form goes into the next transaction",
         TRANSACTIONS,
         "            if error.code() in TOO_LARGE:\n",
         "            if False:\n",
         ("test_exactly_once.py::test_dead_letters_are_too_large_with_exactly_once[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a commit whose answer is lost is asked for",
         TRANSACTIONS,
         "        was_committed = self._is_in_doubt and ",
         "        was_committed = False and ",
         ("test_exactly_once.py::test_the_answer_to_a_commit_of_kafka_is_lost[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what the client reports of the broker ends nothing",
         CONSUMER,
         '        self._log.warning("Kafka reports a problem", code=error.name())\n',
@@ -302,7 +302,7 @@ GUARDS: Final = (
             "test_exactly_once.py::test_one_of_two_brokers_with_exactly_once[seed-1-is-restarted]",
         ),
     ),
-    Guard(
+    Mutation(
         "a client that is dead ends the process",
         CONSUMER,
         "            self._fatal = self._fatal or error\n",
@@ -313,14 +313,14 @@ GUARDS: Final = (
             "test_static_members.py::test_two_members_have_the_same_instance_id[seed-1-consumer]",
         ),
     ),
-    Guard(
+    Mutation(
         "a commit that failed is repeated",
         CONSUMER,
         '            self._log.warning("a commit failed and will be repeated"',
         '            raise KafkaException(error)\n            self._log.warning("a commit failed and will be repeated"',
         ("test_kafka.py::test_the_broker_freezes_for_longer_than_a_session[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a topic that was deleted and created again is noticed",
         TOPIC_IDENTITY,
         "        if self._member.topic_id:\n            return found\n",
@@ -331,49 +331,49 @@ GUARDS: Final = (
             "test_topics.py::test_the_topic_is_gone_for_a_while[seed-1-at-least-once]",
         ),
     ),
-    Guard(
+    Mutation(
         "a commit counts only in the log that it names",
         "service/handler/kafka/client/topic_id.py",
         "    return bool(topic_id) and",
         "    return False and",
         ("test_topics.py::test_a_member_commits_for_the_deleted_log_before_it_is_killed[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a half-open connection to Kafka is given up",
         "service/handler/kafka/client/properties.py",
         '"socket.timeout.ms": 10_000,',
         '"socket.timeout.ms": 300_000,',
         ("test_kafka.py::test_connections_to_the_broker_go_silent[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a refused batch is split until one order alone is to blame",
         INGEST,
         "                if len(part) == 1:\n                    refused",
         "                if part:\n                    refused",
         ("test_orders.py::test_of_five_thousand_orders_postgresql_refuses[seed-1-1]",),
     ),
-    Guard(
+    Mutation(
         "it is split in large parts",
         INGEST,
         "    if position is None:\n        return split_in_half(part)\n",
         "    if part:\n        return [[entry] for entry in part]\n",
         ("test_orders.py::test_of_five_thousand_orders_postgresql_refuses[seed-1-500-in-a-row]",),
     ),
-    Guard(
+    Mutation(
         "a batch has a limit of messages",
         "service/usecases/batch.py",
         "            or len(self) >= limits.messages\n",
         "",
         ("test_orders.py::test_a_long_lag_is_worked_off_in_256_mib[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a batch has a limit of bytes",
         "service/usecases/batch.py",
         "            or self.bytes >= limits.bytes\n",
         "",
         ("test_orders.py::test_orders_of_one_mebibyte_and_a_thousand_items_in_256_mib[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what failed because a server was away is repeated",
         INGEST,
         "    return isinstance(error, StorageUnavailable) and not",
@@ -385,42 +385,42 @@ GUARDS: Final = (
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-before-commit]",
         ),
     ),
-    Guard(
+    Mutation(
         "polling goes on in an outage",
         CONSUMER,
         "        elif not self._writer.wait_finished(_PATIENCE_SECONDS):",
         "        elif not self._writer.wait_finished(1e6):",
         ("test_postgres.py::test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what was paused when it was taken away flows when it comes back",
         "service/handler/kafka/consumer/fetch.py",
         "            self._consumer.resume(partitions)\n",
         "            pass\n",
         ("test_postgres.py::test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a stop gives a batch up that can't be written",
         CONSUMER,
         "        elif error is not None and not isinstance(error, Stopped):",
         "        elif error is not None:",
         ("test_postgres.py::test_a_member_is_stopped_while_postgresql_is_away[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "no call waits for PostgreSQL without end",
         "service/pkg/tx.py",
         "self.deadline if timeout is None else timeout)",
         "1e6)",
         ("test_postgres.py::test_postgresql_hangs_with_its_connections_open[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a connection is left after a failure that is PostgreSQL's",
         WRITES,
         "                self._transactions.close()  # or",
         "                pass  # or",
         ("test_postgres.py::test_postgresql_fails_over_to_a_read_only_server[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a full disk or a start is not an order's fault",
         TRANSLATE,
         REFUSES,
@@ -430,63 +430,63 @@ GUARDS: Final = (
             "test_postgres.py::test_postgresql_answers_for_a_while_with[seed-1-57P03]",
         ),
     ),
-    Guard(
+    Mutation(
         "a batch that takes too long is halved",
         INGEST,
         " and not isinstance(error, StatementTimedOut)",
         "",
         ("test_postgres.py::test_batches_take_longer_than_the_statement_timeout[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a deadlock is not an order's fault",
         TRANSLATE,
         REFUSES,
         f'{REFUSES} or state[:2] == "40"',
         ("test_postgres.py::test_a_foreign_transaction_locks_orders_the_other_way_round[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a replayed order keeps the version that it had",
         "service/handler/kafka/client/record.py",
         "        origin = read_origin(self.headers)\n",
         "        origin = None\n",
         ("test_replay.py::test_dead_letters_are_replayed_by_a_command_that_is_killed[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "what is held is served without asking the database",
         LOOKUP,
         "        cached = self._cache.get(uid) if self._trusts_memory() else None\n",
         "        cached = None\n",
         ("test_api.py::test_without_a_database_hits_are_as_fast_and_misses_say_so[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "no read waits for PostgreSQL without end",
         "service/repo/connection.py",
         "self.deadline if timeout is None else timeout)",
         "1e6)",
         ("test_api.py::test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "with each new connection of the listener a generation begins",
         LOOKUP,
         "        self._cache.clear()\n",
         "",
         ("test_api.py::test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the listener soon notices that nothing comes any more",
         LISTENER,
         "        connection.deadline = self._patience\n",
         "        connection.deadline = 60\n",
         ("test_api.py::test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "the heartbeat proves that others are heard",
         LISTENER,
         "await (await mouth.execute(beat.encode()",
         "await (await ear.execute(beat.encode()",
         ("test_api.py::test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "nothing is served from memory while nothing is heard and the database can be read",
         LOOKUP,
         "        self._hears, self._serves = False, not can_read\n",
@@ -496,42 +496,42 @@ GUARDS: Final = (
             "test_api.py::test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served[seed-1]",
         ),
     ),
-    Guard(
+    Mutation(
         "what a standby has not replayed is not cached",
         "service/usecases/floors.py",
         "        return not self.is_behind(read) and",
         "        return True or",
         ("test_api.py::test_a_standby_that_is_behind_is_not_cached_from[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "staleness has a bound where that is asked for",
         LOOKUP,
         "        return self._serves and (self._max_stale is None or",
         "        return self._serves and (True or",
         ("test_api.py::test_with_a_bound_on_staleness_nothing_older_is_served[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "connections have a limit",
         PROTOCOL,
         "        self._is_one_too_many = len(",
         "        self._is_one_too_many = False and len(",
         ("test_api.py::test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing[seed-1]",),
     ),
-    Guard(
+    Mutation(
         "a request's head has a limit",
         "service/config.py",
         "    max_header_bytes: Bytes = 16 * 2**10\n",
         "    max_header_bytes: Bytes = 2**30\n",
         ("test_api.py::test_requests_are_too_large[seed-1-header]",),
     ),
-    Guard(
+    Mutation(
         "what connections hold for slow clients has a bound",
         "service/handler/http/fastpath/buffers.py",
         "        if self.size > self._max_bytes:\n",
         "        if False:\n",
         ("test_api.py::test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound[seed-1-from-postgresql]",),
     ),
-    Guard(
+    Mutation(
         "an event stream that nobody reads is dropped",
         "service/handler/http/routes/events.py",
         "            async with asyncio.timeout(STALL_SECONDS):\n",
@@ -543,10 +543,10 @@ GUARDS: Final = (
 )
 
 
-def survivors(guard: Guard, folder: Path) -> list[str]:
-    """Return the scenarios that passed without the guard, of the last attempt at each."""
-    _replace(folder / guard.path, guard.old, guard.new)
-    left = list(guard.scenarios)
+def survivors(mutation: Mutation, folder: Path) -> list[str]:
+    """Return the scenarios that passed with the mutation, of the last attempt at each."""
+    _replace(folder / mutation.path, mutation.old, mutation.new)
+    left = list(mutation.scenarios)
     for _ in range(ATTEMPTS):
         left = _passed(folder, left) if left else left
     return left
@@ -560,18 +560,26 @@ def _passed(folder: Path, scenarios: list[str]) -> list[str]:
     cases = {case.get("name"): case for case in ET.parse(report).iter("testcase")}  # noqa: S314 - our own report
     if len(cases) != len(scenarios):
         raise SystemExit(f"not all scenarios ran:\n{ended.stdout}\n{ended.stderr}")
-    failures = {each: cases[each.partition("::")[2]].find("failure") for each in scenarios}
-    for scenario, failure in failures.items():
-        told = "passed" if failure is None else (failure.get("message") or "").partition("\n")[0]
-        sys.stdout.write(f"  {scenario}: {told[:200]}\n")
+    passed = []
+    for scenario in scenarios:
+        case = cases[scenario.partition("::")[2]]
+        failure, error = case.find("failure"), case.find("error")
+        if failure is None:
+            passed.append(scenario)
+        ended_by = "passed" if failure is None and error is None else _first_line(failure if error is None else error)
+        sys.stdout.write(f"  {scenario}: {ended_by[:200]}\n")
     sys.stdout.flush()
-    return [scenario for scenario, failure in failures.items() if failure is None]
+    return passed
+
+
+def _first_line(element: ET.Element | None) -> str:
+    return "" if element is None else f"{element.tag}: {element.get('message') or ''}".partition("\n")[0]
 
 
 def _replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     if text.count(old) != 1:
-        raise SystemExit(f"{path}: the guard is not there once: {old!r}")
+        raise SystemExit(f"{path}: not there exactly once: {old!r}")
     path.write_text(text.replace(old, new, 1))
 
 
@@ -579,26 +587,26 @@ def _copied(folder: Path) -> Path:
     for name in COPIED:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    _replace(folder / PATIENCE[0], *PATIENCE[1:])
+    _replace(folder / SHORT_SETTLE[0], *SHORT_SETTLE[1:])
     return folder
 
 
 def main(words: list[str]) -> int:
-    """Look at the guards whose promise holds one of the words, or at all."""
+    """Apply the mutations whose promise holds one of the words, or all."""
     rows, failed = [("without this", "in", "this fails")], 0
-    for guard in GUARDS:
-        if words and not any(word in guard.promise for word in words):
+    for mutation in MUTATIONS:
+        if words and not any(word in mutation.promise for word in words):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            left = survivors(guard, _copied(Path(folder)))
+            left = survivors(mutation, _copied(Path(folder)))
         failed += len(left)
-        noticed = [scenario for scenario in guard.scenarios if scenario not in left]
-        rows.append((guard.promise, f"`{guard.path}`", "<br>".join(f"`{each}`" for each in noticed)))
-        told = f"NOT NOTICED BY {', '.join(left)}" if left else "noticed"
-        sys.stdout.write(f"{guard.promise}: {told}\n")
+        noticed = [scenario for scenario in mutation.scenarios if scenario not in left]
+        rows.append((mutation.promise, f"`{mutation.path}`", "<br>".join(f"`{each}`" for each in noticed)))
+        result = f"NOT NOTICED BY {', '.join(left)}" if left else "noticed"
+        sys.stdout.write(f"{mutation.promise}: {result}\n")
         sys.stdout.flush()
-    if table := os.environ.get("ORDERS_GUARDS_TABLE"):
-        write_into(Path(table), aligned(rows, words=3), "guards")
+    if table := os.environ.get("ORDERS_MUTATIONS_TABLE"):
+        write_into(Path(table), aligned(rows, words=3), "mutations")
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
 """The API's statement for one order, without an API: a loop of asyncio and psycopg on each connection.
 
-`python -m bench.rivals.psycopg_loop TARGETS CONNECTIONS REQUESTS`, with the settings' connection string.
+`python -m bench.baselines.psycopg_loop TARGETS CONNECTIONS REQUESTS`, with the settings' connection string.
 TARGETS is what bench.load takes. The last line of the output is a Report in JSON.
 """
 
