@@ -1,6 +1,6 @@
-"""All settings: environment variables `ORDERS_<GROUP>__<NAME>`, and files of the same names in `ORDERS_SECRETS_DIR`.
+"""All settings: environment variables `ORDERS_<GROUP>__<NAME>`, or files with those names in `ORDERS_SECRETS_DIR`.
 
-A variable wins over a file. A misspelt name, and an unsafe value, are refused.
+Variables take precedence over files. Unknown names and unsafe values are rejected.
 """
 
 import json
@@ -33,37 +33,37 @@ SECRET_NAME: Final = re.compile(
     r"(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers"
 )
 PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|client[._]id)$")
-"""Those of them that only say where a secret is. The chart's `_validation.tpl` has the same two, held by a test."""
-_STORED_FIRST: Final = "offsets are committed after the orders are stored"
-_ACKNOWLEDGED: Final = "a dead letter counts as sent when all replicas have it, once"
-_FUNCTION: Final = "it takes a function"
-_OURS: Final = {
+"""Exceptions from `SECRET_NAME`: these only locate a secret. A test keeps the chart's `_validation.tpl` in sync."""
+_COMMITTED_BY_US: Final = "the consumer commits offsets itself, after it has stored the orders"
+_IDEMPOTENT: Final = "dead letters need an idempotent producer and acks=all"
+_FUNCTION: Final = "it takes a Python function"
+_RESERVED_PROPERTIES: Final = {
     "bootstrap.servers": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
     "metadata.broker.list": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
     "group.id": "set ORDERS_KAFKA__GROUP_ID",
     "group.protocol": "set ORDERS_KAFKA__GROUP_PROTOCOL",
-    "partition.assignment.strategy": "partitions are taken over one by one, which only cooperative-sticky does",
-    "enable.auto.commit": _STORED_FIRST,
-    "auto.commit.enable": _STORED_FIRST,
-    "enable.auto.offset.store": _STORED_FIRST,
-    "auto.offset.reset": "an offset that is no longer in the topic is counted and logged before reading goes on",
-    "enable.partition.eof": "the consumer learns from it how far a partition was read",
-    "isolation.level": "messages of aborted transactions are not stored",
-    "enable.idempotence": _ACKNOWLEDGED,
-    "acks": _ACKNOWLEDGED,
-    "request.required.acks": _ACKNOWLEDGED,
-    "message.timeout.ms": "a dead letter is sent again until it is acknowledged",
-    "delivery.timeout.ms": "a dead letter is sent again until it is acknowledged",
-    "message.max.bytes": "max.message.bytes of the dead-letter topic decides what it takes",
+    "partition.assignment.strategy": "the consumer supports incremental rebalancing only (cooperative-sticky)",
+    "enable.auto.commit": _COMMITTED_BY_US,
+    "auto.commit.enable": _COMMITTED_BY_US,
+    "enable.auto.offset.store": _COMMITTED_BY_US,
+    "auto.offset.reset": "the consumer counts and logs offsets that are out of range, and resets them itself",
+    "enable.partition.eof": "the consumer needs end-of-partition events to measure its progress",
+    "isolation.level": "the consumer must not store messages of aborted transactions",
+    "enable.idempotence": _IDEMPOTENT,
+    "acks": _IDEMPOTENT,
+    "request.required.acks": _IDEMPOTENT,
+    "message.timeout.ms": "the consumer retries a dead letter until it is acknowledged",
+    "delivery.timeout.ms": "the consumer retries a dead letter until it is acknowledged",
+    "message.max.bytes": "max.message.bytes of the dead-letter topic sets the limit",
     "transactional.id": "set ORDERS_DEAD_LETTERS__EXACTLY_ONCE",
-    "transaction.timeout.ms": "an open transaction holds up the next owner of its partitions",
-    "allow.auto.create.topics": "`orders migrate` creates topics, with their settings",
-    "default.topic.config": "it takes other properties",
+    "transaction.timeout.ms": "an open transaction of a crashed consumer blocks the next owner of its partitions",
+    "allow.auto.create.topics": "`orders migrate` creates the topics, with the right settings",
+    "default.topic.config": "set each property by its own name",
     "logger": _FUNCTION,
     "on_commit": _FUNCTION,
     "on_delivery": _FUNCTION,
 }
-"""librdkafka properties that can't be passed through, and why; names that end with `_cb` are functions too."""
+"""librdkafka properties that users can't set, and why. Names that end in `_cb` are rejected as functions."""
 
 _URL: Final = re.compile(
     r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
@@ -72,7 +72,7 @@ _URL: Final = re.compile(
 
 def _topic_name(value: str) -> str:
     if value in {".", ".."}:
-        raise ValueError("no topic can have this name")
+        raise ValueError("Kafka does not allow this topic name")
     return value
 
 
@@ -82,7 +82,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[Seconds, Field(gt=0)]
 Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
-"""At least PostgreSQL's unit, for 0 would be no limit to it and no time to us; far below what its integers hold."""
+"""At least 1 ms, PostgreSQL's unit: it takes 0 as no limit. The maximum fits PostgreSQL's integers."""
 
 
 class Group(BaseModel):
@@ -91,38 +91,40 @@ class Group(BaseModel):
 
 class Kafka(Group):
     bootstrap_servers: Annotated[str, AfterValidator(addresses.bootstrap_servers)] = "localhost:9092"
-    """Addresses of the brokers, with commas between them."""
+    """Comma-separated addresses of the brokers."""
     topic: Topic = "orders"
-    """The topic that orders are read from."""
+    """The topic that the consumer reads orders from."""
     group_id: str = Field("orders", min_length=1)
     """The consumer group."""
     dead_letter_topic: Topic = "orders.dlq"
-    """The topic that takes what is invalid or can't be saved."""
+    """The topic for messages that are invalid or that PostgreSQL rejects."""
     properties: dict[str, str | int | float | bool] = {}
-    """JSON of librdkafka properties for every client: SASL, TLS, timeouts. `ORDERS_KAFKA__PROPERTIES__<property>`
-    sets one of them, and wins over the JSON. What the delivery guarantee rests on is refused."""
+    """JSON object of librdkafka properties for every client: SASL, TLS, timeouts.
+    `ORDERS_KAFKA__PROPERTIES__<property>` sets a single property and takes precedence. Properties that the delivery
+    guarantee depends on are rejected."""
     group_protocol: Literal["classic", "consumer"] = "classic"
-    """`consumer` is KIP-848: assignment and session timeout are then the broker's."""
+    """`consumer` selects the KIP-848 protocol, where the broker sets the assignor and the session timeout."""
     session_timeout: Seconds = Field(6, ge=0.001, le=3_600)
-    """How long a dead consumer keeps its partitions (classic protocol; 6 s is the brokers' usual minimum)."""
+    """`session.timeout.ms`: how long a crashed consumer keeps its partitions. Classic protocol only; the brokers'
+    default minimum is 6 s."""
     prefetch: Bytes = Field(8 * 2**20, le=2_097_151 * 1_024)
-    """How much librdkafka may fetch ahead of the batches."""
+    """`queued.max.messages.kbytes`: how much librdkafka prefetches, in bytes."""
     partitions: Count = 6
-    """Partitions of a topic that `orders migrate` creates."""
+    """Partitions of the topics that `orders migrate` creates."""
     replication_factor: int = Field(-1, ge=-1)
-    """Replicas of a topic that `orders migrate` creates; -1 is the broker's default."""
+    """Replication factor of the topics that `orders migrate` creates; -1 means the broker's default."""
     retention: Positive | None = None
-    """Retention of an order topic that `orders migrate` creates; empty is the broker's default."""
+    """Retention of the order topic if `orders migrate` creates it; empty means the broker's default."""
     dead_letter_retention: Positive = 30 * 86_400
-    """Retention of a dead-letter topic that `orders migrate` creates."""
+    """Retention of the dead-letter topic if `orders migrate` creates it."""
     dead_letter_max_bytes: Bytes = Field(10 * 2**20, le=2**31 - 1)
-    """`max.message.bytes` of a dead-letter topic that `orders migrate` creates."""
+    """`max.message.bytes` of the dead-letter topic if `orders migrate` creates it."""
     create_topics: bool = True
     """Whether `orders migrate` creates missing topics."""
 
     @field_validator("properties", mode="before")
     @classmethod
-    def require_plain_values(cls, value: Any) -> Any:
+    def validate_property_types(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic's interface
         for name, each in value.items():
@@ -132,21 +134,21 @@ class Kafka(Group):
 
     @field_validator("replication_factor")
     @classmethod
-    def require_a_replica(cls, value: int) -> int:
+    def validate_replication_factor(cls, value: int) -> int:
         if value == 0:
             raise ValueError("must be 1 or more, or -1 for the broker's default")
         return value
 
     @field_validator("properties")
     @classmethod
-    def leave_guarantees_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def reject_reserved_properties(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
-            if reason := _FUNCTION if name.endswith("_cb") else _OURS.get(name):
-                raise ValueError(f"{name} can't be passed through: {reason}")
+            if reason := _FUNCTION if name.endswith("_cb") else _RESERVED_PROPERTIES.get(name):
+                raise ValueError(f"{name} can't be set here: {reason}")
         return value
 
     @model_validator(mode="after")
-    def keep_topics_apart(self) -> "Kafka":
+    def require_different_topics(self) -> "Kafka":
         if self.topic == self.dead_letter_topic:
             raise ValueError("topic and dead_letter_topic must differ")
         return self
@@ -154,78 +156,79 @@ class Kafka(Group):
 
 class Postgres(Group):
     dsn: Dsn = "postgresql://localhost/orders"
-    """A libpq connection string or URL; TLS by libpq's parameters (`sslmode`, `sslrootcert`)."""
+    """A libpq connection string or URL. Set TLS with libpq's parameters (`sslmode`, `sslrootcert`)."""
     listen_dsn: Dsn | None = None
-    """A direct connection to the primary for LISTEN, where `dsn` goes through a pooler in transaction mode or to a
-    standby. Without it nothing is cached there."""
+    """A direct connection to the primary for LISTEN. Needed if `dsn` leads to a standby or to a pooler in transaction
+    mode; without it the API caches nothing in these cases."""
     connect_timeout: Timeout = 5
-    """How long to wait for a connection."""
+    """Timeout for connecting."""
     statement_timeout: Timeout = 30
-    """How long PostgreSQL may work on one statement; the API gives up then too, the consumer 5 s later."""
+    """PostgreSQL's `statement_timeout`. The client stops waiting after the same time (API) or 5 s later (consumer)."""
     lock_timeout: Timeout = 10
-    """How long a statement may wait for a lock."""
+    """PostgreSQL's `lock_timeout`: how long a statement may wait for a lock."""
     pool_size: int = Field(8, ge=1, le=1_000)
-    """Connections of one API process."""
+    """Size of the API's connection pool, per process."""
     prepared_statements: bool | None = None
-    """Whether the server keeps statements prepared; empty is yes on a direct connection and no through a pooler.
-    `true` is for one that supports it (PgBouncer 1.21, `max_prepared_statements`)."""
+    """Whether to use server-side prepared statements. Empty: only on a direct connection, not through a pooler.
+    `true`: always, for poolers that support them (PgBouncer 1.21 with `max_prepared_statements`)."""
 
 
 class Http(Group):
-    host: str = "0.0.0.0"  # noqa: S104 - a pod is reached from outside
+    host: str = "0.0.0.0"  # noqa: S104 - clients connect from outside the pod
     """The address that the API listens on."""
     port: Port = 8000
-    """The port of the API and its page; 0 takes a free one."""
+    """The port of the API and its page; 0 picks a free one."""
     cors_origins: tuple[str, ...] = ()
-    """JSON list of origins that may read the API from a browser."""
+    """JSON list of origins for CORS."""
     drain_timeout: Seconds = 20
-    """How long running requests may take after SIGTERM."""
+    """How long running requests may take to finish after SIGTERM."""
     max_header_bytes: Bytes = 16 * 2**10
-    """Longest header block that is accepted."""
+    """Maximum size of a request's header block."""
     max_connections: Count = 10_000
-    """More connections at once are answered 503."""
+    """Maximum number of connections; further ones get 503."""
     keep_alive: Seconds = Field(75, gt=0)
-    """How long an idle connection stays open: longer than a load balancer reuses it, usually 60 s."""
+    """Idle timeout of a connection. It must exceed the load balancer's, which is usually 60 s."""
     max_buffered_bytes: Bytes = 64 * 2**20
-    """What all connections together may hold of unsent answers, waiting requests and unfinished heads; beyond it the
-    connections that made no progress for longest are closed."""
+    """Memory for the unsent responses, queued requests and incomplete headers of all connections. Above it, the API
+    closes the connections that have been stalled the longest."""
     event_clients: Count = 1_000
-    """Event streams at once; more are answered 503."""
+    """Maximum number of event streams; further ones get 503."""
     event_buffer_size: Count = 50_000
-    """Events kept for `Last-Event-ID` and for readers that are behind."""
+    """Number of events kept for clients that reconnect with `Last-Event-ID` or fall behind."""
 
 
 class Auth(Group):
     keys_file: Path | None = None
-    """File of API keys, a line for each: scopes (`read,dead-letters`), a blank, the key. Empty lets everybody read."""
+    """File of API keys. Each line holds scopes (`read,dead-letters`), a space and the key. If empty, anyone who can
+    reach the API can read orders, and the dead-letter endpoints are disabled."""
 
 
 class Admin(Group):
-    host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus come from outside
-    """The address of the probes and metrics."""
+    host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus connect from outside
+    """The address that probes and metrics are served on."""
     port: Port = 9000
-    """The port of `/livez /readyz /startupz /metrics /version`; 0 takes a free one."""
+    """The port of `/livez`, `/readyz`, `/startupz`, `/metrics` and `/version`; 0 picks a free one."""
     liveness_timeout: Seconds = Field(30, gt=0)
-    """A loop that has not turned for this long fails `/livez`."""
+    """`/livez` fails when the consumer's loop has been blocked for this long."""
 
 
 class Cache(Group):
     max_entries: Count = 10_000
-    """Orders kept in memory."""
+    """Maximum number of cached orders."""
     max_bytes: Bytes = 256 * 2**20
-    """Bytes kept in memory, overhead included."""
+    """Maximum size of the cache in memory, overhead included."""
     warm_up_size: int = Field(10_000, ge=0)
-    """Newest orders that are loaded at start."""
+    """Number of orders that the API loads at startup, newest first."""
     warm_deadline: Seconds = 60
-    """After this the API serves although it is not warm, and says so."""
+    """Maximum time for the warm-up. After it the API becomes ready with a partly filled cache and logs a warning."""
     max_stale: Seconds | None = None
-    """Longest time that hits are served without a proven listener; empty is without end."""
+    """How long cached orders may be served while notifications from PostgreSQL don't arrive; empty means forever."""
     negative_ttl: Seconds = 2
-    """How long an unknown id is remembered."""
+    """How long a \"not found\" is cached."""
     negative_entries: Count = 10_000
-    """Unknown ids that are remembered."""
+    """Maximum number of cached \"not found\" results."""
     ready_without_database: bool = True
-    """Whether the API stays ready while PostgreSQL is away."""
+    """Whether the API stays ready while PostgreSQL is unreachable."""
 
 
 class Listener(Group):
@@ -235,83 +238,86 @@ class Listener(Group):
 
 class Batch(Group):
     max_messages: int = Field(4_000, ge=1, le=100_000)
-    """Messages of one batch."""
+    """Maximum number of messages in a batch."""
     max_bytes: Bytes = 16 * 2**20
-    """Bytes of one batch."""
+    """Maximum size of a batch in bytes."""
     max_items: Count = 50_000
-    """Items of one batch."""
+    """Maximum number of order items in a batch."""
 
 
 class Retry(Group):
     initial_backoff: Seconds = Field(0.1, gt=0)
-    """Upper bound of the first wait; each next bound is twice as long, and the wait is random below it."""
+    """Maximum wait before the first retry. The maximum doubles with each retry; the wait is random (full jitter)."""
     max_backoff: Seconds = Field(5, gt=0)
-    """Longest wait between two attempts."""
+    """Upper limit of the backoff."""
     give_up_after: Positive | None = None
-    """Send to the dead-letter topic what could not be saved for this long; empty is never."""
+    """How long to retry a batch before its orders go to the dead-letter topic; empty means forever."""
 
 
 class DeadLetters(Group):
     exactly_once: bool = False
-    """Whether dead letters and offsets are committed in one Kafka transaction; readers need `read_committed`."""
+    """Whether to commit dead letters and offsets in one Kafka transaction. Readers then need `read_committed`."""
 
 
 class CircuitBreaker(Group):
     enabled: bool = True
-    """Whether a flood of bad messages pauses the consumer; `false` sends all of them to the dead-letter topic."""
+    """Whether too many bad messages pause the consumer. If `false`, all of them go to the dead-letter topic."""
     ratio: float = Field(0.5, gt=0, le=1)
-    """Opens when more than this share of the last `window` messages is bad, or of orders refused by PostgreSQL."""
+    """The breaker opens when more than this share of the last `window` messages is bad, or of the last `window` orders
+    is rejected by PostgreSQL."""
     window: Count = 1_000
-    """Messages, or orders, that the share is taken of."""
+    """Number of messages, or orders, over which the share is computed."""
     max_consecutive: Count = 1_000
-    """Opens after this many consecutive bad messages."""
+    """The breaker opens after this many consecutive bad messages."""
     min_rejected: Count = 10
-    """Opens when PostgreSQL has rejected this many orders, in one batch or several, and stored none in between."""
+    """The breaker opens after PostgreSQL has rejected this many orders, in one or more batches, and stored none in
+    between."""
     retry_after: Positive = 60
-    """How long the circuit breaker stays open before a few messages are tried."""
+    """How long the breaker stays open before it is half-open and a few messages are tried."""
     probe_messages: Count = 10
-    """How many messages are tried then; while PostgreSQL refuses orders, twice as many each time."""
+    """Number of messages that a half-open breaker tries. It doubles with each try while PostgreSQL rejects orders."""
 
 
 class Rebalance(Group):
     revoke_timeout: Seconds = 5
-    """How long a revoked partition's running transaction may take to end."""
+    """How long a rebalance waits for the running batch before the partitions are revoked."""
 
 
 class Document(Group):
     max_message_bytes: Bytes = 2**20
-    """A larger message is dead-lettered as `too-large`."""
+    """Maximum size of a message; larger ones are dead-lettered as `too-large`."""
     max_nesting: Count = 32
-    """A deeper document is dead-lettered as `undecodable`."""
+    """Maximum nesting depth of the JSON; deeper messages are dead-lettered as `undecodable`."""
     max_future: Seconds = Field(86_400, le=100 * 366 * 86_400)
-    """How far `date_created` may lie in the future."""
+    """How far `date_created` may be in the future."""
     amount_mismatch: Literal["warn", "reject", "ignore"] = "warn"
-    """What happens to an order whose amounts don't add up."""
+    """What to do with an order whose amounts don't add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
 class Version(Group):
     compare_by: Literal["timestamp", "offset"] = "timestamp"
-    """`offset` compares offsets before timestamps within one partition."""
+    """How to tell the newer of two versions of an order: by the record's timestamp, or, within one partition, by its
+    offset first."""
 
 
 class Logging(Group):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe level that is written."""
+    """Minimum level of log records."""
     format: Literal["json", "text"] = "json"
-    """`text` is for people."""
+    """`text` is human-readable."""
 
 
 class Migration(Group):
     deadline: Positive = 600
-    """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, servers and schema."""
+    """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, the servers and the schema."""
     lock_timeout: Timeout = 10
-    """How long a migration may wait for a table's lock before it is tried again."""
+    """How long a migration waits for a table lock before it is retried."""
     statement_timeout: Timeout = 300
-    """How long one statement of a migration may take."""
+    """Timeout of each statement of a migration."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be set; frozen."""
+    """All settings; frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -323,7 +329,7 @@ class Settings(BaseSettings):
     )
 
     mode: Literal["consumer", "api"] | None = None
-    """`consumer` or `api`; a subcommand wins over it."""
+    """`consumer` or `api`; a subcommand takes precedence."""
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
     http: Http = Http()
@@ -355,7 +361,7 @@ class Settings(BaseSettings):
         folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
         if not folder:
             return init_settings, *variables
-        files = _OwnFiles(
+        files = _PrefixedSecrets(
             file_secret_settings,
             secrets_dir=folder,
             secrets_dir_missing="error",
@@ -365,28 +371,28 @@ class Settings(BaseSettings):
         return init_settings, *variables, _single_properties(settings_cls, files), files
 
 
-class _OwnFiles(NestedSecretsSettingsSource):
-    """Files whose names begin like our variables; others of the folder are left unread, whatever they hold."""
+class _PrefixedSecrets(NestedSecretsSettingsSource):
+    """Reads only files whose names start with the prefix; other files in the folder may be unreadable or not text."""
 
     @classmethod
     def load_secrets(cls, path: Path) -> dict[str, str]:
-        ours = (each for each in cls._iter_secret_files(path) if each.name.upper().startswith(PREFIX))
-        return {str(each.relative_to(path)): _read_secret(each) for each in ours}
+        files = (each for each in cls._iter_secret_files(path) if each.name.upper().startswith(PREFIX))
+        return {str(each.relative_to(path)): _read_secret(each) for each in files}
 
 
 def _read_secret(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise InvalidSettings(f"{path.name}: the file can't be read ({error.strerror})") from None
+        raise InvalidSettings(f"{path.name}: cannot read the file ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InvalidSettings(f"{path.name}: the file is not UTF-8 text") from None
 
 
 def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSource) -> InitSettingsSource:
-    """Return the properties that have a name of their own.
+    """Return the librdkafka properties that have their own variable or file.
 
-    By itself pydantic-settings lets the JSON replace those that happen to stand before it in the environment.
+    pydantic-settings alone would let the JSON override them, depending on the order of the environment.
     """
     prefix = f"{PREFIX}KAFKA{DELIMITER}PROPERTIES{DELIMITER}".lower()
     single = {name.removeprefix(prefix): text for name, text in source.env_vars.items() if name.startswith(prefix)}
@@ -394,28 +400,31 @@ def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSour
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the settings from the environment; `overrides` are whole groups. Raises InvalidSettings."""
+    """Read the settings from the environment; `overrides` replace whole groups. Raises InvalidSettings."""
     try:
-        _refuse_misspelt_groups()
+        _reject_unknown_groups()
         return Settings(**overrides)
     except ValidationError as error:
         raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None
     except (SettingsError, OSError) as error:
-        # JSON that can't be read, a folder that isn't there: the cause's text may hold the value.
+        # Invalid JSON or a missing folder. The text of the original error may contain the value.
         raise InvalidSettings(_source_problem(error)) from None
 
 
-def _refuse_misspelt_groups() -> None:
-    """Raise InvalidSettings. What has no `__` may be another's: Kubernetes makes some of a Service named `orders`."""
+def _reject_unknown_groups() -> None:
+    """Raise InvalidSettings for an unknown group.
+
+    Names without `__` are ignored: Kubernetes sets such variables for a Service named `orders`.
+    """
     for name in _names():
         group, delimiter, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
         if name.upper().startswith(PREFIX) and delimiter and group.lower() not in Settings.model_fields:
-            raise InvalidSettings(f"{name}: no such setting")
+            raise InvalidSettings(f"{name}: unknown setting")
 
 
 def _names() -> list[str]:
     folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
-    files = os.listdir(folder) if folder and os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - one look
+    files = os.listdir(folder) if folder and os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - one call each
     return [*os.environ, *files]
 
 
@@ -423,36 +432,34 @@ def _line(problem: Any) -> str:
     names = [str(part) for part in problem["loc"]]
     variable = PREFIX + DELIMITER.join(names).upper() if names else "settings"
     message = (
-        "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
     )
     return f"{variable}: {message[:1].lower()}{message[1:]}"
 
 
 def _source_problem(error: Exception) -> str:
     folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
-    if folder and not os.path.isdir(folder):  # noqa: PTH112 - one look
-        return f"{PREFIX}SECRETS_DIR: is not a folder"
+    if folder and not os.path.isdir(folder):  # noqa: PTH112 - one call
+        return f"{PREFIX}SECRETS_DIR: not a directory"
     if isinstance(error, OSError):
-        return f"{PREFIX}SECRETS_DIR: can't be read ({error.strerror})"
-    return (
-        "; ".join(f"{name}: should be valid JSON" for name in _broken_json(folder)) or "settings: should be valid JSON"
-    )
+        return f"{PREFIX}SECRETS_DIR: cannot read the directory ({error.strerror})"
+    return "; ".join(f"{name}: invalid JSON" for name in _invalid_json(folder)) or "settings: invalid JSON"
 
 
-def _broken_json(folder: str | None) -> Iterator[str]:
-    """Yield the variables and files that should hold JSON and don't: pydantic names their group alone."""
+def _invalid_json(folder: str | None) -> Iterator[str]:
+    """Yield the variables and files with invalid JSON: pydantic names only their group."""
     for name in _names():
-        if _wants_json(name.upper()) and not _is_json(os.environ.get(name) or (Path(folder or "") / name).read_text()):
+        if _takes_json(name.upper()) and not _is_json(os.environ.get(name) or (Path(folder or "") / name).read_text()):
             yield name
 
 
-def _wants_json(variable: str) -> bool:
+def _takes_json(variable: str) -> bool:
     group, _, field = variable.removeprefix(PREFIX).lower().partition(DELIMITER)
     known = Settings.model_fields.get(group)
     if not variable.startswith(PREFIX) or known is None or not isinstance(known.default, Group):
         return False
-    wanted = type(known.default).model_fields.get(field)
-    return not field or (wanted is not None and get_origin(wanted.annotation) in {dict, tuple})
+    info = type(known.default).model_fields.get(field)
+    return not field or (info is not None and get_origin(info.annotation) in {dict, tuple})
 
 
 def _is_json(text: str) -> bool:
@@ -464,7 +471,7 @@ def _is_json(text: str) -> bool:
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
-    """Return the settings as plain values with every secret replaced."""
+    """Return the settings as plain values, with secrets replaced by `REDACTED`."""
     plain = settings.model_dump(mode="json")
     for name in ("dsn", "listen_dsn"):
         plain["postgres"][name] = redacted_dsn(plain["postgres"][name])
@@ -474,9 +481,9 @@ def redacted(settings: Settings) -> dict[str, Any]:
 
 
 def redacted_dsn(dsn: str | None) -> str | None:
-    """Keep user, host, port and database of a URL; everything else of a connection string could be a secret.
+    """Keep only user, host, port and database of a URL; replace any other connection string whole.
 
-    So could a part of one that is not spelt as it should be: a password with a slash in it ends where the path begins.
+    A malformed URL is replaced whole too: an unescaped slash in a password would make part of it look like a path.
     """
     if not dsn:
         return dsn

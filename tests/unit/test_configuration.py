@@ -1,10 +1,4 @@
-"""The page of all settings, made of `service/config.py`.
-
-After a change of a setting write the page anew:
-
-    python -c 'from tests.unit.test_configuration import published; print(published(), end="")' > docs/configuration.md
-    python -c 'from tests.unit.test_values_schema import write; write()'    # and the chart's schema
-"""
+"""docs/configuration.md is generated from `service/config.py`: run `make reference` after changing a setting."""
 
 import json
 import os
@@ -17,23 +11,28 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import _OURS, DELIMITER, PREFIX, Group, Settings, load
+from service.config import _RESERVED_PROPERTIES, DELIMITER, PREFIX, Group, Settings, load
 from service.pkg.units import parse_bytes, parse_seconds
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "configuration.md"
 INTRODUCTION = f"""\
 # Configuration
 
-Every setting is an environment variable, or a file of the same name in the folder that `ORDERS_SECRETS_DIR` names. A
-variable wins over a file; an empty variable counts as not set. All are read once, at start; only the file of API keys
-is read anew when it changes. A name that a group doesn't have, and a value that can't be, are refused with one line
-that names the variable, never its value (exit code 2). `orders doctor` prints what is set, without secrets. Made of
-`service/config.py`.
+This page is generated from `service/config.py`.
 
-In the chart `settings` takes any of them that is no secret, and [chart/README.md](../chart/README.md) has values for
-those that probes, limits and Secrets follow from.
+Set each setting as an environment variable, or as a file with the same name in the directory
+`ORDERS_SECRETS_DIR`. Variables take precedence over files; an empty variable counts as unset.
+Settings are read once, at startup; only the file of API keys is reloaded when it changes. An
+unknown name or an invalid value ends the command with exit code 2 and a line that names the
+variable, never its value. `orders doctor` prints all settings without secrets.
 
-| type | is written |
+In the Helm chart, `settings` takes any setting that is not a secret.
+[chart/README.md](../chart/README.md) lists the values that also configure probes, limits and
+Secrets.
+
+## Types
+
+| type | format |
 |---|---|
 | duration | a number with `ms`, `s`, `m`, `h` or `d`, such as `500ms`, `1.5s`, `10m`; a number alone is seconds |
 | size | a number with `B`, `KiB`, `MiB` or `GiB`; a number alone is bytes |
@@ -41,18 +40,27 @@ those that probes, limits and Secrets follow from.
 | JSON list | `["https://shop.example.com","https://admin.example.com"]` |
 | JSON object | `{{"security.protocol":"SASL_SSL","sasl.mechanism":"SCRAM-SHA-512"}}` |
 
-A property of librdkafka can also be a variable (or a file) of its own, with the property's name as it is, dots
-included: `ORDERS_KAFKA__PROPERTIES__sasl.password`. It wins over the JSON. A shell can't assign such a name; `env` and
-Kubernetes can:
+## librdkafka properties
+
+Set librdkafka properties together as JSON in `ORDERS_KAFKA__PROPERTIES`, or one by one in
+variables or files such as `ORDERS_KAFKA__PROPERTIES__sasl.password`, which take precedence. A shell
+can't assign a name with a dot; `env` and Kubernetes can:
 
 ```sh
 env ORDERS_KAFKA__PROPERTIES__security.protocol=SSL orders doctor
 ```
 
-Refused are: {"; ".join(f"`{name}` ({reason})" for name, reason in _OURS.items())}.
+These properties are rejected:
 
-Besides, libpq reads its own variables where the connection string leaves something out (`PGUSER`, `PGPASSWORD`,
-`PGSSLMODE`, `PGSSLROOTCERT`, …), and `OTEL_EXPORTER_OTLP_ENDPOINT` has the consumer send traces.
+| property | reason |
+|---|---|
+{"".join(f"| `{name}` | {reason} |{chr(10)}" for name, reason in _RESERVED_PROPERTIES.items())}
+## Variables of libraries
+
+libpq reads its own variables (`PGUSER`, `PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …) for what the
+connection string does not set. `OTEL_EXPORTER_OTLP_ENDPOINT` enables tracing in the consumer.
+
+## Settings
 
 | variable | type | default | |
 |---|---|---|---|
@@ -62,9 +70,9 @@ Besides, libpq reads its own variables where the connection string leaves someth
 class Unit(NamedTuple):
     parse: Callable[[Any], Any]
     bound: object
-    """It goes without saying."""
+    """The bound that every setting of this unit has; the page omits it."""
     factors: dict[str, float]
-    """The largest first."""
+    """Largest first."""
 
 
 UNITS = {
@@ -87,12 +95,12 @@ class Variable(NamedTuple):
     name: str
     kind: str
     default: str
-    """As it would be written."""
+    """Formatted as a user would write it."""
     meaning: str
 
 
 def variables() -> Iterator[Variable]:
-    """Yield what can be set, in the order of `service/config.py`."""
+    """Yield all settings, in the order of `service/config.py`."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, Group):
             for of_group, each in type(field.default).model_fields.items():
@@ -107,11 +115,13 @@ def _variable(name: str, field: FieldInfo, default: object) -> Variable:
     kind = unit or TYPES.get(get_origin(annotation) or annotation) or _choices(annotation)
     bounds = [BOUNDS[type(fact)].format(fact) for fact in facts if type(fact) in BOUNDS and not _is_implied(unit, fact)]
     meaning = " ".join((field.description or "").split())
-    return Variable(f"{PREFIX}{name}".upper(), f"{kind} {', '.join(bounds)}".strip(), _written(default, unit), meaning)
+    return Variable(
+        f"{PREFIX}{name}".upper(), f"{kind} {', '.join(bounds)}".strip(), _formatted(default, unit), meaning
+    )
 
 
 def plain_type(annotation: Any, facts: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Return the type without what is said about it, and all of that; `X | None` is X."""
+    """Return the bare type and its annotations; for `X | None` those of X."""
     if get_origin(annotation) is Annotated:
         plain, *more = get_args(annotation)
         return plain_type(plain, [*more, *facts])
@@ -131,7 +141,7 @@ def _choices(annotation: Any) -> str:
     return ", ".join(f"`{choice}`" for choice in get_args(annotation))
 
 
-def _written(default: Any, unit: str | None) -> str:
+def _formatted(default: Any, unit: str | None) -> str:
     if default is None:
         return ""
     if unit and default:
@@ -148,15 +158,15 @@ def published() -> str:
     return INTRODUCTION + "".join(rows)
 
 
-def test_the_page_is_that_of_the_settings() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == published()
 
 
-def test_each_setting_says_in_a_sentence_what_it_means() -> None:
+def test_each_setting_is_described_in_a_sentence() -> None:
     assert [each.name for each in variables() if not each.meaning.endswith(".")] == []
 
 
-def test_defaults_written_as_on_the_page_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_the_defaults_from_the_page_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Settings come from the environment and from files, and a wrong one is named without its value."""
+"""Loading settings from the environment and from files; errors name the variable, never its value."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from service import config
 from service.config import Settings, load, redacted, redacted_dsn
 from service.entities.errors import InvalidSettings
 
-SECRET = "hunter2-and-more"  # noqa: S105 - what must never be seen again
+SECRET = "hunter2-and-more"  # noqa: S105 - must never appear in any output
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def setting(settings: Settings, variable: str) -> Any:
     return value
 
 
-# What the contract promises
+# Defaults
 
 DEFAULTS: Mapping[str, Any] = {
     "ORDERS_MODE": None,
@@ -55,7 +55,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ORDERS_KAFKA__GROUP_PROTOCOL": "classic",
     "ORDERS_KAFKA__SESSION_TIMEOUT": 6,
     "ORDERS_POSTGRES__DSN": "postgresql://localhost/orders",
-    "ORDERS_HTTP__HOST": "0.0.0.0",  # noqa: S104 - the contract's
+    "ORDERS_HTTP__HOST": "0.0.0.0",  # noqa: S104 - a default, not an address to bind
     "ORDERS_HTTP__PORT": 8000,
     "ORDERS_ADMIN__PORT": 9000,
     "ORDERS_CACHE__MAX_ENTRIES": 10_000,
@@ -82,7 +82,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 @pytest.mark.parametrize(("variable", "default"), DEFAULTS.items(), ids=DEFAULTS)
-def test_a_default_is_that_of_the_contract(variable: str, default: Any) -> None:
+def test_a_setting_has_its_documented_default(variable: str, default: Any) -> None:
     assert setting(load(), variable) == default
 
 
@@ -90,7 +90,7 @@ def test_a_full_batch_is_between_1000_and_5000_orders() -> None:
     assert 1_000 <= load().batch.max_messages <= 5_000
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     groups = [field.default for field in Settings.model_fields.values() if isinstance(field.default, config.Group)]
     assert len(groups) >= 13
     undescribed = [
@@ -102,7 +102,7 @@ def test_every_setting_says_what_it_is() -> None:
     assert undescribed == []
 
 
-# Where values come from
+# Sources
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_variable_sets_its_setting(monkeypatch: pytest.MonkeyPatch, variable: 
     assert setting(load_with(monkeypatch, **{variable: text}), variable.upper()) == value
 
 
-def test_what_kubernetes_injects_under_our_prefix_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_kubernetes_injects_for_services_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     injected = {
         "ORDERS_KAFKA_PORT": "tcp://10.0.0.1:9092",
         "ORDERS_KAFKA_SERVICE_HOST": "10.0.0.1",
@@ -142,13 +142,13 @@ def test_what_kubernetes_injects_under_our_prefix_is_ignored(monkeypatch: pytest
     assert load_with(monkeypatch, **injected) == Settings()
 
 
-def test_settings_can_not_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().kafka.topic = "other"  # type: ignore[misc]
 
 
 def secrets(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Path:
-    """Write files as Kubernetes mounts a Secret: links to a folder that is swapped whole."""
+    """Write files as Kubernetes mounts a Secret: symbolic links into a directory that is replaced atomically."""
     data = folder / "..2026_11_23_10_00_00.1"
     data.mkdir()
     (folder / "..data").symlink_to(data.name)
@@ -173,7 +173,9 @@ def test_a_file_of_a_mounted_secret_sets_its_setting(tmp_path: Path, monkeypatch
     assert settings.mode == "api"
 
 
-def test_a_variable_wins_over_a_file_of_the_same_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_takes_precedence_over_a_file_of_the_same_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DSN="postgresql://file/a", ORDERS_POSTGRES__POOL_SIZE="3")
     settings = load_with(monkeypatch, ORDERS_POSTGRES__DSN="postgresql://variable/a")
     assert (settings.postgres.dsn, settings.postgres.pool_size) == ("postgresql://variable/a", 3)
@@ -185,15 +187,13 @@ SINGLE = {
 }
 
 
-@pytest.mark.parametrize("names", [[*SINGLE], [*reversed(SINGLE)]], ids=["before the JSON", "behind it"])
-def test_a_property_with_a_variable_of_its_own_joins_the_json_and_wins(
-    monkeypatch: pytest.MonkeyPatch, names: list[str]
-) -> None:
+@pytest.mark.parametrize("names", [[*SINGLE], [*reversed(SINGLE)]], ids=["before the JSON", "after the JSON"])
+def test_a_property_in_its_own_variable_overrides_the_json(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> None:
     settings = load_with(monkeypatch, **{name: SINGLE[name] for name in names})
     assert settings.kafka.properties == {"sasl.password": "12e5", "socket.timeout.ms": 5}
 
 
-def test_a_property_with_a_file_of_its_own_joins_the_json_of_a_variable(
+def test_a_property_in_its_own_file_is_merged_with_the_json_of_a_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets(tmp_path, monkeypatch, **{"ORDERS_KAFKA__PROPERTIES__sasl.password": f"{SECRET}\n"})
@@ -201,52 +201,52 @@ def test_a_property_with_a_file_of_its_own_joins_the_json_of_a_variable(
     assert settings.kafka.properties == {"sasl.username": "shop", "sasl.password": SECRET}
 
 
-def test_a_misspelt_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_an_unknown_name_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DNS=SECRET)
-    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DNS: no such setting"
+    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DNS: unknown setting"
 
 
-def test_other_files_of_the_folder_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_the_prefix_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, password=SECRET, **{"tls.crt": SECRET})
     (tmp_path / "keystore.p12").write_bytes(b"\xff\xfe")
     assert load() == Settings()
 
 
-def test_a_file_of_ours_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_not_utf_8_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch)
     (tmp_path / "ORDERS_POSTGRES__DSN").write_bytes(b"\xff\xfe")
     assert refusal(monkeypatch) == "ORDERS_POSTGRES__DSN: the file is not UTF-8 text"
 
 
-def test_a_file_of_ours_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, **_: Any) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     secrets(tmp_path, monkeypatch, ORDERS_POSTGRES__DSN=SECRET)
-    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything
-    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DSN: the file can't be read (Permission denied)"
+    monkeypatch.setattr(Path, "read_text", refuse)  # root can read any file
+    assert refusal(monkeypatch) == "ORDERS_POSTGRES__DSN: cannot read the file (Permission denied)"
 
 
-def test_a_folder_that_may_not_be_looked_into_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> list[str]:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     secrets(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "listdir", refuse)
-    assert refusal(monkeypatch) == "ORDERS_SECRETS_DIR: can't be read (Permission denied)"
+    assert refusal(monkeypatch) == "ORDERS_SECRETS_DIR: cannot read the directory (Permission denied)"
 
 
-def test_a_file_of_a_group_that_is_misspelt_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_an_unknown_group_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, ORDERS_PSOTGRES__DSN=SECRET)
-    assert refusal(monkeypatch) == "ORDERS_PSOTGRES__DSN: no such setting"
+    assert refusal(monkeypatch) == "ORDERS_PSOTGRES__DSN: unknown setting"
 
 
-def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = str(tmp_path / "missing")
-    assert refusal(monkeypatch, ORDERS_SECRETS_DIR=missing) == "ORDERS_SECRETS_DIR: is not a folder"
+    assert refusal(monkeypatch, ORDERS_SECRETS_DIR=missing) == "ORDERS_SECRETS_DIR: not a directory"
 
 
-# What is refused
+# Rejected values
 
 
 @pytest.mark.parametrize(
@@ -305,17 +305,17 @@ def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path, monkey
         ("orders_btach__max_orders", "5"),
     ],
 )
-def test_a_wrong_value_is_refused_and_its_variable_named(
+def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str
 ) -> None:
     assert refusal(monkeypatch, **{variable: text}).startswith(variable.removesuffix("__HOST") + ": ")
 
 
-def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     line = refusal(monkeypatch, ORDERS_BATCH__MAX_MESSAGES="x", ORDERS_HTTP__PORT="y", ORDERS_KAFKA__TOPIK="z")
     assert "ORDERS_BATCH__MAX_MESSAGES: " in line
     assert "ORDERS_HTTP__PORT: " in line
-    assert "ORDERS_KAFKA__TOPIK: no such setting" in line
+    assert "ORDERS_KAFKA__TOPIK: unknown setting" in line
 
 
 SERVERS = [
@@ -331,28 +331,28 @@ DSNS = [
 
 
 @pytest.mark.parametrize("servers", SERVERS)
-def test_a_list_of_brokers_that_could_never_be_reached_is_refused(
-    monkeypatch: pytest.MonkeyPatch, servers: str
-) -> None:
+def test_an_invalid_list_of_brokers_is_rejected(monkeypatch: pytest.MonkeyPatch, servers: str) -> None:
     line = refusal(monkeypatch, ORDERS_KAFKA__BOOTSTRAP_SERVERS=servers)
     assert line.startswith("ORDERS_KAFKA__BOOTSTRAP_SERVERS: ")
     assert line.endswith("expected host:port,host:port")
 
 
 @pytest.mark.parametrize(
-    ("servers", "kept"),
+    ("servers", "normalized"),
     [
         ("a_b-c.example:1, 10.0.0.1:65535 ,[::1]:9092", "a_b-c.example:1,10.0.0.1:65535,[::1]:9092"),
         ("kafka:9092", "kafka:9092"),
     ],
 )
-def test_a_list_of_brokers_is_kept_without_its_blanks(monkeypatch: pytest.MonkeyPatch, servers: str, kept: str) -> None:
-    assert load_with(monkeypatch, ORDERS_KAFKA__BOOTSTRAP_SERVERS=servers).kafka.bootstrap_servers == kept
+def test_spaces_in_a_list_of_brokers_are_removed(
+    monkeypatch: pytest.MonkeyPatch, servers: str, normalized: str
+) -> None:
+    assert load_with(monkeypatch, ORDERS_KAFKA__BOOTSTRAP_SERVERS=servers).kafka.bootstrap_servers == normalized
 
 
 @pytest.mark.parametrize("variable", ["ORDERS_POSTGRES__DSN", "ORDERS_POSTGRES__LISTEN_DSN"])
 @pytest.mark.parametrize("dsn", DSNS)
-def test_a_connection_string_that_libpq_could_never_use_is_refused(
+def test_a_connection_string_that_libpq_rejects_is_rejected(
     monkeypatch: pytest.MonkeyPatch, variable: str, dsn: str
 ) -> None:
     assert refusal(monkeypatch, **{variable: dsn}).startswith(f"{variable}: ")
@@ -369,18 +369,18 @@ def test_a_connection_string_that_libpq_could_never_use_is_refused(
         "postgresql://me:p%40ss@[::1]:5432/orders",
     ],
 )
-def test_a_connection_string_of_libpq_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, dsn: str) -> None:
+def test_a_valid_connection_string_is_accepted_unchanged(monkeypatch: pytest.MonkeyPatch, dsn: str) -> None:
     assert load_with(monkeypatch, ORDERS_POSTGRES__DSN=dsn).postgres.dsn == dsn
 
 
 @pytest.mark.parametrize("variable", ["ORDERS_KAFKA__PROPERTIES", "ORDERS_HTTP__CORS_ORIGINS", "ORDERS_KAFKA"])
-def test_what_is_no_json_is_named_by_its_whole_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    assert refusal(monkeypatch, **{variable: f"{{{SECRET}"}) == f"{variable}: should be valid JSON"
+def test_an_error_for_invalid_json_names_the_whole_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    assert refusal(monkeypatch, **{variable: f"{{{SECRET}"}) == f"{variable}: invalid JSON"
 
 
-def test_what_is_no_json_in_a_file_is_named_by_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_for_invalid_json_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets(tmp_path, monkeypatch, ORDERS_KAFKA__PROPERTIES=f"{{{SECRET}")
-    assert refusal(monkeypatch) == "ORDERS_KAFKA__PROPERTIES: should be valid JSON"
+    assert refusal(monkeypatch) == "ORDERS_KAFKA__PROPERTIES: invalid JSON"
 
 
 @pytest.mark.parametrize(
@@ -392,14 +392,16 @@ def test_what_is_no_json_in_a_file_is_named_by_that(tmp_path: Path, monkeypatch:
         ('{"sasl.password": null}', "sasl.password must be a string, a number or a boolean"),
     ],
 )
-def test_properties_of_another_shape_are_named(monkeypatch: pytest.MonkeyPatch, properties: str, problem: str) -> None:
+def test_properties_of_the_wrong_type_are_rejected_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, properties: str, problem: str
+) -> None:
     assert refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=properties) == f"ORDERS_KAFKA__PROPERTIES: {problem}"
 
 
 @pytest.mark.parametrize(
     "properties", [f'{{"sasl.password": "{SECRET}"', SECRET, f'["{SECRET}"]', f'{{"sasl.password": ["{SECRET}"]}}']
 )
-def test_properties_that_are_no_object_of_plain_values_are_refused(
+def test_properties_that_are_not_a_json_object_of_scalars_are_rejected(
     monkeypatch: pytest.MonkeyPatch, properties: str
 ) -> None:
     assert refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=properties).startswith("ORDERS_KAFKA")
@@ -408,30 +410,30 @@ def test_properties_that_are_no_object_of_plain_values_are_refused(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("partition.assignment.strategy", "partitions are taken over one by one, which only cooperative-sticky does"),
-        ("enable.auto.commit", "offsets are committed after the orders are stored"),
+        ("partition.assignment.strategy", "the consumer supports incremental rebalancing only (cooperative-sticky)"),
+        ("enable.auto.commit", "the consumer commits offsets itself, after it has stored the orders"),
         ("group.id", "set ORDERS_KAFKA__GROUP_ID"),
-        ("stats_cb", "it takes a function"),
+        ("stats_cb", "it takes a Python function"),
     ],
 )
-def test_properties_that_a_guarantee_rests_on_are_refused_with_the_reason(
+def test_reserved_properties_are_rejected_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
     line = refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=f'{{"{name}": "{SECRET}"}}')
-    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be passed through: {reason}"
+    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be set here: {reason}"
 
 
-def test_a_topic_that_is_its_own_dead_letter_topic_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_topic_and_the_dead_letter_topic_must_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     line = refusal(monkeypatch, ORDERS_KAFKA__TOPIC="a", ORDERS_KAFKA__DEAD_LETTER_TOPIC="a")
     assert line == "ORDERS_KAFKA: topic and dead_letter_topic must differ"
 
 
-def test_overrides_are_checked_too() -> None:
+def test_overrides_are_validated() -> None:
     with pytest.raises(InvalidSettings, match="ORDERS_BATCH__MAX_MESSAGES"):
         load(batch={"max_messages": 0})
 
 
-# What may be shown
+# Redaction
 
 
 @pytest.mark.parametrize(
@@ -452,11 +454,11 @@ def test_overrides_are_checked_too() -> None:
         (None, None),
     ],
 )
-def test_of_a_connection_string_no_secret_is_shown(dsn: str | None, shown: str | None) -> None:
+def test_secrets_in_connection_strings_are_redacted(dsn: str | None, shown: str | None) -> None:
     assert redacted_dsn(dsn) == shown
 
 
-def test_a_dump_shows_every_setting_and_no_secret() -> None:
+def test_the_redacted_settings_contain_every_setting_and_no_secret() -> None:
     properties = {
         "sasl.username": "me",
         "sasl.password": SECRET,
