@@ -51,10 +51,10 @@ else
 endif
 
 chaos: venv ## Break servers and consumers under load, check every message, three seeds (two hours; LONG=0: 40 minutes)
-	@ORDERS_CHAOS_SEEDS="1 2 3" ORDERS_CHAOS_LONG=$(LONG) ORDERS_CHAOS_TABLE=docs/delivery.md $(BIN)/pytest tests/faults $(ARGS)
+	@ORDERS_CHAOS_SEEDS="1 2 3" ORDERS_CHAOS_LONG=$(LONG) ORDERS_CHAOS_TABLE=docs/fault-scenarios.md $(BIN)/pytest tests/faults $(ARGS)
 
 mutations: venv ## Apply each mutation of the delivery guarantees, and see a scenario of make chaos fail (an hour)
-	@ORDERS_MUTATIONS_TABLE=docs/delivery.md $(BIN)/python -m tests.faults.mutations $(ARGS)
+	@ORDERS_MUTATIONS_TABLE=docs/mutations.md $(BIN)/python -m tests.faults.mutations $(ARGS)
 
 fuzz: venv ## Try to break decoder, HTTP and cursors with spoilt input for so long (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)

@@ -12,7 +12,10 @@ import pytest
 from service.config import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/limits.md", "docs/delivery.md", "docs/operations.md", "docs/erasure.md", "SECURITY.md", "README.md")
+PAGES = (
+    "docs/commands.md", "docs/delivery.md", "docs/erasure.md", "docs/limits.md", "docs/operations.md",
+    "docs/tutorial.md", "docs/verification.md", "SECURITY.md", "README.md",
+)  # fmt: skip
 SETTING = re.compile(r"`(?:ORDERS_)?([A-Z]+__[A-Z_]+)`")
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "s": 1, "": 1}
 
