@@ -182,16 +182,16 @@ def _mode(settings: "Settings") -> str:
 
 
 def _run_module(module: ModuleType, options: argparse.Namespace, settings: "Settings") -> int:
-    """Run the command; errors of the Kafka client are explained. Raises OrdersError."""
+    """Run the command; errors of the Kafka client are to_command_error. Raises OrdersError."""
     from confluent_kafka import KafkaException
 
     from service.handler.kafka.client import properties
-    from service.handler.kafka.client.connection_errors import explained
+    from service.handler.kafka.client.connection_errors import to_command_error
 
     run: Run = module.run
     try:
         return run(options, settings)
     except KafkaException as error:
-        if (problem := properties.refused(error)) is None:
-            raise explained(error, properties.common(settings.kafka)) from None
+        if (problem := properties.invalid_property(error)) is None:
+            raise to_command_error(error, properties.common(settings.kafka)) from None
         raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None

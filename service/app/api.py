@@ -301,7 +301,7 @@ def _watch(settings: Settings) -> GroupLag:
 
 
 def _dead_letter_consumer(settings: Settings) -> Consumer:
-    return Consumer(properties.browser(settings.kafka))
+    return Consumer(properties.dead_letter_browser(settings.kafka))
 
 
 def _keys(settings: Settings) -> Keys | None:

@@ -19,7 +19,7 @@ from service.entities.errors import MigrationError, StorageError
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.loop import ConsumerSettings, OrderConsumer
@@ -119,12 +119,12 @@ def _dead_letters(
 
 def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
     """Say at the start, and not at the first dead letter, that a topic is missing or too small."""
-    client = Admin(properties.common(kafka))
+    client = DiagnosticAdminClient(properties.common(kafka))
     while not stop.is_set():
         try:
             _warn_of_unreachable(client, log)
-            missing = {kafka.topic, kafka.dead_letter_topic} - topics.existing(client).keys()
-            warning = None if missing else topics.too_small(kafka, client)
+            missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
+            warning = None if missing else topics.size_mismatch(kafka, client)
         except TryAgain:
             stop.wait(_LOOK_AGAIN_SECONDS)
             continue
@@ -137,10 +137,10 @@ def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent
         return
 
 
-def _warn_of_unreachable(client: Admin, log: FilteringBoundLogger) -> None:
+def _warn_of_unreachable(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
     """Name the brokers whose advertised address does not work from here: partitions that they lead stand still."""
     try:
-        brokers = client.advertised(_ADVERTISED_SECONDS)
+        brokers = client.check_advertised(_ADVERTISED_SECONDS)
     except KafkaException:
         return  # it is asked for its topics next, which says what is wrong
     for broker in brokers:

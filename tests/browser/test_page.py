@@ -101,7 +101,7 @@ def developed(service: Service, tmp_path: Path) -> Iterator[str]:
         yield f"http://{HOST}:{port}"
 
 
-def look_up(page: Page, uid: str) -> None:
+def fetch_topic_id(page: Page, uid: str) -> None:
     page.get_by_label("Order id").fill(uid)
     page.get_by_label("Order id").press("Enter")
 
@@ -133,7 +133,7 @@ def give(page: Page, key: str) -> None:
 def test_an_order_is_looked_up_by_enter_and_shown_with_all_that_it_has(quiet: "Visit", standing: Service) -> None:
     page = quiet.page
     page.goto(standing.url)
-    look_up(page, f"  {UID} ")
+    fetch_topic_id(page, f"  {UID} ")
     expect(told(page)).to_have_text(re.compile(r"^Found in memory in [\d.]+ ms\.$"))
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
     expect(page).to_have_url(f"{standing.url}/#/orders/{UID}")
@@ -162,7 +162,7 @@ def test_what_is_not_in_memory_is_a_miss(quiet: "Visit", service: Service, store
     page = quiet.page
     page.goto(service.url)
     store("stored-later")
-    look_up(page, "stored-later")
+    fetch_topic_id(page, "stored-later")
     expect(told(page)).to_have_text(re.compile("^Found in the database in "))
     expect(page.get_by_role("article").locator(".badge")).to_have_text("miss")
 
@@ -190,7 +190,7 @@ def test_the_greatest_amounts_keep_their_digits(quiet: "Visit", service: Service
 )
 def test_what_can_not_be_found_is_said(quiet: "Visit", standing: Service, uid: str, sentence: str) -> None:
     quiet.page.goto(standing.url)
-    look_up(quiet.page, uid)
+    fetch_topic_id(quiet.page, uid)
     expect(told(quiet.page)).to_have_text(sentence)
     expect(quiet.page.get_by_role("article")).to_have_count(0)
 
@@ -202,7 +202,7 @@ def test_a_network_that_is_away_is_said_and_asked_again(
     page.goto(service.url)
     expect(rows(page)).to_have_count(1)
     context.set_offline(True)
-    look_up(page, UID)
+    fetch_topic_id(page, UID)
     expect(told(page)).to_have_text("The service can't be reached.")
     expect(figure(page, "Stored in all")).to_contain_text("stale", timeout=15_000)
     context.set_offline(False)
@@ -216,7 +216,7 @@ def test_a_database_that_is_away_is_told_from_an_unknown_order(
     service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     quiet.page.goto(service.url)
     own_postgres.stop()
-    look_up(quiet.page, "unknown")
+    fetch_topic_id(quiet.page, "unknown")
     expect(told(quiet.page)).to_have_text(
         "Not available now: the database is away and the answer is not in memory. Try again in 2 s.", timeout=15_000
     )
@@ -358,7 +358,7 @@ def _footprint(page: Page) -> float:
 def test_figures_are_told(quiet: "Visit", service: Service) -> None:
     page = quiet.page
     page.goto(service.url)
-    look_up(page, UID)
+    fetch_topic_id(page, UID)
     expect(figure(page, "Readiness")).to_contain_text("ready")
     expect(figure(page, "Warm-up")).to_contain_text("1 orders in")
     expect(figure(page, "Lag")).to_contain_text("0", timeout=15_000)
@@ -400,7 +400,7 @@ def test_a_dead_postgresql_is_said_with_what_still_works_until_it_is_back(
     expect(page.get_by_role("status", name="Recent orders")).to_contain_text("Not available now", timeout=10_000)
     expect(rows(page)).to_have_count(1)
     expect(figure(page, "Stored/s")).to_have_text("\N{EN DASH} (Notifications don't arrive)")
-    look_up(page, UID)
+    fetch_topic_id(page, UID)
     expect(told(page)).to_have_text(re.compile(r"^Found in memory"))
     assert quiet.barriers() == []
     page.go_back()

@@ -26,7 +26,7 @@ class Desk:
     def __init__(self, kafka: Kafka) -> None:
         self.topic = kafka.dead_letter_topic
         self._kafka = kafka
-        self._browser = Browser(lambda: Consumer(properties.browser(kafka)), self.topic)
+        self._browser = Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), self.topic)
 
     def put(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
         """Dead-dead letter a message for each minute after noon; its key says which."""
@@ -139,7 +139,7 @@ def test_only_the_beginning_of_a_large_dead_letter_is_held(desk: Desk) -> None:
 
 
 def test_a_broker_that_does_not_answer_is_said_to_be_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
     away = Desk(Kafka(bootstrap_servers="127.0.0.1:9"))
     with pytest.raises(KafkaUnavailable):
         away.page(1)

@@ -16,7 +16,7 @@ from service.config import Kafka, Settings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.topic_id import look_up
+from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import Replay, ReplayPlan
@@ -226,7 +226,7 @@ def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_o
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
     put(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
-        topic = TopicReader(consumer, kafka.dead_letter_topic, look_up(admin, kafka.dead_letter_topic, FAR))
+        topic = TopicReader(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
         create_again(admin, kafka.dead_letter_topic)
         put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})

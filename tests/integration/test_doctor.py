@@ -124,7 +124,7 @@ def test_a_listener_in_another_database_is_told(
 def test_a_pooler_that_swallows_notifications_is_told(
     well: Settings, database: str, answers: Answers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(doctor, "CALL_SECONDS", 2.0)
+    monkeypatch.setattr(doctor, "CALL_TIMEOUT_SECONDS", 2.0)
     with pgbouncer(database, tmp_path / "pgbouncer.txt") as pooled:
         through = well.model_copy(update={"postgres": Postgres(dsn=pooled)})
         assert answers.to(through, code=1) == {"notifications": "none came in 2 s"}

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.config import Kafka
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.pkg.polling import DeadlineExceeded, Poller
 from tests import servers
 from tests.processes import Spawn
@@ -33,14 +33,16 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
 
 def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
     said: list[str] = []
-    topics.provide(kafka, Admin(properties.common(kafka)), Poller(deadline, said.append), said.append)
+    topics.create_missing(
+        kafka, DiagnosticAdminClient(properties.common(kafka)), Poller(deadline, said.append), said.append
+    )
     broker, *topics_of_ours = said
     assert broker.startswith("broker ")
     return topics_of_ours
 
 
 def partitions(kafka: Kafka) -> list[int]:
-    there = topics.existing(Admin(properties.common(kafka)))
+    there = topics.partition_counts(DiagnosticAdminClient(properties.common(kafka)))
     return [there.get(kafka.topic, 0), there.get(kafka.dead_letter_topic, 0)]
 
 
@@ -103,8 +105,8 @@ def test_a_message_for_a_missing_topic_does_not_create_it(kafka: Kafka) -> None:
 
 def test_who_finds_a_topic_just_made_by_another_is_content(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     make(kafka, kafka.topic, 2)
-    really, looks = topics.existing, iter(range(9))
-    monkeypatch.setattr(topics, "existing", lambda admin: really(admin) if next(looks) else {})
+    really, looks = topics.partition_counts, iter(range(9))
+    monkeypatch.setattr(topics, "partition_counts", lambda admin: really(admin) if next(looks) else {})
     assert provide(kafka)[0] == f"topic {kafka.topic}: was there, 2 partitions"
 
 
@@ -145,7 +147,7 @@ def test_too_few_brokers_are_waited_for(kafka: Kafka) -> None:
 def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
     away = Kafka(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(DeadlineExceeded, match="gave up after 1 s of waiting for Kafka"):
-        topics.wait_for_broker(Admin(properties.common(away)), Poller(1, print))
+        topics.wait_for_broker(DiagnosticAdminClient(properties.common(away)), Poller(1, print))
 
 
 @pytest.mark.parametrize(
@@ -153,12 +155,14 @@ def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
     [
         ({"retention_ms": "5000"}, 5 + 60),
         ({"retention_ms": "5000", "cleanup_policy": "compact,delete"}, 5 + 60),
-        ({"retention_ms": "5000", "cleanup_policy": "compact"}, topics.FOR_EVER),
-        ({"retention_ms": "-1"}, topics.FOR_EVER),
+        ({"retention_ms": "5000", "cleanup_policy": "compact"}, topics.FOREVER),
+        ({"retention_ms": "-1"}, topics.FOREVER),
     ],
 )
 def test_a_record_may_stay_for_the_retention_and_the_time_of_its_segment(
     kafka: Kafka, config: dict[str, str], seconds: float
 ) -> None:
     make(kafka, kafka.topic, 1, segment_ms="60000", **config)
-    assert topics.longest_stays([kafka.topic], Admin(properties.common(kafka))) == {kafka.topic: seconds}
+    assert topics.max_record_ages([kafka.topic], DiagnosticAdminClient(properties.common(kafka))) == {
+        kafka.topic: seconds
+    }

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain, told_to
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, client_logger, explain
 
 HERE = "FAIL [orders#consumer-1] [thrd:sasl_ssl://localhost:9093/bootstrap]: sasl_ssl://localhost:9093/bootstrap: "
 UNTRUSTED = f"{HERE}SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate"
@@ -89,7 +89,7 @@ def test_a_broker_that_stops_is_not_taken_for_one_that_speaks_otherwise() -> Non
 
 def test_a_cause_is_logged_once_and_what_is_none_goes_on_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with capture_logs() as told, caplog.at_level(logging.WARNING, "librdkafka"):
-        logger = told_to(structlog.get_logger())
+        logger = client_logger(structlog.get_logger())
         for text in (UNTRUSTED, UNTRUSTED, REFUSED, OTHER):
             logger.error(text)
     assert [(line["problem"], line["address"]) for line in told] == [

@@ -61,7 +61,7 @@ def test_a_dead_member_is_noticed_after_the_session_timeout() -> None:
     assert (told["session.timeout.ms"], told["heartbeat.interval.ms"]) == (12_000, 4_000)
 
 
-@pytest.mark.parametrize("told", [properties.consumer(Kafka(prefetch=2**20)), properties.browser(Kafka())])
+@pytest.mark.parametrize("told", [properties.consumer(Kafka(prefetch=2**20)), properties.dead_letter_browser(Kafka())])
 def test_prefetch_is_bounded_in_kilobytes_and_a_full_queue_is_filled_again_soon(told: properties.Properties) -> None:
     assert told["queued.max.messages.kbytes"] == 1_024
     assert told["fetch.queue.backoff.ms"] <= 50

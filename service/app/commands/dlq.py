@@ -14,9 +14,9 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
-from service.handler.kafka.client.mock_cluster import is_mock
-from service.handler.kafka.client.topic_id import look_up
-from service.handler.kafka.client.topic_reader import CALL_SECONDS, TopicReader
+from service.handler.kafka.client.mock_cluster import is_mock_cluster
+from service.handler.kafka.client.topic_id import fetch_topic_id
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.handler.kafka.dead_letters.replay import (
@@ -55,7 +55,10 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     """Run the command that was parsed; return the exit code. Raises CommandRefused, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    consumer, producer = properties.quiet(properties.consumer(kafka)), properties.quiet(properties.producer(kafka))
+    consumer, producer = (
+        properties.without_logs(properties.consumer(kafka)),
+        properties.without_logs(properties.producer(kafka)),
+    )
     commands: dict[str, Callable[[ShutdownEvent], None]] = {
         "list": lambda stop: _list(args, kafka, consumer, stop),
         "show": lambda stop: _show(args, kafka, consumer, stop),
@@ -95,7 +98,7 @@ def _replay(
     plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
     with _opened(properties, plan.group(kafka.group_id)) as consumer:
         _refuse_mock(consumer)
-        topic_id = look_up(_admin(properties), kafka.dead_letter_topic, CALL_SECONDS)
+        topic_id = fetch_topic_id(_admin(properties), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
             dead_letters = named(topic, args.partition, args.offset, stop, echo)
@@ -142,7 +145,7 @@ def _report(tally: ReplayCounts, verb: str) -> None:
 
 
 def _refuse_mock(consumer: Consumer) -> None:
-    if is_mock(consumer, CALL_SECONDS):
+    if is_mock_cluster(consumer, CALL_TIMEOUT_SECONDS):
         raise CommandRefused("replay needs a real Kafka: the mock broker can't look messages up by time")
 
 

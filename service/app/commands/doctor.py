@@ -23,7 +23,7 @@ from service import config
 from service.config import Kafka, Postgres, Settings
 from service.entities.errors import OrdersError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
@@ -35,7 +35,7 @@ from service.repo.rights import READING, WRITING, denied
 
 CHECK_SECONDS: Final = 15.0
 """How long one question may take."""
-CALL_SECONDS: Final = 5.0
+CALL_TIMEOUT_SECONDS: Final = 5.0
 SKEW_SECONDS: Final = 5.0
 """Clocks further apart than this make a mess of versions and of `date_created`."""
 CHANNEL: Final = "orders_doctor"
@@ -88,7 +88,7 @@ def _in_our_words(error: Exception) -> str:
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():
-            return properties.refused(error) or f"Kafka: {phrase(error.args[0])}"
+            return properties.invalid_property(error) or f"Kafka: {phrase(error.args[0])}"
     return type(error).__name__
 
 
@@ -170,22 +170,22 @@ def _hosts(dsn: str) -> list[str]:
     return [host for host in hosts if host and not host.startswith("/")]
 
 
-def _admin(kafka: Kafka) -> Admin:
-    return Admin(properties.common(kafka))
+def _admin(kafka: Kafka) -> DiagnosticAdminClient:
+    return DiagnosticAdminClient(properties.common(kafka))
 
 
 def _brokers(kafka: Kafka) -> str:
     admin = _admin(kafka)
     try:
-        brokers = admin.list_topics(timeout=CALL_SECONDS).brokers
+        brokers = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers
     except KafkaException as error:
-        raise CheckFailed(str(admin.failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
+        raise CheckFailed(str(admin.last_failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
     return f"{len(brokers)} brokers, by {_protocol(kafka)}"
 
 
 def _advertised(kafka: Kafka) -> str:
     """Name the address of each broker: clients connect there, wherever they asked first."""
-    brokers = _admin(kafka).advertised(CALL_SECONDS)
+    brokers = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
     told = ", ".join(map(str, brokers))
     if any(broker.problem for broker in brokers):
         raise CheckFailed(told)
@@ -197,30 +197,30 @@ def _protocol(kafka: Kafka) -> str:
 
 
 def _topic(kafka: Kafka, name: str) -> str:
-    there = topics.existing(_admin(kafka))
+    there = topics.partition_counts(_admin(kafka))
     if name not in there:
         raise CheckFailed("isn't there")
     return f"{there[name]} partitions"
 
 
 def _room(kafka: Kafka) -> str:
-    if problem := topics.too_small(kafka, _admin(kafka)):
+    if problem := topics.size_mismatch(kafka, _admin(kafka)):
         raise CheckFailed(problem)
     return f"{kafka.dead_letter_topic} takes what {kafka.topic} takes"
 
 
 def _replicas(kafka: Kafka) -> str:
     names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
-    if single := topics.single_replicas(names, _admin(kafka)):
+    if single := topics.unreplicated(names, _admin(kafka)):
         raise CheckFailed(f"one alone of {', '.join(single)}")
     return "two or more of each topic that a transaction concerns"
 
 
 def _group(kafka: Kafka) -> str:
     admin = _admin(kafka)
-    described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_SECONDS)[kafka.group_id]
-    group = described.result(CALL_SECONDS)
-    consumer = Consumer(properties.quiet(properties.consumer(kafka)))
+    described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
+    group = described.result(CALL_TIMEOUT_SECONDS)
+    consumer = Consumer(properties.without_logs(properties.consumer(kafka)))
     try:
         topic = TopicReader(consumer, kafka.topic)
         done = {**topic.starts, **topic.committed()}
@@ -232,18 +232,18 @@ def _group(kafka: Kafka) -> str:
     return f"{told}, {locked:,} messages behind an open transaction" if locked else told
 
 
-def _locked(admin: Admin, topic: TopicReader) -> int:
+def _locked(admin: DiagnosticAdminClient, topic: TopicReader) -> int:
     """Count what nobody may read yet. The ends are asked for first: what comes meanwhile is behind no transaction."""
     ends = _ends(admin, topic, IsolationLevel.READ_UNCOMMITTED)
     stable = _ends(admin, topic, IsolationLevel.READ_COMMITTED)
     return sum(max(end - stable[partition], 0) for partition, end in ends.items())
 
 
-def _ends(admin: Admin, topic: TopicReader, isolation_level: IsolationLevel) -> dict[int, int]:
+def _ends(admin: DiagnosticAdminClient, topic: TopicReader, isolation_level: IsolationLevel) -> dict[int, int]:
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(topic.name, partition): latest for partition in topic.ends}
-    asked = admin.list_offsets(places, isolation_level=isolation_level, request_timeout=CALL_SECONDS)
-    return {place.partition: answer.result(CALL_SECONDS).offset for place, answer in asked.items()}
+    asked = admin.list_offsets(places, isolation_level=isolation_level, request_timeout=CALL_TIMEOUT_SECONDS)
+    return {place.partition: answer.result(CALL_TIMEOUT_SECONDS).offset for place, answer in asked.items()}
 
 
 def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
@@ -290,8 +290,8 @@ def _round_trip(postgres: Postgres) -> str:
             raise CheckFailed("a standby takes no LISTEN") from None
         began = monotonic()
         mouth.execute(f"NOTIFY {CHANNEL}")
-        if not list(ear.notifies(timeout=CALL_SECONDS, stop_after=1)):
-            raise CheckFailed(f"none came in {CALL_SECONDS:g} s")
+        if not list(ear.notifies(timeout=CALL_TIMEOUT_SECONDS, stop_after=1)):
+            raise CheckFailed(f"none came in {CALL_TIMEOUT_SECONDS:g} s")
     return f"came after {(monotonic() - began) * 1_000:.0f} ms"
 
 

@@ -18,7 +18,7 @@ from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused, InvalidSettings, StorageError
 from service.entities.order import MAX_UID, OrderUid
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin, explained, require_kafka
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import search
 from service.handler.kafka.dead_letters.ownership import order_of
@@ -116,7 +116,7 @@ def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     """Undo erasures of orders that never came: what came was skipped, and reading on does not bring it."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    with _erasures(settings) as erasures, closing(Consumer(properties.browser(kafka))) as consumer:
+    with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
         erased = erasures.standing(uids).erased
         topic = TopicReader(consumer, kafka.topic)
         came = _records(topic, topic.starts, erased, stop)
@@ -154,7 +154,7 @@ def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: S
 
 def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
     require_kafka(properties.common(kafka))
-    with closing(Consumer(properties.browser(kafka))) as consumer:
+    with closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
         for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):
             echo(line)
     echo(f"what {kafka.topic} and {kafka.dead_letter_topic} hold of them goes with the retention of these topics")
@@ -164,10 +164,12 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    stays = topics.longest_stays((kafka.topic, kafka.dead_letter_topic), Admin(properties.common(kafka)))
+    stays = topics.max_record_ages(
+        (kafka.topic, kafka.dead_letter_topic), DiagnosticAdminClient(properties.common(kafka))
+    )
     for topic, stay in stays.items():
         if stay > older_than:
-            longest = "for ever" if stay == topics.FOR_EVER else f"for {stay / _DAY_SECONDS:g} days"
+            longest = "for ever" if stay == topics.FOREVER else f"for {stay / _DAY_SECONDS:g} days"
             raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
     with _erasures(settings) as erasures:
         count = erasures.older_than(older_than) if dry_run else erasures.forget(older_than)
@@ -187,7 +189,7 @@ def _erasures(settings: Settings) -> Iterator[Erasures]:
 
 def _line(error: KafkaException | CommandRefused, settings: Settings) -> str:
     if isinstance(error, KafkaException):
-        return str(explained(error, properties.common(settings.kafka)))
+        return str(to_command_error(error, properties.common(settings.kafka)))
     return str(error)
 
 

@@ -5,7 +5,7 @@ import argparse
 from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.pkg.polling import DeadlineExceeded, Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import migrate
@@ -19,8 +19,8 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     try:
         migrate(dsn, settings.migration, echo=echo, stop=stop)
         if settings.kafka.create_topics:
-            admin = Admin(properties.common(settings.kafka))
-            topics.provide(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
+            admin = DiagnosticAdminClient(properties.common(settings.kafka))
+            topics.create_missing(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
     except DeadlineExceeded as error:
         raise MigrationError(str(error)) from None
     return 0

@@ -14,8 +14,8 @@ from service.app.shared import require_no_members
 from service.config import Settings
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
-from service.handler.kafka.client.topic_id import look_up
-from service.handler.kafka.client.topic_reader import CALL_SECONDS, Offsets, TopicReader
+from service.handler.kafka.client.topic_id import fetch_topic_id
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.pkg.polling import echo
 from service.pkg.timestamps import milliseconds, parse_moment
 
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused, KafkaException."""
     require_kafka(properties.common(settings.kafka))
-    client = properties.quiet(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
+    client = properties.without_logs(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
     with closing(Consumer(client)) as consumer:
-        admin = AdminClient(properties.quiet(properties.common(settings.kafka)))
+        admin = AdminClient(properties.without_logs(properties.common(settings.kafka)))
         require_no_members(settings.kafka, admin)
-        topic_id = look_up(admin, settings.kafka.topic, CALL_SECONDS)
+        topic_id = fetch_topic_id(admin, settings.kafka.topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, settings.kafka.topic, topic_id)
         _rewind(topic, milliseconds(args.to_timestamp), dry_run=args.dry_run)
     return 0
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _rewind(topic: TopicReader, timestamp_ms: int, *, dry_run: bool) -> None:
     committed = topic.committed()
-    targets = _earlier(committed, topic.at(timestamp_ms))
+    targets = _earlier(committed, topic.offsets_at(timestamp_ms))
     for line in _comparison(committed, targets):
         echo(line)
     if targets and not dry_run:

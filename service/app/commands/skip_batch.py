@@ -19,10 +19,10 @@ from service.app.shared import require_no_members
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin, require_kafka
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.headers import headers_of
-from service.handler.kafka.client.topic_id import look_up
-from service.handler.kafka.client.topic_reader import CALL_SECONDS, IDLE_SECONDS, TopicReader
+from service.handler.kafka.client.topic_id import fetch_topic_id
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS, TopicReader
 from service.pkg.argtypes import whole
 from service.pkg.polling import echo
 from service.pkg.units import parse_bytes
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Save one batch and commit the offset behind it; return the exit code. Raises CommandRefused, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    admin = Admin(properties.quiet(properties.common(kafka)))
+    admin = DiagnosticAdminClient(properties.without_logs(properties.common(kafka)))
     require_no_members(kafka, admin)
-    topic_id = look_up(admin, kafka.topic, CALL_SECONDS)
+    topic_id = fetch_topic_id(admin, kafka.topic, CALL_TIMEOUT_SECONDS)
     with (
         closing(Consumer(_client(kafka))) as ordinary,
         closing(Consumer(_client(kafka) | {"receive.message.max.bytes": args.max_size})) as large,
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _client(kafka: Kafka) -> properties.Properties:
-    return properties.quiet(properties.consumer(kafka)) | {
+    return properties.without_logs(properties.consumer(kafka)) | {
         "statistics.interval.ms": 0,
         "fetch.error.backoff.ms": _RETRY_MS,
         "auto.offset.reset": "error",  # a batch that retention removes meanwhile must not be taken for another one
@@ -163,11 +163,11 @@ def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Me
 
 
 def _next(consumer: Consumer) -> Message:
-    deadline = monotonic() + IDLE_SECONDS
+    deadline = monotonic() + IDLE_TIMEOUT_SECONDS
     while monotonic() < deadline:
         if (message := consumer.poll(_POLL_SECONDS)) is not None:
             return message
-    raise CommandRefused(f"Kafka sent nothing for {IDLE_SECONDS:g} s")
+    raise CommandRefused(f"Kafka sent nothing for {IDLE_TIMEOUT_SECONDS:g} s")
 
 
 def _save(path: Path, messages: Iterable[Message]) -> int:

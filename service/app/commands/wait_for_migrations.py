@@ -5,7 +5,7 @@ import argparse
 from service.config import Settings
 from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import Admin
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.pkg.polling import DeadlineExceeded, Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import wait_for_migrations
@@ -17,7 +17,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     try:
         wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
         if settings.mode != "api":
-            admin = Admin(properties.common(settings.kafka))
+            admin = DiagnosticAdminClient(properties.common(settings.kafka))
             topics.wait_for_broker(admin, Poller(settings.migration.deadline, echo, stop))
     except DeadlineExceeded as error:
         raise MigrationError(str(error)) from None

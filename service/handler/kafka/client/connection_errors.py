@@ -17,7 +17,7 @@ from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.log_throttle import LogThrottle
 from service.pkg.network import unreachable
 
-SAY_EVERY_SECONDS: Final = 30.0
+LOG_INTERVAL_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 3.0
 """How long a command waits for an answer before it says what is wrong: with its own start, under 5 s."""
 ADVERTISED_SECONDS: Final = 2.0
@@ -108,7 +108,7 @@ _ADDRESS: Final = re.compile(r"\]: (?:GroupCoordinator: |TxnCoordinator: )?(?:\w
 """`sasl_ssl://kafka:9093/bootstrap: …`; in place of `bootstrap` stands the number of a broker that advertised it."""
 
 
-class Advertised(NamedTuple):
+class AdvertisedBroker(NamedTuple):
     """An address that a broker tells its clients to use, and why it can't be reached from here."""
 
     broker: int
@@ -119,19 +119,19 @@ class Advertised(NamedTuple):
         return f"broker {self.broker} at {self.address}{f' ({self.problem})' if self.problem else ''}"
 
 
-class Admin(AdminClient):
+class DiagnosticAdminClient(AdminClient):
     """An AdminClient that keeps its log to itself and explains what stands in it."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
         self._kept = _Kept()
         super().__init__(properties, logger=_logger(self._kept))
 
-    def failure(self) -> ConnectionFailure | None:
+    def last_failure(self) -> ConnectionFailure | None:
         """Return the cause of what failed since the last call."""
         self.poll(0)
         return explain(self._kept.taken())
 
-    def advertised(self, timeout: float) -> list[Advertised]:
+    def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:
         """Try the address that each broker advertises. Raises KafkaException."""
         brokers = sorted(self.list_topics(timeout=timeout).brokers.values(), key=lambda broker: broker.id)
         with ThreadPoolExecutor(max(1, len(brokers))) as pool:
@@ -156,7 +156,7 @@ class _Explained(logging.Handler):
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
         self._log = log
-        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
+        self._seldom = LogThrottle(LOG_INTERVAL_SECONDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         if (failure := explain([record.getMessage()])) is None:
@@ -173,8 +173,8 @@ def _pass_on(record: logging.LogRecord) -> None:
         logger.handle(record)
 
 
-def told_to(log: FilteringBoundLogger) -> logging.Logger:
-    """Return what a client may log to: each cause is logged now and then, explained; all else is passed on."""
+def client_logger(log: FilteringBoundLogger) -> logging.Logger:
+    """Return what a client may log to: each cause is logged now and then, to_command_error; all else is passed on."""
     return _logger(_Explained(log))
 
 
@@ -190,10 +190,10 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
     `setting` is where the addresses come from. Blocks for a few seconds at most. Raises CommandRefused, which names
     address, cause and setting; KafkaException where librdkafka refuses the properties.
     """
-    admin, began = Admin(properties), monotonic()
+    admin, began = DiagnosticAdminClient(properties), monotonic()
     _require_answer(admin, properties["bootstrap.servers"], setting, began)
     try:
-        brokers = admin.advertised(_ATTEMPT_SECONDS)
+        brokers = admin.check_advertised(_ATTEMPT_SECONDS)
     except KafkaException as error:
         raise CommandRefused(f"Kafka does not list its brokers: {phrase(error.args[0])}") from None
     if brokers and all(broker.problem for broker in brokers):
@@ -203,7 +203,9 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
         )
 
 
-def explained(error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS) -> CommandRefused:
+def to_command_error(
+    error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS
+) -> CommandRefused:
     """Return the line for a call that failed. Where the client itself gave up, it tries again to find out why."""
     problem = error.args[0]
     if problem.code() < 0:  # of the client; a broker's answer needs no more explanation
@@ -214,13 +216,13 @@ def explained(error: KafkaException, properties: dict[str, Any], setting: str = 
     return CommandRefused(f"Kafka: {phrase(problem)}")
 
 
-def _require_answer(admin: Admin, servers: str, setting: str, began: float) -> None:
+def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> None:
     failure = ConnectionFailure("timed out", servers)
     while True:
         try:
             admin.list_topics(timeout=_ATTEMPT_SECONDS)
         except KafkaException:
-            failure = admin.failure() or failure
+            failure = admin.last_failure() or failure
         else:
             return
         seconds = monotonic() - began
@@ -229,9 +231,9 @@ def _require_answer(admin: Admin, servers: str, setting: str, began: float) -> N
             raise CommandRefused(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 
 
-def _advertised(broker: BrokerMetadata) -> Advertised:
+def _advertised(broker: BrokerMetadata) -> AdvertisedBroker:
     problem = unreachable(str(broker.host), broker.port, ADVERTISED_SECONDS)
-    return Advertised(broker.id, f"{broker.host}:{broker.port}", problem)
+    return AdvertisedBroker(broker.id, f"{broker.host}:{broker.port}", problem)
 
 
 def _at(failure: ConnectionFailure, line: str) -> ConnectionFailure:

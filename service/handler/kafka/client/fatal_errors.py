@@ -28,7 +28,7 @@ def is_fatal(error: KafkaError) -> bool:
     return bool(error.fatal() or error.code() == KafkaError._FATAL)  # noqa: SLF001 - librdkafka's name
 
 
-def cause(error: KafkaError) -> KafkaError:
+def underlying_error(error: KafkaError) -> KafkaError:
     """Return what a fatal error is about: as a message's error it has only a text that ends with that of its cause."""
     causes = (KafkaError(code) for code in _EXPLANATIONS)
     return next((each for each in causes if each.str() in error.str()), error)

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-CALL_SECONDS: Final = 2.0
+CALL_TIMEOUT_SECONDS: Final = 2.0
 
 _OffsetsByPlace = dict[tuple[str, int], int]
 
@@ -22,7 +22,7 @@ class TopicDepths(NamedTuple):
 
 
 class GroupLag:
-    """Asks the broker, for at most four times CALL_SECONDS, and connects when it is first asked.
+    """Asks the broker, for at most four times CALL_TIMEOUT_SECONDS, and connects when it is first asked.
 
     `group` makes a client of the group, which never joins it. For one thread at a time.
     """
@@ -57,7 +57,7 @@ class GroupLag:
         return self._connect_group()
 
     def _partitions(self) -> list[TopicPartition]:
-        topics = self._admin.list_topics(timeout=CALL_SECONDS).topics
+        topics = self._admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
         return [
             TopicPartition(name, partition)
             for name in (self._topic, self._dead_letter_topic)
@@ -69,9 +69,11 @@ class GroupLag:
         asked = self._admin.list_offsets(
             dict.fromkeys(partitions, which),
             isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=CALL_SECONDS,
+            request_timeout=CALL_TIMEOUT_SECONDS,
         )
-        return {(each.topic, each.partition): future.result(CALL_SECONDS).offset for each, future in asked.items()}
+        return {
+            (each.topic, each.partition): future.result(CALL_TIMEOUT_SECONDS).offset for each, future in asked.items()
+        }
 
     def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPlace:
         """Return what the group has committed; a partition without a commit is left out.
@@ -79,5 +81,5 @@ class GroupLag:
         Not by the AdminClient: where the group's coordinator answers with an error, confluent-kafka 2.16 crashes there.
         """
         ours = [each for each in partitions if each.topic == self._topic]
-        committed = self._group.committed(ours, timeout=CALL_SECONDS) if ours else []
+        committed = self._group.committed(ours, timeout=CALL_TIMEOUT_SECONDS) if ours else []
         return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}

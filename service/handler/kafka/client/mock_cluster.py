@@ -7,6 +7,6 @@ from confluent_kafka import Consumer
 _CLUSTER: Final = "mockCluster"
 
 
-def is_mock(consumer: Consumer, seconds: float) -> bool:
+def is_mock_cluster(consumer: Consumer, seconds: float) -> bool:
     """Tell whether that is what the consumer is connected to; blocks for at most `seconds`. False where nobody says."""
     return (consumer.cluster_id(seconds) or "").startswith(_CLUSTER)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Properties = dict[str, Any]
 
-STATISTICS_MS: Final = 5_000
+STATISTICS_INTERVAL_MS: Final = 5_000
 _QUEUE_BACKOFF_MS: Final = 20
 """The default of 1 s is how long a full queue then stands empty."""
 _HEARTBEATS_PER_SESSION: Final = 3
@@ -52,7 +52,7 @@ def consumer(kafka: "Kafka") -> Properties:
         "queued.max.messages.kbytes": max(kafka.prefetch // 1024, 1),
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "fetch.wait.max.ms": 100,
-        "statistics.interval.ms": STATISTICS_MS,
+        "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": 10_000,  # how long a new topic or partition goes unseen; else 5 minutes
         **_membership(kafka),
         "group.id": kafka.group_id,
@@ -62,12 +62,12 @@ def consumer(kafka: "Kafka") -> Properties:
     }
 
 
-def quiet(properties: Properties) -> Properties:
+def without_logs(properties: Properties) -> Properties:
     """Keep a client's log to itself: a command explains what fails in one line. The user's own `log_level` wins."""
     return {"log_level": 0} | properties
 
 
-def browser(kafka: "Kafka") -> Properties:
+def dead_letter_browser(kafka: "Kafka") -> Properties:
     """Return what a reader of the dead-letter topic needs that joins no group and holds little ahead; it is quiet."""
     return {
         **common(kafka),
@@ -120,10 +120,10 @@ def _membership(kafka: "Kafka") -> Properties:
 
 def verify(kafka: "Kafka") -> None:
     """Raise KafkaException where librdkafka refuses the properties; a producer asks for most of them. Nothing waits."""
-    Producer(quiet(producer(kafka)))
+    Producer(without_logs(producer(kafka)))
 
 
-def refused(error: KafkaException) -> str | None:
+def invalid_property(error: KafkaException) -> str | None:
     """Say which property librdkafka refuses, without its value; None where the error is of another kind."""
     problem = error.args[0]
     if problem.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's name

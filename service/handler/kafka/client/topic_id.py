@@ -23,7 +23,7 @@ def commit_metadata(topic_id: str | None) -> str:
     return f"{_PREFIX}{topic_id}" if topic_id else ""
 
 
-def is_of_another_log(committed: TopicPartition, topic_id: str | None) -> bool:
+def is_from_another_log(committed: TopicPartition, topic_id: str | None) -> bool:
     """Tell whether a commit names another log. One that names none, such as a tool's, is trusted."""
     metadata = committed.metadata or ""
     return bool(topic_id) and metadata.startswith(_PREFIX) and metadata != commit_metadata(topic_id)
@@ -33,11 +33,11 @@ def describe(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicD
     return admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
 
 
-def look_up(admin: "AdminClient", topic: str, timeout: float) -> str:
+def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> str:
     """Block for the topic's id; empty where the broker has no ids. Raises KafkaException."""
-    return id_of(describe(admin, topic, timeout).result())
+    return topic_id_of(describe(admin, topic, timeout).result())
 
 
-def id_of(description: "TopicDescription") -> str:
+def topic_id_of(description: "TopicDescription") -> str:
     topic_id = str(description.topic_id)
     return "" if topic_id == _NO_ID else topic_id

@@ -10,11 +10,11 @@ from service.entities.errors import CommandRefused
 from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
-from service.handler.kafka.client.topic_id import commit_metadata, is_of_another_log
+from service.handler.kafka.client.topic_id import commit_metadata, is_from_another_log
 from service.pkg.shutdown_event import ShutdownEvent
 
-CALL_SECONDS: Final = 10.0
-IDLE_SECONDS: Final = 30.0
+CALL_TIMEOUT_SECONDS: Final = 10.0
+IDLE_TIMEOUT_SECONDS: Final = 30.0
 """A partition that has more and gives nothing for this long is away."""
 _POLL_SECONDS: Final = 0.25
 
@@ -37,10 +37,10 @@ class TopicReader:
         self.starts: Offsets = {partition: low for partition, (low, _) in marks.items()}
         self.ends: Offsets = {partition: high for partition, (_, high) in marks.items()}
 
-    def at(self, timestamp_ms: int) -> Offsets:
+    def offsets_at(self, timestamp_ms: int) -> Offsets:
         """Return each partition's first offset with this timestamp or a greater one, its end where there is none."""
         wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
-        found = self._consumer.offsets_for_times(wanted, timeout=CALL_SECONDS)
+        found = self._consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
         }
@@ -48,16 +48,18 @@ class TopicReader:
     def committed(self) -> Offsets:
         """Return what the consumer's group has committed, where it has."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
-        found = self._consumer.committed(wanted, timeout=CALL_SECONDS)
+        found = self._consumer.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {
-            each.partition: each.offset for each in found if each.offset >= 0 and not is_of_another_log(each, self._id)
+            each.partition: each.offset
+            for each in found
+            if each.offset >= 0 and not is_from_another_log(each, self._id)
         }
 
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group. Raises KafkaException."""
         metadata = commit_metadata(self._id)
         places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
-        commit_within(CALL_SECONDS, self._consumer, places)
+        commit_within(CALL_TIMEOUT_SECONDS, self._consumer, places)
 
     def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
@@ -79,7 +81,7 @@ class TopicReader:
                 yield record_of(message)
 
     def _partitions(self) -> list[int]:
-        topic = self._consumer.list_topics(self.name, timeout=CALL_SECONDS).topics[self.name]
+        topic = self._consumer.list_topics(self.name, timeout=CALL_TIMEOUT_SECONDS).topics[self.name]
         if topic.error is not None:
             raise CommandRefused(
                 f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics"
@@ -87,7 +89,7 @@ class TopicReader:
         return sorted(topic.partitions)
 
     def _marks(self, partition: int) -> tuple[int, int]:
-        return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_SECONDS)
+        return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_TIMEOUT_SECONDS)
 
 
 def _is_end(error: KafkaError | None) -> bool:
@@ -100,5 +102,5 @@ def _is_end(error: KafkaError | None) -> bool:
 
 
 def _require_life(heard: float) -> None:
-    if monotonic() - heard > IDLE_SECONDS:
-        raise CommandRefused(f"Kafka sent nothing for {IDLE_SECONDS:g} s")
+    if monotonic() - heard > IDLE_TIMEOUT_SECONDS:
+        raise CommandRefused(f"Kafka sent nothing for {IDLE_TIMEOUT_SECONDS:g} s")

@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.entities.errors import CommandRefused
-from service.handler.kafka.client.mock_cluster import is_mock
+from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import commit_metadata
 
 _CALL_SECONDS: Final = 5.0
@@ -55,7 +55,7 @@ class GroupMetadata:
     def refuse_mock(self) -> None:
         """Raise CommandRefused where the broker is librdkafka's imitation, which shows what was aborted."""
         with closing(self._client()) as client:
-            if is_mock(client, _CALL_SECONDS):
+            if is_mock_cluster(client, _CALL_SECONDS):
                 raise CommandRefused("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
     def places(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:

@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import CircuitBreakerOpen, KafkaClientFailed, ProbeSucceeded
-from service.handler.kafka.client.connection_errors import SAY_EVERY_SECONDS, told_to
+from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS, client_logger
 from service.handler.kafka.client.error_phrases import phrase
-from service.handler.kafka.client.fatal_errors import cause, explanation, is_fatal
+from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.consumer.collect import Prepare, add_record
 from service.handler.kafka.consumer.decode import Decoder
@@ -113,7 +113,7 @@ class OrderConsumer:
         self._metrics = metrics
         self._log = log
         self._stop = stop
-        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
+        self._seldom = LogThrottle(LOG_INTERVAL_SECONDS)
         self._consumer = self._connect(member.properties)
         self._fetch = FetchControl(self._consumer, metrics, log)
         self._offsets = Offsets(member)
@@ -143,7 +143,7 @@ class OrderConsumer:
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
             },
-            logger=told_to(self._log),
+            logger=client_logger(self._log),
         )
 
     @property
@@ -194,7 +194,7 @@ class OrderConsumer:
 
     def _verify_positions(self) -> None:
         """Read on elsewhere where the position is of a log that was deleted, or is no longer in the log."""
-        if topic_id := self._identity.look_up():
+        if topic_id := self._identity.fetch_topic_id():
             partitions = _numbers(self._consumer.assignment())
             self._open.drop(partitions)
             self._forget_partitions(partitions)
@@ -525,7 +525,7 @@ class OrderConsumer:
             self._log.warning("Kafka reports a problem", code=error.name())
 
     def _failed(self, error: KafkaError) -> KafkaClientFailed:
-        error = cause(error)
+        error = underlying_error(error)
         code, problem = error.name(), explanation(error) or phrase(error)
         self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
         return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")

@@ -9,8 +9,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.mock_cluster import is_mock
-from service.handler.kafka.client.topic_id import describe, id_of, is_of_another_log
+from service.handler.kafka.client.mock_cluster import is_mock_cluster
+from service.handler.kafka.client.topic_id import describe, is_from_another_log, topic_id_of
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _QUIET: Final = {"log_level": 0, "statistics.interval.ms": 0}
 class _Unverified:
     """A partition whose position may be one of another log."""
 
-    is_of_another_log: bool = False
+    is_from_another_log: bool = False
     is_readable: bool = False
     """Whether the client has found where to read on: the group's offsets can be asked for then."""
     resume_at: int | None = None
@@ -84,7 +84,7 @@ class TopicIdentity:
         self.readable([partition])
         self._in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
 
-    def look_up(self) -> str | None:
+    def fetch_topic_id(self) -> str | None:
         """Return the id of a log that took the place of the one that is read; None while nothing has changed.
 
         Never blocks. `begin` has to follow.
@@ -100,7 +100,7 @@ class TopicIdentity:
     def begin(self, topic_id: str, partitions: Collection[int]) -> None:
         """Read a new log. What was read of the old one must not be committed any more when this is called."""
         self._member.topic_id, self._known_since = topic_id, monotonic()
-        self._unverified |= {partition: _Unverified(is_of_another_log=True) for partition in partitions}
+        self._unverified |= {partition: _Unverified(is_from_another_log=True) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
         """Verify partitions that were assigned.
@@ -136,7 +136,7 @@ class TopicIdentity:
     def verify(self) -> list[TopicPartition]:
         """Let go on what can, and return what was assigned anew. Blocks for some seconds where Kafka is slow."""
         if self._unverified and self._is_mock is None:
-            self._is_mock = is_mock(self._consumer, _MOCK_TIMEOUT_SECONDS)
+            self._is_mock = is_mock_cluster(self._consumer, _MOCK_TIMEOUT_SECONDS)
             if self._is_mock and self._member.topic_id is None:
                 self._member.topic_id = ""  # it never answers
         if not self._unverified or self._member.topic_id is None:
@@ -154,7 +154,7 @@ class TopicIdentity:
         answer, self._lookup = self._lookup, None
         self._next_lookup_at = monotonic() + _LOOKUP_INTERVAL_SECONDS
         try:
-            found = id_of(answer.result())
+            found = topic_id_of(answer.result())
         except KafkaException as error:
             self._on_failed_lookup(error)
             return None
@@ -187,21 +187,21 @@ class TopicIdentity:
         positions = {}
         for answer in answers:
             unverified = self._unverified[answer.partition]
-            unverified.is_of_another_log = is_of_another_log(answer, self._member.topic_id)
-            if not unverified.is_of_another_log:
+            unverified.is_from_another_log = is_from_another_log(answer, self._member.topic_id)
+            if not unverified.is_from_another_log:
                 del self._unverified[answer.partition]
                 if unverified.resume_at is not None:
                     positions[answer.partition] = unverified.resume_at
         return positions
 
     def _can_be_asked(self, unverified: _Unverified) -> bool:
-        return not unverified.is_of_another_log and (unverified.is_readable or not self._member.topic_id)
+        return not unverified.is_from_another_log and (unverified.is_readable or not self._member.topic_id)
 
     def _restarted(self) -> dict[int, int]:
         """Return where to read partitions whose position is of another log."""
         if monotonic() - self._known_since < _SETTLE_SECONDS:
             return {}
-        restarted = [number for number, each in self._unverified.items() if each.is_of_another_log]
+        restarted = [number for number, each in self._unverified.items() if each.is_from_another_log]
         if restarted:
             self.forget(restarted)
             self._metrics.topic_recreations.inc()

@@ -21,7 +21,7 @@ def table(topic: TopicReader, filters: Filters, limit: int, stop: ShutdownEvent)
 
     Raises CommandRefused on a stop.
     """
-    found = filter(filters.matches, map(dead_letter_of, topic.read(topic.at(filters.since_ms), stop)))
+    found = filter(filters.matches, map(dead_letter_of, topic.read(topic.offsets_at(filters.since_ms), stop)))
     yield HEADINGS
     shown = 0
     for dead_letter in islice(found, limit):

@@ -16,7 +16,7 @@ from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client.error_phrases import phrase
-from service.handler.kafka.client.topic_reader import CALL_SECONDS, Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.filters import Filters
 from service.pkg.polling import Echo
@@ -91,7 +91,7 @@ class ReplayCounts:
 
 def starts(topic: TopicReader, plan: ReplayPlan) -> Offsets:
     """Return where to begin: where the last run of the same plan ended, else by the time asked for."""
-    return {**topic.at(plan.filters.since_ms), **topic.committed()}
+    return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
 
 
 def named(
@@ -229,7 +229,7 @@ def replay_headers(dead_letter: DeadLetterRecord) -> Headers:
 
 def _partitions(consumer: Consumer, name: str) -> int:
     """Ask with a consumer: a producer's question can make a broker create the topic."""
-    topic = consumer.list_topics(name, timeout=CALL_SECONDS).topics[name]
+    topic = consumer.list_topics(name, timeout=CALL_TIMEOUT_SECONDS).topics[name]
     if topic.error is not None:
         raise CommandRefused(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")
     return len(topic.partitions)

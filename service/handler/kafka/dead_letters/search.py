@@ -20,7 +20,7 @@ def table(topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters:
     """
     width = max(map(len, [_ORDER, *uids]))
     looked_at = found = 0
-    starts = topic.at(filters.since_ms) if filters.since else topic.starts
+    starts = topic.offsets_at(filters.since_ms) if filters.since else topic.starts
     for dead_letter in filter(filters.matches, map(dead_letter_of, topic.read(starts, stop))):
         looked_at += 1
         if (uid := order_of(dead_letter.key, dead_letter.value, uids)) is not None:
