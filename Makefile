@@ -80,12 +80,13 @@ image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
-reference: venv ## Write the generated reference pages: settings, metrics, log events, OpenAPI, the chart's values schema
-	@for page in configuration:configuration.md metrics:metrics.md log_events:logs.md openapi:openapi.json; do \
-	  $(BIN)/python -c "from tests.unit.test_$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
+reference: venv ## Write the generated reference pages: settings, metrics, log events, OpenAPI, order and values schemas
+	@for page in meta.test_configuration:configuration.md unit.test_metrics:metrics.md meta.test_log_events:logs.md \
+	    unit.handler.http.test_openapi:openapi.json unit.entities.test_order_schema:order.schema.json; do \
+	  $(BIN)/python -c "from tests.$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
 	    && mv docs/$${page#*:}.new docs/$${page#*:} || exit; \
 	done
-	@$(BIN)/python -c 'from tests.unit.test_values_schema import write; write()'
+	@$(BIN)/python -c 'from tests.meta.test_values_schema import write; write()'
 
 dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDERS = {
-    "unit": "unit",
+    "unit": "unit",  # and the folders of WITH_UNIT
     "testcontainers": "integration",
     "embedded": "integration",
     "own": "integration",
@@ -25,6 +25,8 @@ FOLDERS = {
     "browser": "browser",
     "Prometheus": "prometheus",
 }
+WITH_UNIT = {"meta"}
+"""Folders that are run and counted with tests/unit."""
 TOTAL = "all of it"
 LIMITS = {"warm": 45 * 60, "cold": 60 * 60}
 
@@ -92,7 +94,7 @@ def read(name: str, folder: Path, report: Path) -> Tier:
 
 
 def is_forgotten(folder: Path) -> bool:
-    return folder.name not in FOLDERS.values() and has_tests(folder)
+    return folder.name not in {*FOLDERS.values(), *WITH_UNIT} and has_tests(folder)
 
 
 def has_tests(folder: Path) -> bool:

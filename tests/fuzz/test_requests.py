@@ -28,7 +28,7 @@ from service.repo.reads import page_values
 from service.usecases.ports import Cursor, Page, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
-from tests.unit.test_fast import BODIES, HEADERS, LINES, PLAIN, READS, Pair, Side
+from tests.unit.handler.http.fastpath.test_fastpath import BODIES, HEADERS, LINES, PLAIN, READS, Pair, Side
 
 T = TypeVar("T")
 

@@ -1,8 +1,6 @@
 """The catalogue of metrics, and its page.
 
-After a change of the catalogue write the page anew:
-
-    python -c 'from tests.unit.test_metrics import published; print(published(), end="")' > docs/metrics.md
+After a change of the catalogue, run `make reference`.
 """
 
 from pathlib import Path
@@ -14,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
 from service.metrics import LABELS, REASONS, Metrics
-from tests.unit.test_api import Site
+from tests.unit.handler.http.test_api import Site
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "metrics.md"
 INTRODUCTION = """\

@@ -9,7 +9,7 @@ import pytest
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
-from tests.unit.test_api import ORDER, URL, Site, problem_of
+from tests.unit.handler.http.test_api import ORDER, URL, Site, problem_of
 
 READS, READS_LETTERS, READS_ALL = "r" * 20, "d" * 20, "a" * 20
 LETTERS = "/dead-letters"

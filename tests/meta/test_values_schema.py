@@ -1,8 +1,6 @@
 """The settings in the schema of the chart's values, made of `service/config.py`: Helm refuses what the service would.
 
-After a change of a setting write them anew:
-
-    python -c 'from tests.unit.test_values_schema import write; write()'
+After a change of a setting, run `make reference`.
 """
 
 import json
@@ -19,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from service.config import DELIMITER, PREFIX, Group, Settings, load
 from service.entities.errors import InvalidSettings
-from tests.unit.test_configuration import UNITS, plain_type
+from tests.meta.test_configuration import UNITS, plain_type
 
 SCHEMA: Final = Path(__file__).parents[2] / "chart" / "values.schema.json"
 PROPERTY: Final = "^ORDERS_KAFKA__PROPERTIES__[A-Za-z][A-Za-z0-9._]*$"

@@ -1,8 +1,6 @@
 """The list of what is logged, made of the calls that log.
 
-After a change of a log line write the page anew:
-
-    python -c 'from tests.unit.test_log_events import published; print(published(), end="")' > docs/logs.md
+After a change of a log call, run `make reference`.
 """
 
 import ast

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "tiers.py"
-PASSED = '<testcase classname="tests.unit.test_lru" name="test_a" time="0.5"/>'
+PASSED = '<testcase classname="tests.unit.pkg.test_lru" name="test_a" time="0.5"/>'
 FAILED = PASSED.replace("/>", "><failure/></testcase>")
 SKIPPED = PASSED.replace("/>", "><skipped/></testcase>")
-NOT_COLLECTED = '<testcase classname="" name="tests.unit.test_lru"><error/></testcase>'
+NOT_COLLECTED = '<testcase classname="" name="tests.unit.pkg.test_lru"><error/></testcase>'
 BEFORE = {"warm": {"unit": 1_100, "all of it": 2_000}, "cold": {"unit": 7}}
 NONE: Mapping[str, str] = {}
 FOLDERS = ("unit", "integration", "chart", "cluster", "faults", "fuzz", "browser", "prometheus")

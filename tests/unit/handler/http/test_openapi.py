@@ -1,8 +1,6 @@
 """The published description of the API is that of the code; the page's types are made of it.
 
-After a change of the API write it anew:
-
-    python -c 'from tests.unit.test_openapi import published; print(published(), end="")' > docs/openapi.json
+After a change of the API, run `make reference`.
 """
 
 import json
@@ -13,12 +11,12 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
 from service.handler.http.keys import MIN_LENGTH, Keys
-from tests.unit.test_api import Site
+from tests.unit.handler.http.test_api import Site
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "openapi.json"
+PUBLISHED = Path(__file__).parents[4] / "docs" / "openapi.json"
 
 
 def published() -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_fast import Side, serving
+from tests.unit.handler.http.fastpath.test_fastpath import Side, serving
 
 SECONDS = 10
 

@@ -15,7 +15,7 @@ from service.entities.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from tests.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STARTS_AND_WAITS = """
 import sys
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The limits of `entities/order.py` are those of the published schema, of the decoder and of the columns.
 
-After a change of the order document write the schema anew:
-
-    python -c 'from tests.unit.test_order_schema import published; print(published(), end="")' > docs/order.schema.json
+After a change of the order document, run `make reference`.
 """
 
 import json
@@ -20,7 +18,7 @@ from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.repo import tables
 from tests.factories import SAMPLE, Document, order_document
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "order.schema.json"
+PUBLISHED = Path(__file__).parents[3] / "docs" / "order.schema.json"
 DATE_TIME = Draft202012Validator.FORMAT_CHECKER
 
 

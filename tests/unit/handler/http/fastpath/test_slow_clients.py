@@ -14,7 +14,7 @@ from service.handler.http.fastpath.buffers import UNNOTICED_BYTES, Buffers
 from service.handler.http.fastpath.protocol import HEADERS, ConnectionLimits
 from service.handler.http.fastpath.responder import LARGE_BYTES
 from service.pkg.etag import with_etag
-from tests.unit.test_fast import MISS, PLAIN, Pair, Side, asked, serving
+from tests.unit.handler.http.fastpath.test_fastpath import MISS, PLAIN, Pair, Side, asked, serving
 from tests.waiting import eventually, turns
 
 LARGE = b"x" * 10**6
