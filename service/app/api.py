@@ -23,12 +23,12 @@ from service.config import Settings
 from service.entities.errors import InvalidSettings, KeysRefused, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
+from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.keys import KeyReloader, Keys
-from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, ratio
+from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, hit_ratio
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
@@ -138,8 +138,8 @@ class Api:
                 http.max_buffered_bytes,
                 http.event_clients + REQUESTS_AT_ONCE,
             )
-            hits = CacheResponder(self.lookup, self.metrics, limits.head_bytes, self.keys)
-            await start(self.serving(app, api_port, http.drain_timeout, limits, hits))
+            responder = CacheResponder(self.lookup, self.metrics, limits.max_head_bytes, self.keys)
+            await start(self.serving(app, api_port, http.drain_timeout, limits, responder))
             self.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self.stop.wait()
             self.log.info("draining")
@@ -156,7 +156,7 @@ class Api:
         while True:
             await asyncio.sleep(KEYS_SECONDS)
             if renewal.check():
-                self.feed.drop_all()
+                self.feed.disconnect_all()
 
     def ears(self) -> ListenerCallbacks:
         return ListenerCallbacks(
@@ -220,7 +220,7 @@ class Api:
         stored, read = await asyncio.gather(self.stored.get(), self.read.get())
         lag, dead_letters = read or (None, None)
         return Figures(
-            CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, ratio(lookup.hits, lookup.misses)),
+            CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, hit_ratio(lookup.hits, lookup.misses)),
             WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
             stored.orders if stored else None,
             stored is not None and stored.is_estimate,
@@ -266,11 +266,11 @@ class Api:
         port: socket,
         drain_seconds: float,
         limits: ConnectionLimits,
-        hits: CacheResponder | None = None,
+        responder: CacheResponder | None = None,
     ) -> AsyncIterator[None]:
         """Serve until the block ends; running requests may end then. If it fails, everything stops."""
         on_drop = self.metrics.http_clients_dropped.inc
-        server = Server(app, drain_seconds=drain_seconds, limits=limits, hits=hits, on_drop=on_drop)
+        server = Server(app, drain_seconds=drain_seconds, limits=limits, responder=responder, on_drop=on_drop)
         task = asyncio.create_task(server.serve(port))
         task.add_done_callback(self.stop_if_failed)
         try:

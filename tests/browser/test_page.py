@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from local.ports import HOST, free_port, is_free
 from local.process import Process
-from service.handler.http.routes.page import built
+from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
@@ -218,7 +218,8 @@ def test_a_database_that_is_away_is_told_from_an_unknown_order(
     own_postgres.stop()
     fetch_topic_id(quiet.page, "unknown")
     expect(told(quiet.page)).to_have_text(
-        "Not available now: the database is away and the answer is not in memory. Try again in 2 s.", timeout=15_000
+        "Not available now: the database is unreachable, and the response is not cached. Try again in 2 s.",
+        timeout=15_000,
     )
 
 
@@ -609,7 +610,7 @@ def test_a_narrow_screen_scrolls_in_one_direction_only(
 
 
 def test_the_page_is_small_and_there_at_once(quiet: "Visit", service: Service) -> None:
-    scripts = [*(built() / "assets").glob("*.js")]
+    scripts = [*(page_folder() / "assets").glob("*.js")]
     assert scripts
     assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) < SCRIPT_BUDGET
     quiet.page.goto(service.url)

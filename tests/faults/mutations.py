@@ -513,8 +513,8 @@ MUTATIONS: Final = (
     Mutation(
         "connections have a limit",
         PROTOCOL,
-        "        self._is_one_too_many = len(",
-        "        self._is_one_too_many = False and len(",
+        "        self._is_over_limit = self.connection_count > ",
+        "        self._is_over_limit = False and self.connection_count > ",
         ("test_api.py::test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing[seed-1]",),
     ),
     Mutation(
@@ -533,7 +533,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an event stream that nobody reads is dropped",
-        "service/handler/http/routes/events.py",
+        "service/handler/http/event_broadcaster.py",
         "            async with asyncio.timeout(STALL_SECONDS):\n",
         "            async with asyncio.timeout(None):\n",
         (

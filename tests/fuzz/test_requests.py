@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from service.config import REDACTED, redacted_dsn
 from service.entities.errors import KeysRefused
 from service.handler.http.etag import matches
+from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, Scope
 from service.handler.http.problems import Problem
-from service.handler.http.routes.dead_letters import _cursor as dead_letters_cursor
-from service.handler.http.routes.dead_letters import _parsed as parsed_dead_letters_cursor
-from service.handler.http.routes.events import EventBroadcaster
-from service.handler.http.routes.orders import _parsed as parsed_cursor
+from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
+from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor
+from service.handler.http.routes.orders import _parse_cursor as parse_cursor
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reads import page_values
 from service.usecases.ports import Cursor, Page, PageQuery
@@ -173,9 +173,9 @@ def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(application: 
 @fuzzed
 @given(st.from_regex(r"-?[0-9]{1,18}\.[A-Za-z0-9_-]{1,64}", fullmatch=True))
 def test_a_cursor_of_orders_is_read_as_it_was_written(cursor: str) -> None:
-    parsed = parsed_cursor(cursor)
+    parsed = parse_cursor(cursor)
     assert parsed is not None
-    assert parsed_cursor(f"{parsed.created_us}.{parsed.order_uid}") == parsed
+    assert parse_cursor(f"{parsed.created_us}.{parsed.order_uid}") == parsed
     page_values(PageQuery(1, parsed, None, None))
 
 
@@ -188,7 +188,7 @@ def test_a_cursor_of_any_moment_can_be_asked_for(moment: int, uid: str) -> None:
 @fuzzed
 @given(st.dictionaries(st.integers(0, 10**9 - 1), st.integers(1, 10**18 - 1), min_size=1))
 def test_a_cursor_of_dead_letters_is_read_as_it_was_written(before: dict[int, int]) -> None:
-    assert parsed_dead_letters_cursor(dead_letters_cursor(before)) == before
+    assert parse_dead_letters_cursor(format_dead_letters_cursor(before)) == before
 
 
 @fuzzed
@@ -198,20 +198,20 @@ def test_any_list_of_tags_can_be_compared(if_none_match: str, tag: str) -> None:
     matches(tag, [if_none_match])
 
 
-FEED = EventBroadcaster(ring=10, clients=1)
+BROADCASTER = EventBroadcaster(buffer_size=10, max_clients=1)
 
 
 @fuzzed
-@given(st.text() | st.integers(-20, 60).map(lambda number: f"{FEED._process}-{number}"))
-@example(f"{FEED._process}-{'9' * 15}")
-def test_any_last_event_id_begins_a_stream_in_the_ring(event_id: str) -> None:
-    FEED.publish("stored", ["a"])
-    stream = FEED.open(event_id)
-    assert FEED.newest - 10 <= stream._position <= FEED.newest
-    assert len(FEED.after(stream._position)) == FEED.newest - stream._position
+@given(st.text() | st.integers(-20, 60).map(lambda number: f"{BROADCASTER._process_id}-{number}"))
+@example(f"{BROADCASTER._process_id}-{'9' * 15}")
+def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> None:
+    BROADCASTER.publish("stored", ["a"])
+    stream = BROADCASTER.open(event_id)
+    assert BROADCASTER.newest - 10 <= stream._position <= BROADCASTER.newest
+    assert len(BROADCASTER.after(stream._position)) == BROADCASTER.newest - stream._position
     with pytest.raises(Problem):
-        FEED.open(event_id)
-    FEED.leave(stream)
+        BROADCASTER.open(event_id)
+    BROADCASTER.remove(stream)
 
 
 # What operators write

@@ -66,9 +66,9 @@ def read_for_a_while(stream: httpx2.Response) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "can't be read (No such file or directory)"),
-        (f"reads {FIRST}", "line 1: scopes are read and dead-letters"),
-        (f"# read {FIRST}", "has no key"),
+        (None, "cannot be read: No such file or directory"),
+        (f"reads {FIRST}", "line 1: unknown scope; use read or dead-letters"),
+        (f"# read {FIRST}", "contains no keys"),
     ],
 )
 def test_at_start_a_file_without_a_key_is_one_line_and_exit_2(
@@ -102,7 +102,7 @@ def test_a_key_that_is_taken_away_is_refused_within_seconds(
     eventually(lambda: status(locked, UNKNOWN_ORDER, FIRST) == 401, REVOKED_WITHIN_SECONDS, "it is refused")
     assert status(locked, "/dead-letters", FIRST) == 401
     assert (metric(locked, "orders_api_keys"), metric(locked, "orders_api_keys_file_errors")) == (0, 1)
-    assert [line["keys"] for line in locked.logged("the file of API keys has errors")][-1] == 0
+    assert [line["keys"] for line in locked.logged("the API key file has errors")][-1] == 0
     assert locked.process.poll() is None
     keys.write_text(f"read {SECOND}\n")
     eventually(lambda: status(locked, UNKNOWN_ORDER, SECOND) == 404)
@@ -120,7 +120,7 @@ def test_a_start_leaves_a_malformed_line_out(spawn: Spawn, settings: dict[str, s
     keys.write_text(f"reads {SECOND}\nread {FIRST}\n")
     service = spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
     assert (status(service, UNKNOWN_ORDER, FIRST), status(service, UNKNOWN_ORDER, SECOND)) == (404, 401)
-    eventually(lambda: service.logged("the file of API keys has errors"))
+    eventually(lambda: service.logged("the API key file has errors"))
 
 
 def test_what_could_not_become_an_order_is_shown_with_its_reason_and_bytes(locked: Service, harness: Harness) -> None:

@@ -388,7 +388,7 @@ def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(harness: Harn
         with proxy.unreachable():
             visit_without_database(visitor)
         keys.write_text(f"read {KEY} {MARK}\n")
-        eventually(lambda: "the file of API keys has errors" in api.log.read_text(), what="the keys are looked at")
+        eventually(lambda: "the API key file has errors" in api.log.read_text(), what="the keys are looked at")
         accepted = f"accept: application/openmetrics-text; version=1.0.0; escaping={MARK}"
         probes.get("metrics", 200, asked(f"/metrics?name[]={MARK}", accepted))
         probes.get("probes", 200, asked(f"/readyz?verbose={MARK}"))

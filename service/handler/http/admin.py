@@ -1,4 +1,4 @@
-"""Probes, metrics and version on a port of their own, in both modes."""
+"""Probes, metrics and version on the admin port, in both modes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ from service.handler.http.serve import Server, listen
 if TYPE_CHECKING:
     import socket
 
-STOP_SECONDS: Final = 5
+STOP_TIMEOUT_SECONDS: Final = 5
 
 
 def admin_app(
     health: probes.Health, registry: CollectorRegistry, about: Mapping[str, str], log: FilteringBoundLogger
 ) -> Starlette:
-    """Return the application of the admin port; `about` is what `/version` answers."""
+    """Return the application of the admin port. `about` is the answer of `/version`."""
 
     async def metrics(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
@@ -50,27 +50,27 @@ def admin_app(
 
 
 class AdminServer:
-    """Serves an ASGI application in a thread of its own, for a program that has no event loop."""
+    """Serves an ASGI application in its own thread, for a process without an event loop."""
 
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._server = Server(app, drain_seconds=STOP_SECONDS)
+        self._server = Server(app, drain_seconds=STOP_TIMEOUT_SECONDS)
         self._thread: Thread | None = None
         self._host = host
         self.port = port
-        """The port that it listens on, once started; where 0 was asked for it is then a free one."""
+        """The port to listen on. After `start`, the actual port if this was 0."""
 
     def start(self) -> None:
-        """Listen from now on. Raises PortUnavailable."""
+        """Listen, and return at once. Raises PortUnavailable."""
         listener = listen(self._host, self.port)
         self.port = listener.getsockname()[1]
         self._thread = Thread(target=self._run, args=(listener,), name="admin", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Block until the running requests have ended, or for STOP_SECONDS."""
+        """Block until running requests have ended, at most STOP_TIMEOUT_SECONDS."""
         self._server.should_exit = True
         if self._thread:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _run(self, listener: "socket.socket") -> None:
         asyncio.run(self._server.serve(listener))

@@ -1,4 +1,4 @@
-"""The API as an ASGI application, put together from what it is given."""
+"""The API as an ASGI application."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http.auth import KEY_HEADER, OFF, required
+from service.handler.http.auth import DISABLED, KEY_HEADER, require_key
+from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import ResponseHeadersMiddleware
-from service.handler.http.openapi import documented, operation_id
+from service.handler.http.openapi import openapi_factory, operation_id
 from service.handler.http.problems import HANDLERS
-from service.handler.http.routes import dead_letters, orders, page, probes, stats
-from service.handler.http.routes import events as feed
+from service.handler.http.routes import dead_letters, events, orders, page, probes, stats
 from service.usecases.lookup import Lookup
 from service.usecases.ports import DeadLetterReader, OrderReader
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the routes answer from."""
+    """The data sources of the routes."""
 
     lookup: Lookup
     reader: OrderReader
     dead_letters: DeadLetterReader
-    feed: feed.EventBroadcaster
+    broadcaster: EventBroadcaster
     figures: Callable[[], Awaitable[stats.Figures]]
     health: probes.Health
 
@@ -45,32 +45,33 @@ def api(
     cors_origins: Sequence[str] = (),
     keys: Keys | None = None,
 ) -> FastAPI:
-    """Return the application; it opens nothing and starts nothing. Without keys everybody may read orders."""
+    """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = FastAPI(
         title="Orders",
         version=version,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # every path has one spelling, and no Location is made of a client's Host header
+        redirect_slashes=False,  # a redirect would copy the client's Host header into Location
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )
-    reading = required(keys, Scope.READ)
+    reading = require_key(keys, Scope.READ)
     app.include_router(orders.router(parts.lookup, parts.reader), dependencies=reading)
-    app.include_router(feed.router(parts.feed), dependencies=reading)
+    app.include_router(events.router(parts.broadcaster), dependencies=reading)
     app.include_router(stats.router(parts.figures), dependencies=reading)
-    app.include_router(dead_letters.router(parts.dead_letters), dependencies=required(keys, Scope.DEAD_LETTERS) or OFF)
-    app.router.routes.extend([*probes.routes(parts.health), *page.routes(page.built())])
-    app.openapi = documented(app)  # type: ignore[method-assign]  # FastAPI's documented way
-    _measure(app, metrics)
+    dead_letters_access = require_key(keys, Scope.DEAD_LETTERS) or DISABLED
+    app.include_router(dead_letters.router(parts.dead_letters), dependencies=dead_letters_access)
+    app.router.routes.extend([*probes.routes(parts.health), *page.routes(page.page_folder())])
+    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
+    _instrument(app, metrics)
     if cors_origins:
-        _allow(app, cors_origins)
+        _allow_cross_origin(app, cors_origins)
     app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
     return app
 
 
-def _measure(app: FastAPI, metrics: "Metrics") -> None:
-    """Count requests by their route's template; paths without a route are one."""
+def _instrument(app: FastAPI, metrics: "Metrics") -> None:
+    """Count requests by route template. All paths without a route share one label."""
 
     def count(info: Info) -> None:
         method = info.method if info.method in {"GET", "HEAD"} else "other"
@@ -82,7 +83,7 @@ def _measure(app: FastAPI, metrics: "Metrics") -> None:
     Instrumentator(should_group_status_codes=False, registry=metrics.registry).add(count).instrument(app)
 
 
-def _allow(app: FastAPI, origins: Sequence[str]) -> None:
+def _allow_cross_origin(app: FastAPI, origins: Sequence[str]) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),

@@ -1,4 +1,4 @@
-"""Asks for an API key: the dependency of the routes that need one."""
+"""FastAPI dependencies that require an API key."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -13,37 +13,37 @@ from service.handler.http.problems import Problem
 KEY_HEADER: Final = "X-API-Key"
 
 _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
-_PLAIN: Final = APIKeyHeader(name=KEY_HEADER, auto_error=False, description="An API key.")
+_API_KEY: Final = APIKeyHeader(name=KEY_HEADER, auto_error=False, description="An API key.")
 _CHALLENGE: Final = {"www-authenticate": "Bearer"}
 
 KeyCheck = Callable[..., Awaitable[None]]
 
 
-def _off() -> None:
-    raise Problem(HTTPStatus.NOT_FOUND, "dead letters hold personal data: they are served only where API keys are on")
+def _disabled() -> None:
+    raise Problem(HTTPStatus.NOT_FOUND, "dead letters hold personal data: configure API keys to enable this endpoint")
 
 
-OFF: Final = (Depends(_off),)
-"""Dependencies of what is not there without API keys."""
+DISABLED: Final = (Depends(_disabled),)
+"""Dependencies of endpoints that do not exist without API keys."""
 
 
-def required(keys: Keys | None, scope: Scope) -> Sequence[Any]:
-    """Return a router's dependencies: a key with this scope, where there are keys at all."""
+def require_key(keys: Keys | None, scope: Scope) -> Sequence[Any]:
+    """Return a router's dependencies: a key with this scope, or nothing if no keys are configured."""
     return [] if keys is None else [Depends(_check(keys, scope))]
 
 
 def _check(keys: Keys, scope: Scope) -> KeyCheck:
     async def check(
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-        plain: Annotated[str | None, Security(_PLAIN)],
+        api_key: Annotated[str | None, Security(_API_KEY)],
     ) -> None:
-        presented = bearer.credentials if bearer else plain
-        if not presented:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", headers=_CHALLENGE)
-        scopes = keys.scopes(presented)
+        key = bearer.credentials if bearer else api_key
+        if not key:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "missing API key", headers=_CHALLENGE)
+        scopes = keys.scopes(key)
         if scopes is None:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "this API key is not known", headers=_CHALLENGE)
+            raise Problem(HTTPStatus.UNAUTHORIZED, "unknown API key", headers=_CHALLENGE)
         if scope not in scopes:
-            raise Problem(HTTPStatus.FORBIDDEN, f"this API key lacks the scope {scope}")
+            raise Problem(HTTPStatus.FORBIDDEN, f"the API key lacks the scope {scope}")
 
     return check

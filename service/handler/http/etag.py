@@ -1,4 +1,4 @@
-"""Entity tags and the comparison that If-None-Match asks for (RFC 9110, 8.8.3 and 13.1.2)."""
+"""The comparison of entity tags for If-None-Match (RFC 9110, 8.8.3 and 13.1.2)."""
 
 import re
 from collections.abc import Iterable
@@ -8,5 +8,5 @@ _OPAQUE_TAG: Final = re.compile(r'"([^"]*)"')
 
 
 def matches(tag: str, if_none_match: Iterable[str]) -> bool:
-    """Tell whether the client holds it: `if_none_match` are the values of that header, weakly compared."""
+    """Return whether one of the If-None-Match headers' values has the tag, by weak comparison."""
     return any(value.strip() == "*" or tag in _OPAQUE_TAG.findall(value) for value in if_none_match)

@@ -1,8 +1,8 @@
-"""API keys: who may read what. Only digests of them are kept.
+"""API keys and their scopes, read from a file. Only SHA-256 digests of the keys stay in memory.
 
-The file has a line for each key: its scopes with commas between them, a blank, the key. Empty lines and lines that
-begin with `#` are passed over. All keys count at once, so that one is replaced without a moment in which none fits.
-A malformed line is left out and the others count. A file without a key, or one that stays unreadable, revokes all keys.
+Each line of the file has the scopes of a key, separated by commas, a space, and the key. Empty lines and lines that
+begin with `#` are ignored, as are malformed lines, which are logged. All keys in the file are valid, so that a key is
+rotated by adding the new one first. A file without keys, or one that stays unreadable, revokes all keys.
 """
 
 import hmac
@@ -20,23 +20,23 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import KeysRefused
 
-MIN_LENGTH: Final = 20
-MAX_LENGTH: Final = 256
+MIN_KEY_LENGTH: Final = 20
+MAX_KEY_LENGTH: Final = 256
 MAX_FILE_BYTES: Final = 2**18
 MAX_READ_FAILURES: Final = 2
-"""In a row: a file that is being replaced may be missing for a moment, and costs nobody a key."""
-_LOGGED_PROBLEMS: Final = 5
-_NO_KEY: Final = "has no key"
+"""Consecutive failures before all keys are revoked: a file that is being replaced may be missing for a moment."""
+_MAX_LOGGED_PROBLEMS: Final = 5
+_NO_KEYS: Final = "contains no keys"
 
-_KEY: Final = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_LENGTH},{MAX_LENGTH}}}")
-"""What may follow `Bearer` (RFC 6750), long enough that nobody guesses it."""
+_KEY: Final = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_KEY_LENGTH},{MAX_KEY_LENGTH}}}")
+"""A bearer token (RFC 6750), long enough that it cannot be guessed."""
 
 
 class Scope(StrEnum):
     READ = "read"
-    """Orders, their events, and the figures."""
+    """Orders, events and statistics."""
     DEAD_LETTERS = "dead-letters"
-    """What could not be stored, as it came."""
+    """Dead letters, with their original bytes."""
 
 
 class _Key(NamedTuple):
@@ -45,7 +45,7 @@ class _Key(NamedTuple):
 
 
 class Keys:
-    """The keys of a file, as of the last `reload`. Raises KeysRefused where there is none at first."""
+    """The keys of a file, as of the last `reload`. The constructor raises KeysRefused if there are none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,7 +53,7 @@ class Keys:
         self._keys: tuple[_Key, ...] = ()
         self._read_failures = 0
         self.problems: tuple[str, ...] = ()
-        """Why the file, or a line of it, does not count; never what stands there."""
+        """Errors of the file or its lines, without the lines' text."""
         self._apply(_read(path))
         if not self._keys:
             raise KeysRefused(next(iter(self.problems)))
@@ -61,29 +61,29 @@ class Keys:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def scopes(self, presented: str) -> frozenset[Scope] | None:
-        """Return what the key may; None where it is not one of ours. Takes as long whichever it is."""
-        digest = sha256(presented.encode()).digest()
+    def scopes(self, key: str) -> frozenset[Scope] | None:
+        """Return the scopes of the key, or None if it is unknown. Takes constant time."""
+        digest = sha256(key.encode()).digest()
         found = None
-        for key in self._keys:
-            if hmac.compare_digest(key.digest, digest):
-                found = key.scopes
+        for known in self._keys:
+            if hmac.compare_digest(known.digest, digest):
+                found = known.scopes
         return found
 
     def reload(self) -> bool:
-        """Read the file again; return whether the keys have changed."""
+        """Read the file again. Return whether the keys changed."""
         before = self._keys
         try:
             content = _read(self._path)
         except KeysRefused as error:
-            self._fail(str(error))
+            self._on_read_failure(str(error))
         else:
             self._read_failures = 0
             if content != self._content:
                 self._apply(content)
         return self._keys != before
 
-    def _fail(self, problem: str) -> None:
+    def _on_read_failure(self, problem: str) -> None:
         self._read_failures += 1
         self._content, self.problems = None, (problem,)
         if self._read_failures >= MAX_READ_FAILURES:
@@ -93,28 +93,28 @@ class Keys:
         keys, problems = list[_Key](), list[str]()
         for number, line in _lines(content):
             try:
-                key, scopes = _parsed(number, line)
+                key, scopes = _parse_line(number, line)
             except KeysRefused as error:
                 problems.append(str(error))
             else:
                 keys.append(_Key(sha256(key.encode()).digest(), scopes))
         if not keys and not problems:
-            problems.append(_NO_KEY)
+            problems.append(_NO_KEYS)
         self._content, self._keys, self.problems = content, tuple(keys), tuple(problems)
 
 
 def key_with(path: Path, scope: Scope) -> str:
-    """Return the first key of a file that has the scope. Raises KeysRefused where there is none."""
+    """Return the file's first key with the scope. Raises KeysRefused if there is none."""
     for number, line in _lines(_read(path)):
         with suppress(KeysRefused):
-            key, scopes = _parsed(number, line)
+            key, scopes = _parse_line(number, line)
             if scope in scopes:
                 return key
-    raise KeysRefused(f"has no key with the scope {scope}")
+    raise KeysRefused(f"contains no key with the scope {scope}")
 
 
 class KeyReloader:
-    """Applies the keys that the file has now, and logs each problem of the file once."""
+    """Reloads the keys, and logs each error of the file once."""
 
     def __init__(self, keys: Keys, log: FilteringBoundLogger) -> None:
         self._keys = keys
@@ -122,48 +122,50 @@ class KeyReloader:
         self._problems: tuple[str, ...] = ()
 
     def check(self) -> bool:
-        """Return whether the keys are others than before."""
+        """Reload the file. Return whether the keys changed."""
         changed = self._keys.reload()
         problems = self._keys.problems
         if problems and (changed or problems != self._problems):
-            shown = list(problems[:_LOGGED_PROBLEMS])
-            self._log.error("the file of API keys has errors", problems=shown, keys=len(self._keys))
+            logged = list(problems[:_MAX_LOGGED_PROBLEMS])
+            self._log.error("the API key file has errors", problems=logged, keys=len(self._keys))
         elif changed:
-            self._log.info("the API keys were read anew", keys=len(self._keys))
+            self._log.info("API keys reloaded", keys=len(self._keys))
         self._problems = problems
         return changed
 
 
 def _read(path: Path) -> str:
-    """Return the text; bytes that are no UTF-8 cost their line alone. Raises KeysRefused."""
+    """Return the text; invalid UTF-8 makes only its own line malformed. Raises KeysRefused."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not block the loop
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a FIFO must not block
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise KeysRefused("is not a regular file")
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise KeysRefused(f"can't be read ({error.strerror})") from None
+        raise KeysRefused(f"cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:
-        raise KeysRefused(f"has more than {MAX_FILE_BYTES} bytes")
+        raise KeysRefused(f"is larger than {MAX_FILE_BYTES} bytes")
     return content.decode("utf-8-sig", errors="replace")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that is meant to be a key, and its number."""
+    """Yield the lines that are neither empty nor comments, with their numbers."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line
 
 
-def _parsed(number: int, line: str) -> tuple[str, frozenset[Scope]]:
-    """Return a line's key and its scopes. Raises KeysRefused, which names the line and never what stands in it."""
+def _parse_line(number: int, line: str) -> tuple[str, frozenset[Scope]]:
+    """Return a line's key and scopes. Raises KeysRefused, which has the line's number and never its text."""
     words = line.split()
     if len(words) != 2:  # noqa: PLR2004 - scopes and key
-        raise KeysRefused(f"line {number}: should be scopes, a blank, and a key")
+        raise KeysRefused(f"line {number}: expected scopes, a space, and a key")
     scopes, key = words
     if not _KEY.fullmatch(key):
-        raise KeysRefused(f"line {number}: a key has {MIN_LENGTH} to {MAX_LENGTH} letters, digits or ._~+/=-")
+        raise KeysRefused(
+            f"line {number}: a key must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} letters, digits or ._~+/=-"
+        )
     try:
         return key, frozenset(map(Scope, scopes.split(",")))
     except ValueError:
-        raise KeysRefused(f"line {number}: scopes are {' and '.join(Scope)}") from None
+        raise KeysRefused(f"line {number}: unknown scope; use {' or '.join(Scope)}") from None

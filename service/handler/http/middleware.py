@@ -1,4 +1,4 @@
-"""What is around every request: its id, the headers that every answer carries, and a problem instead of a stack."""
+"""The outermost middleware: request ids, the headers of every response, and a problem document for unhandled errors."""
 
 import re
 from collections.abc import Iterable
@@ -15,22 +15,23 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 CONTENT_SECURITY_POLICY: Final = b"content-security-policy"
 
-_STRICT: Final = (
+_DEFAULT_POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS: Final = [
+_STANDARD_HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_PLAIN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""A client's request id is accepted in this form only, because it goes into logs and headers."""
 
 
 class ResponseHeadersMiddleware:
-    """An ASGI application around another one."""
+    """Adds the standard headers, refuses request bodies, and answers 500 when the application raises."""
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
         self._app = app
@@ -40,52 +41,53 @@ class ResponseHeadersMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_in(scope["headers"])
+        request_id = request_id_from(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        begun = False
+        is_started = False
 
-        async def send_framed(message: Message) -> None:
-            nonlocal begun
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_started
             if message["type"] == "http.response.start":
-                begun = True
-                message["headers"] = framed(message["headers"], request_id)
+                is_started = True
+                message["headers"] = with_standard_headers(message["headers"], request_id)
             await send(message)
 
         try:
-            await self._serve(scope, receive, send_framed)
+            await self._handle(scope, receive, send_with_headers)
         except Exception as error:
-            self._log.error("a request failed", exc_info=error, request_id=request_id.decode())
-            if begun:
+            self._log.error("request failed", exc_info=error, request_id=request_id.decode())
+            if is_started:
                 raise
-            await _failed(request_id)(scope, receive, send_framed)
+            await _internal_error(request_id)(scope, receive, send_with_headers)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _has_body(scope["headers"]):
             refusal = problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "no body is read here",
+                "request bodies are not accepted",
                 scope["state"]["request_id"],
-                headers={"connection": "close"},  # so that it isn't read
+                headers={"connection": "close"},  # so that the body is not read
             )
             await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-def _failed(request_id: bytes) -> ASGIApp:
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed; the log says where", request_id.decode())
+def _internal_error(request_id: bytes) -> ASGIApp:
+    detail = "internal error; the server's log has the details under this request id"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id.decode())
 
 
-def request_id_in(headers: Headers) -> bytes:
-    """Return the caller's id where it is short and plain, for it goes into logs and headers; else one of ours."""
+def request_id_from(headers: Headers) -> bytes:
+    """Return the client's X-Request-ID if it is well-formed, else a new id."""
     for name, value in headers:
-        if name == b"x-request-id" and _PLAIN.fullmatch(value):
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value
     return new_request_id()
 
 
 def new_request_id() -> bytes:
-    return b"%016x" % getrandbits(64)  # it tells requests apart and is no secret
+    return b"%016x" % getrandbits(64)  # unique, not secret
 
 
 def _has_body(headers: Headers) -> bool:
@@ -94,15 +96,15 @@ def _has_body(headers: Headers) -> bool:
     )
 
 
-def framed(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the headers, and after them those that every answer carries."""
-    all_of_them = [*headers, *_HEADERS, (b"x-request-id", request_id)]
-    if all(name != CONTENT_SECURITY_POLICY for name, _ in all_of_them):
-        all_of_them.append((CONTENT_SECURITY_POLICY, _STRICT))
-    return all_of_them
+def with_standard_headers(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Append the headers that every response carries. A Content-Security-Policy that is set already stays."""
+    result = [*headers, *_STANDARD_HEADERS, (b"x-request-id", request_id)]
+    if all(name != CONTENT_SECURITY_POLICY for name, _ in result):
+        result.append((CONTENT_SECURITY_POLICY, _DEFAULT_POLICY))
+    return result
 
 
-def raw(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
-    """Return an answer as it goes over the wire."""
+def serialize(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
+    """Return a response as it goes over the wire."""
     head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join([*head, b"", body])

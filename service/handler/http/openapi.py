@@ -1,4 +1,4 @@
-"""What `/openapi.json` says beyond what FastAPI finds in the routes: the order, the problems, each status."""
+"""Completes the OpenAPI document that FastAPI generates: the order's schema, and the error responses."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,21 +14,23 @@ from service.handler.http import problems
 
 Responses = dict[int | str, dict[str, Any]]
 
-DESCRIPTION: Final = "Orders as they are stored, from memory where possible. Every refusal is a problem (RFC 9457)."
+DESCRIPTION: Final = (
+    "Read access to stored orders. Cached orders are served from memory. Errors are problem details (RFC 9457)."
+)
 
-_DEFINITIONS: Final = "#/$defs/"
-_PROBLEM: Final = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_REASONS: Final = {
-    HTTPStatus.UNAUTHORIZED: "No API key, or none that is known.",
+_DEFS_PREFIX: Final = "#/$defs/"
+_PROBLEM_CONTENT: Final = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_ERROR_DESCRIPTIONS: Final = {
+    HTTPStatus.UNAUTHORIZED: "Missing or unknown API key.",
     HTTPStatus.FORBIDDEN: "The API key lacks the scope.",
-    HTTPStatus.NOT_FOUND: "There is none.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A body was sent; none is read.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "A parameter is not what it should be.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The head of the request is too large.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The request failed.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Not now; `Retry-After` says when to ask again.",
+    HTTPStatus.NOT_FOUND: "Not found.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request bodies are not accepted.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Invalid parameters; `errors` lists them.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The request line and headers are too large.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal error; the server's log has the details under the request id.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Temporarily unavailable; retry after `Retry-After` seconds.",
 }
-_ALWAYS: Final = (
+_COMMON_ERRORS: Final = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -38,19 +40,23 @@ _ALWAYS: Final = (
 )
 
 
-def refusals(*statuses: HTTPStatus) -> Responses:
-    """Document these refusals, and those that any request may meet."""
-    return {int(status): {"description": _REASONS[status], "content": _PROBLEM} for status in (*statuses, *_ALWAYS)}
+def error_responses(*statuses: HTTPStatus) -> Responses:
+    """Describe these error responses and those that every route may return."""
+    return {
+        int(status): {"description": _ERROR_DESCRIPTIONS[status], "content": _PROBLEM_CONTENT}
+        for status in (*statuses, *_COMMON_ERRORS)
+    }
 
 
-def answer(description: str, schema: dict[str, Any], media_type: str = "application/json") -> Responses:
+def json_response(description: str, schema: dict[str, Any], media_type: str = "application/json") -> Responses:
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
 
 
-def headers(**described: str) -> dict[str, Any]:
-    """Document headers of an answer; an underscore in a name stands for a hyphen."""
+def describe_headers(**descriptions: str) -> dict[str, Any]:
+    """Describe response headers; an underscore in a name stands for a hyphen."""
     return {
-        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in described.items()
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
+        for name, text in descriptions.items()
     }
 
 
@@ -58,34 +64,34 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def documented(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Return what makes the document, once, when it is first asked for."""
+def openapi_factory(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return a function for `app.openapi` that generates the document at its first call."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
             )
-            document.setdefault("components", {}).setdefault("schemas", {}).update(_schemas())
+            document.setdefault("components", {}).setdefault("schemas", {}).update(_component_schemas())
             app.openapi_schema = document
         return app.openapi_schema
 
     return openapi
 
 
-def inline(described: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the schema of a struct, with those of its parts in their places."""
-    schema = msgspec.json.schema(described)
-    parts = schema.pop("$defs")
+def inline_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON schema of a struct without references."""
+    schema = msgspec.json.schema(struct)
+    definitions = schema.pop("$defs")
 
     def resolve(node: Any) -> Any:
         match node:
             case {"$ref": name}:
-                return resolve(parts[name.removeprefix(_DEFINITIONS)])
+                return resolve(definitions[name.removeprefix(_DEFS_PREFIX)])
             case dict():
                 return {key: resolve(value) for key, value in node.items()}
             case list():
-                return [resolve(each) for each in node]
+                return [resolve(item) for item in node]
             case _:
                 return node
 
@@ -93,20 +99,22 @@ def inline(described: type[msgspec.Struct]) -> dict[str, Any]:
     return resolved
 
 
-def _schemas() -> dict[str, Any]:
-    """Return the order's schema with its parts as components of the document, and the problem's."""
-    parts = json_schema()["$defs"]
-    return {name: _moved(part) for name, part in parts.items()} | {"Problem": problems.SCHEMA}
+def _component_schemas() -> dict[str, Any]:
+    """Return the schemas of the order, its parts, and problem details."""
+    definitions = json_schema()["$defs"]
+    return {name: _with_component_refs(schema) for name, schema in definitions.items()} | {"Problem": problems.SCHEMA}
 
 
-def _moved(schema: Any) -> Any:
+def _with_component_refs(schema: Any) -> Any:
     match schema:
         case dict():
             return {
-                key: value.replace(_DEFINITIONS, "#/components/schemas/") if key == "$ref" else _moved(value)
+                key: value.replace(_DEFS_PREFIX, "#/components/schemas/")
+                if key == "$ref"
+                else _with_component_refs(value)
                 for key, value in schema.items()
             }
         case list():
-            return [_moved(each) for each in schema]
+            return [_with_component_refs(item) for item in schema]
         case _:
             return schema

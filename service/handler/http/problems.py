@@ -1,4 +1,4 @@
-"""Every refusal is `application/problem+json` (RFC 9457): what went wrong in our words, never a value sent to us."""
+"""Error responses: `application/problem+json` (RFC 9457). They never repeat a value that the client sent."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -14,13 +14,13 @@ from starlette.routing import Match
 from service.entities.errors import KafkaUnavailable, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
-_RETRY_AFTER_SECONDS: Final = 2
+RETRY_AFTER_SECONDS: Final = 2
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
 class Problem(HTTPException):
-    """What a route raises to refuse; `detail` is a sentence of ours."""
+    """Raised by routes; `detail` is sent to the client."""
 
 
 def problem(
@@ -29,31 +29,29 @@ def problem(
     request_id: str,
     *,
     headers: Mapping[str, str] | None = None,
-    more: Mapping[str, Any] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return the answer; `more` are members of this problem's own, next to the standard ones.
-
-    A 503 says when to ask again.
-    """
+    """Return a problem document, extended by `members`. A 503 has a Retry-After header."""
     document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body = msgspec.json.encode({**document, "request_id": request_id, **(more or {})})
-    retry = {"retry-after": str(_RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(body, status, {"cache-control": "no-store", **retry, **(headers or {})}, MEDIA_TYPE)
+    body = msgspec.json.encode({**document, "request_id": request_id, **(members or {})})
+    retry_after = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(body, status, {"cache-control": "no-store", **retry_after, **(headers or {})}, MEDIA_TYPE)
 
 
 def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
-async def _refused(request: Request, error: HTTPException) -> Response:
-    if not isinstance(error, Problem):  # Starlette's own: no such path, or not with this method
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    if not isinstance(error, Problem):  # raised by Starlette: unknown path, or method not allowed
         detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
-        return problem(error.status_code, detail, request_id_of(request), headers=_all_methods(request, error.headers))
+        headers = _with_all_methods(request, error.headers)
+        return problem(error.status_code, detail, request_id_of(request), headers=headers)
     return problem(error.status_code, error.detail, request_id_of(request), headers=error.headers)
 
 
-def _all_methods(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Complete Allow: where several routes share a path, Starlette names the methods of the first alone."""
+def _with_all_methods(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Complete the Allow header: for a path with several routes, Starlette lists only the first one's methods."""
     if not headers or "Allow" not in headers:
         return headers or {}
     scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD")}
@@ -62,37 +60,34 @@ def _all_methods(request: Request, headers: Mapping[str, str] | None) -> Mapping
     return {**headers, "Allow": ", ".join(allowed)}
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    """Name the parameters and the rules that they break; pydantic's text and `input` hold what was sent."""
-    broken = [{"in": each["loc"][0], "name": _name(each["loc"]), "rule": each["type"]} for each in error.errors()]
+async def _validation_error(request: Request, error: RequestValidationError) -> Response:
+    """List the invalid parameters and the violated rules, without pydantic's messages, which quote the input."""
+    errors = [{"in": each["loc"][0], "name": _name(each["loc"]), "rule": each["type"]} for each in error.errors()]
     return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "a parameter is not what it should be",
-        request_id_of(request),
-        more={"errors": broken},
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid parameters", request_id_of(request), members={"errors": errors}
     )
 
 
-def _name(place: Sequence[int | str]) -> str:
-    return str(place[1]) if len(place) > 1 else ""
+def _name(location: Sequence[int | str]) -> str:
+    return str(location[1]) if len(location) > 1 else ""
 
 
-async def _away(request: Request, _error: StorageUnavailable) -> Response:
-    detail = "the database is away and the answer is not in memory"
+async def _storage_unavailable(request: Request, _error: StorageUnavailable) -> Response:
+    detail = "the database is unreachable, and the response is not cached"
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, request_id_of(request))
 
 
-async def _kafka_away(request: Request, error: KafkaUnavailable) -> Response:
+async def _kafka_unavailable(request: Request, error: KafkaUnavailable) -> Response:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), request_id_of(request))
 
 
 HANDLERS: Final[Mapping[Any, Handler]] = {
-    HTTPException: _refused,
-    RequestValidationError: _invalid,
-    StorageUnavailable: _away,
-    KafkaUnavailable: _kafka_away,
+    HTTPException: _http_exception,
+    RequestValidationError: _validation_error,
+    StorageUnavailable: _storage_unavailable,
+    KafkaUnavailable: _kafka_unavailable,
 }
-"""For `exception_handlers`; whatever else is raised, the frame answers 500."""
+"""For `exception_handlers`. ResponseHeadersMiddleware answers 500 for all other exceptions."""
 
 SCHEMA: Final = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""Runs ASGI applications by uvicorn, on sockets that are opened before anything else is."""
+"""Runs ASGI applications with uvicorn, on sockets that the caller has opened."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -9,32 +9,33 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.entities.errors import PortUnavailable
-from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, ConnectionLimits, limited
+from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, ConnectionLimits, limited_protocol
 from service.handler.http.fastpath.responder import CacheResponder
 
-BACKLOG: Final = 2_048
-_ABANDON_AFTER_MS: Final = 60_000
-"""A peer that takes nothing for this long is cut off by the kernel: a dropped stream leaves no buffer behind."""
+LISTEN_BACKLOG: Final = 2_048
+"""Connections that the kernel accepts before the server does."""
+TCP_USER_TIMEOUT_MS: Final = 60_000
+"""The kernel closes a connection whose client has acknowledged no data for this long, and frees its send buffer."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises PortUnavailable."""
+    """Return a listening socket. Raises PortUnavailable."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listener = socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
     except OSError as error:
-        raise PortUnavailable(f"can't listen on {host} port {port}: {error.strerror or error}") from None
+        raise PortUnavailable(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES // 2)  # Linux doubles it
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _ABANDON_AFTER_MS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
     return listener
 
 
 class Server(uvicorn.Server):
-    """Serves until `should_exit` is set; then running requests may take `drain_seconds`. Leaves signals alone.
+    """Serves until `should_exit` is set, then drains for up to `drain_seconds`. Installs no signal handlers.
 
-    Plain requests for what `hits` hold never reach the application. `on_drop` is called for each connection that is
-    closed because its client is too slow.
+    `responder` answers requests for cached orders before they reach the application. `on_drop` is called for each
+    connection that is closed because its client is too slow.
     """
 
     def __init__(
@@ -43,17 +44,17 @@ class Server(uvicorn.Server):
         *,
         drain_seconds: float,
         limits: ConnectionLimits | None = None,
-        hits: CacheResponder | None = None,
+        responder: CacheResponder | None = None,
         on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited(limits or ConnectionLimits(), hits, on_drop),
+                http=limited_protocol(limits or ConnectionLimits(), responder, on_drop),
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level="critical",  # the frame logs what fails, without a trace
+                log_level="critical",  # ResponseHeadersMiddleware logs errors, without a traceback
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=max(1, round(drain_seconds)),

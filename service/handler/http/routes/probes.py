@@ -1,4 +1,4 @@
-"""`/livez /readyz /startupz`: what Kubernetes asks, answered from memory; none of them waits for anything."""
+"""`/livez`, `/readyz` and `/startupz` for Kubernetes. They answer from memory and never block."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,42 +15,42 @@ Checks = Mapping[str, Callable[[], bool]]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Named parts, each true while it is well. All parts of a probe decide about it; `told` are only told."""
+    """Named checks of each probe, true while healthy. `informational` ones are shown by `/readyz?verbose` only."""
 
     live: Checks
     ready: Checks
     started: Checks
-    told: Checks = field(default_factory=dict)
+    informational: Checks = field(default_factory=dict)
 
 
 def routes(health: Health) -> list[Route]:
-    """Return the three probes; each answers 200, or 503 with the names of the parts that are not well."""
+    """Return the three probes. Each answers 200, or 503 with the names of the failed checks."""
     return [
         _route("/livez", health.live, {}),
-        _route("/readyz", health.ready, health.told),
+        _route("/readyz", health.ready, health.informational),
         _route("/startupz", health.started, {}),
     ]
 
 
-def _route(path: str, deciding: Checks, told: Checks) -> Route:
+def _route(path: str, checks: Checks, informational: Checks) -> Route:
     async def probe(request: Request) -> Response:
-        states = _states(deciding)
-        more = {"parts": states | _states(told)} if "verbose" in request.query_params else {}
+        states = _run(checks)
+        members = {"parts": states | _run(informational)} if "verbose" in request.query_params else {}
         if all(states.values()):
-            return JSONResponse({"status": "ok", **more}, headers={"cache-control": "no-store"})
-        return _unwell([name for name, well in states.items() if not well], more, request_id_of(request))
+            return JSONResponse({"status": "ok", **members}, headers={"cache-control": "no-store"})
+        return _unhealthy([name for name, ok in states.items() if not ok], members, request_id_of(request))
 
     return Route(path, probe, methods=["GET"], include_in_schema=False)
 
 
-def _states(parts: Checks) -> dict[str, bool]:
-    return {name: part() for name, part in parts.items()}
+def _run(checks: Checks) -> dict[str, bool]:
+    return {name: check() for name, check in checks.items()}
 
 
-def _unwell(names: list[str], more: Mapping[str, object], request_id: str) -> Response:
+def _unhealthy(failed: list[str], members: Mapping[str, object], request_id: str) -> Response:
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        f"not yet or no longer well: {', '.join(names)}",
+        f"failed checks: {', '.join(failed)}",
         request_id,
-        more=more,
+        members=members,
     )

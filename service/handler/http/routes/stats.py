@@ -1,4 +1,4 @@
-"""`/stats`: figures for the page."""
+"""`/stats`: figures of this process and its dependencies, for the page."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Response
 from msgspec import Struct
 
-from service.handler.http.openapi import Responses, answer, inline, refusals
+from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
 
 
 class CacheFigures(Struct, frozen=True):
@@ -16,7 +16,7 @@ class CacheFigures(Struct, frozen=True):
     hits: int
     misses: int
     hit_ratio: float | None
-    """Of all lookups since the start; null before the first."""
+    """Hits per lookup since the process started; null before the first lookup."""
 
 
 class WarmUpFigures(Struct, frozen=True):
@@ -28,15 +28,15 @@ class WarmUpFigures(Struct, frozen=True):
 class DependencyFigures(Struct, frozen=True):
     is_up: bool
     since: str
-    """When this process found that out, in RFC 3339."""
+    """When this process detected the change, in RFC 3339."""
 
 
 class Dependencies(Struct, frozen=True):
-    """Each null as long as it was not asked."""
+    """Each is null until it is first checked."""
 
     postgresql: DependencyFigures | None
     notifications: DependencyFigures | None
-    """Of PostgreSQL, by which caches and events learn what was stored."""
+    """PostgreSQL's notifications (LISTEN), which update the cache and the events."""
     kafka: DependencyFigures | None
 
 
@@ -44,26 +44,29 @@ class Figures(Struct, frozen=True):
     cache: CacheFigures
     warm_up: WarmUpFigures
     stored: int | None
-    """Orders in the database; null while it is unreachable."""
+    """Number of orders in the database; null while it is unreachable."""
     stored_is_estimate: bool
-    """Whether `stored` is an estimate from PostgreSQL's statistics: from 10,000 orders on."""
+    """Whether `stored` is an estimate from PostgreSQL's statistics, which it is from 10,000 orders on."""
     stored_per_second: float | None
-    """Stored and replaced orders, over the last ten seconds; null while notifications don't arrive."""
+    """Orders stored or replaced per second, over the last ten seconds; null while notifications do not arrive."""
     event_clients: int
     lag: int | None
-    """Messages that the consumers have not committed; null while Kafka is away."""
+    """Messages that the consumer group has not committed; null while Kafka is unreachable."""
     dead_letters: int | None
-    """Messages in the dead-letter topic; null while Kafka is away."""
+    """Messages in the dead-letter topic; null while Kafka is unreachable."""
     dependencies: Dependencies
 
 
-STATS: Final[Responses] = {**answer("Figures of this process and its servers.", inline(Figures)), **refusals()}
+RESPONSES: Final[Responses] = {
+    **json_response("Figures of this process and its dependencies.", inline_schema(Figures)),
+    **error_responses(),
+}
 
 
 def router(figures: Callable[[], Awaitable[Figures]]) -> APIRouter:
     routes = APIRouter(tags=["service"])
 
-    @routes.get("/stats", responses=STATS, response_class=Response, summary="Figures")
+    @routes.get("/stats", responses=RESPONSES, response_class=Response, summary="Get figures of the service")
     async def read_stats() -> Response:
         body = msgspec.json.encode(await figures())
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
@@ -71,5 +74,5 @@ def router(figures: Callable[[], Awaitable[Figures]]) -> APIRouter:
     return routes
 
 
-def ratio(hits: int, misses: int) -> float | None:
+def hit_ratio(hits: int, misses: int) -> float | None:
     return hits / (hits + misses) if hits + misses else None

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from service.entities.order import Order
 from service.handler.http.api import Parts, api
-from service.handler.http.routes.events import EventBroadcaster
+from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
 from service.metrics import Metrics
@@ -176,7 +176,7 @@ def test_a_bug_is_a_problem_without_a_stack_or_a_value(site: Site, monkeypatch: 
         answer = site.client.get(URL)
     document = problem_of(answer, 500)
     assert "RuntimeError" not in answer.text
-    assert [(each["event"], each["request_id"]) for each in logged] == [("a request failed", document["request_id"])]
+    assert [(each["event"], each["request_id"]) for each in logged] == [("request failed", document["request_id"])]
     assert site.count("/orders/{order_uid}", "GET", "500") == 1
 
 

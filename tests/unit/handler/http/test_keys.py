@@ -9,12 +9,12 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.entities.errors import KeysRefused
-from service.handler.http.keys import MAX_FILE_BYTES, MAX_LENGTH, MIN_LENGTH, KeyReloader, Keys, Scope, key_with
+from service.handler.http.keys import MAX_FILE_BYTES, MAX_KEY_LENGTH, MIN_KEY_LENGTH, KeyReloader, Keys, Scope, key_with
 
 READS = frozenset({Scope.READ})
-KEY = "k" * MIN_LENGTH
-OTHER = "o" * MAX_LENGTH
-GOOD = "g" * MIN_LENGTH
+KEY = "k" * MIN_KEY_LENGTH
+OTHER = "o" * MAX_KEY_LENGTH
+GOOD = "g" * MIN_KEY_LENGTH
 
 
 @pytest.fixture
@@ -33,20 +33,20 @@ def test_each_line_is_a_key_with_its_scopes(path: Path) -> None:
     assert keys.scopes(OTHER) == frozenset(Scope)
 
 
-@pytest.mark.parametrize("presented", ["", KEY[1:], KEY + "k", KEY.upper(), f" {KEY}", "é" * MIN_LENGTH])
+@pytest.mark.parametrize("presented", ["", KEY[1:], KEY + "k", KEY.upper(), f" {KEY}", "é" * MIN_KEY_LENGTH])
 def test_nothing_else_is_a_key(path: Path, presented: str) -> None:
     assert keys_of(path, f"read {KEY}").scopes(presented) is None
 
 
 MALFORMED = [
-    (KEY, "should be scopes, a blank, and a key"),
-    (f"read {KEY} more", "should be scopes"),
-    (f"read {KEY[1:]}", "a key has 20 to 256"),
-    (f"read {OTHER}x", "a key has 20 to 256"),
-    (f"read {KEY}é", "a key has 20 to 256"),
-    (f"read {KEY}\xff", "a key has 20 to 256"),
-    (f"write {KEY}", "scopes are read and dead-letters"),
-    (f"read,, {KEY}", "scopes are read and dead-letters"),
+    (KEY, "expected scopes, a space, and a key"),
+    (f"read {KEY} more", "expected scopes"),
+    (f"read {KEY[1:]}", "a key must have 20 to 256"),
+    (f"read {OTHER}x", "a key must have 20 to 256"),
+    (f"read {KEY}é", "a key must have 20 to 256"),
+    (f"read {KEY}\xff", "a key must have 20 to 256"),
+    (f"write {KEY}", "unknown scope; use read or dead-letters"),
+    (f"read,, {KEY}", "unknown scope; use read or dead-letters"),
 ]
 
 
@@ -64,11 +64,11 @@ def test_a_malformed_line_costs_itself_alone_and_is_named_without_the_key(path: 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "has no key"),
-        (b"# nothing\n\n", "has no key"),
+        (b"", "contains no keys"),
+        (b"# nothing\n\n", "contains no keys"),
         *((line.encode("latin-1"), f"line 1: {problem}") for line, problem in MALFORMED),
-        (b"\0\xff" * 100, "line 1: should be scopes"),
-        (b"#" * (MAX_FILE_BYTES + 1), "has more than 262144 bytes"),
+        (b"\0\xff" * 100, "line 1: expected scopes"),
+        (b"#" * (MAX_FILE_BYTES + 1), "is larger than 262144 bytes"),
     ],
 )
 def test_at_first_a_file_without_a_key_is_refused(path: Path, content: bytes, problem: str) -> None:
@@ -80,7 +80,7 @@ def test_at_first_a_file_without_a_key_is_refused(path: Path, content: bytes, pr
 
 
 def test_a_file_that_is_not_there_or_no_file_is_refused(path: Path) -> None:
-    with pytest.raises(KeysRefused, match=r"can't be read \(No such file"):
+    with pytest.raises(KeysRefused, match=r"cannot be read: No such file"):
         Keys(path)
     os.mkfifo(path)
     with pytest.raises(KeysRefused, match="is not a regular file"):
@@ -98,7 +98,7 @@ def test_a_command_of_ours_takes_the_first_key_that_has_the_scope(path: Path) ->
     path.write_text(f"# ours\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
     assert key_with(path, Scope.READ) == KEY
     path.write_text(f"dead-letters {OTHER}\n")
-    with pytest.raises(KeysRefused, match="has no key with the scope read"):
+    with pytest.raises(KeysRefused, match="contains no key with the scope read"):
         key_with(path, Scope.READ)
 
 

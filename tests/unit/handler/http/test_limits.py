@@ -17,7 +17,7 @@ from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.serve import Server
 from tests.waiting import eventually, turns
 
-LIMITS = ConnectionLimits(head_bytes=2_000, connections=3, keep_alive=1)
+LIMITS = ConnectionLimits(max_head_bytes=2_000, max_connections=3, keep_alive_seconds=1)
 LARGE_BYTES = 2**22
 """More than a socket's buffers take."""
 
@@ -124,15 +124,15 @@ def test_requests_on_one_connection_are_limited_one_by_one(port: int) -> None:
 
 def test_requests_that_wait_for_an_answer_are_limited(stalled: int) -> None:
     """Behind an answer that takes its time: each request that waits is held as a scope and a cycle of uvicorn's."""
-    many = b"GET / HTTP/1.1\r\n\r\n" * (protocol.WAITING_AT_ONCE + 1)
+    many = b"GET / HTTP/1.1\r\n\r\n" * (protocol.MAX_PIPELINED_REQUESTS + 1)
     answered = answer(stalled, many + b"GET / HTTP/1.1\r\n\r\n" * 10_000)
-    assert answered.count(b"HTTP/1.1 200 OK") == protocol.WAITING_AT_ONCE + 1
+    assert answered.count(b"HTTP/1.1 200 OK") == protocol.MAX_PIPELINED_REQUESTS + 1
     assert answered.count(b"HTTP/1.1 429 Too Many Requests") == 1
-    assert b"too many requests wait on this connection" in answered.rpartition(b"HTTP/1.1 ")[2]
+    assert b"too many pipelined requests on this connection" in answered.rpartition(b"HTTP/1.1 ")[2]
 
 
 def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: int) -> None:
-    clients = [connected(port) for _ in range(LIMITS.connections)]
+    clients = [connected(port) for _ in range(LIMITS.max_connections)]
     for client in clients:
         client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert client.recv(1_000).startswith(b"HTTP/1.1 200 OK")
@@ -148,9 +148,9 @@ def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: in
 def test_connections_that_are_too_many_cost_those_that_were_first_nothing(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "UNWANTED_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "REFUSED_HEAD_TIMEOUT_SECONDS", 0.2)
     with ExitStack() as stack:
-        first, *_ = [stack.enter_context(closing(connected(port))) for _ in range(LIMITS.connections)]
+        first, *_ = [stack.enter_context(closing(connected(port))) for _ in range(LIMITS.max_connections)]
         unwanted = stack.enter_context(closing(connected(port)))
         for _ in range(2):
             first.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")  # an answer of one piece
@@ -159,7 +159,7 @@ def test_connections_that_are_too_many_cost_those_that_were_first_nothing(
 
 
 def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.1)
     assert answer(port) == b""
     assert answer(port, b"GET / HTTP/1.1\r\nhost: ") == b""
 
@@ -167,7 +167,7 @@ def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monke
 def test_a_client_that_takes_nothing_of_its_answers_is_held_to_one_of_them_and_then_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.handler.http.serve._ABANDON_AFTER_MS", 300)
+    monkeypatch.setattr("service.handler.http.serve.TCP_USER_TIMEOUT_MS", 300)
     begun: list[int] = []
 
     async def large(scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,14 +188,14 @@ def test_a_client_that_takes_nothing_of_its_answers_is_held_to_one_of_them_and_t
 
 
 def test_the_admin_port_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.1)
     server = AdminServer(app, "127.0.0.1", 0)
     server.start()
     with closing(connected(server.port)) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\nhost: ")
         assert answer(server.port, request(path="/livez")).startswith(b"HTTP/1.1 200 OK")
         assert everything(slow) == b""
-    assert answer(server.port, request(f"x: {'a' * ConnectionLimits().head_bytes}")).startswith(b"HTTP/1.1 431")
+    assert answer(server.port, request(f"x: {'a' * ConnectionLimits().max_head_bytes}")).startswith(b"HTTP/1.1 431")
     server.stop()
 
 
@@ -210,7 +210,7 @@ def test_a_connection_that_wants_another_protocol_gets_none_and_is_not_kept(port
 def test_a_taken_port_is_an_error_of_one_line() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortUnavailable, match=rf"^can't listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
+        with pytest.raises(PortUnavailable, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
             AdminServer(app, "127.0.0.1", port).start()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
-from service.handler.http.keys import MIN_LENGTH, Keys
+from service.handler.http.keys import MIN_KEY_LENGTH, Keys
 from tests.unit.handler.http.test_api import Site
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PUBLISHED = Path(__file__).parents[4] / "docs" / "openapi.json"
 
 def published() -> str:
     with NamedTemporaryFile("w") as file:
-        file.write(f"read {'x' * MIN_LENGTH}")
+        file.write(f"read {'x' * MIN_KEY_LENGTH}")
         file.flush()
         site = Site(version=version("orders"), keys=Keys(Path(file.name)))
     return json.dumps(cast("FastAPI", site.client.app).openapi(), indent=1) + "\n"

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Parts, api
-from service.handler.http.fastpath.protocol import HITS_AT_ONCE, MIN_IDLE_SECONDS, ConnectionLimits
-from service.handler.http.fastpath.responder import BLOCK_BYTES, BLOCKS, CacheResponder
+from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.fastpath.protocol import MAX_HITS_PER_READ, MIN_IDLE_SECONDS, ConnectionLimits
+from service.handler.http.fastpath.responder import MAX_CACHED_BLOCKS, MAX_HEADER_BLOCK_BYTES, CacheResponder
 from service.handler.http.keys import Keys
-from service.handler.http.routes.events import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
 from service.metrics import Metrics
@@ -111,8 +111,8 @@ class Side:
         self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()
-        self.hits = CacheResponder(self.lookup, self.metrics, limits.head_bytes, keys)
-        self.server = Server(self, drain_seconds=1, limits=limits, hits=self.hits if is_fast else None)
+        self.hits = CacheResponder(self.lookup, self.metrics, limits.max_head_bytes, keys)
+        self.server = Server(self, drain_seconds=1, limits=limits, responder=self.hits if is_fast else None)
         self.server.config.load()
         self.server.server_state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
         self.fill()
@@ -150,7 +150,7 @@ class Side:
                 protocol.data_received(piece)
         await self.settle()
         written = _OF_CHANCE.sub(rb"\1?", wire.written)
-        timers = (protocol.timeout_keep_alive_task, protocol._patience)  # type: ignore[attr-defined]
+        timers = (protocol.timeout_keep_alive_task, protocol._head_timer)  # type: ignore[attr-defined]
         outcome = Outcome(written, wire.is_closed, wire.is_closed or any(timers))
         protocol.connection_lost(None)
         protocol._unset_keepalive_if_required()
@@ -230,7 +230,7 @@ PLAIN_ONES = [
     asked("if-none-match: "),
     asked("authorization: Bearer a"),
     asked("x-api-key: a b"),
-    asked(f"user-agent: {'a' * (BLOCK_BYTES - len('user-agent: ') - 2)}"),
+    asked(f"user-agent: {'a' * (MAX_HEADER_BLOCK_BYTES - len('user-agent: ') - 2)}"),
 ]  # fmt: skip
 """What the fast path answers by itself."""
 
@@ -286,7 +286,7 @@ OTHERS = [
     asked("accept: \xe9"),
     asked("accept: a\xe9b"),
     asked("accept: a\tb"),
-    asked(f"user-agent: {'a' * BLOCK_BYTES}"),
+    asked(f"user-agent: {'a' * MAX_HEADER_BLOCK_BYTES}"),
 ]
 """What the application answers, for it may make a difference there."""
 
@@ -364,7 +364,7 @@ def test_a_request_may_come_in_pieces_of_any_size(pair: Pair, *, is_patient: boo
 
 @pytest.mark.parametrize("size", range(100, 260, 16))
 def test_the_limit_of_a_head_is_the_same(size: int) -> None:
-    pair = Pair(ConnectionLimits(head_bytes=size))
+    pair = Pair(ConnectionLimits(max_head_bytes=size))
     for length in range(0, 200, 3):
         pair.compare(asked(f"user-agent: {'a' * length}"))
 
@@ -502,7 +502,7 @@ def test_real_connections_bring_the_same_bytes() -> None:
 
 
 def test_many_requests_at_once_are_answered_in_order_and_some_of_them_by_the_application(pair: Pair) -> None:
-    count = HITS_AT_ONCE + 10
+    count = MAX_HITS_PER_READ + 10
     pair.compare(b"".join(asked(f"x-request-id: {number}") for number in range(count)))
     assert pair.fast.calls == 10
 
@@ -620,11 +620,11 @@ def test_two_answers_never_have_the_same_request_id() -> None:
 def test_what_clients_send_is_remembered_within_bounds() -> None:
     async def play(side: Side) -> None:
         protocol, _ = side.connect()
-        for number in range(3 * BLOCKS):
+        for number in range(3 * MAX_CACHED_BLOCKS):
             protocol.data_received(asked(f"user-agent: {number}"))
             protocol.data_received(asked(f"x-request-id: {number}"))
-        protocol.data_received(asked(f"user-agent: {'a' * BLOCK_BYTES}"))
-        assert 0 < len(side.hits._requests) <= BLOCKS
+        protocol.data_received(asked(f"user-agent: {'a' * MAX_HEADER_BLOCK_BYTES}"))
+        assert 0 < len(side.hits._requests) <= MAX_CACHED_BLOCKS
         assert all(b"user-agent" in block and len(block) < 100 for block in side.hits._requests)
         await side.settle()
         protocol.connection_lost(None)
@@ -674,7 +674,7 @@ class Hours:
             timer.callback()
 
 
-KEEP_ALIVE = ConnectionLimits().keep_alive
+KEEP_ALIVE = ConnectionLimits().keep_alive_seconds
 LOAD_BALANCERS_SECONDS = 60
 """After which the usual ones close an idle connection themselves."""
 
@@ -715,7 +715,7 @@ def idle(side: Side, hours: Hours, sent: bytes = PLAIN) -> Wire:
 
 
 def test_of_too_many_connections_the_longest_idle_one_makes_room() -> None:
-    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(connections=3))
+    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(max_connections=3))
     first, first_wire = side.connect(hours)
     first.data_received(PLAIN)
     hours.go_on(MIN_IDLE_SECONDS)
@@ -728,7 +728,7 @@ def test_of_too_many_connections_the_longest_idle_one_makes_room() -> None:
 
 
 def test_a_connection_that_is_in_use_makes_no_room_and_the_new_one_is_refused() -> None:
-    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(connections=3))
+    hours, side = Hours(), Side(is_fast=True, limits=ConnectionLimits(max_connections=3))
     recent = idle(side, hours)
     slow = [idle(side, hours, sent) for sent in (b"", PLAIN + b"GET ")]
     hours.go_on(MIN_IDLE_SECONDS - 0.1)

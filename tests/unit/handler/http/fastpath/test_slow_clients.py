@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from service.handler.http.fastpath import protocol
-from service.handler.http.fastpath.buffers import UNNOTICED_BYTES, Buffers
-from service.handler.http.fastpath.protocol import HEADERS, ConnectionLimits
-from service.handler.http.fastpath.responder import LARGE_BYTES
+from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
+from service.handler.http.fastpath.protocol import MAX_HEADERS, ConnectionLimits
+from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
 from service.pkg.etag import with_etag
 from tests.unit.handler.http.fastpath.test_fastpath import MISS, PLAIN, Pair, Side, asked, serving
 from tests.waiting import eventually, turns
@@ -41,7 +41,7 @@ class Held:
 
 def test_beyond_the_bound_those_that_made_no_progress_for_longest_are_closed() -> None:
     dropped: list[Held] = []
-    buffers = Buffers(80_000)
+    buffers = BufferBudget(80_000)
     first, second, third, fourth = (Held(20_000, dropped) for _ in range(4))
     for connection in (first, second, third, fourth):
         buffers.update(connection)
@@ -56,11 +56,11 @@ def test_beyond_the_bound_those_that_made_no_progress_for_longest_are_closed() -
 
 def test_one_connection_may_hold_more_than_the_bound() -> None:
     dropped: list[Held] = []
-    buffers = Buffers(80_000)
+    buffers = BufferBudget(80_000)
     buffers.update(Held(20_000, dropped))
     buffers.update(large := Held(100_000, dropped))
     assert len(dropped) == 1
-    large.size = UNNOTICED_BYTES
+    large.size = UNCOUNTED_BYTES
     buffers.update(large)
     assert (len(buffers), buffers.size) == (0, 0)
 
@@ -68,14 +68,14 @@ def test_one_connection_may_hold_more_than_the_bound() -> None:
 @pytest.fixture
 def site() -> Side:
     """A side whose cache holds a large order."""
-    made = Side(is_fast=True, limits=ConnectionLimits(buffered_bytes=BOUND))
+    made = Side(is_fast=True, limits=ConnectionLimits(max_buffered_bytes=BOUND))
     made.cache.put("large", with_etag(LARGE))
     assert made.cache.get("large")
     return made
 
 
-def buffers_of(side: Side) -> Buffers:
-    made: Buffers = side.server.config.http_protocol_class._buffers  # type: ignore[attr-defined]
+def buffers_of(side: Side) -> BufferBudget:
+    made: BufferBudget = side.server.config.http_protocol_class._buffers  # type: ignore[attr-defined]
     return made
 
 
@@ -138,7 +138,7 @@ def test_a_client_that_reads_late_gets_all_its_answers(site: Side, request_: byt
 
 
 def test_an_answer_that_is_not_taken_in_time_is_given_up(site: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "UNSENT_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "SEND_TIMEOUT_SECONDS", 0.2)
     with serving(site) as port, deaf(port, GET_LARGE):
         eventually(lambda: site.lookup.hits)
         eventually(lambda: not site.server.server_state.connections, what="it is closed")
@@ -146,10 +146,10 @@ def test_an_answer_that_is_not_taken_in_time_is_given_up(site: Side, monkeypatch
 
 
 def test_a_large_answer_from_memory_is_no_copy(site: Side) -> None:
-    value = with_etag(b"x" * LARGE_BYTES)
+    value = with_etag(b"x" * MIN_ZERO_COPY_BYTES)
     site.cache.put("large", value)
     head = GET_LARGE[:-2]
-    several = [site.hits.answer(head, []) for _ in range(2)]
+    several = [site.hits.respond(head, []) for _ in range(2)]
     assert all(isinstance(each, tuple) and each[1].obj is value for each in several)
     found = asyncio.run(site.lookup.find("large"))
     assert found
@@ -194,7 +194,7 @@ def test_a_header_that_does_not_end_is_refused_in_one_piece_too() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.parametrize(("count", "status"), [(HEADERS, b"200"), (HEADERS + 1, b"431")])
+@pytest.mark.parametrize(("count", "status"), [(MAX_HEADERS, b"200"), (MAX_HEADERS + 1, b"431")])
 def test_headers_have_a_number(count: int, status: bytes) -> None:
     answered = Pair().compare(asked(*["x: a"] * count))
     assert re.findall(rb"HTTP/1\.1 (\d+)", answered) == [status]
@@ -218,5 +218,5 @@ def test_more_requests_than_the_application_may_work_on_are_refused() -> None:
         for each, _ in [*connections, (protocol_, wire)]:
             each.connection_lost(None)
 
-    side = Side(is_fast=True, limits=ConnectionLimits(requests=2))
+    side = Side(is_fast=True, limits=ConnectionLimits(max_requests=2))
     asyncio.run(play())

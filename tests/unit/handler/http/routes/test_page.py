@@ -57,7 +57,7 @@ def test_where_the_page_was_not_built_the_start_says_how(folder: Path) -> None:
 
 
 def test_the_page_that_is_here_asks_for_nothing_from_elsewhere_and_has_nothing_inline() -> None:
-    with TestClient(Starlette(routes=page.routes(page.built()))) as client:
+    with TestClient(Starlette(routes=page.routes(page.page_folder()))) as client:
         for path in ("/", "/docs"):
             html = client.get(path).text
             assert 'rel="icon"' in html  # else browsers ask for /favicon.ico

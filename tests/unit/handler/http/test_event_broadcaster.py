@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from service.handler.http import event_broadcaster
+from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
 from service.handler.http.problems import Problem
-from service.handler.http.routes import events as feeds
-from service.handler.http.routes.events import EventBroadcaster, EventStream
 from tests.waiting import turns, until
 
 Message = MutableMapping[str, Any]
@@ -59,7 +59,7 @@ async def connected(feed: EventBroadcaster, last_event_id: str | None = None) ->
 
 def test_a_client_sees_what_is_stored_from_now_on() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
         feed.publish("stored", ["before"])
         client = await connected(feed)
         feed.publish("stored", ["a", "b"])
@@ -74,7 +74,7 @@ def test_a_client_sees_what_is_stored_from_now_on() -> None:
 
 def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
         first = await connected(feed)
         feed.publish("stored", ["a", "b", "c"])
         await first.read()
@@ -86,7 +86,7 @@ def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
 
 def test_events_tell_when_they_happened_also_to_a_client_that_comes_later() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
         first = await connected(feed)
         feed.publish("stored", ["a", "b"])
         feed.reset()
@@ -103,9 +103,9 @@ def test_events_tell_when_they_happened_also_to_a_client_that_comes_later() -> N
 @pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
 def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=2, clients=10)
+        feed = EventBroadcaster(buffer_size=2, max_clients=10)
         feed.publish("stored", ["a", "b", "c"])
-        client = await connected(feed, last.format(process=feed._process))
+        client = await connected(feed, last.format(process=feed._process_id))
         assert client.told == ["reset {}"]
         feed.publish("stored", ["d"])
         await client.read()
@@ -118,7 +118,7 @@ def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> Non
 
 def test_all_are_told_when_events_may_be_missing() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
         client = await connected(feed)
         feed.reset()
         await client.read()
@@ -131,9 +131,9 @@ def test_a_reader_that_takes_nothing_for_some_time_is_dropped_in_the_middle_of_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def play() -> None:
-        monkeypatch.setattr(feeds, "STALL_SECONDS", 0.2)
+        monkeypatch.setattr(event_broadcaster, "STALL_SECONDS", 0.2)
         dropped: list[bool] = []
-        feed = EventBroadcaster(ring=100, clients=10, on_drop=lambda: dropped.append(True))
+        feed = EventBroadcaster(buffer_size=100, max_clients=10, on_drop=lambda: dropped.append(True))
         slow, quick = await connected(feed), await connected(feed)
         slow.may_take.clear()
         for number in range(6):
@@ -152,7 +152,7 @@ def test_a_reader_that_takes_nothing_for_some_time_is_dropped_in_the_middle_of_a
 @pytest.mark.parametrize("count", [4_000, 50_000])
 def test_however_many_events_come_at_once_a_client_that_reads_gets_them_all(count: int) -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=count, clients=10)
+        feed = EventBroadcaster(buffer_size=count, max_clients=10)
         clients = [await connected(feed) for _ in range(2)]
         feed.publish("stored", [*map(str, range(count))])
         for client in clients:
@@ -169,7 +169,7 @@ def has(client: Client, count: int) -> bool:
 
 def test_a_reader_that_pauses_gets_what_it_left_unread() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10_000, clients=10)
+        feed = EventBroadcaster(buffer_size=10_000, max_clients=10)
         client = await connected(feed)
         for _ in range(4):
             client.may_take.clear()
@@ -184,7 +184,7 @@ def test_a_reader_that_pauses_gets_what_it_left_unread() -> None:
 
 def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=2_000, clients=10)
+        feed = EventBroadcaster(buffer_size=2_000, max_clients=10)
         first = await connected(feed)
         for number in range(1_500):
             feed.publish("stored", [str(number)])
@@ -200,7 +200,7 @@ def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
 
 def test_a_reader_that_falls_behind_the_ring_is_told_and_goes_on_at_the_newest() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=3, clients=10)
+        feed = EventBroadcaster(buffer_size=3, max_clients=10)
         slow = await connected(feed)
         slow.may_take.clear()
         feed.publish("stored", ["a"])
@@ -219,7 +219,7 @@ def test_a_reader_that_falls_behind_the_ring_is_told_and_goes_on_at_the_newest()
 
 def test_a_client_that_goes_leaves_its_place() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=1)
+        feed = EventBroadcaster(buffer_size=10, max_clients=1)
         client = await connected(feed)
         with pytest.raises(Problem) as refused:
             feed.open(None)
@@ -233,7 +233,7 @@ def test_a_client_that_goes_leaves_its_place() -> None:
 
 def test_what_ends_a_stream_by_itself_is_raised() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
 
         async def fail(_: Message) -> None:
             raise ValueError
@@ -247,7 +247,7 @@ def test_what_ends_a_stream_by_itself_is_raised() -> None:
 
 def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() -> None:
     async def play() -> None:
-        feed = EventBroadcaster(ring=10, clients=10)
+        feed = EventBroadcaster(buffer_size=10, max_clients=10)
         client = await connected(feed)
         feed.close()
         await asyncio.wait_for(client.response, 5)
@@ -260,8 +260,8 @@ def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() ->
 
 def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
-        monkeypatch.setattr(feeds, "HEARTBEAT_SECONDS", 0.0)
-        client = await connected(EventBroadcaster(ring=10, clients=10))
+        monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
+        client = await connected(EventBroadcaster(buffer_size=10, max_clients=10))
         assert ": heartbeat\n\n" in client.text
         client.gone.set()
         await asyncio.wait_for(client.response, 5)

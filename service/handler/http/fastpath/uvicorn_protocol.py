@@ -1,0 +1,134 @@
+"""Every undocumented member of uvicorn that the server depends on, behind names of its own.
+
+uvicorn has no public API for connections. pyproject.toml therefore pins its minor version, and
+tests/unit/handler/http/fastpath/test_uvicorn_protocol.py fails if a member listed here is missing.
+"""
+
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+__all__ = ["HttpToolsProtocol", "RequestResponseCycle", "UvicornProtocol"]
+
+METHODS: Final = (
+    "_start_asgi_task",
+    "_unset_keepalive_if_required",
+    "connection_lost",
+    "connection_made",
+    "data_received",
+    "on_header",
+    "on_headers_complete",
+    "on_message_begin",
+    "on_message_complete",
+    "on_response_complete",
+    "on_url",
+    "pause_writing",
+    "resume_writing",
+    "timeout_keep_alive_handler",
+)
+"""Methods of HttpToolsProtocol that are called or overridden."""
+ATTRIBUTES: Final = (
+    "connections",
+    "cycle",
+    "flow",
+    "headers",
+    "loop",
+    "parser",
+    "pipeline",
+    "server_state",
+    "tasks",
+    "timeout_keep_alive",
+    "timeout_keep_alive_task",
+    "transport",
+)
+"""Attributes of a new HttpToolsProtocol."""
+CYCLE_ATTRIBUTES: Final = ("keep_alive", "response_complete")
+FLOW_ATTRIBUTES: Final = ("pause_reading", "resume_reading", "write_paused")
+
+
+class UvicornProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 connection with public names. Adds no behaviour."""
+
+    @property
+    def connection_count(self) -> int:
+        """Open connections of the server, this one included."""
+        return len(self.connections)
+
+    @property
+    def running_requests(self) -> int:
+        """Requests of all connections that the application is working on."""
+        return len(self.tasks)
+
+    @property
+    def header_count(self) -> int:
+        """Headers of the current request that have been parsed."""
+        return len(self.headers)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that uvicorn adds to every response; a new list whenever they change."""
+        return self.server_state.default_headers
+
+    def feed_parser(self, data: bytes) -> None:
+        """Parse. Raises httptools.HttpParserError, or httptools.HttpParserUpgrade for Upgrade and CONNECT."""
+        self.parser.feed_data(data)
+
+    # Responses
+
+    def has_answered_all(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def close_after_response(self) -> None:
+        """Close the connection when the current request, which must be unanswered, is answered."""
+        self.cycle.keep_alive = False
+
+    # Flow control
+
+    @property
+    def is_write_paused(self) -> bool:
+        return self.flow.write_paused
+
+    def pause_reading(self) -> None:
+        self.flow.pause_reading()
+
+    def resume_reading(self) -> None:
+        self.flow.resume_reading()
+
+    # Pipelined requests: parsed, and waiting for the responses before theirs
+
+    @property
+    def pipelined_requests(self) -> int:
+        return len(self.pipeline)
+
+    def defer_request(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Make this the next pipelined request to start."""
+        self.pipeline.append((cycle, app))
+
+    def start_pipelined_request(self) -> None:
+        self._start_asgi_task(*self.pipeline.pop())
+
+    def drop_pipelined_requests(self) -> None:
+        self.pipeline.clear()
+
+    def start_application(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start a task in which `app` answers the request."""
+        super()._start_asgi_task(cycle, app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.start_application(cycle, app)
+
+    # Keep-alive timer: runs while the connection is idle
+
+    @property
+    def is_keep_alive_timer_running(self) -> bool:
+        return self.timeout_keep_alive_task is not None
+
+    def start_keep_alive_timer(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def cancel_keep_alive_timer(self) -> None:
+        super()._unset_keepalive_if_required()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self.cancel_keep_alive_timer()
