@@ -20,7 +20,7 @@ class FakeReader:
         self.orders: dict[str, Order] = {}
         self.store(*orders)
         self.is_away = False
-        self.as_of: int | None = None
+        self.replay_lsn: int | None = None
         """How far it is as a standby; None is a primary."""
         self.queries: list[str] = []
         self.gate = asyncio.Event()
@@ -31,18 +31,18 @@ class FakeReader:
 
     async def document(self, uid: str) -> Read:
         self.queries.append(uid)
-        snapshot, as_of = self._snapshot().get(uid), self.as_of
+        snapshot, replay_lsn = self._snapshot().get(uid), self.replay_lsn
         await self.gate.wait()
         self._snapshot()
-        return Read(None if snapshot is None else _document(snapshot), as_of)
+        return Read(None if snapshot is None else _document(snapshot), replay_lsn)
 
     async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
-        as_of = self.as_of
-        if as_of is not None:
-            yield "", Read(None, as_of)
+        replay_lsn = self.replay_lsn
+        if replay_lsn is not None:
+            yield "", Read(None, replay_lsn)
         for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
             await self.gate.wait()
-            yield order.order_uid, Read(_document(order), as_of)
+            yield order.order_uid, Read(_document(order), replay_lsn)
 
     async def page(self, query: PageQuery) -> Page:
         found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]

@@ -73,8 +73,8 @@ class Api:
         self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
         self.listening = asyncio.Event()
-        self.heard_until: datetime | None = None
-        """All that was notified before has been heard."""
+        self.verified_at: datetime | None = None
+        """Every notification sent before has been received."""
         self.is_draining = False
         self.reads = OrderReads(shared.access(postgres, "orders-api"), postgres.pool_size)
         self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
@@ -90,12 +90,12 @@ class Api:
         self.listener = Listener(
             postgres.listen_dsn or postgres.dsn,
             self.reads,
-            self.ears(),
+            self.listener_callbacks(),
             self.log,
             heartbeat=settings.listener.heartbeat,
             connect_timeout=postgres.connect_timeout,
         )
-        self.lookup.stop_hearing(can_read=True)  # until it is proven that notifications arrive
+        self.lookup.suspend_caching(can_read=True)  # until the first heartbeat arrives
         self.warm_up = WarmUp(self.lookup, cache.warm_up_size, cache.warm_deadline, self.log, self.settle)
         self.stored = RefreshingValue(self.estimate, FIGURE_SECONDS, FIGURE_PATIENCE_SECONDS)
         self.watch = _watch(settings)
@@ -158,39 +158,39 @@ class Api:
             if renewal.check():
                 self.feed.disconnect_all()
 
-    def ears(self) -> ListenerCallbacks:
+    def listener_callbacks(self) -> ListenerCallbacks:
         return ListenerCallbacks(
-            listening=self.invalidate_all,
-            reached=self.lookup.reach,
-            proven=self.prove,
-            heard=self.hear,
-            lost=self.lose,
-            deaf=lambda: self.warm_up.give_up("notifications don't arrive"),
+            on_listen=self.on_listen,
+            on_lsn=self.lookup.advance,
+            on_verified=self.on_verified,
+            on_notify=self.on_notify,
+            on_disconnect=self.on_disconnect,
+            on_repeated_timeouts=lambda: self.warm_up.stop_waiting("not receiving notifications"),
         )
 
-    def invalidate_all(self, position: int) -> None:
-        self.lookup.invalidate_all(position)
+    def on_listen(self, lsn: int) -> None:
+        self.lookup.invalidate_all(lsn)
         self.metrics.cache_invalidations.inc()
-        self.feed.reset(self.heard_until)
+        self.feed.reset(self.verified_at)
         self.feed.rate.restart()
         self.listening.set()
 
-    def prove(self, moment: float) -> None:
-        self.lookup.trust_since(moment)
-        self.heard_until = datetime.now(UTC)
+    def on_verified(self, at: float) -> None:
+        self.lookup.mark_verified(at)
+        self.verified_at = datetime.now(UTC)
         self.feed.rate.observe()
 
-    def hear(self, new: list[str], changed: list[str]) -> None:
+    def on_notify(self, new: list[str], changed: list[str]) -> None:
         self.lookup.invalidate(new)
         self.lookup.invalidate(changed)
         self.feed.publish("stored", new)
         self.feed.publish("replaced", changed)
 
-    def lose(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
+    def on_disconnect(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
         self.listening.clear()
         self.feed.rate.restart()
         self.reads.is_reachable &= can_read
-        self.lookup.stop_hearing(can_read=can_read)
+        self.lookup.suspend_caching(can_read=can_read)
 
     def settle(self) -> None:
         """Keep the collector from looking again at what is there now and stays."""
@@ -200,14 +200,14 @@ class Api:
         gc.freeze()
 
     def health(self) -> Health:
-        told = {"database": self.has_database, "notifications": lambda: self.listener.is_proven}
+        told = {"database": self.has_database, "notifications": lambda: self.listener.is_verified}
         ready = {"warm-up": lambda: self.warm_up.is_over, "not draining": lambda: not self.is_draining}
         if not self.settings.cache.ready_without_database:
             ready["database"] = self.has_database
         return Health({"loop": lambda: True}, ready, {"warm-up": lambda: self.warm_up.is_over}, told)
 
     def has_database(self) -> bool:
-        return self.listener.is_proven or self.reads.is_reachable
+        return self.listener.is_verified or self.reads.is_reachable
 
     async def estimate(self) -> OrderCount | None:
         try:
@@ -239,7 +239,7 @@ class Api:
     async def note_dependencies(self) -> None:
         while True:
             self.postgresql.note(is_up=self.has_database())
-            self.notifications.note(is_up=self.listener.is_proven)
+            self.notifications.note(is_up=self.listener.is_verified)
             await asyncio.sleep(DEPENDENCIES_SECONDS)
 
     def observe(self) -> None:
@@ -253,7 +253,7 @@ class Api:
             metrics.api_keys.set_function(lambda: len(keys))
             metrics.api_keys_file_errors.set_function(lambda: len(keys.problems))
         metrics.dependency_up.labels("postgresql").set_function(self.has_database)
-        metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_proven)
+        metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_verified)
 
     def stop_if_failed(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception():

@@ -1,4 +1,4 @@
-"""Bytes with a hash of theirs in front: one object without references, which costs the garbage collector nothing."""
+"""A body with its ETag in front, in one bytes object: the garbage collector does not track it."""
 
 from hashlib import blake2b
 from typing import Final
@@ -8,14 +8,10 @@ TAG_BYTES: Final = 2 * _DIGEST_BYTES
 
 
 def with_etag(body: bytes) -> bytes:
-    """Put the hash, in hexadecimal, before the body; equal bodies have equal tags, in every process."""
+    """Return the body after its hexadecimal hash. Equal bodies have equal ETags in every process."""
     return blake2b(body, digest_size=_DIGEST_BYTES).hexdigest().encode() + body
 
 
-def etag_of(value: bytes) -> bytes:
-    return value[:TAG_BYTES]
-
-
-def body_of(value: bytes) -> memoryview:
-    """Return the body without a copy of it."""
-    return memoryview(value)[TAG_BYTES:]
+def split_etag(value: bytes) -> tuple[bytes, memoryview]:
+    """Return the ETag and the body, without copying the body."""
+    return value[:TAG_BYTES], memoryview(value)[TAG_BYTES:]

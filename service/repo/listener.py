@@ -1,9 +1,9 @@
-"""Hears what the writers notify, and finds out within a second when it no longer does.
+"""Receives the writers' notifications, and detects within a second when they stop arriving.
 
-Half-open TCP and a pooler in transaction mode are silently deaf. So a beat is sent at start and with each heartbeat,
-and notifications count as lost when it doesn't come in time. It is sent on another connection than the one that
-listens: what a connection tells itself comes back through a pooler too, as long as nobody else needs the server
-connection.
+A half-open TCP connection, or a pooler in transaction mode, drops notifications without an error. So a heartbeat is
+notified at start and at every interval, and a heartbeat that does not arrive in time counts as a disconnect. It is sent
+from a second connection: through a pooler, a connection may receive its own notifications although those of others
+are lost.
 """
 
 import asyncio
@@ -25,48 +25,48 @@ from service.repo.connection import BoundedAsyncConnection
 from service.repo.connection_errors import what_failed
 from service.repo.notifications import parse
 from service.repo.reads import DATABASE, Tables
-from service.usecases.floors import UNKNOWN
+from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 RETRY_SECONDS: Final = 0.2
-"""Between two attempts to connect; a deaf connection is found, replaced and its cache emptied within a second."""
-RETRY_DEAF_SECONDS: Final = 5.0
-"""The longest wait where notifications have never come: it is no passing trouble, and each attempt costs two
+"""Between two attempts to connect. A dead connection is detected and replaced, and the cache emptied, in a second."""
+MAX_RETRY_SECONDS: Final = 5.0
+"""The longest wait where no heartbeat has ever arrived: this does not heal by itself, and each attempt opens two
 connections."""
-SAY_EVERY_SECONDS: Final = 30.0
+LOG_INTERVAL_SECONDS: Final = 30.0
 LAST_READ_SECONDS: Final = 0.02
-POSITION: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
-"""All that has been committed was so before this position of the server's log."""
-BEAT: Final = "SELECT pg_notify(%s, %s), {position}"
+CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
+"""Greater than the LSN of everything committed so far."""
+HEARTBEAT: Final = "SELECT pg_notify(%s, %s), {lsn}"
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerCallbacks:
-    """What the listener tells, on the event loop; none of it may block."""
+    """Called on the event loop; none may block."""
 
-    listening: Callable[[int], None]
-    """What is stored from now on is heard; what was stored before, up to this position, may have been missed."""
-    reached: Callable[[int], None]
-    """All that was heard until now had been committed before this position."""
-    proven: Callable[[float], None]
-    """All that was notified before this moment of time.monotonic() has been heard."""
-    heard: Callable[[list[str], list[str]], None]
-    """Ids of orders that are new, and of those that changed."""
-    lost: Callable[[bool], None]
-    """What is stored is perhaps not heard; told again and again. Whether the database can be read at this time."""
-    deaf: Callable[[], None]
-    """Notifications don't come although everything answers: that won't pass by itself."""
+    on_listen: Callable[[int], None]
+    """Notifications arrive from now on. Those of commits before this LSN may have been missed."""
+    on_lsn: Callable[[int], None]
+    """Every notification received so far was committed before this LSN."""
+    on_verified: Callable[[float], None]
+    """Every notification sent before this time of time.monotonic() has been received."""
+    on_notify: Callable[[list[str], list[str]], None]
+    """Ids of new orders, and of changed ones."""
+    on_disconnect: Callable[[bool], None]
+    """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
+    on_repeated_timeouts: Callable[[], None]
+    """Consecutive heartbeats timed out although PostgreSQL answers: this does not heal by itself."""
 
 
 class Reads(Protocol):
     async def tables(self) -> Tables:
-        """Tell which tables are read. Raises StorageUnavailable, and DatabaseUnfit."""
+        """Return the tables that are read. Raises StorageUnavailable and DatabaseUnfit."""
 
     async def replace_connections(self) -> None:
-        """Read on connections that are made from now on."""
+        """Open new connections for all later reads."""
 
 
 class HeartbeatTimeout(Exception):
-    """The beat did not come in time."""
+    """A heartbeat did not arrive in time."""
 
 
 class WrongDatabase(Exception):
@@ -80,7 +80,7 @@ class Listener:
         self,
         dsn: str,
         reads: Reads,
-        ears: ListenerCallbacks,
+        callbacks: ListenerCallbacks,
         log: FilteringBoundLogger,
         *,
         heartbeat: float,
@@ -88,63 +88,64 @@ class Listener:
     ) -> None:
         self._dsn = dsn
         self._reads = reads
-        self._ears = ears
+        self._callbacks = callbacks
         self._log = log
-        self._heartbeat = heartbeat
-        self._patience = heartbeat / 2  # at the end of a heartbeat a loss is at most one and a half of them old
+        self._heartbeat_seconds = heartbeat
+        self._timeout_seconds = heartbeat / 2  # so that a loss is detected within one and a half heartbeats
         self._connect_timeout = connect_timeout
-        self._own_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
+        self._heartbeat_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
         self._tables: Tables | None = None
-        self._beats = 0
-        self._deaf_in_a_row = 0
-        self._seldom = LogThrottle(SAY_EVERY_SECONDS)
-        self._lost = asyncio.Event()
-        self._lost.set()
-        self._was_proven = False
-        self.is_proven = False
+        self._heartbeats = 0
+        self._consecutive_timeouts = 0
+        self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._disconnected = asyncio.Event()
+        self._disconnected.set()
+        self._was_verified = False
+        self.is_verified = False
 
     async def run(self) -> None:
-        """Listen until cancelled, whatever happens to the connections. Raises DatabaseUnfit."""
+        """Listen until cancelled, and reconnect after every failure. Raises DatabaseUnfit."""
         while True:
             try:
                 await self._listen()
             except (psycopg.Error, StorageUnavailable, OSError, TimeoutError, HeartbeatTimeout, WrongDatabase) as error:
-                was_proven = self.is_proven
-                self._lose(error)
-            if not was_proven:  # else at once
-                await asyncio.sleep(min(RETRY_SECONDS * 2**self._deaf_in_a_row, RETRY_DEAF_SECONDS))
+                was_verified = self.is_verified
+                self._on_disconnect(error)
+            if not was_verified:  # a connection that worked is replaced at once
+                await asyncio.sleep(min(RETRY_SECONDS * 2**self._consecutive_timeouts, MAX_RETRY_SECONDS))
 
     async def watch(self) -> None:
-        """As long as nothing is heard, tell again and again whether the database can be read; until cancelled."""
-        asked: asyncio.Task[Tables] | None = None
+        """While disconnected, report repeatedly whether the database can be read; until cancelled."""
+        query: asyncio.Task[Tables] | None = None
         while True:
-            await self._lost.wait()
-            if asked is None or asked.done():
-                asked = asyncio.create_task(self._reads.tables())
-                asked.add_done_callback(_succeeded)
-            await asyncio.wait({asked}, timeout=self._patience)
-            can_read = asked.done() and _succeeded(asked)
-            if not self.is_proven:
-                self._ears.lost(can_read)
-            await asyncio.sleep(self._patience)
+            await self._disconnected.wait()
+            if query is None or query.done():
+                query = asyncio.create_task(self._reads.tables())
+                query.add_done_callback(_succeeded)
+            await asyncio.wait({query}, timeout=self._timeout_seconds)
+            can_read = query.done() and _succeeded(query)
+            if not self.is_verified:
+                self._callbacks.on_disconnect(can_read)
+            await asyncio.sleep(self._timeout_seconds)
 
     async def _listen(self) -> None:
-        """Connect and listen. Raises one of the errors that mean a loss."""
+        """Connect and receive notifications until an error."""
         async with AsyncExitStack() as stack:
-            ear = await self._connect(stack)  # first: why it fails is told here, and not by a pool that timed out
-            # Asked once: half-open connections for reading must not keep this one from being replaced.
+            listening = await self._connect(stack)  # before the reads: a pool that timed out does not give the cause
+            # Queried once: half-open connections for reading must not keep this one from being replaced.
             tables = self._tables = self._tables or await self._reads.tables()
-            mouth = await self._connect(stack)
-            mouth.add_notify_handler(ignore)
-            await self._require_same(ear, tables)
-            if self._was_proven:  # what cut the listener off may have left the readers' connections half-open
-                self._was_proven = False
+            notifying = await self._connect(stack)
+            notifying.add_notify_handler(ignore)
+            await self._require_same_database(listening, tables)
+            if self._was_verified:  # the failure may have left the readers' connections half-open too
+                self._was_verified = False
                 await self._reads.replace_connections()
-            await ear.execute(f"LISTEN {tables.channel}; LISTEN {self._own_channel}")
-            # From here on the ear asks for nothing: a pooler would lend it a server connection that heard something.
-            beat = BEAT.format(position=await self._position(mouth))
+            await listening.execute(f"LISTEN {tables.channel}; LISTEN {self._heartbeat_channel}")
+            # No more statements on this connection: a pooler would run them on a server connection that may have
+            # received notifications.
+            heartbeat = HEARTBEAT.format(lsn=await self._lsn_expression(notifying))
             while True:
-                await self._beat(ear, mouth, beat, tables.channel)
+                await self._beat(listening, notifying, heartbeat, tables.channel)
 
     async def _connect(self, stack: AsyncExitStack) -> BoundedAsyncConnection:
         async with asyncio.timeout(self._connect_timeout):
@@ -152,85 +153,87 @@ class Listener:
                 self._dsn, autocommit=True, application_name="orders-listener", prepare_threshold=None
             )
         stack.push_async_callback(_close, connection)
-        connection.deadline = self._patience
+        connection.deadline = self._timeout_seconds
         return connection
 
-    async def _require_same(self, ear: BoundedAsyncConnection, tables: Tables) -> None:
-        row = await (await ear.execute(f"SELECT {DATABASE}")).fetchone()
+    async def _require_same_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:
+        row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
         if row != (tables.database,):
             raise WrongDatabase
 
-    async def _position(self, mouth: BoundedAsyncConnection) -> str:
-        """Return the expression for the log's position; there are services that don't tell it."""
+    async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:
+        """Return the SQL of the current LSN, or of UNKNOWN_LSN: some managed services do not provide the function."""
         try:
-            await mouth.execute(f"SELECT {POSITION}")
+            await notifying.execute(f"SELECT {CURRENT_LSN}")
         except (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction):
-            return str(UNKNOWN)
-        return POSITION
+            return str(UNKNOWN_LSN)
+        return CURRENT_LSN
 
-    async def _beat(self, ear: BoundedAsyncConnection, mouth: BoundedAsyncConnection, beat: str, channel: str) -> None:
-        """Prove that notifications arrive, then hear them until the next beat is due. Raises Deaf."""
+    async def _beat(
+        self, listening: BoundedAsyncConnection, notifying: BoundedAsyncConnection, heartbeat: str, channel: str
+    ) -> None:
+        """Verify that notifications arrive, then receive them until the next heartbeat. Raises HeartbeatTimeout."""
         began = monotonic()
-        self._beats += 1
-        told = await (await mouth.execute(beat.encode(), [self._own_channel, str(self._beats)])).fetchone()
-        position = int(told[1]) if told else UNKNOWN
-        self._ears.reached(position)
-        if not await self._has_come(ear, channel, str(self._beats), began + self._patience):
+        self._heartbeats += 1
+        number = str(self._heartbeats)
+        row = await (await notifying.execute(heartbeat.encode(), [self._heartbeat_channel, number])).fetchone()
+        lsn = int(row[1]) if row else UNKNOWN_LSN
+        self._callbacks.on_lsn(lsn)
+        if not await self._receives(number, listening, channel, began + self._timeout_seconds):
             raise HeartbeatTimeout
-        self._prove(began, position)
-        while (left := began + self._heartbeat - monotonic()) > 0:
-            await self._read(ear, channel, left)
+        self._on_verified(began, lsn)
+        while (left := began + self._heartbeat_seconds - monotonic()) > 0:
+            await self._read(listening, channel, left)
 
-    async def _has_come(self, ear: BoundedAsyncConnection, channel: str, beat: str, deadline: float) -> bool:
-        """Return whether this beat arrives before the deadline."""
+    async def _receives(self, number: str, listening: BoundedAsyncConnection, channel: str, deadline: float) -> bool:
+        """Return whether this heartbeat arrives before the deadline."""
         while (left := deadline - monotonic()) > 0:
-            if beat in await self._read(ear, channel, left):
+            if number in await self._read(listening, channel, left):
                 return True
-        # A busy event loop may see the deadline pass before it reads what arrived in time.
-        return beat in await self._read(ear, channel, LAST_READ_SECONDS)
+        # On a busy event loop the deadline can pass before a heartbeat that arrived in time is read.
+        return number in await self._read(listening, channel, LAST_READ_SECONDS)
 
-    async def _read(self, ear: BoundedAsyncConnection, channel: str, seconds: float) -> list[str]:
-        """Pass on what arrives next within these seconds; return the beats among it."""
-        beats = []
-        # Without a break: psycopg drops what else came with the notification that it would leave the loop at.
-        async for notify in ear.notifies(timeout=seconds, stop_after=1):
+    async def _read(self, listening: BoundedAsyncConnection, channel: str, seconds: float) -> list[str]:
+        """Pass on the notifications of the next read within these seconds; return the heartbeats among them."""
+        heartbeats = []
+        # No `break`: psycopg would drop the remaining notifications of the same read.
+        async for notify in listening.notifies(timeout=seconds, stop_after=1):
             if notify.channel == channel:
-                self._pass_on(notify.payload)
+                self._on_notify(notify.payload)
             else:
-                beats.append(notify.payload)
-        return beats
+                heartbeats.append(notify.payload)
+        return heartbeats
 
-    def _pass_on(self, payload: str) -> None:
+    def _on_notify(self, payload: str) -> None:
         notification = parse(payload)
         if notification:
-            self._ears.heard(notification.new, notification.changed)
+            self._callbacks.on_notify(notification.new, notification.changed)
 
-    def _prove(self, moment: float, position: int) -> None:
-        if not self.is_proven:
-            self._ears.listening(position)
-            self._log.info("notifications arrive")
-            self._seldom = LogThrottle(SAY_EVERY_SECONDS)  # so that the next loss is told at once
-        self.is_proven = True
-        self._deaf_in_a_row = 0
-        self._lost.clear()
-        self._ears.proven(moment)
+    def _on_verified(self, at: float, lsn: int) -> None:
+        if not self.is_verified:
+            self._callbacks.on_listen(lsn)
+            self._log.info("receiving notifications")
+            self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged at once
+        self.is_verified = True
+        self._consecutive_timeouts = 0
+        self._disconnected.clear()
+        self._callbacks.on_verified(at)
 
-    def _lose(self, error: Exception) -> None:
-        """Tell it, and log it now and then."""
-        self._deaf_in_a_row = (
-            self._deaf_in_a_row + 1 if isinstance(error, HeartbeatTimeout) and not self.is_proven else 0
-        )
-        self._was_proven |= self.is_proven
-        self.is_proven = False
-        self._lost.set()
-        if self._deaf_in_a_row > 1:
-            self._ears.deaf()
-        if self._seldom.is_due("notifications don't arrive"):
-            self._log.warning("notifications don't arrive", reason=_reason(error))
+    def _on_disconnect(self, error: Exception) -> None:
+        """Start `watch` reporting; log at most once per LOG_INTERVAL_SECONDS."""
+        has_timed_out = isinstance(error, HeartbeatTimeout) and not self.is_verified
+        self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
+        self._was_verified |= self.is_verified
+        self.is_verified = False
+        self._disconnected.set()
+        if self._consecutive_timeouts > 1:
+            self._callbacks.on_repeated_timeouts()
+        if self._log_throttle.is_due("not receiving notifications"):
+            self._log.warning("not receiving notifications", reason=_reason(error))
 
 
-def _succeeded(asked: "asyncio.Task[Tables]") -> bool:
-    return not asked.cancelled() and not asked.exception()
+def _succeeded(query: "asyncio.Task[Tables]") -> bool:
+    return not query.cancelled() and not query.exception()
 
 
 async def _close(connection: BoundedAsyncConnection) -> None:
@@ -239,17 +242,17 @@ async def _close(connection: BoundedAsyncConnection) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Say it without the driver's text."""
+    """Return the reason without the driver's text, which may hold personal data."""
     match error:
         case HeartbeatTimeout():
             return (
-                "the heartbeat did not come; LISTEN needs a direct connection (postgres.listen_dsn), not a pooler. "
-                "Until then every order is read from PostgreSQL"
+                "the heartbeat notification timed out: LISTEN needs a direct connection, not a pooler; set "
+                "ORDERS_POSTGRES__LISTEN_DSN. Until then every order is read from PostgreSQL"
             )
         case WrongDatabase():
-            return "postgres.listen_dsn leads to another database than postgres.dsn"
+            return "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
         case ReadOnlySqlTransaction():
-            return "LISTEN needs the primary (postgres.listen_dsn), and this is a standby"
+            return "PostgreSQL is read-only (a standby): LISTEN needs the primary; set ORDERS_POSTGRES__LISTEN_DSN"
         case StorageUnavailable():
             return error.problem
         case psycopg.OperationalError() if not error.sqlstate:

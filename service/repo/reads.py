@@ -146,18 +146,20 @@ class OrderReads:
         return await self._documents.get(uid) or Read(None)
 
     async def _load(self, uids: Sequence[str]) -> dict[str, Read]:
-        as_of, rows = await self._attempted(partial(_documents, uids))
-        return dict.fromkeys(uids, Read(None, as_of)) | {uid.decode(): Read(found, as_of) for uid, found in rows}
+        replay_lsn, rows = await self._attempted(partial(_documents, uids))
+        return dict.fromkeys(uids, Read(None, replay_lsn)) | {
+            uid.decode(): Read(found, replay_lsn) for uid, found in rows
+        }
 
     async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
         async with self._connection() as connection:
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
-            [(as_of,)] = await (await connection.execute(AS_OF)).fetchall()
-            if as_of is not None:
-                yield "", Read(None, as_of)
+            [(replay_lsn,)] = await (await connection.execute(AS_OF)).fetchall()
+            if replay_lsn is not None:
+                yield "", Read(None, replay_lsn)
             async with connection.cursor().copy(NEWEST.format(count=int(count))) as copy:
                 async for uid, document in copy.rows():
-                    yield uid.decode(), Read(document, as_of)
+                    yield uid.decode(), Read(document, replay_lsn)
             await connection.execute("COMMIT")
 
     async def page(self, query: PageQuery) -> Page:
@@ -239,9 +241,9 @@ async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) ->
     cursor = AsyncClientCursor(connection)
     await cursor.execute(DOCUMENTS_AS_OF, [[*uids]])
     cursor.nextset()
-    [(as_of,)] = await cursor.fetchall()
+    [(replay_lsn,)] = await cursor.fetchall()
     cursor.nextset()
-    return as_of, await cursor.fetchall()
+    return replay_lsn, await cursor.fetchall()
 
 
 def page_statement(query: PageQuery) -> LiteralString:

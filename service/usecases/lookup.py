@@ -1,12 +1,13 @@
-"""An order by its id: from memory, else from the database, once for all who ask at the same time.
+"""Finds an order by its id: in the cache, else in the database. Concurrent misses of one id share one query.
 
-What keeps old versions out of the cache:
-- A load caches its result, an order or that there is none, only if no notification for the id came, and no generation
-  began, since before its query started; one from a standby only if that had seen what was notified before.
-- A request that comes after a notification never joins a load that began before it.
-- The warm-up does not fill in ids that were notified since before its snapshot was taken.
-- A generation begins when notifications may have been missed: everything older is a miss.
-- While notifications don't arrive nothing is cached, and nothing is served from memory if the database can be asked.
+These rules keep old versions out of the cache:
+- A query caches its result (an order, or that there is none) only if the id was not notified, and the cache was not
+  invalidated, after the query started. A standby's result is cached only if it had replayed all earlier notifications.
+- A request that arrives after a notification never joins a query that started before it.
+- The warm-up skips ids that were notified after its snapshot was taken.
+- When notifications may have been missed, the whole cache is invalidated.
+- While the listener is disconnected, nothing is cached, and cached orders are served only if the database cannot be
+  read.
 """
 
 import asyncio
@@ -16,15 +17,15 @@ from time import monotonic
 from typing import NamedTuple
 
 from service.entities.errors import StorageUnavailable
-from service.pkg.etag import body_of, etag_of, with_etag
+from service.pkg.etag import split_etag, with_etag
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.usecases.floors import Floors
+from service.usecases.minimum_lsn import MinimumLsn
 from service.usecases.ports import OrderReader
 
 
 class CachedOrder(NamedTuple):
-    """A document, the hash of its bytes in hexadecimal, and whether it came from memory."""
+    """A document, its ETag (a hexadecimal hash of the body), and whether it came from the cache."""
 
     body: bytes | memoryview
     tag: str
@@ -32,12 +33,12 @@ class CachedOrder(NamedTuple):
 
 
 class InFlightQuery:
-    """A query that runs for all who ask for its id; `may_keep` turns false when its result may be old already."""
+    """A query shared by all requests for its id. `is_cacheable` becomes false when its result may be outdated."""
 
-    query: "asyncio.Task[bytes | None]"
+    task: "asyncio.Task[bytes | None]"
 
     def __init__(self) -> None:
-        self.may_keep = True
+        self.is_cacheable = True
 
 
 class Lookup:
@@ -62,20 +63,20 @@ class Lookup:
         self._on_hit = on_hit
         self._on_miss = on_miss
         self._in_flight: dict[str, InFlightQuery] = {}
-        self._floors = Floors()
+        self._minimum_lsn = MinimumLsn()
         self._generation = 0
-        self._hears = True
-        self._serves = True
-        self._heard_at = now()
-        self._notified: set[str] | None = None
+        self._is_caching = True
+        self._serves_cached = True
+        self._verified_at = now()
+        self._notified_during_warm_up: set[str] | None = None
         self.hits = 0
         self.misses = 0
 
     async def find(self, uid: str) -> CachedOrder | None:
-        """Return the order, or None if there is none. Raises StorageUnavailable where only the database knows."""
+        """Return the order, or None if there is none. Raises StorageUnavailable on a miss without a database."""
         if (cached := self.cached(uid)) is not None:
             return _found(cached, is_hit=True)
-        if self._trusts_memory() and uid in self._unknown:
+        if self._is_cache_usable() and uid in self._unknown:
             return None
         self.misses += 1
         self._on_miss()
@@ -83,75 +84,77 @@ class Lookup:
         return None if loaded is None else _found(loaded, is_hit=False)
 
     def cached(self, uid: str) -> bytes | None:
-        """Return the order's bytes, tagged, where memory has them and may be trusted: a hit, and counted as one."""
-        cached = self._cache.get(uid) if self._trusts_memory() else None
+        """Return the cached bytes with their ETag in front, counted as a hit; None on a miss."""
+        cached = self._cache.get(uid) if self._is_cache_usable() else None
         if cached is not None:
             self.hits += 1
             self._on_hit()
         return cached
 
     def invalidate(self, uids: Iterable[str]) -> None:
-        """Take a notification: these orders are new or changed."""
+        """Drop these orders from the cache: a notification says that they are new or changed."""
         for uid in uids:
             self._cache.discard(uid)
             self._unknown.discard(uid)
-            self._floors.hear(uid)
+            self._minimum_lsn.add(uid)
             self._detach(uid)
-            if self._notified is not None:
-                self._notified.add(uid)
+            if self._notified_during_warm_up is not None:
+                self._notified_during_warm_up.add(uid)
 
-    def invalidate_all(self, position: int = 0) -> None:
-        """Forget everything: notifications may have been missed until now, and will arrive from now on.
+    def invalidate_all(self, lsn: int = 0) -> None:
+        """Drop everything and cache again: notifications may have been missed, and arrive from now on.
 
-        What was missed was committed before this position in the log of the server that tells of it.
+        Every missed commit lies before this LSN of the primary.
         """
         self._clear()
-        self._floors.begin(position)
-        self._hears = self._serves = True
+        self._minimum_lsn.reset(lsn)
+        self._is_caching = self._serves_cached = True
 
-    def reach(self, position: int) -> None:
-        """Learn that all notifications that were taken until now tell of commits before this position."""
-        self._floors.reach(position)
+    def advance(self, lsn: int) -> None:
+        """Record that every notification received until now was committed before this LSN of the primary."""
+        self._minimum_lsn.advance(lsn)
 
-    def stop_hearing(self, *, can_read: bool) -> None:
-        """Cache nothing until a generation begins. Where the database can be asked, nothing is served from memory.
+    def suspend_caching(self, *, can_read: bool) -> None:
+        """Cache nothing until `invalidate_all`. Serve cached orders only if the database cannot be read.
 
-        Told so twice in a row, forget everything. Once may be the last answer of a server that is going down, and what
-        is held is then all there is.
+        The second consecutive call with `can_read` clears the cache. One is not enough: it may be the last answer of a
+        server that is shutting down, and then cached orders are all that can be served.
         """
-        if can_read and not self._serves:
+        if can_read and not self._serves_cached:
             self._clear()
-        self._hears, self._serves = False, not can_read
+        self._is_caching, self._serves_cached = False, not can_read
 
-    def trust_since(self, moment: float) -> None:
-        """Notifications are known to arrive, as of `moment` of the clock."""
-        self._heard_at = moment
+    def mark_verified(self, at: float) -> None:
+        """Record that notifications arrived as of this time of the clock."""
+        self._verified_at = at
 
     async def warm(self, count: int) -> int | None:
-        """Load the newest orders, as many as there is room for; return how many.
+        """Load the newest orders until the cache is full; return how many.
 
-        None if a generation began meanwhile: what was loaded is gone. Raises StorageUnavailable.
+        Returns None if the cache was invalidated meanwhile. Raises StorageUnavailable.
         """
         generation, loaded = self._generation, 0
-        notified = self._notified = set[str]()
+        notified = self._notified_during_warm_up = set[str]()
         try:
             async with aclosing(self._reader.newest(count)) as orders:
                 async for uid, read in orders:
                     if generation != self._generation:
                         return None
-                    if self._floors.is_behind(read):
-                        raise StorageUnavailable("the standby is behind: it has yet to replay what was stored before")
-                    if read.document is None or uid in notified or not self._floors.allows(uid, read):
+                    if self._minimum_lsn.is_behind(read):
+                        raise StorageUnavailable(
+                            "the standby lags behind: it has not replayed the WAL up to the last invalidation"
+                        )
+                    if read.document is None or uid in notified or not self._minimum_lsn.allows(uid, read):
                         continue
                     if not self._cache.fill(uid, with_etag(read.document)):
                         break
                     loaded += 1
         finally:
-            self._notified = None
+            self._notified_during_warm_up = None
         return loaded
 
-    def _trusts_memory(self) -> bool:
-        return self._serves and (self._max_stale is None or self._now() - self._heard_at <= self._max_stale)
+    def _is_cache_usable(self) -> bool:
+        return self._serves_cached and (self._max_stale is None or self._now() - self._verified_at <= self._max_stale)
 
     def _clear(self) -> None:
         self._generation += 1
@@ -164,9 +167,9 @@ class Lookup:
         in_flight = self._in_flight.get(uid)
         if in_flight is None:
             in_flight = self._in_flight[uid] = InFlightQuery()
-            in_flight.query = asyncio.create_task(self._query(uid, in_flight))
-            in_flight.query.add_done_callback(_look_at_error)
-        return await asyncio.shield(in_flight.query)  # one who goes away must not end it for the others
+            in_flight.task = asyncio.create_task(self._query(uid, in_flight))
+            in_flight.task.add_done_callback(_retrieve_exception)
+        return await asyncio.shield(in_flight.task)  # a cancelled request must not cancel the others' query
 
     async def _query(self, uid: str, in_flight: InFlightQuery) -> bytes | None:
         try:
@@ -175,28 +178,29 @@ class Lookup:
             if self._in_flight.get(uid) is in_flight:
                 del self._in_flight[uid]
         value = None if read.document is None else with_etag(read.document)
-        if in_flight.may_keep and self._hears and self._floors.allows(uid, read):
-            self._keep(uid, value)
+        if in_flight.is_cacheable and self._is_caching and self._minimum_lsn.allows(uid, read):
+            self._store(uid, value)
         return value
 
-    def _keep(self, uid: str, value: bytes | None) -> None:
+    def _store(self, uid: str, value: bytes | None) -> None:
         if value is None:
             self._unknown.add(uid)
         else:
             self._cache.put(uid, value)
 
     def _detach(self, uid: str) -> None:
-        """Let a running load end for those who wait for it, and for nobody else."""
+        """Keep later requests from joining the running query, and its result out of the cache."""
         in_flight = self._in_flight.pop(uid, None)
         if in_flight:
-            in_flight.may_keep = False
+            in_flight.is_cacheable = False
 
 
 def _found(value: bytes, *, is_hit: bool) -> CachedOrder:
-    return CachedOrder(body_of(value), etag_of(value).decode(), is_hit)
+    etag, body = split_etag(value)
+    return CachedOrder(body, etag.decode(), is_hit)
 
 
-def _look_at_error(query: "asyncio.Task[bytes | None]") -> None:
-    """Take the error where nobody is left to take it: it is no news for the event loop."""
-    if not query.cancelled():
-        query.exception()
+def _retrieve_exception(task: "asyncio.Task[bytes | None]") -> None:
+    """Keep asyncio from logging "exception was never retrieved" when every waiting request was cancelled."""
+    if not task.cancelled():
+        task.exception()

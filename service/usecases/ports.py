@@ -82,14 +82,14 @@ class OrderCount(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a query found: compact JSON, the same bytes whenever and however it is read; None if there is none.
+    """The result of a query: the document as compact JSON, always the same bytes; None if there is no such order.
 
-    `as_of` is a position in the server's log: what was committed up to it was seen. None is the server that takes the
-    writes: what was committed before the query was seen.
+    `replay_lsn`: the query saw every commit up to this WAL position of a standby. None: it ran on the primary, and saw
+    every commit before it started.
     """
 
     document: bytes | None
-    as_of: int | None = None
+    replay_lsn: int | None = None
 
 
 class OrderReader(Protocol):
@@ -101,9 +101,9 @@ class OrderReader(Protocol):
     async def document(self, uid: str) -> Read: ...
 
     def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
-        """Yield the newest orders by their ids, newest first, all from one snapshot taken at the first step.
+        """Yield ids and documents, newest first, from one snapshot that is taken at the first step.
 
-        Where the snapshot has an `as_of`, it comes first, without an id or a document: there may be no order.
+        A standby's `replay_lsn` is yielded first, with an empty id and no document, because there may be no order.
         """
 
     async def page(self, query: PageQuery) -> Page: ...

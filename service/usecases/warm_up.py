@@ -1,4 +1,4 @@
-"""The newest orders are in memory before the first request is taken, unless that takes too long."""
+"""Loads the newest orders into the cache before the API becomes ready, or until a deadline."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,14 +14,19 @@ RETRY_SECONDS: Final = 0.5
 
 
 class WarmUp:
-    """`is_over` once it is done or its deadline has passed; `orders` and `seconds` tell about it once it is done."""
+    """`is_over`: finished, or the deadline has passed. `orders` and `seconds` are set when it has finished."""
 
     def __init__(
-        self, lookup: Lookup, count: int, deadline: float, log: FilteringBoundLogger, on_done: Callable[[], None]
+        self,
+        lookup: Lookup,
+        count: int,
+        deadline_seconds: float,
+        log: FilteringBoundLogger,
+        on_done: Callable[[], None],
     ) -> None:
         self._lookup = lookup
         self._count = count
-        self._deadline = deadline
+        self._deadline_seconds = deadline_seconds
         self._log = log
         self._on_done = on_done
         self.is_over = False
@@ -29,17 +34,17 @@ class WarmUp:
         self.seconds: float | None = None
 
     async def run(self, listening: asyncio.Event) -> None:
-        """Return when the orders are loaded, however long that takes; `listening` is set when LISTEN has committed."""
+        """Return when the orders are loaded, even after the deadline. Waits for `listening`: LISTEN has committed."""
         began = monotonic()
-        deadline = asyncio.get_running_loop().call_later(
-            self._deadline, self.give_up, f"it takes longer than {self._deadline:g} s"
+        timer = asyncio.get_running_loop().call_later(
+            self._deadline_seconds, self.stop_waiting, f"timed out after {self._deadline_seconds:g} s"
         )
         try:
             self.orders = await self._load(listening) if self._count else 0
         finally:
-            deadline.cancel()
+            timer.cancel()
         self.seconds = monotonic() - began
-        self._log.info("the cache is warm", orders=self.orders, seconds=round(self.seconds, 3))
+        self._log.info("cache warm-up finished", orders=self.orders, seconds=round(self.seconds, 3))
         self.is_over = True
         self._on_done()
 
@@ -49,14 +54,14 @@ class WarmUp:
             try:
                 loaded = await self._lookup.warm(self._count)
             except StorageUnavailable as error:
-                self._log.warning("the warm-up waits for the database", sqlstate=error.sqlstate)
+                self._log.warning("cache warm-up failed and will be retried", sqlstate=error.sqlstate)
                 loaded = None
             if loaded is not None:
                 return loaded
             await asyncio.sleep(RETRY_SECONDS)
 
-    def give_up(self, reason: str) -> None:
-        """Let the API serve; what can be loaded later still will be."""
+    def stop_waiting(self, reason: str) -> None:
+        """Let the API become ready. Loading continues in the background."""
         if not self.is_over:
-            self._log.warning("serving although the cache is not warm", reason=reason)
+            self._log.warning("serving before cache warm-up has finished", reason=reason)
         self.is_over = True

@@ -454,7 +454,7 @@ MUTATIONS: Final = (
     Mutation(
         "what is held is served without asking the database",
         LOOKUP,
-        "        cached = self._cache.get(uid) if self._trusts_memory() else None\n",
+        "        cached = self._cache.get(uid) if self._is_cache_usable() else None\n",
         "        cached = None\n",
         ("test_api.py::test_without_a_database_hits_are_as_fast_and_misses_say_so[seed-1]",),
     ),
@@ -475,21 +475,21 @@ MUTATIONS: Final = (
     Mutation(
         "the listener soon notices that nothing comes any more",
         LISTENER,
-        "        connection.deadline = self._patience\n",
+        "        connection.deadline = self._timeout_seconds\n",
         "        connection.deadline = 60\n",
         ("test_api.py::test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after[seed-1]",),
     ),
     Mutation(
         "the heartbeat proves that others are heard",
         LISTENER,
-        "await (await mouth.execute(beat.encode()",
-        "await (await ear.execute(beat.encode()",
+        "await (await notifying.execute(heartbeat.encode()",
+        "await (await listening.execute(heartbeat.encode()",
         ("test_api.py::test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served[seed-1]",),
     ),
     Mutation(
         "nothing is served from memory while nothing is heard and the database can be read",
         LOOKUP,
-        "        self._hears, self._serves = False, not can_read\n",
+        "        self._is_caching, self._serves_cached = False, not can_read\n",
         "",
         (
             "test_api.py::test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served[seed-1]",
@@ -498,16 +498,16 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what a standby has not replayed is not cached",
-        "service/usecases/floors.py",
-        "        return not self.is_behind(read) and",
-        "        return True or",
+        "service/usecases/minimum_lsn.py",
+        "        if read.replay_lsn is None:\n",
+        "        if True:\n",
         ("test_api.py::test_a_standby_that_is_behind_is_not_cached_from[seed-1]",),
     ),
     Mutation(
         "staleness has a bound where that is asked for",
         LOOKUP,
-        "        return self._serves and (self._max_stale is None or",
-        "        return self._serves and (True or",
+        "        return self._serves_cached and (self._max_stale is None or",
+        "        return self._serves_cached and (True or",
         ("test_api.py::test_with_a_bound_on_staleness_nothing_older_is_served[seed-1]",),
     ),
     Mutation(

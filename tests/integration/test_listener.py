@@ -26,35 +26,36 @@ BOUND = 1.0  # seconds of staleness while PostgreSQL is reachable
 
 
 class Scene:
-    """A running listener, and what it told."""
+    """A running listener, and a record of its callbacks."""
 
     def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT, reading: str = "") -> None:
         self._admin = admin
-        self.told: list[str] = []
-        self.proven_at: list[float] = []
-        self.positions: list[int] = []
-        ears = ListenerCallbacks(
-            listening=lambda _: self._tell("listening"),
-            reached=self.positions.append,
-            proven=self.proven_at.append,
-            heard=self._hear,
-            lost=self._lose,
-            deaf=lambda: self._tell("deaf"),
+        self.calls: list[str] = []
+        self.verified_at: list[float] = []
+        self.lsns: list[int] = []
+        callbacks = ListenerCallbacks(
+            on_listen=lambda _: self._record("listening"),
+            on_lsn=self.lsns.append,
+            on_verified=self.verified_at.append,
+            on_notify=self._on_notify,
+            on_disconnect=self._on_disconnect,
+            on_repeated_timeouts=lambda: self._record("repeated timeouts"),
         )
         self.reads = OrderReads(Access(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
-        self.listener = Listener(dsn, self.reads, ears, structlog.get_logger(), heartbeat=heartbeat, connect_timeout=5)
+        log = structlog.get_logger()
+        self.listener = Listener(dsn, self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 
-    def _tell(self, what: str) -> None:
-        self.told.append(what)
+    def _record(self, what: str) -> None:
+        self.calls.append(what)
 
-    def _lose(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
-        """Remember what it says as long as it says nothing else."""
-        what = "lost, and can read" if can_read else "lost"
-        if self.told[-1:] != [what] and "listening" in self.told:
-            self._tell(what)
+    def _on_disconnect(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
+        """Record repeated calls once."""
+        what = "disconnected, can read" if can_read else "disconnected"
+        if self.calls[-1:] != [what] and "listening" in self.calls:
+            self._record(what)
 
-    def _hear(self, new: list[str], changed: list[str]) -> None:
-        self.told.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
+    def _on_notify(self, new: list[str], changed: list[str]) -> None:
+        self.calls.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
 
     async def notify(self, *payload: str) -> None:
         async with await psycopg.AsyncConnection.connect(self._admin, autocommit=True) as connection:
@@ -65,7 +66,7 @@ class Scene:
 def play(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
         async with running(scene):
-            await until(lambda: scene.listener.is_proven)
+            await until(lambda: scene.listener.is_verified)
             await steps()
 
     asyncio.run(run())
@@ -90,74 +91,74 @@ def proxy(database: str) -> Iterator[tuple[Proxy, str]]:
         yield made
 
 
-def test_new_and_changed_orders_are_heard_in_their_order(database: str) -> None:
+def test_notifications_of_new_and_changed_orders_arrive_in_order(database: str) -> None:
     scene = Scene(database, database)
 
     async def steps() -> None:
         await scene.notify(*payloads(["a", "b"], ["c"]))
-        await until(lambda: len(scene.told) == 4)
-        assert scene.told == ["listening", "new a", "new b", "changed c"]
+        await until(lambda: len(scene.calls) == 4)
+        assert scene.calls == ["listening", "new a", "new b", "changed c"]
 
     play(scene, steps)
 
 
-def test_many_notifications_at_once_are_all_heard(database: str) -> None:
+def test_every_one_of_many_notifications_at_once_arrives(database: str) -> None:
     scene = Scene(database, database, heartbeat=0.2)  # so that heartbeats fall in between
 
     async def steps() -> None:
         uids = [f"order-{number:05}" for number in range(20_000)]
         await scene.notify(*payloads(uids, []))
-        await until(lambda: len(scene.told) >= 20_001)
-        assert scene.told == ["listening", *(f"new {uid}" for uid in uids)]
+        await until(lambda: len(scene.calls) >= 20_001)
+        assert scene.calls == ["listening", *(f"new {uid}" for uid in uids)]
 
     play(scene, steps)
 
 
-def test_what_somebody_else_sends_is_no_harm(database: str) -> None:
+def test_foreign_payloads_are_ignored(database: str) -> None:
     scene = Scene(database, database)
 
     async def steps() -> None:
         forged = '{"new": ["a\\n\\nevent: reset"]}'  # it would be written into event streams
         await scene.notify("", "nonsense", "[]", '{"new": 1}', "null", forged, *payloads(["a"], []))
-        await until(lambda: "new a" in scene.told)
-        assert scene.told == ["listening", "new a"]
+        await until(lambda: "new a" in scene.calls)
+        assert scene.calls == ["listening", "new a"]
 
     play(scene, steps)
 
 
-def test_it_proves_itself_with_every_heartbeat(database: str) -> None:
+def test_every_heartbeat_verifies_the_connection(database: str) -> None:
     scene = Scene(database, database)
 
     async def steps() -> None:
-        await until(lambda: len(scene.proven_at) >= 5)
-        gaps = [later - earlier for earlier, later in zip(scene.proven_at, scene.proven_at[1:], strict=False)]
+        await until(lambda: len(scene.verified_at) >= 5)
+        gaps = [later - earlier for earlier, later in zip(scene.verified_at, scene.verified_at[1:], strict=False)]
         assert max(gaps) < HEARTBEAT * 1.5
 
     play(scene, steps)
 
 
 @pytest.mark.parametrize("harm", [Proxy.cut, Proxy.silence])
-def test_a_lost_connection_is_replaced_within_the_bound_and_listens_before_it_tells(
+def test_a_broken_connection_is_replaced_within_the_bound_and_listens_before_it_reports(
     proxy: tuple[Proxy, str], database: str, harm: Callable[[Proxy], None]
 ) -> None:
     wire, dsn = proxy
     scene = Scene(dsn, database, reading=database)
 
     async def steps() -> None:
-        await until(lambda: len(scene.proven_at) >= 2)
+        await until(lambda: len(scene.verified_at) >= 2)
         harm(wire)
         await scene.notify(*payloads(["missed"], []))
-        took = await until(lambda: scene.told.count("listening") == 2)
+        took = await until(lambda: scene.calls.count("listening") == 2)
         assert took < BOUND
-        assert "new missed" not in scene.told
-        await scene.notify(*payloads(["heard"], []))
-        await until(lambda: "new heard" in scene.told)
-        assert scene.told == ["listening", "lost, and can read", "listening", "new heard"]
+        assert "new missed" not in scene.calls
+        await scene.notify(*payloads(["received"], []))
+        await until(lambda: "new received" in scene.calls)
+        assert scene.calls == ["listening", "disconnected, can read", "listening", "new received"]
 
     play(scene, steps)
 
 
-def test_a_loss_is_logged_once_however_many_attempts_it_takes_and_the_next_loss_at_once(
+def test_a_disconnect_is_logged_once_whatever_the_number_of_attempts_and_the_next_one_at_once(
     proxy: tuple[Proxy, str], database: str
 ) -> None:
     wire, dsn = proxy
@@ -166,73 +167,73 @@ def test_a_loss_is_logged_once_however_many_attempts_it_takes_and_the_next_loss_
         with wire.unreachable():
             enough = wire.accepted + 3
             await until(lambda: wire.accepted >= enough, within=5)
-        await until(lambda: scene.listener.is_proven)
+        await until(lambda: scene.listener.is_verified)
 
     async def steps() -> None:
         await outage()
         await outage()
 
-    with capture_logs() as told:
+    with capture_logs() as log:
         scene = Scene(dsn, database)
         play(scene, steps)
-    arrive, lost = "notifications arrive", "notifications don't arrive"
-    assert [line["event"] for line in told] == [arrive, lost, arrive, lost, arrive]
+    connected, lost = "receiving notifications", "not receiving notifications"
+    assert [line["event"] for line in log] == [connected, lost, connected, lost, connected]
 
 
-def test_a_server_that_is_deaf_to_listen_is_found_out(database: str) -> None:
-    """LISTEN succeeds, and nothing ever arrives."""
+def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
+    """LISTEN succeeds, but no notification ever arrives."""
     scene = Scene(database, database)
-    scene.listener._own_channel = "x; UNLISTEN *"
+    scene.listener._heartbeat_channel = "x; UNLISTEN *"
 
     async def run() -> None:
         async with running(scene):
-            await until(lambda: scene.told.count("deaf") >= 2, within=5)  # tries again and again
-            assert not scene.listener.is_proven
-            assert scene.told == ["deaf"] * scene.told.count("deaf")
+            await until(lambda: scene.calls.count("repeated timeouts") >= 2, within=5)  # tries again and again
+            assert not scene.listener.is_verified
+            assert scene.calls == ["repeated timeouts"] * scene.calls.count("repeated timeouts")
 
     asyncio.run(run())
 
 
-def test_a_frozen_server_counts_as_lost_and_a_thawed_one_is_heard_again(own_postgres: "Postgres") -> None:
+def test_a_frozen_server_is_a_disconnect_and_a_thawed_one_is_listened_to_again(own_postgres: "Postgres") -> None:
     scene = Scene(own_postgres.dsn, own_postgres.dsn)
 
     async def steps() -> None:
         await asyncio.to_thread(own_postgres.freeze)
         try:
-            assert await until(lambda: "lost" in scene.told) < BOUND
-            assert not scene.listener.is_proven
+            assert await until(lambda: "disconnected" in scene.calls) < BOUND
+            assert not scene.listener.is_verified
         finally:
             await asyncio.to_thread(own_postgres.thaw)
-        await until(lambda: scene.listener.is_proven)
-        assert scene.told == ["listening", "lost", "listening"]
+        await until(lambda: scene.listener.is_verified)
+        assert scene.calls == ["listening", "disconnected", "listening"]
 
     play(scene, steps)
 
 
-def test_it_waits_for_a_server_that_is_not_there_yet(own_postgres: "Postgres") -> None:
+def test_it_retries_until_the_server_starts(own_postgres: "Postgres") -> None:
     own_postgres.stop()
     scene = Scene(own_postgres.dsn, own_postgres.dsn)
 
     async def run() -> None:
         async with running(scene):
             await asyncio.to_thread(own_postgres.start)
-            await until(lambda: scene.listener.is_proven)
-            assert scene.told == ["listening"]
+            await until(lambda: scene.listener.is_verified)
+            assert scene.calls == ["listening"]
 
     asyncio.run(run())
 
 
-def test_reads_after_a_half_open_connection_was_replaced_need_not_find_out_about_theirs(
+def test_the_pool_is_replaced_together_with_a_half_open_listening_connection(
     proxy: tuple[Proxy, str], database: str
 ) -> None:
-    """The pool's connections are half-open as well."""
+    """The pool's connections are half-open too."""
     silent, dsn = proxy
     scene = Scene(dsn, database)
 
     async def steps() -> None:
         await scene.reads.estimate()
         silent.silence()
-        await until(lambda: scene.told.count("listening") == 2)
-        await scene.reads.estimate()  # else it would end by the statement timeout
+        await until(lambda: scene.calls.count("listening") == 2)
+        await scene.reads.estimate()  # on a half-open connection it would time out
 
     play(scene, steps)

@@ -51,7 +51,7 @@ def transactions(dsn: str) -> Iterator[Transactions]:
 def test_an_api_hears_of_the_orders_that_it_serves_and_of_no_others(both: tuple[str, str], spawn: Spawn) -> None:
     ours, theirs = both
     api = spawn("api", settings={"ORDERS_POSTGRES__DSN": theirs}).ready()
-    eventually(lambda: api.logged("notifications arrive"), 10, "the heartbeat")
+    eventually(lambda: api.logged("receiving notifications"), 10, "the heartbeat")
     with httpx2.stream("GET", f"{api.url}/events", timeout=30) as events:
         lines = events.iter_lines()
         for dsn, uid in ((ours, "ours"), (theirs, "theirs")):

@@ -61,7 +61,7 @@ def test_what_a_standby_tells_is_cached_once_it_has_replayed_what_was_notified(
     with httpx2.Client(base_url=api.url, timeout=30) as client:
         for version in (1, 2, 3):
             store(writer, version)
-            eventually(lambda: api.logged("notifications arrive"), 10, "the heartbeat")
+            eventually(lambda: api.logged("receiving notifications"), 10, "the heartbeat")
             before = answers(client)  # the version before, or that there is none: neither may be kept
             assert {found for _, found, _ in before} <= {version - 1, version}
             cached = {(HTTPStatus.OK.value, version, "hit")}
@@ -78,7 +78,7 @@ def test_a_standby_that_is_listened_to_is_named_and_nothing_is_cached(
         eventually(lambda: answers(client) == {(HTTPStatus.OK.value, 1, "miss")}, WITHIN, "version 1")
         store(writer, 2)
         eventually(lambda: answers(client) == {(HTTPStatus.OK.value, 2, "miss")}, WITHIN, "version 2")
-    assert "this is a standby" in api.logged("notifications don't arrive")[0]["reason"]
+    assert "(a standby)" in api.logged("not receiving notifications")[0]["reason"]
 
 
 def test_the_warm_up_waits_for_a_standby_to_be_as_far_as_what_was_not_heard(

@@ -265,8 +265,8 @@ def test_a_postgresql_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_an
     failed = f"the connection to PostgreSQL failed: {POSTGRES_TROUBLES[trouble]}"
     consumer, api, doctor, migration = (begun(wrong, name) for name in ("consumer", "api", "doctor", "migrate"))
     eventually(lambda: lines(consumer, failed), SECONDS, "the consumer says so")
-    eventually(lambda: lines(api, "notifications don't arrive"), SECONDS, "the API says so")
-    assert {line["reason"] for line in lines(api, "notifications don't arrive")} == {failed}
+    eventually(lambda: lines(api, "not receiving notifications"), SECONDS, "the API says so")
+    assert {line["reason"] for line in lines(api, "not receiving notifications")} == {failed}
     assert re.search(rf"✗ PostgreSQL +\S+:\d+: {re.escape(POSTGRES_TROUBLES[trouble])}", ended(doctor, code=1))
     assert re.search(rf"for PostgreSQL at \S+:\d+: {re.escape(POSTGRES_TROUBLES[trouble])}", ended(migration, code=1))
     assert migrated.stored() == set()

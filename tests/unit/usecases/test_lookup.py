@@ -318,7 +318,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_news_for_the_event_loop()
 def test_memory_is_not_trusted_longer_than_max_stale_without_a_proven_listener() -> None:
     async def play() -> None:
         scene = Scene(OLD, max_stale=10)
-        scene.lookup.trust_since(scene.now)
+        scene.lookup.mark_verified(scene.now)
         await scene.locale()
         scene.now += 10
         assert await scene.is_hit()
@@ -327,7 +327,7 @@ def test_memory_is_not_trusted_longer_than_max_stale_without_a_proven_listener()
         scene.reader.is_away = True
         with pytest.raises(StorageUnavailable):
             await scene.locale()
-        scene.lookup.trust_since(scene.now)
+        scene.lookup.mark_verified(scene.now)
         assert await scene.is_hit()
 
     asyncio.run(play())
@@ -455,7 +455,7 @@ def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
     async def play() -> None:
         scene = Scene()
         scene.lookup.invalidate_all(100)
-        scene.reader.as_of = 99
+        scene.reader.replay_lsn = 99
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
 
@@ -468,7 +468,7 @@ def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_
         await scene.locale()
         await scene.locale("unknown")
         for _ in range(2):
-            scene.lookup.stop_hearing(can_read=True)
+            scene.lookup.suspend_caching(can_read=True)
         scene.reader.store(NEW, order(order_uid="unknown"))
         assert await scene.locale() == "new"
         assert await scene.locale("unknown") == "new"
@@ -485,7 +485,7 @@ def test_while_nothing_is_heard_and_the_database_is_away_memory_is_served_and_do
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="other"))
         await scene.locale()
-        scene.lookup.stop_hearing(can_read=False)
+        scene.lookup.suspend_caching(can_read=False)
         assert await scene.is_hit()
         assert not await scene.is_hit("other")  # it has just come back, and not everything was heard
         assert not await scene.is_hit("other")
@@ -498,7 +498,7 @@ def test_what_was_held_in_an_outage_is_not_served_in_the_next_one_if_the_databas
         scene = Scene(OLD)
         await scene.locale()
         for can_read in (False, True, True, False):
-            scene.lookup.stop_hearing(can_read=can_read)
+            scene.lookup.suspend_caching(can_read=can_read)
         scene.reader.is_away = True
         with pytest.raises(StorageUnavailable):
             await scene.locale()
@@ -510,9 +510,9 @@ def test_one_last_answer_of_a_server_that_goes_down_costs_nothing_of_what_is_hel
     async def play() -> None:
         scene = Scene(OLD)
         await scene.locale()
-        scene.lookup.stop_hearing(can_read=True)
+        scene.lookup.suspend_caching(can_read=True)
         assert not await scene.is_hit()
-        scene.lookup.stop_hearing(can_read=False)
+        scene.lookup.suspend_caching(can_read=False)
         assert await scene.is_hit()
 
     asyncio.run(play())
@@ -523,7 +523,7 @@ def test_a_load_that_began_before_nothing_was_heard_is_not_cached_after_it_is_he
         scene = Scene(OLD)
         scene.reader.gate.clear()
         request = await scene.ask()
-        scene.lookup.stop_hearing(can_read=True)
+        scene.lookup.suspend_caching(can_read=True)
         scene.reader.store(NEW)
         scene.lookup.invalidate_all()
         scene.reader.gate.set()
@@ -533,8 +533,8 @@ def test_a_load_that_began_before_nothing_was_heard_is_not_cached_after_it_is_he
     asyncio.run(play())
 
 
-async def is_kept_as_of(scene: Scene, as_of: int | None, uid: str = "uid") -> bool:
-    scene.reader.as_of = as_of
+async def is_cached_at(scene: Scene, replay_lsn: int | None, uid: str = "uid") -> bool:
+    scene.reader.replay_lsn = replay_lsn
     await scene.locale(uid)
     return await scene.is_hit(uid) if uid in scene.reader.orders else uid in scene.lookup._unknown
 
@@ -544,12 +544,12 @@ def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> 
     async def play() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
-        scene.lookup.reach(200)
+        scene.lookup.advance(200)
         scene.lookup.invalidate([uid])
-        assert not await is_kept_as_of(scene, 2**64 - 1, uid)  # nobody knows yet how far it has to be
-        scene.lookup.reach(300)
-        assert not await is_kept_as_of(scene, 299, uid)
-        assert await is_kept_as_of(scene, 300, uid)
+        assert not await is_cached_at(scene, 2**64 - 1, uid)  # nobody knows yet how far it has to be
+        scene.lookup.advance(300)
+        assert not await is_cached_at(scene, 299, uid)
+        assert await is_cached_at(scene, 300, uid)
 
     asyncio.run(play())
 
@@ -559,9 +559,9 @@ def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_gene
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
         scene.lookup.invalidate(["other"])
-        scene.lookup.reach(500)
-        assert not await is_kept_as_of(scene, 99)
-        assert await is_kept_as_of(scene, 100)
+        scene.lookup.advance(500)
+        assert not await is_cached_at(scene, 99)
+        assert await is_cached_at(scene, 100)
 
     asyncio.run(play())
 
@@ -571,23 +571,23 @@ def test_what_a_primary_tells_is_kept_at_once() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
         scene.lookup.invalidate(["uid"])
-        assert await is_kept_as_of(scene, None)
+        assert await is_cached_at(scene, None)
 
     asyncio.run(play())
 
 
 def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.usecases.floors.REMEMBERED", 2)
+    monkeypatch.setattr("service.usecases.minimum_lsn.MAX_TRACKED_ORDERS", 2)
 
     async def play() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
         for position, notified in enumerate(["a", "b", "a", "c"], 101):
             scene.lookup.invalidate([notified])
-            scene.lookup.reach(position)
-        assert not await is_kept_as_of(scene, 101)
-        assert await is_kept_as_of(scene, 102)  # of b; a was notified again since
-        assert not await is_kept_as_of(scene, 102, "a")
+            scene.lookup.advance(position)
+        assert not await is_cached_at(scene, 101)
+        assert await is_cached_at(scene, 102)  # of b; a was notified again since
+        assert not await is_cached_at(scene, 102, "a")
 
     asyncio.run(play())
 
@@ -596,12 +596,12 @@ def test_the_warm_up_from_a_standby_fills_in_what_is_new_enough_and_fails_where_
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="notified"))
         scene.lookup.invalidate_all(100)
-        scene.reader.as_of = 99
+        scene.reader.replay_lsn = 99
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
         scene.lookup.invalidate(["notified"])
-        scene.lookup.reach(200)
-        scene.reader.as_of = 100
+        scene.lookup.advance(200)
+        scene.reader.replay_lsn = 100
         assert await scene.lookup.warm(10) == 1
         assert await scene.is_hit()
 

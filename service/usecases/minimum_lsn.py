@@ -1,0 +1,54 @@
+"""How far a standby must have replayed the WAL before the API may cache what it returns.
+
+A notification reports a commit on the primary. A standby that has not replayed it yet still returns the previous
+version. So each notified order has a minimum WAL position (LSN), and a shared minimum applies to all others.
+"""
+
+from typing import Final
+
+from service.usecases.ports import Read
+
+MAX_TRACKED_ORDERS: Final = 50_000
+"""Orders with a minimum of their own. Beyond that, the oldest one's minimum becomes the shared minimum."""
+UNKNOWN_LSN: Final = 2**64
+"""Greater than every LSN: nothing that a standby returns may be cached."""
+
+
+class MinimumLsn:
+    """For one event loop."""
+
+    def __init__(self) -> None:
+        self._shared = 0
+        self._by_order: dict[str, int] = {}
+        self._pending: set[str] = set()
+
+    def reset(self, lsn: int) -> None:
+        """Require this LSN for all orders: notifications of earlier commits may have been missed."""
+        self._shared = lsn
+        self._by_order.clear()
+        self._pending.clear()
+
+    def add(self, uid: str) -> None:
+        """Track a notified order. Its minimum is unknown until the next `advance`."""
+        self._pending.add(uid)
+
+    def advance(self, lsn: int) -> None:
+        """Set the minimum of the orders added since the last call: all of them were committed before this LSN."""
+        for uid in self._pending:
+            self._by_order.pop(uid, None)  # move it to the end of the insertion order
+            self._by_order[uid] = lsn
+        self._pending.clear()
+        while len(self._by_order) > MAX_TRACKED_ORDERS:
+            self._shared = self._by_order.pop(next(iter(self._by_order)))
+
+    def is_behind(self, read: Read) -> bool:
+        """Return whether the standby is too far behind for any order."""
+        return read.replay_lsn is not None and read.replay_lsn < self._shared
+
+    def allows(self, uid: str, read: Read) -> bool:
+        """Return whether a read that began after the last notification of this order saw the notified commit."""
+        if read.replay_lsn is None:
+            return True
+        if self.is_behind(read) or uid in self._pending:
+            return False
+        return read.replay_lsn >= self._by_order.get(uid, 0)
