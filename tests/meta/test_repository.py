@@ -15,7 +15,7 @@ from service.main import COMMANDS
 ROOT = Path(__file__).parents[2]
 WAITS = ROOT / "tests" / "waiting.py"
 SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
-STARTS = ("", "service", "web", "k8s", "chart")
+STARTS = ("", "service", "tests", "web", "k8s", "chart")
 """Folders that a page may leave out."""
 MADE_LATER = {
     "migrations/roles.sql",
