@@ -57,14 +57,16 @@ class FakeDeadLetters:
     def __init__(self, *, commits: bool = False) -> None:
         self.sent: list[DeadLetter] = []
         self.refusals = 0
-        self.commits = commits
+        self._commits = commits
         self.committed: list[dict[int, int]] = []
 
-    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
+    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         if not self.refusals:
             self.sent.extend(dead_letters)
-            self.committed += [batch.end] if self.commits else []
-            return
+            self.committed += [batch.end] if self._commits else []
+            return self._commits
+        if not dead_letters:
+            return False
         self.refusals -= 1
         self.sent.extend(dead_letters[:1])
         raise DeadLettersUnavailable("the topic is away", dead_letters[1:])

@@ -22,7 +22,8 @@ from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
-from service.handler.kafka.consumer.loop import ConsumerSettings, OrderConsumer
+from service.handler.kafka.consumer.loop import OrderConsumer
+from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
@@ -73,7 +74,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
         decoder=_decoder(settings, metrics),
         prepare=writer.prepare,
         ingest=ingest,
-        pace=_pace(settings),
+        settings=_consumer_settings(settings),
         metrics=metrics,
         log=log,
         stop=stop,
@@ -190,7 +191,7 @@ def _backoff(settings: Settings) -> Backoff:
     return Backoff(settings.retry.initial_backoff, settings.retry.max_backoff, settings.retry.give_up_after)
 
 
-def _pace(settings: Settings) -> ConsumerSettings:
+def _consumer_settings(settings: Settings) -> ConsumerSettings:
     return ConsumerSettings(
         BatchLimits(settings.batch.max_messages, settings.batch.max_bytes, settings.batch.max_items),
         revoke_timeout=settings.rebalance.revoke_timeout,

@@ -9,8 +9,6 @@ OrdersError
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
 ├── KafkaUnavailable             Kafka does not tell now what it is asked: the same question can be answered later
 ├── KafkaClientFailed            the Kafka client is dead, and stays so: only a new process helps
-├── CircuitBreakerOpen           too many messages are bad: nothing more is dead-lettered for now
-├── ProbeSucceeded               PostgreSQL stores orders again: those that were held back are to be read again
 ├── InvalidSettings              a setting is refused before anything starts
 ├── CommandRefused               a command can't do what it was asked; the text is the line for its user
 ├── DatabaseUnfit                the database can't hold orders as they are: nothing starts on it
@@ -82,14 +80,6 @@ class KafkaUnavailable(OrdersError):
 
 class KafkaClientFailed(OrdersError):
     """The Kafka client reported a fatal error: it does nothing more, so that the process has to end."""
-
-
-class CircuitBreakerOpen(OrdersError):
-    """Too much of what comes is bad to be dead-lettered unseen."""
-
-
-class ProbeSucceeded(OrdersError):
-    """PostgreSQL stores orders again: those that were held back are to be read again, and nothing is committed yet."""
 
 
 class InvalidSettings(OrdersError):

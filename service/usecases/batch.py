@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.version import VersionedOrder
@@ -17,6 +17,9 @@ class Entry(NamedTuple):
     offset: int
 
 
+_Part = TypeVar("_Part", Entry, DeadLetter)
+
+
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """A batch is full when one of them is reached."""
@@ -28,7 +31,12 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class Batch:
-    """Filled by one thread and then handed over; only `drop` is called afterwards, from the first thread."""
+    """Belongs to the reading thread until it is submitted, then to the writing thread until that is done with it.
+
+    Only `dropped` changes meanwhile: the reading thread replaces the frozenset (an atomic store), and the writing
+    thread reads it before each attempt. A partition that is dropped later is fenced off by the broker's generation, or
+    its orders are stored twice, which changes nothing.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
@@ -95,6 +103,10 @@ class Batch:
 
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()
+
+    def owned(self, parts: list[_Part]) -> list[_Part]:
+        """Return those whose partition was not dropped."""
+        return [part for part in parts if self.holds(part.partition)] if self.dropped else parts
 
     def holds(self, partition: int) -> bool:
         return partition not in self.dropped

@@ -1,21 +1,20 @@
 """A batch becomes rows and dead letters, whatever PostgreSQL and Kafka say meanwhile.
 
-When a call of Ingest returns, every order of the batch is stored and every dead letter is acknowledged: its offsets may
-be committed. When it raises, nothing of the batch may be.
+The outcome says which offsets may be committed. When a call of Ingest raises, none may be.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from threading import Event
 from typing import NamedTuple
 
 from tenacity import RetryCallState
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
-    CircuitBreakerOpen,
     DeadLettersUnavailable,
     OrderRefused,
-    ProbeSucceeded,
     StatementTimedOut,
     StorageError,
     StorageUnavailable,
@@ -30,13 +29,29 @@ OnRetry = Callable[[BaseException, int, float], None]
 """Told of each failed attempt that will be repeated: the error, the number of attempts, the seconds until the next."""
 
 
+class Decision(Enum):
+    """What to do with the offsets of a batch."""
+
+    COMMIT = auto()
+    """Every order is stored and every dead letter is acknowledged."""
+    HOLD_BACK = auto()
+    """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
+    REPLAY = auto()
+    """A probe showed that PostgreSQL stores orders again: everything that was held back must be read again."""
+
+
 class Outcome(NamedTuple):
-    """What became of a batch."""
+    """The result of a batch."""
 
     stored: Stored
-    dead_letters: list[DeadLetter]
-    is_committed: bool
-    """Whether its offsets are committed already, together with the dead letters."""
+    dead_letters: Sequence[DeadLetter] = ()
+    decision: Decision = Decision.COMMIT
+    is_committed: bool = False
+    """Whether the offsets were committed together with the dead letters."""
+    breaker: State = State.CLOSED
+    """The state of the circuit breaker after this batch."""
+    problem: str = ""
+    """Why the batch is held back."""
 
 
 Write = Callable[[Batch], Outcome]
@@ -49,7 +64,7 @@ def without_middleware(write: Write) -> Write:
 
 
 class Ingest:
-    """For one thread. `busy` is false while it only waits for something that is away."""
+    """Belongs to the writing thread. `is_writing` is cleared while it waits to retry; any thread may read it."""
 
     def __init__(
         self,
@@ -68,39 +83,23 @@ class Ingest:
         # Made once: each controller is a cycle of references, and the next collection may be a hundred batches away.
         self._until_stored = retrying(backoff, stop, _is_unavailable, self._report)
         forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
-        self._until_sent = retrying(forever, stop, _is_unsent, self._report)
+        self._until_finished = retrying(forever, stop, _is_unsent, self._report)
         self._write = middleware(self._ingest)
-        self.busy = True
-        self.stored = Stored()
-        """What the last batch stored, whether its offsets may be committed or not."""
-
-    @property
-    def is_breaker_open(self) -> bool:
-        """Whether the next batch is to be a small one that finds out if the flood is over."""
-        return self._breaker.is_open
-
-    @property
-    def is_probing_orders(self) -> bool:
-        """Whether nothing of the next batch is to be committed: it finds out if PostgreSQL stores orders again."""
-        return self._breaker.state is State.OPEN_FOR_ORDERS
+        self.is_writing = Event()
+        self.is_writing.set()
 
     def __call__(self, batch: Batch) -> Outcome:
-        """Block until the batch is done.
-
-        Raises Stopped, CircuitBreakerOpen or ProbeSucceeded; then nothing of it may be committed.
-        """
+        """Block until the batch is done, or held back. Raises Stopped."""
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
         stored, refused, given_up, outcomes = self._store_all(batch)
-        self.stored = stored
-        self._evaluate(batch, outcomes)
-        dead_letters = [
-            dead_letter for dead_letter in [*batch.rejected, *refused, *given_up] if batch.holds(dead_letter.partition)
-        ]
-        if dead_letters or self._dead_letters.commits:
-            self._send(dead_letters, batch)
-        return Outcome(stored, dead_letters, self._dead_letters.commits)
+        decision, problem = self._evaluate(batch, outcomes)
+        if decision is not Decision.COMMIT:
+            return Outcome(stored, decision=decision, breaker=self._breaker.state, problem=problem)
+        dead_letters = batch.owned([*batch.rejected, *refused, *given_up])
+        is_committed = self._finish(dead_letters, batch)
+        return Outcome(stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
 
     def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter], bytearray]:
         """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
@@ -133,9 +132,8 @@ class Ingest:
         """Repeat until stored. Raises OrderRefused, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
-            if batch.dropped:
-                part[:] = [entry for entry in part if batch.holds(entry.partition)]
-            self.busy = True
+            part[:] = batch.owned(part)
+            self.is_writing.set()
             try:
                 return self._store.store([entry.versioned for entry in part]) if part else Stored()
             except StatementTimedOut as error:
@@ -149,31 +147,32 @@ class Ingest:
             error.attempts = self._until_stored.statistics["attempt_number"]
             raise
 
-    def _evaluate(self, batch: Batch, outcomes: bytearray) -> None:
-        is_probe = self.is_probing_orders
-        if problem := self._breaker.evaluate_orders(outcomes):
-            raise CircuitBreakerOpen(problem)
-        if is_probe:
-            raise ProbeSucceeded
-        if problem := self._breaker.evaluate(batch.outcomes):
-            raise CircuitBreakerOpen(problem)
+    def _evaluate(self, batch: Batch, outcomes: bytearray) -> tuple[Decision, str]:
+        """Return what to do with the batch, and why where it is held back."""
+        is_probe = self._breaker.state is State.OPEN_FOR_ORDERS
+        problem = self._breaker.evaluate_orders(outcomes)
+        if not problem and is_probe:
+            return Decision.REPLAY, ""
+        problem = problem or self._breaker.evaluate(batch.outcomes)
+        return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
-    def _send(self, dead_letters: list[DeadLetter], batch: Batch) -> None:
-        unsent: Sequence[DeadLetter] = dead_letters
+    def _finish(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
+        """Repeat until every dead letter is acknowledged; return whether the offsets were committed with them."""
+        unsent = dead_letters
 
-        def attempt() -> None:
+        def attempt() -> bool:
             nonlocal unsent
-            self.busy = True
+            self.is_writing.set()
             try:
-                self._dead_letters.send(unsent, batch)
+                return self._dead_letters.finish(batch, unsent)
             except DeadLettersUnavailable as error:
                 unsent = error.unsent
                 raise
 
-        self._until_sent(attempt)
+        return self._until_finished(attempt)
 
     def _report(self, state: RetryCallState) -> None:
-        self.busy = False
+        self.is_writing.clear()
         error = state.outcome and state.outcome.exception()
         wait = state.next_action.sleep if state.next_action else 0
         if error:

@@ -41,13 +41,11 @@ class OrderStore(Protocol):
 
 
 class DeadLetters(Protocol):
-    commits: bool
-    """Whether it commits a batch's offsets together with its dead letters; then it is given every batch."""
+    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+        """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
-    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
-        """Block until every dead letter of a batch is acknowledged by the dead-letter topic.
-
-        Raises DeadLettersUnavailable with those that were not, and Stopped.
+        Returns whether the batch's offsets were committed in the same transaction; if not, the caller commits them.
+        Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
         """
 
 

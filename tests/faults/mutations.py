@@ -51,10 +51,10 @@ MUTATIONS: Final = (
     Mutation(
         "offsets are committed after the orders are stored",
         CONSUMER,
-        "            self._writer.submit(self._open)\n",
-        "            self._offsets.advance(self._open.end)\n"
+        "            self._worker.submit(self._builder.take(self._breaker.tried))\n",
+        "            self._offsets.advance(self._builder.batch.end)\n"
         "            self._consumer.commit(offsets=self._offsets._wanted(), asynchronous=False)\n"
-        "            self._writer.submit(self._open)\n",
+        "            self._worker.submit(self._builder.take(self._breaker.tried))\n",
         (
             "test_consumers.py::test_a_member_dies[seed-1-after-decoding]",
             "test_consumers.py::test_a_member_dies[seed-1-in-the-transaction]",
@@ -162,7 +162,7 @@ MUTATIONS: Final = (
     Mutation(
         "SIGTERM waits for the running transaction and commits",
         CONSUMER,
-        "        self._writer.wait_finished(_DRAIN_SECONDS if self._writer.batch else 0)\n",
+        "        self._worker.wait_finished(DRAIN_TIMEOUT_SECONDS if self._worker.batch else 0)\n",
         "        os_exit = __import__('os')._exit\n        os_exit(0)\n",
         ("test_consumers.py::test_a_member_is_stopped_in_the_midst_of_a_batch[seed-1]",),
     ),
@@ -176,8 +176,8 @@ MUTATIONS: Final = (
     Mutation(
         "of a batch that is being filled only what was taken away is dropped",
         CONSUMER,
-        "        self._open.drop(leaving)\n        self._wait_for_write",
-        "        self._open.drop(frozenset(self._open.next_offsets))\n        self._wait_for_write",
+        "        self._builder.batch.drop(revoked)\n        self._wait_for_write",
+        "        self._builder.batch.drop(frozenset(self._builder.batch.next_offsets))\n        self._wait_for_write",
         ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
     ),
     Mutation(
@@ -220,9 +220,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "each trial gets past what the last one has tried",
-        CONSUMER,
-        "            self._probe.add(batch, self._open)\n            self._probe.grow(self._pace.limits.messages)\n",
-        "            pass\n",
+        "service/handler/kafka/consumer/breaker_control.py",
+        "        self._probe.add(batch, unread)\n        self._probe.grow(self._settings.limits.messages)\n",
+        "",
         ("test_orders.py::test_orders_wait_behind_some_that_postgresql_refuses_for_good[seed-1]",),
     ),
     Mutation(
@@ -235,7 +235,7 @@ MUTATIONS: Final = (
     Mutation(
         "nothing of a trial is committed while orders are held back",
         INGEST,
-        "        if is_probe:\n",
+        "        if not problem and is_probe:\n",
         "        if False:\n",
         ("test_orders.py::test_orders_wait_behind_some_that_postgresql_refuses_for_good[seed-1]",),
     ),
@@ -291,9 +291,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what the client reports of the broker ends nothing",
-        CONSUMER,
-        '        self._log.warning("Kafka reports a problem", code=error.name())\n',
-        "        raise KafkaException(error)\n",
+        "service/handler/kafka/consumer/client_errors.py",
+        '            self._log.warning("Kafka reports a problem", code=error.name())\n',
+        "            raise KafkaException(error)\n",
         (
             "test_kafka.py::test_the_broker_is_restarted[seed-1]",
             "test_kafka.py::test_the_broker_is_killed[seed-1]",
@@ -304,7 +304,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a client that is dead ends the process",
-        CONSUMER,
+        "service/handler/kafka/consumer/client_errors.py",
         "            self._fatal = self._fatal or error\n",
         "            pass\n",
         (
@@ -316,8 +316,8 @@ MUTATIONS: Final = (
     Mutation(
         "a commit that failed is repeated",
         CONSUMER,
-        '            self._log.warning("a commit failed and will be repeated"',
-        '            raise KafkaException(error)\n            self._log.warning("a commit failed and will be repeated"',
+        '            self._log.warning("a commit failed and will be retried"',
+        '            raise KafkaException(error)\n            self._log.warning("a commit failed and will be retried"',
         ("test_kafka.py::test_the_broker_freezes_for_longer_than_a_session[seed-1]",),
     ),
     Mutation(
@@ -388,8 +388,8 @@ MUTATIONS: Final = (
     Mutation(
         "polling goes on in an outage",
         CONSUMER,
-        "        elif not self._writer.wait_finished(_PATIENCE_SECONDS):",
-        "        elif not self._writer.wait_finished(1e6):",
+        "        elif not self._worker.wait_finished(PAUSE_AFTER_SECONDS):",
+        "        elif not self._worker.wait_finished(1e6):",
         ("test_postgres.py::test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling[seed-1]",),
     ),
     Mutation(
@@ -402,8 +402,8 @@ MUTATIONS: Final = (
     Mutation(
         "a stop gives a batch up that can't be written",
         CONSUMER,
-        "        elif error is not None and not isinstance(error, Stopped):",
-        "        elif error is not None:",
+        "            if finished.error is not None and not isinstance(finished.error, Stopped):",
+        "            if finished.error is not None:",
         ("test_postgres.py::test_a_member_is_stopped_while_postgresql_is_away[seed-1]",),
     ),
     Mutation(

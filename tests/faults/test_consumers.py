@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.faults.nemesis import slow
-from tests.faults.workload import FAULTY, MIX, PARTITIONS, wait_assigned
+from tests.faults.workload import ENOUGH_SECONDS, FAULTY, MIX, PARTITIONS, wait_assigned
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -30,8 +30,6 @@ DYING_AT = {
 """By place, at which passing of it: in the midst of the stream."""
 FREEZING_AT = {"in-the-copy": 8, "in-the-transaction": 8}
 STORM_TURNS = 3
-ENOUGH_SECONDS = 90
-"""Longer than any session lasts: the stream is stopped when it is no longer needed."""
 BEYOND = 3_000
 """More orders than one member can store without those that a frozen one held."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.test_consumers import ENOUGH_SECONDS, is_frozen, partitions_of, send_until_dead
+from tests.faults.test_consumers import is_frozen, partitions_of, send_until_dead
 from tests.faults.test_kafka import group_of, moved
-from tests.faults.workload import FAULTY, PARTITIONS, RATE, wait_assigned
+from tests.faults.workload import ENOUGH_SECONDS, FAULTY, PARTITIONS, RATE, wait_assigned
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

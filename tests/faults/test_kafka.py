@@ -15,7 +15,7 @@ from generator.produce import Pace, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.nemesis import held
-from tests.faults.workload import DELIVERY, FAULTY, RATE, away, create_topics, frozen
+from tests.faults.workload import DELIVERY, ENOUGH_SECONDS, FAULTY, RATE, away, create_topics, frozen
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -81,12 +81,13 @@ def test_the_broker_is_frozen_when_a_member_is_asked_to_end(workload: Workload, 
 
 def test_connections_to_broker_and_database_are_cut_again_and_again(workload: Workload) -> None:
     members = workload.members(**workload.through_proxies)
-    workload.send()
+    sender = workload.send(ENOUGH_SECONDS)
     for _ in range(4):
         workload.wait_flow(300)
         workload.kafka_proxy.cut()
         workload.postgres_proxy.cut()
     workload.fault_is_over()
+    sender.stop()
     assert sum(metric(member, "orders_retries_total") for member in members) > 0
     workload.assert_exact()
 

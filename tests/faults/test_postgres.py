@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.nemesis import locking_backwards, read_only, refusing, slow
-from tests.faults.workload import MIX, away, frozen, wait_assigned
+from tests.faults.workload import ENOUGH_SECONDS, MIX, away, frozen, wait_assigned
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -37,12 +37,13 @@ def wait_retries(members: Sequence[Service], code: str = "") -> None:
 
 def test_postgresql_is_killed_twice(workload: Workload) -> None:
     workload.members()
-    workload.send(6)
+    sender = workload.send(ENOUGH_SECONDS)
     for _ in range(2):
         workload.wait_flow()
         workload.postgres.kill()
         workload.postgres.start()
     workload.fault_is_over()
+    sender.stop()
     assert workload.assert_exact().again == 0
 
 
@@ -112,11 +113,12 @@ def test_postgresql_hangs_with_its_connections_open(workload: Workload) -> None:
 def test_the_connection_to_postgresql_is_reset(workload: Workload, moment: str) -> None:
     """After a commit whose answer is lost nobody knows whether it was done: doing it again must change nothing."""
     members = workload.members(ORDERS_POSTGRES__PREPARED_STATEMENTS="false", **workload.through_proxies)
-    workload.send()
+    sender = workload.send(ENOUGH_SECONDS)
     for _ in range(3):
         workload.wait_flow(300)
         reset_at(workload, moment)
     workload.fault_is_over()
+    sender.stop()
     assert workload.assert_exact().again == 0
     assert retries(members) >= 3
 

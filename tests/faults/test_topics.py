@@ -75,4 +75,7 @@ def create_again(workload: Workload, gap_seconds: float = 0) -> None:
 
 def assert_all_read(workload: Workload, member: Service, *, exactly_once: bool = False) -> None:
     eventually(lambda: metric(member, "orders_topic_recreations_total") > 0, 30, "it is noticed")
+    # Until then the new log may be read from an offset of the deleted one, to its end, and no lag is seen.
+    workload.settle()
+    eventually(workload.is_read_to_the_end, 60, "the new log is read from its beginning")
     workload.assert_exact(exactly_once=exactly_once)

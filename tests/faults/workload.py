@@ -61,6 +61,8 @@ DELIVERY: Mapping[str, Mapping[str, str]] = {
     "exactly-once": {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"},
 }
 """By name, what a member is started with."""
+ENOUGH_SECONDS = 90
+"""Longer than any session lasts: the stream is stopped when it is no longer needed."""
 PARTITIONS = 6
 KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
 ADMIN_SECONDS = 30.0
@@ -269,6 +271,17 @@ class Workload:
         admin = self._admin()
         described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=ADMIN_SECONDS)
         return str(described[self.topic].result().topic_id)
+
+    def is_read_to_the_end(self) -> bool:
+        """Return whether the group's offsets are the ends of the topic as it is now, and of no log of the same name."""
+        reader, metadata = self._reader(), f"topic-id={self.topic_id()}"
+        try:
+            places = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
+            committed = reader.committed(places, timeout=ADMIN_SECONDS)
+            ends = [reader.get_watermark_offsets(each, timeout=ADMIN_SECONDS)[1] for each in places]
+        finally:
+            reader.close()
+        return [(each.offset, each.metadata) for each in committed] == [(end, metadata) for end in ends]
 
     def commit(self, offsets: dict[int, int], metadata: str) -> None:
         """Set the group's offsets by hand; it must have no member."""

@@ -412,7 +412,7 @@ def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_
     harness.produce(*sent)
     with a_transaction_with_offsets(harness):
         service = harness.consumer()
-        told = eventually(lambda: service.logged("a transaction holds the group's offsets"), 30)
+        told = eventually(lambda: service.logged("a transaction holds them"), 30)
         assert told[0]["partitions"] == [*range(PARTITIONS)]
         assert harness.stored() == set()
     harness.wait_stored(uids(sent))

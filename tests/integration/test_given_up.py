@@ -11,11 +11,11 @@ from confluent_kafka import Consumer
 from prometheus_client import CollectorRegistry
 
 from service.config import Kafka
-from service.entities.dead_letter import DeadLetter
 from service.handler.kafka.client import properties
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
-from service.handler.kafka.consumer.loop import ConsumerSettings, OrderConsumer
+from service.handler.kafka.consumer.loop import OrderConsumer
+from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent, Stopped
 from service.repo.writes import OrderWriter
@@ -38,11 +38,13 @@ class SecondIsGivenUp:
     first_may_end: Event = field(default_factory=Event)
     taken_away: Event = field(default_factory=Event)
     sizes: list[int] = field(default_factory=list)
-    is_breaker_open: bool = False
 
     @property
-    def busy(self) -> bool:
-        """Asked when partitions are taken away whose batch is being written."""
+    def is_writing(self) -> "SecondIsGivenUp":
+        return self
+
+    def is_set(self) -> bool:
+        """Return what `is_writing` does; asked when partitions are revoked whose batch is being written."""
         self.taken_away.set()
         return True
 
@@ -54,7 +56,7 @@ class SecondIsGivenUp:
             assert self.taken_away.wait(SECONDS)
             self.stop.set()
             raise Stopped
-        return Outcome(Stored(new=len(batch)), list[DeadLetter](), is_committed=False)
+        return Outcome(Stored(new=len(batch)))
 
 
 def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(harness: Harness) -> None:
@@ -101,7 +103,7 @@ def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: lis
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
         prepare=OrderWriter.prepare,
         ingest=ingest,
-        pace=ConsumerSettings(BatchLimits()),
+        settings=ConsumerSettings(BatchLimits()),
         metrics=Metrics(CollectorRegistry()),
         log=structlog.get_logger("test"),
         stop=stop,

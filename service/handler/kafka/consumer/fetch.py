@@ -33,11 +33,11 @@ class FetchControl:
     def resume(self) -> None:
         if self._paused_since is not None:
             self._consumer.resume(self._consumer.assignment())
-            self.count()
+            self.count_paused_time()
             seconds, self._paused_since = monotonic() - self._paused_since, None
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
 
-    def count(self) -> None:
+    def count_paused_time(self) -> None:
         """Count the time for which fetching has been off since it was last counted."""
         if self._paused_since is not None:
             now = monotonic()

@@ -79,7 +79,7 @@ class Lag:
                 with suppress(KeyError):
                     gauge.remove(str(partition))
 
-    def look(self, not_fetched: Collection[int]) -> None:
+    def update(self, not_fetched: Collection[int]) -> None:
         """Set the gauges, once a second. The ends of what is not fetched are asked for, for half a second at most."""
         if monotonic() - self._looked_at < _EVERY_SECONDS:
             return

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 
-class Ends:
+class PartitionEnds:
     """The client says when it has handed over all that can be read of a partition, and up to which offset that is.
 
     No record tells that offset where markers or aborted messages lie behind the last one. Until it is committed, all

@@ -50,7 +50,7 @@ class Probe:
         self.next = dict(self.held)
         return self.next
 
-    def leave(self, partitions: frozenset[int]) -> None:
+    def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
             for offsets in (self.held, self.next, self.tried):
                 offsets.pop(partition, None)

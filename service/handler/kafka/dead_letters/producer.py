@@ -29,8 +29,6 @@ class DeadLetterProducer:
     replaced when nothing gets through for a minute: some were seen that never recovered from a restart of the broker.
     """
 
-    commits = False
-
     def __init__(self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, stop: ShutdownEvent) -> None:
         self._properties = {
             **properties,
@@ -42,7 +40,12 @@ class DeadLetterProducer:
         self._encoder = encoder
         self._stop = stop
 
-    def send(self, dead_letters: Sequence[DeadLetter], _: Batch) -> None:
+    def finish(self, _: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+        if dead_letters:
+            self._send(dead_letters)
+        return False
+
+    def _send(self, dead_letters: Sequence[DeadLetter]) -> None:
         failed: list[DeliveryFailure] = []
         for dead_letter, error in self._deliver([self._encoder.encode(dead_letter) for dead_letter in dead_letters]):
             failed += self._deliver_alone(dead_letter) if error.code() in TOO_LARGE else [(dead_letter, error)]

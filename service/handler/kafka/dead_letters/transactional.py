@@ -31,8 +31,6 @@ class TransactionalDeadLetters:
     only the one that is too large.
     """
 
-    commits = True
-
     def __init__(
         self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, member: GroupMetadata
     ) -> None:
@@ -48,11 +46,12 @@ class TransactionalDeadLetters:
         """By place of a dead letter: how many of its forms were too large."""
         self._has_smaller = False
 
-    def send(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
+    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         while (error := self._attempt(dead_letters, batch)) is not None:
             if not self._has_smaller:
                 raise DeadLettersUnavailable(f"{self._topic}: no transaction ({error.name()})", dead_letters)
         self._tried.clear()
+        return True
 
     def close(self) -> None:
         """Forget what is not committed; the broker aborts it, at the latest after the transaction timeout."""

@@ -52,5 +52,5 @@ def test_what_is_taken_away_is_the_next_owners() -> None:
     taken = batch((0, 5), (1, 5))
     taken.drop(frozenset({1}))
     probe.add(taken, Batch())
-    probe.leave(frozenset({1}))
+    probe.forget(frozenset({1}))
     assert (probe.next, probe.held, probe.tried) == ({0: 6}, {0: 5}, {0: 6})

@@ -32,7 +32,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_a
         monkeypatch.setattr(dead_letters, "Producer", produced)
         producer = DeadLetterProducer({}, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
         with pytest.raises(DeadLettersUnavailable) as refusal:
-            producer.send([LETTER], Batch())
+            producer.finish(Batch(), [LETTER])
         assert refusal.value.unsent == [LETTER]
-        producer.send(refusal.value.unsent, Batch())
+        producer.finish(Batch(), refusal.value.unsent)
     assert next(servers, None) is None

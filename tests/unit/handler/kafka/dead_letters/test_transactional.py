@@ -155,9 +155,10 @@ def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
     """Repeat as the retry does."""
     for _ in range(5):
         try:
-            return dead_letters.send(of.rejected, of)
+            dead_letters.finish(of, of.rejected)
         except DeadLettersUnavailable:
             continue
+        return
     raise AssertionError("it is not sent in five attempts")
 
 
@@ -176,7 +177,7 @@ def test_what_fails_is_aborted_and_begun_again(
 ) -> None:
     kafka.nemesis[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
     with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
-        dead_letters.send(batch(0).rejected, batch(0))
+        dead_letters.finish(batch(0), batch(0).rejected)
     assert (kafka.visible, kafka.committed, kafka.calls[-1]) == ([], {}, "abort")
     send(dead_letters, batch(0))
     assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
@@ -206,7 +207,7 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
     monkeypatch.setattr(transactions, "_CALL_SECONDS", -0.99)
     kafka.answers.clear()
     with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
-        dead_letters.send(batch(0).rejected, batch(0))
+        dead_letters.finish(batch(0), batch(0).rejected)
     kafka.answers.set()
     monkeypatch.undo()
     monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
@@ -277,7 +278,7 @@ def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
     """The client reports nothing more of a transaction in which one message was refused."""
     kafka.largest = 500
     large = batch(*range(8), value=b"x" * 1_000)
-    dead_letters.send(large.rejected, large)
+    dead_letters.finish(large, large.rejected)
     assert len(kafka.visible) == 8
     assert all(b'"size":1000' in value for _, value in kafka.visible)
 
@@ -285,7 +286,7 @@ def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
 def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     kafka.cluster = "mockCluster"
     with pytest.raises(CommandRefused, match="not the mock"):
-        dead_letters.send([], batch(0))
+        dead_letters.finish(batch(0), [])
 
 
 def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
@@ -295,7 +296,7 @@ def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: T
     send(dead_letters, batch(0))
     kafka.on_metadata = refuse
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_MEMBER_ID"):
-        dead_letters.send(batch(1).rejected, batch(1))
+        dead_letters.finish(batch(1), batch(1).rejected)
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
 

@@ -1,0 +1,61 @@
+"""Decodes messages into the next batch."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Message
+
+from service.handler.kafka.client.record import record_of
+from service.handler.kafka.consumer.collect import Prepare, add_record
+from service.handler.kafka.consumer.decode import Decoder
+from service.usecases.batch import Batch, BatchLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from service.metrics import Metrics
+
+MAX_CHUNK_MESSAGES: Final = 200
+"""Messages taken from the client at once: few enough that the end of a write is noticed soon."""
+MAX_CHUNK_BYTES: Final = 2**21
+"""Few enough that large messages don't take the batch far beyond its limit: the client copies what it returns."""
+
+
+class BatchBuilder:
+    """Belongs to the reading thread."""
+
+    def __init__(self, decoder: Decoder, prepare: Prepare, metrics: "Metrics") -> None:
+        self._decoder = decoder
+        self._prepare = prepare
+        self._metrics = metrics
+        self._decode_seconds = 0.0
+        self._mean_message_bytes = 1
+        self.batch = Batch()
+
+    def room(self, limits: BatchLimits) -> int:
+        """Return how many messages to take at once, at least 1, if they are as large as the last ones."""
+        left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
+        return max(1, min(MAX_CHUNK_MESSAGES, limits.messages, left // self._mean_message_bytes))
+
+    def add(self, messages: list[Message]) -> None:
+        started, bytes_before = monotonic(), self.batch.bytes
+        for message in messages:
+            record = record_of(message)
+            self._metrics.unreadable_headers.inc(record.headers is None)
+            add_record(record, self.batch, self._decoder, self._prepare)
+        self._decode_seconds += monotonic() - started
+        if messages:
+            self._mean_message_bytes = max(1, (self.batch.bytes - bytes_before) // len(messages))
+
+    def take(self, tried: "Mapping[int, int]") -> Batch:
+        """Return the batch, count it, and start the next one. `tried` is that of the next batch."""
+        batch = self.batch
+        self._metrics.consumed.inc(len(batch))
+        self._metrics.batch_messages.observe(len(batch))
+        self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
+        self.discard(tried)
+        return batch
+
+    def discard(self, tried: "Mapping[int, int]") -> None:
+        """Start an empty batch: what was taken is read again."""
+        self.batch, self._decode_seconds = Batch(tried=tried), 0.0

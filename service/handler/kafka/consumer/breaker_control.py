@@ -1,0 +1,139 @@
+"""The reading thread's side of the circuit breaker: where to pause, what to probe, and where to read again."""
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Message
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.consumer.probe import Probe
+from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.usecases.batch import Batch, BatchLimits
+from service.usecases.circuit_breaker import State
+from service.usecases.ingest import Decision, Outcome
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+FIX_PRODUCER: Final = "fix the producer"
+FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes PostgreSQL reject orders"
+
+
+@dataclass(slots=True)
+class BreakerPause:
+    """No message is taken before `until`, of time.monotonic(); then each partition is read from its offset."""
+
+    until: float
+    offsets: dict[int, int]
+
+    def skip(self, message: Message) -> None:
+        """Remember the offset of a message that the client had prefetched: it is read again."""
+        self.offsets.setdefault(message.partition() or 0, message.offset() or 0)
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        for partition in partitions:
+            self.offsets.pop(partition, None)
+
+
+class BreakerControl:
+    """Belongs to the reading thread; the writing thread's circuit breaker is known by the outcome of each batch."""
+
+    def __init__(self, settings: ConsumerSettings, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._log = log
+        self._breaker = State.CLOSED
+        self._probe: Probe | None = None
+        self.pause: BreakerPause | None = None
+        self.tried: dict[int, int] = {}
+        """By partition: up to which offset probes showed that PostgreSQL stores other orders."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next batch is a probe."""
+        return self._breaker is not State.CLOSED
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages before the position of a partition have yet to be read again."""
+        return self.is_open or self.pause is not None or self._probe is not None
+
+    @property
+    def limits(self) -> BatchLimits:
+        if not self.is_open:
+            return self._settings.limits
+        size = self._probe.size if self._probe else self._settings.breaker_probe_messages
+        return replace(self._settings.limits, messages=size)
+
+    def on_outcome(self, batch: Batch, outcome: Outcome, unread: Batch) -> BreakerPause | None:
+        """Return where to pause after this batch, if at all. `unread` is the batch behind it, which is discarded then.
+
+        The pause is over at once where all that was held back is to be read again.
+        """
+        self._breaker = outcome.breaker
+        if outcome.decision is Decision.COMMIT:
+            return self._on_commit(batch, unread)
+        if outcome.decision is Decision.REPLAY:
+            return self._on_replay(batch, unread)
+        if outcome.breaker is State.OPEN_FOR_MESSAGES:
+            return self._open(outcome.problem, FIX_PRODUCER, unread.beginning | batch.beginning)
+        probe = self._probe = self._extended_probe(batch, unread)
+        return self._open(outcome.problem, FIX_SCHEMA, dict(probe.next))
+
+    def end_pause(self) -> dict[int, int]:
+        """Return where to read from now on."""
+        offsets = self.pause.offsets if self.pause else {}
+        self.pause = None
+        if self._probe is not None:
+            self._probe.began = monotonic()
+        return offsets
+
+    def restart_probe(self) -> dict[int, int]:
+        """Return where to probe from, where the last probe reached the end of the topic; else nothing."""
+        is_at_end = self._probe is not None and self._probe.is_at_end(monotonic())
+        return self._probe.rewind() if self._probe is not None and is_at_end else {}
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        if self.pause is not None:
+            self.pause.forget(partitions)
+        if self._probe is not None:
+            self._probe.forget(partitions)
+        self.tried = {partition: offset for partition, offset in self.tried.items() if partition not in partitions}
+
+    def _on_commit(self, batch: Batch, unread: Batch) -> BreakerPause | None:
+        end = batch.end
+        self.tried = {partition: offset for partition, offset in self.tried.items() if end.get(partition, 0) < offset}
+        if self.is_open:
+            return self._open("most of the probed messages are bad", FIX_PRODUCER, unread.beginning)
+        self._metrics.circuit_breaker_open.set(0)
+        return None
+
+    def _on_replay(self, batch: Batch, unread: Batch) -> BreakerPause:
+        """Read again what was held back: an order that PostgreSQL rejects now is itself at fault."""
+        probe, self._probe = self._extended_probe(batch, unread), None
+        self.tried = probe.tried
+        self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
+        self._metrics.circuit_breaker_open.set(0)
+        self.pause = BreakerPause(monotonic(), probe.held)
+        return self.pause
+
+    def _extended_probe(self, batch: Batch, unread: Batch) -> Probe:
+        if self._probe is None:
+            return Probe.before(batch, unread, self._settings.breaker_probe_messages)
+        self._probe.add(batch, unread)
+        self._probe.grow(self._settings.limits.messages)
+        return self._probe
+
+    def _open(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> BreakerPause:
+        """Pause at these offsets: nothing from there on was committed or dead-lettered."""
+        retry_after = self._settings.breaker_retry_after
+        self._metrics.circuit_breaker_open.set(1)
+        self._log.error(
+            "the circuit breaker is open: nothing more is dead-lettered",
+            problem=problem,
+            retry_after_seconds=retry_after,
+            what_to_do=f"{what_to_do}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
+        )
+        self.pause = BreakerPause(monotonic() + retry_after, offsets)
+        return self.pause

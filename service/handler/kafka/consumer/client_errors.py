@@ -1,0 +1,102 @@
+"""Errors that the client reports: logged with what to do, and kept if the client can't go on."""
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from structlog.typing import FilteringBoundLogger
+
+from service.entities.errors import KafkaClientFailed
+from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
+from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error
+from service.pkg.log_throttle import LogThrottle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from service.handler.kafka.consumer.statistics import PartitionEnd
+
+
+class ClientErrors:
+    """Belongs to the reading thread."""
+
+    def __init__(self, topic: str, log: FilteringBoundLogger) -> None:
+        self._topic = topic
+        self._log = log
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._fatal: KafkaError | None = None
+        self._open_transactions: dict[int, int] = {}
+        self.without_offset: frozenset[int] = frozenset()
+        """Partitions for which the client has no offset to fetch from, at the last statistics."""
+
+    def raise_fatal(self) -> None:
+        """Raise KafkaException where the client has failed for good."""
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
+
+    def failed(self, error: KafkaError) -> KafkaClientFailed:
+        """Log why the process ends, and return the error that ends it."""
+        error = underlying_error(error)
+        code, problem = error.name(), explanation(error) or phrase(error)
+        self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
+        return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take an error of the whole client."""
+        if is_fatal(error):
+            self._fatal = error
+        elif self._throttle.is_due(error.name()):
+            self._log.warning("Kafka reports a problem", code=error.name())
+
+    def on_message_error(self, message: Message, error: KafkaError) -> None:
+        """Take an error that came in the place of a message."""
+        if is_fatal(error):
+            self._fatal = self._fatal or error
+        elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+            self._on_bad_compression(message)
+        elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
+        elif problem := explanation(error):
+            if self._throttle.is_due(error.name()):
+                self._log.error("the group refuses this member", code=error.name(), problem=problem)
+        else:
+            self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
+
+    def on_statistics(
+        self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"
+    ) -> None:
+        """Warn of what stops partitions without an error."""
+        self._warn_of_transactions({p: end for p, end in ends.items() if end.locked and p in assigned})
+        self._warn_of_missing_offsets(assigned.difference(fetched))
+
+    def _on_bad_compression(self, message: Message) -> None:
+        # The client retries twice a second, and skips nothing.
+        if self._throttle.is_due("a batch that can't be decompressed"):
+            partition, offset = message.partition(), message.offset()
+            self._log.error(
+                "a batch of messages can't be decompressed: its partition stands still",
+                partition=partition,
+                offset=offset,
+                what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
+                f"stop the consumers and save the batch with `orders skip-batch {partition} {offset} --to FILE`",
+            )
+
+    def _warn_of_transactions(self, ends: "dict[int, PartitionEnd]") -> None:
+        """Log transactions that were open at the last statistics already."""
+        open_transactions = {partition: end.stable for partition, end in ends.items()}
+        lasting = {p for p, offset in open_transactions.items() if self._open_transactions.get(p) == offset}
+        self._open_transactions = open_transactions
+        if lasting and self._throttle.is_due("open transactions"):
+            self._log.warning(
+                "a producer's open transaction holds back what lies behind it",
+                partitions=sorted(lasting), messages=sum(ends[p].locked for p in lasting),
+            )  # fmt: skip
+
+    def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:
+        """Log partitions that had no offset at the last statistics already; the client retries silently."""
+        if lasting := self.without_offset & partitions:
+            self._log.warning(
+                "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
+                partitions=sorted(lasting),
+            )
+        self.without_offset = partitions

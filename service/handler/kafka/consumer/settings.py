@@ -1,0 +1,15 @@
+"""What a consumer is configured with."""
+
+from dataclasses import dataclass
+
+from service.usecases.batch import BatchLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """Limits of batches, and durations in seconds."""
+
+    limits: BatchLimits
+    revoke_timeout: float = 5
+    breaker_retry_after: float = 60
+    breaker_probe_messages: int = 10

@@ -1,0 +1,39 @@
+"""The state of a consumer, and the changes that it allows."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+
+class State(Enum):
+    RUNNING = "running"
+    """One batch is filled while the previous one is written."""
+    PAUSED = "paused"
+    """A full batch waits for an outage to end. Fetching is paused, and polling continues."""
+    BREAKER_OPEN = "circuit breaker open"
+    """Messages are ignored until the pause of the circuit breaker ends."""
+    PROBING = "probing"
+    """A few messages are tried, to find out whether the circuit breaker can close."""
+
+
+TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
+    State.RUNNING: frozenset({State.PAUSED, State.BREAKER_OPEN}),
+    State.PAUSED: frozenset({State.RUNNING, State.PROBING, State.BREAKER_OPEN}),
+    State.BREAKER_OPEN: frozenset({State.PROBING, State.RUNNING}),
+    State.PROBING: frozenset({State.RUNNING, State.PAUSED, State.BREAKER_OPEN}),
+}
+
+
+class ConsumerState:
+    """Belongs to the reading thread."""
+
+    def __init__(self) -> None:
+        self.current = State.RUNNING
+
+    def become(self, state: State) -> None:
+        """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
+        if state is self.current:
+            return
+        if state not in TRANSITIONS[self.current]:
+            raise ValueError(f"a consumer that is {self.current.value} can't become {state.value}")
+        self.current = state

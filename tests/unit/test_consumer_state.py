@@ -1,0 +1,45 @@
+"""The states of a consumer: every change that is allowed, and no other."""
+
+from itertools import product
+
+import pytest
+
+from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, State
+
+CHANGES = [(before, after) for before, after in product(State, State) if before is not after]
+
+
+def in_state(state: State) -> ConsumerState:
+    consumer = ConsumerState()
+    consumer.current = state
+    return consumer
+
+
+def test_a_consumer_starts_by_running() -> None:
+    assert ConsumerState().current is State.RUNNING
+
+
+@pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] in TRANSITIONS[change[0]]])
+def test_a_change_that_is_allowed_is_made(before: State, after: State) -> None:
+    consumer = in_state(before)
+    consumer.become(after)
+    assert consumer.current is after
+
+
+@pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] not in TRANSITIONS[change[0]]])
+def test_any_other_change_is_an_error(before: State, after: State) -> None:
+    consumer = in_state(before)
+    with pytest.raises(ValueError, match=f"{before.value} can't become {after.value}"):
+        consumer.become(after)
+    assert consumer.current is before
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_same_state_is_no_change(state: State) -> None:
+    consumer = in_state(state)
+    consumer.become(state)
+    assert consumer.current is state
+
+
+def test_a_paused_fetch_is_no_way_out_of_an_open_circuit_breaker() -> None:
+    assert State.PAUSED not in TRANSITIONS[State.BREAKER_OPEN]
