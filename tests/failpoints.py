@@ -48,14 +48,14 @@ def is_kafka_commit(end: Callable[..., object]) -> bool:
 
 PLACES: Mapping[str, Place] = {
     "after-decoding": Place(BatchWorker, "submit", is_after=False),
-    "in-the-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
-    "in-the-transaction": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
-    "after-the-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
+    "during-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
+    "before-commit": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
+    "after-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
     "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_dead_letters),
     "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_dead_letters),
-    "before-offsets-are-sent": Place(transactions, "_bounded", is_after=False),
-    "before-kafka-commits": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
-    "after-kafka-commits": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),
+    "before-send-offsets": Place(transactions, "_bounded", is_after=False),
+    "before-transaction-commit": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
+    "after-transaction-commit": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),
 }
 
 

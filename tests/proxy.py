@@ -25,7 +25,7 @@ class Proxy:
         """The connection on which a client sends next what this expression finds is reset before the server gets it."""
         self.reset_after: bytes | None = None
         """The same, but the server gets it, and its answer is lost."""
-        self.stays_away = False
+        self.refuses_after_reset = False
         """Whether connections are refused after such a reset, until a block of `unreachable` ends."""
         self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -111,14 +111,14 @@ class Link:
             while data := source.recv(CHUNK):
                 if is_answer:
                     self._is_closed.wait(self._proxy.delay)
-                elif self._meets_its_end(data, sink):
+                elif self._resets_at(data, sink):
                     return
                 if not self.is_silent.is_set():
                     sink.sendall(data)
         if not self.is_silent.is_set():
             self.close()
 
-    def _meets_its_end(self, data: bytes, sink: socket.socket) -> bool:
+    def _resets_at(self, data: bytes, sink: socket.socket) -> bool:
         """Tell whether this is where the connection is to be cut, once for each time that it was asked for."""
         proxy = self._proxy
         if proxy.reset_before is not None and re.search(proxy.reset_before, data):
@@ -130,7 +130,7 @@ class Link:
             self.is_silent.set()  # the server's answer goes nowhere
             sink.sendall(data)
             self._is_closed.wait(0.2)
-            proxy.refuses = proxy.stays_away
+            proxy.refuses = proxy.refuses_after_reset
             self.reset()
             return True
         return False

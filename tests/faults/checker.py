@@ -34,7 +34,7 @@ class Version(NamedTuple):
     partition: int
     offset: int
 
-    def beats(self, other: Version, order: str) -> bool:
+    def is_newer_than(self, other: Version, order: str) -> bool:
         if order == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self > other
@@ -121,14 +121,14 @@ class Checker:
         exactly_once: bool = False,
     ) -> CheckResult:
         for message in topic:
-            self._enter(message)
-        self._judge_rows(rows)
+            self._add_message(message)
+        self._check_rows(rows)
         self._check_dead_letters(dead_letters)
         if exactly_once:
             self._verdict.doubled += self._verdict.again
         return self._verdict
 
-    def _enter(self, message: Message) -> None:
+    def _add_message(self, message: Message) -> None:
         self._verdict.produced += 1
         value, reason = message.value() or b"", self._refused(message)
         if not value or value.strip(b" \t\n\r") == b"null":
@@ -138,22 +138,22 @@ class Checker:
             expected = FoundDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
             self._dead_letters.setdefault(_version(message)[1:], []).append(expected)
         else:
-            self._enter_order(message, msgspec.json.decode(value))
+            self._add_order(message, msgspec.json.decode(value))
 
-    def _enter_order(self, message: Message, document: Any) -> None:
+    def _add_order(self, message: Message, document: Any) -> None:
         if document["order_uid"] in self._erased:
             self._verdict.erased += 1
         else:
-            self._compete(message, document)
+            self._add_version(message, document)
 
-    def _compete(self, message: Message, document: Any) -> None:
+    def _add_version(self, message: Message, document: Any) -> None:
         version, digest = _version(message), order_digest(document)
         order = self._orders.setdefault(document["order_uid"], _Order(version, digest))
         order.seen[digest] += 1
-        if version.beats(order.version, self._order):
+        if version.is_newer_than(order.version, self._order):
             order.version, order.digest = version, digest
 
-    def _judge_rows(self, rows: Iterable[Row]) -> None:
+    def _check_rows(self, rows: Iterable[Row]) -> None:
         missing, verdict = set(self._orders), self._verdict
         for row in rows:
             if row.uid not in self._orders:
@@ -162,10 +162,10 @@ class Checker:
                 verdict.doubled += 1
             else:
                 missing.discard(row.uid)
-                self._judge_row(row, self._orders[row.uid])
+                self._check_row(row, self._orders[row.uid])
         verdict.lost += sum(self._orders[uid].seen.total() for uid in missing)
 
-    def _judge_row(self, row: Row, order: _Order) -> None:
+    def _check_row(self, row: Row, order: _Order) -> None:
         if row.version != order.version or order_digest(row.document) != order.digest:
             self._verdict.wrong_version += 1
             return

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from tests.processes import Spawn
 
-IS_TORTURE = "ORDERS_CHAOS_SEEDS" in os.environ
+RUNS_ALL = "ORDERS_CHAOS_SEEDS" in os.environ
 SEEDS = os.environ.get("ORDERS_CHAOS_SEEDS", "1").split()
-IS_LONG = os.environ.get("ORDERS_CHAOS_LONG") == "1"
+IS_EXTENDED = os.environ.get("ORDERS_CHAOS_LONG") == "1"
 TABLE = os.environ.get("ORDERS_CHAOS_TABLE")
-SESSION_SECONDS = 6.0 if IS_LONG else 3.0
+SESSION_SECONDS = 6.0 if IS_EXTENDED else 3.0
 """What the product has by default, or what a scenario is done with sooner."""
-QUICK_SESSIONS = {
+SHORT_SESSIONS = {
     "group.min.session.timeout.ms": "3000",
     "group.consumer.session.timeout.ms": f"{SESSION_SECONDS * 1_000:.0f}",
     "group.consumer.min.session.timeout.ms": "3000",
@@ -42,9 +42,9 @@ QUICK_SESSIONS = {
     "group.consumer.min.heartbeat.interval.ms": "1000",
 }
 """As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
-QUICK_HEARTBEATS = '{"heartbeat.interval.ms": 500}'
+SHORT_HEARTBEAT = '{"heartbeat.interval.ms": 500}'
 """A member learns of a rebalance with its heartbeat; two seconds apart, they would be most of a scenario's time."""
-QUICK_REMOVAL = {"log.segment.delete.delay.ms": "1000"}
+FAST_DELETION = {"log.segment.delete.delay.ms": "1000"}
 """A broker with all topics of all scenarios takes long to come back, which is not what they are about."""
 WITH_ACLS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave two thirds out where neither all scenarios are asked for nor some by name."""
-    if IS_TORTURE or are_named(config.args, config.option.keyword):
+    if RUNS_ALL or are_named(config.args, config.option.keyword):
         return
     scenarios = [item for item in items if item.path.parent == HERE]
     commit = commit_of(HERE)
@@ -110,7 +110,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Processes of this machine, whatever the tier."""
     port, door = free_port(), free_port()
     kafka_proxy = Proxy((HOST, door))
-    properties = _with_door(port, door, kafka_proxy.port)
+    properties = _proxied_listener(port, door, kafka_proxy.port)
     with (
         broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, echo=print, properties=properties) as kafka,
         postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
@@ -123,12 +123,12 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     kafka_proxy.close()
 
 
-def _with_door(port: int, door: int, proxy: int) -> dict[str, str]:
+def _proxied_listener(port: int, door: int, proxy: int) -> dict[str, str]:
     """Return what lets a broker listen on `door` too, and tell those who come by it to come by the proxy."""
     controller = free_port()
     return (
-        QUICK_SESSIONS
-        | QUICK_REMOVAL
+        SHORT_SESSIONS
+        | FAST_DELETION
         | WITH_ACLS
         | {
             "controller.quorum.voters": f"1@{HOST}:{controller}",
@@ -144,7 +144,7 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
     """A cluster whose groups survive either broker; the first one is its controller too."""
     folder = tmp_path_factory.mktemp
     first, second, controller = free_port(), free_port(), free_port()
-    both = QUICK_SESSIONS | {
+    both = SHORT_SESSIONS | {
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "offsets.topic.replication.factor": "2",
         "transaction.state.log.replication.factor": "2",
@@ -171,12 +171,12 @@ def workload(
             "ORDERS_KAFKA__TOPIC": name,
             "ORDERS_KAFKA__DEAD_LETTER_TOPIC": f"{name}.dlq",
             "ORDERS_KAFKA__GROUP_ID": name,
-            "ORDERS_KAFKA__PROPERTIES": QUICK_HEARTBEATS,
+            "ORDERS_KAFKA__PROPERTIES": SHORT_HEARTBEAT,
             "ORDERS_KAFKA__SESSION_TIMEOUT": str(SESSION_SECONDS),
             "ORDERS_POSTGRES__DSN": dsn,
         }
         workload = Workload(
-            scenario=_words(request), seed=seed, is_long=IS_LONG, session_seconds=SESSION_SECONDS,
+            scenario=_scenario_name(request), seed=seed, is_extended=IS_EXTENDED, session_seconds=SESSION_SECONDS,
             kafka=breakable.kafka, postgres=breakable.postgres, kafka_proxy=breakable.kafka_proxy,
             postgres_proxy=breakable.postgres_proxy, settings=settings, spawn=spawn, table=pytestconfig.stash[LINES],
         )  # fmt: skip
@@ -185,7 +185,7 @@ def workload(
         delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
 
 
-def _words(request: pytest.FixtureRequest) -> str:
+def _scenario_name(request: pytest.FixtureRequest) -> str:
     """Return a test's name, which says what happens, and what tells its variants apart."""
     name = request.function.__name__.removeprefix("test_").replace("_", " ")
     variant = request.node.callspec.id.partition(f"seed-{request.node.callspec.params['seed']}")

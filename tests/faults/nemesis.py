@@ -60,14 +60,14 @@ def read_only(workload: Workload) -> Iterator[None]:
 
 
 @contextmanager
-def locking_backwards(workload: Workload) -> Iterator[None]:
+def locking_in_reverse(workload: Workload) -> Iterator[None]:
     """Have somebody else lock all orders again and again, against the order in which we do, as long as the block lasts.
 
     Deadlocks are then looked for by our side first, which so is the one that has to give way.
     """
     workload.query(f"ALTER DATABASE {_database(workload)} SET deadlock_timeout = '20ms'")
     done = Event()
-    other = Thread(target=_lock_backwards, args=(workload.dsn, done))
+    other = Thread(target=_lock_in_reverse, args=(workload.dsn, done))
     other.start()
     try:
         yield
@@ -76,7 +76,7 @@ def locking_backwards(workload: Workload) -> Iterator[None]:
         other.join()
 
 
-def _lock_backwards(dsn: str, done: Event) -> None:
+def _lock_in_reverse(dsn: str, done: Event) -> None:
     lock = "SELECT 1 FROM orders WHERE order_uid = %s FOR UPDATE"
     with psycopg.connect(dsn, options="-c deadlock_timeout=60s") as connection:
         while not done.is_set():

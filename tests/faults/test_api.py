@@ -132,7 +132,7 @@ def assert_refused(answer: httpx2.Response) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> None:
+def test_with_postgresql_down_hits_stay_fast_and_misses_return_503(site: Site) -> None:
     with away(site.workload.postgres):
         eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="a refusal")
         assert_refused(site.get("unknown-2"))
@@ -142,7 +142,7 @@ def test_without_a_database_hits_are_as_fast_and_misses_say_so(site: Site) -> No
     assert site.api.process.poll() is None
 
 
-def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Site) -> None:
+def test_with_postgresql_slow_hits_stay_fast_and_misses_time_out(site: Site) -> None:
     with site.workload.postgres_proxy.delayed(5), ThreadPoolExecutor(50) as threads:
         began = monotonic()
         misses = [threads.submit(httpx2.get, f"{site.api.url}/orders/missed-{n}", timeout=60) for n in range(50)]
@@ -153,7 +153,7 @@ def test_behind_a_slow_database_hits_are_as_fast_and_misses_end_in_time(site: Si
     eventually(lambda: site.get("missed-51").status_code == HTTPStatus.NOT_FOUND, 30, "it is fast again")
 
 
-def test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after(site: Site) -> None:
+def test_orders_changed_while_postgresql_is_unreachable_are_current_a_second_later(site: Site) -> None:
     with site.workload.postgres_proxy.unreachable():
         eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 0, what="deafness")
         for uid in site.uids[:10]:
@@ -162,7 +162,7 @@ def test_what_changes_while_postgresql_is_out_of_reach_is_fresh_a_second_after(s
     assert_fresh(site, 7)
 
 
-def test_what_changes_while_notifications_go_nowhere_is_fresh_a_second_after(site: Site) -> None:
+def test_orders_changed_while_notifications_are_lost_are_current_a_second_later(site: Site) -> None:
     """Half-open: the connection stays, and nothing comes by it any more."""
     site.workload.postgres_proxy.silence()
     for uid in site.uids[:10]:
@@ -178,7 +178,7 @@ def assert_fresh(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN
     )
 
 
-def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_served(workload: Workload) -> None:
+def test_while_only_the_listener_is_disconnected_orders_are_at_most_a_second_stale(workload: Workload) -> None:
     """PostgreSQL can be read: that nothing is heard is then no reason to serve what is old."""
     listening = workload.through_proxies["ORDERS_POSTGRES__DSN"]
     direct = {"ORDERS_POSTGRES__DSN": workload.dsn, "ORDERS_POSTGRES__LISTEN_DSN": listening}
@@ -191,7 +191,7 @@ def test_while_only_the_listener_is_kept_out_nothing_older_than_a_second_is_serv
         assert_fresh(site, 8)
 
 
-def test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_served(
+def test_behind_a_pooler_in_transaction_mode_orders_are_at_most_a_second_stale(
     workload: Workload, tmp_path: Path
 ) -> None:
     with (
@@ -205,7 +205,7 @@ def test_behind_a_pooler_in_transaction_mode_nothing_older_than_a_second_is_serv
             assert_fresh(site, number)
 
 
-def test_a_standby_that_is_behind_is_not_cached_from(workload: Workload, tmp_path: Path) -> None:
+def test_reads_from_a_lagging_standby_are_not_cached(workload: Workload, tmp_path: Path) -> None:
     """Each change is read before the standby has replayed it."""
     with standby(workload.postgres, tmp_path / "standby", f"{BEHIND_SECONDS}s") as server:
         behind = urlsplit(server.dsn)._replace(path=urlsplit(workload.dsn).path).geturl()
@@ -219,14 +219,14 @@ def test_a_standby_that_is_behind_is_not_cached_from(workload: Workload, tmp_pat
                 assert_fresh(site, number, BEHIND_SECONDS + FRESH_SECONDS + MARGIN_SECONDS)
 
 
-def test_with_a_bound_on_staleness_nothing_older_is_served(workload: Workload) -> None:
+def test_max_stale_bounds_staleness(workload: Workload) -> None:
     with site_of(workload, ORDERS_CACHE__MAX_STALE="1s") as site, workload.postgres_proxy.unreachable():
         within = 1 + FRESH_SECONDS + MARGIN_SECONDS
         eventually(lambda: site.get(site.uids[0]).status_code == HTTPStatus.SERVICE_UNAVAILABLE, within, "the bound")
         assert_refused(site.get(site.uids[1]))
 
 
-def test_ten_thousand_clients_that_never_finish_a_request_cost_the_others_nothing(workload: Workload) -> None:
+def test_ten_thousand_unfinished_requests_do_not_slow_other_clients(workload: Workload) -> None:
     with site_of(workload, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
         assert site.slowest_hit() < STATEMENT_SECONDS  # on a connection that is open before the others
         memory = site.mib()
@@ -264,7 +264,7 @@ def is_refused(client: socket.socket) -> bool:
     ],
     ids=["line", "header", "body"],
 )
-def test_requests_are_too_large(site: Site, request_bytes: bytes, statuses: tuple[bytes, ...]) -> None:
+def test_oversized_requests_are_rejected(site: Site, request_bytes: bytes, statuses: tuple[bytes, ...]) -> None:
     memory = site.mib()
     for _ in range(5):
         assert status_of(site, request_bytes) in {*statuses, b""}
@@ -285,7 +285,7 @@ def status_of(site: Site, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("cache", "clients"), [("256MiB", 600), ("800KiB", 200)], ids=["from-memory", "from-postgresql"]
 )
-def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(
+def test_memory_is_bounded_when_clients_do_not_read_large_responses(
     workload: Workload, cache: str, clients: int
 ) -> None:
     with site_of(workload, ORDERS_CACHE__MAX_BYTES=cache) as site, ExitStack() as stack:
@@ -293,7 +293,7 @@ def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(
         memory = site.mib()
         for number in range(clients):
             request = f"GET /orders/{uids[number % len(uids)]} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
-            stack.enter_context(closing(deaf_client(site, PIPELINED * request)))
+            stack.enter_context(closing(non_reading_client(site, PIPELINED * request)))
             assert site.get(site.uids[number % CACHED]).status_code == HTTPStatus.OK
         eventually(lambda: metric(site.api, "orders_http_clients_dropped_total") > clients // 4, 60, "they are closed")
         stack.close()
@@ -301,11 +301,11 @@ def test_clients_that_read_nothing_of_large_answers_are_held_to_a_bound(
         eventually(lambda: site.mib() - memory < GROWTH_MIB, 30, "memory is given back")
 
 
-def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get_everything(workload: Workload) -> None:
+def test_unread_event_streams_are_dropped_and_read_ones_receive_every_event(workload: Workload) -> None:
     with site_of(workload, ORDERS_LISTENER__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
         memory = site.mib()
         for _ in range(STREAMS):
-            stack.enter_context(closing(deaf_stream(site)))
+            stack.enter_context(closing(non_reading_stream(site)))
         eventually(lambda: metric(site.api, "orders_event_clients") == STREAMS, what="the streams are open")
         with httpx2.stream("GET", f"{site.api.url}/events", timeout=30) as healthy:
             lines = healthy.iter_lines()
@@ -315,12 +315,12 @@ def test_event_streams_that_nobody_reads_are_dropped_and_those_that_are_read_get
         assert site.slowest_hit() < STATEMENT_SECONDS
 
 
-def deaf_stream(site: Site) -> socket.socket:
+def non_reading_stream(site: Site) -> socket.socket:
     """Open an event stream and never read of it."""
-    return deaf_client(site, b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    return non_reading_client(site, b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
 
 
-def deaf_client(site: Site, request: bytes) -> socket.socket:
+def non_reading_client(site: Site, request: bytes) -> socket.socket:
     """Send a request and read nothing; with a small window, so that little fits in between."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)

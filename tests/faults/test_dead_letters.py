@@ -23,7 +23,7 @@ WINDOW = 1_000
 SMALL_BYTES = 2_000
 
 
-def wait_refused(members: Sequence[Service]) -> None:
+def wait_rejected(members: Sequence[Service]) -> None:
     eventually(
         lambda: sum(metric(each, "orders_dead_letter_retries_total") for each in members) > 0,
         60,
@@ -35,24 +35,24 @@ def test_the_dead_letter_topic_is_missing(workload: Workload) -> None:
     workload.delete_topic(workload.dead_letter_topic)
     members = workload.members()
     workload.send()
-    wait_refused(members)
+    wait_rejected(members)
     assert workload.committed() < workload.produced()
     workload.create_topic(workload.dead_letter_topic)
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-def test_the_dead_letter_topic_takes_no_message(workload: Workload) -> None:
+def test_the_dead_letter_topic_is_not_writable(workload: Workload) -> None:
     members = workload.members()
-    with workload.forbidden(workload.dead_letter_topic):
+    with workload.write_denied(workload.dead_letter_topic):
         workload.send()
-        wait_refused(members)
+        wait_rejected(members)
         assert workload.committed() < workload.produced()
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-def test_the_dead_letter_topic_takes_small_messages_alone(workload: Workload) -> None:
+def test_the_dead_letter_topic_rejects_large_messages(workload: Workload) -> None:
     workload.configure_topic(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
     workload.members()
     workload.send()
@@ -60,11 +60,11 @@ def test_the_dead_letter_topic_takes_small_messages_alone(workload: Workload) ->
     assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.dead_letters())
 
 
-def test_a_flood_of_bad_messages_is_let_through_by_hand(workload: Workload) -> None:
+def test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled(workload: Workload) -> None:
     """The circuit breaker is open with hardly more than its window in the topic; whoever turns it off gets the rest."""
     good, bad = Plan(count=1_000, seed=workload.seed), Plan(count=FLOOD, seed=workload.seed + 1, invalid=1)
     members = workload.members(1)
-    workload.send_these(chain(stream(good), stream(bad)))
+    workload.produce_messages(chain(stream(good), stream(bad)))
     eventually(lambda: metric(members[0], "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")
     assert len(workload.dead_letters()) < WINDOW
     assert workload.committed() < workload.produced()
@@ -73,16 +73,16 @@ def test_a_flood_of_bad_messages_is_let_through_by_hand(workload: Workload) -> N
     assert workload.assert_exact().dead_lettered == FLOOD
 
 
-def test_a_flood_of_bad_messages_ends_by_itself(workload: Workload) -> None:
+def test_the_circuit_breaker_closes_after_a_flood_of_invalid_messages(workload: Workload) -> None:
     """Probes, a few messages each, are dead-lettered; the first good ones close the circuit breaker."""
     flood = Plan(count=WINDOW + 200, seed=workload.seed + 1, invalid=1)
-    at_a_time = "10" if workload.is_long else "50"
+    at_a_time = "10" if workload.is_extended else "50"
     member = workload.members(
         1, ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="20ms", ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES=at_a_time
     )[0]
-    workload.send_these(stream(flood))
+    workload.produce_messages(stream(flood))
     eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")
-    workload.send_these(stream(replace(MIX, count=2_000, seed=workload.seed)))
-    workload.fault_is_over()
+    workload.produce_messages(stream(replace(MIX, count=2_000, seed=workload.seed)))
+    workload.fault_ended()
     workload.assert_exact()
     assert metric(member, "orders_circuit_breaker_open") == 0

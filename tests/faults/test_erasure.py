@@ -21,15 +21,15 @@ TURNS = 3
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 
-def test_orders_are_erased_while_members_work_and_one_is_killed(workload: Workload) -> None:
+def test_orders_are_erased_while_members_write_and_one_is_killed(workload: Workload) -> None:
     """Then everything is read again, and nothing brings them back."""
     plan = list(stream(replace(MIX, count=MESSAGES, seed=workload.seed)))
     erased = ids_of(plan)[::ONE_IN]
-    failpoints, other = workload.members()
-    workload.send_these(plan, RATE)
-    workload.wait_flow()
+    killed, other = workload.members()
+    workload.produce_messages(plan, RATE)
+    workload.wait_stored()
     workload.run("erase", "--yes", *erased[::TURNS])
-    workload.kill(failpoints)
+    workload.kill(killed)
     third = workload.start()
     for turn in range(1, TURNS):
         workload.run("erase", "--yes", *erased[turn::TURNS])

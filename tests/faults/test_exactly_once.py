@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.test_consumers import is_frozen, partitions_of, send_until_dead
-from tests.faults.test_kafka import group_of, moved
-from tests.faults.workload import ENOUGH_SECONDS, FAULTY, PARTITIONS, RATE, wait_assigned
+from tests.faults.test_consumers import is_suspended, partitions_of, send_until_dead
+from tests.faults.test_kafka import group_of, on_cluster
+from tests.faults.workload import FAULTY, PARTITIONS, RATE, STREAM_SECONDS, wait_assigned
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ UNANSWERED_SECONDS = 12.0
 """More than two calls of the client may take."""
 
 
-@pytest.mark.parametrize("place", ["after-the-commit", "before-kafka-commits", "after-kafka-commits"])
-def test_a_member_dies_with_exactly_once(workload: Workload, place: str) -> None:
+@pytest.mark.parametrize("place", ["after-commit", "before-transaction-commit", "after-transaction-commit"])
+def test_a_member_is_killed_with_exactly_once(workload: Workload, place: str) -> None:
     workload.members(1, **EXACTLY_ONCE)
-    failpoints = wait_assigned(workload.doomed(place, 4, **EXACTLY_ONCE))
-    send_until_dead(workload, failpoints, FAULTY)
-    workload.fault_is_over()
+    killed = wait_assigned(workload.start_with_failpoint(place, 4, **EXACTLY_ONCE))
+    send_until_dead(workload, killed, FAULTY)
+    workload.fault_ended()
     workload.start(**EXACTLY_ONCE)
     workload.assert_exact(exactly_once=True)
 
@@ -38,31 +38,31 @@ def test_a_member_dies_with_exactly_once(workload: Workload, place: str) -> None
 def test_one_of_two_brokers_with_exactly_once(workload: Workload, how: str, two_brokers: tuple[Broker, Broker]) -> None:
     """Not the only one: the only broker with a partition may leave transactions open for good when it goes."""
     first, second = two_brokers
-    workload = moved(workload, first, group=group_of(first, coordinator=2), brokers=(1, 2))
+    workload = on_cluster(workload, first, group=group_of(first, coordinator=2), brokers=(1, 2))
     workload.members(**EXACTLY_ONCE)
     workload.send(plan=FAULTY)
-    workload.wait_flow()
+    workload.wait_stored()
     (second.kill if how == "is-killed" else second.stop)()
     second.start()
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact(exactly_once=True)
 
 
-def test_a_member_freezes_and_wakes_with_exactly_once(workload: Workload) -> None:
+def test_a_member_is_suspended_with_exactly_once(workload: Workload) -> None:
     """In the middle of a transaction, while another member sends dead letters, and soon enough to end it."""
     (other,) = workload.members(1, **EXACTLY_ONCE)
-    zombie = wait_assigned(workload.doomed("before-offsets-are-sent", 4, "SIGSTOP", **EXACTLY_ONCE))
-    sender = workload.send(ENOUGH_SECONDS, plan=FAULTY)
-    eventually(lambda: is_frozen(zombie), 30, "it freezes")
+    suspended = wait_assigned(workload.start_with_failpoint("before-send-offsets", 4, "SIGSTOP", **EXACTLY_ONCE))
+    sender = workload.send(STREAM_SECONDS, plan=FAULTY)
+    eventually(lambda: is_suspended(suspended), 30, "it freezes")
     eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other takes over")
-    workload.wait_flow()
-    zombie.process.send_signal(signal.SIGCONT)
-    workload.fault_is_over()
+    workload.wait_stored()
+    suspended.process.send_signal(signal.SIGCONT)
+    workload.fault_ended()
     sender.stop()
     workload.assert_exact(exactly_once=True)
 
 
-def test_members_come_and_go_with_exactly_once(workload: Workload) -> None:
+def test_members_join_and_leave_with_exactly_once(workload: Workload) -> None:
     members = workload.members(**EXACTLY_ONCE)
     workload.send(8, plan=FAULTY)
     for _ in range(3):
@@ -79,17 +79,17 @@ def test_dead_letters_are_too_large_with_exactly_once(workload: Workload) -> Non
     assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.dead_letters())
 
 
-def test_the_answer_to_a_commit_of_kafka_is_lost(workload: Workload) -> None:
+def test_the_response_to_a_transaction_commit_is_lost(workload: Workload) -> None:
     """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
     settings = {**EXACTLY_ONCE, **workload.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
     workload.members(1, **settings)
-    sender, proxy = workload.send(ENOUGH_SECONDS, rate=RATE / 4, plan=FAULTY), workload.kafka_proxy
-    workload.wait_flow(200)
-    proxy.stays_away, proxy.reset_after = True, END_TRANSACTION
+    sender, proxy = workload.send(STREAM_SECONDS, rate=RATE / 4, plan=FAULTY), workload.kafka_proxy
+    workload.wait_stored(200)
+    proxy.refuses_after_reset, proxy.reset_after = True, END_TRANSACTION
     eventually(lambda: proxy.reset_after is None, what="a commit is on its way")
     with proxy.unreachable():
         workload.elapse(UNANSWERED_SECONDS)
-    workload.fault_is_over()
-    proxy.stays_away = False
+    workload.fault_ended()
+    proxy.refuses_after_reset = False
     sender.stop()
     workload.assert_exact(exactly_once=True)

@@ -15,7 +15,7 @@ from generator.produce import Pace, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.nemesis import held
-from tests.faults.workload import DELIVERY, ENOUGH_SECONDS, FAULTY, RATE, away, create_topics, frozen
+from tests.faults.workload import DELIVERY, FAULTY, RATE, STREAM_SECONDS, away, create_topics, frozen
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -32,40 +32,40 @@ if TYPE_CHECKING:
 def test_the_broker_is_restarted(workload: Workload) -> None:
     workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with away(workload.kafka):
         pass
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
 
 
 def test_the_broker_is_killed(workload: Workload) -> None:
     workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     workload.kafka.kill()
     workload.kafka.start()
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
 
 
-def test_the_broker_freezes_for_longer_than_a_session(workload: Workload) -> None:
+def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: Workload) -> None:
     """Thirty seconds in the long form."""
     workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with frozen(workload.kafka):
-        workload.elapse(30 if workload.is_long else 1.5 * workload.session_seconds)
-    workload.fault_is_over()
+        workload.elapse(30 if workload.is_extended else 1.5 * workload.session_seconds)
+    workload.fault_ended()
     workload.assert_exact()
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)
-def test_the_broker_is_frozen_when_a_member_is_asked_to_end(workload: Workload, delivery: str) -> None:
+def test_a_member_is_stopped_while_the_broker_is_suspended(workload: Workload, delivery: str) -> None:
     """With orders stored whose offsets it can't commit, and before it has lost its session for that."""
     (member,) = workload.members(1, **DELIVERY[delivery], ORDERS_KAFKA__SESSION_TIMEOUT="12s")
     workload.send(plan=FAULTY if delivery == "exactly-once" else Plan())  # else a dead letter is what is waited for
-    workload.wait_flow(300)
+    workload.wait_stored(300)
     with ExitStack() as thaw:
         with held(workload):
             before = workload.stored()
@@ -74,50 +74,50 @@ def test_the_broker_is_frozen_when_a_member_is_asked_to_end(workload: Workload, 
         workload.stop(member)
     (drained,) = member.logged("drained")
     assert drained["committed"] is False
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.start(**DELIVERY[delivery])
     workload.assert_exact(exactly_once=delivery == "exactly-once")
 
 
-def test_connections_to_broker_and_database_are_cut_again_and_again(workload: Workload) -> None:
+def test_connections_to_kafka_and_postgresql_are_closed_repeatedly(workload: Workload) -> None:
     members = workload.members(**workload.through_proxies)
-    sender = workload.send(ENOUGH_SECONDS)
+    sender = workload.send(STREAM_SECONDS)
     for _ in range(4):
-        workload.wait_flow(300)
+        workload.wait_stored(300)
         workload.kafka_proxy.cut()
         workload.postgres_proxy.cut()
-    workload.fault_is_over()
+    workload.fault_ended()
     sender.stop()
     assert sum(metric(member, "orders_retries_total") for member in members) > 0
     workload.assert_exact()
 
 
-def test_connections_to_the_broker_go_silent(workload: Workload) -> None:
+def test_connections_to_the_broker_become_half_open(workload: Workload) -> None:
     """Half-open ones, after which the session is lost; only new connections work."""
     members = workload.members(**workload.through_proxies)
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     workload.kafka_proxy.silence()
     eventually(
         lambda: sum(metric(member, "orders_rebalances_total", kind="lost") for member in members) > 0, 90,
         "a session is lost",
     )  # fmt: skip
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
 
 
-def test_the_groups_coordinator_moves_to_another_broker(workload: Workload, two_brokers: tuple[Broker, Broker]) -> None:
+def test_the_group_coordinator_moves_to_another_broker(workload: Workload, two_brokers: tuple[Broker, Broker]) -> None:
     first, second = two_brokers
-    workload = moved(workload, first, group=group_of(first, coordinator=2))
+    workload = on_cluster(workload, first, group=group_of(first, coordinator=2))
     workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     second.kill()
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
 
 
-def moved(workload: Workload, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Workload:
+def on_cluster(workload: Workload, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Workload:
     """Return the same workload on another cluster, with its topics on these brokers."""
     create_topics(kafka.bootstrap_servers, workload.topic, workload.dead_letter_topic, brokers=brokers)
     there = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ORDERS_KAFKA__GROUP_ID": group}
@@ -137,7 +137,7 @@ def group_of(kafka: Broker, coordinator: int) -> str:
 
 
 @pytest.mark.parametrize("end", ["committed", "aborted"])
-def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(workload: Workload, end: str) -> None:
+def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: Workload, end: str) -> None:
     """They wait behind it, are told apart from the lag, and a member dies meanwhile."""
     members = workload.members()
     producer = Producer({
@@ -156,7 +156,7 @@ def test_a_producers_transaction_stays_open_before_orders_of_others_and_is(workl
         producer.commit_transaction(TRANSACTION_SECONDS)
     else:
         producer.abort_transaction(TRANSACTION_SECONDS)
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
     for name in (OPEN, "orders_lag_messages", "orders_lag_seconds"):
         eventually(lambda name=name: metric(members[1], name) == 0, TRANSACTION_SECONDS, f"{name} is 0")  # type: ignore[misc]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.nemesis import locking_backwards, read_only, refusing, slow
-from tests.faults.workload import ENOUGH_SECONDS, MIX, away, frozen, wait_assigned
+from tests.faults.nemesis import locking_in_reverse, read_only, refusing, slow
+from tests.faults.workload import MIX, STREAM_SECONDS, away, frozen, wait_assigned
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -37,12 +37,12 @@ def wait_retries(members: Sequence[Service], code: str = "") -> None:
 
 def test_postgresql_is_killed_twice(workload: Workload) -> None:
     workload.members()
-    sender = workload.send(ENOUGH_SECONDS)
+    sender = workload.send(STREAM_SECONDS)
     for _ in range(2):
-        workload.wait_flow()
+        workload.wait_stored()
         workload.postgres.kill()
         workload.postgres.start()
-    workload.fault_is_over()
+    workload.fault_ended()
     sender.stop()
     assert workload.assert_exact().again == 0
 
@@ -50,74 +50,74 @@ def test_postgresql_is_killed_twice(workload: Workload) -> None:
 def test_postgresql_is_restarted(workload: Workload) -> None:
     workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with away(workload.postgres):
         pass
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-def test_postgresql_is_away_for_longer_than_a_member_may_go_without_polling(workload: Workload) -> None:
+def test_postgresql_is_down_for_longer_than_max_poll_interval(workload: Workload) -> None:
     """Six minutes in the long form, with librdkafka's five; the short form shortens both."""
-    interval = 300 if workload.is_long else POLL_SECONDS
+    interval = 300 if workload.is_extended else POLL_SECONDS
     properties = f'{{"max.poll.interval.ms": {interval * 1000}}}'
     members = workload.members(ORDERS_KAFKA__PROPERTIES=properties, ORDERS_BATCH__MAX_MESSAGES=SMALL_BATCH)
     workload.send(10)
-    workload.wait_flow()
+    workload.wait_stored()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)
     with away(workload.postgres):
-        workload.elapse((1.2 if workload.is_long else 1.6) * interval)
-    workload.fault_is_over()
+        workload.elapse((1.2 if workload.is_extended else 1.6) * interval)
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned
 
 
-def test_a_member_joins_while_postgresql_is_away_and_leaves_afterwards(workload: Workload) -> None:
+def test_a_member_joins_while_postgresql_is_down_and_leaves_afterwards(workload: Workload) -> None:
     """What it takes and gives back was paused by the one that stays, and must flow there again."""
     [staying] = workload.members(1)
     workload.send(10)
-    workload.wait_flow()
+    workload.wait_stored()
     with away(workload.postgres):
         eventually(lambda: "fetching is paused" in staying.tail(), 30, "a full batch")
         joining = wait_assigned(workload.start())
     eventually(lambda: "fetching is resumed" in staying.tail(), 30, "orders flow")
     workload.stop(joining)
-    workload.fault_is_over()
+    workload.fault_ended()
     workload.assert_exact()
 
 
-def test_a_member_is_stopped_while_postgresql_is_away(workload: Workload) -> None:
+def test_a_member_is_stopped_while_postgresql_is_down(workload: Workload) -> None:
     leaving, staying = workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with away(workload.postgres):
         wait_retries([leaving])
         wait_retries([staying])
         workload.stop(leaving)
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-def test_postgresql_hangs_with_its_connections_open(workload: Workload) -> None:
+def test_postgresql_hangs_with_open_connections(workload: Workload) -> None:
     """The client's own deadline ends the wait: five seconds after the statement timeout."""
     members = workload.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="1s")
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with frozen(workload.postgres):
         wait_retries(members, "none")
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-@pytest.mark.parametrize("moment", ["in-the-midst-of-copy", "before-commit", "after-commit"])
+@pytest.mark.parametrize("moment", ["during-copy", "before-commit", "after-commit"])
 def test_the_connection_to_postgresql_is_reset(workload: Workload, moment: str) -> None:
     """After a commit whose answer is lost nobody knows whether it was done: doing it again must change nothing."""
     members = workload.members(ORDERS_POSTGRES__PREPARED_STATEMENTS="false", **workload.through_proxies)
-    sender = workload.send(ENOUGH_SECONDS)
+    sender = workload.send(STREAM_SECONDS)
     for _ in range(3):
-        workload.wait_flow(300)
+        workload.wait_stored(300)
         reset_at(workload, moment)
-    workload.fault_is_over()
+    workload.fault_ended()
     sender.stop()
     assert workload.assert_exact().again == 0
     assert retries(members) >= 3
@@ -137,22 +137,22 @@ def test_postgresql_fails_over_to_a_read_only_server(workload: Workload) -> None
     """Whoever keeps a connection to the server that was demoted never writes again."""
     members = workload.members()
     workload.send()
-    workload.wait_flow()
+    workload.wait_stored()
     with read_only(workload):
         wait_retries(members, "25")
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
 @pytest.mark.parametrize("code", ["53100", "57P03"])
-def test_postgresql_answers_for_a_while_with(workload: Workload, code: str) -> None:
+def test_postgresql_fails_temporarily_with(workload: Workload, code: str) -> None:
     """A full disk, a start: its own troubles, and not an order's."""
     members = workload.members()
     workload.send()
-    workload.wait_flow(500)
+    workload.wait_stored(500)
     with refusing(workload, "true", code, on="items"):
         wait_retries(members, code[:2])
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
@@ -161,17 +161,17 @@ def test_batches_take_longer_than_the_statement_timeout(workload: Workload) -> N
     with slow(workload, 0.001):
         members = workload.members(ORDERS_POSTGRES__STATEMENT_TIMEOUT="300ms")
         wait_retries(members, "57")
-        workload.wait_flow(300)
-    workload.fault_is_over()
+        workload.wait_stored(300)
+    workload.fault_ended()
     assert workload.assert_exact().again == 0
 
 
-def test_a_foreign_transaction_locks_orders_the_other_way_round(workload: Workload) -> None:
+def test_another_transaction_locks_orders_in_reverse_order(workload: Workload) -> None:
     """Our own writers, who go by the ids, never wait for each other in a circle; with others they can."""
     members = workload.members()
     workload.send(4, plan=CHANGING)
-    workload.wait_flow(200)
-    with locking_backwards(workload):
+    workload.wait_stored(200)
+    with locking_in_reverse(workload):
         wait_retries(members, "40")
-    workload.fault_is_over()
+    workload.fault_ended()
     assert workload.assert_exact().again == 0

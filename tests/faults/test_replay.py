@@ -29,21 +29,21 @@ RATE = "100"
 MAX_REPLAYS = 3
 
 
-def test_dead_letters_are_replayed_by_a_command_that_is_killed(workload: Workload) -> None:
+def test_a_replay_of_dead_letters_is_killed_and_repeated(workload: Workload) -> None:
     orders = list(poisoned(stream(Plan(count=ORDERS, seed=workload.seed)), POISONED))
     faults = stream(Plan(count=FAULTS, seed=workload.seed + 1, invalid=1))
     workload.members()
     with refusing(workload, IS_POISON, "P0001"):
-        workload.send_these(chain(orders, faults))
+        workload.produce_messages(chain(orders, faults))
         workload.settle()
-    workload.send_these(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
+    workload.produce_messages(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
     workload.settle()
     replay = workload.start("dlq", "replay", "--rate", RATE)
     before = workload.produced()
     eventually(lambda: workload.produced() > before, 30, "dead letters are replayed")
     workload.kill(replay)
     run_replays(workload)
-    workload.assert_exact(refused=lambda message: unless_mended(workload, message))
+    workload.assert_exact(refused=lambda message: planned_reason_unless_replayed(workload, message))
 
 
 def run_replays(workload: Workload) -> None:
@@ -66,7 +66,7 @@ def newer(orders: list[Message]) -> list[Message]:
     ]
 
 
-def unless_mended(workload: Workload, message: confluent_kafka.Message) -> Reason | None:
+def planned_reason_unless_replayed(workload: Workload, message: confluent_kafka.Message) -> Reason | None:
     """What PostgreSQL refused is an order when it comes again; what is invalid stays so."""
-    reason = workload.by_plan(message)
+    reason = workload.planned_reason(message)
     return None if reason == "rejected" and read_replays(headers_of(message)) else reason

@@ -14,13 +14,13 @@ PROTOCOLS = {protocol: {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol, **INSTANCE} fo
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_static_member_is_killed_and_started_again_at_once(workload: Workload, protocol: str) -> None:
+def test_a_static_member_is_killed_and_restarted_at_once(workload: Workload, protocol: str) -> None:
     """Under the protocol `consumer` it is refused until the session of the dead one ends."""
-    (failpoints,) = workload.members(1, **PROTOCOLS[protocol])
+    (killed,) = workload.members(1, **PROTOCOLS[protocol])
     workload.send()
-    workload.wait_flow()
-    workload.kill(failpoints)
-    workload.fault_is_over()
+    workload.wait_stored()
+    workload.kill(killed)
+    workload.fault_ended()
     workload.restarted(**PROTOCOLS[protocol])
     workload.assert_exact()
 

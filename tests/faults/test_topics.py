@@ -25,32 +25,32 @@ LONG_SESSION = {"ORDERS_KAFKA__SESSION_TIMEOUT": "30s"}
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)
-def test_the_topic_is_created_again_behind_the_back_of_a_member(workload: Workload, delivery: str) -> None:
+def test_the_topic_is_recreated_while_a_member_is_suspended(workload: Workload, delivery: str) -> None:
     """It sees nothing but a log that is longer than what it has read."""
     (member,) = workload.members(1, **DELIVERY[delivery], **LONG_SESSION)
-    read_a_log(workload)
+    consume_first_topic(workload)
     member.process.send_signal(signal.SIGSTOP)
-    create_again(workload)
-    workload.send_these(stream(plan_after(workload))).wait(30)
+    recreate(workload)
+    workload.produce_messages(stream(plan_after(workload))).wait(30)
     member.process.send_signal(signal.SIGCONT)
     assert_all_read(workload, member, exactly_once=delivery == "exactly-once")
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)
-def test_the_topic_is_gone_for_a_while(workload: Workload, delivery: str) -> None:
+def test_the_topic_is_deleted_and_recreated_later(workload: Workload, delivery: str) -> None:
     (member,) = workload.members(1, **DELIVERY[delivery], **LONG_SESSION)
-    read_a_log(workload)
-    create_again(workload, GAP_SECONDS)
-    workload.send_these(stream(plan_after(workload)))
+    consume_first_topic(workload)
+    recreate(workload, GAP_SECONDS)
+    workload.produce_messages(stream(plan_after(workload)))
     assert_all_read(workload, member, exactly_once=delivery == "exactly-once")
 
 
-def test_a_member_commits_for_the_deleted_log_before_it_is_killed(workload: Workload) -> None:
+def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
     """The next one finds offsets in the topic that are of another log."""
     topic_id = workload.topic_id()
-    create_again(workload)
+    recreate(workload)
     workload.commit(dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS), f"topic-id={topic_id}")
-    workload.send_these(stream(plan_after(workload))).wait(30)
+    workload.produce_messages(stream(plan_after(workload))).wait(30)
     (member,) = workload.members(1)
     assert_all_read(workload, member)
 
@@ -59,18 +59,18 @@ def plan_after(workload: Workload) -> Plan:
     return Plan(count=AFTER, seed=workload.seed + 1, invalid=FAULTY.invalid, duplicates=0.05, stale=0.02, updates=0.05)
 
 
-def read_a_log(workload: Workload) -> None:
-    workload.send_these(stream(Plan(count=BEFORE, seed=workload.seed)))
+def consume_first_topic(workload: Workload) -> None:
+    workload.produce_messages(stream(Plan(count=BEFORE, seed=workload.seed)))
     workload.settle()
 
 
-def create_again(workload: Workload, gap_seconds: float = 0) -> None:
+def recreate(workload: Workload, gap_seconds: float = 0) -> None:
     """Nothing is known of what was read before, when this returns."""
     workload.delete_topic(workload.topic)
     if gap_seconds:
         workload.elapse(gap_seconds)
     create_topics(workload.kafka.bootstrap_servers, workload.topic)
-    workload.start_over()
+    workload.forget_history()
 
 
 def assert_all_read(workload: Workload, member: Service, *, exactly_once: bool = False) -> None:

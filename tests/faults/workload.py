@@ -61,7 +61,7 @@ DELIVERY: Mapping[str, Mapping[str, str]] = {
     "exactly-once": {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"},
 }
 """By name, what a member is started with."""
-ENOUGH_SECONDS = 90
+STREAM_SECONDS = 90
 """Longer than any session lasts: the stream is stopped when it is no longer needed."""
 PARTITIONS = 6
 KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
@@ -70,7 +70,7 @@ FLOW_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 SETTLE_SECONDS = 120.0
 WINDOW_SECONDS = 0.5
-PATIENCE = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}
+PRODUCER_PROPERTIES = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}
 """When the producer gives up: after a restart of the broker some get nothing through. What came is what counts."""
 
 ROWS: LiteralString = f"""
@@ -107,7 +107,7 @@ class Sender:
         self._stop.set()
 
     def _run(self, bootstrap_servers: str, topic: str) -> None:
-        producer = open_producer(bootstrap_servers, topic, PATIENCE, compress=True)
+        producer = open_producer(bootstrap_servers, topic, PRODUCER_PROPERTIES, compress=True)
         pace, messages = Pace(self._rate), self._noted()
         self.tally = produce(messages, producer, topic, pace=pace, stop=self._stop, watch=lambda _: None)
 
@@ -124,7 +124,7 @@ class Workload:
 
     scenario: str
     seed: int
-    is_long: bool
+    is_extended: bool
     session_seconds: float
     kafka: Broker
     postgres: Postgres
@@ -135,7 +135,7 @@ class Workload:
     table: list[Line]
     _running: list[Service] = field(default_factory=list)
     _senders: list[Sender] = field(default_factory=list)
-    _recovering: _Recovering | None = None
+    _recovery_timer: _RecoveryTimer | None = None
 
     @property
     def topic(self) -> str:
@@ -166,7 +166,7 @@ class Workload:
         self._running.append(self.spawn(*(arguments or ("consumer",)), settings={**self.settings, **variables}))
         return self._running[-1]
 
-    def doomed(self, place: str, passing: int, sent: str = "SIGKILL", **variables: str) -> Service:
+    def start_with_failpoint(self, place: str, passing: int, sent: str = "SIGKILL", **variables: str) -> Service:
         """Start a consumer that sends itself a signal the nth time that it reaches a place of tests/failpoints.py."""
         settings = {**self.settings, **variables}
         return self.spawn(sent, place, str(passing), "consumer", settings=settings, module="tests.failpoints")
@@ -210,10 +210,10 @@ class Workload:
 
     def send(self, seconds: float = 0, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
         """Produce the seed's stream in the background for so long, or for as long as most faults need."""
-        seconds = seconds or (4 if self.is_long else 3)
-        return self.send_these(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
+        seconds = seconds or (4 if self.is_extended else 3)
+        return self.produce_messages(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
 
-    def send_these(self, plan: Iterable[Message], rate: float = 0) -> Sender:
+    def produce_messages(self, plan: Iterable[Message], rate: float = 0) -> Sender:
         sender = Sender(self.kafka.bootstrap_servers, self.topic, plan, rate)
         self._senders.append(sender)
         return sender
@@ -226,7 +226,7 @@ class Workload:
     def stored(self) -> int:
         return int(self.query("SELECT count(*) FROM orders")[0][0])
 
-    def wait_flow(self, more: int = int(RATE)) -> None:
+    def wait_stored(self, more: int = int(RATE)) -> None:
         """Block until so many more orders are stored."""
         before = self.stored()
         eventually(lambda: self.stored() > before + more, FLOW_SECONDS, "orders flow")
@@ -290,7 +290,7 @@ class Workload:
         reader.commit(offsets=places, asynchronous=False)
         reader.close()
 
-    def start_over(self) -> None:
+    def forget_history(self) -> None:
         """Know nothing of what was sent and stored before: the topic is another one."""
         self._senders.clear()
         self.query("DELETE FROM orders")
@@ -302,7 +302,7 @@ class Workload:
         admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
 
     @contextmanager
-    def forbidden(self, topic: str) -> Iterator[None]:
+    def write_denied(self, topic: str) -> Iterator[None]:
         """Let nobody write to a topic, as long as the block lasts."""
         admin = self._admin()
         rule = AclBinding(
@@ -326,12 +326,12 @@ class Workload:
 
     @property
     def recovery(self) -> Recovery:
-        assert self._recovering is not None
-        return self._recovering.measured
+        assert self._recovery_timer is not None
+        return self._recovery_timer.measured
 
-    def fault_is_over(self) -> None:
+    def fault_ended(self) -> None:
         """Time the recovery from here on."""
-        self._recovering = _Recovering(RATE)
+        self._recovery_timer = _RecoveryTimer(RATE)
 
     def settle(self, within: float = SETTLE_SECONDS) -> None:
         """Block until all that was produced is done and committed."""
@@ -359,8 +359,10 @@ class Workload:
         The table gets its line in any case.
         """
         self.settle()
-        verdict = self._verdict(Checker(refused or self.by_plan, order=order, erased=erased), exactly_once=exactly_once)
-        recovery = self.recovery if self._recovering else None
+        verdict = self._verdict(
+            Checker(refused or self.planned_reason, order=order, erased=erased), exactly_once=exactly_once
+        )
+        recovery = self.recovery if self._recovery_timer else None
         self.table.append(Line(self.scenario, self.seed, verdict, recovery))
         assert verdict.produced >= sum(sender.tally.delivered for sender in self._senders)
         assert verdict.is_exact, verdict
@@ -375,7 +377,7 @@ class Workload:
         for service in self._running:
             service.kill()
 
-    def by_plan(self, message: confluent_kafka.Message) -> Reason | None:
+    def planned_reason(self, message: confluent_kafka.Message) -> Reason | None:
         """Tell why a message that was sent is no order, by what the stream meant it to be."""
         digest = dead_letter_digest(message.key(), message.value())
         return next((sender.reasons[digest] for sender in self._senders if digest in sender.reasons), None)
@@ -410,12 +412,12 @@ class Workload:
             reached = progress(reader, self.topic)
         except Unanswered:
             return False
-        if self._recovering:
-            self._recovering.look(reached.produced - reached.lag, reached.lag)
+        if self._recovery_timer:
+            self._recovery_timer.look(reached.produced - reached.lag, reached.lag)
         return not reached.lag and all(sender.is_done for sender in self._senders)
 
 
-class _Recovering:
+class _RecoveryTimer:
     """Watches how much is done after a fault."""
 
     def __init__(self, rate: float) -> None:

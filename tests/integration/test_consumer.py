@@ -359,11 +359,11 @@ def test_a_member_that_joins_and_leaves_under_load_loses_nothing_and_has_nothing
 
 
 def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_stored_once(harness: Harness) -> None:
-    first, failpoints = assigned(harness.consumer()), assigned(harness.consumer())
+    first, killed = assigned(harness.consumer()), assigned(harness.consumer())
     with load(harness):
         wait_storing(first)
-        wait_storing(failpoints)
-        failpoints.kill()
+        wait_storing(killed)
+        killed.kill()
         third = harness.consumer()
         wait_storing(third)
         assert third.stop() == 0

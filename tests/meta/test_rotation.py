@@ -34,7 +34,7 @@ def test_where_there_is_no_commit_there_is_no_turn(tmp_path: Path) -> None:
         (["tests/unit", "tests/faults"], "", False),
         (["tests/faults/test_api.py"], "", True),
         (["/somewhere/tests/faults/test_api.py"], "", True),
-        (["tests/faults/test_api.py::test_requests_are_too_large"], "", True),
+        (["tests/faults/test_api.py::test_oversized_requests_are_rejected"], "", True),
         (["tests/faults"], "frozen", True),
     ],
 )
