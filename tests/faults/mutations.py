@@ -192,7 +192,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a dead letter that is too large becomes a stub",
-        "service/handler/kafka/dead_letters/encoder.py",
+        "service/handler/kafka/dead_letters/delivery.py",
         "(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)",
         "()",
         ("test_dead_letters.py::test_the_dead_letter_topic_rejects_large_messages[seed-1]",),
@@ -242,16 +242,16 @@ MUTATIONS: Final = (
     Mutation(
         "dead letters and offsets are committed in one Kafka transaction",
         TRANSACTIONS,
-        "        _bounded(lambda: producer.send",
-        "        _patiently(producer.commit_transaction)\n        producer.begin_transaction()\n"
-        "        _bounded(lambda: producer.send",
+        "        _with_timeout(lambda: producer.send",
+        "        _end_transaction(producer.commit_transaction)\n        producer.begin_transaction()\n"
+        "        _with_timeout(lambda: producer.send",
         ("test_exactly_once.py::test_a_member_is_killed_with_exactly_once[seed-1-before-transaction-commit]",),
     ),
     Mutation(
         "offsets are part of that transaction",
         TRANSACTIONS,
-        "        _bounded(lambda: producer.send",
-        "        len((metadata,)) or _bounded(lambda: producer.send",
+        "        _with_timeout(lambda: producer.send",
+        "        len((metadata,)) or _with_timeout(lambda: producer.send",
         ("test_exactly_once.py::test_a_member_is_killed_with_exactly_once[seed-1-after-transaction-commit]",),
     ),
     Mutation(

@@ -153,7 +153,7 @@ def test_a_topic_that_is_missing_is_said_to_be_away(desk: Desk) -> None:
 
 def test_reading_ends_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.put(1)
-    monkeypatch.setattr(browse, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(browse, "PAGE_TIMEOUT_SECONDS", 0.0)
     with pytest.raises(KafkaUnavailable, match="within 0 s"):
         desk.page(1)
     monkeypatch.undo()

@@ -20,7 +20,7 @@ from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Topi
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.handler.kafka.dead_letters.replay import (
-    DELIVERY_SECONDS,
+    DELIVERY_TIMEOUT_SECONDS,
     Replay,
     ReplayCounts,
     ReplayPlan,
@@ -165,7 +165,7 @@ def _admin(properties: Properties) -> AdminClient:
 
 
 def _producer(properties: Properties) -> Producer:
-    own = {"message.timeout.ms": round(DELIVERY_SECONDS * 1_000)}
+    own = {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}
     return Producer(properties | own)
 
 

@@ -1,32 +1,60 @@
-"""What both ways to the dead-letter topic do with librdkafka's producer."""
+"""Sends dead letters with librdkafka's producer: to the dead-letter topic, and back from it."""
 
 from contextlib import suppress
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from service.entities.dead_letter import DeadLetter
-from service.handler.kafka.dead_letters.encoder import Payload
+from service.entities.dead_letter import Headers
 
-DeliveryFailure = tuple[DeadLetter, KafkaError]
+ANY_PARTITION: Final = -1
+"""The producer chooses by the key."""
+TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
+
+Item = TypeVar("Item")
+DeliveryFailure = tuple[Item, KafkaError]
 
 
-def enqueue(producer: Producer, topic: str, payload: Payload, failures: list[DeliveryFailure]) -> None:
-    """Send without waiting: what is not taken is added to `failures`, at once or from a later poll or flush."""
+class Payload(NamedTuple, Generic[Item]):
+    """What is sent of a dead letter."""
 
-    def acknowledge(error: KafkaError | None, _: Message) -> None:
+    item: Item
+    headers: Headers
+    key: bytes | None
+    value: bytes | None
+
+
+def enqueue(
+    producer: Producer,
+    topic: str,
+    payload: Payload[Item],
+    failures: list[DeliveryFailure[Item]],
+    *,
+    partition: int = ANY_PARTITION,
+) -> None:
+    """Send without waiting. A failure is added to `failures`: at once, or by a later poll or flush."""
+
+    def on_delivery(error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            failures.append((payload.dead_letter, error))
+            failures.append((payload.item, error))
 
     try:
-        producer.produce(topic, payload.value, payload.key, headers=[*payload.headers], on_delivery=acknowledge)
+        producer.produce(
+            topic, payload.value, payload.key, partition, headers=[*payload.headers], on_delivery=on_delivery
+        )
     except BufferError:
-        failures.append((payload.dead_letter, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
+        failures.append((payload.item, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
     except KafkaException as error:
-        failures.append((payload.dead_letter, error.args[0]))
+        failures.append((payload.item, error.args[0]))
+
+
+def is_unrecoverable(error: KafkaError) -> bool:
+    """Return whether the producer must be replaced: after some errors it never delivers anything again."""
+    return bool(error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
 def abandon(producer: Producer) -> None:
-    """Forget what was not acknowledged; waits for nothing."""
-    with suppress(KafkaException):  # one that has failed for good says so once more
+    """Drop what was not acknowledged; does not block."""
+    with suppress(KafkaException):  # a producer with a fatal error raises it again
         producer.purge()
         producer.flush(0)

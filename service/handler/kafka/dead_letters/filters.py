@@ -1,4 +1,4 @@
-"""Reads dead letters off messages, and tells which of them are meant."""
+"""Which dead letters a command or a page is about."""
 
 from datetime import datetime
 from hashlib import sha256
@@ -13,7 +13,7 @@ _HASH_DIGITS: Final = 12
 
 
 class Filters(NamedTuple):
-    """Which dead letters are meant. `since` is when they came into the dead-letter topic, `order` an id."""
+    """`since` is the time at which they arrived in the dead-letter topic, `order` is an order id."""
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None
@@ -29,9 +29,9 @@ class Filters(NamedTuple):
         return self.order is None or order_of(dead_letter.key, dead_letter.value, [self.order]) is not None
 
     def fingerprint(self, *more: object) -> str:
-        """Return a few digits that differ where the filters, or what is given beside them, differ."""
-        meant = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
-        return sha256(repr(meant).encode()).hexdigest()[:_HASH_DIGITS]
+        """Return a short hash of the filters and of the other arguments."""
+        parts = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
+        return sha256(repr(parts).encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def dead_letter_of(record: Record) -> DeadLetterRecord:

@@ -1,4 +1,4 @@
-"""`orders dlq list` and `orders dlq show`: what lies in the dead-letter topic."""
+"""`orders dlq list` and `orders dlq show`: the content of the dead-letter topic."""
 
 from collections.abc import Iterator
 from itertools import islice

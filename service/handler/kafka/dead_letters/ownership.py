@@ -1,4 +1,4 @@
-"""Tells whose a dead letter is, whatever is wrong with it."""
+"""Finds out which order a dead letter belongs to, even if its document is malformed."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from msgspec.json import decode
 from service.entities.order import MAX_UID, UID_CHARACTER
 
 _QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID}}})(?=")'.encode())
-"""What may be an id, in quotes; the one that closes it may open the next."""
+"""A quoted text that may be an id. The closing quote may open the next one."""
 
 
 class _Document(Struct):
@@ -18,9 +18,9 @@ class _Document(Struct):
 
 
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
-    """Return the first of these orders that a dead letter is of: by its key, or by its document's `order_uid`.
+    """Return the first of these ids that is the key of a dead letter, or the `order_uid` of its document.
 
-    Where no such field can be read, an id in quotes anywhere in the value tells.
+    If the document has no readable `order_uid`, a quoted id anywhere in the value counts.
     """
     names = {key, *_names(value or b"")}
     return next((uid for uid in uids if uid.encode() in names), None)

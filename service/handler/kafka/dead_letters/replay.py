@@ -1,7 +1,7 @@
-"""`orders dlq replay`: sends dead letters to the topic that they came from, byte for byte.
+"""`orders dlq replay`: sends dead letters back to their topic, byte for byte.
 
-They carry the place and time of their first record, which is the order's version, so that sending one twice, or after
-a newer order, changes nothing.
+Each carries the offset and timestamp of its first record, which are the order's version: sending one twice, or after a
+newer order, changes nothing.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer
+from confluent_kafka import Consumer, Producer
 
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
@@ -18,27 +18,24 @@ from service.entities.errors import CommandRefused
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing
+from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, TOO_LARGE, DeliveryFailure, Payload, enqueue
 from service.handler.kafka.dead_letters.filters import Filters
 from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
-CHUNK_LETTERS: Final = 500
-"""Sent, acknowledged and committed together: what a crash repeats at most."""
-CHUNK_BYTES: Final = 64 * 2**20
-"""And with no further dead letter from here on: what is held in memory, by the client once more."""
-DELIVERY_SECONDS: Final = 30.0
-_STOP_SECONDS: Final = 5.0
+MAX_CHUNK_MESSAGES: Final = 500
+"""Sent, acknowledged and committed together: a crash repeats at most this many."""
+MAX_CHUNK_BYTES: Final = 64 * 2**20
+"""A chunk ends when its values reach this size, which the client holds a second time."""
+DELIVERY_TIMEOUT_SECONDS: Final = 30.0
+_STOP_TIMEOUT_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements."""
 _FLUSH_INTERVAL_SECONDS: Final = 0.5
-_ANY_PARTITION: Final = -1
-_TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
-
-Failure = tuple[DeadLetterRecord, KafkaError]
 
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What to replay `to` the order topic; `limit` and `rate` (dead letters a second) are 0 where there is none."""
+    """What to replay `to` the order topic. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
 
     to: str
     filters: Filters
@@ -46,24 +43,24 @@ class ReplayPlan:
     limit: int = 0
     rate: float = 0
     is_named: bool = False
-    """The dead letters are named by their places: all of them are sent, each time, and none is remembered."""
+    """The dead letters are named by partition and offset: all are sent each time, and no offset is committed."""
 
     @property
-    def tells_each(self) -> bool:
-        """Whether each dead letter gets a line: those that were named, and those of one order."""
+    def reports_each(self) -> bool:
+        """Whether a line is printed for each dead letter: if they were named, or are those of one order."""
         return self.is_named or self.filters.order is not None
 
     def group(self, group_id: str) -> str:
-        """Name the group that remembers how far this replay came: another selection is another replay."""
+        """Return the group whose offsets are the progress of this replay; each selection has its own."""
         return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.to, self.max_replays)}"
 
     def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
-        """Say why a dead letter must not be replayed; None where it may."""
+        """Return why a dead letter must not be replayed, or None."""
         origin = dead_letter.origin
         if dead_letter.is_stub:
             return "is a stub: its original was too large for the dead-letter topic"
         if origin is None:
-            return "names no origin"
+            return "has no origin headers"
         if origin.topic != self.to:
             return "came from another topic"
         return "was replayed too often: see --max-replays" if dead_letter.replays >= self.max_replays else None
@@ -72,7 +69,7 @@ class ReplayPlan:
         return self.filters.matches(dead_letter) and self.refusal(dead_letter) is None
 
     def limited(self, dead_letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield dead letters, meant or not, until `limit` of them are to be sent."""
+        """Yield dead letters until `limit` of them match the filters."""
         sent = 0
         for dead_letter in dead_letters:
             yield dead_letter
@@ -83,21 +80,21 @@ class ReplayPlan:
 
 @dataclass
 class ReplayCounts:
-    """How many dead letters were sent, by reason, and how many were refused, by refusal."""
+    """Dead letters sent, by reason, and refused, by refusal."""
 
     sent: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
 
 
 def starts(topic: TopicReader, plan: ReplayPlan) -> Offsets:
-    """Return where to begin: where the last run of the same plan ended, else by the time asked for."""
+    """Return the offsets to start at: where the last run of the same plan ended, otherwise those of `since`."""
     return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
 
 
 def named(
     topic: TopicReader, partition: int, offsets: Sequence[int], stop: ShutdownEvent, echo: Echo
 ) -> Iterator[DeadLetterRecord]:
-    """Yield the dead letters at these offsets, and say of each place that has none."""
+    """Yield the dead letters at these offsets, and print a line for each offset without one."""
     for offset in dict.fromkeys(offsets):
         dead_letter = listing.at(topic, partition, offset, stop)
         if dead_letter is not None:
@@ -115,7 +112,7 @@ def preview(dead_letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Ec
             tally.refused[refusal] += 1
         else:
             tally.sent[dead_letter.reason] += 1
-        if plan.tells_each:
+        if plan.reports_each:
             echo(f"would be {_refused(dead_letter, refusal) if refusal else _sent(dead_letter)}")
     return tally
 
@@ -136,7 +133,7 @@ class Replay:
     ) -> None:
         self._producer = producer
         self._plan = plan
-        self._say = echo
+        self._echo = echo
         self._stop = stop
         self._partitions = _partitions(consumer, plan.to)
         self.tally = ReplayCounts()
@@ -144,7 +141,7 @@ class Replay:
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
         """Send them; block until all are sent or a stop is requested. Raises KafkaException, CommandRefused."""
         rate, dead_letters = self._plan.rate, self._plan.limited(dead_letters)
-        size = max(1, int(min(rate or CHUNK_LETTERS, CHUNK_LETTERS)))
+        size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
         while chunk := take_chunk(dead_letters, size):
             sent = self._send_chosen(chunk)
             if not self._plan.is_named:
@@ -153,70 +150,61 @@ class Replay:
                 return
 
     def _send_chosen(self, chunk: Sequence[DeadLetterRecord]) -> int:
-        meant = [dead_letter for dead_letter in chunk if self._plan.filters.matches(dead_letter)]
-        for dead_letter in meant:
+        matching = [dead_letter for dead_letter in chunk if self._plan.filters.matches(dead_letter)]
+        for dead_letter in matching:
             if refusal := self._plan.refusal(dead_letter):
                 self._refuse(dead_letter, refusal)
-        chosen = [dead_letter for dead_letter in meant if self._plan.refusal(dead_letter) is None]
+        chosen = [dead_letter for dead_letter in matching if self._plan.refusal(dead_letter) is None]
         self.tally.sent.update(dead_letter.reason for dead_letter in chosen)
         too_large = self._deliver(chosen)
         for dead_letter in too_large:
             self.tally.sent[dead_letter.reason] -= 1
             self._refuse(dead_letter, f"is larger than {self._plan.to} takes")
-        for dead_letter in chosen if self._plan.tells_each else ():
+        for dead_letter in chosen if self._plan.reports_each else ():
             if dead_letter not in too_large:
-                self._say(_sent(dead_letter))
+                self._echo(_sent(dead_letter))
         return len(chosen)
 
     def _refuse(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
         self.tally.refused[refusal] += 1
-        self._say(_refused(dead_letter, refusal))
+        self._echo(_refused(dead_letter, refusal))
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
         """Return the dead letters that are too large, once all others are acknowledged. Raises CommandRefused."""
-        # They go again one by one: a batch of the client's making can be too large where no dead letter is.
+        # Sent again one by one: a batch of the client can be too large although no dead letter is.
         suspects = self._too_large(self._attempt(dead_letters))
         return [again for dead_letter in suspects for again in self._too_large(self._attempt([dead_letter]))]
 
-    def _too_large(self, failed: Sequence[Failure]) -> list[DeadLetterRecord]:
+    def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
-            if error.code() not in _TOO_LARGE:
+            if error.code() not in TOO_LARGE:
                 raise CommandRefused(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
         return [dead_letter for dead_letter, _ in failed]
 
-    def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[Failure]:
-        failed: list[Failure] = []
+    def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:
+        failed: list[DeliveryFailure[DeadLetterRecord]] = []
         for dead_letter in dead_letters:
             self._produce(dead_letter, failed)
         began = monotonic()
         while self._producer.flush(_FLUSH_INTERVAL_SECONDS):
-            if monotonic() - began > (_STOP_SECONDS if self._stop.is_set() else 2 * DELIVERY_SECONDS):
+            if monotonic() - began > (_STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
                 raise CommandRefused("Kafka did not acknowledge in time")
         return failed
 
-    def _produce(self, dead_letter: DeadLetterRecord, failed: list[Failure]) -> None:
-        def acknowledge(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failed.append((dead_letter, error))
-
+    def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:
         origin = dead_letter.origin
-        self._producer.produce(
-            self._plan.to,
-            dead_letter.value,
-            dead_letter.key,
-            origin.partition if origin and origin.partition < self._partitions else _ANY_PARTITION,
-            headers=[*replay_headers(dead_letter)],
-            on_delivery=acknowledge,
-        )
+        partition = origin.partition if origin and origin.partition < self._partitions else ANY_PARTITION
+        payload = Payload(dead_letter, replay_headers(dead_letter), dead_letter.key, dead_letter.value)
+        enqueue(self._producer, self._plan.to, payload, failed, partition=partition)
 
 
 def take_chunk(dead_letters: Iterator[DeadLetterRecord], size: int) -> list[DeadLetterRecord]:
-    """Take the next dead letters, as many as are sent together; none where there are no more."""
+    """Return the next dead letters that are sent together; an empty list at the end."""
     chunk: list[DeadLetterRecord] = []
-    held = 0
-    while len(chunk) < size and held < CHUNK_BYTES and (dead_letter := next(dead_letters, None)) is not None:
+    size_bytes = 0
+    while len(chunk) < size and size_bytes < MAX_CHUNK_BYTES and (dead_letter := next(dead_letters, None)) is not None:
         chunk.append(dead_letter)
-        held += len(dead_letter.value or b"")
+        size_bytes += len(dead_letter.value or b"")
     return chunk
 
 
@@ -228,7 +216,7 @@ def replay_headers(dead_letter: DeadLetterRecord) -> Headers:
 
 
 def _partitions(consumer: Consumer, name: str) -> int:
-    """Ask with a consumer: a producer's question can make a broker create the topic."""
+    """Return their number, by a consumer's request: a producer's could make the broker create the topic."""
     topic = consumer.list_topics(name, timeout=CALL_TIMEOUT_SECONDS).topics[name]
     if topic.error is not None:
         raise CommandRefused(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")

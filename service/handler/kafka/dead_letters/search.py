@@ -14,19 +14,19 @@ _ALL: Final = Filters()
 
 
 def table(topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: Filters = _ALL) -> Iterator[str]:
-    """Look at all dead letters that are meant and yield the lines of a table, never a value.
+    """Search the dead letters that match, and yield the lines of a table without values.
 
     Raises CommandRefused on a stop.
     """
     width = max(map(len, [_ORDER, *uids]))
-    looked_at = found = 0
+    searched = found = 0
     starts = topic.offsets_at(filters.since_ms) if filters.since else topic.starts
     for dead_letter in filter(filters.matches, map(dead_letter_of, topic.read(starts, stop))):
-        looked_at += 1
+        searched += 1
         if (uid := order_of(dead_letter.key, dead_letter.value, uids)) is not None:
             if not found:
                 yield f"{_ORDER:<{width}}  {HEADINGS}"
             found += 1
             yield f"{uid:<{width}}  {row(dead_letter)}"
     require_end(stop)
-    yield f"{found:,} of {looked_at:,} dead letters in {topic.name} are theirs"
+    yield f"{found:,} of {searched:,} dead letters in {topic.name} are theirs"

@@ -22,7 +22,7 @@ NOBODY = "127.0.0.1:1"
 def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dead_letters, "_TIMEOUT_MS", 200)
+    monkeypatch.setattr(dead_letters, "_DELIVERY_TIMEOUT_MS", 200)
     with mock(["orders.dlq"]) as broker:
         servers = iter([NOBODY, broker.bootstrap_servers])
 

@@ -1,7 +1,7 @@
 """How many dead letters a replay sends before it waits for their acknowledgement."""
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.dead_letters.replay import CHUNK_BYTES, take_chunk
+from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, take_chunk
 
 
 def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
@@ -15,5 +15,5 @@ def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
 
 
 def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = iter(dead_letters(5, CHUNK_BYTES // 2))
+    found = iter(dead_letters(5, MAX_CHUNK_BYTES // 2))
     assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]

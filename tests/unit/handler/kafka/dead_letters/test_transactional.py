@@ -88,7 +88,14 @@ class FakeProducer:
         self._kafka.call("begin")
 
     def produce(
-        self, _: str, value: bytes, key: bytes | None, *, headers: Any, on_delivery: Callable[..., None]
+        self,
+        _: str,
+        value: bytes,
+        key: bytes | None,
+        _partition: int,
+        *,
+        headers: Any,
+        on_delivery: Callable[..., None],
     ) -> None:
         assert headers
         is_too_large = len(value) > self._kafka.largest
@@ -204,7 +211,7 @@ def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
 def test_a_call_that_never_returns_is_left_behind_with_its_producer(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "_CALL_SECONDS", -0.99)
+    monkeypatch.setattr(transactions, "_CALL_TIMEOUT_SECONDS", -0.99)
     kafka.answers.clear()
     with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
         dead_letters.finish(batch(0), batch(0).rejected)
