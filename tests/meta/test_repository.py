@@ -63,10 +63,9 @@ def test_every_dependency_has_its_reason() -> None:
     assert names - set(_rows(ROOT / "docs" / "architecture.md")) == set()
 
 
-@pytest.mark.parametrize(("page", "least"), [("docs/verification.md", 25), ("SECURITY.md", 4)])
-def test_the_tests_that_a_page_names_exist(page: str, least: int) -> None:
-    named = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / page))
-    assert len(named) >= least
+def test_the_tests_of_each_guarantee_exist() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", _text(ROOT / "docs" / "verification.md"))
+    assert len(named) >= 80
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
