@@ -1,7 +1,6 @@
-"""`python -m tests.failpoints SIGNAL PLACE NTH consumer`: the service, which signals itself at a failpoint.
+"""`python -m tests.failpoints SIGNAL FAILPOINT NTH consumer` runs a consumer that signals itself at a failpoint.
 
-With SIGKILL the process dies between two instructions of its own, as in a power cut, with SIGSTOP it freezes there;
-nothing in the service knows of it.
+SIGKILL ends the process there as a power failure would, SIGSTOP suspends it. The service has no code for this.
 """
 
 import signal
@@ -14,27 +13,27 @@ from typing import Any, NamedTuple
 import psycopg
 
 from service.handler.kafka.consumer.worker import BatchWorker
-from service.handler.kafka.dead_letters import transactional as transactions
+from service.handler.kafka.dead_letters import transactional
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.main import main
 
 
-class Place(NamedTuple):
-    """Before or after a call of `owner.name`, where its arguments are those that are meant."""
+class Failpoint(NamedTuple):
+    """Before or after the calls of `owner.name` whose arguments satisfy `is_meant`."""
 
     owner: Any
     name: str
     is_after: bool
-    meant: Callable[..., bool] = lambda *_: True
+    is_meant: Callable[..., bool] = lambda *_: True
 
 
 def is_commit(_: object, statement: object, *__: object) -> bool:
     return statement == "COMMIT"
 
 
-def is_of_items(copy: psycopg.Copy, *_: object) -> bool:
-    """The last COPY of a transaction, which by then has locked all that it will."""
-    query: Any = copy.cursor._query  # psycopg tells nowhere else what a COPY is of
+def is_copy_of_items(copy: psycopg.Copy, *_: object) -> bool:
+    """Return whether this is the last COPY of a transaction, which by then holds all its locks."""
+    query: Any = copy.cursor._query  # psycopg has no public name for the statement
     return b" items " in query.query
 
 
@@ -42,47 +41,51 @@ def has_dead_letters(_: object, dead_letters: object, *__: object) -> bool:
     return bool(dead_letters)
 
 
-def is_kafka_commit(end: Callable[..., object]) -> bool:
+def is_transaction_commit(end: Callable[..., object]) -> bool:
     return end.__name__ == "commit_transaction"
 
 
-PLACES: Mapping[str, Place] = {
-    "after-decoding": Place(BatchWorker, "submit", is_after=False),
-    "during-copy": Place(psycopg.Copy, "write", is_after=True, meant=is_of_items),
-    "before-commit": Place(psycopg.Connection, "execute", is_after=False, meant=is_commit),
-    "after-commit": Place(psycopg.Connection, "execute", is_after=True, meant=is_commit),
-    "before-dead-letters": Place(DeadLetterProducer, "send", is_after=False, meant=has_dead_letters),
-    "after-dead-letters": Place(DeadLetterProducer, "send", is_after=True, meant=has_dead_letters),
-    "before-send-offsets": Place(transactions, "_bounded", is_after=False),
-    "before-transaction-commit": Place(transactions, "_patiently", is_after=False, meant=is_kafka_commit),
-    "after-transaction-commit": Place(transactions, "_patiently", is_after=True, meant=is_kafka_commit),
+FAILPOINTS: Mapping[str, Failpoint] = {
+    "after-decoding": Failpoint(BatchWorker, "submit", is_after=False),
+    "during-copy": Failpoint(psycopg.Copy, "write", is_after=True, is_meant=is_copy_of_items),
+    "before-commit": Failpoint(psycopg.Connection, "execute", is_after=False, is_meant=is_commit),
+    "after-commit": Failpoint(psycopg.Connection, "execute", is_after=True, is_meant=is_commit),
+    "before-dead-letters": Failpoint(DeadLetterProducer, "send", is_after=False, is_meant=has_dead_letters),
+    "after-dead-letters": Failpoint(DeadLetterProducer, "send", is_after=True, is_meant=has_dead_letters),
+    "before-send-offsets": Failpoint(transactional, "_with_timeout", is_after=False),
+    "before-transaction-commit": Failpoint(
+        transactional, "_end_transaction", is_after=False, is_meant=is_transaction_commit
+    ),
+    "after-transaction-commit": Failpoint(
+        transactional, "_end_transaction", is_after=True, is_meant=is_transaction_commit
+    ),
 }
 
 
-def arm(place: Place, passing: int, sent: signal.Signals) -> None:
-    """Let this process be hit when it passes the place for the `passing`-th time."""
-    function, left = getattr(place.owner, place.name), passing
+def arm(failpoint: Failpoint, nth: int, number: signal.Signals) -> None:
+    """Send this thread the signal when it reaches the failpoint for the `nth` time."""
+    function, remaining = getattr(failpoint.owner, failpoint.name), nth
 
-    def pass_by() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            signal.pthread_kill(get_ident(), sent)  # this very thread takes not one step more
+    def reach() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
+            signal.pthread_kill(get_ident(), number)  # this thread executes nothing more
 
     @wraps(function)
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        is_meant = place.meant(*arguments)
-        if is_meant and not place.is_after:
-            pass_by()
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        is_meant = failpoint.is_meant(*arguments)
+        if is_meant and not failpoint.is_after:
+            reach()
         result = function(*arguments, **options)
-        if is_meant and place.is_after:
-            pass_by()
+        if is_meant and failpoint.is_after:
+            reach()
         return result
 
-    setattr(place.owner, place.name, deadly)
+    setattr(failpoint.owner, failpoint.name, wrapped)
 
 
 if __name__ == "__main__":
-    _, name, chosen, nth, *rest = sys.argv
-    arm(PLACES[chosen], int(nth), signal.Signals[name])
-    sys.exit(main(rest))
+    _, signal_name, name, nth, *command = sys.argv
+    arm(FAILPOINTS[name], int(nth), signal.Signals[signal_name])
+    sys.exit(main(command))
