@@ -37,7 +37,7 @@ def is_copy_of_items(copy: psycopg.Copy, *_: object) -> bool:
     return b" items " in query.query
 
 
-def has_dead_letters(_: object, dead_letters: object, *__: object) -> bool:
+def has_dead_letters(_: object, __: object, dead_letters: object) -> bool:
     return bool(dead_letters)
 
 
@@ -50,8 +50,8 @@ FAILPOINTS: Mapping[str, Failpoint] = {
     "during-copy": Failpoint(psycopg.Copy, "write", is_after=True, is_meant=is_copy_of_items),
     "before-commit": Failpoint(psycopg.Connection, "execute", is_after=False, is_meant=is_commit),
     "after-commit": Failpoint(psycopg.Connection, "execute", is_after=True, is_meant=is_commit),
-    "before-dead-letters": Failpoint(DeadLetterProducer, "send", is_after=False, is_meant=has_dead_letters),
-    "after-dead-letters": Failpoint(DeadLetterProducer, "send", is_after=True, is_meant=has_dead_letters),
+    "before-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=False, is_meant=has_dead_letters),
+    "after-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=True, is_meant=has_dead_letters),
     "before-send-offsets": Failpoint(transactional, "_with_timeout", is_after=False),
     "before-transaction-commit": Failpoint(
         transactional, "_end_transaction", is_after=False, is_meant=is_transaction_commit
