@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from service.entities.errors import CommandRefused
 from service.pkg.run_with_timeout import run_with_timeout
 
-CONNECT_SECONDS: Final = 3.0
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
 """How long a command waits for a connection before it says what is wrong: with its own start, under 5 s."""
 DSN: Final = "ORDERS_POSTGRES__DSN"
 CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
@@ -86,7 +86,10 @@ def require_postgres(dsn: str) -> None:
     """Return once PostgreSQL has let us in; blocks for a few seconds at most. Raises CommandRefused: one line."""
     began, problem = monotonic(), "timed out"
     try:
-        run_with_timeout(CONNECT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_SECONDS)).close())
+        run_with_timeout(
+            CONNECT_TIMEOUT_SECONDS,
+            lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
+        )
     except TimeoutError:
         pass
     except psycopg.Error as error:

@@ -46,7 +46,7 @@ def test_a_command_names_it(port: int) -> None:
     with pytest.raises(CommandRefused) as refused:
         require_kafka({"bootstrap.servers": f"127.0.0.1:{port}"})
     assert str(refused.value) == (
-        "cannot reach any broker at the address that it advertises: "
+        "cannot reach any broker at its advertised address: "
         f"broker 1 at kafka.invalid:{port} (host name does not resolve). Check the brokers' advertised.listeners."
     )
 
@@ -54,10 +54,10 @@ def test_a_command_names_it(port: int) -> None:
 def test_the_log_of_a_consumer_names_it(settings: dict[str, str], port: int, spawn: Spawn) -> None:
     consumer = spawn("consumer", settings=settings)
     eventually(lambda: consumer.logged("a broker advertises"), SECONDS, "the address is tried")
-    eventually(lambda: consumer.logged("Kafka can't be reached"), SECONDS, "the client is sent there")
+    eventually(lambda: consumer.logged("cannot reach Kafka"), SECONDS, "the client is sent there")
     (line, *_) = consumer.logged("a broker advertises")
     assert (line["broker"], line["address"]) == (1, f"kafka.invalid:{port}")
-    (line, *_) = consumer.logged("Kafka can't be reached")
+    (line, *_) = consumer.logged("cannot reach Kafka")
     assert (line["address"], line["problem"]) == (f"kafka.invalid:{port}", "host name does not resolve")
     assert line["check"] == "advertised.listeners of broker 1"
 

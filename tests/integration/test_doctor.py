@@ -151,5 +151,5 @@ def test_properties_that_librdkafka_refuses_are_told(well: Settings, answers: An
     kafka = well.kafka.model_copy(update={"properties": {"no.such.thing": 1}})
     assert (
         answers.to(well.model_copy(update={"kafka": kafka}), code=1)["Kafka"]
-        == "librdkafka knows no property no.such.thing"
+        == "librdkafka has no property no.such.thing"
     )

@@ -166,7 +166,7 @@ def test_its_dead_letters_are_listed_without_their_content(
 def test_without_kafka_the_order_is_erased_and_it_is_said_that_the_dead_letters_are_not_listed(
     settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
     away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(
         CommandRefused,
@@ -410,7 +410,7 @@ def test_erasures_are_forgotten_that_are_older_than_what_the_topics_keep(
 
 
 def test_without_kafka_nothing_is_forgotten(settings_of_both: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
     run(settings_of_both, "--yes", "a")
     age(settings_of_both.postgres.dsn, days=800)
     away = settings_of_both.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})

@@ -196,11 +196,11 @@ def test_a_certificate_takes_the_place_of_user_and_password(
 
 
 KAFKA_TROUBLES = {
-    "another authority": "TLS handshake failed: the broker's certificate is not trusted, or is for another host name",
-    "another name": "TLS handshake failed: the broker's certificate is not trusted, or is for another host name",
+    "another authority": "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
+    "another name": "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
     "another password": "authentication failed: wrong user or password",
     "no TLS": "connection closed during the handshake: the listener may use another security.protocol",
-    "no certificate": "TLS handshake failed: the broker requires a client certificate, or refuses this one",
+    "no certificate": "TLS handshake failed: the broker requires a client certificate, or rejected this one",
 }
 POSTGRES_TROUBLES = {
     "another authority": "TLS handshake failed: the server's certificate is not trusted",
@@ -231,11 +231,11 @@ def test_a_broker_that_is_not_to_be_trusted_or_does_not_trust_us_is_named_and_wa
     )
     migrated.produce(*orders([order_document()]))
     consumer, doctor, migration = wrong.consumer(), begun(wrong, "doctor"), begun(wrong, "migrate")
-    eventually(lambda: lines(consumer, "Kafka can't be reached"), SECONDS, "the consumer says so")
+    eventually(lambda: lines(consumer, "cannot reach Kafka"), SECONDS, "the consumer says so")
     at = f"{wrong.settings['ORDERS_KAFKA__BOOTSTRAP_SERVERS']}: {KAFKA_TROUBLES[trouble]}"
     assert f"✗ Kafka                  {at}" in ended(doctor, code=1)
     assert f"waiting for Kafka at {at}" in ended(migration, code=1)
-    said = [line["problem"] for line in lines(consumer, "Kafka can't be reached")]
+    said = [line["problem"] for line in lines(consumer, "cannot reach Kafka")]
     assert set(said) == {KAFKA_TROUBLES[trouble]}
     assert len(told(consumer).splitlines()) < 20
     assert migrated.committed() == {}
@@ -316,7 +316,7 @@ def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_bot
     (first,) = orders([order_document()])
     migrated.produce(first)
     untrusted = KAFKA_TROUBLES["another authority"]
-    eventually(lambda: untrusted in {line["problem"] for line in lines(alone, "Kafka can't be reached")}, SECONDS)
+    eventually(lambda: untrusted in {line["problem"] for line in lines(alone, "cannot reach Kafka")}, SECONDS)
     assert migrated.stored() == set()
     assert alone.stop() == 0
     copy_rows = trusting(migrated, both).consumer()

@@ -74,7 +74,7 @@ def test_missing_topics_are_made_as_the_settings_say(kafka: Kafka) -> None:
 def test_topics_that_are_there_are_left_alone(kafka: Kafka) -> None:
     make(kafka, kafka.topic, 2)
     make(kafka, kafka.dead_letter_topic, 1, retention_ms="5")
-    assert [line.split(": ")[1] for line in provide(kafka)] == ["was there, 2 partitions", "was there, 1 partitions"]
+    assert [line.split(": ")[1] for line in provide(kafka)] == ["exists, 2 partitions", "exists, 1 partitions"]
     assert partitions(kafka) == [2, 1]
     assert configured(kafka, kafka.dead_letter_topic, "retention.ms") == ["5"]
 
@@ -107,7 +107,7 @@ def test_who_finds_a_topic_just_made_by_another_is_content(kafka: Kafka, monkeyp
     make(kafka, kafka.topic, 2)
     really, looks = topics.partition_counts, iter(range(9))
     monkeypatch.setattr(topics, "partition_counts", lambda admin: really(admin) if next(looks) else {})
-    assert provide(kafka)[0] == f"topic {kafka.topic}: was there, 2 partitions"
+    assert provide(kafka)[0] == f"topic {kafka.topic}: exists, 2 partitions"
 
 
 def test_two_at_once_end_well(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
@@ -135,7 +135,7 @@ def test_topics_are_left_to_others_where_the_setting_says_so(kafka: Kafka, datab
 
 def test_what_kafka_refuses_for_good_ends_at_once(kafka: Kafka) -> None:
     impossible = kafka.model_copy(update={"dead_letter_max_bytes": -5})
-    with pytest.raises(MigrationError, match=r"Kafka refused: .*\(INVALID_CONFIG\)"):
+    with pytest.raises(MigrationError, match=r"Kafka rejected the request: .*\(INVALID_CONFIG\)"):
         provide(impossible)
 
 

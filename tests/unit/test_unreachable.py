@@ -39,8 +39,8 @@ End = Callable[..., str]
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the servers less time than in use, which leaves room for the start of a process."""
     for module in (of_kafka, of_postgres):
-        assert module.CONNECT_SECONDS + START_SECONDS < LIMIT_SECONDS
-        monkeypatch.setattr(module, "CONNECT_SECONDS", 1.0)
+        assert module.CONNECT_TIMEOUT_SECONDS + START_SECONDS < LIMIT_SECONDS
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", 1.0)
 
 
 @pytest.fixture

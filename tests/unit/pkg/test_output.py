@@ -123,6 +123,6 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_server(
 def test_a_service_that_ctrl_c_drains_has_done_its_work(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with command("consumer", redirected=f"2>{log}") as process:
-        eventually(lambda: "Kafka can't be reached" in log.read_text(), SECONDS)
+        eventually(lambda: "cannot reach Kafka" in log.read_text(), SECONDS)
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0

@@ -1,4 +1,4 @@
-"""A commit that is waited for: librdkafka waits without end for a broker that keeps the connection and says nothing."""
+"""Synchronous commits with a timeout: librdkafka waits forever for a broker that hangs with the connection open."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from service.pkg.run_with_timeout import run_with_timeout
 
 
 def commit_within(seconds: float, consumer: Consumer, offsets: Sequence[TopicPartition]) -> None:
-    """Block until the broker has acknowledged. Raises KafkaException; after a time-out it may still be committed."""
+    """Block until the broker has acknowledged. Raises KafkaException; after a timeout the commit may still succeed."""
     try:
         run_with_timeout(seconds, partial(consumer.commit, offsets=[*offsets], asynchronous=False))
     except TimeoutError:

@@ -1,4 +1,7 @@
-"""Explains why Kafka can't be reached: the client's own log says it many times a second, and not what to do."""
+"""Explains why Kafka is unreachable, from librdkafka's log.
+
+librdkafka repeats its messages many times a second and does not name the setting to check.
+"""
 
 import logging
 import re
@@ -18,19 +21,19 @@ from service.pkg.log_throttle import LogThrottle
 from service.pkg.network import unreachable
 
 LOG_INTERVAL_SECONDS: Final = 30.0
-CONNECT_SECONDS: Final = 3.0
-"""How long a command waits for an answer before it says what is wrong: with its own start, under 5 s."""
-ADVERTISED_SECONDS: Final = 2.0
-"""How long connecting to an advertised address may take."""
-_ATTEMPT_SECONDS: Final = 1.0
-_KEPT_LINES: Final = 200
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
+"""How long a command waits for Kafka before it fails. Startup included, a command fails within 5 s."""
+ADVERTISED_TIMEOUT_SECONDS: Final = 2.0
+"""Timeout for connecting to an advertised address."""
+_ATTEMPT_TIMEOUT_SECONDS: Final = 1.0
+_MAX_LOG_LINES: Final = 200
 
 BOOTSTRAP_SERVERS: Final = "ORDERS_KAFKA__BOOTSTRAP_SERVERS"
 _PROPERTIES: Final = "in ORDERS_KAFKA__PROPERTIES"
 
 
 class ConnectionFailure(NamedTuple):
-    """Why one address can't be used, and which setting to check; no other attempt succeeds where `is_final`."""
+    """Why a connection failed, and which setting to check. If `is_final`, retrying does not help."""
 
     cause: str
     address: str = ""
@@ -41,7 +44,7 @@ class ConnectionFailure(NamedTuple):
         return f"{self.address}: {self.cause}" if self.address else self.cause
 
 
-_SIGNS: Final = (
+_FAILURE_PATTERNS: Final = (
     (
         r"Unsupported SASL mechanism",
         ConnectionFailure(
@@ -61,7 +64,7 @@ _SIGNS: Final = (
     (
         r"certificate verify failed",
         ConnectionFailure(
-            "TLS handshake failed: the broker's certificate is not trusted, or is for another host name",
+            "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
             check=f"ssl.ca.location {_PROPERTIES}",
             is_final=True,
         ),
@@ -69,7 +72,7 @@ _SIGNS: Final = (
     (
         r"SSL routines.* alert ",
         ConnectionFailure(
-            "TLS handshake failed: the broker requires a client certificate, or refuses this one",
+            "TLS handshake failed: the broker requires a client certificate, or rejected this one",
             check=f"ssl.certificate.location and ssl.key.location {_PROPERTIES}",
             is_final=True,
         ),
@@ -102,14 +105,14 @@ _SIGNS: Final = (
         ConnectionFailure("timed out"),
     ),
 )
-"""Causes that more can be done about come first: a client tries every address of a host."""
+"""Most specific first: librdkafka tries every address of a host and may log several failures."""
 
 _ADDRESS: Final = re.compile(r"\]: (?:GroupCoordinator: |TxnCoordinator: )?(?:\w+://)?([^\s/]+:\d+)(?:/(\w+))?: ")
-"""`sasl_ssl://kafka:9093/bootstrap: …`; in place of `bootstrap` stands the number of a broker that advertised it."""
+"""`sasl_ssl://kafka:9093/bootstrap: …`; for an advertised address the broker's id replaces `bootstrap`."""
 
 
 class AdvertisedBroker(NamedTuple):
-    """An address that a broker tells its clients to use, and why it can't be reached from here."""
+    """The address that a broker advertises, and why it is unreachable; `problem` is None if it is reachable."""
 
     broker: int
     address: str
@@ -120,85 +123,84 @@ class AdvertisedBroker(NamedTuple):
 
 
 class DiagnosticAdminClient(AdminClient):
-    """An AdminClient that keeps its log to itself and explains what stands in it."""
+    """An AdminClient that captures its log, and explains failures from it."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
-        self._kept = _Kept()
-        super().__init__(properties, logger=_logger(self._kept))
+        self._lines = _LineBuffer()
+        super().__init__(properties, logger=_logger(self._lines))
 
     def last_failure(self) -> ConnectionFailure | None:
-        """Return the cause of what failed since the last call."""
+        """Return the most specific failure since the last call; None if there was none."""
         self.poll(0)
-        return explain(self._kept.taken())
+        return explain(self._lines.drain())
 
     def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:
-        """Try the address that each broker advertises. Raises KafkaException."""
+        """Connect to the address that each broker advertises. Raises KafkaException."""
         brokers = sorted(self.list_topics(timeout=timeout).brokers.values(), key=lambda broker: broker.id)
         with ThreadPoolExecutor(max(1, len(brokers))) as pool:
-            return [*pool.map(_advertised, brokers)]
+            return [*pool.map(_check_advertised, brokers)]
 
 
-class _Kept(logging.Handler):
+class _LineBuffer(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self._texts: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._buffer: deque[str] = deque(maxlen=_MAX_LOG_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._texts.append(record.getMessage())
+        self._buffer.append(record.getMessage())
 
-    def taken(self) -> list[str]:
-        texts = [*self._texts]
-        self._texts.clear()
-        return texts
+    def drain(self) -> list[str]:
+        lines = [*self._buffer]
+        self._buffer.clear()
+        return lines
 
 
-class _Explained(logging.Handler):
+class _ExplainingHandler(logging.Handler):
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__()
         self._log = log
-        self._seldom = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         if (failure := explain([record.getMessage()])) is None:
-            _pass_on(record)
-        elif self._seldom.is_due(str(failure)):
-            self._log.warning(
-                "Kafka can't be reached", address=failure.address, problem=failure.cause, check=failure.check
-            )
+            _forward(record)
+        elif self._throttle.is_due(str(failure)):
+            self._log.warning("cannot reach Kafka", address=failure.address, problem=failure.cause, check=failure.check)
 
 
-def _pass_on(record: logging.LogRecord) -> None:
+def _forward(record: logging.LogRecord) -> None:
     logger = logging.getLogger("librdkafka")
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)
 
 
 def client_logger(log: FilteringBoundLogger) -> logging.Logger:
-    """Return what a client may log to: each cause is logged now and then, to_command_error; all else is passed on."""
-    return _logger(_Explained(log))
+    """Return a logger for a client: connection failures are explained and rate-limited, other lines are forwarded."""
+    return _logger(_ExplainingHandler(log))
 
 
-def explain(texts: Iterable[str]) -> ConnectionFailure | None:
-    """Return the most telling failure of what a client logged; None where there is none."""
-    lines = [*texts]
-    return next((_at(failure, line) for sign, failure in _SIGNS for line in lines if re.search(sign, line)), None)
+def explain(log: Iterable[str]) -> ConnectionFailure | None:
+    """Return the most specific failure in a client's log; None if there is none."""
+    lines = [*log]
+    matches = ((failure, line) for pattern, failure in _FAILURE_PATTERNS for line in lines if re.search(pattern, line))
+    return next((_with_address(failure, line) for failure, line in matches), None)
 
 
 def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVERS) -> None:
-    """Return once Kafka answers and some broker can be reached where it says that it is.
+    """Block for a few seconds, until Kafka answers and at least one broker is reachable at its advertised address.
 
-    `setting` is where the addresses come from. Blocks for a few seconds at most. Raises CommandRefused, which names
-    address, cause and setting; KafkaException where librdkafka refuses the properties.
+    `setting` is the source of `bootstrap.servers`. Raises CommandRefused, which names address, cause and setting;
+    KafkaException if librdkafka rejects the properties.
     """
     admin, began = DiagnosticAdminClient(properties), monotonic()
     _require_answer(admin, properties["bootstrap.servers"], setting, began)
     try:
-        brokers = admin.check_advertised(_ATTEMPT_SECONDS)
+        brokers = admin.check_advertised(_ATTEMPT_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise CommandRefused(f"Kafka does not list its brokers: {phrase(error.args[0])}") from None
+        raise CommandRefused(f"cannot list the brokers of Kafka: {phrase(error.args[0])}") from None
     if brokers and all(broker.problem for broker in brokers):
         raise CommandRefused(
-            f"cannot reach any broker at the address that it advertises: {', '.join(map(str, brokers))}. "
+            f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
             "Check the brokers' advertised.listeners."
         )
 
@@ -206,13 +208,13 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
 def to_command_error(
     error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS
 ) -> CommandRefused:
-    """Return the line for a call that failed. Where the client itself gave up, it tries again to find out why."""
+    """Return the error message for a failed call. If the client itself failed, connect again to find out why."""
     problem = error.args[0]
-    if problem.code() < 0:  # of the client; a broker's answer needs no more explanation
+    if problem.code() < 0:  # an error of the client; errors that a broker returns explain themselves
         try:
             require_kafka(properties, setting=setting)
-        except CommandRefused as refused:
-            return refused
+        except CommandRefused as unreachable_error:
+            return unreachable_error
     return CommandRefused(f"Kafka: {phrase(problem)}")
 
 
@@ -220,23 +222,23 @@ def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, be
     failure = ConnectionFailure("timed out", servers)
     while True:
         try:
-            admin.list_topics(timeout=_ATTEMPT_SECONDS)
+            admin.list_topics(timeout=_ATTEMPT_TIMEOUT_SECONDS)
         except KafkaException:
             failure = admin.last_failure() or failure
         else:
             return
         seconds = monotonic() - began
-        if failure.is_final or seconds >= CONNECT_SECONDS:
+        if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
             raise CommandRefused(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 
 
-def _advertised(broker: BrokerMetadata) -> AdvertisedBroker:
-    problem = unreachable(str(broker.host), broker.port, ADVERTISED_SECONDS)
+def _check_advertised(broker: BrokerMetadata) -> AdvertisedBroker:
+    problem = unreachable(str(broker.host), broker.port, ADVERTISED_TIMEOUT_SECONDS)
     return AdvertisedBroker(broker.id, f"{broker.host}:{broker.port}", problem)
 
 
-def _at(failure: ConnectionFailure, line: str) -> ConnectionFailure:
+def _with_address(failure: ConnectionFailure, line: str) -> ConnectionFailure:
     if (found := _ADDRESS.search(line)) is None:
         return failure
     address, broker = found.groups()
@@ -246,6 +248,6 @@ def _at(failure: ConnectionFailure, line: str) -> ConnectionFailure:
 
 
 def _logger(handler: logging.Handler) -> logging.Logger:
-    logger = logging.Logger("librdkafka")  # noqa: LOG001 - of one client, and not in the tree
+    logger = logging.Logger("librdkafka")  # noqa: LOG001 - one per client, outside the logger hierarchy
     logger.addHandler(handler)
     return logger

@@ -1,9 +1,9 @@
-"""The client library's errors in its own standard words."""
+"""librdkafka's standard text for each error code."""
 
 from confluent_kafka import KafkaError
 
 
 def phrase(error: KafkaError) -> str:
-    """Return librdkafka's fixed text of an error code: what an error itself says may hold addresses and values."""
+    """Return the fixed text of the error's code: the error's own message may contain addresses and values."""
     text = KafkaError(error.code()).str().removeprefix("Broker: ").removeprefix("Local: ")
     return f"{text[:1].lower()}{text[1:]} ({error.name()})"

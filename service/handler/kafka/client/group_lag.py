@@ -1,4 +1,4 @@
-"""What the API tells of Kafka: how far the consumers are behind, and how many dead letters there are."""
+"""The lag of the consumer group and the number of dead letters, for `/stats`."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_SECONDS: Final = 2.0
 
-_OffsetsByPlace = dict[tuple[str, int], int]
+_OffsetsByPartition = dict[tuple[str, int], int]
 
 
 class TopicDepths(NamedTuple):
-    """Messages that can be read and that the group has not committed, and messages in the dead-letter topic."""
+    """`lag`: readable messages that the group has not committed. `dead_letters`: messages in the dead-letter topic."""
 
     lag: int
     dead_letters: int
 
 
 class GroupLag:
-    """Asks the broker, for at most four times CALL_TIMEOUT_SECONDS, and connects when it is first asked.
+    """Reads offsets from the brokers. Connects at the first read; not thread-safe.
 
-    `group` makes a client of the group, which never joins it. For one thread at a time.
+    `group` creates a consumer with the group's id, which never joins the group.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class GroupLag:
         self._dead_letter_topic = dead_letter_topic
 
     def read(self) -> TopicDepths | None:
-        """Return both; None while Kafka can't tell."""
+        """Block for at most four times CALL_TIMEOUT_SECONDS; return None while Kafka is unavailable."""
         try:
             partitions = self._partitions()
             first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the last stable one
-            done = first | self._committed(partitions)
+            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the last stable offset
+            committed = first | self._committed(partitions)
         except (KafkaException, TimeoutError):
             return None
-        lag = sum(max(end[each] - done[each], 0) for each in end if each[0] == self._topic)
+        lag = sum(max(end[each] - committed[each], 0) for each in end if each[0] == self._topic)
         dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
         return TopicDepths(lag, dead_letters)
 
@@ -65,7 +65,7 @@ class GroupLag:
             for partition in topics[name].partitions
         ]
 
-    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> _OffsetsByPlace:
+    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> _OffsetsByPartition:
         asked = self._admin.list_offsets(
             dict.fromkeys(partitions, which),
             isolation_level=IsolationLevel.READ_COMMITTED,
@@ -75,11 +75,11 @@ class GroupLag:
             (each.topic, each.partition): future.result(CALL_TIMEOUT_SECONDS).offset for each, future in asked.items()
         }
 
-    def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPlace:
-        """Return what the group has committed; a partition without a commit is left out.
+    def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
+        """Return the committed offsets of the partitions that have any.
 
-        Not by the AdminClient: where the group's coordinator answers with an error, confluent-kafka 2.16 crashes there.
+        This does not use the AdminClient: confluent-kafka 2.16 crashes if the group's coordinator returns an error.
         """
-        ours = [each for each in partitions if each.topic == self._topic]
-        committed = self._group.committed(ours, timeout=CALL_TIMEOUT_SECONDS) if ours else []
+        own = [each for each in partitions if each.topic == self._topic]
+        committed = self._group.committed(own, timeout=CALL_TIMEOUT_SECONDS) if own else []
         return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}

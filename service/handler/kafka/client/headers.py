@@ -1,4 +1,4 @@
-"""The headers of a Kafka message, also of one that the client library stumbles over."""
+"""Headers of a Kafka message, also if their names are not UTF-8."""
 
 from operator import methodcaller
 from typing import Any, Final
@@ -6,12 +6,12 @@ from typing import Any, Final
 from confluent_kafka import Message
 
 _headers: Final = methodcaller("headers")
-"""For a name that is not UTF-8 the library leaves an error behind and returns a list with holes, which ends the process
-when it is looked at. A caller in C finds that out each time; the interpreter's own call, once optimised, does not."""
+"""For a name that is not UTF-8, confluent-kafka sets an exception yet returns a list, with NULL items that crash the
+process when read. A caller in C always checks for the exception; the interpreter's specialized call does not."""
 
 
 def headers_of(message: Message) -> list[tuple[str, bytes | None]] | None:
-    """Return them in their order; None where a name is not UTF-8. To be called once for a message."""
+    """Return the headers in order; None if a name is not UTF-8. Call it only once per message."""
     try:
         headers: Any = _headers(message)
     except SystemError:

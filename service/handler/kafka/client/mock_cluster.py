@@ -1,4 +1,4 @@
-"""The client library's own imitation of a broker, which lacks some of what a real one does."""
+"""librdkafka's mock cluster, which lacks some features of a real broker."""
 
 from typing import Final
 
@@ -8,5 +8,5 @@ _CLUSTER: Final = "mockCluster"
 
 
 def is_mock_cluster(consumer: Consumer, seconds: float) -> bool:
-    """Tell whether that is what the consumer is connected to; blocks for at most `seconds`. False where nobody says."""
+    """Block for at most `seconds`; return whether the consumer is connected to a mock cluster, False on timeout."""
     return (consumer.cluster_id(seconds) or "").startswith(_CLUSTER)

@@ -1,4 +1,4 @@
-"""What librdkafka is told: our tuning, over it what the user passes through, over both what a guarantee rests on."""
+"""librdkafka configuration, lowest precedence first: our defaults, user overrides, what the guarantees require."""
 
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -12,14 +12,14 @@ Properties = dict[str, Any]
 
 STATISTICS_INTERVAL_MS: Final = 5_000
 _QUEUE_BACKOFF_MS: Final = 20
-"""The default of 1 s is how long a full queue then stands empty."""
+"""By default librdkafka waits 1 s before it refills a queue that was full; the consumer would run dry."""
 _HEARTBEATS_PER_SESSION: Final = 3
 _MAX_MESSAGE_BYTES: Final = 100_000_000
-"""The topic's limit shall decide, but a broker closes the connection on a request of more than 100 MiB
-(`socket.request.max.bytes`) without a word, and would be sent it again for ever."""
+"""The topic's `max.message.bytes` should apply, so this is high; but a broker closes the connection on a request above
+100 MiB (`socket.request.max.bytes`) without an error, and the client would retry it forever."""
 
-_TRANSACTION_MS: Final = 6_000
-"""As long as a session: while a dead member's transaction is open, the next owner of its partitions can't begin."""
+_TRANSACTION_TIMEOUT_MS: Final = 6_000
+"""Equal to the session timeout: the open transaction of a crashed consumer blocks the next owner of its partitions."""
 
 _QUOTED: Final = re.compile(r'property:? "([^"]+)"')
 _PROPERTY: Final = re.compile(r"\b([a-z]+(?:\.[a-z]+)+)\b")
@@ -30,45 +30,45 @@ _CLASSIC_ONLY: Final = (
     "partition.assignment.strategy",
     "group.protocol.type",
 )
-"""With `group.protocol=consumer` each of these makes the client refuse its configuration."""
+"""librdkafka rejects each of these with `group.protocol=consumer`."""
 
 
 def common(kafka: "Kafka") -> Properties:
-    """Return what every client needs; alone it suits an AdminClient."""
+    """Return the properties of every client; sufficient for an AdminClient."""
     return {
         "client.id": "orders",
-        "reconnect.backoff.max.ms": 1_000,  # the default of 10 s is added to every outage
-        "socket.timeout.ms": 10_000,  # how long a half-open connection costs; 60 s by default, and twice over
+        "reconnect.backoff.max.ms": 1_000,  # default 10 s, which prolongs every outage
+        "socket.timeout.ms": 10_000,  # detects half-open connections; default 60 s
         **kafka.properties,
         "bootstrap.servers": kafka.bootstrap_servers,
-        "allow.auto.create.topics": False,  # a producer's default; such a topic has none of our settings
+        "allow.auto.create.topics": False,  # producers default to true, but our topics need their settings
     }
 
 
 def consumer(kafka: "Kafka") -> Properties:
-    """Return what a member of the group needs; offsets are stored and committed by hand alone."""
+    """Return the properties of a group member that stores and commits offsets only explicitly."""
     return {
         "auto.offset.reset": "earliest",
         "queued.max.messages.kbytes": max(kafka.prefetch // 1024, 1),
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "fetch.wait.max.ms": 100,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
-        "topic.metadata.refresh.interval.ms": 10_000,  # how long a new topic or partition goes unseen; else 5 minutes
+        "topic.metadata.refresh.interval.ms": 10_000,  # detects new partitions; default 5 minutes
         **_membership(kafka),
         "group.id": kafka.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "enable.partition.eof": True,  # tells how far a partition was read that ends with markers of transactions
+        "enable.partition.eof": True,  # measures progress across transaction markers
     }
 
 
 def without_logs(properties: Properties) -> Properties:
-    """Keep a client's log to itself: a command explains what fails in one line. The user's own `log_level` wins."""
+    """Silence the client's log, because commands report one-line errors. The user's `log_level` takes precedence."""
     return {"log_level": 0} | properties
 
 
 def dead_letter_browser(kafka: "Kafka") -> Properties:
-    """Return what a reader of the dead-letter topic needs that joins no group and holds little ahead; it is quiet."""
+    """Return the properties of a silent reader of the dead-letter topic that joins no group and prefetches little."""
     return {
         **common(kafka),
         "group.id": f"{kafka.group_id}.dlq-browse",
@@ -82,7 +82,7 @@ def dead_letter_browser(kafka: "Kafka") -> Properties:
 
 
 def producer(kafka: "Kafka") -> Properties:
-    """Return what a producer needs that acknowledges only what all replicas have, once and in order."""
+    """Return the properties of an idempotent producer with `acks=all`."""
     return {
         "linger.ms": 5,
         **common(kafka),
@@ -93,22 +93,22 @@ def producer(kafka: "Kafka") -> Properties:
 
 
 def transactional(kafka: "Kafka", transactional_id: str) -> Properties:
-    """Return what a producer needs whose messages are committed together with offsets, or not at all."""
+    """Return the properties of a transactional producer."""
     return {
         **producer(kafka),
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": _TRANSACTION_MS,
-        "socket.timeout.ms": _TRANSACTION_MS,
-        "message.timeout.ms": _TRANSACTION_MS - 1_000,
+        "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
+        "socket.timeout.ms": _TRANSACTION_TIMEOUT_MS,
+        "message.timeout.ms": _TRANSACTION_TIMEOUT_MS - 1_000,
         "topic.metadata.propagation.max.ms": 1_000,
-        "batch.num.messages": 1,  # what the broker says of a batch's size is then said of one message
+        "batch.num.messages": 1,  # so that MSG_SIZE_TOO_LARGE refers to one message
     }
 
 
 def _membership(kafka: "Kafka") -> Properties:
     if kafka.group_protocol == "consumer":
-        kept = {name: value for name, value in common(kafka).items() if name not in _CLASSIC_ONLY}
-        return kept | {"group.protocol": "consumer"}
+        supported = {name: value for name, value in common(kafka).items() if name not in _CLASSIC_ONLY}
+        return supported | {"group.protocol": "consumer"}
     session = round(kafka.session_timeout * 1_000)
     return {
         "session.timeout.ms": session,
@@ -119,17 +119,17 @@ def _membership(kafka: "Kafka") -> Properties:
 
 
 def verify(kafka: "Kafka") -> None:
-    """Raise KafkaException where librdkafka refuses the properties; a producer asks for most of them. Nothing waits."""
+    """Raise KafkaException if librdkafka rejects the properties, of which a producer checks most. Does not block."""
     Producer(without_logs(producer(kafka)))
 
 
 def invalid_property(error: KafkaException) -> str | None:
-    """Say which property librdkafka refuses, without its value; None where the error is of another kind."""
+    """Return which property librdkafka rejects, without its value; None for other errors."""
     problem = error.args[0]
     if problem.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's name
         return None
     text = problem.str()
     match = _QUOTED.search(text) or _PROPERTY.search(text)
     if text.startswith("No such configuration property") and match:
-        return f"librdkafka knows no property {match[1]}"
-    return f"librdkafka refuses {match[1] if match else 'a property'}"
+        return f"librdkafka has no property {match[1]}"
+    return f"librdkafka rejects the value of {match[1] if match else 'a property'}"

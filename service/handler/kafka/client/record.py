@@ -1,4 +1,4 @@
-"""A message as we keep it: plain values, so that nothing else needs to know the client library."""
+"""A Kafka record as plain values, independent of confluent-kafka."""
 
 from typing import Final, NamedTuple
 
@@ -9,13 +9,13 @@ from service.entities.version import RecordPosition
 from service.handler.kafka.client.headers import headers_of
 
 HEADER_BYTES: Final = 150
-"""What Python takes for a header beside its text: a tuple, two objects, a place in the list."""
+"""Python's memory overhead per header: a tuple, two objects and a list slot."""
 
 
 class Record(NamedTuple):
-    """One record of a topic; `timestamp_ms` is -1 where it has none.
+    """One record of a topic; `timestamp_ms` is -1 if it has no timestamp.
 
-    `headers` is None where they can't be read: the message counts as one without any.
+    `headers` is None if a header's name is not UTF-8: the message is treated as one without headers.
     """
 
     topic: str
@@ -28,13 +28,13 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes that the record holds in memory: a message of small headers takes many times its size on the wire."""
+        """Size in memory: a message with many small headers takes many times its size on the wire."""
         headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers or ())
         return len(self.value or b"") + len(self.key or b"") + headers
 
     @property
     def source(self) -> RecordPosition:
-        """The version that its order has: that of the first origin, where the message is a replayed one."""
+        """The position that versions the order; for a replayed message that of the original record."""
         origin = read_origin(self.headers)
         if origin is None:
             return RecordPosition.of(self.timestamp_ms, self.partition, self.offset, self.topic)
@@ -42,7 +42,7 @@ class Record(NamedTuple):
 
 
 def record_of(message: Message) -> Record:
-    """Return the record of a message that is not an error."""
+    """Convert a message that is not an error."""
     return Record(
         message.topic() or "",
         message.partition() or 0,

@@ -1,7 +1,7 @@
-"""Which log a topic's name stands for: a topic that is deleted and created again keeps its name, and gets another id.
+"""Topic ids, which detect that a topic was deleted and recreated under the same name.
 
-Offsets of the deleted log mean nothing in the new one. Each commit therefore carries the id of the log that was read,
-in its metadata: whoever reads on there compares it with the topic's id, after a restart as well.
+Offsets of the deleted topic are meaningless in the new one. Each commit therefore carries the topic's id in its
+metadata, and a consumer compares it with the current id before it continues from the committed offset.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "topic-id="
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
-"""Sixteen zero bytes: what is reported of a broker before Kafka 2.8."""
+"""Sixteen zero bytes in base64: brokers before Kafka 2.8 have no topic ids."""
 
 
 def commit_metadata(topic_id: str | None) -> str:
     return f"{_PREFIX}{topic_id}" if topic_id else ""
 
 
-def is_from_another_log(committed: TopicPartition, topic_id: str | None) -> bool:
-    """Tell whether a commit names another log. One that names none, such as a tool's, is trusted."""
+def has_other_topic_id(committed: TopicPartition, topic_id: str | None) -> bool:
+    """Return whether a commit names another topic id. A commit without an id, such as a tool's, is trusted."""
     metadata = committed.metadata or ""
     return bool(topic_id) and metadata.startswith(_PREFIX) and metadata != commit_metadata(topic_id)
 
@@ -34,7 +34,7 @@ def describe(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicD
 
 
 def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> str:
-    """Block for the topic's id; empty where the broker has no ids. Raises KafkaException."""
+    """Block until the broker returns the topic's id; empty if it has no ids. Raises KafkaException."""
     return topic_id_of(describe(admin, topic, timeout).result())
 
 

@@ -1,4 +1,4 @@
-"""Reads a topic from given offsets to the end that it had when the command started."""
+"""Reads a topic from given offsets up to the end offsets at the time of construction."""
 
 from collections.abc import Iterator, Mapping
 from time import monotonic
@@ -10,35 +10,35 @@ from service.entities.errors import CommandRefused
 from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
-from service.handler.kafka.client.topic_id import commit_metadata, is_from_another_log
+from service.handler.kafka.client.topic_id import commit_metadata, has_other_topic_id
 from service.pkg.shutdown_event import ShutdownEvent
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
 IDLE_TIMEOUT_SECONDS: Final = 30.0
-"""A partition that has more and gives nothing for this long is away."""
-_POLL_SECONDS: Final = 0.25
+"""How long to wait for the next message of a partition that has more."""
+_POLL_TIMEOUT_SECONDS: Final = 0.25
 
 Offsets = Mapping[int, int]
-"""Partition to offset."""
+"""Offset by partition."""
 
 
 class TopicReader:
-    """A topic as it stood when this was made. `consumer` needs `enable.partition.eof` and joins no group.
+    """A snapshot of a topic's offsets. `consumer` needs `enable.partition.eof`, and joins no group.
 
-    Everything here blocks for at most some seconds, and raises KafkaException or CommandRefused. Who commits gives the
-    topic's id: offsets of a log that was deleted are none of this one.
+    Each method blocks for at most a few seconds, and raises KafkaException or CommandRefused. Commits require the
+    topic's id, so that offsets of a deleted topic with the same name are not mistaken for those of this topic.
     """
 
     def __init__(self, consumer: Consumer, name: str, topic_id: str | None = None) -> None:
         self._consumer = consumer
         self.name = name
         self._id = topic_id
-        marks = {partition: self._marks(partition) for partition in self._partitions()}
-        self.starts: Offsets = {partition: low for partition, (low, _) in marks.items()}
-        self.ends: Offsets = {partition: high for partition, (_, high) in marks.items()}
+        watermarks = {partition: self._watermarks(partition) for partition in self._partitions()}
+        self.starts: Offsets = {partition: low for partition, (low, _) in watermarks.items()}
+        self.ends: Offsets = {partition: high for partition, (_, high) in watermarks.items()}
 
     def offsets_at(self, timestamp_ms: int) -> Offsets:
-        """Return each partition's first offset with this timestamp or a greater one, its end where there is none."""
+        """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
         wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
         found = self._consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {
@@ -46,13 +46,11 @@ class TopicReader:
         }
 
     def committed(self) -> Offsets:
-        """Return what the consumer's group has committed, where it has."""
+        """Return the group's committed offsets, without partitions that have none."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = self._consumer.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {
-            each.partition: each.offset
-            for each in found
-            if each.offset >= 0 and not is_from_another_log(each, self._id)
+            each.partition: each.offset for each in found if each.offset >= 0 and not has_other_topic_id(each, self._id)
         }
 
     def commit(self, offsets: Offsets) -> None:
@@ -62,17 +60,17 @@ class TopicReader:
         commit_within(CALL_TIMEOUT_SECONDS, self._consumer, places)
 
     def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
-        """Yield the records from `starts` to `ends`, the topic's where none are given, or until a stop is asked for."""
+        """Yield the records from `starts` up to `ends` (default: `self.ends`), or until a stop is requested."""
         ends = self.ends if ends is None else ends
         unread = {partition for partition, start in starts.items() if start < ends[partition]}
         self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in unread])
-        heard = monotonic()
+        received_at = monotonic()
         while unread and not stop.is_set():
-            message = self._consumer.poll(_POLL_SECONDS)
+            message = self._consumer.poll(_POLL_TIMEOUT_SECONDS)
             if message is None:
-                _require_life(heard)
+                _check_idle_timeout(received_at)
                 continue
-            heard = monotonic()
+            received_at = monotonic()
             partition = message.partition() or 0
             end = ends[partition]
             if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
@@ -88,12 +86,12 @@ class TopicReader:
             )
         return sorted(topic.partitions)
 
-    def _marks(self, partition: int) -> tuple[int, int]:
+    def _watermarks(self, partition: int) -> tuple[int, int]:
         return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_TIMEOUT_SECONDS)
 
 
 def _is_end(error: KafkaError | None) -> bool:
-    """Tell the end of a partition from a message. Raises KafkaException for what is neither."""
+    """Return whether this is an end-of-partition event. Raises KafkaException for any other error."""
     if error is None:
         return False
     if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
@@ -101,6 +99,6 @@ def _is_end(error: KafkaError | None) -> bool:
     return True
 
 
-def _require_life(heard: float) -> None:
-    if monotonic() - heard > IDLE_TIMEOUT_SECONDS:
-        raise CommandRefused(f"Kafka sent nothing for {IDLE_TIMEOUT_SECONDS:g} s")
+def _check_idle_timeout(received_at: float) -> None:
+    if monotonic() - received_at > IDLE_TIMEOUT_SECONDS:
+        raise CommandRefused(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")

@@ -1,4 +1,4 @@
-"""Creates the topics that are missing and leaves those that are there alone."""
+"""Creates missing topics, and inspects existing ones without changing them."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from service.config import Kafka
 
 CALL_TIMEOUT_SECONDS: Final = 10
-_LOOK_SECONDS: Final = 5.0
-"""How long a look at the topics may take: what keeps us away is told after it, and looking goes on."""
+_METADATA_TIMEOUT_SECONDS: Final = 5.0
+"""Timeout of one metadata request; after it the problem is printed, and the request is retried."""
 SIZE_LIMIT: Final = "max.message.bytes"
 FOREVER: Final = math.inf
-_FINAL: Final = {
+_PERMANENT_ERRORS: Final = {
     "CLUSTER_AUTHORIZATION_FAILED",
     "TOPIC_AUTHORIZATION_FAILED",
     "POLICY_VIOLATION",
@@ -31,40 +31,40 @@ _FINAL: Final = {
     "INVALID_PARTITIONS",
     "INVALID_REQUEST",
 }
-"""What waiting doesn't mend; a broker that is away, or too few of them for the replicas, may come."""
+"""Errors that retrying does not fix. Others may pass, such as too few brokers for the replication factor."""
 
 
-def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, patience: Poller, echo: Echo) -> None:
-    """Block until both topics are there, and say what was done. Running it again, or twice at once, changes nothing.
+def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, poller: Poller, echo: Echo) -> None:
+    """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
-    Raises MigrationError where Kafka refuses, DeadlineExceeded.
+    Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
     """
-    for broker in patience.until(lambda: _advertised(admin), "Kafka"):
+    for broker in poller.until(lambda: _advertised(admin), "Kafka"):
         echo(str(broker))
-    created = patience.until(lambda: _create_missing(kafka, admin), "Kafka")
-    partitions = patience.until(lambda: _partitions(kafka, admin), "Kafka")
+    created = poller.until(lambda: _create_missing(kafka, admin), "Kafka")
+    partitions = poller.until(lambda: _partitions(kafka, admin), "Kafka")
     for name, count in partitions.items():
-        echo(f"topic {name}: {'created' if name in created else 'was there'}, {count} partitions")
-    if warning := patience.until(lambda: size_mismatch(kafka, admin), "Kafka"):
+        echo(f"topic {name}: {'created' if name in created else 'exists'}, {count} partitions")
+    if warning := poller.until(lambda: size_mismatch(kafka, admin), "Kafka"):
         echo(f"warning: {warning}")
 
 
-def wait_for_broker(admin: DiagnosticAdminClient, patience: Poller) -> None:
+def wait_for_broker(admin: DiagnosticAdminClient, poller: Poller) -> None:
     """Block until a broker answers. Raises DeadlineExceeded."""
-    patience.until(lambda: partition_counts(admin), "Kafka")
+    poller.until(lambda: partition_counts(admin), "Kafka")
 
 
 def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
-    """Return the number of partitions of each topic that can be used. Raises TryAgain where no broker answers."""
+    """Return the number of partitions of each usable topic. Raises TryAgain if no broker answers."""
     try:
-        topics = admin.list_topics(timeout=_LOOK_SECONDS).topics
+        topics = admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise translate(error, admin) from None
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
 def size_mismatch(kafka: "Kafka", admin: DiagnosticAdminClient) -> str | None:
-    """Say why a message of the order topic may not fit into the dead-letter topic; None where it does."""
+    """Return why a message of the order topic may be too large for the dead-letter topic; None if it always fits."""
     orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
     if dead_letters >= orders:
         return None
@@ -72,49 +72,50 @@ def size_mismatch(kafka: "Kafka", admin: DiagnosticAdminClient) -> str | None:
 
 
 def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[str]:
-    """Return which of these topics, if they are there, have partitions on one broker alone. Raises KafkaException."""
-    there = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
+    """Return those of these topics that have a partition with a single replica. Raises KafkaException."""
+    topics = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
     return [
         name
         for name in names
-        if name in there and any(len(partition.replicas) == 1 for partition in there[name].partitions.values())
+        if name in topics and any(len(partition.replicas) == 1 for partition in topics[name].partitions.values())
     ]
 
 
 def max_record_ages(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, float]:
-    """Return for how many seconds a record may lie in each of these topics. Raises KafkaException.
+    """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaException.
 
-    It goes with its segment, when the newest record of that has reached the retention: `segment.ms` comes on top.
+    Kafka deletes whole segments, once their newest record exceeds the retention: the age is `retention.ms` plus
+    `segment.ms`.
     """
     return {name: _max_record_age(config) for name, config in _configs(names, admin).items()}
 
 
 def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:
-    """Tell whether records may be missing within a batch of the topic. Raises KafkaException."""
+    """Return whether the topic is compacted, so that batches may have gaps. Raises KafkaException."""
     return "compact" in _configs([name], admin)[name]["cleanup.policy"].value
 
 
 def translate(error: KafkaException, admin: DiagnosticAdminClient) -> Exception:
-    """Return TryAgain or MigrationError; both hold fixed phrases and addresses alone."""
+    """Convert to TryAgain or MigrationError; their text contains only fixed phrases and addresses."""
     problem = error.args[0]
-    if problem.name() in _FINAL:
-        return MigrationError(f"Kafka refused: {phrase(problem)}")
+    if problem.name() in _PERMANENT_ERRORS:
+        return MigrationError(f"Kafka rejected the request: {phrase(problem)}")
     failure = admin.last_failure()
     return TryAgain(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
 
 
 def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
     try:
-        return admin.check_advertised(_LOOK_SECONDS)
+        return admin.check_advertised(_METADATA_TIMEOUT_SECONDS)
     except KafkaException as error:
         raise translate(error, admin) from None
 
 
 def _create_missing(kafka: "Kafka", admin: DiagnosticAdminClient) -> list[str]:
-    there = partition_counts(admin)
-    partitions = there.get(kafka.topic, kafka.partitions)
+    existing = partition_counts(admin)
+    partitions = existing.get(kafka.topic, kafka.partitions)
     missing = [
-        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in there
+        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in existing
     ]
     return [name for name, request in _requests(missing, admin).items() if _was_created(request, admin)]
 
@@ -156,11 +157,11 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _partitions(kafka: "Kafka", admin: DiagnosticAdminClient) -> dict[str, int]:
-    there = partition_counts(admin)
+    existing = partition_counts(admin)
     for name in (kafka.topic, kafka.dead_letter_topic):
-        if name not in there:
+        if name not in existing:
             raise TryAgain(f"topic {name} to appear")
-    return {name: there[name] for name in (kafka.topic, kafka.dead_letter_topic)}
+    return {name: existing[name] for name in (kafka.topic, kafka.dead_letter_topic)}
 
 
 def _max_record_age(config: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import describe, is_from_another_log, topic_id_of
+from service.handler.kafka.client.topic_id import describe, has_other_topic_id, topic_id_of
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class TopicIdentity:
         positions = {}
         for answer in answers:
             unverified = self._unverified[answer.partition]
-            unverified.is_from_another_log = is_from_another_log(answer, self._member.topic_id)
+            unverified.is_from_another_log = has_other_topic_id(answer, self._member.topic_id)
             if not unverified.is_from_another_log:
                 del self._unverified[answer.partition]
                 if unverified.resume_at is not None:
