@@ -196,8 +196,8 @@ def test_a_certificate_takes_the_place_of_user_and_password(
 
 
 KAFKA_TROUBLES = {
-    "another authority": "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
-    "another name": "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
+    "another authority": "TLS handshake failed: the broker's certificate is untrusted or does not match the host name",
+    "another name": "TLS handshake failed: the broker's certificate is untrusted or does not match the host name",
     "another password": "authentication failed: wrong user or password",
     "no TLS": "connection closed during the handshake: the listener may use another security.protocol",
     "no certificate": "TLS handshake failed: the broker requires a client certificate, or rejected this one",

@@ -1,4 +1,4 @@
-"""The command line: which command runs, and how it ends."""
+"""The command line: which command runs, and its exit code."""
 
 import os
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that ran; none of them does anything."""
+    """Names of the commands that ran; each is replaced by a stub."""
     names: list[str] = []
     monkeypatch.setattr(main, "_imported", lambda name: module_with(recorder(name, names)))
     return names
@@ -62,7 +62,7 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_every_command_of_the_contract_is_there() -> None:
+def test_every_documented_command_exists() -> None:
     assert set(NAMES) <= main.COMMANDS.keys()
 
 
@@ -73,27 +73,27 @@ def test_a_command_runs(ran: list[str], name: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["consumer", "api"])
-def test_the_mode_runs_where_no_command_is_given(ran: list[str], monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_without_a_command_the_mode_runs(ran: list[str], monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setenv("ORDERS_MODE", mode)
     assert main.main([]) == 0
     assert main.main(["--log-format", "text"]) == 0
     assert ran == [mode, mode]
 
 
-def test_a_command_wins_over_the_mode(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_takes_precedence_over_the_mode(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERS_MODE", "api")
     assert main.main(["migrate"]) == 0
     assert ran == ["migrate"]
 
 
-def test_neither_mode_nor_command_is_wrong_usage(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_neither_mode_nor_command_is_a_usage_error(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([]) == 2
     assert only_line(capsys).startswith("orders: ORDERS_MODE: ")
     assert ran == []
 
 
 @pytest.mark.parametrize("mode", ["worker", "migrate", "Consumer"])
-def test_a_mode_that_is_none_is_wrong_usage(
+def test_an_unknown_mode_is_a_usage_error(
     ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str
 ) -> None:
     monkeypatch.setenv("ORDERS_MODE", mode)
@@ -103,13 +103,13 @@ def test_a_mode_that_is_none_is_wrong_usage(
 
 
 @pytest.mark.parametrize("arguments", [["worker"], ["--verbose"], ["consumer", "extra"], ["--log-format", "xml"]])
-def test_arguments_that_do_not_exist_are_wrong_usage(arguments: list[str]) -> None:
+def test_unknown_arguments_are_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main(arguments)
     assert ended.value.code == 2
 
 
-def test_a_wrong_setting_is_named_and_nothing_runs(
+def test_an_invalid_setting_is_named_and_nothing_runs(
     ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ORDERS_BATCH__MAX_MESSAGES", "none")
@@ -118,7 +118,7 @@ def test_a_wrong_setting_is_named_and_nothing_runs(
     assert ran == []
 
 
-def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
+def test_a_property_that_librdkafka_rejects_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_with(monkeypatch, lambda *_: len(Producer({"no.such.property": "hunter2"})))
@@ -143,7 +143,7 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(
     ],
     ids=" ".join,
 )
-def test_each_command_names_it_alike(
+def test_each_command_reports_an_unknown_property_in_the_same_words(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(wait_for_migrations, "wait_for_migrations", lambda *_, **__: None)
@@ -170,7 +170,7 @@ def test_each_command_names_it_alike(
     ],
 )
 @pytest.mark.parametrize("command", [["api"], ["dlq", "list"]], ids=" ".join)
-def test_a_property_is_refused_before_anything_connects(
+def test_an_invalid_property_is_reported_before_anything_connects(
     command: list[str],
     properties: str,
     problem: str,
@@ -188,7 +188,7 @@ def test_an_api_needs_two_ports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert only_line(capsys) == "orders: ORDERS_ADMIN__PORT: must differ from ORDERS_HTTP__PORT"
 
 
-def test_a_failure_that_was_foreseen_is_one_line(
+def test_an_expected_error_is_printed_as_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_with(monkeypatch, raising(StorageUnavailable("PostgreSQL is read-only", sqlstate="25006")))
@@ -196,7 +196,7 @@ def test_a_failure_that_was_foreseen_is_one_line(
     assert only_line(capsys) == "orders: PostgreSQL is read-only (SQLSTATE 25006)"
 
 
-def test_a_failure_that_was_not_is_logged_without_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unhandled_error_is_logged_without_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
     run_with(monkeypatch, raising(RuntimeError("Failing row contains (Test Testov)")))
     with structlog.testing.capture_logs() as records:
         assert main.main(["doctor"]) == 1
@@ -223,15 +223,15 @@ def raising(error: BaseException) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in NAMES)])
-def test_help_ends_well_and_says_what_there_is(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main(arguments)
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert all(name in told for name in (NAMES if arguments == ["--help"] else arguments[:1]))
+    output = capsys.readouterr().out
+    assert all(name in output for name in (NAMES if arguments == ["--help"] else arguments[:1]))
 
 
-def test_help_is_there_whatever_the_settings_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_works_with_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERS_MODE", "worker")
     with pytest.raises(SystemExit) as ended:
         main.main(["--help"])

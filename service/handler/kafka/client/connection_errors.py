@@ -64,7 +64,7 @@ _FAILURE_PATTERNS: Final = (
     (
         r"certificate verify failed",
         ConnectionFailure(
-            "TLS handshake failed: the broker's certificate is not trusted or does not match the host name",
+            "TLS handshake failed: the broker's certificate is untrusted or does not match the host name",
             check=f"ssl.ca.location {_PROPERTIES}",
             is_final=True,
         ),
