@@ -27,7 +27,7 @@ ALERTS: Final = (
     "OrdersNoConsumer",
     "OrdersDeadLetters",
     "OrdersCircuitBreakerOpen",
-    "OrdersPostgresqlAway",
+    "OrdersPostgresqlUnavailable",
     "OrdersPoolSaturated",
     "OrdersRebalanceStorm",
     "OrdersWarmUpSlow",

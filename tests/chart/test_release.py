@@ -159,7 +159,7 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
     assert {rule["alert"] for rule in group["rules"]} >= {
         "OrdersCircuitBreakerOpen",
         "OrdersLagGrows",
-        "OrdersPostgresqlAway",
+        "OrdersPostgresqlUnavailable",
     }
     dashboards = one(objects, "ConfigMap", "orders-dashboards")
     assert dashboards["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -42,7 +42,7 @@ WATCHER = {
 AT_ONCE = (
     "metrics.serviceMonitor.interval=1s",
     "metrics.serviceMonitor.scrapeTimeout=1s",
-    "metrics.prometheusRule.postgresqlAway.for=1s",
+    "metrics.prometheusRule.postgresqlUnavailable.for=1s",
     "metrics.prometheusRule.noConsumer.for=1s",
 )
 PRODUCE = """
@@ -107,9 +107,9 @@ def read(release: Release, name: str) -> dict[str, str]:
 def assert_tells_of_an_outage(server: Prometheus, release: Release) -> None:
     server.tells("sum(rate(orders_stored_total[20s])) > 0")
     release.scale("postgresql", 0, "statefulset")
-    server.fires("OrdersPostgresqlAway")
+    server.fires("OrdersPostgresqlUnavailable")
     release.scale("postgresql", 1, "statefulset")
-    server.resolves("OrdersPostgresqlAway")
+    server.resolves("OrdersPostgresqlUnavailable")
 
 
 def assert_tells_that_nobody_consumes(server: Prometheus, release: Release) -> None:

@@ -30,7 +30,7 @@ AT_ONCE = {
     "deadLetters.window": "10s",
     "deadLetters.messages": "3",
     "circuitBreakerOpen.for": "1s",
-    "postgresqlAway.for": "1s",
+    "postgresqlUnavailable.for": "1s",
 }
 """Windows and patience of minutes would be a test of minutes."""
 
@@ -75,10 +75,10 @@ def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
 ) -> None:
     own_postgres.stop()
     watched.harness.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
-    watched.server.fires("OrdersPostgresqlAway")
+    watched.server.fires("OrdersPostgresqlUnavailable")
     watched.server.fires("OrdersNoProgress")
     own_postgres.start()
-    for alert in ("OrdersPostgresqlAway", "OrdersNoProgress"):
+    for alert in ("OrdersPostgresqlUnavailable", "OrdersNoProgress"):
         watched.server.resolves(alert)
 
 
