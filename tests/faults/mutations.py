@@ -322,7 +322,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a committed offset is valid only for the topic id in its metadata",
-        Replacement("service/handler/kafka/client/topic_id.py", "is_from_another_log", "bool(topic_id)", "False"),
+        Replacement("service/handler/kafka/client/topic_id.py", "has_other_topic_id", "bool(topic_id)", "False"),
         ("test_topics.py::test_offsets_of_a_deleted_topic_are_ignored[seed-1]",),
     ),
     Mutation(
