@@ -34,8 +34,8 @@ RULE = re.compile(
     r"Expected (int|str|array|object|datetime|bool|null|float)( \| null)?( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
     r"( of length (<=|>=|==)? ?\d+)?( matching regex '\^[^']{5,60}')?(, got (int|str|array|object|null|bool|float))?"
     r"|Expected datetime with a timezone component|Invalid RFC3339 encoded datetime|Integer value out of range"
-    r"|malformed JSON|not UTF-8|nested too deeply|a number is out of range|holds a NUL character|is missing"
-    r"|lies in the future|lies before year 1"
+    r"|malformed JSON|not UTF-8|nested too deeply|a number is out of range|contains a NUL character|is missing"
+    r"|is in the future|is before year 1"
 )
 """All that may be said of a value."""
 

@@ -403,7 +403,7 @@ def delete_before(harness: Harness, offset: int) -> None:
 
 
 def assert_said(service: Service, **fields: int) -> None:
-    (said,) = service.logged("an offset has left the topic")
+    (said,) = service.logged("the offset is no longer in the topic")
     assert said.items() >= ({"partition": 0, "level": "error"} | fields).items()
 
 

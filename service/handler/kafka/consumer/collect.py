@@ -1,4 +1,4 @@
-"""Records become entries and dead letters of the batch that is being filled."""
+"""Adds records to a batch: as orders, as dead letters, or as offsets alone."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,11 +16,11 @@ Prepare = Callable[..., VersionedOrder]
 _NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"
 _ESCAPE: Final = b"\\"
-"""JSON text without one has no control characters in its texts, nor backslashes."""
+"""JSON without a backslash has texts without backslashes and control characters."""
 
 
 def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
-    """Put one record into the batch: as an order, as a dead letter, or as nothing but an offset (a tombstone)."""
+    """Add one record: as an order, as a dead letter, or as an offset alone (a tombstone)."""
     batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
     value = record.value or b""
     if is_tombstone(value):
@@ -37,5 +37,5 @@ def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare)
 
 
 def is_tombstone(value: bytes) -> bool:
-    """Tell whether there is no document: no value (null or empty), or the JSON text `null`, as serializers write it."""
+    """Return whether there is no document: no value, an empty one, or the JSON text `null` that serializers write."""
     return not value or value.strip(_JSON_WHITESPACE) == _NULL

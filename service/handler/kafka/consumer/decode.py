@@ -1,8 +1,7 @@
-"""The bytes of a message become an order, or the reason why they are none.
+"""Decodes and validates the value of a message.
 
-Nearly all messages take the fast path: one call of msgspec that parses and validates at once. What it refuses is looked
-at again, slowly: fields that we don't know are dropped, of a repeated key the last one wins, and what is still wrong
-is named field by field.
+Nearly all messages take the fast path: one call of msgspec that parses and validates. What it rejects takes the slow
+path: unknown fields are dropped, the last value of a repeated key wins, and each remaining violation is named.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,18 +18,18 @@ from service.entities.order import MAX_ITEMS, Delivery, Item, Order, Payment, am
 
 _ESCAPED_NUL: Final = rb"\u0000"
 _NUL: Final = "\0"
-_NUL_RULE: Final = "holds a NUL character"
+_NUL_RULE: Final = "contains a NUL character"
 _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
-"""Go's zero time, which is a date like any other; a zone can put a moment before it, and out of the calendar."""
+"""Go's zero time, which is valid. A time zone can put a time before it, outside the calendar."""
 _MAX_VIOLATIONS: Final = 20
-"""Violations named for one document; a header must stay small."""
+"""Violations named per document, so that the header stays small."""
 _NESTED: Final[dict[str, type[msgspec.Struct]]] = {"delivery": Delivery, "payment": Payment, "items": Item}
 _ITEM_COUNT: Final = Annotated[list[Any], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a document may be beyond its shape: bytes, levels, and what happens to amounts that don't fit."""
+    """Limits beyond the schema, and what happens to amounts that do not add up."""
 
     max_bytes: int = 2**20
     max_nesting: int = 32
@@ -39,7 +38,7 @@ class Rules:
 
 
 class Decoder:
-    """Decodes and validates. `on_unknown` and `on_mismatch` count what is let through; `now` is in UTC."""
+    """`on_unknown` and `on_mismatch` count what is accepted all the same; `now` is in UTC."""
 
     def __init__(
         self,
@@ -74,23 +73,23 @@ class Decoder:
     def _decode_slowly(self, value: bytes) -> Order:
         document = _read_json(value)
         if value.count(b"[") + value.count(b"{") > self._rules.max_nesting:
-            _refuse_nesting(document, self._rules.max_nesting)
+            _reject_nesting(document, self._rules.max_nesting)
         known, unknown = _without_unknown(document, Order)
         try:
             order = msgspec.convert(known, Order)
         except msgspec.ValidationError:
-            raise DocumentRejected(Reason.INVALID, _some(_violations(known, Order))) from None
-        if _ESCAPED_NUL in value and _holds_nul(document):
-            raise DocumentRejected(Reason.INVALID, _some(_nuls(known)) or [Violation("", _NUL_RULE)])
+            raise DocumentRejected(Reason.INVALID, _first(_violations(known, Order))) from None
+        if _ESCAPED_NUL in value and _contains_nul(document):
+            raise DocumentRejected(Reason.INVALID, _first(_nuls(known)) or [Violation("", _NUL_RULE)])
         if unknown:
             self._on_unknown(unknown)
         return order
 
     def _check_date(self, order: Order) -> None:
         if order.date_created > self._now() + self._rules.max_future:
-            raise DocumentRejected(Reason.INVALID, [Violation("date_created", "lies in the future")])
+            raise DocumentRejected(Reason.INVALID, [Violation("date_created", "is in the future")])
         if order.date_created < _EARLIEST:
-            raise DocumentRejected(Reason.INVALID, [Violation("date_created", "lies before year 1")])
+            raise DocumentRejected(Reason.INVALID, [Violation("date_created", "is before year 1")])
 
     def _check_amounts(self, order: Order) -> None:
         broken = amount_mismatches(order)
@@ -101,7 +100,7 @@ class Decoder:
 
 
 def _in_utc(order: Order) -> Order:
-    """PostgreSQL refuses zones beyond 15:59 hours that RFC 3339 allows; the moment is the same in UTC."""
+    """Convert to UTC: PostgreSQL rejects offsets beyond 15:59 hours, which RFC 3339 allows."""
     return msgspec.structs.replace(order, date_created=order.date_created.astimezone(UTC))
 
 
@@ -119,8 +118,8 @@ def _read_json(value: bytes) -> Any:
     raise DocumentRejected(Reason.UNDECODABLE, [Violation("", problem)])
 
 
-def _refuse_nesting(document: Any, max_nesting: int) -> None:
-    """Walk the document level by level, so that depth costs no stack."""
+def _reject_nesting(document: Any, max_nesting: int) -> None:
+    """Walk the document level by level, without recursion."""
     level, depth = [document], 0
     while containers := [node for node in level if isinstance(node, dict | list)]:
         depth += 1
@@ -129,10 +128,10 @@ def _refuse_nesting(document: Any, max_nesting: int) -> None:
         level = [child for node in containers for child in _children(node)]
 
 
-def _holds_nul(node: Any) -> bool:
+def _contains_nul(node: Any) -> bool:
     if isinstance(node, str):
         return _NUL in node
-    return any(map(_holds_nul, _children(node))) or (isinstance(node, dict) and any(map(_holds_nul, node)))
+    return any(map(_contains_nul, _children(node))) or (isinstance(node, dict) and any(map(_contains_nul, node)))
 
 
 def _children(node: Any) -> Iterable[Any]:
@@ -142,8 +141,8 @@ def _children(node: Any) -> Iterable[Any]:
 
 
 def _without_unknown(node: Any, shape: type[msgspec.Struct]) -> tuple[Any, int]:
-    """Return the document without the fields that its shape does not have, and how many those were."""
-    if isinstance(node, list) and len(node) <= MAX_ITEMS:  # of more than that nothing needs to be known
+    """Return the document without unknown fields, and the number of these."""
+    if isinstance(node, list) and len(node) <= MAX_ITEMS:  # more items are rejected anyway
         parts = [_without_unknown(child, shape) for child in node]
         return [known for known, _ in parts], sum(unknown for _, unknown in parts)
     if not isinstance(node, dict):
@@ -157,9 +156,9 @@ def _without_unknown(node: Any, shape: type[msgspec.Struct]) -> tuple[Any, int]:
 
 
 def _violations(node: Any, shape: type[msgspec.Struct], path: str = "") -> Iterator[Violation]:
-    """Yield each broken rule with its path: of the document, then of each field, as deep as there is a shape."""
+    """Yield each violation with its path, for the fields of the schema."""
     if not isinstance(node, dict):
-        yield Violation(path, _rule_broken(node, dict) or "")
+        yield Violation(path, _broken_rule(node, dict) or "")
         return
     for field in msgspec.structs.fields(shape):
         inner = f"{path}.{field.name}".lstrip(".")
@@ -170,20 +169,20 @@ def _violations(node: Any, shape: type[msgspec.Struct], path: str = "") -> Itera
             yield from _item_violations(node["items"])
         elif shape is Order and field.name in _NESTED:
             yield from _violations(node[field.name], _NESTED[field.name], inner)
-        elif rule := _rule_broken(node[field.name], field.type):
+        elif rule := _broken_rule(node[field.name], field.type):
             yield Violation(inner, rule)
 
 
 def _item_violations(node: Any) -> Iterator[Violation]:
-    if rule := _rule_broken(node, _ITEM_COUNT):
+    if rule := _broken_rule(node, _ITEM_COUNT):
         yield Violation("items", rule)
         return
     for index, item in enumerate(node):
         yield from _violations(item, Item, f"items[{index}]")
 
 
-def _rule_broken(value: Any, kind: Any) -> str | None:
-    """Return msgspec's words for the rule; they name types and limits, never the value."""
+def _broken_rule(value: Any, kind: Any) -> str | None:
+    """Return msgspec's message, which names types and limits, never the value."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -192,7 +191,7 @@ def _rule_broken(value: Any, kind: Any) -> str | None:
 
 
 def _nuls(known: Any, path: str = "") -> Iterator[Violation]:
-    """Yield the path of each text with a NUL; every name on the way is one of the shape's."""
+    """Yield the path of each text with a NUL; all names in it are fields of the schema."""
     if isinstance(known, str) and _NUL in known:
         yield Violation(path, _NUL_RULE)
     for name, child in known.items() if isinstance(known, dict) else ():
@@ -201,5 +200,5 @@ def _nuls(known: Any, path: str = "") -> Iterator[Violation]:
         yield from _nuls(child, f"{path}[{index}]")
 
 
-def _some(violations: Iterator[Violation]) -> list[Violation]:
+def _first(violations: Iterator[Violation]) -> list[Violation]:
     return list(islice(violations, _MAX_VIOLATIONS))

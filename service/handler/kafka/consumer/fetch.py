@@ -1,4 +1,4 @@
-"""Fetching, turned off and on: polling must go on in an outage, but nothing more may come in."""
+"""Pauses and resumes fetching: during an outage polling continues, without new messages."""
 
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FetchControl:
-    """For the reading thread. Turning it off throws away what the client has prefetched."""
+    """Belongs to the reading thread. A pause discards what the client has prefetched."""
 
     def __init__(self, consumer: Consumer, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._consumer = consumer
@@ -38,16 +38,16 @@ class FetchControl:
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
 
     def count_paused_time(self) -> None:
-        """Count the time for which fetching has been off since it was last counted."""
+        """Add the time of the pause since the last call to the metric."""
         if self._paused_since is not None:
             now = monotonic()
             self._metrics.paused_seconds.inc(now - self._counted_until)
             self._counted_until = now
 
     def apply(self, partitions: list[TopicPartition]) -> None:
-        """Let newly assigned partitions begin as the others are.
+        """Pause or resume newly assigned partitions like the others.
 
-        One that was paused when it was taken away is still paused when the client gets it back.
+        A partition that was paused when it was revoked is still paused when it is assigned again.
         """
         if self.is_paused:
             self._consumer.pause(partitions)

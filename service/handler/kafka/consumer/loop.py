@@ -171,7 +171,7 @@ class OrderConsumer:
                 self._on_message_error(message, error)
             else:
                 messages.append(message)
-        return self._identity.admitted(messages)
+        return self._identity.accepted(messages)
 
     def _fill(self) -> None:
         if self._builder.batch.is_full(self._breaker.limits):
@@ -368,7 +368,7 @@ class OrderConsumer:
     # Callbacks of the client
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        self._metrics.batch_seconds.labels("commit").observe(self._offsets.seconds_since_asked)
+        self._metrics.batch_seconds.labels("commit").observe(self._offsets.seconds_since_commit)
         if not self._offsets.acknowledged(error, partitions):
             self._metrics.commit_failures.inc()
             self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")

@@ -1,13 +1,13 @@
-"""How far partitions were read where their last records are none: markers of transactions and what was aborted."""
+"""Ends of partitions whose last offsets hold no records: transaction markers and aborted messages."""
 
 from collections.abc import Collection, Mapping
 
 
 class PartitionEnds:
-    """The client says when it has handed over all that can be read of a partition, and up to which offset that is.
+    """The client reports the offset up to which it has read a partition.
 
-    No record tells that offset where markers or aborted messages lie behind the last one. Until it is committed, all
-    who compare the group's offset with the partition's end see a lag that never goes. For the reading thread.
+    No record has that offset if markers or aborted messages follow the last one. Until it is committed, the group has a
+    lag that never ends. Belongs to the reading thread.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class PartitionEnds:
         return not self._reached
 
     def add(self, partition: int, end: int) -> None:
-        """Note that all before `end` was handed over."""
+        """Note that everything before `end` was read."""
         self._reached[partition] = end
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Leave out partitions that another member has, or that are read again from an earlier offset."""
+        """Forget partitions that were revoked, or are read again from an earlier offset."""
         for partition in partitions:
             self._reached.pop(partition, None)
 
@@ -30,9 +30,9 @@ class PartitionEnds:
         self._reached.clear()
 
     def passed(self, done: Mapping[int, int], pending: Collection[int]) -> dict[int, int]:
-        """Return, once, the ends that lie behind what is done, of partitions of which nothing is pending.
+        """Return, once, the ends that are after the offsets that are done, for partitions without pending messages.
 
-        A partition that is not in `done` is left for later: where the group stands is not known yet.
+        A partition that is not in `done` is left for later, because its committed offset is not known yet.
         """
         settled = {p: end for p, end in self._reached.items() if p in done and p not in pending}
         self.forget(settled)

@@ -1,39 +1,39 @@
-"""What is read while PostgreSQL refuses orders: a few messages at a time, of which nothing is committed."""
+"""Which messages are tried while PostgreSQL rejects orders; none of them is committed."""
 
 from dataclasses import dataclass, field
 from typing import Self
 
 from service.usecases.batch import Batch
 
-_PATIENCE_SECONDS = 2.0
-"""Nothing more to try has come for so long: the end of the topic was reached."""
+_END_AFTER_SECONDS = 2.0
+"""If no message arrives for this long, the end of the topic is reached."""
 
 
 @dataclass(slots=True)
 class Probe:
-    """Where reading begins again once an order is stored, and where the next attempt begins.
+    """Offsets of the messages that are held back, and of the next probe.
 
-    Each attempt reads on from the last one, and twice as many messages: so whatever is refused for good, the orders
-    behind it are found. At the end of the topic the next one begins at the first message that is held back.
+    Each probe continues after the last one with twice as many messages, so that it gets past orders that PostgreSQL
+    rejects permanently. At the end of the topic the next probe starts at the first message that is held back.
     """
 
     size: int
     held: dict[int, int]
-    """By partition: the first offset that is held back."""
+    """By partition the first offset that is held back."""
     next: dict[int, int]
-    """By partition: where the next attempt begins."""
+    """By partition the offset at which the next probe starts."""
     tried: dict[int, int] = field(default_factory=dict)
-    """By partition: before which offset all was tried."""
+    """By partition the offset before which every message was tried."""
     began: float = 0
 
     @classmethod
     def before(cls, batch: Batch, unread: Batch, size: int) -> Self:
-        """Hold back two batches: the one that was refused, and the one behind it."""
+        """Hold back two batches: the rejected one, and the unread one after it."""
         held = unread.beginning | batch.beginning
         return cls(size, held, dict(held))
 
     def add(self, batch: Batch, unread: Batch) -> None:
-        """Note that a batch was tried, and that the one behind it was not."""
+        """Note that a batch was tried, and the one after it was not."""
         self.held = unread.beginning | batch.beginning | self.held
         self.next = self.next | batch.end | unread.beginning
         for partition, offset in batch.end.items():
@@ -43,10 +43,10 @@ class Probe:
         self.size = min(2 * self.size, most)
 
     def is_at_end(self, now: float) -> bool:
-        return self.next != self.held and now - self.began > _PATIENCE_SECONDS
+        return self.next != self.held and now - self.began > _END_AFTER_SECONDS
 
     def rewind(self) -> dict[int, int]:
-        """Begin anew with all that is held back; return where that is."""
+        """Start again at the first messages that are held back; return their offsets."""
         self.next = dict(self.held)
         return self.next
 

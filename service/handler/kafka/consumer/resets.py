@@ -1,4 +1,4 @@
-"""Offsets that are no longer in the topic: said and counted before reading goes on at the earliest that is."""
+"""Resets of offsets that are no longer in the topic, logged and counted."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
@@ -9,11 +9,11 @@ from structlog.typing import FilteringBoundLogger
 if TYPE_CHECKING:
     from service.metrics import Metrics
 
-_QUERY_SECONDS: Final = 5
+_QUERY_TIMEOUT_SECONDS: Final = 5
 
 
 class OffsetResets:
-    """With `auto.offset.reset=error` the client tells us of each lost position. For the reading thread."""
+    """The client reports positions out of range by `auto.offset.reset=error`. Belongs to the reading thread."""
 
     def __init__(self, consumer: Consumer, topic: str, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._consumer = consumer
@@ -24,11 +24,11 @@ class OffsetResets:
         self._reached: dict[int, int] = {}
 
     def advance(self, next_offsets: dict[int, int]) -> None:
-        """Remember how far each partition was read."""
+        """Remember the next offset of each partition."""
         self._reached.update(next_offsets)
 
     def add(self, partition: int) -> None:
-        """Note that the client found nothing where it was to read on."""
+        """Note that the position of a partition is out of range."""
         self._out_of_range.add(partition)
 
     def forget(self, partitions: frozenset[int]) -> None:
@@ -37,10 +37,10 @@ class OffsetResets:
             self._reached.pop(partition, None)
 
     def reset(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
-        """Move every lost position to the earliest offset and return what was moved, but for the unverified ones.
+        """Move positions that are out of range to the earliest offset, except unverified ones; return what was moved.
 
-        Where the broker is away the rest is left to the next turn, so that no turn blocks for long. What is no longer
-        assigned is forgotten: a message about it may have been on its way to us when it was taken away.
+        If the broker is unreachable, the rest is left for the next poll, so that none blocks for long. Partitions that
+        are no longer assigned are forgotten.
         """
         moved = []
         if self._out_of_range:
@@ -56,23 +56,23 @@ class OffsetResets:
 
     def _reset_position(self, partition: int) -> TopicPartition:
         place = TopicPartition(self._topic, partition)
-        earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_SECONDS)
+        earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_TIMEOUT_SECONDS)
         if (offset := self._position(place)) is not None:
             skipped = max(earliest - offset, offset - end, 0)
             self._metrics.offsets_skipped.inc(skipped)
             self._log.error(
-                "an offset has left the topic, reading on at the earliest",
+                "the offset is no longer in the topic: reading continues at the earliest one",
                 partition=partition, offset=offset, earliest=earliest, end=end, skipped=skipped,
             )  # fmt: skip
-        # The client refuses to seek on a partition whose position is lost; it is assigned anew instead.
+        # The client refuses to seek to a position from one that is out of range: assign the partition again.
         self._consumer.incremental_unassign([place])
         place.offset = earliest
         self._consumer.incremental_assign([place])
         return place
 
     def _position(self, place: TopicPartition) -> int | None:
-        """Return where reading should have gone on; None where nothing was ever committed: that is no loss."""
+        """Return the expected offset, or None if none was ever committed, so that nothing is lost."""
         if place.partition in self._reached:
             return self._reached[place.partition]
-        committed = self._consumer.committed([place], timeout=_QUERY_SECONDS)[0].offset
+        committed = self._consumer.committed([place], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
         return committed if committed >= 0 else None

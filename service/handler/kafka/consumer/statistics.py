@@ -1,4 +1,4 @@
-"""What librdkafka tells of itself every few seconds, as far as we look at it."""
+"""The part of librdkafka's statistics that is used."""
 
 from typing import Final, NamedTuple
 
@@ -8,14 +8,14 @@ _FETCHING: Final = "active"
 
 
 class PartitionEnd(NamedTuple):
-    """Where a partition ends, and the last stable offset: where its first open transaction begins, if there is one."""
+    """The end of a partition, and its last stable offset: the start of its first open transaction, if any."""
 
     end: int
     stable: int
 
     @property
     def locked(self) -> int:
-        """Messages from the first open transaction on, which nobody may read yet."""
+        """Messages from the first open transaction on, which can't be read yet."""
         return max(self.end - self.stable, 0)
 
 
@@ -25,12 +25,12 @@ class _Broker(msgspec.Struct, frozen=True):
 
 class _Partition(msgspec.Struct, frozen=True):
     committed_offset: int
-    """Negative where the group never committed."""
+    """Negative if the group never committed."""
     lo_offset: int
     fetch_state: str
     hi_offset: int
     ls_offset: int
-    """Negative before the first fetch, like the one before."""
+    """Negative before the first fetch, like `hi_offset`."""
 
 
 class _Topic(msgspec.Struct, frozen=True):
@@ -50,18 +50,18 @@ class Statistics(msgspec.Struct, frozen=True):
         return any(broker.state == "UP" for broker in self.brokers.values())
 
     def fetched(self, topic: str) -> set[int]:
-        """Return the partitions that the client fetches from: it knows where to read on."""
+        """Return the partitions that the client fetches."""
         return {number for number, partition in self._partitions(topic) if partition.fetch_state == _FETCHING}
 
     def committed(self, topic: str) -> dict[int, int]:
-        """Return where the group stands in each partition; at its earliest record where it never committed."""
+        """Return the committed offset of each partition, or its first one if the group never committed."""
         return {
             number: max(partition.committed_offset, partition.lo_offset, 0)
             for number, partition in self._partitions(topic)
         }
 
     def ends(self, topic: str) -> dict[int, PartitionEnd]:
-        """Return where each partition ends, as its last fetch told."""
+        """Return the end of each partition, as of its last fetch."""
         return {
             number: PartitionEnd(partition.hi_offset, partition.ls_offset)
             for number, partition in self._partitions(topic)
@@ -69,6 +69,6 @@ class Statistics(msgspec.Struct, frozen=True):
         }
 
     def _partitions(self, topic: str) -> list[tuple[int, _Partition]]:
-        """Return none of a topic that the client has not heard of."""
+        """Return the partitions of a topic; none if the client does not know it."""
         known = self.topics.get(topic)
         return [(int(number), partition) for number, partition in known.partitions.items()] if known else []

@@ -1,4 +1,4 @@
-"""Notices that the topic was deleted and created again, and reads the new log from its beginning."""
+"""Detects that the topic was deleted and recreated, and reads the new topic from its beginning."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 _LOOKUP_INTERVAL_SECONDS: Final = 1.0
 _LOOKUP_TIMEOUT_SECONDS: Final = 2.0
-_GIVE_UP_AFTER_SECONDS: Final = 10.0
+_LOOKUP_DEADLINE_SECONDS: Final = 10.0
 _MOCK_TIMEOUT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 1.0
-"""How long an id must be known before its log is read: brokers learn the id a moment before they serve the new log."""
+"""How long an id must be known before its topic is read: brokers learn the id shortly before they serve the topic."""
 _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
-_RETRY_SECONDS: Final = 1.0
-_QUIET: Final = {"log_level": 0, "statistics.interval.ms": 0}
-"""The consumer says already what keeps it from Kafka."""
+_RETRY_INTERVAL_SECONDS: Final = 1.0
+_QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
+"""The consumer logs connection errors already."""
 
 
 @dataclass(slots=True)
 class _Unverified:
-    """A partition whose position may be one of another log."""
+    """A partition whose position may belong to a deleted topic of the same name."""
 
     is_from_another_log: bool = False
     is_readable: bool = False
-    """Whether the client has found where to read on: the group's offsets can be asked for then."""
+    """Whether the client has found its position: the group's offsets can be queried then."""
     resume_at: int | None = None
     """The first offset that was withheld."""
 
 
 class TopicIdentity:
-    """Compares the topic's id, at each assignment and once a second. For the reading thread.
+    """Compares the topic's id at each assignment and once a second. Belongs to the reading thread.
 
-    Messages of a partition are withheld until it is known of which log its position is.
+    Messages of a partition are withheld until it is known to which topic its position belongs.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class TopicIdentity:
         log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer
-        self._admin = AdminClient(member.properties | _QUIET)
+        self._admin = AdminClient(member.properties | _QUIET_PROPERTIES)
         self._member = member
         self._metrics = metrics
         self._log = log
         self._lookup: Future[TopicDescription] | None = None
         self._next_lookup_at = 0.0
-        self._next_question_at = 0.0
+        self._next_query_at = 0.0
         self._known_since = 0.0
         self._unverified: dict[int, _Unverified] = {}
         self._in_doubt = False
@@ -72,7 +72,7 @@ class TopicIdentity:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether something happened that another log would explain, and the id was not looked up since."""
+        """Whether a position was out of range and the id was not fetched since."""
         return self._in_doubt and self._member.topic_id != ""
 
     @property
@@ -80,7 +80,7 @@ class TopicIdentity:
         return self._unverified.keys()
 
     def doubt(self, partition: int) -> None:
-        """Look the id up now: the position is not in the log."""
+        """Fetch the id now, because a position is out of range."""
         self.readable([partition])
         self._in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
 
@@ -89,7 +89,7 @@ class TopicIdentity:
 
         Never blocks. `begin` has to follow.
         """
-        found = self._found()
+        found = self._take_answer()
         if found is None or found == self._member.topic_id:
             return None
         if self._member.topic_id:
@@ -114,12 +114,12 @@ class TopicIdentity:
             self._unverified.pop(partition, None)
 
     def readable(self, partitions: Collection[int]) -> None:
-        """Note that the client has found where to read on."""
+        """Note that the client has found the positions."""
         for partition in self._unverified.keys() & partitions:
             self._unverified[partition].is_readable = True
 
     def withholds(self, partition: int, offset: int) -> bool:
-        """Tell whether nothing may be taken of a partition yet, and remember where to read it again."""
+        """Return whether messages of a partition are withheld, and remember the first of them."""
         unverified = self._unverified.get(partition)
         if unverified is None:
             return False
@@ -127,24 +127,24 @@ class TopicIdentity:
         unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
         return True
 
-    def admitted(self, messages: list[Message]) -> list[Message]:
-        """Return the messages that can be taken."""
+    def accepted(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that are not withheld."""
         if not self._unverified:
             return messages
         return [each for each in messages if not self.withholds(each.partition() or 0, each.offset() or 0)]
 
     def verify(self) -> list[TopicPartition]:
-        """Let go on what can, and return what was assigned anew. Blocks for some seconds where Kafka is slow."""
+        """Resume verified partitions; return those that were reassigned. Blocks for some seconds if Kafka is slow."""
         if self._unverified and self._is_mock is None:
             self._is_mock = is_mock_cluster(self._consumer, _MOCK_TIMEOUT_SECONDS)
             if self._is_mock and self._member.topic_id is None:
                 self._member.topic_id = ""  # it never answers
         if not self._unverified or self._member.topic_id is None:
             return []
-        return self._move(self._sought(self._verified()) | self._restarted())
+        return self._move(self._seek(self._verify_offsets()) | self._restart_offsets())
 
-    def _found(self) -> str | None:
-        """Return the answer to the last question, once; None while there is none."""
+    def _take_answer(self) -> str | None:
+        """Return the answer to the last request, once; None while there is none."""
         if self._lookup is None:
             if monotonic() >= self._next_lookup_at:
                 self._lookup = describe(self._admin, self._member.topic, _LOOKUP_TIMEOUT_SECONDS)
@@ -162,27 +162,27 @@ class TopicIdentity:
         return found
 
     def _on_failed_lookup(self, error: KafkaException) -> None:
-        """Do without ids where the broker never tells them although it delivers messages."""
+        """Do without ids if the broker never returns one although it delivers messages."""
         if self._member.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
             return
         self._failed_since = self._failed_since or monotonic()
-        if monotonic() - self._failed_since >= _GIVE_UP_AFTER_SECONDS:
+        if monotonic() - self._failed_since >= _LOOKUP_DEADLINE_SECONDS:
             self._member.topic_id = ""
             self._log.warning(
-                "Kafka does not tell the topic's id: if the topic is created again, that will not be noticed",
+                "Kafka does not return the topic's id: a recreated topic will not be detected",
                 topic=self._member.topic, code=error.args[0].name(),
             )  # fmt: skip
 
-    def _verified(self) -> dict[int, int]:
-        """Ask of which log the group's offsets are; return where to read again what was withheld of this one."""
-        asked = [number for number, each in self._unverified.items() if self._can_be_asked(each)]
-        if not asked or monotonic() < self._next_question_at:
+    def _verify_offsets(self) -> dict[int, int]:
+        """Query to which topic committed offsets belong; return where to read the current one's withheld messages."""
+        queried = [number for number, each in self._unverified.items() if self._can_be_queried(each)]
+        if not queried or monotonic() < self._next_query_at:
             return {}
         try:
-            answers = self._committed(asked)
+            answers = self._committed(queried)
         except KafkaException as error:
-            self._next_question_at = monotonic() + _RETRY_SECONDS
-            self._log.warning("can't find the group's offsets yet", partitions=asked, code=error.args[0].name())
+            self._next_query_at = monotonic() + _RETRY_INTERVAL_SECONDS
+            self._log.warning("can't find the group's offsets yet", partitions=queried, code=error.args[0].name())
             return {}
         positions = {}
         for answer in answers:
@@ -194,11 +194,11 @@ class TopicIdentity:
                     positions[answer.partition] = unverified.resume_at
         return positions
 
-    def _can_be_asked(self, unverified: _Unverified) -> bool:
+    def _can_be_queried(self, unverified: _Unverified) -> bool:
         return not unverified.is_from_another_log and (unverified.is_readable or not self._member.topic_id)
 
-    def _restarted(self) -> dict[int, int]:
-        """Return where to read partitions whose position is of another log."""
+    def _restart_offsets(self) -> dict[int, int]:
+        """Return where to read partitions whose position belongs to a deleted topic."""
         if monotonic() - self._known_since < _SETTLE_SECONDS:
             return {}
         restarted = [number for number, each in self._unverified.items() if each.is_from_another_log]
@@ -211,8 +211,8 @@ class TopicIdentity:
             )  # fmt: skip
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
 
-    def _sought(self, positions: dict[int, int]) -> dict[int, int]:
-        """Seek, and return the positions where that was refused: the client has lost its own there."""
+    def _seek(self, positions: dict[int, int]) -> dict[int, int]:
+        """Seek; return the positions for which the client refused to."""
         refused = {}
         for partition, offset in positions.items():
             try:

@@ -31,7 +31,7 @@ class _Sampled(NamedTuple):
 
 
 def traced(tracer: Tracer, write: Write) -> Write:
-    """Return what writes a batch as `write` does, and tells the tracer."""
+    """Return `write` with a span for each batch, and for its sampled messages."""
 
     def write_traced(batch: Batch) -> Outcome:
         messages = list(islice(_sampled(batch), MAX_MESSAGES))
@@ -39,8 +39,8 @@ def traced(tracer: Tracer, write: Write) -> Write:
         began = time.time_ns()
         with tracer.start_as_current_span("store orders", kind=SpanKind.CONSUMER, links=links) as span:
             outcome = write(batch)
-            span.set_attributes(_told(batch, outcome))
-        _tell(tracer, messages, outcome, began, span)
+            span.set_attributes(_attributes(batch, outcome))
+        _trace_messages(tracer, messages, outcome, began, span)
         return outcome
 
     return write_traced
@@ -55,7 +55,7 @@ def _sampled(batch: Batch) -> Iterator[_Sampled]:
 
 
 def _context(record: Record) -> Context | None:
-    """Return where the producer's trace stands; None where there is none, or it was not sampled."""
+    """Return the producer's trace context, or None if there is none or it is not sampled."""
     values = [value for name, value in record.headers or () if name == _TRACEPARENT and value]
     if not values:
         return None
@@ -63,7 +63,7 @@ def _context(record: Record) -> Context | None:
     return context if get_current_span(context).get_span_context().trace_flags.sampled else None
 
 
-def _told(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
+def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
     stored = outcome.stored
     return {
         "messaging.system": "kafka",
@@ -78,7 +78,7 @@ def _told(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
     }
 
 
-def _tell(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
+def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
     given_up = {_place(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
@@ -86,11 +86,11 @@ def _tell(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int
         )
         dead_letter = given_up.get(_place(record))
         if dead_letter is not None:
-            _tell_dead_letter(tracer, dead_letter, _where(record), span)
+            _trace_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()
 
 
-def _tell_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[str, Any], parent: Span) -> None:
+def _trace_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[str, Any], parent: Span) -> None:
     parent.set_status(StatusCode.ERROR, dead_letter.reason)
     attributes = {**where, "orders.reason": dead_letter.reason, "orders.detail": dead_letter.detail}
     tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()

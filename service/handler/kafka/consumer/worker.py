@@ -1,4 +1,4 @@
-"""The thread that writes one batch while the next one is being read."""
+"""The thread that writes one batch while the next one is read."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from service.usecases.ingest import Outcome
 
 
 class Finished(NamedTuple):
-    """A batch that is no longer being written: with its outcome, or with the error that ended it."""
+    """A batch that was written, with its outcome or the error that ended it."""
 
     batch: Batch
     outcome: Outcome | None
@@ -32,12 +32,12 @@ class BatchWorker:
 
     @property
     def is_free(self) -> bool:
-        """Whether a batch can be submitted: the last one is finished and was taken back."""
+        """Whether a batch can be submitted: the last one has finished and was taken."""
         return self._batch is None and self._finished is None
 
     @property
     def batch(self) -> Batch | None:
-        """The batch that was submitted and not taken back yet, whether it is still being written or not."""
+        """The batch that was submitted and not taken yet, whether it has finished or not."""
         with self._changed:
             return self._finished.batch if self._finished else self._batch
 
@@ -47,7 +47,7 @@ class BatchWorker:
             self._changed.notify_all()
 
     def wait_finished(self, seconds: float) -> bool:
-        """Block until a batch can be taken back, for at most `seconds`."""
+        """Block until the batch has finished, for at most `seconds`; return whether it has."""
         with self._changed:
             return self._changed.wait_for(lambda: self._finished is not None, seconds)
 
@@ -57,7 +57,7 @@ class BatchWorker:
             return finished
 
     def close(self, seconds: float) -> None:
-        """Ask the thread to end after its batch; block for at most `seconds`."""
+        """End the thread after its batch; block for at most `seconds`."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -9,7 +9,7 @@ from local import broker
 from service.config import Kafka
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client import properties
-from service.handler.kafka.consumer.group_metadata import GroupMetadata, is_of_a_member
+from service.handler.kafka.consumer.group_metadata import GroupMetadata, has_generation
 
 
 def written(generation: int) -> bytes:
@@ -18,8 +18,8 @@ def written(generation: int) -> bytes:
 
 
 def test_only_a_generation_makes_a_member() -> None:
-    assert [is_of_a_member(written(generation)) for generation in (-1, 0, 1, 7)] == [False, False, True, True]
-    assert not is_of_a_member(b"")
+    assert [has_generation(written(generation)) for generation in (-1, 0, 1, 7)] == [False, False, True, True]
+    assert not has_generation(b"")
 
 
 def test_a_client_that_has_joined_no_group_is_no_member() -> None:
