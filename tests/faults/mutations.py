@@ -58,7 +58,7 @@ MUTATIONS: Final = (
             "OrderConsumer._submit_batch",
             "self._worker.submit(...)",
             "self._offsets.advance(self._builder.batch.end)\n"
-            "self._consumer.commit(offsets=self._offsets._wanted(), asynchronous=False)\n"
+            "self._consumer.commit(offsets=self._offsets._to_commit(), asynchronous=False)\n"
             "...",
         ),
         (
