@@ -20,7 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.load import Target, WrongAnswer
-from service.repo.connection import hand_text_over_as_bytes
+from service.repo.connection import load_text_as_bytes
 from service.repo.reads import DOCUMENTS_OF
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -45,7 +45,7 @@ async def measure(dsn: str, targets: Sequence[Target], *, connections: int, requ
 async def _connected(dsn: str) -> Connection:
     """Return a connection as the API's pool makes them, but that it prepares the statement at once."""
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0)
-    hand_text_over_as_bytes(connection)
+    load_text_as_bytes(connection)
     return connection
 
 

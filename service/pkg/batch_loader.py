@@ -1,4 +1,4 @@
-"""Questions that come one by one, asked together: a batch is what came while the last ones were being answered."""
+"""Batches concurrent loads: a batch is the keys that were requested while the previous ones were being loaded."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -6,53 +6,50 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
-Ask = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Answer]]]
+Load = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]
 
 
-class BatchLoader(Generic[Key, Answer]):
-    """For one event loop.
+class BatchLoader(Generic[Key, Value]):
+    """For one event loop. `load` gets at most `max_keys` distinct keys; at most `max_concurrent` calls run at once."""
 
-    Each call of `ask` gets at most `most` different keys; at most `at_once` calls run at a time.
-    """
-
-    def __init__(self, ask: "Ask[Key, Answer]", *, at_once: int, most: int) -> None:
-        self._ask = ask
-        self._idle = at_once
-        self._most = most
-        self._waiting: dict[Key, asyncio.Future[Answer | None]] = {}
+    def __init__(self, load: "Load[Key, Value]", *, max_concurrent: int, max_keys: int) -> None:
+        self._load = load
+        self._idle = max_concurrent
+        self._max_keys = max_keys
+        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: Key) -> Answer | None:
-        """Return the answer, None where there is none, as of a moment after this call. Raises what `ask` raises."""
+    async def get(self, key: Key) -> Value | None:
+        """Return the value, or None if there is none, loaded after this call. Raises what `load` raises."""
         future = self._waiting.get(key)
         if future is None:
             future = self._waiting[key] = asyncio.get_running_loop().create_future()
             if self._idle:
                 self._idle -= 1
-                task = asyncio.create_task(self._ask_on())
+                task = asyncio.create_task(self._run())
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-        return await asyncio.shield(future)  # one who goes away must not end it for the others
+        return await asyncio.shield(future)  # a cancelled caller must not cancel the others' load
 
-    async def _ask_on(self) -> None:
+    async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._answer([*islice(self._waiting, self._most)])
+                await self._load_batch([*islice(self._waiting, self._max_keys)])
         finally:
             self._idle += 1
 
-    async def _answer(self, keys: list[Key]) -> None:
+    async def _load_batch(self, keys: list[Key]) -> None:
         futures = {key: self._waiting.pop(key) for key in keys}
         try:
-            answers = await self._ask(keys)
+            values = await self._load(keys)
         except BaseException as error:
             for future in futures.values():
                 future.set_exception(error)
-                future.exception()  # where nobody waits any more, it is no news for the event loop
+                future.exception()  # or asyncio logs "exception was never retrieved" if every caller was cancelled
             if not isinstance(error, Exception):
                 raise
         else:
             for key, future in futures.items():
-                future.set_result(answers.get(key))
+                future.set_result(values.get(key))

@@ -1,4 +1,4 @@
-"""Asynchronous connections on which no call waits for ever, and databases that nothing starts on."""
+"""Asynchronous connections with a deadline for every call, and the check of the database's encoding."""
 
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -10,17 +10,17 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from service.entities.errors import DatabaseUnfit
-from service.pkg.tx import GRACE
+from service.pkg.tx import GRACE_SECONDS
 
 UTF8: Final = "UTF8"
-_POLL: Final = 0.1
+_POLL_INTERVAL_SECONDS: Final = 0.1
 _Result = TypeVar("_Result")
 Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
 
 
 def require_utf8(connection: Connection) -> Connection:
-    """Return it, or close it and raise DatabaseUnfit where its database has no code for some character of an order."""
-    encoding = connection.info.parameter_status("server_encoding") or ""  # told to every client as it connects
+    """Return the connection. If the encoding of its database is not UTF8, close it and raise DatabaseUnfit."""
+    encoding = connection.info.parameter_status("server_encoding") or ""  # reported by the server on connecting
     if encoding != UTF8:
         connection.close()
         raise DatabaseUnfit(encoding)
@@ -28,40 +28,40 @@ def require_utf8(connection: Connection) -> Connection:
 
 
 class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """No call waits longer than `deadline` seconds for the server; psycopg.OperationalError then."""
+    """No call waits longer than `deadline` seconds; it raises psycopg.OperationalError then."""
 
     deadline: float = 30
     may_be_behind = False
-    """Whether a standby may answer."""
+    """Whether queries may run on a standby."""
 
     async def wait(  # psycopg's interface
         self,
         gen: PQGen[_Result],
-        interval: float = _POLL,
+        interval: float = _POLL_INTERVAL_SECONDS,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> _Result:
         return await super().wait(gen, interval, self.deadline if timeout is None else timeout)
 
     @property
-    def is_overdue(self) -> bool:
-        """Whether the last call ended by the deadline: the server still works on it, or is gone without a word."""
+    def has_timed_out(self) -> bool:
+        """Whether the last call exceeded the deadline: the server is still executing it, or does not respond."""
         return bool(self.info.transaction_status is TransactionStatus.ACTIVE)
 
     async def abandon(self) -> None:
-        """Ask the server to cancel what it does, for at most GRACE seconds, and close."""
+        """Cancel the running query, for at most GRACE_SECONDS, and close."""
         with suppress(psycopg.Error):
-            await self.cancel_safe(timeout=GRACE)
+            await self.cancel_safe(timeout=GRACE_SECONDS)
         await self.close()
 
 
-def hand_text_over_as_bytes(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Leave text columns as they come: UTF-8."""
+def load_text_as_bytes(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Return text columns as UTF-8 bytes instead of str."""
     connection.adapters.register_loader("text", ByteaBinaryLoader)
-    connection.adapters.register_loader("text", _AsItComes)
+    connection.adapters.register_loader("text", _BytesLoader)
 
 
-class _AsItComes(Loader):
-    """Of a text column in a text result."""
+class _BytesLoader(Loader):
+    """For text columns of results in text format."""
 
     def load(self, data: Buffer) -> bytes:
         return bytes(data)

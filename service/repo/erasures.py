@@ -1,7 +1,7 @@
-"""Orders that were erased on demand: gone from the tables, and refused by every writer until that is forgotten.
+"""Erases orders on demand: deletes them, and keeps writers from storing them again until the erasure is removed.
 
-Writers share a lock, and an erasure has it alone. So an order whose writer asked before the erasure is in the table by
-the time it deletes, and a writer that asks later is told that the order is erased.
+Writers hold an advisory lock in shared mode, an erasure in exclusive mode. So an order whose writer checked for
+erasures before is committed when the erasure deletes, and a writer that checks later finds the erasure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,94 +17,95 @@ from service.repo.scope import lock_key
 from service.repo.translate import translate
 
 LOCK_KEY: Final = lock_key("erasures")
-"""Of the advisory lock between writers and erasures."""
+"""Key of the advisory lock that writers and erasures take."""
 SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
-"""For writers, before they ask which orders are erased."""
-EXCLUDE: Final = f"SELECT pg_advisory_xact_lock({LOCK_KEY})"
-"""Waits for the batches that are being written, and has others wait."""
+"""Taken by writers before they check which orders are erased."""
+EXCLUSIVE: Final = f"SELECT pg_advisory_xact_lock({LOCK_KEY})"
+"""Taken by an erasure: waits for running batches, and blocks new ones."""
 
 _HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
 
 ERASED_AMONG: Final = f"""\
 SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
 WHERE EXISTS (SELECT FROM erased) AND {_HASH} IN (SELECT order_uid_hash FROM erased)"""
-"""Which of these ids, joined by commas, are erased; while none is, nothing is hashed. Served by the primary key."""
+"""The erased ones among these comma-separated ids. Hashes nothing while no order is erased. Uses the primary key."""
 
-REFUSE: Final = f"""\
+INSERT: Final = f"""\
 INSERT INTO erased (order_uid_hash) SELECT {_HASH} FROM unnest(%s::text[]) uid
 ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = now()"""
-"""An erasure that is asked for again counts from then on."""
+"""A repeated erasure renews `erased_at`."""
 
 DELETE: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
-"""Its child rows go with it."""
+"""Cascades to the child rows."""
 
 STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
 
 UNDO: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
 
-_OLD: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
-COUNT_OLD: Final = f"SELECT count(*) {_OLD}"
-FORGET: Final = f"DELETE {_OLD}"
-"""Erasures older than so many seconds; without an index, for the table is small."""
+_EXPIRED: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+COUNT_EXPIRED: Final = f"SELECT count(*) {_EXPIRED}"
+DELETE_EXPIRED: Final = f"DELETE {_EXPIRED}"
+"""Erasures older than this many seconds. No index: the table is small."""
 
 
 class ErasureStatus(NamedTuple):
-    """Of some orders: those that are stored, and those that are erased. An earlier release may store an erased one."""
+    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
 
     stored: set[str]
     erased: set[str]
 
 
 class Erasures:
-    """For one thread. `writers` is the application name of those that share the lock. All of it raises StorageError."""
+    """For one thread. `writers` is the application name of the writers' sessions. Every method raises StorageError."""
 
     def __init__(self, transactions: Transactions, writers: str) -> None:
         self._transactions = transactions
         self._writers = writers
 
     def erase(self, uids: Sequence[str]) -> set[str]:
-        """Delete these orders, keep them away, and tell the readers; return those that were stored.
+        """Delete these orders, record their erasure, and notify the readers; return those that were stored.
 
-        Blocks until the batches that are being written are done, for the lock timeout at most, or twice that.
+        Waits for running batches, for at most twice the lock timeout.
         """
         with _translated():
             try:
                 return self._erase(uids)
             except LockNotAvailable:
-                self._transactions.end_frozen(self._writers)
+                self._transactions.terminate_frozen(self._writers)
                 return self._erase(uids)
 
-    def standing(self, uids: Sequence[str]) -> ErasureStatus:
-        """Return how these orders stand; changes nothing."""
+    def status(self, uids: Sequence[str]) -> ErasureStatus:
+        """Return which of these orders are stored, and which are erased."""
         with _translated(), self._transactions.begin() as connection:
             stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
             erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
         return ErasureStatus(stored, erased)
 
     def undo(self, uids: Sequence[str]) -> None:
-        """Let these orders be stored again; what was deleted of them stays deleted."""
+        """Allow these orders to be stored again. Does not restore them."""
         with _translated(), self._transactions.begin() as connection:
             connection.execute(UNDO, [[*uids]])
 
-    def forget(self, older_than: float) -> int:
-        """Let orders be stored again that were erased more than so many seconds ago; return how many."""
+    def delete_expired(self, older_than_seconds: float) -> int:
+        """Remove erasures older than this many seconds; return how many."""
         with _translated(), self._transactions.begin() as connection:
-            return connection.execute(FORGET, [older_than]).rowcount
+            return connection.execute(DELETE_EXPIRED, [older_than_seconds]).rowcount
 
-    def older_than(self, seconds: float) -> int:
-        """Return how many would be forgotten."""
+    def count_expired(self, older_than_seconds: float) -> int:
+        """Return how many erasures `delete_expired` would remove."""
         with _translated(), self._transactions.begin() as connection:
-            ((count,),) = connection.execute(COUNT_OLD, [seconds]).fetchall()
+            ((count,),) = connection.execute(COUNT_EXPIRED, [older_than_seconds]).fetchall()
             return int(count)
 
     def close(self) -> None:
         self._transactions.close()
 
     def _erase(self, uids: Sequence[str]) -> set[str]:
-        with self._transactions.begin(EXCLUDE) as connection:
-            connection.execute(REFUSE, [[*uids]])
+        with self._transactions.begin(EXCLUSIVE) as connection:
+            connection.execute(INSERT, [[*uids]])
             removed = {uid for (uid,) in connection.execute(DELETE, [[*uids]])}
-            # Of all of them, for a reader may hold what somebody deleted by hand. An earlier release knows "changed".
+            # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
+            # releases know.
             connection.execute(NOTIFY, [[*payloads([], uids)]])
         return removed
 

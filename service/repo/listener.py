@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
-from service.pkg.tx import ignore
+from service.pkg.tx import ignore_notify
 from service.repo.connection import BoundedAsyncConnection
 from service.repo.connection_errors import what_failed
 from service.repo.notifications import parse
@@ -135,7 +135,7 @@ class Listener:
             # Queried once: half-open connections for reading must not keep this one from being replaced.
             tables = self._tables = self._tables or await self._reads.tables()
             notifying = await self._connect(stack)
-            notifying.add_notify_handler(ignore)
+            notifying.add_notify_handler(ignore_notify)
             await self._require_same_database(listening, tables)
             if self._was_verified:  # the failure may have left the readers' connections half-open too
                 self._was_verified = False

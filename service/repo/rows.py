@@ -1,4 +1,4 @@
-"""Orders as the lines that COPY reads (its text format), in the order of the tables' columns."""
+"""Encodes orders as lines of COPY's text format, in the order of the tables' columns."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,12 @@ from service.entities.version import RecordPosition
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 
 BLOCK_CHARACTERS: Final = 2**19
-"""Of a block: what is written at once, and the memory that BLOCKS_AHEAD of them take."""
+"""Minimum size of a block, which is written to the connection at once."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Null(str):
-    """Text that no document can hold, for it is known by its identity."""
+    """COPY's NULL, compared by identity: a document may hold the same text."""
 
     __slots__ = ()
 
@@ -28,20 +28,20 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"
 
 
 def copy_statement(table: TableColumns) -> str:
-    """Return the COPY that reads this module's lines."""
+    """Return the COPY statement that reads the lines of this module."""
     return f"COPY {table.name} ({', '.join(table.written)}) FROM STDIN"
 
 
-def _form(table: TableColumns) -> str:
-    """Return the `%` format that makes a line of a row's values."""
+def _line_format(table: TableColumns) -> str:
+    """Return the `%` format of a line."""
     return "\t".join("%s" for _ in table.written) + "\n"
 
 
-_ORDERS, _DELIVERIES, _PAYMENTS, _ITEMS = map(_form, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
+_ORDERS_LINE, _DELIVERIES_LINE, _PAYMENTS_LINE, _ITEMS_LINE = map(_line_format, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
 
 
 class CopyRows(NamedTuple):
-    """What an order is in each table: one line, of `items` one for each."""
+    """The lines of an order in each table: one, and in `items` one per item."""
 
     orders: str
     deliveries: str
@@ -49,14 +49,19 @@ class CopyRows(NamedTuple):
     items: str
 
 
-def lines(order: Order, source: RecordPosition, *, needs_no_escaping: bool = False) -> CopyRows:
-    """Return an order's lines. A plain one is not searched for texts with characters that COPY has a meaning for."""
+def copy_rows(order: Order, source: RecordPosition, *, needs_no_escaping: bool = False) -> CopyRows:
+    """Return the lines of an order. `needs_no_escaping` promises that no text has a character that COPY escapes."""
     uid = order.order_uid
     return CopyRows(
-        _line(_ORDERS, _order_values(order, source), needs_no_escaping),
-        _line(_DELIVERIES, (uid, *astuple(order.delivery)), needs_no_escaping),
-        _line(_PAYMENTS, _payment_values(uid, order.payment), needs_no_escaping),
-        "".join([_line(_ITEMS, (uid, at, *astuple(item)), needs_no_escaping) for at, item in enumerate(order.items)]),
+        _line(_ORDERS_LINE, _order_values(order, source), needs_no_escaping),
+        _line(_DELIVERIES_LINE, (uid, *astuple(order.delivery)), needs_no_escaping),
+        _line(_PAYMENTS_LINE, _payment_values(uid, order.payment), needs_no_escaping),
+        "".join(
+            [
+                _line(_ITEMS_LINE, (uid, index, *astuple(item)), needs_no_escaping)
+                for index, item in enumerate(order.items)
+            ]
+        ),
     )
 
 
@@ -95,11 +100,11 @@ def _record_time_text(timestamp_ms: int) -> str:
     return str(record_time(timestamp_ms))
 
 
-def _line(form: str, values: tuple[Any, ...], needs_no_escaping: bool) -> str:  # noqa: FBT001 - called for each row
-    line = form % values
+def _line(line_format: str, values: tuple[Any, ...], needs_no_escaping: bool) -> str:  # noqa: FBT001 - called for each row
+    line = line_format % values
     if needs_no_escaping or _needs_no_escaping(line, len(values)):
         return line
-    return form % tuple(map(_escaped, values))
+    return line_format % tuple(map(_escaped, values))
 
 
 def _needs_no_escaping(line: str, values: int) -> bool:
@@ -111,7 +116,7 @@ def _escaped(value: Any) -> Any:
 
 
 def blocks(texts: Iterable[str], size: int = BLOCK_CHARACTERS) -> Iterator[bytes]:
-    """Gather lines to blocks of at least `size` characters, the last one less."""
+    """Join lines into blocks of at least `size` characters; the last one may be shorter."""
     block: list[str] = []
     length = 0
     for text in texts:

@@ -1,8 +1,8 @@
-"""The consumer's writes: a batch of orders in one transaction, the greatest version of each winning.
+"""The consumer's writes: a batch of orders in one transaction. The greatest version of an order wins.
 
-New orders go in by COPY. An order that is already there is locked and compared: the same document only moves its
-version, another one replaces it whole. One that was erased stays away. Orders go in sorted by id, first those that are
-there and then the new ones, so that writers never wait for each other in a circle.
+New orders are inserted by COPY. A stored order is locked and compared: an equal document only updates its version, a
+different one replaces it as a whole. Erased orders are not stored again. Rows are written sorted by id, stored orders
+before new ones, so that concurrent writers do not deadlock.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,35 +22,34 @@ from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG, SHARE
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import CopyRows, blocks, copy_statement, lines, record_time
+from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, record_time
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
-MANY_ITEMS: Final = 100
-"""Orders of more items are not prepared: two batches of them, as documents, objects and lines, are too much memory."""
-BLOCKS_AHEAD: Final = 4
-"""Made of a table while the server takes in the one before it; a block has BLOCK_CHARACTERS, or one larger order."""
+MAX_PREPARED_ITEMS: Final = 100
+"""Orders with more items are not prepared ahead of the write: two batches of them would take too much memory."""
+PREPARED_BLOCKS: Final = 4
+"""Blocks of a table that are prepared while the server processes the previous table."""
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
 
-_SCALARS: Final = [name for name in Order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
+_SCALAR_FIELDS: Final = [name for name in Order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
 
 _VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset, source_topic"
 
 VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%(ids)s, ','))"
-"""Which of these ids, joined by commas, are there, and in which version; served by the primary key."""
+"""The versions of the stored orders among these comma-separated ids. Uses the primary key."""
 
 PROBE: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"
-"""The same, and without a version which of them were erased."""
+"""The same, and a row of NULLs for each id that was erased."""
 
 LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
-"""Which are there, and nobody else changes them until this transaction ends."""
+"""The versions of the stored orders, locked until the transaction ends."""
 
-HELD_DOCUMENTS: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
-"""The stored documents of orders that are held."""
+STORED_DOCUMENTS: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 
 UPDATE_VERSION: Final = """\
 UPDATE orders o
@@ -58,27 +57,28 @@ SET source_topic = n.source_topic, source_partition = n.source_partition,
     source_offset = n.source_offset, source_timestamp = n.source_timestamp
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.order_uid = n.order_uid"""
-"""The same document with a greater version: no child row is touched."""
+"""For an equal document with a greater version: no child row is written."""
 
 REPLACE: Final = f"""\
 UPDATE orders o
 SET {", ".join(f"{name} = n.{name}" for name in ORDERS.columns)}, stored_at = now()
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.order_uid = n.order_uid"""
-"""Another document with a greater version; its child rows are deleted and copied anew."""
+"""For a different document with a greater version: its child rows are deleted and copied again."""
 
 DELETE_CHILDREN: Final = {
     table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)" for table in (DELIVERIES, PAYMENTS, ITEMS)
 }
-"""The child rows of replaced orders; served by each primary key."""
+"""Deletes the child rows of replaced orders. Uses the primary keys."""
 
 
 class WritePlan(NamedTuple):
-    """The orders of one transaction, sorted by what has to be done with them."""
+    """What to do with the orders of one transaction."""
 
     new: list[VersionedOrder]
     replaced: list[VersionedOrder]
-    moved: list[VersionedOrder]
+    unchanged: list[VersionedOrder]
+    """Equal documents with a greater version."""
     redelivered: int
     stale: int
     erased: int
@@ -93,33 +93,33 @@ class OrderWriter:
 
     @staticmethod
     def prepare(order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
-        ahead = len(order.items) <= MANY_ITEMS
+        is_small = len(order.items) <= MAX_PREPARED_ITEMS
         return VersionedOrder(
-            order, source, lines(order, source, needs_no_escaping=needs_no_escaping) if ahead else None
+            order, source, copy_rows(order, source, needs_no_escaping=needs_no_escaping) if is_small else None
         )
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
-        newest, surpassed = self._newest(orders)
+        newest, duplicates = self._newest(orders)
         copied: dict[str, list[VersionedOrder]] = {}
         try:
             with self._transactions.begin(SHARE) as connection:
-                return surpassed + self._write(connection.cursor(), newest, copied)
+                return duplicates + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
             failure = translate(error)
             if isinstance(failure, OrderRefused):
                 failure.position = _position(error, copied, orders)
             else:
-                self._transactions.close()  # or we keep to a server that was demoted: a new one may lead elsewhere
+                self._transactions.close()  # or after a failover it stays connected to the demoted server
             if error.sqlstate == LOCK_NOT_AVAILABLE:
-                with suppress(psycopg.Error):  # the next attempt tells
-                    self._transactions.end_frozen()
+                with suppress(psycopg.Error):  # the next attempt reports it
+                    self._transactions.terminate_frozen()
             raise failure from error
 
     def close(self) -> None:
         self._transactions.close()
 
     def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], Stored]:
-        """Return the greatest version of each id, sorted by id, and how the others count."""
+        """Return the greatest version of each id, sorted by id, and the counts of the others."""
         newest = {versioned.order.order_uid: versioned for versioned in orders}
         if len(newest) == len(orders):
             return dict(sorted(newest.items())), Stored()
@@ -139,8 +139,8 @@ class OrderWriter:
         self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
     ) -> Stored:
         plan = self._plan(cursor, newest)
-        if plan.moved:
-            cursor.execute(UPDATE_VERSION, [_records(plan.moved)])
+        if plan.unchanged:
+            cursor.execute(UPDATE_VERSION, [_json_rows(plan.unchanged)])
         if plan.replaced:
             _replace(cursor, plan.replaced)
         _copy(cursor, plan, copied)
@@ -148,30 +148,30 @@ class OrderWriter:
         return Stored(
             new=len(plan.new),
             replaced=len(plan.replaced),
-            unchanged=len(plan.moved) + plan.redelivered,
+            unchanged=len(plan.unchanged) + plan.redelivered,
             stale=plan.stale,
             erased=plan.erased,
         )
 
     def _plan(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
-        """Compare with what is stored. Versions only grow, so that what is older than the probe saw stays older."""
+        """Compare with the stored versions. They only grow, so an order older than the probed version stays older."""
         stored, erased = _probe(cursor, newest)
         new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
         candidates = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
         redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
-        held = self._held(cursor, candidates) if candidates else {}
-        moved = [newest[uid] for uid, document in held.items() if document == newest[uid].order]
-        replaced = [newest[uid] for uid, document in held.items() if document != newest[uid].order]
-        stale = len(stored) - len(held) - redelivered
-        return WritePlan(new, replaced, moved, redelivered, stale, len(erased))
+        older = self._lock_older(cursor, candidates) if candidates else {}
+        unchanged = [newest[uid] for uid, document in older.items() if document == newest[uid].order]
+        replaced = [newest[uid] for uid, document in older.items() if document != newest[uid].order]
+        stale = len(stored) - len(older) - redelivered
+        return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased))
 
-    def _held(self, cursor: Cursor, candidates: dict[str, VersionedOrder]) -> dict[str, Order | None]:
-        """Lock the candidates' rows and return the stored documents of those that are still older."""
-        locked = _locked(cursor, candidates)
+    def _lock_older(self, cursor: Cursor, candidates: dict[str, VersionedOrder]) -> dict[str, Order | None]:
+        """Lock the candidates' rows; return the stored documents of those that are still older than the candidates."""
+        locked = _lock(cursor, candidates)
         if len(locked) < len(candidates):
             raise StorageUnavailable("an order was deleted while it was being replaced")
         older = [uid for uid in sorted(locked) if self._is_newer(candidates[uid], locked[uid])]
-        documents = {uid: _read(text) for uid, text in cursor.execute(HELD_DOCUMENTS, [older])}
+        documents = {uid: _decode(text) for uid, text in cursor.execute(STORED_DOCUMENTS, [older])}
         return {uid: documents.get(uid) for uid in older}
 
     def _is_newer(self, versioned: VersionedOrder, stored: RecordPosition) -> bool:
@@ -179,30 +179,30 @@ class OrderWriter:
 
 
 def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
-    """Return the versions of those that are there, and which were erased, whatever is there of them."""
+    """Return the versions of the stored orders, and the ids that were erased, even if they are stored."""
     found = cursor.execute(PROBE, {"ids": ",".join(ids)}).fetchall()
     erased = {uid for uid, timestamp, *_ in found if timestamp is None}
     return {uid: RecordPosition(*version) for uid, *version in found if uid not in erased}, erased
 
 
-def _locked(cursor: Cursor, ids: Iterable[str]) -> dict[str, RecordPosition]:
+def _lock(cursor: Cursor, ids: Iterable[str]) -> dict[str, RecordPosition]:
     return {uid: RecordPosition(*version) for uid, *version in cursor.execute(LOCK, {"ids": ",".join(ids)})}
 
 
-def _read(text: str) -> Order | None:
-    """Return a stored document; one that an earlier release let in and this one refuses is equal to none."""
+def _decode(text: str) -> Order | None:
+    """Return a stored document, or None if this release would not accept it (an earlier one did)."""
     try:
         return msgspec.json.decode(text, type=Order)
     except msgspec.ValidationError:
         return None
 
 
-def _records(orders: Iterable[VersionedOrder]) -> str:
-    """Return rows of the table `orders` as a JSON array for json_populate_recordset; absent ones are NULL."""
+def _json_rows(orders: Iterable[VersionedOrder]) -> str:
+    """Return rows of the table `orders` as a JSON array for json_populate_recordset."""
     return msgspec.json.encode(
         [
             {
-                **{name: getattr(order, name) for name in _SCALARS},
+                **{name: getattr(order, name) for name in _SCALAR_FIELDS},
                 "source_topic": source.topic,
                 "source_partition": source.partition,
                 "source_offset": source.offset,
@@ -214,46 +214,43 @@ def _records(orders: Iterable[VersionedOrder]) -> str:
 
 
 def _replace(cursor: Cursor, replaced: Sequence[VersionedOrder]) -> None:
-    cursor.execute(REPLACE, [_records(replaced)])
+    cursor.execute(REPLACE, [_json_rows(replaced)])
     ids = [versioned.order.order_uid for versioned in replaced]
     for statement in DELETE_CHILDREN.values():
         cursor.execute(statement, [ids])
 
 
 def _copy(cursor: Cursor, plan: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
-    """Copy new orders, and the child rows of new and replaced ones; `copied` tells whose lines a COPY was reading.
+    """Copy new orders, and the child rows of new and replaced ones. `copied` records the orders of each COPY.
 
-    While the server takes in one table, the first blocks of the next one are made: all, unless orders are large.
+    The first blocks of a table are prepared while the server processes the previous table.
     """
-    supply = _supply(plan)
-    upcoming = next(supply, None)
+    tables = _tables(plan)
+    upcoming = next(tables, None)
     while upcoming:
-        table, source, made = upcoming
-        copied[table] = source
+        table, orders, table_blocks = upcoming
+        copied[table] = orders
         with cursor.copy(COPY[table]) as copy:
-            for block in made:
+            for block in table_blocks:
                 copy.write(block)
-            upcoming = next(supply, None)
+            upcoming = next(tables, None)
 
 
-def _supply(plan: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
-    """Yield for each table with rows to copy: its name, the orders that they belong to, and the blocks.
-
-    The first of the blocks are already made.
-    """
-    whole = plan.new
+def _tables(plan: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
+    """Yield the name of each table that has rows to copy, their orders, and their blocks (the first ones prepared)."""
+    with_children = plan.new
     if plan.replaced:
-        whole = sorted(plan.new + plan.replaced, key=lambda versioned: versioned.order.order_uid)
+        with_children = sorted(plan.new + plan.replaced, key=lambda versioned: versioned.order.order_uid)
     for table in COPY:
-        source = plan.new if table == ORDERS.name else whole
-        if source:
-            made = blocks(map(attrgetter(table), map(_lines, source)))
-            yield table, source, chain(list(islice(made, BLOCKS_AHEAD)), made)
+        orders = plan.new if table == ORDERS.name else with_children
+        if orders:
+            table_blocks = blocks(map(attrgetter(table), map(_copy_rows, orders)))
+            yield table, orders, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
 
 
-def _lines(versioned: VersionedOrder) -> CopyRows:
-    copy_rows: CopyRows | None = versioned.copy_rows
-    return copy_rows or lines(versioned.order, versioned.source)
+def _copy_rows(versioned: VersionedOrder) -> CopyRows:
+    prepared: CopyRows | None = versioned.copy_rows
+    return prepared or copy_rows(versioned.order, versioned.source)
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
@@ -266,13 +263,13 @@ def _notify(cursor: Cursor, plan: WritePlan) -> None:
 def _position(
     error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
 ) -> int | None:
-    """Return the index in `orders` of the one whose line COPY stopped at."""
-    stopped = copy_line(error)
-    if stopped is None or stopped[0] not in copied:
+    """Return the index in `orders` of the one whose line COPY failed on."""
+    failed = copy_line(error)
+    if failed is None or failed[0] not in copied:
         return None
-    table, line = stopped
-    blamed = copied[table]
+    table, line = failed
+    by_line = copied[table]
     if table == ITEMS.name:
-        blamed = [versioned for versioned in blamed for _ in versioned.order.items]
-    culprit = blamed[line - 1] if line <= len(blamed) else None
-    return next((index for index, versioned in enumerate(orders) if versioned is culprit), None)
+        by_line = [versioned for versioned in by_line for _ in versioned.order.items]
+    rejected = by_line[line - 1] if line <= len(by_line) else None
+    return next((index for index, versioned in enumerate(orders) if versioned is rejected), None)

@@ -93,7 +93,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erased order is not stored again",
-        Replacement(ERASURES, "Erasures._erase", "connection.execute(REFUSE, ...)", "connection.execute(REFUSE, [[]])"),
+        Replacement(ERASURES, "Erasures._erase", "connection.execute(INSERT, ...)", "connection.execute(INSERT, [[]])"),
         ("test_erasure.py::test_orders_are_erased_while_members_write_and_one_is_killed[seed-1]",),
     ),
     Mutation(
@@ -143,7 +143,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a suspended process releases its locks",
-        Replacement("service/pkg/tx.py", "Access.begin", "round(GRACE * 1000)", "0"),
+        Replacement("service/pkg/tx.py", "Access.begin", "round(GRACE_SECONDS * 1000)", "0"),
         ("test_consumers.py::test_a_member_is_suspended_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
@@ -394,7 +394,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a full disk or a starting server is not the order's fault",
-        Replacement(TRANSLATE, "_refuses_data", "state in _REFUSALS", '... or state[:2] in ("53", "57")'),
+        Replacement(TRANSLATE, "_refuses_data", "state in _REJECTIONS", '... or state[:2] in ("53", "57")'),
         (
             "test_postgres.py::test_postgresql_fails_temporarily_with[seed-1-53100]",
             "test_postgres.py::test_postgresql_fails_temporarily_with[seed-1-57P03]",
@@ -407,7 +407,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a deadlock is not the order's fault",
-        Replacement(TRANSLATE, "_refuses_data", "state in _REFUSALS", '... or state[:2] == "40"'),
+        Replacement(TRANSLATE, "_refuses_data", "state in _REJECTIONS", '... or state[:2] == "40"'),
         ("test_postgres.py::test_another_transaction_locks_orders_in_reverse_order[seed-1]",),
     ),
     Mutation(

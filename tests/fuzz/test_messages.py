@@ -19,7 +19,7 @@ from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
-from service.repo.rows import CopyRows, lines
+from service.repo.rows import CopyRows, copy_rows
 from service.repo.writes import OrderWriter
 from tests.factories import order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
@@ -77,8 +77,8 @@ def test_what_is_accepted_is_accepted_again_as_it_is_answered(value: bytes) -> N
 def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
     order = decoded(value)
     if isinstance(order, Order):
-        made = lines(order, SOURCE, needs_no_escaping=b"\\" not in value)
-        assert made == lines(order, SOURCE)
+        made = copy_rows(order, SOURCE, needs_no_escaping=b"\\" not in value)
+        assert made == copy_rows(order, SOURCE)
         assert texts_in(made) == texts_of(order)
 
 

@@ -149,7 +149,7 @@ def test_an_order_may_be_stored_again_when_its_erasure_is_old_enough_to_be_forgo
     erasures.erase(["old"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
     erasures.erase(["young"])
-    assert erasures.forget(86_400) == 1
+    assert erasures.delete_expired(86_400) == 1
     assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="young")]) == Stored(new=1, erased=1)
 
 

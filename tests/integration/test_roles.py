@@ -174,7 +174,7 @@ def test_a_writer_ends_a_frozen_one_of_its_own_role(migrated: Logins) -> None:
 
 
 def ended_frozen(transactions: Transactions, pid: int, logins: Logins) -> bool:
-    transactions.end_frozen()
+    transactions.terminate_frozen()
     return rows(logins.superuser, f"SELECT FROM pg_stat_activity WHERE pid = {pid}") == []
 
 

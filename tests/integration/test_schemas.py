@@ -9,7 +9,7 @@ import pytest
 
 from service.config import Migration
 from service.pkg.tx import Access, Transactions
-from service.repo.erasures import EXCLUDE, Erasures
+from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, migrate, schema_number, wanted_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
@@ -65,7 +65,7 @@ def test_an_api_hears_of_the_orders_that_it_serves_and_of_no_others(both: tuple[
 
 def test_nobody_waits_for_the_others_erasures_or_migrations(both: tuple[str, str]) -> None:
     ours, theirs = both
-    with transactions(ours) as busy, busy.begin(EXCLUDE) as connection, transactions(theirs) as writing:
+    with transactions(ours) as busy, busy.begin(EXCLUSIVE) as connection, transactions(theirs) as writing:
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
         OrderWriter(writing).store([versioned(1, order_uid="theirs")])
         Erasures(writing, "test").erase(["theirs"])

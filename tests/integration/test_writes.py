@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
-from service.pkg.tx import GRACE, Access, Transactions
+from service.pkg.tx import GRACE_SECONDS, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD, Notification, parse
 from service.repo.writes import OrderWriter
@@ -612,7 +612,7 @@ def test_a_server_that_says_nothing_is_given_up_on_by_the_deadline(own_postgres:
         own_postgres.freeze()
         began = monotonic()
         assert failure(writer, versioned(2)).sqlstate == ""
-        assert monotonic() - began < 1 + GRACE + 2
+        assert monotonic() - began < 1 + GRACE_SECONDS + 2
         began = monotonic()
         assert failure(writer, versioned(2)).sqlstate == ""
         assert monotonic() - began < 3
@@ -638,7 +638,7 @@ def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline
         own_postgres.thaw()
         other.rollback()
         assert isinstance(outcome[0], StorageUnavailable)
-        assert took < 1 + GRACE + 3
+        assert took < 1 + GRACE_SECONDS + 3
         eventually(lambda: attempt(writer, [versioned(1)]))
 
 

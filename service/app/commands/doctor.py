@@ -30,7 +30,7 @@ from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
 from service.repo.migrate import schema_number, wanted_number
-from service.repo.reads import DATABASE, WHERE_FROM
+from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
 
 CHECK_SECONDS: Final = 15.0
@@ -257,7 +257,7 @@ def _server(postgres: Postgres) -> str:
     with _connect(postgres.dsn, postgres) as connection:
         require_utf8(connection)
         major, minor = divmod(connection.info.server_version, 10_000)
-        row = connection.execute(WHERE_FROM).fetchone()
+        row = connection.execute(SERVER).fetchone()
         backend, is_standby = row or (0, False)
         where = ["a standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
         return ", ".join([f"{major}.{minor}", *where, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])

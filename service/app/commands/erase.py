@@ -91,7 +91,7 @@ def _confirm(uids: Sequence[str], settings: Settings) -> None:
 
 def _preview(uids: Sequence[str], settings: Settings) -> None:
     with _erasures(settings) as erasures:
-        stored, erased = erasures.standing(uids)
+        stored, erased = erasures.status(uids)
     for uid in uids:
         if uid in stored:
             echo(f"{uid}: is stored, and would be erased")
@@ -117,7 +117,7 @@ def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        erased = erasures.standing(uids).erased
+        erased = erasures.status(uids).erased
         topic = TopicReader(consumer, kafka.topic)
         came = _records(topic, topic.starts, erased, stop)
         free = [uid for uid in uids if uid in erased and uid not in came]
@@ -172,7 +172,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
             longest = "for ever" if stay == topics.FOREVER else f"for {stay / _DAY_SECONDS:g} days"
             raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
     with _erasures(settings) as erasures:
-        count = erasures.older_than(older_than) if dry_run else erasures.forget(older_than)
+        count = erasures.count_expired(older_than) if dry_run else erasures.delete_expired(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 

@@ -36,13 +36,13 @@ def asking(gathered: BatchLoader[str, str], keys: str) -> list["asyncio.Task[str
 async def test_a_lone_question_is_asked_at_once() -> None:
     oracle = Oracle()
     oracle.permissions.release()
-    assert await BatchLoader(oracle, at_once=1, most=MOST).get("a") == "A"
+    assert await BatchLoader(oracle, max_concurrent=1, max_keys=MOST).get("a") == "A"
     assert oracle.asked == [["a"]]
 
 
 async def test_what_comes_meanwhile_is_asked_together_and_each_gets_its_own_answer() -> None:
     oracle = Oracle()
-    gathered = BatchLoader(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, max_concurrent=1, max_keys=MOST)
     first = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     others = asking(gathered, "b?c")
@@ -55,7 +55,7 @@ async def test_what_comes_meanwhile_is_asked_together_and_each_gets_its_own_answ
 
 async def test_no_more_are_asked_together_or_at_once_than_is_allowed() -> None:
     oracle = Oracle()
-    gathered = BatchLoader(oracle, at_once=2, most=MOST)
+    gathered = BatchLoader(oracle, max_concurrent=2, max_keys=MOST)
     questions = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     questions += asking(gathered, "b")
@@ -69,7 +69,7 @@ async def test_no_more_are_asked_together_or_at_once_than_is_allowed() -> None:
 
 async def test_who_asks_again_while_it_is_answered_gets_a_newer_answer() -> None:
     oracle = Oracle()
-    gathered = BatchLoader(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, max_concurrent=1, max_keys=MOST)
     questions = asking(gathered, "a")
     await until(lambda: oracle.asked == [["a"]])
     questions += asking(gathered, "aa")
@@ -81,7 +81,7 @@ async def test_who_asks_again_while_it_is_answered_gets_a_newer_answer() -> None
 
 async def test_an_error_is_everybodys_and_the_next_ones_are_asked_all_the_same() -> None:
     oracle = Oracle()
-    gathered = BatchLoader(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, max_concurrent=1, max_keys=MOST)
     oracle.error = ValueError("away")
     questions = asking(gathered, "ab")
     oracle.permissions.release()
@@ -95,7 +95,7 @@ async def test_an_error_is_everybodys_and_the_next_ones_are_asked_all_the_same()
 
 async def test_one_who_goes_away_ends_it_for_nobody_else() -> None:
     oracle = Oracle()
-    gathered = BatchLoader(oracle, at_once=1, most=MOST)
+    gathered = BatchLoader(oracle, max_concurrent=1, max_keys=MOST)
     leaving, staying = asking(gathered, "aa")
     await until(lambda: oracle.asked == [["a"]])
     leaving.cancel()

@@ -10,8 +10,8 @@ from service.repo import tables
 from service.repo.columns import DELIVERIES, TABLES, TableColumns
 from service.repo.rows import (
     blocks,
+    copy_rows,
     copy_statement,
-    lines,
     record_time,
 )
 from tests.factories import SAMPLE, order
@@ -29,7 +29,7 @@ def columns(line: str) -> list[str]:
 
 def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
-    made = lines(sample, SOURCE)
+    made = copy_rows(sample, SOURCE)
     for name, line in made._asdict().items():
         assert len(columns(line)) == len(WRITTEN[name].written)
     assert columns(made.orders) == [
@@ -67,7 +67,7 @@ def test_copy_names_the_columns() -> None:
     ],
 )
 def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
-    made = lines(order(order_uid="a", delivery={"name": text}), SOURCE)
+    made = copy_rows(order(order_uid="a", delivery={"name": text}), SOURCE)
     assert (
         made.deliveries
         == f"a\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
@@ -78,16 +78,16 @@ def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
     absent = replace(empty, internal_signature=None)
     for needs_no_escaping in (False, True):
-        assert columns(lines(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == ""
-        assert columns(lines(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == r"\N"
+        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == ""
+        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == r"\N"
 
 
 def test_a_plain_order_has_the_same_lines() -> None:
-    assert lines(order(order_uid="a"), SOURCE, needs_no_escaping=True) == lines(order(order_uid="a"), SOURCE)
+    assert copy_rows(order(order_uid="a"), SOURCE, needs_no_escaping=True) == copy_rows(order(order_uid="a"), SOURCE)
 
 
 def test_items_are_numbered_from_0() -> None:
-    made = lines(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")]), SOURCE)
+    made = copy_rows(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")]), SOURCE)
     assert [(columns(line)[1], columns(line)[5]) for line in made.items.splitlines(keepends=True)] == [
         ("0", "a"),
         ("1", "b"),

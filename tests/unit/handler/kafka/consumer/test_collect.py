@@ -9,7 +9,7 @@ from service.entities.dead_letter import Headers
 from service.handler.kafka.client.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.collect import add_record
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.repo.rows import lines
+from service.repo.rows import copy_rows
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch
 from tests.factories import order_document
@@ -55,4 +55,4 @@ def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -
     add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, OrderWriter.prepare)
     (entry,) = batch.entries
     assert entry.versioned.order.entry == text
-    assert entry.versioned.copy_rows == lines(entry.versioned.order, entry.versioned.source)
+    assert entry.versioned.copy_rows == copy_rows(entry.versioned.order, entry.versioned.source)
