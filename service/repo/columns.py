@@ -1,6 +1,6 @@
-"""The names of tables and columns, derived from the order document, for statements; `tables.py` adds types and keys.
+"""The names of tables and columns, derived from the order document. `tables.py` adds types and keys.
 
-Apart from it because SQLAlchemy, which only migrations need, takes longer to import than the rest of a consumer.
+A module of its own because only migrations need SQLAlchemy, which takes longer to import than a whole consumer.
 """
 
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ _NESTED: Final = {"order_uid", "delivery", "payment", "items"}
 
 
 class TableColumns(NamedTuple):
-    """`key` and `columns`: what a row is written with, in this order. Other columns have a default of the server's."""
+    """The columns of an INSERT, in this order. Other columns have a default."""
 
     name: str
     key: tuple[str, ...]
@@ -25,7 +25,7 @@ class TableColumns(NamedTuple):
 
 
 def fields(document: type[Struct]) -> tuple[str, ...]:
-    """Return the fields of a document that are columns of its own table, apart from the key."""
+    """Return the fields of a document that are columns of its table, without the key."""
     return tuple(name for name in document.__struct_fields__ if name not in _NESTED)
 
 

@@ -1,4 +1,4 @@
-"""Explains why PostgreSQL can't be reached: the driver's own text may hold a user, a host or a row."""
+"""Explains why PostgreSQL cannot be reached, without the driver's text: it may hold a user, a host or a row."""
 
 import os
 import re
@@ -12,10 +12,10 @@ from service.entities.errors import CommandRefused
 from service.pkg.run_with_timeout import run_with_timeout
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
-"""How long a command waits for a connection before it says what is wrong: with its own start, under 5 s."""
-DSN: Final = "ORDERS_POSTGRES__DSN"
+"""How long a command waits for a connection; with its own start it fails within 5 s."""
+DSN_VARIABLE: Final = "ORDERS_POSTGRES__DSN"
 CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
-_SIGNS: Final = (
+_PHRASES: Final = (
     (
         r"Name or service not known|name resolution|No address associated|translate host name",
         "host name does not resolve",
@@ -26,20 +26,23 @@ _SIGNS: Final = (
     (r"No route to host|Network is unreachable", "no route to host"),
     (r"starting up", "the server is starting up"),
     (r"shutting down", "the server is shutting down"),
-    (r"root certificate file", "TLS handshake failed: the authority's certificate (sslrootcert) can't be read"),
-    (r"private key file", "TLS handshake failed: the key (sslkey) can't be read, or others may read it too"),
-    (r"certificate file", "TLS handshake failed: the client certificate (sslcert) can't be read"),
+    (r"root certificate file", "TLS handshake failed: cannot read the CA certificate (sslrootcert)"),
+    (
+        r"private key file",
+        "TLS handshake failed: cannot read the private key (sslkey), or its permissions are too open",
+    ),
+    (r"certificate file", "TLS handshake failed: cannot read the client certificate (sslcert)"),
     (r"does not match host name", "TLS handshake failed: the server's certificate is for another host name"),
     (r"certificate verify failed", "TLS handshake failed: the server's certificate is not trusted"),
     (r"valid client certificate", "authentication failed: the server requires a client certificate (sslcert, sslkey)"),
-    (r" alert ", "TLS handshake failed: the server refuses the client certificate"),
-    (r"does not support SSL", "TLS handshake failed: the server does not speak TLS, which sslmode requires"),
+    (r" alert ", "TLS handshake failed: the server rejected the client certificate"),
+    (r"does not support SSL", "TLS handshake failed: the server does not support TLS, which sslmode requires"),
     (r"password", "authentication failed: wrong or missing password"),
     (r"no encryption", "authentication failed: pg_hba.conf does not allow this connection without TLS"),
     (r"SSL encryption|pg_hba\.conf", "authentication failed: pg_hba.conf does not allow this connection"),
     (r"invalid response|unsupported frontend protocol", "the server does not speak the PostgreSQL protocol"),
     (r"not permitted to log in", "authentication failed: the role has no LOGIN"),
-    (r"unsupported startup parameter", "a pooler refuses the connection string's options"),
+    (r"unsupported startup parameter", "the pooler rejects the connection string's options"),
     (r"permission denied", "permission denied: see roles.sql"),
     (r"too many clients|remaining connection slots", "too many connections"),
     (r"database .* does not exist", "the database does not exist"),
@@ -49,31 +52,31 @@ _SIGNS: Final = (
 
 
 def cause(error: psycopg.Error) -> str | None:
-    """Return the standard phrase for an error without SQLSTATE; None where it is none of those known."""
+    """Return the standard phrase for an error without SQLSTATE, or None if it is unknown."""
     message = str(error)
-    return next((phrase for sign, phrase in _SIGNS if re.search(sign, message)), None)
+    return next((phrase for pattern, phrase in _PHRASES if re.search(pattern, message)), None)
 
 
 def unreachable(error: psycopg.Error, dsn: str) -> str:
-    """Return where and why, for an error without SQLSTATE."""
+    """Return the address and the cause of an error without SQLSTATE."""
     return f"{address(dsn)}: {cause(error) or 'no connection'}"
 
 
 def what_failed(error: psycopg.Error) -> str:
-    """Return a sentence for an error without SQLSTATE, with the cause where it is known."""
+    """Return a message for an error without SQLSTATE, with the cause if it is known."""
     known = cause(error)
     return f"{CONNECTION_FAILED}: {known}" if known else CONNECTION_FAILED
 
 
 def address(dsn: str) -> str:
-    """Return host and port of a connection string, several with commas between them; never a user or a password."""
+    """Return the comma-separated host:port pairs of a connection string; never a user or a password."""
     parameters = conninfo_to_dict(dsn)
 
-    def values(*names: str) -> list[str]:
-        given = (parameters.get(name) or os.environ.get(f"PG{name.upper()}") for name in names)
-        return str(next(filter(None, given), "")).split(",")
+    def split(*names: str) -> list[str]:
+        values = (parameters.get(name) or os.environ.get(f"PG{name.upper()}") for name in names)
+        return str(next(filter(None, values), "")).split(",")
 
-    hosts, ports = values("host", "hostaddr"), values("port")
+    hosts, ports = split("host", "hostaddr"), split("port")
     if not any(hosts):
         return "the local socket"
     ports = ports * len(hosts) if len(ports) == 1 else ports
@@ -83,12 +86,16 @@ def address(dsn: str) -> str:
 
 
 def require_postgres(dsn: str) -> None:
-    """Return once PostgreSQL has let us in; blocks for a few seconds at most. Raises CommandRefused: one line."""
+    """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandRefused."""
     began, problem = monotonic(), "timed out"
     try:
         run_with_timeout(
+<<<<<<< HEAD
             CONNECT_TIMEOUT_SECONDS,
             lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
+=======
+            CONNECT_TIMEOUT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close()
+>>>>>>> e381ce6 (Reword PostgreSQL errors, migration and polling in standard phrases)
         )
     except TimeoutError:
         pass
@@ -98,5 +105,5 @@ def require_postgres(dsn: str) -> None:
         return
     seconds = monotonic() - began
     raise CommandRefused(
-        f"cannot connect to PostgreSQL at {address(dsn)}: {problem} (after {seconds:.0f} s). Check {DSN}."
+        f"cannot connect to PostgreSQL at {address(dsn)}: {problem} (after {seconds:.0f} s). Check {DSN_VARIABLE}."
     )

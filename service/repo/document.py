@@ -1,7 +1,7 @@
-"""The SQL that has PostgreSQL assemble the order document: the one place that fixes its bytes.
+"""The SQL that assembles the order document.
 
-Whoever reads an order (a miss, the warm-up, the writer that compares) uses this expression, so that its bytes, and the
-ETag made of them, are the same everywhere.
+Every reader (cache miss, warm-up, the writer's comparison) uses it, so the document's bytes and its ETag are always the
+same.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ def _fields(table: TableColumns, alias: str) -> str:
 
 
 def _rfc3339(column: str) -> str:
-    """Return an expression that writes it in UTC, with a fraction only where it is not zero."""
+    """Return an expression that formats a timestamp in UTC, with a fraction only if it is not zero."""
     return f"""rtrim(rtrim(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
 
 

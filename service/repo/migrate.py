@@ -1,4 +1,4 @@
-"""Brings the schema to what this release needs, and tells whether it is there."""
+"""Migrates the schema to the head of this release, and checks its revision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from service.config import Migration
 
 LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
-"""Whoever holds this advisory lock migrates."""
+"""Key of the advisory lock that a migration holds."""
 TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
-CONNECT_SECONDS: Final = 5
+CONNECT_TIMEOUT_SECONDS: Final = 5
 _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
-"""SQLSTATEs: the connection was lost, a standby, a race, a full server, a lock not had in time, a server going."""
+"""SQLSTATEs: connection lost, standby, serialization failure, deadlock, full server, lock timeout, shutdown."""
 
 
 def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
-    """Bring the schema to this release's head; leave a newer one as it is. Whoever comes second waits for the first.
+    """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
-    Blocks until done. Raises MigrationError where PostgreSQL refuses, DeadlineExceeded at the deadline or on a stop.
+    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded at the deadline or on a stop.
     """
     Poller(limits.deadline, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
@@ -42,41 +42,41 @@ def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: Shutdown
 def wait_for_migrations(
     dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None
 ) -> None:
-    """Block until the schema is at least at this release's head.
+    """Block until the schema is at least at the head of this release.
 
-    Raises MigrationError where PostgreSQL refuses, DeadlineExceeded at the deadline or on a stop.
+    Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded at the deadline or on a stop.
     """
     Poller(limits.deadline, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 
 
-def wanted_number() -> int:
-    """Return the number of this release's newest revision."""
+def head_number() -> int:
+    """Return the number of the newest revision of this release."""
     return int(str(ScriptDirectory.from_config(alembic_config()).get_current_head()))
 
 
 def schema_number(dsn: str) -> int:
-    """Return the number of the schema's newest revision; 0 where there is none. Raises psycopg.Error."""
+    """Return the number of the newest revision in the database, or 0. Raises psycopg.Error."""
     with _connect(dsn) as connection:
         return _number(connection)
 
 
 def engine(dsn: str, limits: "Migration") -> Engine:
-    """Return an engine that opens a connection for each use and limits the time of every transaction.
+    """Return an engine that opens a connection for each use, and sets timeouts in every transaction.
 
-    Nothing outlives a transaction, so that a pooler in transaction mode may stand in between.
+    It uses no session state, so it works through a pooler in transaction mode.
     """
-    made = create_engine("postgresql+psycopg://", creator=lambda: _connect(dsn), poolclass=NullPool)
+    new_engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(dsn), poolclass=NullPool)
 
-    @event.listens_for(made, "begin")
-    def limit(connection: Connection) -> None:
+    @event.listens_for(new_engine, "begin")
+    def set_timeouts(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {limits.lock_timeout * 1000:.0f}")
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limits.statement_timeout * 1000:.0f}")
 
-    return made
+    return new_engine
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Return the configuration of the migrations that this installation carries."""
+    """Return the Alembic configuration of the installed migrations."""
     config = Config()
     config.set_main_option("script_location", "migrations:")
     config.attributes["connection"] = connection
@@ -84,35 +84,35 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
-    return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, prepare_threshold=None))
+    return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None))
 
 
 def _migrate_once(dsn: str, limits: "Migration", echo: Echo) -> None:
-    wanted = wanted_number()
-    with _translated(dsn), _connect(dsn) as guard:
-        _take_lock(guard)
-        before = _number(guard)
-        if before >= wanted:
-            echo(f"schema: at {before:04}, this release needs {wanted:04}: nothing to do")
+    head = head_number()
+    with _translated(dsn), _connect(dsn) as locking:
+        _lock(locking)
+        before = _number(locking)
+        if before >= head:
+            echo(f"schema: at {before:04}, this release needs {head:04}: nothing to do")
             return
         with engine(dsn, limits).connect() as connection:
             command.upgrade(alembic_config(connection), "head")
-    echo(f"schema: brought from {before:04} to {wanted:04}")
+    echo(f"schema: migrated from {before:04} to {head:04}")
 
 
 def _require_head(dsn: str) -> None:
-    wanted = wanted_number()
+    head = head_number()
     with _translated(dsn):
         number = schema_number(dsn)
-    if number < wanted:
-        raise TryAgain(f"the schema: it is at {number:04}, this release needs {wanted:04}")
+    if number < head:
+        raise TryAgain(f"the schema migration: it is at {number:04}, this release needs {head:04}")
 
 
-def _take_lock(guard: psycopg.Connection[TupleRow]) -> None:
-    """Hold the lock for as long as the transaction lasts: a session's lock would stay behind in a pooler."""
-    guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    if guard.execute(TRY_LOCK).fetchone() != (True,):
-        raise TryAgain("another migration to end")
+def _lock(connection: psycopg.Connection[TupleRow]) -> None:
+    """Take the lock until the end of the transaction: a session's lock would stay on a pooler's connection."""
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    if connection.execute(TRY_LOCK).fetchone() != (True,):
+        raise TryAgain("another migration to finish")
 
 
 def _number(connection: psycopg.Connection[TupleRow]) -> int:
@@ -130,17 +130,17 @@ def _translated(dsn: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _verdict(error, dsn) from None
+        raise _translate(error, dsn) from None
     except DBAPIError as error:
-        raise _verdict(error.orig, dsn) from None
+        raise _translate(error.orig, dsn) from None
 
 
-def _verdict(error: BaseException | None, dsn: str) -> Exception:
+def _translate(error: BaseException | None, dsn: str) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
         return TryAgain(f"PostgreSQL at {unreachable(error, dsn)}")
     state = getattr(error, "sqlstate", None)
     if not state:
-        return MigrationError("the connection string can't be read")
+        return MigrationError("invalid connection string")
     if state.startswith(_RETRIED):
-        return TryAgain(f"PostgreSQL to let it happen (SQLSTATE {state})")
-    return MigrationError(f"PostgreSQL refused ({type(error).__name__}, SQLSTATE {state})")
+        return TryAgain(f"PostgreSQL: temporary error (SQLSTATE {state})")
+    return MigrationError(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {state})")

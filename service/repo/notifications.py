@@ -1,4 +1,4 @@
-"""What the writer tells the readers in the transaction that stores: which orders are new and which changed."""
+"""The notifications that a writer sends in its transaction: the ids of new and of changed orders."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -9,16 +9,16 @@ from msgspec.json import Decoder, encode
 from service.entities.order import OrderUid
 from service.repo.scope import CHANNEL
 
-MAX_PAYLOAD: Final = 7_999
-"""Bytes; PostgreSQL refuses 8,000."""
+MAX_PAYLOAD_BYTES: Final = 7_999
+"""PostgreSQL rejects 8,000."""
 NOTIFY: Final = f"SELECT pg_notify({CHANNEL}, payload) FROM unnest(%s::text[]) payload"
-"""A few payloads a transaction: NOTIFY takes a global lock at commit."""
-_FRAME: Final = len('{"new":[],"changed":[]}')
-_QUOTES_AND_COMMA: Final = 3
+"""Few payloads per transaction, because NOTIFY takes a global lock at commit."""
+_ENVELOPE_BYTES: Final = len('{"new":[],"changed":[]}')
+_SEPARATOR_BYTES: Final = 3
 
 
 class Notification(Struct, frozen=True):
-    """Ids of orders that one transaction stored for the first time, and of those that it changed."""
+    """The ids of orders that one transaction inserted, and of those that it changed."""
 
     new: list[OrderUid] = []
     changed: list[OrderUid] = []
@@ -28,14 +28,14 @@ _decoder: Final = Decoder(Notification)
 
 
 def payloads(new: Sequence[str], changed: Sequence[str]) -> Iterator[str]:
-    """Yield as few payloads as hold all ids; ids are ASCII, so that characters are bytes."""
+    """Yield as few payloads as possible. Ids are ASCII, so characters are bytes."""
     for field, ids in (("new", new), ("changed", changed)):
         for chunk in _chunks(ids):
             yield encode({field: chunk}).decode()
 
 
 def parse(payload: str) -> Notification | None:
-    """Return what a payload says; None where somebody else sent it."""
+    """Return the notification, or None if the payload is not one of ours."""
     try:
         return _decoder.decode(payload)
     except (DecodeError, ValidationError):
@@ -44,12 +44,12 @@ def parse(payload: str) -> Notification | None:
 
 def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
-    room = MAX_PAYLOAD - _FRAME
+    room = MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES
     for uid in ids:
-        cost = len(uid) + _QUOTES_AND_COMMA
+        cost = len(uid) + _SEPARATOR_BYTES
         if cost > room:
             yield chunk
-            chunk, room = [], MAX_PAYLOAD - _FRAME
+            chunk, room = [], MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES
         chunk.append(uid)
         room -= cost
     if chunk:

@@ -1,4 +1,4 @@
-"""What a mode has to be allowed to do to which table. roles.sql grants just this, `orders doctor` asks for it."""
+"""The table privileges that each mode needs. roles.sql grants exactly these; `orders doctor` checks them."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 
 Right = tuple[str, str]
-"""A table and one thing to do to it."""
+"""A table and a privilege."""
 
 _WRITTEN: Final = {
     "orders": ("INSERT", "UPDATE"),
@@ -20,9 +20,9 @@ WRITING: Final = frozenset((table, how) for table, hows in _WRITTEN.items() for 
 DENIED: Final = """\
 SELECT name, how FROM unnest(%s::text[], %s::text[]) AS wanted (name, how)
 WHERE NOT has_table_privilege(name, how) ORDER BY name, how"""
-"""Which of these rights our role lacks."""
+"""The privileges that the current role lacks."""
 
 
 def denied(connection: psycopg.Connection[Any], wanted: Collection[Right]) -> list[Right]:
-    """Return what the connection's role may not do. Raises psycopg.Error, also where a table is not there."""
+    """Return the privileges that the connection's role lacks. Raises psycopg.Error, also if a table does not exist."""
     return connection.execute(DENIED, [[table for table, _ in wanted], [how for _, how in wanted]]).fetchall()

@@ -1,16 +1,16 @@
-"""SQL that tells deployments apart that share a database: each has its tables in a schema of its own.
+"""SQL that separates deployments that share a database: each has its tables in its own schema.
 
-Not by the topic: whoever writes into the same tables, from whatever topic, has the same readers.
+The schema and not the topic decides: all writers of the same tables, from any topic, have the same readers.
 """
 
 from typing import Final
 
 SCHEMA: Final = "(SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('orders'))"
-"""The name of the schema that our tables are in; NULL where they are not there yet."""
+"""The schema of our tables; NULL if they do not exist."""
 CHANNEL: Final = f"'orders_' || md5({SCHEMA})"
-"""What is notified on; hashed, for a channel's name has at most 63 bytes, as a schema's may have."""
+"""The notification channel. Hashed, because both a schema's and a channel's name can have 63 bytes."""
 
 
 def lock_key(purpose: str, schema: str = SCHEMA) -> str:
-    """Return an expression for the key of an advisory lock; the server has one space of keys for a whole database."""
+    """Return an expression for the key of an advisory lock. Keys are shared by the whole database."""
     return f"hashtextextended('orders {purpose} ' || {schema}, 0)"

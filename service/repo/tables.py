@@ -1,6 +1,6 @@
-"""The four tables of an order, derived from its document (fields are columns, limits their types), and two beside them.
+"""The four tables of an order, derived from its document (fields are columns, limits their types), and two others.
 
-Every key of the four begins with `order_uid`, so that hash partitions (or Citus) need no other schema.
+Every key of the four begins with `order_uid`, so hash partitioning (or Citus) needs no other schema.
 """
 
 from typing import Any, Final
@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeEngine
 from service.entities.order import MAX_UID, Delivery, Item, Order, Payment
 from service.entities.version import MAX_TOPIC
 
-_SMALLINT: Final = 2**15 - 1
+_MAX_SMALLINT: Final = 2**15 - 1
 
 metadata = MetaData(
     naming_convention={
@@ -46,14 +46,14 @@ def _type(field: msgspec.inspect.Type) -> TypeEngine[Any]:
         case msgspec.inspect.StrType(max_length=int(length)):
             return String(length)
         case msgspec.inspect.IntType(le=int(highest)):
-            return SmallInteger() if highest <= _SMALLINT else BigInteger()
+            return SmallInteger() if highest <= _MAX_SMALLINT else BigInteger()
         case msgspec.inspect.DateTimeType():
             return DateTime(timezone=True)
     raise TypeError(f"no column type for {field}")
 
 
 def _columns(document: type[msgspec.Struct]) -> list[Column[Any]]:
-    """Return a column for each field that is not a document of its own or the key; an optional field is nullable."""
+    """Return a column for each scalar field except the key; optional fields are nullable."""
     info = msgspec.inspect.type_info(document)
     assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - for the type checker
     return [
@@ -98,8 +98,8 @@ erased = Table(
     Column("order_uid_hash", LargeBinary, primary_key=True),
     Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-"""Orders that no writer may store, by the SHA-256 of their id. Small, and asked by every batch: on Citus a reference
-table, and not partitioned."""
+"""Erased orders, by the SHA-256 of their id. Small, and read by every batch: a reference table on Citus, never
+partitioned."""
 schema_releases = Table(
     "schema_releases",
     metadata,
@@ -107,11 +107,11 @@ schema_releases = Table(
     Column("revision", String(32), nullable=False),
     Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-"""Revisions numbered, so that an older image knows a newer schema without its scripts."""
+"""Numbered revisions, so that an older image recognizes a newer schema without its scripts."""
 
 Index("orders_newest_idx", orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""Serves the warm-up and the unfiltered list."""
+"""For the warm-up and the unfiltered list."""
 Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""Serves the list of one customer."""
+"""For the list of one customer."""
 Index("orders_track_idx", orders.c.track_number, orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""Serves the list of one track number."""
+"""For the list of one track number."""

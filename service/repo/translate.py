@@ -1,6 +1,6 @@
-"""Driver errors become errors of ours, once, here: by SQLSTATE. `docs/delivery.md` has the table.
+"""Translates psycopg errors into StorageError, by SQLSTATE; `docs/delivery.md` has the table.
 
-Only names (table, column, constraint) are taken over; the driver's text holds the values of the failing row.
+Only the names of tables, columns and constraints are copied: the driver's text holds values of the failing row.
 """
 
 import re
@@ -14,54 +14,54 @@ from service.repo.connection_errors import CONNECTION_FAILED, what_failed
 
 QUERY_CANCELED: Final = "57014"
 UNIQUE_VIOLATION: Final = "23505"
-_REFUSALS: Final = frozenset({"23502", "23514", "P0001"})
-_DATA_EXCEPTION: Final = "22"
+_REJECTIONS: Final = frozenset({"23502", "23514", "P0001"})
+_DATA_EXCEPTION_CLASS: Final = "22"
 
-_OUR_KEYS: Final = frozenset(", ".join(table.key) for table in TABLES)
-"""By their columns: a partition and a shard name the same key otherwise, as an operator may."""
-_NAME_OF_A_KEY: Final = re.compile(rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?")
-"""As PostgreSQL names the keys of our tables and of their partitions, and Citus those of their shards."""
+_PRIMARY_KEYS: Final = frozenset(", ".join(table.key) for table in TABLES)
+"""By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
+_PRIMARY_KEY_NAME: Final = re.compile(rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?")
+"""Default names of the primary keys of our tables, of their partitions (PostgreSQL), and of their shards (Citus)."""
 _KEY_DETAIL: Final = re.compile(r"[^(]*\((?P<columns>[^()]+)\)=\(")
-"""The columns in DETAIL, whatever its language."""
+"""The columns in DETAIL, in any language."""
 _COPY_CONTEXT: Final = re.compile(
     r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
 )
 
 PROBLEMS: Final = {
     "08": CONNECTION_FAILED,
-    "23": "another writer was first",
+    "23": "another writer inserted the same key first",
     "25": "PostgreSQL is read-only",
-    "26": "a prepared statement is gone",
-    "40": "the transaction was rolled back in favour of another",
-    "42": "the schema or the rights are not what this release needs",
-    "53": "PostgreSQL is out of resources",
-    "54": "a limit of PostgreSQL is reached",
-    "55": "an object is locked or not ready",
-    "57": "PostgreSQL is stopping or cancelled the statement",
-    "XX": "PostgreSQL reports an internal error",
+    "26": "the prepared statement does not exist",
+    "40": "the transaction was rolled back (deadlock or serialization failure)",
+    "42": "the schema or the role's privileges do not match this release",
+    "53": "PostgreSQL has insufficient resources",
+    "54": "a PostgreSQL limit is exceeded",
+    "55": "an object is locked or not in the required state",
+    "57": "PostgreSQL is shutting down or canceled the statement",
+    "XX": "PostgreSQL reported an internal error",
 }
 
 
 def translate(error: psycopg.Error) -> StorageError:
-    """Decide whether the same call can succeed later (StorageUnavailable) or never (OrderRefused)."""
+    """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRefused)."""
     state = error.sqlstate or ""
     if not state:
         return StorageUnavailable(what_failed(error))
-    if _refuses_data(state, error):
-        return OrderRefused("PostgreSQL refused the data", sqlstate=state, where=place(error))
+    if _rejects_data(state, error):
+        return OrderRefused("PostgreSQL rejected the data", sqlstate=state, where=place(error))
     if state == QUERY_CANCELED:
-        return StatementTimedOut("a statement took too long", sqlstate=state)
-    return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL could not do it"), sqlstate=state)
+        return StatementTimedOut("the statement timed out", sqlstate=state)
+    return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 
 
 def copy_line(error: psycopg.Error) -> tuple[str, int] | None:
-    """Return the table and the 1-based line that COPY stopped at, where PostgreSQL says so."""
+    """Return the table and the 1-based line that COPY failed on, if PostgreSQL names them."""
     match = _COPY_CONTEXT.search(error.diag.context or "")
     return (match["table"], int(match["line"])) if match else None
 
 
 def place(error: psycopg.Error) -> str:
-    """Name table, column and constraint, as far as PostgreSQL names them."""
+    """Return the table, column and constraint, as far as PostgreSQL names them."""
     match = _COPY_CONTEXT.search(error.diag.context or "")
     table = error.diag.table_name or (match and match["table"])
     column = error.diag.column_name or (match and match["column"])
@@ -69,15 +69,15 @@ def place(error: psycopg.Error) -> str:
     return " ".join(filter(None, (named, error.diag.constraint_name)))
 
 
-def _refuses_data(state: str, error: psycopg.Error) -> bool:
+def _rejects_data(state: str, error: psycopg.Error) -> bool:
     if state == UNIQUE_VIOLATION:
-        return not _is_our_key(error)
-    return state.startswith(_DATA_EXCEPTION) or state in _REFUSALS
+        return not _is_primary_key(error)
+    return state.startswith(_DATA_EXCEPTION_CLASS) or state in _REJECTIONS
 
 
-def _is_our_key(error: psycopg.Error) -> bool:
-    """Tell whether another writer was first; by the key's name where a role may not see the columns' values."""
+def _is_primary_key(error: psycopg.Error) -> bool:
+    """Return whether another writer inserted the key first. Without DETAIL (missing privileges), the name decides."""
     if not error.diag.message_detail:
-        return _NAME_OF_A_KEY.fullmatch(error.diag.constraint_name or "") is not None
+        return _PRIMARY_KEY_NAME.fullmatch(error.diag.constraint_name or "") is not None
     detail = _KEY_DETAIL.match(error.diag.message_detail)
-    return detail is not None and detail["columns"].replace('"', "") in _OUR_KEYS
+    return detail is not None and detail["columns"].replace('"', "") in _PRIMARY_KEYS

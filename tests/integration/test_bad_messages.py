@@ -281,7 +281,7 @@ def test_a_dead_letter_tells_where_it_came_from_and_why(harness: Harness) -> Non
 
 EARLIER: Headers = [
     ("dlq-reason", b"rejected"), ("dlq-reason", b"too-large"), ("traceparent", b"00-ab"),
-    ("dlq-detail", b"PostgreSQL refused the data"), ("dlq-original-topic", b"first"), ("dlq-original-partition", b"7"),
+    ("dlq-detail", b"PostgreSQL rejected the data"), ("dlq-original-topic", b"first"), ("dlq-original-partition", b"7"),
     ("dlq-original-offset", b"4711"), ("dlq-original-timestamp", b"1700000000000"), ("dlq-consumer-group", b"others"),
     ("dlq-failed-at", b"2023-11-14T22:13:20.000Z"), ("dlq-attempts", b"9"), ("dlq-replays", b"2"),
     ("dlq-stub", b"true"), ("dlq-of-others", b"1"),
@@ -432,7 +432,7 @@ REFUSE_ALL = """
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse();
 """
-REFUSED = "PostgreSQL refused the data (SQLSTATE {}) at {}"
+REFUSED = "PostgreSQL rejected the data (SQLSTATE {}) at {}"
 
 
 def poison(count: int) -> list[Sent]:

@@ -11,7 +11,7 @@ import pytest
 
 from service.app.commands import doctor
 from service.config import Kafka, Postgres, Settings
-from service.repo.migrate import wanted_number
+from service.repo.migrate import head_number
 from tests import fresh, servers
 from tests.pooler import pgbouncer
 from tests.processes import Spawn
@@ -85,7 +85,7 @@ def test_a_lone_replica_is_told_where_dead_letters_are_sent_exactly_once(well: S
 def test_an_older_schema_is_told(well: Settings, answers: Answers) -> None:
     with psycopg.connect(well.postgres.dsn) as connection:
         connection.execute("DELETE FROM schema_releases")
-    failed = {"schema": f"at 0000, this release needs {wanted_number():04}", "rights": "not asked: schema comes first"}
+    failed = {"schema": f"at 0000, this release needs {head_number():04}", "rights": "not asked: schema comes first"}
     assert answers.to(well, code=1) == failed
 
 

@@ -25,7 +25,7 @@ from service.repo.migrate import (
     migrate,
     schema_number,
     wait_for_migrations,
-    wanted_number,
+    head_number,
 )
 from service.repo.tables import metadata
 from tests import fresh, servers
@@ -92,7 +92,7 @@ def test_every_revision_is_numbered(database: str) -> None:
     assert [
         (number, revision) for number, revision in rows(database, "SELECT number, revision FROM schema_releases")
     ] == [(number, f"{number:04}") for number in range(1, len(versions) + 1)]
-    assert schema_number(database) == wanted_number() == len(versions)
+    assert schema_number(database) == head_number() == len(versions)
 
 
 def test_migrating_again_changes_nothing(database: str) -> None:
@@ -100,7 +100,7 @@ def test_migrating_again_changes_nothing(database: str) -> None:
     said: list[str] = []
     migrate(database, LIMITS, echo=said.append)
     assert rows(database, "SELECT * FROM schema_releases") == before
-    newest = f"{wanted_number():04}"
+    newest = f"{head_number():04}"
     assert said == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
 
 
@@ -109,13 +109,13 @@ def test_each_revision_keeps_what_the_one_before_it_had_and_what_its_release_wri
         command.upgrade(alembic_config(connection), "0001")
         before = catalogue(empty)
         write_order(empty, "before")
-        for number in range(2, wanted_number() + 1):
+        for number in range(2, head_number() + 1):
             command.upgrade(alembic_config(connection), f"{number:04}")
             write_order(empty, f"after-{number}")
             after = catalogue(empty)
             assert [row for what, found in before.items() for row in found if row not in after[what]] == []
             before = after
-    assert rows(empty, "SELECT count(*) FROM orders") == [(wanted_number(),)]
+    assert rows(empty, "SELECT count(*) FROM orders") == [(head_number(),)]
 
 
 def write_order(dsn: str, uid: str) -> None:
@@ -144,20 +144,20 @@ def test_an_older_release_leaves_a_newer_schema_alone_and_is_content(database: s
 def test_two_at_once_end_well_and_migrate_once(empty: str, spawn: Spawn) -> None:
     both = [spawn("migrate", settings=without_kafka(empty)) for _ in range(2)]
     assert [each.process.wait(60) for each in both] == [0, 0]
-    assert sum("brought from 0000" in each.tail() for each in both) == 1
-    assert schema_number(empty) == wanted_number()
+    assert sum("migrated from 0000" in each.tail() for each in both) == 1
+    assert schema_number(empty) == head_number()
 
 
 def test_who_comes_second_waits_for_the_first(empty: str) -> None:
     said: list[str] = []
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
-        with pytest.raises(DeadlineExceeded, match="waiting for another migration to end"):
+        with pytest.raises(DeadlineExceeded, match="waiting for another migration to finish"):
             migrate(empty, Migration(deadline=1.5), echo=said.append)
-        assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to end"]
+        assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to finish"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
-    assert schema_number(empty) == wanted_number()
+    assert schema_number(empty) == head_number()
 
 
 def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
@@ -169,8 +169,8 @@ def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
         release.start()
         migrate(empty, Migration(deadline=30, lock_timeout=0.2), echo=said.append)
         release.join()
-        assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (wanted_number(),)
-    assert said[0].startswith("waiting for PostgreSQL to let it happen (SQLSTATE 55P03) (")
+        assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (head_number(),)
+    assert said[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
 
 
 def test_what_postgresql_refuses_ends_at_once_without_its_words(empty: str) -> None:
@@ -178,7 +178,7 @@ def test_what_postgresql_refuses_ends_at_once_without_its_words(empty: str) -> N
         connection.execute("CREATE TABLE orders (secret_column int)")
     with pytest.raises(MigrationError) as refused:
         migrate(empty, LIMITS)
-    assert str(refused.value) == "PostgreSQL refused (DuplicateTable, SQLSTATE 42P07)"
+    assert str(refused.value) == "PostgreSQL rejected a statement (DuplicateTable, SQLSTATE 42P07)"
     assert refused.value.__cause__ is None
     assert rows(empty, "SELECT to_regclass('schema_releases')") == [(None,)]
 
@@ -188,7 +188,9 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
     said: list[str] = []
     late.start()
     wait_for_migrations(empty, LIMITS, echo=said.append)
-    assert said[0].startswith(f"waiting for the schema: it is at 0000, this release needs {wanted_number():04} (")
+    assert said[0].startswith(
+        f"waiting for the schema migration: it is at 0000, this release needs {head_number():04} ("
+    )
     late.join()
 
 
@@ -209,7 +211,7 @@ def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: 
 
 
 def test_a_dsn_that_can_not_be_read_is_no_reason_to_wait() -> None:
-    with pytest.raises(MigrationError, match="the connection string can't be read"):
+    with pytest.raises(MigrationError, match="invalid connection string"):
         migrate("password=hunter2 nonsense", LIMITS)
 
 
@@ -223,7 +225,7 @@ def test_a_stop_ends_the_wait_at_once() -> None:
 def test_a_server_that_never_answers_is_given_up_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://127.0.0.1:{mute.getsockname()[1]}/x"
-        with pytest.raises(DeadlineExceeded, match=r"gave up after 1 s of waiting for PostgreSQL"):
+        with pytest.raises(DeadlineExceeded, match=r"timed out after 1 s waiting for PostgreSQL"):
             migrate(dsn, Migration(deadline=1))
 
 

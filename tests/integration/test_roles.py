@@ -288,7 +288,7 @@ def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(harness
     consumer = harness.consumer(**{DSN: migrated.read})
     harness.produce(*orders([order_document(order_uid=UID)]))
     eventually(lambda: '"sqlstate":"42501"' in consumer.log.read_text().replace(": ", ":"), what="the reason")
-    assert "the schema or the rights are not what this release needs" in consumer.log.read_text()
+    assert "the schema or the role's privileges do not match this release" in consumer.log.read_text()
     assert (harness.stored(), harness.dead_letters(), harness.committed()) == (set(), [], {})
     with psycopg.connect(migrated.superuser) as admin:
         writer, reader = Identifier(migrated.name("write")), Identifier(migrated.name("read"))

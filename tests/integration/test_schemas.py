@@ -10,7 +10,7 @@ import pytest
 from service.config import Migration
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import EXCLUSIVE, Erasures
-from service.repo.migrate import TRY_LOCK, migrate, schema_number, wanted_number
+from service.repo.migrate import TRY_LOCK, migrate, schema_number, head_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
 from tests.factories import versioned
@@ -70,4 +70,4 @@ def test_nobody_waits_for_the_others_erasures_or_migrations(both: tuple[str, str
         OrderWriter(writing).store([versioned(1, order_uid="theirs")])
         Erasures(writing, "test").erase(["theirs"])
         migrate(theirs, Migration(deadline=1))
-    assert schema_number(theirs) == wanted_number()
+    assert schema_number(theirs) == head_number()

@@ -137,7 +137,7 @@ def lines(process: Service, event: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
 def test_orders_and_dead_letters_go_all_the_way(harness: Harness, mechanism: str, tmp_path: Path) -> None:
     harness = changed(harness, {"ORDERS_KAFKA__PROPERTIES__sasl.mechanism": mechanism})
-    assert "schema: brought from 0000" in run(harness, "migrate")
+    assert "schema: migrated from 0000" in run(harness, "migrate")
     keys = tmp_path / "keys"
     keys.write_text(f"read,dead-letters {KEY}\n")
     consumer = harness.consumer()
@@ -208,7 +208,7 @@ POSTGRES_TROUBLES = {
     "another password": "authentication failed: wrong or missing password",
     "no TLS": "authentication failed: pg_hba.conf does not allow this connection without TLS",
     "no certificate": "authentication failed: the server requires a client certificate (sslcert, sslkey)",
-    "a key for everybody": "TLS handshake failed: the key (sslkey) can't be read, or others may read it too",
+    "a key for everybody": "TLS handshake failed: cannot read the private key (sslkey), or its permissions are too open",
 }
 
 

@@ -21,7 +21,7 @@ from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.pkg.tx import GRACE_SECONDS, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.notifications import MAX_PAYLOAD, Notification, parse
+from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.writes import OrderWriter
 from service.usecases.ports import Stored
 from tests.factories import SAMPLE, order, versioned
@@ -316,7 +316,7 @@ def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
         thread.join(timeout=10)
     (failure,) = outcome
     assert isinstance(failure, StorageUnavailable)
-    assert (failure.sqlstate, failure.problem) == ("23505", "another writer was first")
+    assert (failure.sqlstate, failure.problem) == ("23505", "another writer inserted the same key first")
     assert writer.store([versioned(5, order_uid="a")]) == Stored(replaced=1)
 
 
@@ -479,7 +479,7 @@ def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
 
         def hear() -> list[Notification]:
             payloads = [notify.payload for notify in listener.notifies(timeout=0.2)]
-            assert all(len(payload.encode()) <= MAX_PAYLOAD for payload in payloads)
+            assert all(len(payload.encode()) <= MAX_PAYLOAD_BYTES for payload in payloads)
             parsed = [parse(payload) for payload in payloads]
             return [each for each in parsed if each is not None]
 

@@ -29,7 +29,7 @@ from service.handler.kafka.client.topic_reader import TopicReader
 from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
-from service.repo.migrate import schema_number, wanted_number
+from service.repo.migrate import schema_number, head_number
 from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
 
@@ -264,7 +264,7 @@ def _server(postgres: Postgres) -> str:
 
 
 def _schema(postgres: Postgres) -> str:
-    number, wanted = schema_number(postgres.dsn), wanted_number()
+    number, wanted = schema_number(postgres.dsn), head_number()
     if number < wanted:
         raise CheckFailed(f"at {number:04}, this release needs {wanted:04}")
     return f"at {number:04}, this release needs {wanted:04}"

@@ -1,21 +1,19 @@
-"""How long is waited, and what is said meanwhile."""
-
 from collections.abc import Callable
 from threading import Event, Timer
 
 import pytest
 
-from service.pkg import polling as patience
+from service.pkg import polling
 from service.pkg.polling import DeadlineExceeded, Poller, TryAgain
 from service.pkg.shutdown_event import ShutdownEvent
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+def _retry_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "RETRY_INTERVAL_SECONDS", 0.01)
 
 
-def failing(times: int, what: str = "rain") -> Callable[[], str]:
+def failing(times: int, what: str = "Kafka") -> Callable[[], str]:
     attempts = iter([*[True] * times, False])
 
     def attempt() -> str:
@@ -27,33 +25,35 @@ def failing(times: int, what: str = "rain") -> Callable[[], str]:
 
 
 def test_an_attempt_is_repeated_until_it_succeeds() -> None:
-    assert Poller(10, print).until(failing(3), "rain") == "done"
+    assert Poller(10, print).until(failing(3), "Kafka") == "done"
 
 
-def test_what_is_waited_for_is_said_when_it_changes_and_then_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    Poller(10, said.append).until(failing(5, "snow"), "rain")
-    assert said == ["waiting for snow (0 s)"]
-    monkeypatch.setattr(patience, "SAY_EVERY_SECONDS", 0.0)
-    Poller(10, said.append).until(failing(5, "hail"), "rain")
-    assert said.count("waiting for hail (0 s)") >= 5
+def test_the_reason_for_waiting_is_reported_when_it_changes_and_then_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports: list[str] = []
+    Poller(10, reports.append).until(failing(5, "topic"), "Kafka")
+    assert reports == ["waiting for topic (0 s)"]
+    monkeypatch.setattr(polling, "REPORT_INTERVAL_SECONDS", 0.0)
+    Poller(10, reports.append).until(failing(5, "broker"), "Kafka")
+    assert reports.count("waiting for broker (0 s)") >= 5
 
 
-def test_work_that_never_ends_is_left_behind_at_the_deadline() -> None:
+def test_work_that_never_ends_is_abandoned_at_the_deadline() -> None:
     never = Event()
-    with pytest.raises(DeadlineExceeded, match=r"gave up after 0.1 s of waiting for Godot"):
-        Poller(0.1, print).call(never.wait, "Godot")
+    with pytest.raises(DeadlineExceeded, match=r"timed out after 0.1 s waiting for a server"):
+        Poller(0.1, print).call(never.wait, "a server")
     never.set()
 
 
-def test_a_stop_ends_work_and_wait_alike() -> None:
+def test_a_shutdown_ends_the_wait() -> None:
     stop, never = ShutdownEvent(), Event()
     Timer(0.05, stop.set).start()
-    with pytest.raises(DeadlineExceeded, match="stopped while waiting for Godot"):
-        Poller(60, print, stop).call(never.wait, "Godot")
+    with pytest.raises(DeadlineExceeded, match="stopped while waiting for a server"):
+        Poller(60, print, stop).call(never.wait, "a server")
     never.set()
 
 
-def test_any_other_error_passes_through_at_once() -> None:
+def test_any_other_error_is_raised_at_once() -> None:
     with pytest.raises(ZeroDivisionError):
-        Poller(60, print).until(lambda: 1 // 0, "a miracle")
+        Poller(60, print).until(lambda: 1 // 0, "a server")
