@@ -29,7 +29,7 @@ _PHRASES: Final = (
     (r"root certificate file", "TLS handshake failed: cannot read the CA certificate (sslrootcert)"),
     (
         r"private key file",
-        "TLS handshake failed: cannot read the private key (sslkey), or its permissions are too open",
+        "TLS handshake failed: cannot read the private key (sslkey): missing or too permissive",
     ),
     (r"certificate file", "TLS handshake failed: cannot read the client certificate (sslcert)"),
     (r"does not match host name", "TLS handshake failed: the server's certificate is for another host name"),
@@ -89,13 +89,9 @@ def require_postgres(dsn: str) -> None:
     """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandRefused."""
     began, problem = monotonic(), "timed out"
     try:
-        run_with_timeout(
-<<<<<<< HEAD
+run_with_timeout(
             CONNECT_TIMEOUT_SECONDS,
             lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
-=======
-            CONNECT_TIMEOUT_SECONDS, lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close()
->>>>>>> e381ce6 (Reword PostgreSQL errors, migration and polling in standard phrases)
         )
     except TimeoutError:
         pass

@@ -34,7 +34,7 @@ _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
     """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
-    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded at the deadline or on a stop.
+    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
     """
     Poller(limits.deadline, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
@@ -44,7 +44,7 @@ def wait_for_migrations(
 ) -> None:
     """Block until the schema is at least at the head of this release.
 
-    Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded at the deadline or on a stop.
+    Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
     """
     Poller(limits.deadline, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 

@@ -22,10 +22,10 @@ from service.repo.migrate import (
     LOCK_KEY,
     alembic_config,
     engine,
+    head_number,
     migrate,
     schema_number,
     wait_for_migrations,
-    head_number,
 )
 from service.repo.tables import metadata
 from tests import fresh, servers

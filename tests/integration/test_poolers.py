@@ -14,7 +14,7 @@ from service.config import Migration
 from service.entities.version import VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.connection_errors import what_failed
-from service.repo.migrate import migrate, schema_number, head_number
+from service.repo.migrate import head_number, migrate, schema_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
 from tests.factories import versioned
@@ -123,4 +123,4 @@ def test_a_schema_is_brought_up_to_date_through_it(postgres_server: servers.Post
 def test_options_that_it_refuses_are_named(pooled: str) -> None:
     with pytest.raises(psycopg.OperationalError) as refused:
         psycopg.connect(f"{pooled}?options=-csearch_path%3Dother")
-    assert what_failed(refused.value).endswith("a pooler refuses the connection string's options")
+    assert what_failed(refused.value).endswith("the pooler rejects the connection string's options")

@@ -10,7 +10,7 @@ import pytest
 from service.config import Migration
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import EXCLUSIVE, Erasures
-from service.repo.migrate import TRY_LOCK, migrate, schema_number, head_number
+from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.writes import OrderWriter
 from tests import fresh, servers
 from tests.factories import versioned

@@ -208,7 +208,7 @@ POSTGRES_TROUBLES = {
     "another password": "authentication failed: wrong or missing password",
     "no TLS": "authentication failed: pg_hba.conf does not allow this connection without TLS",
     "no certificate": "authentication failed: the server requires a client certificate (sslcert, sslkey)",
-    "a key for everybody": "TLS handshake failed: cannot read the private key (sslkey), or its permissions are too open",
+    "a key for everybody": "TLS handshake failed: cannot read the private key (sslkey): missing or too permissive",
 }
 
 

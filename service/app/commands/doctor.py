@@ -29,7 +29,7 @@ from service.handler.kafka.client.topic_reader import TopicReader
 from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
-from service.repo.migrate import schema_number, head_number
+from service.repo.migrate import head_number, schema_number
 from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
 

@@ -93,11 +93,11 @@ def test_an_error_without_a_state_is_repeated() -> None:
         ),
         (
             "server does not support SSL, but SSL was required",
-            f"{TLS}the server does not speak TLS, which sslmode requires",
+            f"{TLS}the server does not support TLS, which sslmode requires",
         ),
         (
             "SSL error: tlsv13 alert certificate required",
-            f"{TLS}the server refuses the client certificate",
+            f"{TLS}the server rejected the client certificate",
         ),
         (
             'FATAL:  password authentication failed for user "a"\nFATAL:  no pg_hba.conf entry for host, no encryption',
@@ -105,7 +105,7 @@ def test_an_error_without_a_state_is_repeated() -> None:
         ),
         (
             'root certificate file "/a" does not exist',
-            "TLS handshake failed: the authority's certificate (sslrootcert) can't be read",
+            "TLS handshake failed: cannot read the CA certificate (sslrootcert)",
         ),
     ],
 )
