@@ -89,7 +89,7 @@ def require_postgres(dsn: str) -> None:
     """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandRefused."""
     began, problem = monotonic(), "timed out"
     try:
-run_with_timeout(
+        run_with_timeout(
             CONNECT_TIMEOUT_SECONDS,
             lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
         )
