@@ -1,4 +1,4 @@
-"""A real browser whose network ends at this machine, and what it tells while it visits the API."""
+"""A real browser without access to other machines, and what it requests and reports."""
 
 import os
 import shutil
@@ -14,15 +14,15 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 if TYPE_CHECKING:
     from playwright.sync_api import Error
 
-HERE = "127.0.0.1"
+LOCALHOST = "127.0.0.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-REFUSALS = "Failed to load resource: "
-"""How the browser reports every answer from 400 on; what the page makes of these is for its tests."""
+FAILED_REQUEST = "Failed to load resource: "
+"""The console message for every response with a status from 400. The page's tests check how it handles them."""
 NOT_RUN = "there is no chromium on the path"
 OPTIONS = [
-    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}",
-    *(["--no-sandbox"] if os.geteuid() == 0 else []),  # as root there is no other way
+    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {LOCALHOST}",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium refuses to run as root otherwise
 ]
 
 
@@ -33,35 +33,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @dataclass  # not frozen, no slots: Playwright keeps its wrappers of the methods here
 class Visit:
-    """A page of the browser; `elsewhere` are the addresses it asked for beyond this machine, none of which it got."""
+    """A browser page. `external` are the URLs of other machines that it requested; they are blocked."""
 
     page: Page
-    elsewhere: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    """Warnings and errors of the console, among them what the page's own policy refused, and uncaught errors."""
+    external: list[str] = field(default_factory=list)
+    console_problems: list[str] = field(default_factory=list)
+    """Warnings and errors of the console, including Content-Security-Policy violations, and uncaught errors."""
 
-    def keep_here(self, route: Route) -> None:
-        if urlsplit(route.request.url).hostname == HERE:
+    def block_external(self, route: Route) -> None:
+        if urlsplit(route.request.url).hostname == LOCALHOST:
             route.continue_()
         else:
-            self.elsewhere.append(route.request.url)
+            self.external.append(route.request.url)
             route.abort()
 
-    def hear(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not message.text.startswith(REFUSALS):
-            self.complaints.append(message.text)
+    def on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith(FAILED_REQUEST):
+            self.console_problems.append(message.text)
 
-    def barriers(self) -> list[Any]:
-        """Return what axe finds in the page as it is now: rules, and the elements that break them."""
+    def axe_violations(self) -> list[Any]:
+        """Return the accessibility rules that the page violates, and the elements that violate them."""
         self.page.evaluate(AXE.read_text())
         found: list[Any] = self.page.evaluate("async () => (await axe.run()).violations")
         return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
-    def fail(self, error: "Error") -> None:
-        self.complaints.append(str(error))
+    def on_page_error(self, error: "Error") -> None:
+        self.console_problems.append(str(error))
 
 
-@pytest.fixture(scope="module")  # no wider: while it runs, no other event loop can, and other tests have theirs
+@pytest.fixture(scope="module")  # Playwright's event loop blocks those of other tests
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip(NOT_RUN)
@@ -76,16 +76,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def visit(context: BrowserContext) -> Visit:
+def unchecked_visit(context: BrowserContext) -> Visit:
     visit = Visit(context.new_page())
-    context.route("**/*", visit.keep_here)
-    visit.page.on("console", visit.hear)
-    visit.page.on("pageerror", visit.fail)
+    context.route("**/*", visit.block_external)
+    visit.page.on("console", visit.on_console)
+    visit.page.on("pageerror", visit.on_page_error)
     return visit
 
 
 @pytest.fixture
-def quiet(visit: Visit) -> Iterator[Visit]:
-    """A visit that must ask nobody else for anything, and give the browser nothing to complain of."""
-    yield visit
-    assert (visit.elsewhere, visit.complaints) == ([], [])
+def visit(unchecked_visit: Visit) -> Iterator[Visit]:
+    """A page that must not request anything from other machines or cause console problems."""
+    yield unchecked_visit
+    assert (unchecked_visit.external, unchecked_visit.console_problems) == ([], [])

@@ -1,4 +1,4 @@
-"""`/docs` in a real browser that can't leave this machine."""
+"""`/docs` in a real browser without access to other machines."""
 
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def service(spawn: Spawn, database: str) -> Service:
     return spawn("api", settings=settings).ready()
 
 
-def test_the_docs_show_every_operation_without_a_network(visit: "Visit", service: Service) -> None:
+def test_the_docs_show_every_operation_without_external_requests(visit: "Visit", service: Service) -> None:
     paths = httpx2.get(f"{service.url}/openapi.json").json()["paths"]
     operations = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     visit.page.goto(f"{service.url}/docs")
@@ -37,10 +37,10 @@ def test_the_docs_show_every_operation_without_a_network(visit: "Visit", service
         for block in blocks.all()
     ]
     assert set(shown) == operations
-    assert (visit.elsewhere, visit.complaints) == ([], [])
+    assert (visit.external, visit.console_problems) == ([], [])
 
 
-def test_an_operation_of_the_docs_can_be_tried(visit: "Visit", service: Service) -> None:
+def test_an_operation_can_be_tried_out(visit: "Visit", service: Service) -> None:
     visit.page.goto(f"{service.url}/docs")
     operation = visit.page.locator("#operations-orders-get_order")
     operation.locator(".opblock-summary-control").click()
@@ -48,15 +48,15 @@ def test_an_operation_of_the_docs_can_be_tried(visit: "Visit", service: Service)
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table .response-col_status").last).to_have_text("200")
     expect(operation.locator(".live-responses-table")).to_contain_text(SAMPLE["delivery"]["email"])
-    assert (visit.elsewhere, visit.complaints) == ([], [])
+    assert (visit.external, visit.console_problems) == ([], [])
 
 
-def test_a_page_that_asked_elsewhere_or_broke_its_policy_would_be_seen(visit: "Visit", service: Service) -> None:
-    visit.page.goto("about:blank")
-    visit.page.evaluate("fetch('https://elsewhere.example/a').catch(() => {})")
-    assert visit.elsewhere == ["https://elsewhere.example/a"]
-    visit.page.goto(f"{service.url}/docs")
-    visit.complaints.clear()
-    visit.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">')")
-    expect(visit.page.locator("body > p")).to_have_count(1)
-    assert "Content Security Policy" in visit.complaints[0]
+def test_external_requests_and_policy_violations_are_detected(unchecked_visit: "Visit", service: Service) -> None:
+    unchecked_visit.page.goto("about:blank")
+    unchecked_visit.page.evaluate("fetch('https://other.example/a').catch(() => {})")
+    assert unchecked_visit.external == ["https://other.example/a"]
+    unchecked_visit.page.goto(f"{service.url}/docs")
+    unchecked_visit.console_problems.clear()
+    unchecked_visit.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">')")
+    expect(unchecked_visit.page.locator("body > p")).to_have_count(1)
+    assert "Content Security Policy" in unchecked_visit.console_problems[0]

@@ -1,45 +1,45 @@
 /**
- * `open`: nothing asked for a key yet. `needed`: a request without one was refused.
- * `held`: there is one. `wrong`: the one that was given was refused, and is forgotten.
+ * `open`: no request has required a key. `required`: a request without a key got 401.
+ * `given`: there is a key. `rejected`: the API does not accept the key, which is then removed.
  */
-export type AccessState = "open" | "needed" | "held" | "wrong";
+export type AccessState = "open" | "required" | "given" | "rejected";
 
-const NAME = "orders-api-key";
-const SENDABLE = /^[\x21-\x7e]+$/;
+const STORAGE_NAME = "orders-api-key";
+const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
-/** The API key: kept for this tab only, and never part of an address. */
+/** The API key. It stays in this tab's session storage, and never becomes part of a URL. */
 export class Access {
-  private held: string | null;
-  private told: AccessState;
+  private currentKey: string | null;
+  private currentState: AccessState;
   private readonly listeners = new Set<() => void>();
 
-  /** Where the browser refuses storage, `storage` throws, and the key lasts until the page is left. */
+  /** If the browser blocks storage, `storage` throws, and the key is lost when the page is closed. */
   constructor(private readonly storage: () => Storage) {
-    this.held = this.stored((store) => store.getItem(NAME)) ?? null;
-    this.told = this.held === null ? "open" : "held";
+    this.currentKey = this.withStorage((store) => store.getItem(STORAGE_NAME)) ?? null;
+    this.currentState = this.currentKey === null ? "open" : "given";
   }
 
   get key(): string | null {
-    return this.held;
+    return this.currentKey;
   }
 
   get state(): AccessState {
-    return this.told;
+    return this.currentState;
   }
 
   use(key: string): void {
-    if (!SENDABLE.test(key)) return this.drop("wrong");
-    this.stored((store) => store.setItem(NAME, key));
-    this.change(key, "held");
+    if (!HEADER_VALUE.test(key)) return this.drop("rejected");
+    this.withStorage((store) => store.setItem(STORAGE_NAME, key));
+    this.change(key, "given");
   }
 
   forget(): void {
     this.drop("open");
   }
 
-  /** A request was answered 401; `sent` is the key that it carried, which may have been replaced since. */
-  refuse(sent: string | null): void {
-    if (sent === this.held) this.drop(sent === null ? this.withoutKey() : "wrong");
+  /** A request with the key `sent` got 401. Ignored if the key has been replaced since. */
+  onUnauthorised(sent: string | null): void {
+    if (sent === this.currentKey) this.drop(sent === null ? this.stateWithoutKey() : "rejected");
   }
 
   subscribe(listener: () => void): () => void {
@@ -47,23 +47,23 @@ export class Access {
     return () => this.listeners.delete(listener);
   }
 
-  private withoutKey(): AccessState {
-    return this.told === "wrong" ? "wrong" : "needed";
+  private stateWithoutKey(): AccessState {
+    return this.currentState === "rejected" ? "rejected" : "required";
   }
 
   private drop(state: AccessState): void {
-    this.stored((store) => store.removeItem(NAME));
+    this.withStorage((store) => store.removeItem(STORAGE_NAME));
     this.change(null, state);
   }
 
   private change(key: string | null, state: AccessState): void {
-    if (key === this.held && state === this.told) return;
-    this.held = key;
-    this.told = state;
+    if (key === this.currentKey && state === this.currentState) return;
+    this.currentKey = key;
+    this.currentState = state;
     this.listeners.forEach((listener) => listener());
   }
 
-  private stored<T>(use: (store: Storage) => T): T | undefined {
+  private withStorage<T>(use: (store: Storage) => T): T | undefined {
     try {
       return use(this.storage());
     } catch {

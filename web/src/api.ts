@@ -2,35 +2,35 @@ import type { Access } from "./access";
 import { parseLossless } from "./json";
 import type { Problem } from "./types";
 
-export interface Answer<T> {
+export interface Success<T> {
   ok: true;
   body: T;
-  /** The body as it came. */
+  /** The body, unparsed. */
   text: string;
   headers: Headers;
-  /** From the request to the last byte of the body. */
+  /** From the request to the last byte of the response. */
   milliseconds: number;
 }
 
-export interface Refusal {
+export interface Failure {
   ok: false;
-  /** 0 when nothing answered. */
+  /** 0 if there was no response. */
   status: number;
   title: string;
   detail: string;
   requestId: string;
-  /** Seconds; 0 when the server did not say. */
+  /** In seconds; 0 if the header is missing. */
   retryAfter: number;
   body: unknown;
 }
 
-export type Result<T> = Answer<T> | Refusal;
+export type Result<T> = Success<T> | Failure;
 
 const TIMEOUT_MS = 10_000;
-const SILENCE: Refusal = {
+const NO_RESPONSE: Failure = {
   ok: false,
   status: 0,
-  title: "No answer",
+  title: "No response",
   detail: "",
   requestId: "",
   retryAfter: 0,
@@ -40,43 +40,43 @@ const SILENCE: Refusal = {
 export class Api {
   constructor(readonly access: Access) {}
 
-  /** Never rejects: a request that was aborted or took too long is a refusal with status 0. */
+  /** Never rejects: an aborted or timed-out request is a failure with status 0. */
   async get<T>(path: string, signal: AbortSignal): Promise<Result<T>> {
-    const began = performance.now();
+    const startMs = performance.now();
     try {
       const response = await this.open(path, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]));
       const text = await response.text();
-      const milliseconds = performance.now() - began;
-      if (!response.ok) return refusal(response, text);
+      const milliseconds = performance.now() - startMs;
+      if (!response.ok) return toFailure(response, text);
       return { ok: true, body: parseLossless(text) as T, text, headers: response.headers, milliseconds };
     } catch {
-      return SILENCE;
+      return NO_RESPONSE;
     }
   }
 
-  /** Send one request with the key. Rejects when nothing answers. */
+  /** Send one request with the key. Rejects if there is no response. */
   async open(path: string, signal: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
     const { key } = this.access;
     const authorization: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
     const response = await fetch(path, { headers: { ...headers, ...authorization }, signal });
-    if (response.status === 401) this.access.refuse(key);
+    if (response.status === 401) this.access.onUnauthorised(key);
     return response;
   }
 }
 
-/** Return the address of a list; parameters without a value are left out. */
+/** Append the parameters that have a value to the path. */
 export function withQuery(path: string, parameters: Record<string, string | null>): string {
   const given = Object.entries(parameters).filter((entry): entry is [string, string] => Boolean(entry[1]));
   return given.length > 0 ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** Seconds of a `Retry-After` header; 0 when it is missing or a date. */
+/** Return the seconds of a `Retry-After` header; 0 if it is missing or a date. */
 export function retryAfter(headers: Headers): number {
   return Number(headers.get("retry-after")) || 0;
 }
 
-function refusal(response: Response, text: string): Refusal {
-  const body = problemOf(text);
+function toFailure(response: Response, text: string): Failure {
+  const body = parseProblem(text);
   return {
     ok: false,
     status: response.status,
@@ -88,10 +88,10 @@ function refusal(response: Response, text: string): Refusal {
   };
 }
 
-function problemOf(text: string): Partial<Problem> {
+function parseProblem(text: string): Partial<Problem> {
   try {
     return (JSON.parse(text) as Partial<Problem> | null) ?? {};
   } catch {
-    return {}; // a gateway's own page, not a problem of the API
+    return {}; // e.g. the HTML error page of a gateway
   }
 }

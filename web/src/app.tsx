@@ -36,7 +36,7 @@ function View({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Ele
   return (
     <>
       <LookUp id={id} />
-      {/* Only hidden beside an order, so that pages, filters and the feed are there on the way back. */}
+      {/* Hidden while an order is shown, so that going back keeps the page, the filters and the feed. */}
       <div class="columns" hidden={id !== null}>
         <Recent />
         <Live stats={stats} />
@@ -48,12 +48,12 @@ function View({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Ele
 function Unknown(): JSX.Element {
   return (
     <p>
-      There is no such page. <a href="#/">Go to the start.</a>
+      Page not found. <a href="#/">Go to the start page.</a>
     </p>
   );
 }
 
-/** Not followed as a link: the fragment is the route. */
+/** Moves the focus by script: the fragment of a link would change the route. */
 function SkipLink({ main }: { main: { current: HTMLElement | null } }): JSX.Element {
   const skip = (event: Event) => {
     event.preventDefault();
@@ -73,12 +73,12 @@ function useTitle(route: Route): void {
   }, [text]);
 }
 
-/** After a link was followed its view may be gone, and the focus with it; a form that is still there keeps it. */
+/** Focuses the main element after navigation, unless a form has the focus. */
 function useFocus(main: { current: HTMLElement | null }, route: Route): void {
   const isFirst = useRef(true);
-  const place = title(route);
+  const currentTitle = title(route);
   useEffect(() => {
     if (isFirst.current) isFirst.current = false;
     else if (!document.activeElement?.closest("form")) main.current?.focus();
-  }, [main, place]);
+  }, [main, currentTitle]);
 }

@@ -1,5 +1,5 @@
-const BYTES_OF_A_LINE = 16;
-// Controls, and characters that are invisible or turn the direction of what follows.
+const BYTES_PER_LINE = 16;
+// Control characters, invisible characters, and characters that change the direction of the text.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
 export function fromBase64(text: string): Uint8Array {
@@ -7,23 +7,23 @@ export function fromBase64(text: string): Uint8Array {
 }
 
 /**
- * Return the text of UTF-8 bytes with what is hidden made visible, or null when they are not UTF-8.
+ * Decode UTF-8 and make hidden characters visible. Return null if the bytes are not UTF-8.
  * With `isCut`, the bytes may end within a character.
  */
 export function asText(bytes: Uint8Array, isCut: boolean): string | null {
   try {
     const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    return visible(decoder.decode(bytes, { stream: isCut }));
+    return showHidden(decoder.decode(bytes, { stream: isCut }));
   } catch {
     return null;
   }
 }
 
-/** Return lines of an offset, sixteen bytes in hex, and the printable ones among them. */
+/** Return a hex dump: offset, sixteen bytes, and their printable characters. */
 export function asHex(bytes: Uint8Array): string {
   const lines: string[] = [];
-  for (let offset = 0; offset < bytes.length; offset += BYTES_OF_A_LINE) {
-    lines.push(hexLine(offset, [...bytes.subarray(offset, offset + BYTES_OF_A_LINE)]));
+  for (let offset = 0; offset < bytes.length; offset += BYTES_PER_LINE) {
+    lines.push(hexLine(offset, [...bytes.subarray(offset, offset + BYTES_PER_LINE)]));
   }
   return lines.join("\n");
 }
@@ -31,10 +31,10 @@ export function asHex(bytes: Uint8Array): string {
 function hexLine(offset: number, bytes: number[]): string {
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const printable = bytes.map((byte) => (byte > 0x1f && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
-  return `${offset.toString(16).padStart(6, "0")}  ${hex.padEnd(BYTES_OF_A_LINE * 3 - 1)}  ${printable}`;
+  return `${offset.toString(16).padStart(6, "0")}  ${hex.padEnd(BYTES_PER_LINE * 3 - 1)}  ${printable}`;
 }
 
-function visible(text: string): string {
+function showHidden(text: string): string {
   return text.replace(HIDDEN, (character) => {
     if (character === "\n") return "↵\n";
     return `⟨U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;

@@ -7,18 +7,18 @@ export const ApiContext = createContext<Api | null>(null);
 
 export function useApi(): Api {
   const api = useContext(ApiContext);
-  if (!api) throw new Error("there is no API around this component");
+  if (!api) throw new Error("ApiContext.Provider is missing");
   return api;
 }
 
-/** Renders again when the key or what is known about it changes. */
+/** Re-renders when the key or its state changes. */
 export function useAccess(): { key: string | null; state: AccessState } {
   const { access } = useApi();
-  const [now, setNow] = useState({ key: access.key, state: access.state });
+  const [current, setCurrent] = useState({ key: access.key, state: access.state });
   useEffect(() => {
-    const update = () => setNow({ key: access.key, state: access.state });
-    update(); // it may have changed before this effect ran
+    const update = () => setCurrent({ key: access.key, state: access.state });
+    update(); // the key may have changed before this effect ran
     return access.subscribe(update);
   }, [access]);
-  return now;
+  return current;
 }

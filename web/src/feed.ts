@@ -1,73 +1,73 @@
 import { Rate, type RateSeries } from "./rate";
-import { Ring } from "./ring";
+import { RingBuffer } from "./ring";
 import type { ServerEvent } from "./sse";
 
 export interface Row {
-  /** Counts all rows, from 1. */
+  /** Sequence number, from 1. */
   number: number;
   kind: "stored" | "replaced" | "reset";
   orderUid: string;
-  /** When it happened by the server's clock, Unix milliseconds. */
+  /** Server time, Unix milliseconds. */
   at: number;
 }
 
-/** The data of an event; times are RFC 3339. */
+/** The data of an event. Times are RFC 3339. */
 interface EventData {
   order_uid?: string;
   at?: string;
-  /** Of a reset: events after this time may be missing. */
+  /** `reset` only: events after this time may be missing. */
   since?: string;
 }
 
 export const MAX_ROWS = 200;
-export const RATE_SECONDS = 120;
-/** More than the server's heartbeats are apart: a longer silence is a standstill, here or there. */
-export const QUIET_MS = 20_000;
+export const RATE_WINDOW_SECONDS = 120;
+/** Longer than the interval of the server's heartbeats: after a longer silence, the current rate is unknown. */
+export const STALE_AFTER_MS = 20_000;
 const KINDS: readonly string[] = ["stored", "replaced", "reset"];
 
 /**
- * The newest events and their rate, by the server's clock; what it holds does not grow with what came.
- * `now` is this machine's clock, in Unix milliseconds, wherever it is a parameter.
+ * The newest events and their rate, in server time. Uses constant memory.
+ * The parameter `now` is the browser's time, in Unix milliseconds.
  */
 export class Feed {
-  /** How many rows there ever were. */
+  /** Number of rows so far, including those that were dropped. */
   total = 0;
-  private readonly rows = new Ring<Row>(MAX_ROWS);
+  private readonly rows = new RingBuffer<Row>(MAX_ROWS);
   private rate: Rate | null = null;
-  /** The server's clock less ours. */
-  private offset = 0;
+  /** Server time minus browser time. */
+  private clockOffset = 0;
   private isConnected = false;
-  /** By the server's clock: all that happened before has come. */
-  private knownUntil = 0;
-  /** The same as it was when the stream was opened, or when the last event happened: what a reset is about is later. */
-  private lastEvent = 0;
+  /** Server time: all events before it have arrived. */
+  private completeUntil = 0;
+  /** `completeUntil` as of the last connection or event. Events missing at a `reset` are later than this. */
+  private lastEventAt = 0;
 
-  /** A stream is open. `date` is the server's time in Unix milliseconds; a resumed one continues after the last event. */
-  opened(now: number, date: number, isResumed: boolean): void {
-    if (!Number.isNaN(date)) this.offset = date - now;
+  /** `date` is the server time in Unix milliseconds, or NaN. A resumed stream continues after the last event. */
+  onConnected(now: number, date: number, isResumed: boolean): void {
+    if (!Number.isNaN(date)) this.clockOffset = date - now;
     const at = this.serverTime(now);
     if (!this.rate) {
-      this.rate = new Rate(RATE_SECONDS, at);
-      this.knownUntil = at;
+      this.rate = new Rate(RATE_WINDOW_SECONDS, at);
+      this.completeUntil = at;
     } else if (!isResumed) {
-      this.rate.gap(this.knownUntil, at);
+      this.rate.gap(this.completeUntil, at);
     }
-    this.lastEvent = this.knownUntil;
+    this.lastEventAt = this.completeUntil;
     this.isConnected = true;
   }
 
-  /** The stream has ended; what happens now comes later, or never. */
-  lost(): void {
+  /** The stream ended: new events arrive late, or never. */
+  onDisconnected(): void {
     this.isConnected = false;
   }
 
-  take(events: ServerEvent[], now: number): void {
+  addEvents(events: ServerEvent[], now: number): void {
     for (const event of events) if (isKnown(event.kind)) this.add(event.kind, JSON.parse(event.data) as EventData, now);
   }
 
-  /** All that the server had sent until now was taken. */
-  heard(now: number): void {
-    this.knownUntil = Math.max(this.knownUntil, this.serverTime(now));
+  /** All data that the server has sent up to now has arrived. */
+  onDataReceived(now: number): void {
+    this.completeUntil = Math.max(this.completeUntil, this.serverTime(now));
   }
 
   newestFirst(): Row[] {
@@ -76,23 +76,23 @@ export class Feed {
 
   series(now: number): RateSeries {
     const at = this.serverTime(now);
-    const isFollowing = this.isConnected && at - this.knownUntil < QUIET_MS;
-    return this.rate?.series(at, isFollowing ? Infinity : this.knownUntil) ?? { seconds: [], counts: [] };
+    const isFollowing = this.isConnected && at - this.completeUntil < STALE_AFTER_MS;
+    return this.rate?.series(at, isFollowing ? Infinity : this.completeUntil) ?? { seconds: [], counts: [] };
   }
 
   private add(kind: Row["kind"], data: EventData, now: number): void {
     const at = data.at === undefined ? this.serverTime(now) : Date.parse(data.at);
-    this.offset = Math.max(this.offset, at - now); // nothing comes before it happens
+    this.clockOffset = Math.max(this.clockOffset, at - now); // no event arrives before its own time
     this.total += 1;
     this.rows.push({ number: this.total, kind, orderUid: data.order_uid ?? "", at });
-    if (kind === "reset") this.rate?.gap(data.since === undefined ? this.lastEvent : Date.parse(data.since), at);
+    if (kind === "reset") this.rate?.gap(data.since === undefined ? this.lastEventAt : Date.parse(data.since), at);
     else this.rate?.count(at);
-    this.knownUntil = Math.max(this.knownUntil, at);
-    this.lastEvent = Math.max(this.lastEvent, at);
+    this.completeUntil = Math.max(this.completeUntil, at);
+    this.lastEventAt = Math.max(this.lastEventAt, at);
   }
 
   private serverTime(now: number): number {
-    return now + this.offset;
+    return now + this.clockOffset;
   }
 }
 

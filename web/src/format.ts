@@ -1,26 +1,26 @@
-/** A whole number as it came from the API: text where a number would lose digits. */
-export type Whole = number | string;
+/** An integer from the API: a string if a JavaScript number would lose digits. */
+export type Integer = number | string;
 
-export const NOTHING = "–";
+export const NO_VALUE = "–";
 
-// Made once: rows of the feed are formatted many times a second.
+// Created once: the feed formats many rows per second.
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const currencies = new Map<string, Intl.NumberFormat>();
 
-/** Format an amount of whole minor units, by the currency's number of minor digits. */
-export function money(minor: Whole, currency: string, locale?: string): string {
+/** Format an amount in minor units, with the currency's number of decimals. */
+export function money(minor: Integer, currency: string, locale?: string): string {
   const format = currencyFormat(currency, locale);
   if (!format) return `${minor} ${currency}`;
-  // The decimal goes in as text: a number would lose digits beyond 2^53.
+  // A string, because a number would lose digits beyond 2^53.
   return format.format(decimal(minor, format.resolvedOptions().maximumFractionDigits ?? 0));
 }
 
-export function sum(amounts: Whole[]): string {
+export function sum(amounts: Integer[]): string {
   return amounts.reduce<bigint>((total, amount) => total + BigInt(amount), 0n).toString();
 }
 
-export function whole(value: number, locale?: string): string {
+export function integer(value: number, locale?: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }).format(value);
 }
 
@@ -45,7 +45,7 @@ export function clockTime(time: Date): string {
   return CLOCK.format(time);
 }
 
-/** The time of the day, with the date unless it is today's. */
+/** Return the time of day, preceded by the date unless it is today. */
 export function shortTime(time: Date, now: Date): string {
   return time.toDateString() === now.toDateString() ? clockTime(time) : localTime(time);
 }
@@ -54,12 +54,12 @@ export function utcTime(time: Date): string {
   return `${time.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** Return the time of Unix seconds, or null when it is beyond what a Date holds. */
-export function fromUnix(seconds: Whole): Date | null {
+/** Return null if the time is outside the range of Date. */
+export function fromUnix(seconds: Integer): Date | null {
   return valid(new Date(Number(seconds) * 1_000));
 }
 
-/** Return the time of an ISO 8601 text, or null when it is none. */
+/** Parse ISO 8601. Return null if the text is malformed. */
 export function fromIso(text: string): Date | null {
   return valid(new Date(text));
 }
@@ -77,13 +77,13 @@ function currencyFormat(currency: string, locale?: string): Intl.NumberFormat | 
     currencies.set(name, made);
     return made;
   } catch {
-    return null; // not three letters
+    return null; // not a currency code
   }
 }
 
-function decimal(minor: Whole, digits: number): Intl.StringNumericLiteral {
+function decimal(minor: Integer, digits: number): Intl.StringNumericLiteral {
   const text = BigInt(minor).toString();
   if (digits === 0) return text as Intl.StringNumericLiteral;
-  const padded = text.padStart(digits + 1, "0"); // amounts are never negative
+  const padded = text.padStart(digits + 1, "0"); // amounts are not negative
   return `${padded.slice(0, -digits)}.${padded.slice(-digits)}` as Intl.StringNumericLiteral;
 }

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Answer, Result } from "./api";
+import type { Success, Result } from "./api";
 import { useAccess, useApi } from "./context";
 import { poll } from "./poll";
 import { parseRoute, type Route } from "./route";
@@ -18,83 +18,83 @@ export function useRoute(): Route {
   return parseRoute(fragment);
 }
 
-/** Asks the API for something. */
+/** Requests something from the API. */
 export type Load<T> = (signal: AbortSignal) => Promise<Result<T>>;
 
-/** `load` must stay the same function from one rendering to the next. */
-export function usePolled<T>(load: Load<T>, everyMs: number): Polled<T> {
+/** `load` must be a stable function (useCallback). */
+export function usePolled<T>(load: Load<T>, intervalMs: number): Polled<T> {
   const { key } = useAccess();
-  const [polled, setPolled] = useState<Polled<T>>({ value: null, refusal: null });
+  const [polled, setPolled] = useState<Polled<T>>({ value: null, failure: null });
   useEffect(() => {
-    const ask = async (signal: AbortSignal) => {
+    const request = async (signal: AbortSignal) => {
       const result = await load(signal);
       if (signal.aborted) return false;
-      setPolled((last) => (result.ok ? { value: result.body, refusal: null } : { ...last, refusal: result }));
-      return result.ok || result.status !== UNAUTHORISED; // until there is another key
+      setPolled((last) => (result.ok ? { value: result.body, failure: null } : { ...last, failure: result }));
+      return result.ok || result.status !== UNAUTHORISED; // stop until the key changes
     };
-    return poll(ask, everyMs);
-  }, [load, everyMs, key]);
+    return poll(request, intervalMs);
+  }, [load, intervalMs, key]);
   return polled;
 }
 
-const STATS_MS = 2_000;
+const STATS_INTERVAL_MS = 2_000;
 
 export function useStats(): Polled<Stats> {
   const api = useApi();
   return usePolled(
     useCallback((signal: AbortSignal) => api.get<Stats>("stats", signal), [api]),
-    STATS_MS,
+    STATS_INTERVAL_MS,
   );
 }
 
 export interface Loaded<T> {
-  /** Of the last load that ended. */
+  /** The result of the last completed load. */
   result: Result<T> | null;
-  /** The last one that was answered, which stays when it is asked for again in vain. */
-  answer: Answer<T> | null;
+  /** The last success. A failed reload does not remove it. */
+  lastSuccess: Success<T> | null;
   isLoading: boolean;
   reload: () => void;
 }
 
-/** Loads at first, when `load` is another function, when the key changes, and by `reload`; null loads nothing. */
+/** Loads when `load` or the API key changes, and on `reload`. A null `load` loads nothing. */
 export function useLoaded<T>(load: Load<T> | null): Loaded<T> {
   const { key } = useAccess();
-  const [turn, setTurn] = useState(0);
-  const [loaded, setLoaded] = useState<Omit<Loaded<T>, "reload">>({ result: null, answer: null, isLoading: load !== null });
-  const before = useRef<Load<T> | null>(null);
+  const [reloads, setReloads] = useState(0);
+  const [loaded, setLoaded] = useState<Omit<Loaded<T>, "reload">>({ result: null, lastSuccess: null, isLoading: load !== null });
+  const previousLoad = useRef<Load<T> | null>(null);
   useEffect(() => {
-    const isAgain = load === before.current;
-    before.current = load;
-    if (!load) return setLoaded({ result: null, answer: null, isLoading: false });
-    const left = new AbortController();
+    const isReload = load === previousLoad.current;
+    previousLoad.current = load;
+    if (!load) return setLoaded({ result: null, lastSuccess: null, isLoading: false });
+    const controller = new AbortController();
     setLoaded((last) => ({ ...last, isLoading: true }));
-    void load(left.signal).then((result) => {
-      if (left.signal.aborted) return;
-      setLoaded((last) => ({ result, answer: result.ok ? result : isAgain ? last.answer : null, isLoading: false }));
+    void load(controller.signal).then((result) => {
+      if (controller.signal.aborted) return;
+      setLoaded((last) => ({ result, lastSuccess: result.ok ? result : isReload ? last.lastSuccess : null, isLoading: false }));
     });
-    return () => left.abort();
-  }, [load, key, turn]);
-  return { ...loaded, reload: useCallback(() => setTurn((last) => last + 1), []) };
+    return () => controller.abort();
+  }, [load, key, reloads]);
+  return { ...loaded, reload: useCallback(() => setReloads((last) => last + 1), []) };
 }
 
-/** Call it again and again, not while the document is hidden; null calls nothing. It must stay the same function. */
-export function useEvery(everyMs: number, call: (() => void) | null): void {
+/** Calls a stable function at an interval, but not while the document is hidden. A null `call` does nothing. */
+export function useInterval(intervalMs: number, call: (() => void) | null): void {
   useEffect(() => {
     if (!call) return;
-    const timer = setInterval(() => document.hidden || call(), everyMs);
+    const timer = setInterval(() => document.hidden || call(), intervalMs);
     return () => clearInterval(timer);
-  }, [everyMs, call]);
+  }, [intervalMs, call]);
 }
 
 export interface Paging {
-  /** Of the page that is shown; null for the first. */
+  /** The cursor of the current page; null for the first. */
   cursor: string | null;
   first: () => void;
   newer: () => void;
   older: (cursor: string) => void;
 }
 
-/** Keyset pages lead one way only; the way back is remembered. */
+/** Cursors only lead to older pages, so the cursors of newer pages are kept. */
 export function usePaging(): Paging {
   const [cursors, setCursors] = useState<string[]>([]);
   return {

@@ -1,4 +1,4 @@
-/** A document whose integers may have come as text, since a number of JavaScript holds 15 digits for sure. */
+/** A parsed document in which integers of more than 15 digits are strings: JavaScript numbers would lose digits. */
 export type Lossless<T> = T extends number
   ? number | string
   : T extends object
@@ -8,7 +8,7 @@ export type Lossless<T> = T extends number
 const TEXT_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
 const LONG_INTEGER = /^-?\d{16,}$/;
 
-/** Parse JSON; integers of more than 15 digits become strings. Throws SyntaxError. */
+/** Parse JSON. Integers of more than 15 digits become strings. Throws SyntaxError. */
 export function parseLossless(json: string): unknown {
   return JSON.parse(json.replace(TEXT_OR_NUMBER, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
 }

@@ -1,22 +1,22 @@
-/** Ask for as long as the answer is true, not while the document is hidden; return what stops it. */
-export function poll(ask: (signal: AbortSignal) => Promise<boolean>, everyMs: number): () => void {
-  const stopped = new AbortController();
+/** Repeat the request until it returns false, but not while the document is hidden. Return a function that stops it. */
+export function poll(request: (signal: AbortSignal) => Promise<boolean>, intervalMs: number): () => void {
+  const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let isAsking = false;
+  let isRunning = false;
 
-  async function turn(): Promise<void> {
+  async function tick(): Promise<void> {
     clearTimeout(timer);
-    if (document.hidden || isAsking) return;
-    isAsking = true;
-    const goesOn = await ask(stopped.signal);
-    isAsking = false;
-    if (goesOn && !stopped.signal.aborted) timer = setTimeout(turn, everyMs);
+    if (document.hidden || isRunning) return;
+    isRunning = true;
+    const shouldContinue = await request(controller.signal);
+    isRunning = false;
+    if (shouldContinue && !controller.signal.aborted) timer = setTimeout(tick, intervalMs);
   }
 
-  document.addEventListener("visibilitychange", turn, { signal: stopped.signal });
-  void turn();
+  document.addEventListener("visibilitychange", tick, { signal: controller.signal });
+  void tick();
   return () => {
-    stopped.abort();
+    controller.abort();
     clearTimeout(timer);
   };
 }

@@ -1,5 +1,5 @@
-/** Keeps the newest values, up to a fixed number. */
-export class Ring<T> {
+/** A ring buffer: keeps the newest values, up to `capacity`. */
+export class RingBuffer<T> {
   private readonly slots: T[] = [];
   private next = 0;
 

@@ -1,4 +1,4 @@
-/** Views are fragments of the address, so that one HTML file serves them all. */
+/** Routes are URL fragments, because all paths belong to the API. */
 export type Route =
   | { name: "start" }
   | { name: "order"; id: string }
@@ -11,7 +11,7 @@ const ORDER_ID = /^[A-Za-z0-9_-]{1,64}$/;
 export function parseRoute(fragment: string): Route {
   if (fragment === "" || fragment === "#" || fragment === "#/") return { name: "start" };
   if (fragment === "#/dead-letters") return { name: "dead-letters" };
-  if (fragment.startsWith(ORDER)) return { name: "order", id: decoded(fragment.slice(ORDER.length)) };
+  if (fragment.startsWith(ORDER)) return { name: "order", id: decode(fragment.slice(ORDER.length)) };
   return { name: "unknown" };
 }
 
@@ -34,10 +34,10 @@ export function title(route: Route): string {
   }
 }
 
-function decoded(text: string): string {
+function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a lone percent sign: an id that is malformed anyway
+    return text; // a stray percent sign: the id is malformed anyway
   }
 }

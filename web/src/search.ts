@@ -1,21 +1,21 @@
 import type { Result } from "./api";
 import type { DeadLetterPage } from "./types";
 
-const MOST_PAGES = 5;
+const MAX_PAGES = 5;
 
-/** Go on past pages that hold no dead letter, up to a limit; a filter may leave long stretches empty. */
-export async function firstFilled(
+/** Skip empty pages, up to a limit: a filter may match nothing for many pages. */
+export async function firstNonEmptyPage(
   load: (cursor: string | null) => Promise<Result<DeadLetterPage>>,
   from: string | null,
 ): Promise<Result<DeadLetterPage>> {
   let result = await load(from);
-  for (let pages = 1; pages < MOST_PAGES && result.ok && isEmpty(result.body); pages += 1) {
+  for (let pages = 1; pages < MAX_PAGES && result.ok && isEmpty(result.body); pages += 1) {
     result = await load(result.body.next_cursor);
   }
   return result;
 }
 
-/** Whether the page holds nothing and there are further ones. */
+/** Return whether the page is empty and not the last one. */
 function isEmpty({ dead_letters, next_cursor }: DeadLetterPage): boolean {
   return dead_letters.length === 0 && next_cursor !== null;
 }

@@ -4,31 +4,31 @@ export interface ServerEvent {
   data: string;
 }
 
-// A carriage return at the end may be half of a line end: it waits for what follows.
+// A carriage return at the end may be the first half of a line end, and stays in the buffer.
 const LINE_END = /\r\n|\n|\r(?!$)/;
 const DIGITS = /^\d+$/;
 
-/** Parses the text of an event stream, in pieces of any size, as the HTML standard describes it. */
+/** Parses an event stream in chunks of any size, as the HTML standard specifies. */
 export class EventParser {
-  /** Milliseconds before reconnecting, when the server said so. */
+  /** The server's reconnection delay in milliseconds, if it sent one. */
   retry: number | null = null;
-  private rest = "";
+  private buffer = "";
   private id: string;
   private kind = "";
   private data: string[] = [];
 
-  /** `lastId` is that of the last event before, for `Last-Event-ID`. */
+  /** `lastId` is the id of the last event of the previous connection. */
   constructor(public lastId = "") {
     this.id = lastId;
   }
 
   push(text: string): ServerEvent[] {
-    const lines = (this.rest + text).split(LINE_END);
-    this.rest = lines.pop() ?? "";
-    return lines.flatMap((line) => this.take(line));
+    const lines = (this.buffer + text).split(LINE_END);
+    this.buffer = lines.pop() ?? "";
+    return lines.flatMap((line) => this.parseLine(line));
   }
 
-  private take(line: string): ServerEvent[] {
+  private parseLine(line: string): ServerEvent[] {
     if (line === "") return this.dispatch();
     const colon = line.indexOf(":");
     if (colon === 0) return []; // a comment

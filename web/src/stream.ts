@@ -6,28 +6,28 @@ export type StreamState =
   | { kind: "waiting"; seconds: number };
 
 export interface StreamOptions {
-  /** Opens the stream; rejects when nothing answers. */
+  /** Opens the stream. Rejects if there is no response. */
   open: (headers: Record<string, string>, signal: AbortSignal) => Promise<Response>;
-  /** The stream is open; `isResumed` when it continues after the last event. */
+  /** The stream is open. `isResumed`: it continues after the last event. */
   onOpen: (headers: Headers, isResumed: boolean) => void;
   onEvents: (events: ServerEvent[]) => void;
-  /** Bytes came, and the events among them were passed on. */
-  onHeard: () => void;
+  /** Data arrived, and its events were passed to `onEvents`. */
+  onData: () => void;
   onState: (state: StreamState) => void;
   /** In [0, 1). */
   random?: () => number;
 }
 
-const FIRST_DELAY_MS = 1_000;
-const LONGEST_DELAY_MS = 30_000;
-/** More than two of the server's heartbeats, which come every 15 s. */
-const SILENCE_MS = 40_000;
+const MIN_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+/** Longer than two of the server's heartbeats, which come every 15 s. */
+const READ_TIMEOUT_MS = 40_000;
 
-/** Follows an event stream until it is stopped, and reconnects where it left off. */
+/** Follows an event stream until it is stopped. Reconnects, and continues after the last event. */
 export class EventStream {
   private readonly random: () => number;
   private lastId = "";
-  private retryMs = FIRST_DELAY_MS;
+  private retryMs = MIN_DELAY_MS;
   private failures = 0;
   private running: AbortController | null = null;
   private waiting: ReturnType<typeof setTimeout> | undefined;
@@ -51,12 +51,12 @@ export class EventStream {
     this.running = running;
     this.options.onState({ kind: "connecting" });
     const watchdog = new Watchdog(() => running.abort());
-    const least = await this.follow(running.signal, watchdog).catch(() => 0);
+    const minSeconds = await this.follow(running.signal, watchdog).catch(() => 0);
     watchdog.stop();
-    if (this.running === running && least !== null) this.reconnect(least);
+    if (this.running === running && minSeconds !== null) this.reconnect(minSeconds);
   }
 
-  /** Return the seconds to wait at least before the next attempt, or null when none makes sense. */
+  /** Return the minimum delay before the next attempt in seconds, or null if there should be none. */
   private async follow(signal: AbortSignal, watchdog: Watchdog): Promise<number | null> {
     const isResumed = this.lastId !== "";
     const response = await this.options.open(this.headers(), signal);
@@ -73,28 +73,28 @@ export class EventStream {
     const parser = new EventParser(this.lastId);
     const decoder = new TextDecoder();
     const reader = body.getReader();
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-      watchdog.feed();
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      watchdog.reset();
       this.failures = 0;
-      const events = parser.push(decoder.decode(piece.value, { stream: true }));
+      const events = parser.push(decoder.decode(chunk.value, { stream: true }));
       this.lastId = parser.lastId;
       this.retryMs = parser.retry ?? this.retryMs;
       if (events.length > 0) this.options.onEvents(events);
-      this.options.onHeard();
+      this.options.onData();
     }
   }
 
-  private reconnect(leastSeconds: number): void {
-    const delay = Math.max(this.backoff(), leastSeconds * 1_000);
+  private reconnect(minSeconds: number): void {
+    const delay = Math.max(this.backoff(), minSeconds * 1_000);
     this.failures += 1;
     this.options.onState({ kind: "waiting", seconds: Math.ceil(delay / 1_000) });
     this.waiting = setTimeout(() => void this.connect(), delay);
   }
 
-  /** Doubles with each failure; half of it is jitter, so that clients of a restarted server come one by one. */
+  /** Doubles with each failure. Half of it is jitter, so that clients do not all reconnect at once after a restart. */
   private backoff(): number {
-    const most = Math.min(LONGEST_DELAY_MS, this.retryMs * 2 ** this.failures);
-    return Math.max(FIRST_DELAY_MS, most * (0.5 + this.random() / 2));
+    const max = Math.min(MAX_DELAY_MS, this.retryMs * 2 ** this.failures);
+    return Math.max(MIN_DELAY_MS, max * (0.5 + this.random() / 2));
   }
 
   private headers(): Record<string, string> {
@@ -108,17 +108,17 @@ export class EventStream {
   }
 }
 
-/** Calls back once when it was not fed for too long. */
+/** Calls `onTimeout` unless it is reset in time. */
 class Watchdog {
   private timer: ReturnType<typeof setTimeout>;
 
-  constructor(private readonly onSilence: () => void) {
-    this.timer = setTimeout(onSilence, SILENCE_MS);
+  constructor(private readonly onTimeout: () => void) {
+    this.timer = setTimeout(onTimeout, READ_TIMEOUT_MS);
   }
 
-  feed(): void {
+  reset(): void {
     this.stop();
-    this.timer = setTimeout(this.onSilence, SILENCE_MS);
+    this.timer = setTimeout(this.onTimeout, READ_TIMEOUT_MS);
   }
 
   stop(): void {

@@ -1,68 +1,68 @@
-import type { Refusal } from "./api";
-import { NOTHING, percent, rate, whole } from "./format";
-import { FIGURES, reason } from "./sentences";
+import type { Failure } from "./api";
+import { NO_VALUE, percent, rate, integer } from "./format";
+import { STATISTICS, failureMessage } from "./messages";
 import type { Readiness, Stats } from "./types";
 
-/** The last value of something that is asked for again and again, and why it could not be refreshed. */
+/** The last value of a polled resource, and the failure of the last attempt, if it failed. */
 export interface Polled<T> {
   value: T | null;
-  refusal: Refusal | null;
+  failure: Failure | null;
 }
 
 export interface Figure {
   name: string;
   text: string;
-  /** Explains the text, or why there is none. */
-  why: string;
+  /** Explains the text, or why there is no value. */
+  explanation: string;
   isStale: boolean;
 }
 
-/** What a figure shows of a value: its text, and an explanation or "". */
-type Shown = [text: string, why: string];
+/** The explanation may be "". */
+type FigureText = [text: string, explanation: string];
 
 export function figures(stats: Polled<Stats>, readiness: Polled<Readiness>): Figure[] {
   return [
     figure("Stored/s", stats, (now) =>
       now.stored_per_second === null
-        ? [NOTHING, "Notifications don't arrive"]
-        : [rate(now.stored_per_second), "Mean of ten seconds"],
+        ? [NO_VALUE, "No notifications from PostgreSQL"]
+        : [rate(now.stored_per_second), "Average over ten seconds"],
     ),
-    figure("Stored in all", stats, stored),
-    figure("Lag", stats, (now) => known(now.lag, "Kafka is unreachable")),
-    figure("Dead letters", stats, (now) => known(now.dead_letters, "Kafka is unreachable")),
+    figure("Stored in total", stats, stored),
+    figure("Lag", stats, (now) => count(now.lag, "Kafka is unreachable")),
+    figure("Dead letters", stats, (now) => count(now.dead_letters, "Kafka is unreachable")),
     figure("Cache hit ratio", stats, ({ cache }) =>
-      cache.hit_ratio === null ? [NOTHING, "Nothing was looked up yet"] : [percent(cache.hit_ratio), ""],
+      cache.hit_ratio === null ? [NO_VALUE, "No lookups yet"] : [percent(cache.hit_ratio), ""],
     ),
     figure("Warm-up", stats, warmUp),
     figure("Readiness", readiness, ready),
   ];
 }
 
-function figure<T>(name: string, { value, refusal }: Polled<T>, show: (value: T) => Shown): Figure {
-  const failure = refusal ? reason(refusal, FIGURES) : "";
-  if (value === null) return { name, text: NOTHING, why: failure || "Not answered yet", isStale: false };
-  const [text, why] = show(value);
-  return { name, text, why: failure || why, isStale: refusal !== null };
+function figure<T>(name: string, { value, failure }: Polled<T>, show: (value: T) => FigureText): Figure {
+  const problem = failure ? failureMessage(failure, STATISTICS) : "";
+  if (value === null) return { name, text: NO_VALUE, explanation: problem || "No response yet", isStale: false };
+  const [text, explanation] = show(value);
+  return { name, text, explanation: problem || explanation, isStale: failure !== null };
 }
 
-function stored({ stored, stored_is_estimate }: Stats): Shown {
-  if (stored === null) return [NOTHING, "PostgreSQL is unreachable"];
-  return stored_is_estimate ? [`≈ ${whole(stored)}`, "Estimated by PostgreSQL's statistics"] : [whole(stored), ""];
+function stored({ stored, stored_is_estimate }: Stats): FigureText {
+  if (stored === null) return [NO_VALUE, "PostgreSQL is unreachable"];
+  return stored_is_estimate ? [`≈ ${integer(stored)}`, "Estimate from PostgreSQL's statistics"] : [integer(stored), ""];
 }
 
-function known(value: number | null, why: string): Shown {
-  return value === null ? [NOTHING, why] : [whole(value), ""];
+function count(value: number | null, whyUnknown: string): FigureText {
+  return value === null ? [NO_VALUE, whyUnknown] : [integer(value), ""];
 }
 
-function warmUp({ warm_up }: Stats): Shown {
-  const orders = `${whole(warm_up.orders)} orders`;
+function warmUp({ warm_up }: Stats): FigureText {
+  const orders = `${integer(warm_up.orders)} orders`;
   if (!warm_up.is_over) return ["running", `${orders} so far`];
   return ["done", warm_up.seconds === null ? orders : `${orders} in ${rate(warm_up.seconds)} s`];
 }
 
-function ready({ isReady, parts }: Readiness): Shown {
-  const unwell = Object.keys(parts).filter((name) => !parts[name]);
-  const why = unwell.length > 0 ? `Not well: ${unwell.join(", ")}` : "All parts are well";
-  if (!isReady) return ["not ready", why];
-  return [unwell.length > 0 ? "ready, but limited" : "ready", why];
+function ready({ isReady, parts }: Readiness): FigureText {
+  const failed = Object.keys(parts).filter((name) => !parts[name]);
+  const explanation = failed.length > 0 ? `Failed checks: ${failed.join(", ")}` : "All checks pass";
+  if (!isReady) return ["not ready", explanation];
+  return [failed.length > 0 ? "ready, but limited" : "ready", explanation];
 }

@@ -2,9 +2,9 @@ import type { Lossless } from "./json";
 import type { components, paths } from "./schema";
 
 type Body<Path extends keyof paths> = paths[Path] extends {
-  get: { responses: { 200: { content: { "application/json": infer Found } } } };
+  get: { responses: { 200: { content: { "application/json": infer Content } } } };
 }
-  ? Found
+  ? Content
   : never;
 
 export type Order = Lossless<components["schemas"]["Order"]>;
@@ -17,7 +17,7 @@ export type Stats = Body<"/stats">;
 export type DeadLetterPage = Body<"/dead-letters">;
 export type DeadLetter = DeadLetterPage["dead_letters"][number];
 
-/** What `/readyz?verbose` tells, which probes ask for and the API's document leaves out. */
+/** `/readyz?verbose`, which openapi.json does not describe. */
 export interface Readiness {
   isReady: boolean;
   parts: Record<string, boolean>;

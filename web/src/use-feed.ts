@@ -3,25 +3,25 @@ import { useAccess, useApi } from "./context";
 import { Feed } from "./feed";
 import { EventStream, type StreamState } from "./stream";
 
-/** Follow the events of the API; renders at most once a frame, however many come. */
+/** Follows the API's events. Renders at most once per animation frame. */
 export function useFeed(): { feed: Feed; state: StreamState } {
   const api = useApi();
   const { key } = useAccess();
   const [feed] = useState(() => new Feed());
   const [state, setState] = useState<StreamState>({ kind: "connecting" });
-  const [, setDrawn] = useState(0);
+  const [, setDrawnTotal] = useState(0);
   useEffect(() => {
-    const frame = new Frame(() => setDrawn(feed.total));
+    const frame = new FrameScheduler(() => setDrawnTotal(feed.total));
     const stream = new EventStream({
       open: (headers, signal) => api.open("events", signal, headers),
-      onOpen: (headers, isResumed) => feed.opened(Date.now(), Date.parse(headers.get("date") ?? ""), isResumed),
-      onHeard: () => feed.heard(Date.now()),
+      onOpen: (headers, isResumed) => feed.onConnected(Date.now(), Date.parse(headers.get("date") ?? ""), isResumed),
+      onData: () => feed.onDataReceived(Date.now()),
       onEvents: (events) => {
-        feed.take(events, Date.now());
+        feed.addEvents(events, Date.now());
         frame.request();
       },
       onState: (now) => {
-        if (now.kind !== "connected") feed.lost();
+        if (now.kind !== "connected") feed.onDisconnected();
         setState(now);
       },
     });
@@ -34,8 +34,8 @@ export function useFeed(): { feed: Feed; state: StreamState } {
   return { feed, state };
 }
 
-/** Any number of requests before the next frame are one. */
-class Frame {
+/** Draws once per animation frame, however often it is requested. */
+class FrameScheduler {
   private requested: number | null = null;
 
   constructor(private readonly draw: () => void) {}

@@ -2,21 +2,21 @@ import { expect, test, vi } from "vitest";
 import { Access } from "../src/access";
 import { memoryStorage } from "./storage";
 
-test("nothing is said about keys until a request is refused", () => {
+test("no key is required until a request gets 401", () => {
   const access = new Access(memoryStorage);
   expect(access.state).toBe("open");
-  access.refuse(null);
-  expect(access.state).toBe("needed");
+  access.onUnauthorised(null);
+  expect(access.state).toBe("required");
 });
 
-test("a key outlives the page, not the tab's storage", () => {
+test("a key survives a reload, but not the tab's storage", () => {
   const storage = memoryStorage();
   new Access(() => storage).use("secret");
-  expect(new Access(() => storage)).toMatchObject({ key: "secret", state: "held" });
+  expect(new Access(() => storage)).toMatchObject({ key: "secret", state: "given" });
   expect(new Access(memoryStorage)).toMatchObject({ key: null, state: "open" });
 });
 
-test("a forgotten key is gone from the storage too", () => {
+test("forgetting a key removes it from the storage", () => {
   const storage = memoryStorage();
   const access = new Access(() => storage);
   access.use("secret");
@@ -25,31 +25,31 @@ test("a forgotten key is gone from the storage too", () => {
   expect(storage.length).toBe(0);
 });
 
-test("a wrong key is forgotten, and stays told as wrong when requests without it are refused", () => {
+test("a rejected key is removed, and stays rejected when requests without a key get 401", () => {
   const storage = memoryStorage();
   const access = new Access(() => storage);
-  access.use("wrong");
-  access.refuse("wrong");
-  access.refuse(null);
-  expect(access).toMatchObject({ key: null, state: "wrong" });
+  access.use("rejected");
+  access.onUnauthorised("rejected");
+  access.onUnauthorised(null);
+  expect(access).toMatchObject({ key: null, state: "rejected" });
   expect(storage.length).toBe(0);
 });
 
-test("a late refusal of an earlier request says nothing about the key given since", () => {
+test("a late 401 for an earlier key does not affect the current key", () => {
   const access = new Access(memoryStorage);
   access.use("right");
-  access.refuse(null);
-  access.refuse("older");
-  expect(access).toMatchObject({ key: "right", state: "held" });
+  access.onUnauthorised(null);
+  access.onUnauthorised("older");
+  expect(access).toMatchObject({ key: "right", state: "given" });
 });
 
-test("a key that no header can carry is wrong at once", () => {
+test("a key that is not a valid header value is rejected at once", () => {
   const access = new Access(memoryStorage);
   access.use("schlüssel\n");
-  expect(access).toMatchObject({ key: null, state: "wrong" });
+  expect(access).toMatchObject({ key: null, state: "rejected" });
 });
 
-test("without storage the key lasts until the page is left", () => {
+test("without storage the key lasts until the page is closed", () => {
   const access = new Access(() => {
     throw new Error("refused");
   });
@@ -57,12 +57,12 @@ test("without storage the key lasts until the page is left", () => {
   expect(access.key).toBe("secret");
 });
 
-test("listeners hear of changes only, and until they leave", () => {
+test("listeners are called for changes only, until they unsubscribe", () => {
   const listener = vi.fn();
   const access = new Access(memoryStorage);
   const leave = access.subscribe(listener);
-  access.refuse(null);
-  access.refuse(null);
+  access.onUnauthorised(null);
+  access.onUnauthorised(null);
   leave();
   access.use("secret");
   expect(listener).toHaveBeenCalledTimes(1);

@@ -13,14 +13,14 @@ function apiThatAnswers(answer: () => Promise<Response>) {
 
 afterEach(() => void vi.unstubAllGlobals());
 
-test("an answer holds the document, its text and the headers", async () => {
+test("a success has the document, its text and the headers", async () => {
   const { api } = apiThatAnswers(async () => new Response('{"amount": 1}', { headers: { "x-cache": "hit" } }));
   const result = await api.get("orders/a1", never);
   expect(result).toMatchObject({ ok: true, body: { amount: 1 }, text: '{"amount": 1}' });
   expect(result.ok && result.headers.get("x-cache")).toBe("hit");
 });
 
-test("a refusal holds what the problem says", async () => {
+test("a failure has the members of the problem", async () => {
   const problem = { title: "Not Found", detail: "there is none", request_id: "r1" };
   const { api } = apiThatAnswers(async () => Response.json(problem, { status: 404, headers: { "retry-after": "2" } }));
   expect(await api.get("orders/a1", never)).toMatchObject({
@@ -32,17 +32,17 @@ test("a refusal holds what the problem says", async () => {
   });
 });
 
-test("a gateway's page is a refusal without details", async () => {
+test("a gateway's page is a failure without details", async () => {
   const { api } = apiThatAnswers(async () => new Response("<html>", { status: 502, statusText: "Bad Gateway" }));
   expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 502, title: "Bad Gateway", detail: "" });
 });
 
-test("no answer is a refusal with status 0", async () => {
+test("no response is a failure with status 0", async () => {
   const { api } = apiThatAnswers(() => Promise.reject(new TypeError("failed to fetch")));
   expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 0 });
 });
 
-test("the key goes with every request, in a header", async () => {
+test("every request sends the key in a header", async () => {
   const { api, fetched } = apiThatAnswers(async () => new Response("{}"));
   await api.get("stats", never);
   api.access.use("secret");
@@ -53,13 +53,13 @@ test("the key goes with every request, in a header", async () => {
   ]);
 });
 
-test("a 401 asks for a key", async () => {
+test("a 401 requires a key", async () => {
   const { api } = apiThatAnswers(async () => new Response("", { status: 401 }));
   await api.get("stats", never);
-  expect(api.access.state).toBe("needed");
+  expect(api.access.state).toBe("required");
 });
 
-test("only parameters with a value are in an address", () => {
+test("only parameters with a value are in the URL", () => {
   expect(withQuery("orders", { cursor: null, customer_id: "", limit: "20" })).toBe("orders?limit=20");
   expect(withQuery("orders", { customer_id: "a&b" })).toBe("orders?customer_id=a%26b");
   expect(withQuery("orders", { cursor: null })).toBe("orders");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { duration, fromIso, fromUnix, money, percent, rate, sum, utcTime, whole } from "../src/format";
+import { duration, fromIso, fromUnix, money, percent, rate, sum, utcTime, integer } from "../src/format";
 
-/** With plain spaces, which Intl writes as no-break spaces. */
+/** Replaces the no-break spaces of Intl by spaces. */
 function plain(text: string): string {
   return text.replaceAll("\u00a0", " ");
 }
@@ -18,21 +18,21 @@ test.each([
   expect(plain(money(minor, currency, "en"))).toBe(text);
 });
 
-test("a currency that nobody knows is shown with its code", () => {
+test("an unknown currency is shown with its code", () => {
   expect(plain(money(1817, "XQZ", "en"))).toBe("XQZ 18.17");
 });
 
-test("what is no currency code is shown beside the minor units", () => {
+test("an invalid currency code is shown after the minor units", () => {
   expect(money(1817, "?", "en")).toBe("1817 ?");
 });
 
-test("sums lose no digits", () => {
+test("sums keep all digits", () => {
   expect(sum(["9223372036854775807", 1, 2])).toBe("9223372036854775810");
   expect(sum([])).toBe("0");
 });
 
-test("figures are grouped and rounded", () => {
-  expect(whole(1234567, "en")).toBe("1,234,567");
+test("numbers are grouped and rounded", () => {
+  expect(integer(1234567, "en")).toBe("1,234,567");
   expect(rate(41.84, "en")).toBe("41.8");
   expect(rate(12345.6, "en")).toBe("12,346");
   expect(percent(0.97151, "en")).toBe("97.2%");
@@ -40,12 +40,12 @@ test("figures are grouped and rounded", () => {
   expect(duration(1234.5, "en")).toBe("1,235 ms");
 });
 
-test("times beyond what a date holds are none", () => {
+test("times outside the range of Date are null", () => {
   expect(fromUnix("9223372036854775807")).toBeNull();
   expect(fromIso("yesterday")).toBeNull();
 });
 
-test("a fraction of a second does not hinder showing the time in UTC", () => {
+test("UTC times drop fractions of a second", () => {
   const time = fromIso("2021-11-26T06:22:19.123456Z");
   expect(time && utcTime(time)).toBe("2021-11-26 06:22:19 UTC");
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseLossless } from "../src/json";
 
-test("integers of more than 15 digits keep every digit, as text", () => {
+test("integers of more than 15 digits become strings with all digits", () => {
   expect(parseLossless('{"amount":9223372036854775807,"list":[-1234567890123456]}')).toEqual({
     amount: "9223372036854775807",
     list: ["-1234567890123456"],
@@ -13,12 +13,12 @@ test("other numbers stay numbers", () => {
   expect(parseLossless(json)).toEqual(JSON.parse(json));
 });
 
-test("digits within texts are left alone, whatever is escaped around them", () => {
+test("digits within strings are unchanged, whatever is escaped around them", () => {
   const texts = { "9223372036854775807": '"9223372036854775807\\', next: "\\", last: ':1234567890123456789,"' };
   expect(parseLossless(JSON.stringify(texts))).toEqual(texts);
 });
 
-test("what is no JSON is refused", () => {
+test("invalid JSON throws", () => {
   expect(() => parseLossless("<html>")).toThrow(SyntaxError);
   expect(() => parseLossless('{"a":12345678901234567890-1}')).toThrow(SyntaxError);
 });

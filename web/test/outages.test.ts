@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { clockTime, localTime } from "../src/format";
-import { outages, silence } from "../src/outages";
+import { outageMessages, noEventsReason } from "../src/outages";
 import type { Stats } from "../src/types";
-import { refusal } from "./refusals";
+import { failure } from "./failures";
 import { fresh, STATS } from "./stats";
 
 const NOW = new Date("2026-03-01T12:30:00Z");
@@ -15,42 +15,42 @@ function down(...names: (keyof Stats["dependencies"])[]) {
   return fresh({ ...STATS, dependencies });
 }
 
-test("while all servers are reached, or none was asked, nothing is said", () => {
+test("there is no message while all servers are reachable or not yet checked", () => {
   for (const stats of [down(), fresh(STATS)]) {
-    expect(outages(stats, NOW)).toEqual([]);
-    expect(silence(stats)).toBe("");
+    expect(outageMessages(stats, NOW)).toEqual([]);
+    expect(noEventsReason(stats)).toBe("");
   }
 });
 
-test("without PostgreSQL cached orders are served, and its notifications are not named besides", () => {
+test("an outage of PostgreSQL is one message, without its notifications", () => {
   const stats = down("postgresql", "notifications");
-  expect(outages(stats, NOW)).toEqual([
+  expect(outageMessages(stats, NOW)).toEqual([
     `PostgreSQL has been unreachable since ${clockTime(THEN)}: ` +
-      "cached orders are still served, all others are refused for now; new orders wait in Kafka.",
+      "only cached orders are served; new orders wait in Kafka.",
   ]);
-  expect(silence(stats)).toBe("PostgreSQL is unreachable");
+  expect(noEventsReason(stats)).toBe("PostgreSQL is unreachable");
 });
 
 test("without Kafka stored orders are served", () => {
-  expect(outages(down("kafka"), NOW)[0]).toMatch(/^Kafka has been unreachable since .*: stored orders are still served/);
-  expect(silence(down("kafka"))).toBe("Kafka is unreachable");
+  expect(outageMessages(down("kafka"), NOW)[0]).toMatch(/^Kafka has been unreachable since .*: stored orders are served/);
+  expect(noEventsReason(down("kafka"))).toBe("Kafka is unreachable");
 });
 
-test("without notifications the live feed stands still", () => {
-  expect(outages(down("notifications"), NOW)[0]).toMatch(/^Notifications .*; the live feed stands still\.$/);
-  expect(silence(down("notifications"))).toBe("notifications of PostgreSQL don't arrive");
+test("without notifications the live feed is not updated", () => {
+  expect(outageMessages(down("notifications"), NOW)[0]).toMatch(/^No notifications .*, but the live feed is not updated\.$/);
+  expect(noEventsReason(down("notifications"))).toBe("no notifications from PostgreSQL");
 });
 
-test("all that is unreachable is named", () => {
-  expect(outages(down("postgresql", "kafka"), NOW)).toHaveLength(2);
+test("each outage has a message", () => {
+  expect(outageMessages(down("postgresql", "kafka"), NOW)).toHaveLength(2);
 });
 
-test("an outage that began on another day has its date", () => {
+test("an outage since another day has the date", () => {
   const later = new Date(NOW.getTime() + 86_400_000);
-  expect(outages(down("kafka"), later)[0]).toContain(`since ${localTime(THEN)}:`);
+  expect(outageMessages(down("kafka"), later)[0]).toContain(`since ${localTime(THEN)}:`);
 });
 
-test("a service that does not answer is said, whatever it told before", () => {
-  const gone = { value: down("kafka").value, refusal: refusal(0) };
-  expect(outages(gone, NOW)).toEqual(["The service can't be reached. The figures are old."]);
+test("an unreachable service replaces its last outages", () => {
+  const gone = { value: down("kafka").value, failure: failure(0) };
+  expect(outageMessages(gone, NOW)).toEqual(["Cannot reach the service. The figures are out of date."]);
 });

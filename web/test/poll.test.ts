@@ -24,14 +24,14 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-test("it asks at once, and again after each answer", async () => {
+test("it requests at once, and again after each response", async () => {
   const ask = vi.fn(async () => true);
   poll(ask, EVERY_MS);
   await vi.advanceTimersByTimeAsync(2 * EVERY_MS);
   expect(ask).toHaveBeenCalledTimes(3);
 });
 
-test("it does not ask while the document is hidden, and at once when it is seen again", async () => {
+test("it pauses while the document is hidden, and requests at once when it is visible again", async () => {
   const ask = vi.fn(async () => true);
   poll(ask, EVERY_MS);
   page.turn(true);
@@ -41,7 +41,7 @@ test("it does not ask while the document is hidden, and at once when it is seen 
   expect(ask).toHaveBeenCalledTimes(2);
 });
 
-test("it never asks twice at the same time", async () => {
+test("it never has two requests at a time", async () => {
   const ask = vi.fn(() => new Promise<boolean>(() => undefined));
   poll(ask, EVERY_MS);
   page.turn(false);
@@ -49,14 +49,14 @@ test("it never asks twice at the same time", async () => {
   expect(ask).toHaveBeenCalledTimes(1);
 });
 
-test("an answer may end it", async () => {
+test("it stops when a request returns false", async () => {
   const ask = vi.fn(async () => false);
   poll(ask, EVERY_MS);
   await vi.advanceTimersByTimeAsync(10 * EVERY_MS);
   expect(ask).toHaveBeenCalledTimes(1);
 });
 
-test("once stopped it asks no more, and the running request is aborted", async () => {
+test("stopping it aborts the running request", async () => {
   const signals: AbortSignal[] = [];
   const stop = poll(async (signal) => Boolean(signals.push(signal)), EVERY_MS);
   stop();

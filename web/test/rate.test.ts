@@ -3,7 +3,7 @@ import { Rate } from "../src/rate";
 
 const START = 1_000_000;
 
-test("counts are by the second, without the one that is running", () => {
+test("events are counted per second, without the current second", () => {
   const rate = new Rate(3, START);
   rate.count(START);
   rate.count(START + 999);
@@ -12,14 +12,14 @@ test("counts are by the second, without the one that is running", () => {
   expect(rate.series(START + 2_500)).toEqual({ seconds: [1_000, 1_001], counts: [2, 1] });
 });
 
-test("nothing is told of the time before it began, nor of the second in which it did", () => {
+test("the series begins after the second of its start", () => {
   const rate = new Rate(3, START + 500);
   rate.count(START + 600);
   expect(rate.series(START + 600)).toEqual({ seconds: [], counts: [] });
   expect(rate.series(START + 2_000)).toEqual({ seconds: [1_001], counts: [0] });
 });
 
-test("seconds that passed without events are zero, and old ones leave the window", () => {
+test("seconds without events are zero, and old seconds leave the window", () => {
   const rate = new Rate(3, START);
   rate.count(START + 1_000);
   expect(rate.series(START + 4_000)).toEqual({ seconds: [1_001, 1_002, 1_003], counts: [1, 0, 0] });
@@ -27,7 +27,7 @@ test("seconds that passed without events are zero, and old ones leave the window
   expect(rate.series(START + 9_000_000).counts).toEqual([0, 0, 0]);
 });
 
-test("what happened earlier counts where it happened, or nowhere when that has left the window", () => {
+test("a late event counts at its own time, unless that has left the window", () => {
   const rate = new Rate(3, START);
   rate.count(START + 3_000);
   rate.count(START + 1_000);
@@ -35,7 +35,7 @@ test("what happened earlier counts where it happened, or nowhere when that has l
   expect(rate.series(START + 4_000)).toEqual({ seconds: [1_001, 1_002, 1_003], counts: [1, 0, 1] });
 });
 
-test("a gap is neither zero nor a count, and leaves the window", () => {
+test("a gap is null, and leaves the window", () => {
   const rate = new Rate(4, START);
   rate.count(START + 1_500);
   rate.gap(START + 1_800, START + 3_000);
@@ -44,13 +44,13 @@ test("a gap is neither zero nor a count, and leaves the window", () => {
   expect(rate.series(START + 8_000).counts).toEqual([0, 0, 0, 0]);
 });
 
-test("a gap as long as you like marks no more than the window", () => {
+test("a long gap marks at most the window", () => {
   const rate = new Rate(3, START);
   rate.gap(START - 9_000_000, START + 9_000_000);
   expect(rate.series(START + 9_001_000).counts).toEqual([null, null, 0]);
 });
 
-test("what is not known yet is a gap", () => {
+test("seconds after `completeUntil` are a gap", () => {
   const rate = new Rate(3, START);
   rate.count(START);
   expect(rate.series(START + 3_000, START + 1_500).counts).toEqual([1, null, null]);

@@ -1,16 +1,16 @@
 import { expect, test } from "vitest";
-import { Ring } from "../src/ring";
+import { RingBuffer } from "../src/ring";
 
-test("values come back newest first", () => {
-  const ring = new Ring<number>(3);
+test("values are returned newest first", () => {
+  const ring = new RingBuffer<number>(3);
   expect(ring.newestFirst()).toEqual([]);
   ring.push(1);
   ring.push(2);
   expect(ring.newestFirst()).toEqual([2, 1]);
 });
 
-test("a full ring keeps the newest, whatever came before", () => {
-  const ring = new Ring<number>(3);
+test("a full buffer keeps the newest values", () => {
+  const ring = new RingBuffer<number>(3);
   for (let value = 1; value <= 100_000; value += 1) ring.push(value);
   expect(ring.newestFirst()).toEqual([100_000, 99_999, 99_998]);
 });

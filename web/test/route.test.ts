@@ -5,17 +5,17 @@ test.each(["", "#", "#/"])("%j is the start", (fragment) => {
   expect(parseRoute(fragment)).toEqual({ name: "start" });
 });
 
-test("an order's fragment leads back to its id, whatever that holds", () => {
+test("an order's fragment is parsed back to its id, whatever it contains", () => {
   for (const id of ["b563feb7b2b84b6test", "a b/ü?#%"]) {
     expect(parseRoute(orderFragment(id))).toEqual({ name: "order", id });
   }
 });
 
-test("a lone percent sign is taken as it is", () => {
+test("a stray percent sign is kept", () => {
   expect(parseRoute("#/orders/100%")).toEqual({ name: "order", id: "100%" });
 });
 
-test("what is no view is unknown", () => {
+test("other fragments are unknown", () => {
   expect(parseRoute("#/elsewhere")).toEqual({ name: "unknown" });
 });
 

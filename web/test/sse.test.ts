@@ -20,7 +20,7 @@ function parse(...pieces: Uint8Array[]): ServerEvent[] {
   return pieces.flatMap((piece) => parser.push(decoder.decode(piece, { stream: true })));
 }
 
-test("events are the same wherever the bytes are split", () => {
+test("events are the same, however the bytes are split", () => {
   const bytes = new TextEncoder().encode(TEXT);
   for (let at = 0; at <= bytes.length; at += 1) {
     expect(parse(bytes.subarray(0, at), bytes.subarray(at))).toEqual(EVENTS);
@@ -28,26 +28,26 @@ test("events are the same wherever the bytes are split", () => {
   expect(parse(...[...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(EVENTS);
 });
 
-test("an event without a name is a message, and one space after the colon is no part of the value", () => {
+test("an event without a name is a message, and one space after the colon is not part of the value", () => {
   expect(new EventParser().push("data:  x\n\ndata:y\n\n")).toEqual([
     { id: "", kind: "message", data: " x" },
     { id: "", kind: "message", data: "y" },
   ]);
 });
 
-test("a frame without data is no event, yet its id is the last one", () => {
+test("a block without data is not an event, but sets the last id", () => {
   const parser = new EventParser("1-1");
   expect(parser.push("id: 1-2\nevent: stored\n\n")).toEqual([]);
   expect(parser.lastId).toBe("1-2");
 });
 
-test("an event that did not end is not known as the last one", () => {
+test("an incomplete event does not set the last id", () => {
   const parser = new EventParser("1-1");
   parser.push("id: 1-2\ndata: x\n");
   expect(parser.lastId).toBe("1-1");
 });
 
-test("fields that nobody knows, ids with NUL and a retry that is no number are passed over", () => {
+test("unknown fields, ids with NUL and a non-numeric retry are ignored", () => {
   const parser = new EventParser("1-1");
   expect(parser.push("colour: red\nid: a\0b\nretry: soon\ndata: x\n\n")).toEqual([
     { id: "1-1", kind: "message", data: "x" },
@@ -55,7 +55,7 @@ test("fields that nobody knows, ids with NUL and a retry that is no number are p
   expect(parser.retry).toBeNull();
 });
 
-test("the server's retry is known", () => {
+test("the server's retry is parsed", () => {
   const parser = new EventParser();
   parser.push("retry: 2000\n\n");
   expect(parser.retry).toBe(2_000);

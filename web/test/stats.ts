@@ -14,5 +14,5 @@ export const STATS: Stats = {
 };
 
 export function fresh<T>(value: T): Polled<T> {
-  return { value, refusal: null };
+  return { value, failure: null };
 }

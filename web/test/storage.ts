@@ -1,4 +1,4 @@
-/** What a tab keeps, without a browser. */
+/** sessionStorage in memory. */
 export function memoryStorage(): Storage {
   const kept = new Map<string, string>();
   return {

@@ -2,20 +2,20 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { ServerEvent } from "../src/sse";
 import { EventStream, type StreamState } from "../src/stream";
 
-/** A server that answers each attempt with the next of `answers`, then never. */
+/** Answers each attempt with the next of `answers`; after the last one, never. */
 class Server {
   readonly sent: Record<string, string>[] = [];
   readonly events: ServerEvent[] = [];
   readonly states: StreamState[] = [];
-  /** Whether each stream that was opened continued an earlier one. */
-  readonly opened: boolean[] = [];
-  /** How many events had been passed on, at each piece that came. */
-  readonly heard: number[] = [];
+  /** For each connection, whether it resumed an earlier one. */
+  readonly resumed: boolean[] = [];
+  /** For each chunk of data, the number of events passed on so far. */
+  readonly dataEvents: number[] = [];
   readonly stream = new EventStream({
     open: (headers, signal) => this.open(headers, signal),
-    onOpen: (_headers, isResumed) => this.opened.push(isResumed),
+    onOpen: (_headers, isResumed) => this.resumed.push(isResumed),
     onEvents: (events) => this.events.push(...events),
-    onHeard: () => this.heard.push(this.events.length),
+    onData: () => this.dataEvents.push(this.events.length),
     onState: (state) => this.states.push(state),
     random: () => this.jitter,
   });
@@ -40,7 +40,7 @@ class Server {
   }
 }
 
-/** As fetch does it: the body fails once the request is aborted. */
+/** Like fetch: the body fails when the request is aborted. */
 function aborting(response: Response, signal: AbortSignal): Response {
   const pipe = new TransformStream<Uint8Array, Uint8Array>();
   response.body?.pipeTo(pipe.writable, { signal }).catch(() => undefined);
@@ -52,22 +52,22 @@ function endless(text: string): Response {
 }
 
 const refused = (status: number, headers: Record<string, string> = {}) => () => new Response("", { status, headers });
-const away = () => Promise.reject(new TypeError("failed to fetch"));
+const unreachable = () => Promise.reject(new TypeError("failed to fetch"));
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test("events are passed on while the stream is connected", async () => {
+test("events are passed on while connected", async () => {
   const server = new Server([() => endless("id: 1-1\nevent: stored\ndata: x\n\n")]);
   server.stream.start();
   await settle();
   expect(server.states.map((state) => state.kind)).toEqual(["connecting", "connected"]);
   expect(server.events).toEqual([{ id: "1-1", kind: "stored", data: "x" }]);
-  expect(server.heard).toEqual([1]);
+  expect(server.dataEvents).toEqual([1]);
 });
 
-test("a stream that ended is continued after the last event, no sooner than the server said", async () => {
+test("a stream that ended resumes after the last event, not before the server's retry delay", async () => {
   const server = new Server([() => new Response("retry: 2000\n\nid: 1-1\ndata: x\n\n"), () => endless("")]);
   server.stream.start();
   await settle();
@@ -76,38 +76,38 @@ test("a stream that ended is continued after the last event, no sooner than the 
   expect(server.sent).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(1);
   expect(server.sent.map((headers) => headers["last-event-id"])).toEqual([undefined, "1-1"]);
-  expect(server.opened).toEqual([false, true]);
+  expect(server.resumed).toEqual([false, true]);
 });
 
-test("the wait doubles from one second to thirty", async () => {
-  const server = new Server(Array(7).fill(away));
+test("the delay doubles from one second to thirty", async () => {
+  const server = new Server(Array(7).fill(unreachable));
   server.stream.start();
   await vi.advanceTimersByTimeAsync(120_000);
   expect(server.waits).toEqual([1, 2, 4, 8, 16, 30, 30]);
 });
 
-test("half of the wait is jitter, and a second is the least", async () => {
-  const server = new Server(Array(7).fill(away), 0);
+test("half of the delay is jitter, and one second is the minimum", async () => {
+  const server = new Server(Array(7).fill(unreachable), 0);
   server.stream.start();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(server.waits).toEqual([1, 1, 2, 4, 8, 15, 15]);
 });
 
-test("bytes that come end the row of failures", async () => {
-  const server = new Server([away, away, () => new Response(": heartbeat\n\n"), away]);
+test("received data resets the backoff", async () => {
+  const server = new Server([unreachable, unreachable, () => new Response(": heartbeat\n\n"), unreachable]);
   server.stream.start();
   await vi.advanceTimersByTimeAsync(5_000);
   expect(server.waits).toEqual([1, 2, 1, 2]);
 });
 
-test("Retry-After is obeyed", async () => {
+test("Retry-After is respected", async () => {
   const server = new Server([refused(503, { "retry-after": "7" })]);
   server.stream.start();
   await settle();
   expect(server.state).toEqual({ kind: "waiting", seconds: 7 });
 });
 
-test("forty seconds without a byte are the end of a connection", async () => {
+test("a connection times out after forty seconds without data", async () => {
   const server = new Server([() => endless(": heartbeat\n\n")]);
   server.stream.start();
   await vi.advanceTimersByTimeAsync(39_999);
@@ -116,7 +116,7 @@ test("forty seconds without a byte are the end of a connection", async () => {
   expect(server.state?.kind).toBe("waiting");
 });
 
-test("a heartbeat keeps a connection", async () => {
+test("heartbeats keep a connection open", async () => {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const body = writable.getWriter();
   const server = new Server([() => new Response(readable)]);
@@ -139,8 +139,8 @@ test.each([
   expect(server.sent).toHaveLength(1);
 });
 
-test("a stopped stream neither reconnects nor says anything", async () => {
-  const server = new Server([() => endless(""), away]);
+test("a stopped stream does not reconnect or report", async () => {
+  const server = new Server([() => endless(""), unreachable]);
   server.stream.start();
   await settle();
   server.stream.stop();

@@ -1,35 +1,35 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { asHex, asText, fromBase64 } from "../bytes";
-import { whole } from "../format";
+import { integer } from "../format";
 import { Scroll } from "./parts";
 
 interface BytesProps {
   name: string;
   base64: string | null;
-  /** Of the whole, where `base64` may be its beginning only. */
+  /** Size of the whole value, if `base64` is only its beginning. */
   size?: number;
 }
 
-/** Bytes that may be anything: shown as text, never as markup, and decoded only once they are looked at. */
+/** Untrusted bytes: shown as text, never as markup, and decoded only when opened. */
 export function Bytes({ name, base64, size }: BytesProps): JSX.Element {
   const [isOpen, setOpen] = useState(false);
   if (base64 === null) return <p class="hint">{name}: none</p>;
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{name}</summary>
-      {isOpen && <Opened name={name} bytes={fromBase64(base64)} size={size} />}
+      {isOpen && <OpenBytes name={name} bytes={fromBase64(base64)} size={size} />}
     </details>
   );
 }
 
-interface OpenedProps {
+interface OpenBytesProps {
   name: string;
   bytes: Uint8Array;
   size: number | undefined;
 }
 
-function Opened({ name, bytes, size = bytes.length }: OpenedProps): JSX.Element {
+function OpenBytes({ name, bytes, size = bytes.length }: OpenBytesProps): JSX.Element {
   const [wantsHex, setWantsHex] = useState(false);
   const isCut = size > bytes.length;
   const text = asText(bytes, isCut);
@@ -37,7 +37,7 @@ function Opened({ name, bytes, size = bytes.length }: OpenedProps): JSX.Element 
   return (
     <>
       <p class="title">
-        {extent(bytes.length, size)}
+        {sizeText(bytes.length, size)}
         {text === null ? (
           <span class="hint">not UTF-8 text</span>
         ) : (
@@ -53,10 +53,10 @@ function Opened({ name, bytes, size = bytes.length }: OpenedProps): JSX.Element 
   );
 }
 
-function extent(shown: number, size: number): string {
+function sizeText(shown: number, size: number): string {
   return size > shown ? `first ${bytesText(shown)} of ${bytesText(size)}` : bytesText(size);
 }
 
 function bytesText(count: number): string {
-  return count >= 1_024 && count % 1_024 === 0 ? `${whole(count / 1_024)} KiB` : `${whole(count)} bytes`;
+  return count >= 1_024 && count % 1_024 === 0 ? `${integer(count / 1_024)} KiB` : `${integer(count)} bytes`;
 }

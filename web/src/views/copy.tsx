@@ -1,13 +1,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-const FAILED = "This browser does not allow copying here: select the text instead.";
+const FAILED = "The browser blocked copying: select the text instead.";
 
 export function Copy({ label, text }: { label: string; text: string }): JSX.Element {
-  const [told, setTold] = useState("");
+  const [message, setMessage] = useState("");
   const copy = async () => {
-    setTold(""); // so that a second copy is announced too
-    setTold((await copied(text)) ? "Copied" : FAILED);
+    setMessage(""); // so that screen readers announce a second copy too
+    setMessage((await copyText(text)) ? "Copied" : FAILED);
   };
   return (
     <span class="copy">
@@ -15,14 +15,14 @@ export function Copy({ label, text }: { label: string; text: string }): JSX.Elem
         {label}
       </button>
       <span role="status" aria-label={label}>
-        {told}
+        {message}
       </span>
     </span>
   );
 }
 
-/** Without a secure connection there is no clipboard; with one, it may be refused. */
-async function copied(text: string): Promise<boolean> {
+/** Return whether it worked: browsers have no clipboard without HTTPS, and may deny access. */
+async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

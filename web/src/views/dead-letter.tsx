@@ -7,31 +7,31 @@ import { Copy } from "./copy";
 import { Fact, Facts } from "./parts";
 import { Time } from "./time";
 
-const STUB = "The original was too large for the topic: this stands for it, and tells where it is.";
+const STUB = "The original was too large for this topic. This record says where the original is.";
 
-export function DeadLetterCard({ letter }: { letter: DeadLetter }): JSX.Element {
+export function DeadLetterCard({ deadLetter }: { deadLetter: DeadLetter }): JSX.Element {
   return (
     <li class="card">
       <div class="title">
         <h3>
-          Partition {letter.partition}, offset {letter.offset}
+          Partition {deadLetter.partition}, offset {deadLetter.offset}
         </h3>
-        <span class="badge">{letter.reason}</span>
-        <Moment text={letter.timestamp} />
+        <span class="badge">{deadLetter.reason}</span>
+        <HeaderTime text={deadLetter.timestamp} />
       </div>
-      {letter.detail && <p>{letter.detail}</p>}
-      <Origin letter={letter} />
-      {letter.is_stub && <p class="hint">{STUB}</p>}
-      <Bytes name="Key" base64={letter.key} />
-      <Bytes name="Value" base64={letter.value} size={letter.size} />
-      <Command name="show" line={showCommand(letter)} />
-      <Command name="replay" line={replayCommand(letter)} />
+      {deadLetter.detail && <p>{deadLetter.detail}</p>}
+      <Origin deadLetter={deadLetter} />
+      {deadLetter.is_stub && <p class="hint">{STUB}</p>}
+      <Bytes name="Key" base64={deadLetter.key} />
+      <Bytes name="Value" base64={deadLetter.value} size={deadLetter.size} />
+      <Command name="show" line={showCommand(deadLetter)} />
+      <Command name="replay" line={replayCommand(deadLetter)} />
     </li>
   );
 }
 
-function Origin({ letter }: { letter: DeadLetter }): JSX.Element {
-  const { original, failed_at, attempts, replays } = letter;
+function Origin({ deadLetter }: { deadLetter: DeadLetter }): JSX.Element {
+  const { original, failed_at, attempts, replays } = deadLetter;
   return (
     <Facts>
       {original && (
@@ -40,13 +40,13 @@ function Origin({ letter }: { letter: DeadLetter }): JSX.Element {
             {original.topic}, partition {original.partition}, offset {original.offset}
           </Fact>
           <Fact name="Sent">
-            <Moment text={original.timestamp} />
+            <HeaderTime text={original.timestamp} />
           </Fact>
         </>
       )}
       {failed_at && (
         <Fact name="Failed">
-          <Moment text={failed_at} />
+          <HeaderTime text={failed_at} />
         </Fact>
       )}
       {attempts && <Fact name="Attempts">{attempts}</Fact>}
@@ -55,8 +55,8 @@ function Origin({ letter }: { letter: DeadLetter }): JSX.Element {
   );
 }
 
-/** Headers are text that anyone may have written: what is no time is shown as it is. */
-function Moment({ text }: { text: string }): JSX.Element {
+/** A time from a header. Producers can write anything there: other text is shown unchanged. */
+function HeaderTime({ text }: { text: string }): JSX.Element {
   const at = fromIso(text);
   return at ? <Time at={at} /> : <>{text}</>;
 }

@@ -4,13 +4,13 @@ import { withQuery, type Result } from "../api";
 import { REASONS } from "../commands";
 import { useApi } from "../context";
 import { useLoaded, usePaging, type Load } from "../hooks";
-import { firstFilled } from "../search";
-import { DEAD_LETTERS, reason as refused } from "../sentences";
+import { firstNonEmptyPage } from "../search";
+import { DEAD_LETTERS, failureMessage } from "../messages";
 import type { DeadLetterPage } from "../types";
 import { DeadLetterCard } from "./dead-letter";
 import { Pager } from "./parts";
 
-const PAGE_LETTERS = "20";
+const PAGE_SIZE = "20";
 
 export function DeadLetters(): JSX.Element {
   const paging = usePaging();
@@ -19,9 +19,9 @@ export function DeadLetters(): JSX.Element {
   const page = result?.ok ? result.body : null;
   const isEmpty = page?.dead_letters.length === 0;
   return (
-    <section class="panel" aria-labelledby="letters-title" aria-busy={isLoading}>
+    <section class="panel" aria-labelledby="dead-letters-title" aria-busy={isLoading}>
       <div class="title">
-        <h2 id="letters-title">Dead letters</h2>
+        <h2 id="dead-letters-title">Dead letters</h2>
         <ReasonFilter
           reason={reason}
           onChange={(chosen) => {
@@ -34,18 +34,18 @@ export function DeadLetters(): JSX.Element {
         </button>
       </div>
       <p role="status" aria-label="Dead letters" class={result?.ok === false ? "bad" : ""}>
-        {isLoading ? "Loading …" : sentence(result)}
+        {isLoading ? "Loading …" : statusMessage(result)}
       </p>
       <ol class="cards">
-        {page?.dead_letters.map((letter) => (
-          <DeadLetterCard key={`${letter.partition}.${letter.offset}`} letter={letter} />
+        {page?.dead_letters.map((deadLetter) => (
+          <DeadLetterCard key={`${deadLetter.partition}.${deadLetter.offset}`} deadLetter={deadLetter} />
         ))}
       </ol>
       <Pager
         label="Pages of dead letters"
         paging={paging}
         next={page?.next_cursor ?? null}
-        older={isEmpty ? "Keep looking" : "Older"}
+        older={isEmpty ? "Search older" : "Older"}
       />
     </section>
   );
@@ -55,20 +55,20 @@ function useLoad(reason: string, cursor: string | null): Load<DeadLetterPage> {
   const api = useApi();
   return useCallback(
     (signal) =>
-      firstFilled(
-        (from) => api.get(withQuery("dead-letters", { reason, cursor: from, limit: PAGE_LETTERS }), signal),
+      firstNonEmptyPage(
+        (from) => api.get(withQuery("dead-letters", { reason, cursor: from, limit: PAGE_SIZE }), signal),
         cursor,
       ),
     [api, reason, cursor],
   );
 }
 
-function sentence(result: Result<DeadLetterPage> | null): string {
+function statusMessage(result: Result<DeadLetterPage> | null): string {
   if (!result) return "";
-  if (!result.ok) return refused(result, DEAD_LETTERS);
+  if (!result.ok) return failureMessage(result, DEAD_LETTERS);
   const { dead_letters, next_cursor } = result.body;
   if (dead_letters.length > 0) return "";
-  return next_cursor === null ? "There are no such dead letters." : "None yet among those looked through.";
+  return next_cursor === null ? "No dead letters match." : "No match so far; there are older dead letters.";
 }
 
 function ReasonFilter({ reason, onChange }: { reason: string; onChange: (chosen: string) => void }): JSX.Element {

@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
-/** By the names of the API's parameters; an empty text filters nothing. */
+/** Keys are the names of the API's parameters. An empty string does not filter. */
 export const NO_FILTERS = { customer_id: "", track_number: "" };
 export type FilterValues = typeof NO_FILTERS;
 
-export function Filters({ onChange }: { onChange: (given: FilterValues) => void }): JSX.Element {
+export function Filters({ onChange }: { onChange: (values: FilterValues) => void }): JSX.Element {
   const [typed, setTyped] = useState(NO_FILTERS);
   const submit = (event: Event) => {
     event.preventDefault();

@@ -7,16 +7,16 @@ import { Outages } from "./outages";
 import { SystemStrip } from "./system-strip";
 
 export function Header({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Element {
-  const isLetters = route.name === "dead-letters";
+  const isDeadLetters = route.name === "dead-letters";
   return (
     <header>
       <div class="bar">
         <h1>Orders</h1>
         <nav aria-label="Main">
-          <a href="#/" aria-current={current(route.name === "start", route.name === "order")}>
+          <a href="#/" aria-current={ariaCurrent(route.name === "start", route.name === "order")}>
             Orders
           </a>
-          <a href="#/dead-letters" aria-current={current(isLetters, false)}>
+          <a href="#/dead-letters" aria-current={ariaCurrent(isDeadLetters, false)}>
             Dead letters
           </a>
           <a href="docs">API</a>
@@ -40,8 +40,8 @@ function ForgetKey(): JSX.Element | null {
   );
 }
 
-/** `true` stands for a part of what the link leads to. */
-function current(isPage: boolean, isWithin: boolean): "page" | "true" | undefined {
+/** Return "true" on a page below the link's page. */
+function ariaCurrent(isPage: boolean, isWithin: boolean): "page" | "true" | undefined {
   if (isPage) return "page";
   return isWithin ? "true" : undefined;
 }

@@ -4,7 +4,7 @@ import type { Item, Order } from "../types";
 import { Scroll } from "./parts";
 
 const COLUMNS = ["Item", "Brand", "Size", "Article", "Status", "Price", "Sale", "Total"];
-const FIGURES = new Set(["Price", "Sale", "Total"]);
+const NUMERIC_COLUMNS = new Set(["Price", "Sale", "Total"]);
 
 export function Items({ items, payment }: { items: Item[]; payment: Order["payment"] }): JSX.Element {
   return (
@@ -14,7 +14,7 @@ export function Items({ items, payment }: { items: Item[]; payment: Order["payme
         <thead>
           <tr>
             {COLUMNS.map((name) => (
-              <th key={name} scope="col" class={FIGURES.has(name) ? "figure" : ""}>
+              <th key={name} scope="col" class={NUMERIC_COLUMNS.has(name) ? "figure" : ""}>
                 {name}
               </th>
             ))}
@@ -52,13 +52,13 @@ function Totals({ items, payment }: { items: Item[]; payment: Order["payment"] }
     <tfoot>
       <tr>
         <th scope="row" colSpan={COLUMNS.length - 1}>
-          Sum of the items
+          Sum of items
         </th>
         <td class="figure">{money(total, payment.currency)}</td>
       </tr>
       <tr>
         <th scope="row" colSpan={COLUMNS.length - 1}>
-          Goods total of the payment{total !== String(payment.goods_total) && " (differs)"}
+          Goods total in payment{total !== String(payment.goods_total) && " (differs)"}
         </th>
         <td class="figure">{money(payment.goods_total, payment.currency)}</td>
       </tr>

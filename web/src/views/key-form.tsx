@@ -3,17 +3,17 @@ import { useState } from "preact/hooks";
 import type { AccessState } from "../access";
 import { useAccess, useApi } from "../context";
 
-const TOLD: Partial<Record<AccessState, string>> = {
-  needed: "This API needs a key.",
-  wrong: "The API does not know this key.",
+const MESSAGES: Partial<Record<AccessState, string>> = {
+  required: "This API requires a key.",
+  rejected: "Unknown API key.",
 };
 
-/** Shown only when the API asks for a key. */
+/** Shown only if the API requires a key. */
 export function KeyForm(): JSX.Element | null {
   const { access } = useApi();
-  const told = TOLD[useAccess().state];
+  const message = MESSAGES[useAccess().state];
   const [key, setKey] = useState("");
-  if (!told) return null;
+  if (!message) return null;
   const use = (event: Event) => {
     event.preventDefault();
     setKey("");
@@ -22,7 +22,7 @@ export function KeyForm(): JSX.Element | null {
   return (
     <section class="panel notice" aria-labelledby="key-title">
       <h2 id="key-title">Access</h2>
-      <p role="alert">{told}</p>
+      <p role="alert">{message}</p>
       <form class="fields" onSubmit={use}>
         <label>
           API key
@@ -36,7 +36,7 @@ export function KeyForm(): JSX.Element | null {
         </label>
         <button type="submit">Use this key</button>
       </form>
-      <p class="hint">It is kept in this tab only, until the tab is closed or you forget the key.</p>
+      <p class="hint">The key stays in this tab until you close the tab or forget the key.</p>
     </section>
   );
 }

@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Row } from "../feed";
-import { clockTime, whole } from "../format";
-import { silence } from "../outages";
+import { clockTime, integer } from "../format";
+import { noEventsReason } from "../outages";
 import { orderFragment } from "../route";
 import type { StreamState } from "../stream";
 import type { Polled } from "../system";
@@ -11,14 +11,14 @@ import { useFeed } from "../use-feed";
 import { Scroll } from "./parts";
 import { RateFigure } from "./rate-figure";
 
-/** What was shown when the feed was paused. */
+/** The rows at the moment of the pause. */
 interface Paused {
   rows: Row[];
   total: number;
 }
 
 export function Live({ stats }: { stats: Polled<Stats> }): JSX.Element {
-  const why = silence(stats);
+  const reason = noEventsReason(stats);
   const { feed, state } = useFeed();
   const [paused, setPaused] = useState<Paused | null>(null);
   const toggle = () => setPaused(paused ? null : { rows: feed.newestFirst(), total: feed.total });
@@ -29,10 +29,10 @@ export function Live({ stats }: { stats: Polled<Stats> }): JSX.Element {
         <button type="button" onClick={toggle}>
           {paused ? "Resume" : "Pause"}
         </button>
-        {paused && <span class="badge">{whole(feed.total - paused.total)} new</span>}
+        {paused && <span class="badge">{integer(feed.total - paused.total)} new</span>}
       </div>
-      <p role="status" aria-label="Connection" class={state.kind === "connected" && !why ? "good" : "bad"}>
-        {connection(state, why)}
+      <p role="status" aria-label="Connection" class={state.kind === "connected" && !reason ? "good" : "bad"}>
+        {connectionMessage(state, reason)}
       </p>
       <RateFigure feed={feed} />
       <Rows rows={paused?.rows ?? feed.newestFirst()} />
@@ -69,18 +69,18 @@ function FeedRow({ kind, orderUid, at }: Row): JSX.Element {
   );
 }
 
-/** `why` says why no event comes, or nothing. */
-function connection(state: StreamState, why: string): string {
+/** `reason`: why no events arrive, or "". */
+function connectionMessage(state: StreamState, reason: string): string {
   switch (state.kind) {
     case "connecting":
       return "Connecting …";
     case "connected":
-      return why ? `Connected, but no orders come: ${why}.` : "Connected";
+      return reason ? `Connected, but no events arrive: ${reason}.` : "Connected";
     case "waiting":
       return `Reconnecting in ${state.seconds} s`;
     case "unauthorised":
-      return "Unauthorised: an API key is needed.";
+      return "Unauthorised: an API key is required.";
     case "forbidden":
-      return "The API key does not allow following events.";
+      return "The API key lacks the scope read.";
   }
 }

@@ -3,11 +3,11 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { useApi } from "../context";
 import { useLoaded } from "../hooks";
 import { isOrderId, orderFragment } from "../route";
-import { lookUpSentence } from "../sentences";
+import { lookUpMessage } from "../messages";
 import type { Order } from "../types";
 import { OrderView } from "./order";
 
-/** The form, and the order that the address names; `id` is null while it names none. */
+/** The form, and the order of the current route. `id` is null on other routes. */
 export function LookUp({ id }: { id: string | null }): JSX.Element {
   const api = useApi();
   const load = useCallback((signal: AbortSignal) => api.get<Order>(`orders/${id}`, signal), [api, id]);
@@ -17,12 +17,12 @@ export function LookUp({ id }: { id: string | null }): JSX.Element {
   return (
     <>
       <section class="panel" aria-label="Look up">
-        <LookUpForm id={id} isMalformed={isMalformed} onAgain={reload} />
+        <LookUpForm id={id} isMalformed={isMalformed} onRepeat={reload} />
         <p id="look-up-status" role="status" aria-label="Look-up" class={isBad ? "bad" : ""}>
-          {lookUpSentence(id, isLoading ? null : result)}
+          {lookUpMessage(id, isLoading ? null : result)}
         </p>
       </section>
-      {result?.ok && result.body.order_uid === id && <OrderView answer={result} />}
+      {result?.ok && result.body.order_uid === id && <OrderView response={result} />}
     </>
   );
 }
@@ -30,18 +30,18 @@ export function LookUp({ id }: { id: string | null }): JSX.Element {
 interface FormProps {
   id: string | null;
   isMalformed: boolean;
-  /** The id that is shown was submitted again. */
-  onAgain: () => void;
+  /** The current id was submitted again. */
+  onRepeat: () => void;
 }
 
-function LookUpForm({ id, isMalformed, onAgain }: FormProps): JSX.Element {
+function LookUpForm({ id, isMalformed, onRepeat }: FormProps): JSX.Element {
   const [text, setText] = useState("");
   useEffect(() => setText(id ?? ""), [id]);
   const submit = (event: Event) => {
     event.preventDefault();
-    const asked = text.trim();
-    if (asked === id) onAgain();
-    else location.hash = orderFragment(asked);
+    const submitted = text.trim();
+    if (submitted === id) onRepeat();
+    else location.hash = orderFragment(submitted);
   };
   return (
     <form role="search" class="fields" onSubmit={submit}>

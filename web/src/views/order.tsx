@@ -1,21 +1,21 @@
 import type { JSX } from "preact";
-import type { Answer } from "../api";
+import type { Success } from "../api";
 import { duration, fromIso, fromUnix, money } from "../format";
 import { orderFragment } from "../route";
-import { isHit } from "../sentences";
+import { isHit } from "../messages";
 import type { Order } from "../types";
 import { Copy } from "./copy";
 import { Items } from "./items";
 import { Fact, Facts, Scroll } from "./parts";
 import { Time } from "./time";
 
-export function OrderView({ answer }: { answer: Answer<Order> }): JSX.Element {
-  const order = answer.body;
+export function OrderView({ response }: { response: Success<Order> }): JSX.Element {
+  const order = response.body;
   return (
     <article class="panel" aria-labelledby="order-title">
       <div class="title">
         <h2 id="order-title">{order.order_uid}</h2>
-        <CacheBadge answer={answer} />
+        <CacheBadge response={response} />
         <DeepLink id={order.order_uid} />
       </div>
       <Overview order={order} />
@@ -24,15 +24,15 @@ export function OrderView({ answer }: { answer: Answer<Order> }): JSX.Element {
         <Payment order={order} />
       </div>
       <Items items={order.items} payment={order.payment} />
-      <Document text={answer.text} />
+      <Document text={response.text} />
     </article>
   );
 }
 
-function CacheBadge({ answer }: { answer: Answer<Order> }): JSX.Element {
+function CacheBadge({ response }: { response: Success<Order> }): JSX.Element {
   return (
     <span class="timing">
-      <span class="badge">{isHit(answer) ? "hit" : "miss"}</span> {duration(answer.milliseconds)}
+      <span class="badge">{isHit(response) ? "hit" : "miss"}</span> {duration(response.milliseconds)}
     </span>
   );
 }
@@ -106,7 +106,7 @@ function Payment({ order: { payment } }: { order: Order }): JSX.Element {
 function Document({ text }: { text: string }): JSX.Element {
   return (
     <details>
-      <summary>JSON as it came</summary>
+      <summary>JSON document</summary>
       <Copy label="Copy JSON" text={text} />
       <Scroll label="JSON">
         <pre class="wrap">{text}</pre>

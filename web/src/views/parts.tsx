@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Paging } from "../hooks";
 
-/** Scrolls by itself, so that the page does not; focusable, so that keys can scroll it. */
+/** Scrolls instead of the page. Focusable, so that it can be scrolled by keyboard. */
 export function Scroll({ label, children }: { label: string; children: ComponentChildren }): JSX.Element {
   return (
     <div class="scroll" role="group" aria-label={label} tabIndex={0}>
@@ -27,7 +27,7 @@ interface PagerProps {
   label: string;
   paging: Paging;
   next: string | null;
-  /** Of the button that leads on. */
+  /** Label of the button for the next page. */
   older?: string;
 }
 

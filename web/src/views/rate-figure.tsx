@@ -2,18 +2,18 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Chart } from "../chart";
 import type { Feed } from "../feed";
-import { NOTHING, whole } from "../format";
+import { NO_VALUE, integer } from "../format";
 import type { RateSeries } from "../rate";
 
-const SECOND_MS = 1_000;
+const UPDATE_INTERVAL_MS = 1_000;
 
-/** Orders a second as a line, and as a sentence for who can't see it. */
+/** Orders per second as a chart, and as a sentence for screen readers. */
 export function RateFigure({ feed }: { feed: Feed }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const [series, setSeries] = useState(() => feed.series(Date.now()));
   useEffect(() => {
-    const turn = () => document.hidden || setSeries(feed.series(Date.now()));
-    const timer = setInterval(turn, SECOND_MS);
+    const update = () => document.hidden || setSeries(feed.series(Date.now()));
+    const timer = setInterval(update, UPDATE_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [feed]);
   useChart(place, series);
@@ -29,21 +29,21 @@ function rateSentence({ counts }: RateSeries): string {
   const known = counts.filter((count) => count !== null);
   const now = counts.at(-1);
   const missing = counts.length - known.length;
-  const gap = missing > 0 ? `; not known: ${missing} s` : "";
-  return `now ${now == null ? NOTHING : whole(now)}/s, most ${whole(Math.max(0, ...known))}/s in two minutes${gap}`;
+  const gap = missing > 0 ? `; no data for ${missing} s` : "";
+  return `now ${now == null ? NO_VALUE : integer(now)}/s, peak ${integer(Math.max(0, ...known))}/s in two minutes${gap}`;
 }
 
 function useChart(place: { current: HTMLElement | null }, series: RateSeries): void {
   const chart = useRef<Chart | null>(null);
   useEffect(() => {
-    let isGone = false;
+    let isUnmounted = false;
     import("../chart")
       .then((loaded) => {
-        if (!isGone && place.current) chart.current = new loaded.Chart(place.current);
+        if (!isUnmounted && place.current) chart.current = new loaded.Chart(place.current);
       })
-      .catch(() => undefined); // the sentence below says the same
+      .catch(() => undefined); // the sentence has the same information
     return () => {
-      isGone = true;
+      isUnmounted = true;
       chart.current?.destroy();
     };
   }, [place]);

@@ -3,23 +3,23 @@ import { useCallback, useState } from "preact/hooks";
 import { withQuery, type Result } from "../api";
 import { useApi } from "../context";
 import { fromIso, money } from "../format";
-import { useEvery, useLoaded, usePaging, type Load } from "../hooks";
+import { useInterval, useLoaded, usePaging, type Load } from "../hooks";
 import { orderFragment } from "../route";
-import { ORDERS, reason } from "../sentences";
+import { ORDERS, failureMessage } from "../messages";
 import type { OrderPage, Summary } from "../types";
 import { Filters, NO_FILTERS, type FilterValues } from "./filters";
 import { Pager, Scroll } from "./parts";
 import { ShortTime } from "./time";
 
-const PAGE_ORDERS = "20";
-/** The first page follows what is stored; others stay as they are, for orders would move under the reader. */
-const RELOAD_MS = 5_000;
+const PAGE_SIZE = "20";
+/** Only the first page is reloaded: on other pages, orders would move while the user reads. */
+const RELOAD_INTERVAL_MS = 5_000;
 
 export function Recent(): JSX.Element {
   const paging = usePaging();
   const [filters, setFilters] = useState(NO_FILTERS);
-  const { result, answer, isLoading, reload } = useLoaded(useLoad(filters, paging.cursor));
-  useEvery(RELOAD_MS, paging.cursor === null ? reload : null);
+  const { result, lastSuccess, isLoading, reload } = useLoaded(useLoad(filters, paging.cursor));
+  useInterval(RELOAD_INTERVAL_MS, paging.cursor === null ? reload : null);
   return (
     <section class="panel" aria-labelledby="recent-title" aria-busy={isLoading}>
       <div class="title">
@@ -29,16 +29,16 @@ export function Recent(): JSX.Element {
         </button>
       </div>
       <Filters
-        onChange={(given) => {
-          setFilters(given);
+        onChange={(values) => {
+          setFilters(values);
           paging.first();
         }}
       />
       <p role="status" aria-label="Recent orders" class={result?.ok === false ? "bad" : ""}>
-        {sentence(result)}
+        {statusMessage(result)}
       </p>
-      {answer && <OrdersTable orders={answer.body.orders} />}
-      <Pager label="Pages of recent orders" paging={paging} next={answer ? answer.body.next_cursor : null} />
+      {lastSuccess && <OrdersTable orders={lastSuccess.body.orders} />}
+      <Pager label="Pages of recent orders" paging={paging} next={lastSuccess ? lastSuccess.body.next_cursor : null} />
     </section>
   );
 }
@@ -46,14 +46,14 @@ export function Recent(): JSX.Element {
 function useLoad(filters: FilterValues, cursor: string | null): Load<OrderPage> {
   const api = useApi();
   return useCallback(
-    (signal) => api.get(withQuery("orders", { ...filters, cursor, limit: PAGE_ORDERS }), signal),
+    (signal) => api.get(withQuery("orders", { ...filters, cursor, limit: PAGE_SIZE }), signal),
     [api, filters, cursor],
   );
 }
 
-function sentence(result: Result<OrderPage> | null): string {
+function statusMessage(result: Result<OrderPage> | null): string {
   if (!result) return "Loading …";
-  if (!result.ok) return reason(result, ORDERS);
+  if (!result.ok) return failureMessage(result, ORDERS);
   return result.body.orders.length > 0 ? "" : ORDERS.missing;
 }
 

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { localTime, shortTime, utcTime } from "../format";
 
-/** A moment in the reader's own zone, or in UTC with `isUtc`; the other one is its title. */
+/** A time in the browser's zone, or in UTC with `isUtc`. The title has the other one. */
 export function Time({ at, isUtc = false }: { at: Date; isUtc?: boolean }): JSX.Element {
   const local = localTime(at);
   const utc = utcTime(at);
@@ -12,7 +12,7 @@ export function Time({ at, isUtc = false }: { at: Date; isUtc?: boolean }): JSX.
   );
 }
 
-/** A moment in the reader's own zone, without the date when that is today's; both zones in full are its title. */
+/** A time in the browser's zone, without today's date. The title has the full time in both zones. */
 export function ShortTime({ at }: { at: Date }): JSX.Element {
   return (
     <time dateTime={at.toISOString()} title={`${localTime(at)}, ${utcTime(at)}`}>

@@ -1,6 +1,6 @@
 import type { DeadLetter } from "../src/types";
 
-export function letter(more: Partial<DeadLetter> = {}): DeadLetter {
+export function deadLetter(more: Partial<DeadLetter> = {}): DeadLetter {
   return {
     partition: 0,
     offset: 12,

@@ -1,0 +1,79 @@
+import type { Success, Failure, Result } from "./api";
+import { duration } from "./format";
+import { isOrderId } from "./route";
+
+/** Messages for statuses whose meaning depends on the request. */
+export interface StatusMessages {
+  /** 404 */
+  missing: string;
+  /** 403 */
+  forbidden: string;
+  /** 422 */
+  malformed: string;
+}
+
+export const ID_RULE = "An order id is 1 to 64 letters, digits, hyphens or underscores.";
+
+export const ORDER: StatusMessages = {
+  missing: "No order with this id.",
+  forbidden: "The API key lacks the scope read.",
+  malformed: ID_RULE,
+};
+
+export const ORDERS: StatusMessages = { ...ORDER, missing: "No orders match.", malformed: "Invalid filter." };
+
+export const DEAD_LETTERS: StatusMessages = {
+  missing: "Dead letters hold personal data: configure API keys to enable them.",
+  forbidden: "The API key lacks the scope dead-letters.",
+  malformed: "Invalid filter.",
+};
+
+export const STATISTICS: StatusMessages = {
+  missing: "The service does not report this.",
+  forbidden: "The API key lacks the scope read.",
+  malformed: "The service does not report this.",
+};
+
+/** Return one sentence that explains the failure. */
+export function failureMessage(failure: Failure, messages: StatusMessages): string {
+  switch (failure.status) {
+    case 0:
+      return "Cannot reach the service.";
+    case 401:
+      return "An API key is required.";
+    case 403:
+      return messages.forbidden;
+    case 404:
+      return messages.missing;
+    case 422:
+      return messages.malformed;
+    case 503:
+      return `Temporarily unavailable: ${failure.detail || failure.title}.${retryHint(failure)}`;
+    default:
+      return `The request failed: ${failure.status} ${failure.detail || failure.title}${requestHint(failure)}.`;
+  }
+}
+
+/** Describe the state of a lookup. `id` is null before the first one; `result` is null while it runs. */
+export function lookUpMessage(id: string | null, result: Result<unknown> | null): string {
+  if (id === null) return "";
+  if (!isOrderId(id)) return ID_RULE;
+  if (!result) return "Looking up …";
+  return result.ok ? foundMessage(result) : failureMessage(result, ORDER);
+}
+
+export function isHit({ headers }: Success<unknown>): boolean {
+  return headers.get("x-cache") === "hit";
+}
+
+function foundMessage(response: Success<unknown>): string {
+  return `Found in ${isHit(response) ? "memory" : "the database"} in ${duration(response.milliseconds)}.`;
+}
+
+function retryHint({ retryAfter }: Failure): string {
+  return retryAfter > 0 ? ` Try again in ${retryAfter} s.` : "";
+}
+
+function requestHint({ requestId }: Failure): string {
+  return requestId ? ` (request ${requestId})` : "";
+}
