@@ -28,7 +28,15 @@ from service.repo.reads import page_values
 from service.usecases.ports import Cursor, Page, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
-from tests.unit.handler.http.fastpath.test_fastpath import BODIES, HEADERS, LINES, PLAIN, READS, Pair, Side
+from tests.unit.handler.http.fastpath.test_fastpath import (
+    BODIES,
+    HEADERS,
+    LINES,
+    PLAIN,
+    READ_KEY,
+    FakeServer,
+    ServerPair,
+)
 
 T = TypeVar("T")
 
@@ -57,7 +65,7 @@ TOKENS = [
         b"POST ",
         b" HTTP/1.1",
         b" HTTP/1.0",
-        b"/orders/held",
+        b"/orders/cached",
         b"/orders/missed",
         b"/../",
         b"//",
@@ -95,32 +103,34 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def open_pair() -> Pair:
-    return Pair()
+def open_pair() -> ServerPair:
+    return ServerPair()
 
 
 @pytest.fixture(scope="module")
-def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
     path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(f"read {READS}\n")
-    return Pair(keys=Keys(path))
+    path.write_text(f"read {READ_KEY}\n")
+    return ServerPair(keys=Keys(path))
 
 
 @fuzzed
-@given(pieces=conversations(), is_patient=st.booleans())
+@given(pieces=conversations(), waits_for_responses=st.booleans())
 def test_nobody_can_tell_the_fast_path_from_the_slow_one(
-    open_pair: Pair, *, pieces: list[bytes], is_patient: bool
+    open_pair: ServerPair, *, pieces: list[bytes], waits_for_responses: bool
 ) -> None:
-    answered = open_pair.compare(*pieces, is_patient=is_patient)
+    answered = open_pair.compare(*pieces, waits_for_responses=waits_for_responses)
     assert b"HTTP/1.1 500 " not in answered
 
 
 @fuzzed
-@given(pieces=conversations(), is_patient=st.booleans())
-def test_nobody_without_a_key_gets_an_order(locked_pair: Pair, *, pieces: list[bytes], is_patient: bool) -> None:
-    answered = locked_pair.compare(*pieces, is_patient=is_patient)
+@given(pieces=conversations(), waits_for_responses=st.booleans())
+def test_without_a_key_no_order_is_sent(
+    locked_pair: ServerPair, *, pieces: list[bytes], waits_for_responses: bool
+) -> None:
+    answered = locked_pair.compare(*pieces, waits_for_responses=waits_for_responses)
     assert b"HTTP/1.1 500 " not in answered
-    if READS.encode() not in b"".join(pieces):
+    if READ_KEY.encode() not in b"".join(pieces):
         assert b'"order_uid"' not in answered
 
 
@@ -142,25 +152,29 @@ raw_queries = (
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Side:
+def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
     path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(f"read,dead-letters {READS}\n")
-    side = Side(is_fast=False, keys=Keys(path))
-    page = side.reader.page
+    path.write_text(f"read,dead-letters {READ_KEY}\n")
+    server = FakeServer(has_fast_path=False, keys=Keys(path))
+    page = server.reader.page
 
     async def page_of_sql(query: PageQuery) -> Page:
         page_values(query)  # what PostgreSQL would be asked with
         return await page(query)
 
-    side.reader.page = page_of_sql  # type: ignore[method-assign]
-    return side
+    server.reader.page = page_of_sql  # type: ignore[method-assign]
+    return server
 
 
 @fuzzed
 @given(target=st.sampled_from(["/orders", "/dead-letters"]), query=raw_queries)
-def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(application: Side, target: str, query: str) -> None:
-    request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READS}\r\n\r\n".encode()
-    head, _, body = asyncio.run(application.exchange([request], is_patient=True)).written.partition(b"\r\n\r\n")
+def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(
+    application: FakeServer, target: str, query: str
+) -> None:
+    request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READ_KEY}\r\n\r\n".encode()
+    head, _, body = asyncio.run(application.exchange([request], waits_for_responses=True)).written.partition(
+        b"\r\n\r\n"
+    )
     status = int(head.split()[1])
     assert status in {HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY}
     told = json.loads(body)

@@ -67,7 +67,7 @@ def read_for_a_while(stream: httpx2.Response) -> None:
     ("text", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        (f"reads {FIRST}", "line 1: unknown scope; use read or dead-letters"),
+        (f"reads {FIRST}", "line 1: unknown scope, expected read or dead-letters"),
         (f"# read {FIRST}", "contains no keys"),
     ],
 )

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
 from service.metrics import LABELS, REASONS, Metrics
-from tests.unit.handler.http.test_api import Site
+from tests.unit.handler.http.test_api import ApiFixture
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "metrics.md"
 INTRODUCTION = """\
@@ -74,7 +74,7 @@ def test_each_reason_of_a_dead_letter_has_its_series() -> None:
     assert set(REASONS) == set(Reason)
 
 
-HOSTILE = Site()
+HOSTILE = ApiFixture()
 
 
 @settings(max_examples=200, deadline=None)

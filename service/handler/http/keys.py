@@ -168,4 +168,4 @@ def _parse_line(number: int, line: str) -> tuple[str, frozenset[Scope]]:
     try:
         return key, frozenset(map(Scope, scopes.split(",")))
     except ValueError:
-        raise KeysRefused(f"line {number}: unknown scope; use {' or '.join(Scope)}") from None
+        raise KeysRefused(f"line {number}: unknown scope, expected {' or '.join(Scope)}") from None

@@ -1,4 +1,4 @@
-"""Who may read what, where the API has keys; and the dead letters that are there only then."""
+"""API keys and their scopes, and dead letters, which require them."""
 
 import base64
 from collections.abc import Iterator
@@ -9,84 +9,94 @@ import pytest
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
-from tests.unit.handler.http.test_api import ORDER, URL, Site, problem_of
+from tests.unit.handler.http.test_api import ORDER, URL, ApiFixture, problem_of
 
-READS, READS_LETTERS, READS_ALL = "r" * 20, "d" * 20, "a" * 20
-LETTERS = "/dead-letters"
+READ_KEY, DEAD_LETTERS_KEY, ALL_SCOPES_KEY = "r" * 20, "d" * 20, "a" * 20
+DEAD_LETTERS_URL = "/dead-letters"
 ORDER_ROUTES = [URL, "/orders", "/stats"]
 OPEN_ROUTES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/startupz"]
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Site]:
+def api_with_keys(tmp_path: Path) -> Iterator[ApiFixture]:
     path = tmp_path / "keys"
-    path.write_text(f"read {READS}\ndead-letters {READS_LETTERS}\nread,dead-letters {READS_ALL}\n")
-    with (made := Site(keys=Keys(path))).client:
+    path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}\nread,dead-letters {ALL_SCOPES_KEY}\n")
+    with (made := ApiFixture(keys=Keys(path))).client:
         yield made
 
 
 @pytest.mark.parametrize(
     "header", [("Authorization", "Bearer {}"), ("authorization", "bearer {}"), ("X-API-Key", "{}")]
 )
-@pytest.mark.parametrize("key", [READS, READS_ALL])
-def test_a_key_opens_what_its_scopes_name(locked: Site, header: tuple[str, str], key: str) -> None:
+@pytest.mark.parametrize("key", [READ_KEY, ALL_SCOPES_KEY])
+def test_a_key_allows_the_routes_of_its_scopes(api_with_keys: ApiFixture, header: tuple[str, str], key: str) -> None:
     for path in ORDER_ROUTES:
-        assert locked.client.get(path, headers={header[0]: header[1].format(key)}).status_code == 200
+        assert api_with_keys.client.get(path, headers={header[0]: header[1].format(key)}).status_code == 200
 
 
-@pytest.mark.parametrize("path", [*ORDER_ROUTES, "/events", LETTERS, "/orders/unknown", "/orders/not%20an%20id"])
+@pytest.mark.parametrize(
+    "path", [*ORDER_ROUTES, "/events", DEAD_LETTERS_URL, "/orders/unknown", "/orders/not%20an%20id"]
+)
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": READS}, {"Authorization": f"Basic {READS}"}, {"X-API-Key": ""}, {"X-API-Key": f"{READS}x"}],
+    [
+        {},
+        {"Authorization": READ_KEY},
+        {"Authorization": f"Basic {READ_KEY}"},
+        {"X-API-Key": ""},
+        {"X-API-Key": f"{READ_KEY}x"},
+    ],
 )
-def test_without_a_known_key_nothing_is_told_not_even_what_there_is(
-    locked: Site, path: str, headers: dict[str, str]
+def test_without_a_known_key_every_route_answers_401(
+    api_with_keys: ApiFixture, path: str, headers: dict[str, str]
 ) -> None:
-    answer = locked.client.get(path, headers=headers)
-    told = problem_of(answer, 401)
-    assert told["detail"] in {"missing API key", "unknown API key"}
-    assert answer.headers["www-authenticate"] == "Bearer"
-    assert READS not in answer.text
-    assert locked.client.head(URL, headers=headers).status_code == 401
+    response = api_with_keys.client.get(path, headers=headers)
+    document = problem_of(response, 401)
+    assert document["detail"] in {"missing API key", "unknown API key"}
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert READ_KEY not in response.text
+    assert api_with_keys.client.head(URL, headers=headers).status_code == 401
 
 
-def test_a_key_in_the_address_opens_nothing(locked: Site) -> None:
+def test_a_key_in_the_url_is_ignored(api_with_keys: ApiFixture) -> None:
     for name in ("key", "api_key", "access_token", "X-API-Key"):
-        assert locked.client.get(f"{URL}?{name}={READS}").status_code == 401
+        assert api_with_keys.client.get(f"{URL}?{name}={READ_KEY}").status_code == 401
 
 
-@pytest.mark.parametrize(("path", "key", "scope"), [(URL, READS_LETTERS, "read"), (LETTERS, READS, "dead-letters")])
-def test_a_key_without_the_scope_is_told_which_one_it_lacks(locked: Site, path: str, key: str, scope: str) -> None:
-    told = problem_of(locked.client.get(path, headers={"X-API-Key": key}), 403)
-    assert told["detail"] == f"the API key lacks the scope {scope}"
+@pytest.mark.parametrize(
+    ("path", "key", "scope"), [(URL, DEAD_LETTERS_KEY, "read"), (DEAD_LETTERS_URL, READ_KEY, "dead-letters")]
+)
+def test_a_403_names_the_missing_scope(api_with_keys: ApiFixture, path: str, key: str, scope: str) -> None:
+    document = problem_of(api_with_keys.client.get(path, headers={"X-API-Key": key}), 403)
+    assert document["detail"] == f"the API key lacks the scope {scope}"
 
 
 @pytest.mark.parametrize("path", OPEN_ROUTES)
-def test_pages_and_probes_need_no_key(locked: Site, path: str) -> None:
-    assert locked.client.get(path).status_code == 200
+def test_pages_and_probes_require_no_key(api_with_keys: ApiFixture, path: str) -> None:
+    assert api_with_keys.client.get(path).status_code == 200
 
 
-def test_refusals_are_counted_by_template(locked: Site) -> None:
-    locked.client.get(URL)
-    assert locked.count("/orders/{order_uid}", "GET", "401") == 1
+def test_errors_are_counted_by_route_template(api_with_keys: ApiFixture) -> None:
+    api_with_keys.client.get(URL)
+    assert api_with_keys.count("/orders/{order_uid}", "GET", "401") == 1
 
 
-def test_without_keys_there_are_no_dead_letters_and_nobody_asks_kafka() -> None:
-    with (site := Site()).client:
-        told = problem_of(site.client.get(LETTERS), 404)
-    assert "API keys" in told["detail"]
-    assert site.dead_letters.queries == []
+def test_without_keys_dead_letters_are_disabled_and_kafka_is_not_queried() -> None:
+    with (api_fixture := ApiFixture()).client:
+        document = problem_of(api_fixture.client.get(DEAD_LETTERS_URL), 404)
+    assert "API keys" in document["detail"]
+    assert api_fixture.dead_letters.queries == []
 
 
-def test_other_origins_may_send_keys_where_they_are_listed(tmp_path: Path) -> None:
+def test_cors_allows_keys_from_listed_origins(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    path.write_text(f"read {READS}")
+    path.write_text(f"read {READ_KEY}")
     origin = "https://shop.example"
-    with (site := Site(keys=Keys(path), cors_origins=[origin])).client:
-        asked = {"origin": origin, "access-control-request-method": "GET"}
+    with (api_fixture := ApiFixture(keys=Keys(path), cors_origins=[origin])).client:
+        preflight = {"origin": origin, "access-control-request-method": "GET"}
         for name in ("authorization", "x-api-key"):
-            answer = site.client.options(URL, headers={**asked, "access-control-request-headers": name})
-            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+            response = api_fixture.client.options(URL, headers={**preflight, "access-control-request-headers": name})
+            assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, origin)
 
 
 ORIGINAL = [
@@ -102,17 +112,17 @@ ORIGINAL = [
 ]
 
 
-def shown(site: Site, query: str = "") -> dict[str, object]:
-    answer = site.client.get(f"{LETTERS}{query}", headers={"X-API-Key": READS_LETTERS})
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    told: dict[str, object] = answer.json()
-    return told
+def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, object]:
+    response = api_fixture.client.get(f"{DEAD_LETTERS_URL}{query}", headers={"X-API-Key": DEAD_LETTERS_KEY})
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
+    document: dict[str, object] = response.json()
+    return document
 
 
-def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
+def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None:
     dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
-    locked.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(at_most=6)], {0: 12, 3: 8})
-    assert shown(locked) == {
+    api_with_keys.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(at_most=6)], {0: 12, 3: 8})
+    assert dead_letters_page(api_with_keys) == {
         "dead_letters": [
             {
                 "partition": 0,
@@ -138,16 +148,20 @@ def test_a_dead_letter_is_shown_with_its_bytes(locked: Site) -> None:
     "headers",
     [[], [("dlq-reason", None)], [("dlq-replays", b"x")], [*ORIGINAL[:5], ("dlq-original-timestamp", b"9" * 18)]],
 )
-def test_headers_that_anyone_could_write_break_nothing(locked: Site, headers: list[tuple[str, bytes | None]]) -> None:
-    locked.dead_letters.answer = DeadLetterPage([DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None)
-    told = shown(locked)
-    assert told["next_cursor"] is None
+def test_malformed_dead_letter_headers_are_tolerated(
+    api_with_keys: ApiFixture, headers: list[tuple[str, bytes | None]]
+) -> None:
+    api_with_keys.dead_letters.answer = DeadLetterPage(
+        [DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None
+    )
+    document = dead_letters_page(api_with_keys)
+    assert document["next_cursor"] is None
 
 
-def test_a_page_is_asked_for_where_the_last_one_ended(locked: Site) -> None:
-    shown(locked)
-    shown(locked, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
-    first, second = locked.dead_letters.queries
+def test_the_query_is_passed_on(api_with_keys: ApiFixture) -> None:
+    dead_letters_page(api_with_keys)
+    dead_letters_page(api_with_keys, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
+    first, second = api_with_keys.dead_letters.queries
     assert first == DeadLetterQuery(20)
     assert second == DeadLetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "rejected"}))
 
@@ -155,15 +169,17 @@ def test_a_page_is_asked_for_where_the_last_one_ended(locked: Site) -> None:
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=51", "?reason=other", "?cursor=0", "?cursor=0.1-", "?cursor=a.b", "?cursor=0.-1"]
 )
-def test_a_malformed_query_is_named(locked: Site, query: str) -> None:
-    told = problem_of(locked.client.get(LETTERS + query, headers={"X-API-Key": READS_ALL}), 422)
-    assert [error["name"] for error in told["errors"]] == [query[1:].partition("=")[0]]
+def test_a_malformed_parameter_is_reported_by_name(api_with_keys: ApiFixture, query: str) -> None:
+    document = problem_of(
+        api_with_keys.client.get(DEAD_LETTERS_URL + query, headers={"X-API-Key": ALL_SCOPES_KEY}), 422
+    )
+    assert [error["name"] for error in document["errors"]] == [query[1:].partition("=")[0]]
 
 
-def test_kafka_being_away_is_no_bug(locked: Site) -> None:
-    locked.dead_letters.is_away = True
-    problem_of(locked.client.get(LETTERS, headers={"X-API-Key": READS_ALL}), 503)
+def test_unreachable_kafka_is_a_503(api_with_keys: ApiFixture) -> None:
+    api_with_keys.dead_letters.is_away = True
+    problem_of(api_with_keys.client.get(DEAD_LETTERS_URL, headers={"X-API-Key": ALL_SCOPES_KEY}), 503)
 
 
-def test_the_order_is_not_in_what_is_refused(locked: Site) -> None:
-    assert ORDER.delivery.name not in locked.client.get(URL).text
+def test_a_401_has_no_data_of_the_order(api_with_keys: ApiFixture) -> None:
+    assert ORDER.delivery.name not in api_with_keys.client.get(URL).text

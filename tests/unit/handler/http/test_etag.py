@@ -17,10 +17,10 @@ from service.handler.http.etag import matches
         ['"a,b", "abc"'],
     ],
 )
-def test_a_tag_that_is_listed_is_held(if_none_match: list[str]) -> None:
+def test_a_listed_tag_matches(if_none_match: list[str]) -> None:
     assert matches("abc", if_none_match)
 
 
 @pytest.mark.parametrize("if_none_match", [[], [""], ['"x"'], ["abc"], ['"abcd"'], ['"ABC"'], ['"*"'], ['"x, abc"']])
-def test_a_tag_that_is_not_listed_is_not_held(if_none_match: list[str]) -> None:
+def test_any_other_tag_does_not_match(if_none_match: list[str]) -> None:
     assert not matches("abc", if_none_match)

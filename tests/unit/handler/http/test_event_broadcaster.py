@@ -18,22 +18,22 @@ AT = r',?"at":"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z"'
 
 
 class Client:
-    """The other end of a stream: takes what is sent, unless it `stalls`, until it goes."""
+    """The other end of a stream. Clear `may_read` to stall, set `disconnected` to disconnect."""
 
     def __init__(self, stream: EventStream) -> None:
         self.text = ""
         self.is_ended = False
-        self.may_take = asyncio.Event()
-        self.may_take.set()
-        self.gone = asyncio.Event()
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+        self.disconnected = asyncio.Event()
         self.response = asyncio.create_task(stream({"type": "http"}, self._receive, self._send))
 
     async def _receive(self) -> Message:
-        await self.gone.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        await self.may_take.wait()
+        await self.may_read.wait()
         self.text += message.get("body", b"").decode()
         self.is_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -43,227 +43,231 @@ class Client:
         return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
 
     @property
-    def told(self) -> list[str]:
-        """Kind and data of each event, without its time."""
+    def summaries(self) -> list[str]:
+        """Kind and data of each event, without `at`."""
         return [f"{event['event']} {re.sub(AT, '', event['data'])}" for event in self.events]
 
     async def read(self) -> None:
         await turns(20)
 
 
-async def connected(feed: EventBroadcaster, last_event_id: str | None = None) -> Client:
-    client = Client(feed.open(last_event_id))
+async def connect(broadcaster: EventBroadcaster, last_event_id: str | None = None) -> Client:
+    client = Client(broadcaster.open(last_event_id))
     await client.read()
     return client
 
 
-def test_a_client_sees_what_is_stored_from_now_on() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
-        feed.publish("stored", ["before"])
-        client = await connected(feed)
-        feed.publish("stored", ["a", "b"])
-        feed.publish("replaced", ["a"])
+def test_a_client_gets_events_from_now_on() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+        broadcaster.publish("stored", ["before"])
+        client = await connect(broadcaster)
+        broadcaster.publish("stored", ["a", "b"])
+        broadcaster.publish("replaced", ["a"])
         await client.read()
-        assert client.told == ['stored {"order_uid":"a"}', 'stored {"order_uid":"b"}', 'replaced {"order_uid":"a"}']
+        assert client.summaries == [
+            'stored {"order_uid":"a"}',
+            'stored {"order_uid":"b"}',
+            'replaced {"order_uid":"a"}',
+        ]
         numbers = [int(event["id"].rpartition("-")[2]) for event in client.events]
         assert numbers == [2, 3, 4]
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_client_that_comes_back_continues_after_its_last_event() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
-        first = await connected(feed)
-        feed.publish("stored", ["a", "b", "c"])
+def test_a_reconnecting_client_continues_after_its_last_event() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+        first = await connect(broadcaster)
+        broadcaster.publish("stored", ["a", "b", "c"])
         await first.read()
-        second = await connected(feed, first.events[0]["id"])
-        assert second.told == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
+        second = await connect(broadcaster, first.events[0]["id"])
+        assert second.summaries == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_events_tell_when_they_happened_also_to_a_client_that_comes_later() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
-        first = await connected(feed)
-        feed.publish("stored", ["a", "b"])
-        feed.reset()
+def test_replayed_events_keep_their_times() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+        first = await connect(broadcaster)
+        broadcaster.publish("stored", ["a", "b"])
+        broadcaster.reset()
         await first.read()
         then = [datetime.fromisoformat(json.loads(event["data"])["at"]) for event in first.events]
         assert len(then) == 3
         assert all(timedelta(0) <= datetime.now(UTC) - at < timedelta(seconds=60) for at in then)
-        second = await connected(feed, first.events[0]["id"])
+        second = await connect(broadcaster, first.events[0]["id"])
         assert second.events == first.events[1:]
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
-def test_an_unknown_event_id_gets_a_reset_and_then_what_is_new(last: str) -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=2, max_clients=10)
-        feed.publish("stored", ["a", "b", "c"])
-        client = await connected(feed, last.format(process=feed._process_id))
-        assert client.told == ["reset {}"]
-        feed.publish("stored", ["d"])
+def test_an_unknown_event_id_gets_a_reset_and_then_new_events(last: str) -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=2, max_clients=10)
+        broadcaster.publish("stored", ["a", "b", "c"])
+        client = await connect(broadcaster, last.format(process=broadcaster._process_id))
+        assert client.summaries == ["reset {}"]
+        broadcaster.publish("stored", ["d"])
         await client.read()
-        assert client.told == ["reset {}", 'stored {"order_uid":"d"}']
-        again = await connected(feed, client.events[0]["id"])
-        assert again.told == ['stored {"order_uid":"d"}']
+        assert client.summaries == ["reset {}", 'stored {"order_uid":"d"}']
+        again = await connect(broadcaster, client.events[0]["id"])
+        assert again.summaries == ['stored {"order_uid":"d"}']
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_all_are_told_when_events_may_be_missing() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
-        client = await connected(feed)
-        feed.reset()
+def test_a_reset_reaches_all_clients() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+        client = await connect(broadcaster)
+        broadcaster.reset()
         await client.read()
-        assert client.told == ["reset {}"]
+        assert client.summaries == ["reset {}"]
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_reader_that_takes_nothing_for_some_time_is_dropped_in_the_middle_of_a_write(
+def test_a_client_that_stalls_is_disconnected_during_a_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def play() -> None:
+    async def scenario() -> None:
         monkeypatch.setattr(event_broadcaster, "STALL_SECONDS", 0.2)
         dropped: list[bool] = []
-        feed = EventBroadcaster(buffer_size=100, max_clients=10, on_drop=lambda: dropped.append(True))
-        slow, quick = await connected(feed), await connected(feed)
-        slow.may_take.clear()
+        broadcaster = EventBroadcaster(buffer_size=100, max_clients=10, on_drop=lambda: dropped.append(True))
+        slow, quick = await connect(broadcaster), await connect(broadcaster)
+        slow.may_read.clear()
         for number in range(6):
-            feed.publish("stored", [str(number)])
+            broadcaster.publish("stored", [str(number)])
             await quick.read()
         assert not slow.response.done()
         await asyncio.wait_for(slow.response, 5)
         assert dropped == [True]
-        assert feed.clients == 1
-        assert not slow.is_ended  # no end was written: the connection is cut
-        assert len(quick.told) == 6
+        assert broadcaster.clients == 1
+        assert not slow.is_ended  # no final chunk was sent
+        assert len(quick.summaries) == 6
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("count", [4_000, 50_000])
-def test_however_many_events_come_at_once_a_client_that_reads_gets_them_all(count: int) -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=count, max_clients=10)
-        clients = [await connected(feed) for _ in range(2)]
-        feed.publish("stored", [*map(str, range(count))])
+def test_a_reading_client_gets_all_events_however_many_are_published_at_once(count: int) -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=count, max_clients=10)
+        clients = [await connect(broadcaster) for _ in range(2)]
+        broadcaster.publish("stored", [*map(str, range(count))])
         for client in clients:
             await until(partial(has, client, count))
-            assert client.told == [f'stored {{"order_uid":"{number}"}}' for number in range(count)]
+            assert client.summaries == [f'stored {{"order_uid":"{number}"}}' for number in range(count)]
             assert not client.response.done()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
 def has(client: Client, count: int) -> bool:
     return client.text.count("event: ") >= count
 
 
-def test_a_reader_that_pauses_gets_what_it_left_unread() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10_000, max_clients=10)
-        client = await connected(feed)
+def test_a_client_that_pauses_gets_all_events() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10_000, max_clients=10)
+        client = await connect(broadcaster)
         for _ in range(4):
-            client.may_take.clear()
-            feed.publish("stored", [*map(str, range(2_500))])
+            client.may_read.clear()
+            broadcaster.publish("stored", [*map(str, range(2_500))])
             await client.read()
-            client.may_take.set()
+            client.may_read.set()
         await until(partial(has, client, 10_000))
         assert not client.response.done()
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_reader_of_a_long_past_is_not_dropped_for_its_length() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=2_000, max_clients=10)
-        first = await connected(feed)
+def test_a_client_that_replays_many_events_is_not_disconnected() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=2_000, max_clients=10)
+        first = await connect(broadcaster)
         for number in range(1_500):
-            feed.publish("stored", [str(number)])
+            broadcaster.publish("stored", [str(number)])
             await turns(2)
         await first.read()
-        second = Client(feed.open(first.events[0]["id"]))
-        feed.publish("stored", ["newest"])
+        second = Client(broadcaster.open(first.events[0]["id"]))
+        broadcaster.publish("stored", ["newest"])
         await second.read()
-        assert len(second.told) == 1_500
+        assert len(second.summaries) == 1_500
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_reader_that_falls_behind_the_ring_is_told_and_goes_on_at_the_newest() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=3, max_clients=10)
-        slow = await connected(feed)
-        slow.may_take.clear()
-        feed.publish("stored", ["a"])
+def test_a_client_that_falls_behind_the_buffer_gets_a_reset_and_continues_at_the_newest() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=3, max_clients=10)
+        slow = await connect(broadcaster)
+        slow.may_read.clear()
+        broadcaster.publish("stored", ["a"])
         await slow.read()
-        feed.publish("stored", ["b", "c", "d", "e", "f"])
-        slow.may_take.set()
+        broadcaster.publish("stored", ["b", "c", "d", "e", "f"])
+        slow.may_read.set()
         await slow.read()
-        feed.publish("stored", ["g"])
+        broadcaster.publish("stored", ["g"])
         await slow.read()
-        assert slow.told == ['stored {"order_uid":"a"}', "reset {}", 'stored {"order_uid":"g"}']
+        assert slow.summaries == ['stored {"order_uid":"a"}', "reset {}", 'stored {"order_uid":"g"}']
         assert slow.events[1]["id"].endswith("-6")
-        assert feed.clients == 1
+        assert broadcaster.clients == 1
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_a_client_that_goes_leaves_its_place() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=1)
-        client = await connected(feed)
+def test_a_disconnected_client_no_longer_counts() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=1)
+        client = await connect(broadcaster)
         with pytest.raises(Problem) as refused:
-            feed.open(None)
+            broadcaster.open(None)
         assert refused.value.status_code == 503
-        client.gone.set()
+        client.disconnected.set()
         await asyncio.wait_for(client.response, 5)
-        await connected(feed)
+        await connect(broadcaster)
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_what_ends_a_stream_by_itself_is_raised() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
+def test_errors_of_a_stream_are_raised() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
 
         async def fail(_: Message) -> None:
             raise ValueError
 
         with pytest.raises(ValueError):  # noqa: PT011 - it has no text
-            await feed.open(None)({"type": "http"}, asyncio.Event().wait, fail)  # type: ignore[arg-type]
-        assert feed.clients == 0
+            await broadcaster.open(None)({"type": "http"}, asyncio.Event().wait, fail)  # type: ignore[arg-type]
+        assert broadcaster.clients == 0
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
-def test_streams_end_properly_when_the_feed_is_closed_and_no_new_one_begins() -> None:
-    async def play() -> None:
-        feed = EventBroadcaster(buffer_size=10, max_clients=10)
-        client = await connected(feed)
-        feed.close()
+def test_closing_ends_all_streams_and_refuses_new_ones() -> None:
+    async def scenario() -> None:
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+        client = await connect(broadcaster)
+        broadcaster.close()
         await asyncio.wait_for(client.response, 5)
         assert client.is_ended
         with pytest.raises(Problem):
-            feed.open(None)
+            broadcaster.open(None)
 
-    asyncio.run(play())
+    asyncio.run(scenario())
 
 
 def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def play() -> None:
+    async def scenario() -> None:
         monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
-        client = await connected(EventBroadcaster(buffer_size=10, max_clients=10))
+        client = await connect(EventBroadcaster(buffer_size=10, max_clients=10))
         assert ": heartbeat\n\n" in client.text
-        client.gone.set()
+        client.disconnected.set()
         await asyncio.wait_for(client.response, 5)
 
-    asyncio.run(play())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""The server's limits, on a real socket."""
+"""Connection limits, on real sockets."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.waiting import eventually, turns
 
 LIMITS = ConnectionLimits(max_head_bytes=2_000, max_connections=3, keep_alive_seconds=1)
 LARGE_BYTES = 2**22
-"""More than a socket's buffers take."""
+"""More than the buffers of a socket."""
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,8 +36,8 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def stalled() -> Iterator[int]:
-    """The port of a server that looks at nothing else before it answers."""
+def slow_port() -> Iterator[int]:
+    """The port of a server whose application answers after some turns of the event loop."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await turns()
@@ -54,14 +54,14 @@ def connected(port: int) -> socket.socket:
 
 
 def answer(port: int, *pieces: bytes) -> bytes:
-    """Send the pieces and return all that comes until the server closes."""
+    """Send the pieces, and return all data until the server closes."""
     with connected(port) as client:
         for piece in pieces:
             client.sendall(piece)
-        return everything(client)
+        return read_all(client)
 
 
-def everything(client: socket.socket) -> bytes:
+def read_all(client: socket.socket) -> bytes:
     received = b""
     while chunk := client.recv(65_536):
         received += chunk
@@ -79,14 +79,14 @@ def test_a_request_within_the_limits_is_answered(port: int) -> None:
 @pytest.mark.parametrize(
     "head", [request(f"x: {'a' * 2_000}"), request(*["x: a"] * 400), request(path="/" + "a" * 2_000)]
 )
-def test_a_head_that_is_too_large_is_refused_as_a_problem(port: int, head: bytes) -> None:
+def test_a_too_large_head_gets_431(port: int, head: bytes) -> None:
     answered = answer(port, head)
     assert answered.startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
     assert b"application/problem+json" in answered
 
 
 @pytest.mark.parametrize("head", [request(path="/" + "a" * 2_000), b"\x16\x03\x01 nonsense\r\n\r\n"])
-def test_what_is_refused_before_it_is_a_request_is_framed_like_any_answer(port: int, head: bytes) -> None:
+def test_errors_before_the_application_have_the_standard_headers(port: int, head: bytes) -> None:
     lines, _, body = answer(port, head).partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in lines.decode().split("\r\n")[1:])
     assert json.loads(body)["request_id"] == headers["x-request-id"]
@@ -96,42 +96,42 @@ def test_what_is_refused_before_it_is_a_request_is_framed_like_any_answer(port: 
     assert {"date", "content-security-policy"} <= set(headers)
 
 
-def test_a_header_that_never_ends_is_refused(port: int) -> None:
+def test_an_endless_header_gets_431(port: int) -> None:
     with connected(port) as client:
         client.settimeout(0.05)
         client.sendall(b"GET / HTTP/1.1\r\nx: ")
-        eventually(lambda: b"431" in sent(client, b"a" * 1_000))
+        eventually(lambda: b"431" in send_and_receive(client, b"a" * 1_000))
 
 
-def sent(client: socket.socket, data: bytes) -> bytes:
-    """Send, and return what has come so far."""
+def send_and_receive(client: socket.socket, data: bytes) -> bytes:
+    """Send, and return what has arrived so far."""
     client.sendall(data)
     return client.recv(1_000)
 
 
-def test_what_is_not_http_is_refused_as_a_problem(port: int) -> None:
+def test_other_protocols_get_400(port: int) -> None:
     answered = answer(port, b"\x16\x03\x01 nonsense\r\n\r\n")
     assert answered.startswith(b"HTTP/1.1 400 Bad Request")
     assert b"application/problem+json" in answered
 
 
-def test_requests_on_one_connection_are_limited_one_by_one(port: int) -> None:
+def test_the_size_limit_applies_to_each_request_of_a_connection(port: int) -> None:
     many = b"GET /a HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 1_000 + b"\r\n\r\n"
     answered = answer(port, many * 10 + request(path="/last"))
     assert answered.count(b"HTTP/1.1 200 OK") == 11
     assert answered.endswith(b"/last")
 
 
-def test_requests_that_wait_for_an_answer_are_limited(stalled: int) -> None:
-    """Behind an answer that takes its time: each request that waits is held as a scope and a cycle of uvicorn's."""
+def test_pipelined_requests_are_limited(slow_port: int) -> None:
+    """Behind a slow response, uvicorn keeps a scope and a cycle for each waiting request."""
     many = b"GET / HTTP/1.1\r\n\r\n" * (protocol.MAX_PIPELINED_REQUESTS + 1)
-    answered = answer(stalled, many + b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    answered = answer(slow_port, many + b"GET / HTTP/1.1\r\n\r\n" * 10_000)
     assert answered.count(b"HTTP/1.1 200 OK") == protocol.MAX_PIPELINED_REQUESTS + 1
     assert answered.count(b"HTTP/1.1 429 Too Many Requests") == 1
     assert b"too many pipelined requests on this connection" in answered.rpartition(b"HTTP/1.1 ")[2]
 
 
-def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: int) -> None:
+def test_too_many_connections_get_503_until_one_closes(port: int) -> None:
     clients = [connected(port) for _ in range(LIMITS.max_connections)]
     for client in clients:
         client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -145,26 +145,24 @@ def test_too_many_connections_are_refused_for_now_and_taken_again_later(port: in
         client.close()
 
 
-def test_connections_that_are_too_many_cost_those_that_were_first_nothing(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_over_the_limit_do_not_affect_earlier_ones(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "REFUSED_HEAD_TIMEOUT_SECONDS", 0.2)
     with ExitStack() as stack:
         first, *_ = [stack.enter_context(closing(connected(port))) for _ in range(LIMITS.max_connections)]
-        unwanted = stack.enter_context(closing(connected(port)))
+        refused = stack.enter_context(closing(connected(port)))
         for _ in range(2):
-            first.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")  # an answer of one piece
+            first.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")  # a response in one segment
             assert first.recv(1_000).startswith(b"HTTP/1.1 200 OK")
-        assert everything(unwanted) == b""
+        assert read_all(refused) == b""
 
 
-def test_a_head_that_does_not_come_does_not_keep_its_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_head_times_out(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.1)
     assert answer(port) == b""
     assert answer(port, b"GET / HTTP/1.1\r\nhost: ") == b""
 
 
-def test_a_client_that_takes_nothing_of_its_answers_is_held_to_one_of_them_and_then_cut_off(
+def test_a_client_that_does_not_read_gets_one_response_and_is_then_disconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("service.handler.http.serve.TCP_USER_TIMEOUT_MS", 300)
@@ -182,24 +180,24 @@ def test_a_client_that_takes_nothing_of_its_answers_is_held_to_one_of_them_and_t
         client.connect(("127.0.0.1", server.port))
         client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 50)
         eventually(lambda: begun and connections)
-        eventually(lambda: not connections, 20, "it is cut off")
+        eventually(lambda: not connections, 20, "it is disconnected")
     assert len(begun) < 5
     server.stop()
 
 
-def test_the_admin_port_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_admin_port_has_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_TIMEOUT_SECONDS", 0.1)
     server = AdminServer(app, "127.0.0.1", 0)
     server.start()
     with closing(connected(server.port)) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\nhost: ")
         assert answer(server.port, request(path="/livez")).startswith(b"HTTP/1.1 200 OK")
-        assert everything(slow) == b""
+        assert read_all(slow) == b""
     assert answer(server.port, request(f"x: {'a' * ConnectionLimits().max_head_bytes}")).startswith(b"HTTP/1.1 431")
     server.stop()
 
 
-def test_a_connection_that_wants_another_protocol_gets_none_and_is_not_kept(port: int) -> None:
+def test_an_upgrade_is_answered_as_http_1_1_and_the_connection_closed(port: int) -> None:
     upgrade = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
     answered = answer(port, upgrade + request())
     assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"200"]
@@ -207,19 +205,19 @@ def test_a_connection_that_wants_another_protocol_gets_none_and_is_not_kept(port
     assert b"upgrade" not in answered
 
 
-def test_a_taken_port_is_an_error_of_one_line() -> None:
+def test_a_port_in_use_is_an_error_of_one_line() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortUnavailable, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
             AdminServer(app, "127.0.0.1", port).start()
 
 
-def test_a_host_that_is_not_there_is_an_error_of_one_line() -> None:
+def test_an_unknown_host_is_an_error() -> None:
     with pytest.raises(PortUnavailable):
         AdminServer(app, "no-such-host.invalid", 0).start()
 
 
-def test_an_admin_server_is_gone_when_it_was_stopped() -> None:
+def test_a_stopped_admin_server_refuses_connections() -> None:
     server = AdminServer(app, "127.0.0.1", 0)
     server.start()
     assert answer(server.port, request()).startswith(b"HTTP/1.1 200 OK")

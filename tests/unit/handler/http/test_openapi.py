@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
 from service.handler.http.keys import MIN_KEY_LENGTH, Keys
-from tests.unit.handler.http.test_api import Site
+from tests.unit.handler.http.test_api import ApiFixture
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,16 +23,16 @@ def published() -> str:
     with NamedTemporaryFile("w") as file:
         file.write(f"read {'x' * MIN_KEY_LENGTH}")
         file.flush()
-        site = Site(version=version("orders"), keys=Keys(Path(file.name)))
-    return json.dumps(cast("FastAPI", site.client.app).openapi(), indent=1) + "\n"
+        api_fixture = ApiFixture(version=version("orders"), keys=Keys(Path(file.name)))
+    return json.dumps(cast("FastAPI", api_fixture.client.app).openapi(), indent=1) + "\n"
 
 
-def test_every_reference_leads_somewhere_in_the_document() -> None:
+def test_every_reference_exists_in_the_document() -> None:
     names = json.loads(PUBLISHED.read_text())["components"]["schemas"]
     references = re.findall(r'"\$ref": "([^"]+)"', PUBLISHED.read_text())
     assert references
     assert {*references} <= {f"#/components/schemas/{name}" for name in names}
 
 
-def test_the_published_description_is_that_of_the_code() -> None:
+def test_docs_openapi_json_is_up_to_date() -> None:
     assert PUBLISHED.read_text() == published()

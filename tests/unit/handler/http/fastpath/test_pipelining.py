@@ -1,4 +1,4 @@
-"""Pipelined requests on real connections: every answer belongs to the request at its place, or the connection ends."""
+"""Pipelining on real connections: responses are in the order of the requests, or the connection ends."""
 
 import socket
 from collections.abc import Iterator
@@ -11,93 +11,95 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.handler.http.fastpath.test_fastpath import Side, serving
+from tests.unit.handler.http.fastpath.test_fastpath import FakeServer, serving
 
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
-class Sent(NamedTuple):
-    """A request without its id: the line, what follows the id among the headers, and what follows the head."""
+class Template(NamedTuple):
+    """A request without its id: request line, headers after X-Request-ID, and body."""
 
-    line: str = "GET /orders/held HTTP/1.1"
+    line: str = "GET /orders/cached HTTP/1.1"
     headers: tuple[str, ...] = ()
     body: str = ""
 
 
-HIT = Sent()
-UPGRADE = Sent(headers=("Connection: Upgrade", "Upgrade: h2c"))
+HIT = Template()
+UPGRADE = Template(headers=("Connection: Upgrade", "Upgrade: h2c"))
 KINDS = [
     HIT,
-    Sent("GET /orders/missed HTTP/1.1"),
-    Sent("GET /orders/unknown HTTP/1.1"),
-    Sent("GET /livez HTTP/1.1"),
-    Sent("HEAD /orders/held HTTP/1.1"),
-    Sent("DELETE /orders/held HTTP/1.1"),
-    Sent(headers=("if-none-match: *",)),
+    Template("GET /orders/missed HTTP/1.1"),
+    Template("GET /orders/unknown HTTP/1.1"),
+    Template("GET /livez HTTP/1.1"),
+    Template("HEAD /orders/cached HTTP/1.1"),
+    Template("DELETE /orders/cached HTTP/1.1"),
+    Template(headers=("if-none-match: *",)),
     UPGRADE,
-    Sent("GET /orders/missed HTTP/1.1", UPGRADE.headers),
-    Sent(headers=("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")),
-    Sent(headers=("connection: keep-alive, upgrade", "upgrade: websocket", "sec-websocket-version: 13")),
-    Sent(headers=UPGRADE.headers, body="\x81\x05hello"),
-    Sent(headers=(*UPGRADE.headers, "content-length: 5"), body="12345"),
-    Sent(headers=(*UPGRADE.headers, "transfer-encoding: chunked"), body="5\r\n12345\r\n0\r\n\r\n"),
-    Sent(headers=("connection: upgrade",)),
-    Sent(headers=("upgrade: h2c",)),
-    Sent("CONNECT x:443 HTTP/1.1"),
-    Sent("CONNECT /orders/held HTTP/1.1"),
-    Sent("PRI * HTTP/2.0"),
-    Sent("PRI * HTTP/2.0", body="SM\r\n\r\n"),
-    Sent("GET /orders/held HTTP/1.0"),
-    Sent("GET /orders/held HTTP/1.0", ("connection: keep-alive",)),
-    Sent("GET /orders/held HTTP/2.0"),
-    Sent("GET /orders/held"),
-    Sent(headers=("connection: close",)),
-    Sent("GET /orders/missed HTTP/1.1", ("connection: close",)),
-    Sent(headers=("expect: 100-continue",)),
-    Sent(headers=("expect: 100-continue", "content-length: 5"), body="12345"),
-    Sent(headers=("content-length: 0",)),
-    Sent(headers=("content-length: 5",), body="12345"),
-    Sent("POST /orders HTTP/1.1", ("content-length: 5",), "12345"),
-    Sent(headers=("transfer-encoding: chunked",), body="5\r\n12345\r\n0\r\n\r\n"),
-    Sent(headers=("transfer-encoding: chunked", "trailer: x"), body="5\r\n12345\r\n0\r\nx: y\r\n\r\n"),
-    Sent(headers=("content-length: 5", "transfer-encoding: chunked"), body="0\r\n\r\n"),
-    Sent(headers=("content-length: 5", "content-length: 6"), body="12345"),
-    Sent(headers=("content-length: x",)),
-    Sent(headers=("no header",)),
-    Sent("nonsense"),
+    Template("GET /orders/missed HTTP/1.1", UPGRADE.headers),
+    Template(
+        headers=("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+    ),
+    Template(headers=("connection: keep-alive, upgrade", "upgrade: websocket", "sec-websocket-version: 13")),
+    Template(headers=UPGRADE.headers, body="\x81\x05hello"),
+    Template(headers=(*UPGRADE.headers, "content-length: 5"), body="12345"),
+    Template(headers=(*UPGRADE.headers, "transfer-encoding: chunked"), body="5\r\n12345\r\n0\r\n\r\n"),
+    Template(headers=("connection: upgrade",)),
+    Template(headers=("upgrade: h2c",)),
+    Template("CONNECT x:443 HTTP/1.1"),
+    Template("CONNECT /orders/cached HTTP/1.1"),
+    Template("PRI * HTTP/2.0"),
+    Template("PRI * HTTP/2.0", body="SM\r\n\r\n"),
+    Template("GET /orders/cached HTTP/1.0"),
+    Template("GET /orders/cached HTTP/1.0", ("connection: keep-alive",)),
+    Template("GET /orders/cached HTTP/2.0"),
+    Template("GET /orders/cached"),
+    Template(headers=("connection: close",)),
+    Template("GET /orders/missed HTTP/1.1", ("connection: close",)),
+    Template(headers=("expect: 100-continue",)),
+    Template(headers=("expect: 100-continue", "content-length: 5"), body="12345"),
+    Template(headers=("content-length: 0",)),
+    Template(headers=("content-length: 5",), body="12345"),
+    Template("POST /orders HTTP/1.1", ("content-length: 5",), "12345"),
+    Template(headers=("transfer-encoding: chunked",), body="5\r\n12345\r\n0\r\n\r\n"),
+    Template(headers=("transfer-encoding: chunked", "trailer: x"), body="5\r\n12345\r\n0\r\nx: y\r\n\r\n"),
+    Template(headers=("content-length: 5", "transfer-encoding: chunked"), body="0\r\n\r\n"),
+    Template(headers=("content-length: 5", "content-length: 6"), body="12345"),
+    Template(headers=("content-length: x",)),
+    Template(headers=("no header",)),
+    Template("nonsense"),
 ]
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     request_id: str
-    ends: bool
-    """Whether it says that the connection ends."""
+    closes: bool
+    """Whether it has `connection: close`."""
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    side = Side(is_fast=True)
-    with serving(side) as port:
+    server = FakeServer(has_fast_path=True)
+    with serving(server) as port:
         yield port
 
 
 @st.composite
-def pipelines(draw: st.DrawFn) -> tuple[list[Sent], list[int]]:
-    """Return requests, and how many of them come at once each time."""
+def pipelines(draw: st.DrawFn) -> tuple[list[Template], list[int]]:
+    """Return requests, and the number of requests per segment."""
     requests = draw(st.lists(st.sampled_from(KINDS) | st.just(HIT), min_size=1, max_size=6))
     return requests, draw(st.lists(st.integers(1, 3), min_size=len(requests), max_size=len(requests)))
 
 
 @settings(max_examples=200, deadline=None)
 @given(pipelines())
-@example(([UPGRADE, HIT, HIT], [2, 1, 1]))  # in one segment; the last one when the first is answered
+@example(([UPGRADE, HIT, HIT], [2, 1, 1]))  # two in one segment, then one after each response
 @example(([HIT, UPGRADE, HIT, HIT], [1, 2, 1, 1]))
-def test_answers_belong_to_the_requests_at_their_places_or_the_connection_ends(
-    port: int, pipeline: tuple[list[Sent], list[int]]
+def test_responses_are_in_the_order_of_requests_or_the_connection_ends(
+    port: int, pipeline: tuple[list[Template], list[int]]
 ) -> None:
     requests, sizes = pipeline
-    client = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+    client = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
     with closing(client), client.makefile("rb") as incoming:
         is_open, first = True, 0
         for size in sizes:
@@ -106,34 +108,37 @@ def test_answers_belong_to_the_requests_at_their_places_or_the_connection_ends(
                 first += size
 
 
-def is_answered(client: socket.socket, incoming: BufferedReader, requests: list[Sent], first: int) -> bool:
-    """Send requests in one segment, and return whether all were answered and the connection goes on."""
+def is_answered(client: socket.socket, incoming: BufferedReader, requests: list[Template], first: int) -> bool:
+    """Send requests in one segment. Return whether all were answered and the connection is open."""
     try:
         client.sendall(b"".join(written(request, first + place) for place, request in enumerate(requests)))
     except OSError:
         return False
     for place, request in enumerate(requests):
-        answer = received(incoming, is_head=request.line.startswith("HEAD "))
-        if answer is None:
+        response = received(incoming, is_head=request.line.startswith("HEAD "))
+        if response is None:
             return False
-        is_refusal = answer.ends and answer.status in {400, 431}  # of what could not be read: with an id of its own
-        assert is_refusal or answer.request_id == f"id-{first + place}"
-        if answer.ends:
+        is_refusal = response.closes and response.status in {
+            400,
+            431,
+        }  # of a request that cannot be parsed: has a new id
+        assert is_refusal or response.request_id == f"id-{first + place}"
+        if response.closes:
             assert is_at_end(incoming)
             return False
     return True
 
 
-def written(request: Sent, number: int) -> bytes:
+def written(request: Template, number: int) -> bytes:
     head = [request.line, f"x-request-id: id-{number}", *request.headers, "", request.body]
     return "\r\n".join(head).encode("latin-1")
 
 
-def received(incoming: BufferedReader, *, is_head: bool) -> Answer | None:
-    """Return the next answer that is final; None where what was left unread has reset the connection."""
+def received(incoming: BufferedReader, *, is_head: bool) -> Response | None:
+    """Return the next final response; None if the connection was reset because of unread data."""
     try:
         lines = [*iter(lambda: incoming.readline().rstrip(b"\r\n").decode(), "")]
-        assert lines, "the connection ended, and no answer said that it would"
+        assert lines, "the connection ended without `connection: close`"
         status = int(lines[0].split()[1])
         if status == HTTPStatus.CONTINUE:
             return received(incoming, is_head=is_head)
@@ -142,7 +147,7 @@ def received(incoming: BufferedReader, *, is_head: bool) -> Answer | None:
             incoming.read(int(headers["content-length"]))
     except ConnectionResetError:
         return None
-    return Answer(status, headers["x-request-id"], headers.get("connection") == "close")
+    return Response(status, headers["x-request-id"], headers.get("connection") == "close")
 
 
 def is_at_end(incoming: BufferedReader) -> bool:

@@ -1,4 +1,4 @@
-"""The files of the page, as `make web` leaves them and where it was never called."""
+"""The files of the page, with and without `make web`."""
 
 import gzip
 import re
@@ -29,7 +29,7 @@ def client(folder: Path) -> Iterator[TestClient]:
         yield client
 
 
-def test_the_start_is_looked_at_again_and_assets_are_kept_for_good(client: TestClient) -> None:
+def test_the_start_page_is_revalidated_and_assets_are_cached_forever(client: TestClient) -> None:
     start, asset = client.get("/"), client.get("/assets/index-abc.js")
     assert (start.text, start.headers["cache-control"]) == ("<title>built</title>", "no-cache")
     assert start.headers["content-type"] == "text/html; charset=utf-8"
@@ -37,31 +37,31 @@ def test_the_start_is_looked_at_again_and_assets_are_kept_for_good(client: TestC
     assert asset.headers["content-type"] == "text/javascript; charset=utf-8"
 
 
-def test_assets_come_compressed_to_who_can_read_that(client: TestClient) -> None:
-    with client.stream("GET", "/assets/index-abc.js", headers={"accept-encoding": "gzip"}) as answer:
-        sent = b"".join(answer.iter_raw())
+def test_assets_are_compressed_if_the_client_accepts_it(client: TestClient) -> None:
+    with client.stream("GET", "/assets/index-abc.js", headers={"accept-encoding": "gzip"}) as response:
+        sent = b"".join(response.iter_raw())
     assert gzip.decompress(sent) == SCRIPT
     plain = client.get("/assets/index-abc.js", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
 
 
 @pytest.mark.parametrize("path", ["other.js", "../secret.js", "%2e%2e/secret.js", "..%2fsecret.js", "", "/etc/passwd"])
-def test_nothing_else_is_an_asset(client: TestClient, path: str) -> None:
+def test_other_paths_are_not_assets(client: TestClient, path: str) -> None:
     assert client.get(f"/assets/{path}").status_code == 404
 
 
-def test_where_the_page_was_not_built_the_start_says_how(folder: Path) -> None:
+def test_an_unbuilt_page_names_the_command_that_builds_it(folder: Path) -> None:
     with TestClient(Starlette(routes=page.routes(folder))) as client:
         assert "make web" in client.get("/").text
         assert client.get("/assets/index-abc.js").status_code == 404
 
 
-def test_the_page_that_is_here_asks_for_nothing_from_elsewhere_and_has_nothing_inline() -> None:
+def test_the_pages_have_no_external_references_and_no_inline_code() -> None:
     with TestClient(Starlette(routes=page.routes(page.page_folder()))) as client:
         for path in ("/", "/docs"):
             html = client.get(path).text
-            assert 'rel="icon"' in html  # else browsers ask for /favicon.ico
+            assert 'rel="icon"' in html  # otherwise browsers request /favicon.ico
             assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", html)
-            linked = re.findall(r'(?:src|href)="([^"]+)"', html)
-            for address in linked:
-                assert address.startswith("data:") or client.get(address.removeprefix(".")).status_code == 200
+            references = re.findall(r'(?:src|href)="([^"]+)"', html)
+            for reference in references:
+                assert reference.startswith("data:") or client.get(reference.removeprefix(".")).status_code == 200
