@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import DeadLettersUnavailable, OrderRefused, StorageError
+from service.entities.errors import DeadLettersUnavailable, OrderRejected, StorageError
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.usecases.batch import Batch
@@ -33,7 +33,7 @@ class FakeStore:
         for position, versioned in enumerate(orders):
             if versioned.order.customer_id == POISON:
                 blamed = position if self._says_position else None
-                raise OrderRefused("refused", sqlstate="23514", where="orders no_poison", position=blamed)
+                raise OrderRejected("refused", sqlstate="23514", where="orders no_poison", position=blamed)
         return sum(map(self._store_one, orders), start=Stored())
 
     def _store_one(self, versioned: VersionedOrder) -> Stored:
@@ -63,7 +63,7 @@ class FakeDeadLetters:
     def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         if not self.refusals:
             self.sent.extend(dead_letters)
-            self.committed += [batch.end] if self._commits else []
+            self.committed += [batch.commit_offsets] if self._commits else []
             return self._commits
         if not dead_letters:
             return False

@@ -11,7 +11,7 @@ from typing import Final
 
 from service.entities.errors import InvalidSettings
 from service.pkg.run_with_timeout import run_with_timeout
-from service.usecases.ingest import BatchMiddleware, without_middleware
+from service.usecases.ingest import BatchMiddleware, no_middleware
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -27,7 +27,7 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     """
     named = [name for name in ENDPOINTS if os.environ.get(name)]
     if not named:
-        yield without_middleware
+        yield no_middleware
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415

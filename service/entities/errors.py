@@ -3,7 +3,7 @@
 OrdersError
 ├── DocumentRejected             a message is not an order: it goes to the dead-letter topic
 ├── StorageError                 PostgreSQL did not store what it was given
-│   ├── OrderRefused                 permanently: it refused the data of one order
+│   ├── OrderRejected                 permanently: it refused the data of one order
 │   └── StorageUnavailable           for now: retried for as long as it takes
 │       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
 ├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
@@ -49,7 +49,7 @@ class StorageError(OrdersError):
         self.attempts = 1
 
 
-class OrderRefused(StorageError):
+class OrderRejected(StorageError):
     """PostgreSQL refused the data; `position` is the index of the order to blame, where it is known."""
 
     def __init__(self, problem: str, *, sqlstate: str, where: str = "", position: int | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.columns import TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, what_failed
 
@@ -43,12 +43,12 @@ PROBLEMS: Final = {
 
 
 def translate(error: psycopg.Error) -> StorageError:
-    """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRefused)."""
+    """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRejected)."""
     state = error.sqlstate or ""
     if not state:
         return StorageUnavailable(what_failed(error))
     if _rejects_data(state, error):
-        return OrderRefused("PostgreSQL rejected the data", sqlstate=state, where=place(error))
+        return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=place(error))
     if state == QUERY_CANCELED:
         return StatementTimedOut("the statement timed out", sqlstate=state)
     return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)

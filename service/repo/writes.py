@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import psycopg
 
-from service.entities.errors import OrderRefused, StorageUnavailable
+from service.entities.errors import OrderRejected, StorageUnavailable
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.pkg.tx import Transactions
@@ -106,7 +106,7 @@ class OrderWriter:
                 return duplicates + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
             failure = translate(error)
-            if isinstance(failure, OrderRefused):
+            if isinstance(failure, OrderRejected):
                 failure.position = _position(error, copied, orders)
             else:
                 self._transactions.close()  # or after a failover it stays connected to the demoted server

@@ -1,4 +1,4 @@
-"""What came from Kafka while the last batch was being written, sorted into orders and dead letters."""
+"""A batch: the messages consumed while the previous batch was being written, as orders and dead letters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from service.entities.version import VersionedOrder
 
 
 class Entry(NamedTuple):
-    """A valid order and the message that it came in, which only the dead-letter topic's producer looks into."""
+    """A valid order, and its message for the dead-letter producer (opaque to the use cases)."""
 
     versioned: VersionedOrder
     message: Any
@@ -22,7 +22,7 @@ _Part = TypeVar("_Part", Entry, DeadLetter)
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """A batch is full when one of them is reached."""
+    """A batch is full when it reaches one of these limits."""
 
     messages: int = 4_000
     bytes: int = 16 * 2**20
@@ -33,34 +33,34 @@ class BatchLimits:
 class Batch:
     """Belongs to the reading thread until it is submitted, then to the writing thread until that is done with it.
 
-    Only `dropped` changes meanwhile: the reading thread replaces the frozenset (an atomic store), and the writing
-    thread reads it before each attempt. A partition that is dropped later is fenced off by the broker's generation, or
-    its orders are stored twice, which changes nothing.
+    After that only `dropped` changes: the reading thread replaces the frozenset (an atomic store), and the writing
+    thread reads it before each attempt. If a partition is dropped later, the broker's generation fences off the commit,
+    or its orders are written twice, which is idempotent.
     """
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
     outcomes: bytearray = field(default_factory=bytearray)
-    """1 for each bad message and 0 for each good one, as they came."""
+    """In order of consumption: 1 for each bad message, 0 for each good one."""
     first_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: that of the first record."""
+    """By partition: the offset of the first record."""
     next_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: the one after the last record."""
-    last_ms: dict[int, int] = field(default_factory=dict)
+    """By partition: the offset after the last record."""
+    last_timestamps_ms: dict[int, int] = field(default_factory=dict)
     """By partition: the timestamp of the last record."""
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
-    tried: Mapping[int, int] = field(default_factory=dict)
-    """By partition: before this offset PostgreSQL refused orders while it stored others, so that they are to blame."""
+    probed_until: Mapping[int, int] = field(default_factory=dict)
+    """By partition: the offset up to which probes have shown that rejected orders are themselves at fault."""
     dropped: frozenset[int] = frozenset()
-    """Partitions that were taken away since; what came from them is another member's now."""
+    """Partitions revoked since; their records belong to another member."""
 
     def __len__(self) -> int:
         return len(self.entries) + len(self.rejected) + self.tombstones
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Tell whether the batch takes no more. A partition that was taken away and comes back begins a new one."""
+        """Return whether to submit the batch. A dropped partition that is assigned again needs a new one."""
         return (
             bool(self.dropped)
             or len(self) >= limits.messages
@@ -69,20 +69,20 @@ class Batch:
         )
 
     @property
-    def beginning(self) -> dict[int, int]:
-        """By partition that is still ours: where to begin anew if nothing of the batch is to count."""
-        return {partition: offset for partition, offset in self.first_offsets.items() if self.holds(partition)}
+    def start_offsets(self) -> dict[int, int]:
+        """By owned partition: the offset to read from if the batch is discarded."""
+        return {partition: offset for partition, offset in self.first_offsets.items() if self.owns(partition)}
 
     @property
-    def end(self) -> dict[int, int]:
-        """By partition that is still ours: what to commit when all of the batch is done."""
-        return {partition: offset for partition, offset in self.next_offsets.items() if self.holds(partition)}
+    def commit_offsets(self) -> dict[int, int]:
+        """By owned partition: the offset to commit when the batch is done."""
+        return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
-    def note(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
-        """Remember that a record of `size` bytes was taken; an offset to commit is that of the next record."""
+    def track(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
+        """Count a consumed record of `size` bytes, and its offset."""
         self.first_offsets.setdefault(partition, offset)
         self.next_offsets[partition] = offset + 1
-        self.last_ms[partition] = timestamp_ms
+        self.last_timestamps_ms[partition] = timestamp_ms
         self.bytes += size
 
     def add(self, entry: Entry) -> None:
@@ -97,16 +97,16 @@ class Batch:
     def skip(self) -> None:
         self.tombstones += 1
 
-    def is_to_blame(self, refused: Entry) -> bool:
-        """Tell whether it is known already that it is not PostgreSQL which refuses everything."""
-        return refused.offset < self.tried.get(refused.partition, 0)
+    def is_already_probed(self, rejected: Entry) -> bool:
+        """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
+        return rejected.offset < self.probed_until.get(rejected.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()
 
     def owned(self, parts: list[_Part]) -> list[_Part]:
-        """Return those whose partition was not dropped."""
-        return [part for part in parts if self.holds(part.partition)] if self.dropped else parts
+        """Return the parts of owned partitions."""
+        return [part for part in parts if self.owns(part.partition)] if self.dropped else parts
 
-    def holds(self, partition: int) -> bool:
+    def owns(self, partition: int) -> bool:
         return partition not in self.dropped

@@ -1,4 +1,4 @@
-"""A circuit breaker: a bad release of a producer, or of a schema, must not drain the topic into the dead letters."""
+"""A circuit breaker: a faulty producer or schema release must not move the whole topic to the dead-letter topic."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,30 +7,30 @@ from enum import Enum, auto
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerPolicy:
-    """When to stop, and how to find out whether the flood is over."""
+    """When the circuit breaker opens."""
 
     enabled: bool = True
     ratio: float = 0.5
-    """More than this share of the last `window` messages is bad, or of the last `window` orders refused."""
+    """Opens if more than this share of the last `window` messages is bad, or of the last `window` orders rejected."""
     window: int = 1_000
     max_consecutive: int = 1_000
-    """So many bad messages without a good one between them."""
+    """Opens after this many consecutive bad messages."""
     min_rejected: int = 10
-    """So many orders that PostgreSQL refused since the last batch of which it stored one."""
+    """Opens after this many rejected orders since PostgreSQL last stored one."""
 
 
 class State(Enum):
-    """What the next batch is for."""
+    """Open, the next batch is a probe."""
 
     CLOSED = auto()
     OPEN_FOR_MESSAGES = auto()
-    """Most messages were bad. The next batch is a trial, which passes whatever is in it."""
+    """Most messages were bad. The probe's dead letters are sent."""
     OPEN_FOR_ORDERS = auto()
-    """PostgreSQL refused most orders. The next batch is a trial, of which nothing passes."""
+    """PostgreSQL rejected most orders. None of the probe's dead letters is sent."""
 
 
 class CircuitBreaker:
-    """Judges messages in the order in which they came; for one thread."""
+    """Evaluates messages in the order of their consumption. For one thread."""
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._policy = policy
@@ -38,7 +38,7 @@ class CircuitBreaker:
         self._orders = _Window(policy)
         self._consecutive = 0
         self._rejected_since_stored = 0
-        self._by_share = False
+        self._opened_by_ratio = False
         self.state = State.CLOSED
 
     @property
@@ -46,9 +46,9 @@ class CircuitBreaker:
         return self.state is not State.CLOSED
 
     def evaluate(self, outcomes: bytes | bytearray) -> str | None:
-        """Return why to stop before these messages (1 is bad, 0 is good), or None where they may pass.
+        """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
 
-        Once open, each call is a trial: it passes, and the circuit breaker closes if no more than `ratio` of it is bad.
+        While open, each call is a probe: the circuit breaker closes if at most `ratio` of the messages is bad.
         """
         if not self._policy.enabled or not outcomes:
             return None
@@ -61,10 +61,10 @@ class CircuitBreaker:
         return problem
 
     def evaluate_orders(self, outcomes: bytes | bytearray) -> str | None:
-        """Return why to stop before the orders of a batch (1 was refused, 0 stored), or None where they may pass.
+        """Return why the circuit breaker opens at these orders (1 was rejected, 0 stored), or None if it does not.
 
-        An order that was neither, such as a redelivered one, proves nothing and is left out. Once refusals have opened
-        the circuit breaker, each call is a probe: one stored order shows that the rejected ones are at fault.
+        Orders that were neither, such as redelivered ones, are left out. While rejections keep the circuit breaker
+        open, each call is a probe: one stored order shows that the rejected ones are at fault.
         """
         if not self._policy.enabled:
             return None
@@ -86,53 +86,53 @@ class CircuitBreaker:
     def _count_one(self, bad: int) -> str | None:
         self._consecutive = self._consecutive + 1 if bad else 0
         if self._consecutive >= self._policy.max_consecutive:
-            return f"{self._consecutive} bad messages in a row"
+            return f"{self._consecutive} consecutive messages are bad"
         if self._messages.add(bad):
             return f"{self._messages.bad} of the last {self._policy.window} messages are bad"
         return None
 
     def _probe_orders(self, outcomes: bytes | bytearray) -> str | None:
-        refused, orders = sum(outcomes), len(outcomes)
-        if refused < orders and (not self._by_share or refused <= self._policy.ratio * orders):
+        rejected, orders = sum(outcomes), len(outcomes)
+        if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
             self.state = State.CLOSED
             return None
-        return f"PostgreSQL stored {orders - refused} of the orders that were tried, and refused {refused}"
+        return f"PostgreSQL stored {orders - rejected} of the probed orders and rejected {rejected}"
 
     def _count_orders(self, outcomes: bytes | bytearray) -> str | None:
-        refused = sum(outcomes)
-        self._rejected_since_stored = self._rejected_since_stored + refused if refused == len(outcomes) else 0
+        rejected = sum(outcomes)
+        self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(outcomes) else 0
         if self._rejected_since_stored >= self._policy.min_rejected:
-            self._by_share = False
-            return f"PostgreSQL refused the last {self._rejected_since_stored} orders, and stored none between them"
-        if not self._orders.bad and not refused:
+            self._opened_by_ratio = False
+            return f"PostgreSQL rejected the last {self._rejected_since_stored} orders and stored none between them"
+        if not self._orders.bad and not rejected:
             self._orders.extend(outcomes)
         elif any(self._orders.add(outcome) for outcome in outcomes):
-            self._by_share = True
-            return f"PostgreSQL refused more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
+            self._opened_by_ratio = True
+            return f"PostgreSQL rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
         return None
 
     def _open(self, state: State) -> None:
-        """From here on only what is tried counts, and after that what comes anew."""
+        """Reset the counts: only probes count while open, and only later messages after that."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)
         self._consecutive = self._rejected_since_stored = 0
 
 
 class _Window:
-    """The last so many, and how many of them are bad."""
+    """A sliding window of outcomes, and the number of bad ones among them."""
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
-        self._most = policy.ratio * policy.window
-        self._last: deque[int] = deque(maxlen=policy.window)
+        self._max_bad = policy.ratio * policy.window
+        self._outcomes: deque[int] = deque(maxlen=policy.window)
         self.bad = 0
 
     def extend(self, good: bytes | bytearray) -> None:
-        self._last.extend(good)
+        self._outcomes.extend(good)
 
     def add(self, bad: int) -> bool:
-        """Tell whether too many are bad; only a whole window is judged."""
-        if len(self._last) == self._last.maxlen:
-            self.bad -= self._last[0]
-        self._last.append(bad)
+        """Return whether too many are bad. Only a full window counts."""
+        if len(self._outcomes) == self._outcomes.maxlen:
+            self.bad -= self._outcomes[0]
+        self._outcomes.append(bad)
         self.bad += bad
-        return len(self._last) == self._last.maxlen and self.bad > self._most
+        return len(self._outcomes) == self._outcomes.maxlen and self.bad > self._max_bad

@@ -1,6 +1,6 @@
-"""A batch becomes rows and dead letters, whatever PostgreSQL and Kafka say meanwhile.
+"""Writes a batch: orders to PostgreSQL, dead letters to Kafka. Retries both until they succeed.
 
-The outcome says which offsets may be committed. When a call of Ingest raises, none may be.
+The outcome says whether the batch's offsets may be committed. If Ingest raises, they must not be.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from tenacity import RetryCallState
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
     DeadLettersUnavailable,
-    OrderRefused,
+    OrderRejected,
     StatementTimedOut,
     StorageError,
     StorageUnavailable,
@@ -26,7 +26,7 @@ from service.usecases.circuit_breaker import CircuitBreaker, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
 OnRetry = Callable[[BaseException, int, float], None]
-"""Told of each failed attempt that will be repeated: the error, the number of attempts, the seconds until the next."""
+"""Called before each retry with the error, the number of attempts, and the seconds until the next one."""
 
 
 class Decision(Enum):
@@ -58,8 +58,7 @@ Write = Callable[[Batch], Outcome]
 BatchMiddleware = Callable[[Write], Write]
 
 
-def without_middleware(write: Write) -> Write:
-    """Put nothing around it."""
+def no_middleware(write: Write) -> Write:
     return write
 
 
@@ -73,41 +72,41 @@ class Ingest:
         breaker: CircuitBreaker,
         backoff: Backoff,
         stop: ShutdownEvent,
-        retried: OnRetry,
-        middleware: BatchMiddleware = without_middleware,
+        on_retry: OnRetry,
+        middleware: BatchMiddleware = no_middleware,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self._breaker = breaker
-        self._retried = retried
-        # Made once: each controller is a cycle of references, and the next collection may be a hundred batches away.
-        self._until_stored = retrying(backoff, stop, _is_unavailable, self._report)
+        self._on_retry = on_retry
+        # Created once: each is a reference cycle, and the garbage collector runs rarely.
+        self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
         forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
-        self._until_finished = retrying(forever, stop, _is_unsent, self._report)
+        self._finish_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
         self._write = middleware(self._ingest)
         self.is_writing = Event()
         self.is_writing.set()
 
     def __call__(self, batch: Batch) -> Outcome:
-        """Block until the batch is done, or held back. Raises Stopped."""
+        """Block until the batch is written, or held back. Raises Stopped."""
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
-        stored, refused, given_up, outcomes = self._store_all(batch)
+        stored, rejected, given_up, outcomes = self._store_all(batch)
         decision, problem = self._evaluate(batch, outcomes)
         if decision is not Decision.COMMIT:
             return Outcome(stored, decision=decision, breaker=self._breaker.state, problem=problem)
-        dead_letters = batch.owned([*batch.rejected, *refused, *given_up])
+        dead_letters = batch.owned([*batch.rejected, *rejected, *given_up])
         is_committed = self._finish(dead_letters, batch)
         return Outcome(stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
 
     def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter], bytearray]:
-        """Store in one transaction; what PostgreSQL refuses is split until one order alone is to blame.
+        """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own.
 
-        Return what was stored, what was refused, what was given up on because PostgreSQL was away for too long, and the
-        outcomes as the circuit breaker takes them.
+        Return the counts of stored orders, the rejected orders, those given up after `give_up_after` without
+        PostgreSQL, and the outcomes for the circuit breaker.
         """
-        stored, refused, given_up, outcomes = Stored(), list[DeadLetter](), list[DeadLetter](), bytearray()
+        stored, rejected, given_up, outcomes = Stored(), list[DeadLetter](), list[DeadLetter](), bytearray()
         parts = deque([batch.entries] if batch.entries else [])
         while parts:
             part = parts.popleft()
@@ -115,21 +114,21 @@ class Ingest:
                 done = self._store_part(part, batch)
                 stored += done
                 outcomes.extend(bytes(done.new + done.replaced))
-            except OrderRefused as refusal:
+            except OrderRejected as error:
                 if len(part) == 1:
-                    refused.append(_rejected(part[0], refusal))
-                    outcomes.extend(b"" if batch.is_to_blame(part[0]) else b"\1")
+                    rejected.append(_dead_letter(part[0], error))
+                    outcomes.extend(b"" if batch.is_already_probed(part[0]) else b"\1")
                 else:
-                    parts.extendleft(reversed(split_around(part, refusal.position)))
+                    parts.extendleft(reversed(split_around(part, error.position)))
             except StatementTimedOut as error:
-                self._retried(error, error.attempts, 0)
+                self._on_retry(error, error.attempts, 0)
                 parts.extendleft(reversed(split_in_half(part)))
             except StorageUnavailable as error:
-                given_up.extend(_rejected(entry, error) for entry in part)
-        return stored, refused, given_up, outcomes
+                given_up.extend(_dead_letter(entry, error) for entry in part)
+        return stored, rejected, given_up, outcomes
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
-        """Repeat until stored. Raises OrderRefused, StatementTimedOut (of several orders), StorageUnavailable."""
+        """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
             part[:] = batch.owned(part)
@@ -142,13 +141,13 @@ class Ingest:
                 raise
 
         try:
-            return self._until_stored(attempt)
+            return self._store_retrying(attempt)
         except StorageError as error:
-            error.attempts = self._until_stored.statistics["attempt_number"]
+            error.attempts = self._store_retrying.statistics["attempt_number"]
             raise
 
     def _evaluate(self, batch: Batch, outcomes: bytearray) -> tuple[Decision, str]:
-        """Return what to do with the batch, and why where it is held back."""
+        """Return what to do with the offsets, and why the batch is held back if it is."""
         is_probe = self._breaker.state is State.OPEN_FOR_ORDERS
         problem = self._breaker.evaluate_orders(outcomes)
         if not problem and is_probe:
@@ -157,7 +156,7 @@ class Ingest:
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
     def _finish(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
-        """Repeat until every dead letter is acknowledged; return whether the offsets were committed with them."""
+        """Retry until every dead letter is acknowledged; return whether the offsets were committed with them."""
         unsent = dead_letters
 
         def attempt() -> bool:
@@ -169,18 +168,18 @@ class Ingest:
                 unsent = error.unsent
                 raise
 
-        return self._until_finished(attempt)
+        return self._finish_retrying(attempt)
 
-    def _report(self, state: RetryCallState) -> None:
+    def _before_retry(self, state: RetryCallState) -> None:
         self.is_writing.clear()
         error = state.outcome and state.outcome.exception()
         wait = state.next_action.sleep if state.next_action else 0
         if error:
-            self._retried(error, state.attempt_number, wait)
+            self._on_retry(error, state.attempt_number, wait)
 
 
 def _is_unavailable(error: BaseException) -> bool:
-    """Tell what is repeated as it is from a batch that has to be halved first."""
+    """Return whether to retry the same orders; after a statement timeout they are halved first."""
     return isinstance(error, StorageUnavailable) and not isinstance(error, StatementTimedOut)
 
 
@@ -188,8 +187,8 @@ def _is_unsent(error: BaseException) -> bool:
     return isinstance(error, DeadLettersUnavailable)
 
 
-def _rejected(entry: Entry, error: StorageError) -> DeadLetter:
-    where = f" at {error.where}" if isinstance(error, OrderRefused) and error.where else ""
+def _dead_letter(entry: Entry, error: StorageError) -> DeadLetter:
+    where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
     return DeadLetter(entry.message, entry.partition, Reason.REJECTED, f"{error}{where}", error.attempts)
 
 
@@ -199,8 +198,8 @@ def split_in_half(part: list[Entry]) -> list[list[Entry]]:
 
 
 def split_around(part: list[Entry], position: int | None) -> list[list[Entry]]:
-    """Split a refused part: before the order to blame, that order alone, the rest in halves, for it may hold more."""
+    """Split rejected orders: those before the rejected one, that one, and the rest in halves: it may hold more."""
     if position is None:
         return split_in_half(part)
-    before, culprit, after = part[:position], part[position : position + 1], part[position + 1 :]
-    return [piece for piece in (before, culprit, *split_in_half(after)) if piece]
+    before, rejected, after = part[:position], part[position : position + 1], part[position + 1 :]
+    return [piece for piece in (before, rejected, *split_in_half(after)) if piece]

@@ -1,4 +1,4 @@
-"""What the use cases need of the outside, said in their own words."""
+"""The interfaces that the use cases require."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -11,7 +11,7 @@ from service.usecases.batch import Batch
 
 
 class Stored(NamedTuple):
-    """How many orders of one transaction were new, replaced, unchanged, stale, or erased before: these stay away."""
+    """Counts of the orders of one transaction. Erased orders are not stored."""
 
     new: int = 0
     replaced: int = 0
@@ -22,21 +22,21 @@ class Stored(NamedTuple):
     def __add__(self, other: object) -> "Stored":
         if not isinstance(other, Stored):
             return NotImplemented
-        return Stored(*(mine + its for mine, its in zip(self, other, strict=True)))
+        return Stored(*(left + right for left, right in zip(self, other, strict=True)))
 
 
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
-        """Do ahead of time what can be done for storing an order without the database; for any thread.
+        """Encode an order ahead of the write, without the database. Safe in any thread.
 
-        `is_plain` promises that no text of the order holds a backslash or a control character.
+        `needs_no_escaping` promises that no text of the order holds a backslash or a control character.
         """
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         """Store orders in one transaction; the greatest version of an id wins.
 
-        Blocks for at most the statement timeout and a little. Raises OrderRefused, StatementTimedOut or
-        StorageUnavailable; nothing is stored then. Raises DatabaseUnfit where nothing ever will be.
+        Blocks for little more than the statement timeout. Raises OrderRejected, StatementTimedOut or
+        StorageUnavailable; nothing is stored then. Raises DatabaseUnfit if the database must not be used.
         """
 
 
@@ -50,14 +50,14 @@ class DeadLetters(Protocol):
 
 
 class Cursor(NamedTuple):
-    """The last order of a page: `created_us` is its `date_created` in microseconds since 1970."""
+    """The position of a page's last order; `created_us` is its `date_created` in microseconds since 1970."""
 
     created_us: int
     order_uid: str
 
 
 class PageQuery(NamedTuple):
-    """Which orders, newest first, and how many of them; None leaves a filter out."""
+    """A page of orders, newest first. None omits a filter."""
 
     limit: int
     after: Cursor | None = None
@@ -66,14 +66,14 @@ class PageQuery(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Summaries as JSON texts without personal data, and where the next page begins, if there is one."""
+    """Summaries as JSON, without personal data, and the cursor of the next page, if there is one."""
 
     summaries: list[bytes]
     next: Cursor | None
 
 
 class OrderCount(NamedTuple):
-    """How many orders are stored; above a few thousand it is estimated."""
+    """The number of stored orders; above a few thousand it is an estimate."""
 
     orders: int
     is_estimate: bool
@@ -91,10 +91,7 @@ class Read(NamedTuple):
 
 
 class OrderReader(Protocol):
-    """What the API reads. Every call ends within the statement timeout and a little, whatever the server does.
-
-    Raises StorageUnavailable.
-    """
+    """The API's reads. Every call returns within little more than the statement timeout. Raises StorageUnavailable."""
 
     async def document(self, uid: str) -> Read: ...
 
@@ -107,13 +104,13 @@ class OrderReader(Protocol):
     async def page(self, query: PageQuery) -> Page: ...
 
     async def estimate(self) -> OrderCount:
-        """Return how many orders are stored: exactly where they are few, else roughly."""
+        """Return the number of stored orders: exact if they are few, else an estimate."""
 
 
 class DeadLetterQuery(NamedTuple):
-    """Which dead letters, newest first, and how many at most; no reason means all of them.
+    """A page of at most `limit` dead letters, newest first. No reasons: all of them.
 
-    `before` is where a page goes on: by partition the offset before which to look. None is the end of the topic.
+    `before`: by partition, the offset before which to read. None: the end of the topic.
     """
 
     limit: int
@@ -122,7 +119,7 @@ class DeadLetterQuery(NamedTuple):
 
 
 class DeadLetterPage(NamedTuple):
-    """`before` is for the next query; None where there is nothing left to look at."""
+    """`before` is for the next query; None if the whole topic was read."""
 
     dead_letters: Sequence[Excerpt]
     before: Mapping[int, int] | None
@@ -130,4 +127,4 @@ class DeadLetterPage(NamedTuple):
 
 class DeadLetterReader(Protocol):
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        """Search a bounded number of dead letters; return those that match, perhaps none. Raises KafkaUnavailable."""
+        """Return the matching dead letters among a bounded number, possibly none. Raises KafkaUnavailable."""

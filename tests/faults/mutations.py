@@ -57,7 +57,7 @@ MUTATIONS: Final = (
             CONSUMER,
             "OrderConsumer._submit_batch",
             "self._worker.submit(...)",
-            "self._offsets.advance(self._builder.batch.end)\n"
+            "self._offsets.advance(self._builder.batch.commit_offsets)\n"
             "self._consumer.commit(offsets=self._offsets._to_commit(), asynchronous=False)\n"
             "...",
         ),
@@ -203,7 +203,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "rejected orders are counted across batches",
-        Replacement(BREAKER, "CircuitBreaker._count_orders", "self._rejected_since_stored + refused", "refused"),
+        Replacement(BREAKER, "CircuitBreaker._count_orders", "self._rejected_since_stored + rejected", "rejected"),
         ("test_orders.py::test_postgresql_rejects_every_order_of_a_slow_stream[seed-1]",),
     ),
     Mutation(
@@ -220,8 +220,8 @@ MUTATIONS: Final = (
         "an order that is rejected while later ones are stored is itself to blame",
         Replacement(
             "service/usecases/batch.py",
-            "Batch.is_to_blame",
-            "refused.offset < self.tried.get(refused.partition, 0)",
+            "Batch.is_already_probed",
+            "rejected.offset < self.probed_until.get(rejected.partition, 0)",
             "False",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),

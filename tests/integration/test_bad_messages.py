@@ -493,7 +493,7 @@ def test_where_postgresql_refuses_every_order_the_circuit_breaker_stays_open_unt
     harness.produce(*good)
     service = harness.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
-    assert "PostgreSQL refused the last" in service.logged("the circuit breaker is open")[0]["problem"]
+    assert "PostgreSQL rejected the last" in service.logged("the circuit breaker is open")[0]["problem"]
     assert "constraint" in service.logged("the circuit breaker is open")[0]["what_to_do"]
     assert metric(service, "orders_circuit_breaker_open") == 1
     assert harness.committed() == {}
@@ -574,7 +574,7 @@ def test_the_circuit_breaker_stops_a_flood_before_it_reaches_the_dead_letter_top
     harness.produce(*[Sent(document(sm_id=-1))] * FLOOD)
     eventually(lambda: metric(service, "orders_circuit_breaker_open") == 1, what="the circuit breaker")
     (said,) = service.logged("the circuit breaker is open")
-    assert re.fullmatch("1000 bad messages in a row|.* of the last 1000 messages are bad", said["problem"])
+    assert re.fullmatch("1000 consecutive messages are bad|.* of the last 1000 messages are bad", said["problem"])
     assert "ORDERS_CIRCUIT_BREAKER__ENABLED=false" in said["what_to_do"]
     assert service.stop() == 0
     before = len(harness.dead_letters())

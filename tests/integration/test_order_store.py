@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from service.entities.errors import OrderRefused
+from service.entities.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.ports import OrderStore, Stored
@@ -99,7 +99,7 @@ def test_nothing_of_nothing_is_stored(store: OrderStore) -> None:
 def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: OrderStore) -> None:
     orders = [versioned(offset, order_uid=f"{9 - offset}") for offset in range(9)]
     orders[6] = versioned(6, order_uid="3", customer_id=POISON)
-    with pytest.raises(OrderRefused) as refused:
+    with pytest.raises(OrderRejected) as refused:
         store.store(orders)
     assert (refused.value.position, refused.value.sqlstate) == (6, "23514")
     assert "no_poison" in refused.value.where
@@ -108,6 +108,6 @@ def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: O
 
 def test_the_order_to_blame_may_be_unknown_but_alone_it_is_refused_too(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
-    with pytest.raises(OrderRefused):
+    with pytest.raises(OrderRejected):
         store.store([versioned(2, order_uid="a", customer_id=POISON)])
     assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)

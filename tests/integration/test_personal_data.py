@@ -23,7 +23,7 @@ from generator.faults import FULL_CATALOGUE
 from local import postgres
 from service.config import Migration
 from service.entities.dead_letter import Header
-from service.entities.errors import OrderRefused
+from service.entities.errors import OrderRejected
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.pkg.tx import Access, Transactions
@@ -422,7 +422,7 @@ def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path:
         writer = OrderWriter(Transactions(Access(server.dsn, "tests")))
         order = msgspec.json.decode(next(refused()), type=Order)
         eventually(lambda: terse(server.dsn))
-        with pytest.raises(OrderRefused):
+        with pytest.raises(OrderRejected):
             writer.store([VersionedOrder(order, RecordPosition(0, 0, 0, "orders"))])
         writer.close()
     told = Told()

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.pkg.tx import GRACE_SECONDS, Access, Transactions
@@ -59,8 +59,8 @@ def column(admin: psycopg.Connection, query: LiteralString, *values: Any) -> Any
     return row[0]
 
 
-def refused(writer: OrderWriter, orders: Sequence[VersionedOrder]) -> OrderRefused:
-    with pytest.raises(OrderRefused) as caught:
+def refused(writer: OrderWriter, orders: Sequence[VersionedOrder]) -> OrderRejected:
+    with pytest.raises(OrderRejected) as caught:
         writer.store(orders)
     return caught.value
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.errors import lookup
 
-from service.entities.errors import OrderRefused, StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo import translate as module
 from service.repo.translate import copy_line, place, translate
 
@@ -66,7 +66,7 @@ def error(state: str | None, **told: str) -> psycopg.Error:
 @pytest.mark.parametrize("state", PERMANENT)
 def test_data_that_postgresql_refuses_is_refused_for_good(state: str) -> None:
     refusal = translate(error(state))
-    assert isinstance(refusal, OrderRefused)
+    assert isinstance(refusal, OrderRejected)
     assert refusal.sqlstate == state
 
 
@@ -156,7 +156,7 @@ def test_our_own_keys_are_taken_when_another_writer_was_first(told: dict[str, st
     ],
 )
 def test_a_unique_constraint_of_the_operators_refuses_data(told: dict[str, str]) -> None:
-    assert isinstance(translate(error("23505", **told)), OrderRefused)
+    assert isinstance(translate(error("23505", **told)), OrderRejected)
 
 
 @pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])

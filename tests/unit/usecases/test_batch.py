@@ -10,17 +10,17 @@ ITEM = SAMPLE["items"][0]
 
 
 def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
-    batch.note(partition, offset, timestamp_ms=1_000 + offset, size=size)
+    batch.track(partition, offset, timestamp_ms=1_000 + offset, size=size)
     batch.add(Entry(versioned(offset, partition=partition, items=[ITEM] * items), None, partition, offset))
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
-    batch.note(partition, offset, timestamp_ms=1_000 + offset, size=10)
+    batch.track(partition, offset, timestamp_ms=1_000 + offset, size=10)
     batch.reject(DeadLetter(None, partition, Reason.INVALID, ""))
 
 
 def skip(batch: Batch, offset: int) -> None:
-    batch.note(0, offset, timestamp_ms=1_000 + offset, size=0)
+    batch.track(0, offset, timestamp_ms=1_000 + offset, size=0)
     batch.skip()
 
 
@@ -30,9 +30,9 @@ def test_a_batch_begins_at_the_first_record_and_ends_after_the_last_of_each_part
     take(batch, 100, partition=1)
     refuse(batch, 6)
     skip(batch, 7)
-    assert batch.beginning == {0: 5, 1: 100}
-    assert batch.end == {0: 8, 1: 101}
-    assert batch.last_ms == {0: 1_007, 1: 1_100}
+    assert batch.start_offsets == {0: 5, 1: 100}
+    assert batch.commit_offsets == {0: 8, 1: 101}
+    assert batch.last_timestamps_ms == {0: 1_007, 1: 1_100}
 
 
 def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:
@@ -67,8 +67,8 @@ def test_a_dropped_partition_is_neither_committed_nor_read_again() -> None:
     take(batch, 5)
     take(batch, 100, partition=1)
     batch.drop(frozenset({0}))
-    assert (batch.holds(0), batch.holds(1)) == (False, True)
-    assert (batch.beginning, batch.end) == ({1: 100}, {1: 101})
+    assert (batch.owns(0), batch.owns(1)) == (False, True)
+    assert (batch.start_offsets, batch.commit_offsets) == ({1: 100}, {1: 101})
 
 
 def test_a_partition_that_comes_back_is_not_read_into_the_batch_that_dropped_it() -> None:
@@ -83,5 +83,5 @@ def test_a_batch_goes_on_when_a_partition_leaves_of_which_it_has_nothing() -> No
     batch.drop(frozenset({0}))
     assert not batch.is_full(BatchLimits())
     take(batch, 5)
-    assert batch.holds(0)
-    assert batch.end == {0: 6}
+    assert batch.owns(0)
+    assert batch.commit_offsets == {0: 6}

@@ -49,7 +49,7 @@ def test_good_batches_between_push_bad_ones_out_of_the_window() -> None:
 def test_so_many_in_a_row_open_it_whatever_the_share() -> None:
     policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
     assert CircuitBreaker(policy).evaluate(BAD * 5 + GOOD + BAD * 5) is None
-    assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 bad messages in a row"
+    assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 consecutive messages are bad"
 
 
 def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
@@ -58,7 +58,7 @@ def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
     assert breaker.evaluate(BAD * 3) is None
     assert breaker.evaluate(b"") is None
     assert breaker.evaluate(BAD * 2 + GOOD + BAD * 3) is None
-    assert breaker.evaluate(BAD * 3) == "6 bad messages in a row"
+    assert breaker.evaluate(BAD * 3) == "6 consecutive messages are bad"
 
 
 def test_what_is_tried_passes_and_it_stays_on_while_most_of_that_is_bad() -> None:
@@ -100,7 +100,7 @@ def refusing() -> CircuitBreaker:
 
 
 def test_it_opens_when_every_order_of_a_batch_is_refused() -> None:
-    problem = "PostgreSQL refused the last 3 orders, and stored none between them"
+    problem = "PostgreSQL rejected the last 3 orders and stored none between them"
     assert CircuitBreaker(POLICY).evaluate_orders(REFUSED * 3) == problem
 
 
@@ -124,13 +124,13 @@ def test_a_batch_in_which_an_order_is_stored_shows_that_the_others_are_to_blame(
 def test_more_than_the_share_of_the_window_is_refused() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((REFUSED + STORED) * 50) is None
-    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "PostgreSQL refused more than 50% of the last 10 orders"
+    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "PostgreSQL rejected more than 50% of the last 10 orders"
 
 
 def test_one_stored_order_releases_it_where_none_was_stored_before() -> None:
     breaker = refusing()
-    assert breaker.evaluate_orders(REFUSED) == "PostgreSQL stored 0 of the orders that were tried, and refused 1"
-    assert breaker.evaluate_orders(b"") == "PostgreSQL stored 0 of the orders that were tried, and refused 0"
+    assert breaker.evaluate_orders(REFUSED) == "PostgreSQL stored 0 of the probed orders and rejected 1"
+    assert breaker.evaluate_orders(b"") == "PostgreSQL stored 0 of the probed orders and rejected 0"
     assert breaker.is_open
     assert breaker.evaluate_orders(REFUSED * 9 + STORED) is None
     assert not breaker.is_open
@@ -140,7 +140,7 @@ def test_where_some_were_stored_before_no_more_than_the_share_may_be_refused() -
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
     assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
-        "PostgreSQL stored 4 of the orders that were tried, and refused 6"
+        "PostgreSQL stored 4 of the probed orders and rejected 6"
     )
     assert breaker.evaluate_orders(REFUSED * 5 + STORED * 5) is None
     assert not breaker.is_open
@@ -156,7 +156,7 @@ def test_refused_orders_are_counted_anew_after_it_let_go() -> None:
 def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
     breaker = is_open()
     states = []
-    for outcome in (None, "PostgreSQL refused the last 4 orders, and stored none between them"):
+    for outcome in (None, "PostgreSQL rejected the last 4 orders and stored none between them"):
         states.append(breaker.state)
         assert breaker.evaluate_orders(REFUSED * 2) == outcome
     assert [*states, breaker.state] == [State.OPEN_FOR_MESSAGES, State.OPEN_FOR_MESSAGES, State.OPEN_FOR_ORDERS]

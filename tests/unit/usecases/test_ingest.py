@@ -59,10 +59,10 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         partition = offset % partitions
         customer = POISON if offset in poison else "test"
         order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
-        batch.note(partition, offset, timestamp_ms=1_000, size=10)
+        batch.track(partition, offset, timestamp_ms=1_000, size=10)
         batch.add(Entry(order, offset, partition, offset))
     for offset in range(count, count + bad):
-        batch.note(0, offset, timestamp_ms=1_000, size=10)
+        batch.track(0, offset, timestamp_ms=1_000, size=10)
         batch.reject(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
     return batch
 
@@ -163,7 +163,7 @@ def test_a_refused_part_is_split_around_the_order_to_blame() -> None:
 
 def test_where_every_order_is_refused_nothing_is_dead_lettered() -> None:
     bench = Bench()
-    assert "PostgreSQL refused the last 20 orders" in held_back(
+    assert "PostgreSQL rejected the last 20 orders" in held_back(
         bench.ingest(batch_of(20, poison=tuple(range(20)), bad=2))
     )
     assert bench.dead_letters.sent == []
@@ -180,7 +180,7 @@ def test_orders_refused_one_by_one_are_as_many_as_in_one_batch() -> None:
     bench, batches = Bench(), [batch_of(1, poison=(0,)) for _ in range(10)]
     for batch in batches[:9]:
         bench.ingest(batch)
-    assert "PostgreSQL refused the last 10 orders" in held_back(bench.ingest(batches[9]))
+    assert "PostgreSQL rejected the last 10 orders" in held_back(bench.ingest(batches[9]))
     assert len(bench.dead_letters.sent) == 9
 
 
@@ -197,9 +197,9 @@ def test_orders_that_were_refused_while_others_were_stored_are_dead_lettered_wit
     bench = refusing()
     assert bench.ingest(batch_of(1)).decision is Decision.REPLAY
     again = batch_of(20, poison=tuple(range(20)))
-    again.tried = {0: 12}
+    again.probed_until = {0: 12}
     assert len(bench.ingest(again).dead_letters) == 20
-    assert "PostgreSQL refused the last 10 orders" in held_back(bench.ingest(batch_of(2, poison=(0, 1))))
+    assert "PostgreSQL rejected the last 10 orders" in held_back(bench.ingest(batch_of(2, poison=(0, 1))))
 
 
 def refusing() -> Bench:
@@ -319,7 +319,7 @@ def test_a_stop_ends_the_waiting_for_the_dead_letter_topic() -> None:
 
 def test_a_flood_of_bad_messages_opens_the_circuit_breaker_before_they_are_sent() -> None:
     bench = Bench(policy=CircuitBreakerPolicy(max_consecutive=5))
-    assert "5 bad messages in a row" in held_back(bench.ingest(batch_of(3, bad=5)))
+    assert "5 consecutive messages are bad" in held_back(bench.ingest(batch_of(3, bad=5)))
     assert bench.dead_letters.sent == []
     assert len(bench.store.orders) == 3
 

@@ -46,7 +46,7 @@ class BreakerControl:
         self._breaker = State.CLOSED
         self._probe: Probe | None = None
         self.pause: BreakerPause | None = None
-        self.tried: dict[int, int] = {}
+        self.probed_until: dict[int, int] = {}
         """By partition: up to which offset probes showed that PostgreSQL stores other orders."""
 
     @property
@@ -77,7 +77,7 @@ class BreakerControl:
         if outcome.decision is Decision.REPLAY:
             return self._on_replay(batch, unread)
         if outcome.breaker is State.OPEN_FOR_MESSAGES:
-            return self._open(outcome.problem, FIX_PRODUCER, unread.beginning | batch.beginning)
+            return self._open(outcome.problem, FIX_PRODUCER, unread.start_offsets | batch.start_offsets)
         probe = self._probe = self._extended_probe(batch, unread)
         return self._open(outcome.problem, FIX_SCHEMA, dict(probe.next))
 
@@ -99,20 +99,24 @@ class BreakerControl:
             self.pause.forget(partitions)
         if self._probe is not None:
             self._probe.forget(partitions)
-        self.tried = {partition: offset for partition, offset in self.tried.items() if partition not in partitions}
+        self.probed_until = {
+            partition: offset for partition, offset in self.probed_until.items() if partition not in partitions
+        }
 
     def _on_commit(self, batch: Batch, unread: Batch) -> BreakerPause | None:
-        end = batch.end
-        self.tried = {partition: offset for partition, offset in self.tried.items() if end.get(partition, 0) < offset}
+        committed = batch.commit_offsets
+        self.probed_until = {
+            partition: offset for partition, offset in self.probed_until.items() if committed.get(partition, 0) < offset
+        }
         if self.is_open:
-            return self._open("most of the probed messages are bad", FIX_PRODUCER, unread.beginning)
+            return self._open("most of the probed messages are bad", FIX_PRODUCER, unread.start_offsets)
         self._metrics.circuit_breaker_open.set(0)
         return None
 
     def _on_replay(self, batch: Batch, unread: Batch) -> BreakerPause:
         """Read again what was held back: an order that PostgreSQL rejects now is itself at fault."""
         probe, self._probe = self._extended_probe(batch, unread), None
-        self.tried = probe.tried
+        self.probed_until = probe.probed_until
         self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
         self._metrics.circuit_breaker_open.set(0)
         self.pause = BreakerPause(monotonic(), probe.held)

@@ -21,7 +21,7 @@ _ESCAPE: Final = b"\\"
 
 def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
     """Add one record: as an order, as a dead letter, or as an offset alone (a tombstone)."""
-    batch.note(record.partition, record.offset, record.timestamp_ms, record.size)
+    batch.track(record.partition, record.offset, record.timestamp_ms, record.size)
     value = record.value or b""
     if is_tombstone(value):
         batch.skip()

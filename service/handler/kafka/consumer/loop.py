@@ -195,7 +195,7 @@ class OrderConsumer:
     def _submit_batch(self) -> None:
         """Start writing the next batch; not after a stop, when offsets before it may have been given up."""
         if self._worker.is_free and self._builder.batch.next_offsets and not self._stop.is_set():
-            self._worker.submit(self._builder.take(self._breaker.tried))
+            self._worker.submit(self._builder.take(self._breaker.probed_until))
             self._resume()
 
     def _resume(self) -> None:
@@ -230,9 +230,9 @@ class OrderConsumer:
                 partition=dead_letter.partition, offset=dead_letter.message.offset,
             )  # fmt: skip
         if not outcome.is_committed:
-            self._offsets.advance(batch.end)
-        self._lag.advance(batch.end, batch.last_ms)
-        self._resets.advance(batch.end)
+            self._offsets.advance(batch.commit_offsets)
+        self._lag.advance(batch.commit_offsets, batch.last_timestamps_ms)
+        self._resets.advance(batch.commit_offsets)
 
     def _count_stored(self, stored: Stored) -> None:
         self._metrics.stored.inc(stored.new)
@@ -262,7 +262,7 @@ class OrderConsumer:
         self._fetch.pause()
         self._state.become(State.BREAKER_OPEN)
         self._ends.clear()
-        self._builder.discard(self._breaker.tried)
+        self._builder.discard(self._breaker.probed_until)
 
     def _wait_for_breaker(self, pause: BreakerPause) -> None:
         """Poll and ignore messages until the pause ends; then read from where the circuit breaker opened."""

@@ -22,22 +22,22 @@ class Probe:
     """By partition the first offset that is held back."""
     next: dict[int, int]
     """By partition the offset at which the next probe starts."""
-    tried: dict[int, int] = field(default_factory=dict)
+    probed_until: dict[int, int] = field(default_factory=dict)
     """By partition the offset before which every message was tried."""
     began: float = 0
 
     @classmethod
     def before(cls, batch: Batch, unread: Batch, size: int) -> Self:
         """Hold back two batches: the rejected one, and the unread one after it."""
-        held = unread.beginning | batch.beginning
+        held = unread.start_offsets | batch.start_offsets
         return cls(size, held, dict(held))
 
     def add(self, batch: Batch, unread: Batch) -> None:
         """Note that a batch was tried, and the one after it was not."""
-        self.held = unread.beginning | batch.beginning | self.held
-        self.next = self.next | batch.end | unread.beginning
-        for partition, offset in batch.end.items():
-            self.tried[partition] = max(offset, self.tried.get(partition, 0))
+        self.held = unread.start_offsets | batch.start_offsets | self.held
+        self.next = self.next | batch.commit_offsets | unread.start_offsets
+        for partition, offset in batch.commit_offsets.items():
+            self.probed_until[partition] = max(offset, self.probed_until.get(partition, 0))
 
     def grow(self, most: int) -> None:
         self.size = min(2 * self.size, most)
@@ -52,5 +52,5 @@ class Probe:
 
     def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
-            for offsets in (self.held, self.next, self.tried):
+            for offsets in (self.held, self.next, self.probed_until):
                 offsets.pop(partition, None)

@@ -86,7 +86,7 @@ class TransactionalDeadLetters:
         # The metadata first: after a later revocation, the broker rejects offsets of this generation. Likewise the
         # topic id: before it changes, everything that was read is dropped.
         metadata, topic_id = self._group.metadata, self._group.topic_id
-        offsets = batch.end
+        offsets = batch.commit_offsets
         self._initialise(producer)
         if not offsets or self._was_committed(offsets):
             return

@@ -39,7 +39,7 @@ def control(metrics: Metrics) -> BreakerControl:
 def batch_of(*offsets: int, partition: int = 0) -> Batch:
     batch = Batch()
     for offset in offsets:
-        batch.note(partition, offset, 1_000, 10)
+        batch.track(partition, offset, 1_000, 10)
     return batch
 
 
@@ -98,7 +98,7 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(control: Break
     pause = control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
     assert pause is not None
     assert (pause.offsets, pause.until <= monotonic()) == ({0: 0}, True)
-    assert control.tried == {0: 4}
+    assert control.probed_until == {0: 4}
     assert (control.is_open, metrics.circuit_breaker_open._value.get()) == (False, 0)
     assert control.holds_back
     control.end_pause()
@@ -110,9 +110,9 @@ def test_what_was_tried_counts_until_it_is_committed(control: BreakerControl) ->
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
     control.end_pause()
     control.on_outcome(batch_of(0), DONE, batch_of(1))
-    assert control.tried == {0: 2}
+    assert control.probed_until == {0: 2}
     control.on_outcome(batch_of(1), DONE, batch_of(2))
-    assert control.tried == {}
+    assert control.probed_until == {}
 
 
 def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerControl) -> None:
@@ -122,4 +122,4 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerCo
     assert pause.offsets == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert control.end_pause() == {1: 3}
-    assert 0 not in control.tried
+    assert 0 not in control.probed_until

@@ -153,7 +153,7 @@ def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
     filled = Batch()
     for partition in partitions:
         record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
-        filled.note(partition, 7, 1_000, 10)
+        filled.track(partition, 7, 1_000, 10)
         filled.reject(DeadLetter(record, partition, Reason.INVALID, "sm_id: is missing"))
     return filled
 
