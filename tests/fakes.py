@@ -23,8 +23,8 @@ class FakeStore:
         self._says_position = says_position
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
-        return VersionedOrder(order, source, needs_no_escaping)
+    def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+        return VersionedOrder(order, source, document)
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         self.calls.append(len(orders))

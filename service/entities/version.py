@@ -1,6 +1,6 @@
 """Where an order came from, which is also which of two orders is the newer one."""
 
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from service.entities.order import Order
 
@@ -37,5 +37,5 @@ class VersionedOrder(NamedTuple):
 
     order: Order
     source: RecordPosition
-    copy_rows: Any = None
-    """What the store has made of it ahead of time, if anything."""
+    prepared: object = None
+    """What the store that prepared the order needs to store it; opaque to everybody else."""

@@ -32,6 +32,9 @@ MAX_PREPARED_ITEMS: Final = 100
 PREPARED_BLOCKS: Final = 4
 """Blocks of a table that are prepared while the server processes the previous table."""
 
+_JSON_ESCAPE: Final = b"\\"
+"""JSON without a backslash has texts without backslashes and control characters, which COPY would escape."""
+
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
@@ -92,11 +95,10 @@ class OrderWriter:
         self._version_order: VersionOrder = version_order
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
-        is_small = len(order.items) <= MAX_PREPARED_ITEMS
-        return VersionedOrder(
-            order, source, copy_rows(order, source, needs_no_escaping=needs_no_escaping) if is_small else None
-        )
+    def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+        if len(order.items) > MAX_PREPARED_ITEMS:
+            return VersionedOrder(order, source)
+        return VersionedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         newest, duplicates = self._newest(orders)
@@ -249,8 +251,8 @@ def _tables(plan: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterab
 
 
 def _copy_rows(versioned: VersionedOrder) -> CopyRows:
-    prepared: CopyRows | None = versioned.copy_rows
-    return prepared or copy_rows(versioned.order, versioned.source)
+    prepared = versioned.prepared
+    return prepared if isinstance(prepared, CopyRows) else copy_rows(versioned.order, versioned.source)
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:

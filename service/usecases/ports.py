@@ -26,11 +26,8 @@ class Stored(NamedTuple):
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: RecordPosition, *, needs_no_escaping: bool) -> VersionedOrder:
-        """Encode an order ahead of the write, without the database. Safe in any thread.
-
-        `needs_no_escaping` promises that no text of the order holds a backslash or a control character.
-        """
+    def prepare(self, order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+        """Do what can be done without the database to store an order; for any thread. `document` is its JSON text."""
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         """Store orders in one transaction; the greatest version of an id wins.

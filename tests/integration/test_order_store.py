@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from msgspec.json import encode
 
 from service.entities.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.ports import OrderStore, Stored
-from tests.factories import versioned
+from tests.factories import order_document, versioned
 from tests.fakes import POISON, FakeStore
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
@@ -35,7 +36,8 @@ def test_orders_that_are_not_there_are_new(store: OrderStore) -> None:
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
 def test_what_was_prepared_ahead_of_time_is_stored_as_it_is(store: OrderStore, text: str) -> None:
     made, source, _ = versioned(1, order_uid="a", entry=text)
-    assert store.store([store.prepare(made, source, needs_no_escaping=text == "plain")]) == Stored(new=1)
+    document = encode(order_document(order_uid="a", entry=text))
+    assert store.store([store.prepare(made, source, document)]) == Stored(new=1)
     assert store.store([versioned(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
 
 

@@ -49,8 +49,8 @@ def writer(database: str) -> Iterator[OrderWriter]:
     writer.close()
 
 
-@pytest.fixture(params=PREPARED, ids=lambda copy_rows: f"prepared-{copy_rows or 'unset'}")
-def copy_rows(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=PREPARED, ids=lambda prepared: f"prepared-{prepared or 'unset'}")
+def prepared(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -60,10 +60,16 @@ def sm_id(client: httpx2.Client, uid: str) -> int:
 
 @pytest.mark.parametrize("listens", ["through-the-pooler", "directly"])
 def test_no_order_is_served_that_was_replaced_or_erased_a_second_ago_and_no_read_fails(
-    pooled: str, settings: OurSettings, database: str, copy_rows: str, listens: str, writer: OrderWriter, spawn: Spawn
+    pooled: str,
+    settings: OurSettings,
+    database: str,
+    prepared: str,
+    listens: str,
+    writer: OrderWriter,
+    spawn: Spawn,
 ) -> None:
     listen = {"ORDERS_POSTGRES__LISTEN_DSN": database} if listens == "directly" else {}
-    through = settings | listen | {"ORDERS_POSTGRES__DSN": pooled, "ORDERS_POSTGRES__PREPARED_STATEMENTS": copy_rows}
+    through = settings | listen | {"ORDERS_POSTGRES__DSN": pooled, "ORDERS_POSTGRES__PREPARED_STATEMENTS": prepared}
     writer.store([versioned(number, order_uid=f"uid-{number}", sm_id=1) for number in range(10)])
     api = spawn("api", settings=through).ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:

@@ -319,13 +319,13 @@ def test_another_authority_of_the_broker_takes_a_restart_unless_its_file_has_bot
     eventually(lambda: untrusted in {line["problem"] for line in lines(alone, "cannot reach Kafka")}, SECONDS)
     assert migrated.stored() == set()
     assert alone.stop() == 0
-    copy_rows = trusting(migrated, both).consumer()
+    consumer = trusting(migrated, both).consumer()
     migrated.wait_stored(uids := {uid_of(first)}, SECONDS)
     replace_certificate(kafka, ours)
     (second,) = orders([order_document()])
     migrated.produce(second)
     migrated.wait_stored(uids | {uid_of(second)}, SECONDS)
-    assert copy_rows.stop() == 0
+    assert consumer.stop() == 0
 
 
 def trusting(harness: Harness, authority: Path) -> Harness:

@@ -5,18 +5,17 @@ from typing import Final
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.errors import DocumentRejected
-from service.entities.version import VersionedOrder
+from service.entities.order import Order
+from service.entities.version import RecordPosition, VersionedOrder
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.decode import Decoder
 from service.usecases.batch import Batch, Entry
 
-Prepare = Callable[..., VersionedOrder]
+Prepare = Callable[[Order, RecordPosition, bytes], VersionedOrder]
 """usecases.ports.OrderStore.prepare."""
 
 _NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"
-_ESCAPE: Final = b"\\"
-"""JSON without a backslash has texts without backslashes and control characters."""
 
 
 def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
@@ -32,7 +31,7 @@ def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare)
         detail = "; ".join(map(str, rejection.violations))
         batch.reject(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
-        versioned = prepare(order, record.source, needs_no_escaping=_ESCAPE not in value)
+        versioned = prepare(order, record.source, value)
         batch.add(Entry(versioned, record, record.partition, record.offset))
 
 

@@ -55,4 +55,4 @@ def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -
     add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, OrderWriter.prepare)
     (entry,) = batch.entries
     assert entry.versioned.order.entry == text
-    assert entry.versioned.copy_rows == copy_rows(entry.versioned.order, entry.versioned.source)
+    assert entry.versioned.prepared == copy_rows(entry.versioned.order, entry.versioned.source)
