@@ -477,7 +477,7 @@ def dead_letters(page: Page) -> Locator:
 def test_without_keys_dead_letters_are_disabled(visit: "Visit", shared_service: Service) -> None:
     visit.page.goto(f"{shared_service.url}/#/dead-letters")
     expect(visit.page.get_by_role("status", name="Dead letters")).to_have_text(
-        "Dead letters hold personal data: configure API keys to enable them."
+        "Dead letters hold personal data: configure API keys to enable this view."
     )
 
 
@@ -550,7 +550,7 @@ def test_the_live_feed_passes_axe(visit: "Visit", service: Service, store: Store
     visit.page.emulate_media(color_scheme=scheme)
     visit.page.goto(service.url)
     expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")
-    store("one-that-comes")
+    store("stored-later")
     expect(events(visit.page)).to_have_count(1)
     assert visit.axe_violations() == []
 

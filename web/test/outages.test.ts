@@ -51,6 +51,6 @@ test("an outage since another day has the date", () => {
 });
 
 test("an unreachable service replaces its last outages", () => {
-  const gone = { value: down("kafka").value, failure: failure(0) };
-  expect(outageMessages(gone, NOW)).toEqual(["Cannot reach the service. The figures are out of date."]);
+  const unreachable = { value: down("kafka").value, failure: failure(0) };
+  expect(outageMessages(unreachable, NOW)).toEqual(["Cannot reach the service. The figures are out of date."]);
 });

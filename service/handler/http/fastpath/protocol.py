@@ -107,6 +107,7 @@ class LimitedProtocol(UvicornProtocol):
         # The request that is being received
         self._heads_begun = 0
         self._head_bytes = 0
+        self._headers_parsed = 0
         self._incomplete_head_bytes = 0
         self._is_in_head = True
         self._is_between_requests = True
@@ -204,7 +205,7 @@ class LimitedProtocol(UvicornProtocol):
         super().on_message_begin()
         self._is_between_requests = False
         self._heads_begun += 1
-        self._head_bytes = self._incomplete_head_bytes = 0
+        self._head_bytes = self._headers_parsed = self._incomplete_head_bytes = 0
         self._expect_head()
 
     def on_url(self, url: bytes) -> None:
@@ -213,7 +214,8 @@ class LimitedProtocol(UvicornProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count_head_bytes(len(name) + len(value) + _HEADER_SEPARATORS_BYTES)
-        if self.header_count >= MAX_HEADERS:
+        self._headers_parsed += 1
+        if self._headers_parsed > MAX_HEADERS:
             self._stop_parser(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         super().on_header(name, value)
 
@@ -268,13 +270,13 @@ class LimitedProtocol(UvicornProtocol):
             self._send_last(self._pending_error)
 
     def _answer_hits(self, responder: CacheResponder, data: bytes) -> int:
-        """Answer leading requests for cached orders, in order. Return how many bytes these requests take."""
-        begin = 0
+        """Answer leading requests for cached orders, in order. Return the length of these requests."""
+        begin, default_headers = 0, self.default_headers
         for _ in range(MAX_HITS_PER_READ):
             end = data.find(HEAD_END, begin)
             if end < 0 or self.is_write_paused:
                 break
-            response = responder.respond(data[begin : end + 2], self.default_headers)
+            response = responder.respond(data[begin : end + 2], default_headers)
             if response is None:
                 break
             if isinstance(response, bytes):

@@ -31,7 +31,6 @@ ATTRIBUTES: Final = (
     "connections",
     "cycle",
     "flow",
-    "headers",
     "loop",
     "parser",
     "pipeline",
@@ -58,11 +57,6 @@ class UvicornProtocol(HttpToolsProtocol):
     def running_requests(self) -> int:
         """Requests of all connections that the application is working on."""
         return len(self.tasks)
-
-    @property
-    def header_count(self) -> int:
-        """Headers of the current request that have been parsed."""
-        return len(self.headers)
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:

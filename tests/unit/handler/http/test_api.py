@@ -230,12 +230,12 @@ def test_too_many_event_streams_are_refused(api_fixture: ApiFixture) -> None:
 
 def test_verbose_probes_list_their_checks(api_fixture: ApiFixture) -> None:
     assert api_fixture.client.get("/readyz").json() == {"status": "ok"}
-    told = {"warm-up": True, "not draining": True, "database": False}
-    assert api_fixture.client.get("/readyz?verbose").json()["parts"] == told
+    checks = {"warm-up": True, "not draining": True, "database": False}
+    assert api_fixture.client.get("/readyz?verbose").json()["parts"] == checks
     api_fixture.is_ready = False
     document = problem_of(api_fixture.client.get("/readyz?verbose"), 503)
     assert "warm-up" in document["detail"]
-    assert document["parts"] == told | {"warm-up": False}
+    assert document["parts"] == checks | {"warm-up": False}
     assert api_fixture.client.get("/livez").status_code == 200
     assert api_fixture.client.get("/startupz").status_code == 200
 
@@ -270,7 +270,7 @@ def test_the_openapi_document_describes_every_error_as_a_problem(api_fixture: Ap
     assert "HTTPValidationError" not in str(document)
     for operations in document["paths"].values():
         for method, operation in operations.items():
-            refusals = {status: response for status, response in operation["responses"].items() if status >= "400"}
-            assert {"413", "431", "500", "503"} <= set(refusals)
-            told = {media for told in refusals.values() for media in told.get("content", {})}
-            assert told == (set() if method == "head" else {"application/problem+json"})
+            errors = {status: response for status, response in operation["responses"].items() if status >= "400"}
+            assert {"413", "431", "500", "503"} <= set(errors)
+            media_types = {each for response in errors.values() for each in response.get("content", {})}
+            assert media_types == (set() if method == "head" else {"application/problem+json"})

@@ -95,7 +95,7 @@ def test_a_byte_order_mark_and_crlf_are_ignored(path: Path) -> None:
 
 
 def test_key_with_returns_the_first_key_with_the_scope(path: Path) -> None:
-    path.write_text(f"# ours\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
+    path.write_text(f"# comment\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
     assert key_with(path, Scope.READ) == KEY
     path.write_text(f"dead-letters {OTHER}\n")
     with pytest.raises(KeysRefused, match="contains no key with the scope read"):

@@ -206,8 +206,8 @@ def test_an_upgrade_is_answered_as_http_1_1_and_the_connection_closed(port: int)
 
 
 def test_a_port_in_use_is_an_error_of_one_line() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
+    with closing(socket.create_server(("127.0.0.1", 0))) as bound:
+        port = bound.getsockname()[1]
         with pytest.raises(PortUnavailable, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
             AdminServer(app, "127.0.0.1", port).start()
 
