@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, ClassVar, Final, NoReturn
@@ -90,6 +91,22 @@ async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
+class ConnectionState(Enum):
+    """What a connection does with further data. Only OPEN changes to another state."""
+
+    OPEN = auto()
+    OVER_LIMIT = auto()
+    """Answers the first data with 503, and closes."""
+    LAST_REQUEST = auto()
+    """Answers the requests so far, ignores further data, and closes."""
+    ERROR_PENDING = auto()
+    """The same, and sends `_pending_error` before it closes."""
+
+
+_OPEN: Final = ConnectionState.OPEN
+"""For the hot path: Python 3.11 looks up enum members slowly."""
+
+
 class LimitedProtocol(UvicornProtocol):
     _limits = ConnectionLimits()
     _responder: CacheResponder | None = None
@@ -112,12 +129,10 @@ class LimitedProtocol(UvicornProtocol):
         self._is_in_head = True
         self._is_between_requests = True
         self._head_timer: asyncio.TimerHandle | None = None
-        # Why the connection ends
-        self._is_over_limit = False
-        self._is_last_request = False
+        # The end of the connection
+        self._state = _OPEN
         self._parser_error = HTTPStatus.BAD_REQUEST
         self._pending_error = b""
-        """An error response that is sent after the responses to earlier requests."""
         # Responses and pipelined requests
         self._send_timer: asyncio.TimerHandle | None = None
         self._pipelined_bytes = 0
@@ -128,7 +143,8 @@ class LimitedProtocol(UvicornProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(UNCOUNTED_BYTES)
-        self._is_over_limit = self.connection_count > self._limits.max_connections and not self._close_longest_idle()
+        if self.connection_count > self._limits.max_connections and not self._close_longest_idle():
+            self._state = ConnectionState.OVER_LIMIT
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -170,11 +186,10 @@ class LimitedProtocol(UvicornProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_over_limit:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        if self._state is not _OPEN:
+            if self._state is ConnectionState.OVER_LIMIT:
+                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
-        if self._pending_error or self._is_last_request:
-            return  # the connection is about to close
         if self._responder and self._is_idle():
             data = data[self._answer_hits(self._responder, data) :]
         if data:
@@ -245,7 +260,8 @@ class LimitedProtocol(UvicornProtocol):
     def _expect_head(self) -> None:
         self._cancel_head_timer()
         self._is_in_head = True
-        seconds = REFUSED_HEAD_TIMEOUT_SECONDS if self._is_over_limit else HEAD_TIMEOUT_SECONDS
+        is_over_limit = self._state is ConnectionState.OVER_LIMIT
+        seconds = REFUSED_HEAD_TIMEOUT_SECONDS if is_over_limit else HEAD_TIMEOUT_SECONDS
         self._head_timer = self.loop.call_later(seconds, self.transport.close)
 
     # Responses
@@ -266,7 +282,8 @@ class LimitedProtocol(UvicornProtocol):
             self._buffers.update(self)
         if self.is_keep_alive_timer_running:
             self._idle[self] = self.loop.time()
-        if self._pending_error and self.has_answered_all() and not self.transport.is_closing():
+        is_error_due = self._state is ConnectionState.ERROR_PENDING and self.has_answered_all()
+        if is_error_due and not self.transport.is_closing():
             self._send_last(self._pending_error)
 
     def _answer_hits(self, responder: CacheResponder, data: bytes) -> int:
@@ -344,14 +361,14 @@ class LimitedProtocol(UvicornProtocol):
 
     def _end_after_this_request(self) -> None:
         """Close when the current request is answered, and ignore all that follows it."""
-        self._is_last_request = True
+        self._state = ConnectionState.LAST_REQUEST
         if self.has_answered_all():
             self.transport.close()
         else:
             self.close_after_response()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        if self._pending_error or self.transport.is_closing():
+        if self._state is ConnectionState.ERROR_PENDING or self.transport.is_closing():
             return  # already refused
         request_id = new_request_id()
         response = problem(status, detail, request_id.decode(), headers={"connection": "close"})
@@ -360,7 +377,7 @@ class LimitedProtocol(UvicornProtocol):
         if self.has_answered_all():
             self._send_last(serialized)
         else:  # sent now, it would be taken for the response to an earlier request
-            self._pending_error = serialized
+            self._state, self._pending_error = ConnectionState.ERROR_PENDING, serialized
             self.pause_reading()
 
     def _send_last(self, response: bytes) -> None:

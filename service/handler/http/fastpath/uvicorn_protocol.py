@@ -42,7 +42,7 @@ ATTRIBUTES: Final = (
 )
 """Attributes of a new HttpToolsProtocol."""
 CYCLE_ATTRIBUTES: Final = ("keep_alive", "response_complete")
-FLOW_ATTRIBUTES: Final = ("pause_reading", "resume_reading", "write_paused")
+FLOW_ATTRIBUTES: Final = ("pause_reading", "resume_reading")
 
 
 class UvicornProtocol(HttpToolsProtocol):
@@ -79,9 +79,15 @@ class UvicornProtocol(HttpToolsProtocol):
 
     # Flow control
 
-    @property
-    def is_write_paused(self) -> bool:
-        return self.flow.write_paused
+    is_write_paused = False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_write_paused = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.is_write_paused = False
 
     def pause_reading(self) -> None:
         self.flow.pause_reading()
