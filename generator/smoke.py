@@ -17,7 +17,7 @@ from generator.expected import order_digest
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused, KeysRefused
+from service.entities.errors import CommandRefused, InvalidKeysFile
 from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
@@ -71,7 +71,7 @@ def _key(settings: Settings) -> str:
     """Return what the API may want to see, where this process knows the file of its keys."""
     try:
         return key_with(settings.auth.keys_file, Scope.READ) if settings.auth.keys_file else ""
-    except KeysRefused as error:
+    except InvalidKeysFile as error:
         raise CommandRefused(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 
 

@@ -1,6 +1,6 @@
-"""Structured logs: a fixed sentence plus fields, one JSON object a line, on standard error.
+"""Structured logs on standard error: one JSON object per line, with a fixed event and fields.
 
-Never a payload, never the text of a driver's error: psycopg's holds the failing row.
+Never log a payload or the text of a driver's error: psycopg's holds the failing row.
 """
 
 import logging
@@ -14,13 +14,13 @@ Format = Literal["json", "text"]
 
 
 def configure(level: str = "info", fmt: Format = "json") -> None:
-    """Send structlog's and the standard library's records to standard error in one format."""
+    """Write the records of structlog and of the standard library to standard error in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        _name_the_exception,
+        _summarize_exception,
     ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -37,9 +37,9 @@ def configure(level: str = "info", fmt: Format = "json") -> None:
     )
     root = logging.getLogger()
     root.handlers, root.level = [handler], threshold
-    # The pool reports each failed attempt with the driver's text; we report the outage ourselves.
+    # The pool logs each failed attempt with the driver's text. Outages are logged without it.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
-    # Alembic names its plugins one by one wherever it is imported.
+    # Alembic logs each of its plugins on import.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
@@ -49,17 +49,17 @@ def _renderer(fmt: Format) -> Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
 
-def _name_the_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace a traceback by the exception's type and place: its text could hold personal data."""
+def _summarize_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace a traceback by the exception's type and location: its text could hold personal data."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info is True else info
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
-        event["at"] = _innermost(error)
+        event["at"] = _location(error)
     return event
 
 
-def _innermost(error: BaseException) -> str:
+def _location(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

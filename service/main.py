@@ -115,7 +115,7 @@ def _end_by(error: Exception) -> int:
 def _without_output(error: Exception) -> int:
     output.discard()
     if isinstance(error, BrokenPipeError):
-        return output.BROKEN_PIPE
+        return output.SIGPIPE_EXIT_CODE
     print("orders: no space left on device", file=sys.stderr)
     return FAILED
 

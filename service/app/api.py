@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from service.app import shared
 from service.app.dependencies import Dependency
 from service.config import Settings
-from service.entities.errors import InvalidSettings, KeysRefused, StorageUnavailable
+from service.entities.errors import InvalidKeysFile, InvalidSettings, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Parts, api
 from service.handler.http.event_broadcaster import EventBroadcaster
@@ -308,5 +308,5 @@ def _keys(settings: Settings) -> Keys | None:
     path = settings.auth.keys_file
     try:
         return None if path is None else Keys(path)
-    except KeysRefused as error:
+    except InvalidKeysFile as error:
         raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None

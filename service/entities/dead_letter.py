@@ -1,4 +1,4 @@
-"""Why a message was given up, and how a dead letter says so in its headers."""
+"""Dead letters: the reason, and the headers that carry it."""
 
 import re
 from enum import StrEnum
@@ -8,20 +8,20 @@ from service.entities.version import MAX_TOPIC
 
 
 class Reason(StrEnum):
-    """The bounded set of reasons; also the label of the metric."""
+    """The reason why a message was dead-lettered; also a metric label."""
 
     UNDECODABLE = "undecodable"
-    """Not JSON text: malformed, not UTF-8, nested too deeply."""
+    """Not JSON: malformed, not UTF-8, or nested too deeply."""
     INVALID = "invalid"
-    """JSON text that breaks a rule of the order document."""
+    """JSON that violates a rule of the order document."""
     TOO_LARGE = "too-large"
     """Larger than the consumer accepts."""
     REJECTED = "rejected"
-    """A valid order that PostgreSQL refused, or that could not be saved in the time allowed."""
+    """A valid order that PostgreSQL rejected, or that could not be stored within `retry.give_up_after`."""
 
 
 class Violation(NamedTuple):
-    """A broken rule: `path` like `items[0].price` (empty: the document itself), `rule` without values."""
+    """A violated rule. `path` is like `items[0].price` (empty: the document itself); `rule` has no values."""
 
     path: str
     rule: str
@@ -31,7 +31,7 @@ class Violation(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A message that is given up. `detail` names fields and rules, never values."""
+    """A message to dead-letter. `detail` names fields and rules, never values."""
 
     message: Any
     partition: int
@@ -41,7 +41,7 @@ class DeadLetter(NamedTuple):
 
 
 class Header:
-    """Names of the headers that a dead letter carries beside the original ones. All values are UTF-8 text."""
+    """Names of the headers that are added to the original ones. All values are UTF-8 text."""
 
     REASON: Final = "dlq-reason"
     DETAIL: Final = "dlq-detail"
@@ -59,11 +59,11 @@ class Header:
 
 
 Headers = list[tuple[str, bytes | None]]
-"""Headers as Kafka has them: ordered, names may repeat, a value may be null."""
+"""Kafka headers: ordered; names may repeat, and values may be null."""
 
 
 class Origin(NamedTuple):
-    """The record in which a message first came; a replayed message keeps it."""
+    """The first record of a message; replays keep it."""
 
     topic: str
     partition: int
@@ -72,64 +72,64 @@ class Origin(NamedTuple):
 
 
 def read_origin(headers: Headers | None) -> Origin | None:
-    """Return the first origin that replayed or dead-lettered messages name; None where it is absent or malformed.
+    """Return the origin of a dead-lettered or replayed message; None if it is absent or malformed.
 
-    Anyone can write these headers, and they end up in columns and in other headers: only what Kafka can have passes.
+    Anyone can write these headers, and they are copied to columns and headers, so only values valid in Kafka pass.
     """
     if not headers:
         return None
-    named = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
+    values = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
     try:
         return Origin(
-            _topic(named[Header.TOPIC]),
-            _whole(named[Header.PARTITION], at_most=_MAX_PARTITION),
-            _whole(named[Header.OFFSET]),
-            _whole(named[Header.TIMESTAMP]),
+            _parse_topic(values[Header.TOPIC]),
+            _parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
+            _parse_int(values[Header.OFFSET]),
+            _parse_int(values[Header.TIMESTAMP]),
         )
     except (KeyError, ValueError):
         return None
 
 
 def read_replays(headers: Headers | None) -> int:
-    """Return how often the message was replayed; 0 where the header is absent or malformed."""
+    """Return the number of replays; 0 if the header is absent or malformed."""
     values = [value for name, value in headers or () if name == Header.REPLAYS and value is not None]
     try:
-        return _whole(values[-1]) if values else 0
+        return _parse_int(values[-1]) if values else 0
     except ValueError:
         return 0
 
 
-def known_headers(headers: Headers | None, at_most: int) -> Headers:
-    """Return only our own `dlq-*` headers, each value cut to `at_most` bytes.
+def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
+    """Return only the headers of `Header`, each value truncated to `max_value_bytes`.
 
-    Of each name the last one, and the last that is not null: so they are few, whoever wrote the message.
+    Of each name, only the last value and the last that is not null are kept, to bound their number.
     """
     found: dict[tuple[str, bool], bytes | None] = {}
     for name, value in reversed(headers or ()):
-        if name in _KNOWN:
-            found.setdefault((name, value is None), value and value[:at_most])
+        if name in _NAMES:
+            found.setdefault((name, value is None), value and value[:max_value_bytes])
     return [(name, value) for (name, _), value in reversed(found.items())]
 
 
 def without_dlq_headers(headers: Headers | None) -> Headers:
-    """Return the original headers: `dlq-*` ones are replaced in a dead letter, never appended."""
+    """Return the original headers: those of a dead letter replace older `dlq-*` headers."""
     return [(name, value) for name, value in headers or () if not name.startswith(Header.PREFIX)]
 
 
-_KNOWN: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
-_TOPIC: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC)
+_NAMES: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
+_TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC)
 _MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18
-"""Enough for any offset or millisecond of ours, and always below 2^63."""
+"""Enough for any offset or timestamp, and below 2^63."""
 
 
-def _topic(name: bytes) -> str:
-    if not _TOPIC.fullmatch(name):
-        raise ValueError("not a topic's name")
+def _parse_topic(name: bytes) -> str:
+    if not _TOPIC_PATTERN.fullmatch(name):
+        raise ValueError("invalid topic name")
     return name.decode()
 
 
-def _whole(text: bytes, at_most: int = 10**_MAX_DIGITS) -> int:
-    if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > at_most:
-        raise ValueError("not a whole number")
+def _parse_int(text: bytes, maximum: int = 10**_MAX_DIGITS) -> int:
+    if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > maximum:
+        raise ValueError("invalid integer")
     return int(text)

@@ -1,16 +1,16 @@
-"""A dead letter as it lies in its topic."""
+"""A record of the dead-letter topic."""
 
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter import Header, Headers, Origin, known_headers, read_origin, read_replays
 
-UNKNOWN: Final = "unknown"
-_HEADER_BYTES: Final = 4_096
-"""Of a header's value in an excerpt: more than `dlq-detail` ever has."""
+UNKNOWN_REASON: Final = "unknown"
+_MAX_HEADER_BYTES: Final = 4_096
+"""Maximum size of a header's value in an excerpt; `dlq-detail` is always shorter."""
 
 
 class DeadLetterRecord(NamedTuple):
-    """One message of the dead-letter topic; key, value and headers are as Kafka gave them."""
+    """A message of the dead-letter topic, with its key, value and headers unchanged."""
 
     partition: int
     offset: int
@@ -21,7 +21,7 @@ class DeadLetterRecord(NamedTuple):
 
     @property
     def reason(self) -> str:
-        return self.text(Header.REASON) or UNKNOWN
+        return self.text(Header.REASON) or UNKNOWN_REASON
 
     @property
     def replays(self) -> int:
@@ -36,27 +36,27 @@ class DeadLetterRecord(NamedTuple):
         return any(name == Header.STUB for name, _ in self.headers)
 
     def text(self, name: str) -> str:
-        """Return a header's last value, fit for a terminal; empty where it is absent."""
+        """Return the last value of a header, printable; empty if it is absent."""
         return next((printable(value) for header, value in reversed(self.headers) if header == name), "")
 
-    def excerpt(self, at_most: int) -> "Excerpt":
-        """Return it with no more than so many bytes of its key and of its value, and without the original headers."""
-        cut = self._replace(
-            key=self.key and self.key[:at_most],
-            value=self.value and self.value[:at_most],
-            headers=known_headers(self.headers, _HEADER_BYTES),
+    def excerpt(self, max_bytes: int) -> "Excerpt":
+        """Return a copy whose key and value are truncated to `max_bytes` each, without the original headers."""
+        truncated = self._replace(
+            key=self.key and self.key[:max_bytes],
+            value=self.value and self.value[:max_bytes],
+            headers=known_headers(self.headers, _MAX_HEADER_BYTES),
         )
-        return Excerpt(cut, len(self.value or b""))
+        return Excerpt(truncated, len(self.value or b""))
 
 
 class Excerpt(NamedTuple):
-    """A dead letter that may be cut short; `size` is the length of its whole value in bytes."""
+    """A dead letter that may be truncated. `size` is the length of the whole value in bytes."""
 
     dead_letter: DeadLetterRecord
     size: int
 
 
 def printable(value: str | bytes | None) -> str:
-    """Return the text of a header or key with all that could steer a terminal replaced."""
+    """Return the text with non-printable characters (terminal escapes) replaced."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-    return "".join(dead_letter if dead_letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for dead_letter in text)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,21 +1,21 @@
-"""The one tree of errors.
+"""The tree of errors.
 
 OrdersError
-├── DocumentRejected             a message is not an order: it goes to the dead-letter topic
-├── StorageError                 PostgreSQL did not store what it was given
-│   ├── OrderRejected                 permanently: it refused the data of one order
-│   └── StorageUnavailable           for now: retried for as long as it takes
-│       └── StatementTimedOut            the batch was too much for the statement timeout: halved and retried
-├── DeadLettersUnavailable       the dead-letter topic does not take messages now: nothing moves until it does
-├── KafkaUnavailable             Kafka does not tell now what it is asked: the same question can be answered later
-├── KafkaClientFailed            the Kafka client is dead, and stays so: only a new process helps
-├── InvalidSettings              a setting is refused before anything starts
-├── CommandRefused               a command can't do what it was asked; the text is the line for its user
-├── DatabaseUnfit                the database can't hold orders as they are: nothing starts on it
-├── MigrationError               the schema or the topics could not be brought to what this release needs
-├── KeysRefused                  the file of API keys can't be used
-├── PortUnavailable              a port that is to be listened on is taken, or not ours to take
-└── ServerUnavailable            an embedded server of the demo or the tests did not start, or stopped by itself
+├── DocumentRejected             a message is not a valid order: it is dead-lettered
+├── StorageError                 PostgreSQL did not store the orders
+│   ├── OrderRejected                permanent: it rejected the data of an order, which is dead-lettered
+│   └── StorageUnavailable           temporary: retried without limit by default
+│       └── StatementTimedOut            the batch exceeded the statement timeout: halved and retried
+├── DeadLettersUnavailable       the dead-letter topic does not accept messages: retried, and nothing is committed
+├── KafkaUnavailable             a query of Kafka failed: a later one may succeed
+├── KafkaClientFailed            the Kafka client reported a fatal error: the process must restart
+├── InvalidSettings              a setting is invalid: nothing starts
+├── CommandRefused               a command cannot do what it was asked; the text is shown to its user
+├── UnsupportedEncoding          the database is not UTF8: nothing starts
+├── MigrationError               the schema or the topics cannot be migrated to this release
+├── InvalidKeysFile              the file of API keys is invalid
+├── PortUnavailable              a port is in use, or binding it is not permitted
+└── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited
 """
 
 from typing import TYPE_CHECKING
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class OrdersError(Exception):
-    """Base of every error that this package raises on purpose. Its text never holds a value of an order or a secret."""
+    """Base of all errors of this package. Their text never holds a value of an order or a secret."""
 
 
 class DocumentRejected(OrdersError):
-    """A message is not an order. `violations` name fields and rules, never values."""
+    """A message is not a valid order. `violations` name fields and rules, never values."""
 
     def __init__(self, reason: "Reason", violations: "Sequence[Violation]") -> None:
         super().__init__(f"{reason}: {', '.join(map(str, violations))}")
@@ -40,7 +40,7 @@ class DocumentRejected(OrdersError):
 
 
 class StorageError(OrdersError):
-    """PostgreSQL did not store what it was given. `sqlstate` is five characters, or empty where there was none."""
+    """PostgreSQL did not store the orders. `sqlstate` has five characters, or is empty if there was none."""
 
     def __init__(self, problem: str, *, sqlstate: str = "") -> None:
         super().__init__(f"{problem} (SQLSTATE {sqlstate})" if sqlstate else problem)
@@ -50,7 +50,7 @@ class StorageError(OrdersError):
 
 
 class OrderRejected(StorageError):
-    """PostgreSQL refused the data; `position` is the index of the order to blame, where it is known."""
+    """PostgreSQL rejected the data. `position` is the index of the rejected order, if it is known."""
 
     def __init__(self, problem: str, *, sqlstate: str, where: str = "", position: int | None = None) -> None:
         super().__init__(problem, sqlstate=sqlstate)
@@ -59,15 +59,15 @@ class OrderRejected(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """PostgreSQL is away, busy, read-only, or lost a race: the same call can succeed later."""
+    """PostgreSQL is unreachable, busy or read-only, or the transaction lost a race: a retry can succeed."""
 
 
 class StatementTimedOut(StorageUnavailable):
-    """The statement timeout ended the call (57014): half as much may pass."""
+    """The statement timeout canceled the call (57014): half the orders may succeed."""
 
 
 class DeadLettersUnavailable(OrdersError):
-    """The dead-letter topic did not take `unsent`; the rest is acknowledged."""
+    """The dead-letter topic did not acknowledge `unsent`; it acknowledged the rest."""
 
     def __init__(self, problem: str, unsent: "Sequence[DeadLetter]") -> None:
         super().__init__(problem)
@@ -75,39 +75,39 @@ class DeadLettersUnavailable(OrdersError):
 
 
 class KafkaUnavailable(OrdersError):
-    """Kafka does not tell now what it is asked: the same question can be answered later."""
+    """A query of Kafka failed. A later one may succeed."""
 
 
 class KafkaClientFailed(OrdersError):
-    """The Kafka client reported a fatal error: it does nothing more, so that the process has to end."""
+    """The Kafka client reported a fatal error and cannot be used any more: the process must restart."""
 
 
 class InvalidSettings(OrdersError):
-    """A setting is refused; the text is one line that names the variable, and never its value."""
+    """A setting is invalid. The text is one line that names the variable, never its value."""
 
 
 class CommandRefused(OrdersError):
-    """A command can't do what it was asked; the text is the line for its user."""
+    """A command cannot do what it was asked. The text is one line for its user."""
 
 
-class DatabaseUnfit(OrdersError):
-    """The database is in another encoding than UTF-8, which has a code for every character of an order."""
+class UnsupportedEncoding(OrdersError):
+    """The database's encoding is not UTF8, so it cannot store every order."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"the database's encoding is {encoding}, and orders need UTF8: create it with ENCODING 'UTF8'")
+        super().__init__(f"unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'")
 
 
 class MigrationError(OrdersError):
-    """The schema or the topics could not be brought to what this release needs."""
+    """The schema or the topics cannot be migrated to this release."""
 
 
-class KeysRefused(OrdersError):
-    """The file of API keys can't be used; the text names the line, and never what stands in it."""
+class InvalidKeysFile(OrdersError):
+    """The file of API keys is invalid. The text names the line, never its content."""
 
 
 class PortUnavailable(OrdersError):
-    """A port that is to be listened on is taken, or not ours to take; the text is the line for the user."""
+    """A port is in use, or binding it is not permitted. The text is one line for the user."""
 
 
 class ServerUnavailable(OrdersError):
-    """An embedded server did not start, or stopped by itself; the text tells which and why."""
+    """An embedded server did not start, or exited. The text names it and the reason."""

@@ -1,7 +1,7 @@
-"""The order document: its shape and the rules that each field keeps.
+"""The order document: its fields and their rules.
 
-The limits stand here once. The column types, `docs/order.schema.json` and the decoder all follow from them. Lengths
-count characters (Unicode code points), as PostgreSQL's `varchar(n)` does.
+The column types, `docs/order.schema.json` and the decoder are derived from these limits. Lengths are in characters
+(Unicode code points), as in PostgreSQL's `varchar(n)`.
 """
 
 from datetime import datetime
@@ -14,9 +14,9 @@ MAX_BIGINT: Final = 2**63 - 1
 MAX_ITEMS: Final = 1_000
 MAX_UID: Final = 64
 UID_CHARACTER: Final = "[A-Za-z0-9_-]"
-"""A regular expression for one; an id has from one to MAX_UID of them."""
+"""Pattern of one character of an `order_uid`, which has 1 to MAX_UID of them."""
 
-# `$` would let a newline through at the end; "no character follows" is spelt alike in Python and ECMAScript.
+# `$` would accept a trailing newline; this works alike in Python and ECMAScript.
 _END: Final = r"(?![\s\S])"
 
 Amount = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Whole minor units of the currency.")]
@@ -35,9 +35,9 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; an
 
 
 class Document(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What all parts of the document share: immutable, closed, and left alone by the garbage collector.
+    """Base of all parts of the document: immutable, closed, and untracked by the garbage collector.
 
-    Only optional fields have a default, which is None: an absent one stays absent when the document is encoded.
+    Only optional fields have a default, None: a field that is absent stays absent when encoded.
     """
 
 
@@ -96,17 +96,17 @@ class Order(Document, frozen=True, kw_only=True):
 
 
 def amount_mismatches(order: Order) -> list[str]:
-    """Name the cross-field rules that the order breaks, by the path of the sum that is wrong."""
-    payment, broken = order.payment, []
+    """Return the paths of the amounts that do not match their sum."""
+    payment, mismatches = order.payment, []
     if payment.amount != payment.goods_total + payment.delivery_cost + payment.custom_fee:
-        broken.append("payment.amount")
+        mismatches.append("payment.amount")
     if payment.goods_total != sum(item.total_price for item in order.items):
-        broken.append("payment.goods_total")
-    return broken
+        mismatches.append("payment.goods_total")
+    return mismatches
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document; unknown fields are allowed, for they are ignored."""
+    """Return the JSON Schema (draft 2020-12) of the document. It allows unknown fields, which are ignored."""
     closed = schema(Order)
     for component in closed["$defs"].values():
         component.pop("additionalProperties")

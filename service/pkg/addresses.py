@@ -1,4 +1,4 @@
-"""Addresses of servers as settings give them: what could never be used is refused before anything connects."""
+"""Validates server addresses in settings, before anything connects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,6})")
-_LARGEST_PORT: Final = 65_535
+_MAX_PORT: Final = 65_535
 _SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
 def bootstrap_servers(text: str) -> str:
-    """Return the list without blanks around its commas. Raises ValueError, which never holds a part of it."""
+    """Return the list without spaces around its commas. Raises ValueError, whose text never holds a part of it."""
     entries = [entry.strip() for entry in text.split(",")]
     for number, entry in enumerate(entries, 1):
         if problem := _broker_problem(entry):
@@ -22,7 +22,7 @@ def bootstrap_servers(text: str) -> str:
 
 
 def dsn(text: str) -> str:
-    """Return a connection string that libpq can read. Raises ValueError, which never holds a part of it."""
+    """Return the connection string if libpq can parse it. Raises ValueError, whose text never holds a part of it."""
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(text).items() if value is not None}
     except ProgrammingError:
@@ -57,4 +57,4 @@ def _dsn_problems(parameters: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_port(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= _LARGEST_PORT
+    return text.isdecimal() and 1 <= int(text) <= _MAX_PORT

@@ -1,4 +1,4 @@
-"""Numbers as people write them on a command line, for argparse; all raise ArgumentTypeError."""
+"""Types of command-line arguments for argparse. All raise ArgumentTypeError."""
 
 import math
 from argparse import ArgumentTypeError
@@ -6,7 +6,7 @@ from typing import Final
 
 from service.pkg.units import parse_seconds
 
-_LAST_PORT: Final = 65_535
+_MAX_PORT: Final = 65_535
 
 
 def whole(text: str) -> int:
@@ -24,8 +24,8 @@ def count(text: str) -> int:
 
 
 def port(text: str) -> int:
-    if not 0 < (number := _integer(text)) <= _LAST_PORT:
-        raise ArgumentTypeError(f"must be a port, 1 to {_LAST_PORT}")
+    if not 0 < (number := _integer(text)) <= _MAX_PORT:
+        raise ArgumentTypeError(f"must be a port, 1 to {_MAX_PORT}")
     return number
 
 
@@ -37,7 +37,7 @@ def positive(text: str) -> float:
 
 
 def rate(text: str) -> float:
-    """Return how many messages a second; 0 sets no limit."""
+    """Return a number of messages per second; 0 means unlimited."""
     if not 0 <= (number := _number(text)) < math.inf:
         raise ArgumentTypeError("must be a number of messages a second, 0 for no limit")
     return number
@@ -50,7 +50,7 @@ def share(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as 90m or 40d."""
+    """Return the seconds of a duration such as `90m` or `40d`."""
     try:
         return float(parse_seconds(text))
     except ValueError as error:
@@ -58,7 +58,7 @@ def seconds(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    """Return what plain digits say, -1 for any other text."""
+    """Return the number if the text is plain digits, else -1."""
     return int(text) if text.isascii() and text.isdigit() else -1
 
 

@@ -1,21 +1,21 @@
-"""What is said again and again is said now and then."""
+"""Limits how often a repeated event is logged."""
 
 from collections.abc import Callable
 from time import monotonic
 
 
 class LogThrottle:
-    """For one thread, and for a set of sentences that is bounded."""
+    """For one thread, and a bounded set of events."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
         self._now = now
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
-    def is_due(self, sentence: str) -> bool:
-        """Tell whether it was not said for that long, and take it for said now."""
+    def is_due(self, event: str) -> bool:
+        """Return whether the event was not logged in the last `seconds`; if so, record it as logged now."""
         now = self._now()
-        is_due = now - self._said.get(sentence, -self._seconds) >= self._seconds
+        is_due = now - self._logged_at.get(event, -self._seconds) >= self._seconds
         if is_due:
-            self._said[sentence] = now
+            self._logged_at[event] = now
         return is_due

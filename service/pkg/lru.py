@@ -1,19 +1,19 @@
-"""A cache of immutable bytes that forgets what was not used for the longest time."""
+"""A least-recently-used cache of bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
-ENTRY_OVERHEAD: Final = 240
-"""Bytes that an entry takes beyond its ASCII key and its value, measured as resident memory of 10,000 to 100,000
-entries of 600 to 3,000 bytes: both objects' heads, the allocator's rounding, the ordered dict's node and slot."""
+ENTRY_OVERHEAD_BYTES: Final = 240
+"""Memory of an entry in addition to its ASCII key and its value (object headers, allocator rounding, dict slot and
+node). Measured as resident memory of 10,000 to 100,000 entries of 600 to 3,000 bytes."""
 
 
 class Lru:
-    """Holds at most `max_entries` and `max_bytes`, overhead included. Every call is O(1) but `clear`, and thread-safe.
+    """At most `max_entries` and `max_bytes`, overhead included. Thread-safe; every method but `clear` is O(1).
 
-    Values are handed out as they are: nobody can change bytes.
+    Values are returned without a copy, because bytes are immutable.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, on_evict: Callable[[], None] = lambda: None) -> None:
@@ -29,12 +29,12 @@ class Lru:
 
     @property
     def size(self) -> int:
-        """Bytes held, overhead included."""
+        """Bytes in use, overhead included."""
         return self._size
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, which is then the most recently used one."""
-        # Without the lock: each of the two is atomic, and an entry that goes between them is a miss.
+        """Return the value, and make it the most recently used one."""
+        # No lock: each call is atomic, and an entry that is removed between them is a miss.
         try:
             self._entries.move_to_end(key)
             return self._entries[key]
@@ -42,17 +42,17 @@ class Lru:
             return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep the value as the most recently used one; one that is larger than the whole cache is not kept."""
+        """Store the value as the most recently used one, unless it is larger than the whole cache."""
         with self._lock:
             self._remove(key)
             if _cost(key, value) <= self._max_bytes:
                 self._add(key, value)
-                self._shrink()
+                self._evict()
 
     def fill(self, key: str, value: bytes) -> bool:
-        """Keep the value as the least recently used one, if there is room; a value that is there stays.
+        """Store the value as the least recently used one, without evicting or replacing another.
 
-        False when there is no room: nothing is evicted for it.
+        Returns False if there is no room.
         """
         with self._lock:
             if key in self._entries:
@@ -81,7 +81,7 @@ class Lru:
         if value is not None:
             self._size -= _cost(key, value)
 
-    def _shrink(self) -> None:
+    def _evict(self) -> None:
         while len(self._entries) > self._max_entries or self._size > self._max_bytes:
             key, value = self._entries.popitem(last=False)
             self._size -= _cost(key, value)
@@ -89,4 +89,4 @@ class Lru:
 
 
 def _cost(key: str, value: bytes) -> int:
-    return len(key) + len(value) + ENTRY_OVERHEAD
+    return len(key) + len(value) + ENTRY_OVERHEAD_BYTES

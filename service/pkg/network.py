@@ -1,4 +1,4 @@
-"""Whether something listens at an address."""
+"""Checks whether a TCP address accepts connections."""
 
 import socket
 
@@ -6,18 +6,18 @@ from service.pkg.run_with_timeout import run_with_timeout
 
 
 def unreachable(host: str, port: int, seconds: float) -> str | None:
-    """Return why no TCP connection can be made within `seconds`; None where one can."""
+    """Return why no TCP connection can be established within `seconds`; None if one can."""
     try:
         run_with_timeout(
             seconds, lambda: socket.create_connection((host, port), seconds).close()
-        )  # resolving has no limit of its own
+        )  # name resolution has no timeout of its own
     except OSError as error:
         return cause(error)
     return None
 
 
 def cause(error: OSError) -> str:
-    """Return the standard phrase for why a connection could not be made."""
+    """Return the standard phrase for a connection error."""
     match error:
         case TimeoutError():
             return "timed out"

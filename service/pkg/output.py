@@ -1,4 +1,4 @@
-"""Standard output that ends before the command does: a closed pipe, a full disk, none at all."""
+"""Handles a standard output that is closed, or that cannot be written: a broken pipe or a full disk."""
 
 import errno
 import os
@@ -6,12 +6,12 @@ import select
 import sys
 from typing import Final
 
-BROKEN_PIPE: Final = 141
-"""The exit code of a program that SIGPIPE ends: 128 + 13."""
+SIGPIPE_EXIT_CODE: Final = 141
+"""128 + 13: what a shell reports for a process killed by SIGPIPE."""
 
 
 def provide_streams() -> None:
-    """Let a process that was started without standard output or error (`>&-`) write to nowhere."""
+    """Open /dev/null as standard output or error if the process was started without (`>&-`)."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
     if sys.stderr is None:
@@ -19,20 +19,20 @@ def provide_streams() -> None:
 
 
 def failed(error: BaseException) -> bool:
-    """Tell whether an error is that nothing can be written any more, and not one of a socket or of a named file."""
+    """Return whether an error is one of standard output, not of a socket or a named file."""
     if isinstance(error, BrokenPipeError):
-        return _reader_is_gone()
+        return _is_pipe_closed()
     return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
 
 
 def discard() -> None:
-    """Send what is still buffered nowhere: the interpreter would complain of it at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Discard buffered output: flushing it at exit would fail again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
-def _reader_is_gone() -> bool:
+def _is_pipe_closed() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))

@@ -1,4 +1,4 @@
-"""A figure that costs something to get: asked for now and then, and never waited for long."""
+"""Caches a value that is expensive to load."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,30 +9,32 @@ T = TypeVar("T")
 
 
 class RefreshingValue(Generic[T]):
-    """Asks at most every `seconds`, one at a time, and lets a caller wait for at most `patience` seconds.
+    """Loads at most every `interval_seconds`, and makes a caller wait for at most `timeout_seconds`.
 
-    `ask` returns None when the figure can't be had; it must end by itself. For one event loop.
+    `load` returns None if the value is not available; it must not block forever. For one event loop.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[T | None]], seconds: float, patience: float) -> None:
-        self._ask = ask
-        self._seconds = seconds
-        self._patience = patience
+    def __init__(
+        self, load: Callable[[], Awaitable[T | None]], interval_seconds: float, timeout_seconds: float
+    ) -> None:
+        self._load = load
+        self._interval_seconds = interval_seconds
+        self._timeout_seconds = timeout_seconds
         self._value: T | None = None
         self._due_at = 0.0
-        self._asking: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     async def get(self) -> T | None:
-        """Return the figure, at most `seconds` old; None when it could not be had."""
-        if self._asking is None and monotonic() >= self._due_at:
-            self._asking = asyncio.create_task(self._refresh())
-        if self._asking is not None:
-            await asyncio.wait([self._asking], timeout=self._patience)
-        return self._value if self._asking is None else None
+        """Return the value, at most `interval_seconds` old; None if it is not available."""
+        if self._loading is None and monotonic() >= self._due_at:
+            self._loading = asyncio.create_task(self._refresh())
+        if self._loading is not None:
+            await asyncio.wait([self._loading], timeout=self._timeout_seconds)
+        return self._value if self._loading is None else None
 
     async def _refresh(self) -> None:
         try:
-            self._value = await self._ask()
+            self._value = await self._load()
         finally:
-            self._due_at = monotonic() + self._seconds
-            self._asking = None
+            self._due_at = monotonic() + self._interval_seconds
+            self._loading = None

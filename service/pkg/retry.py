@@ -1,4 +1,4 @@
-"""Repeating what can succeed later: exponential backoff with full jitter, ended by a request to stop."""
+"""Retries with exponential backoff and full jitter, until shutdown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from service.pkg.shutdown_event import ShutdownEvent
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The n-th wait is random between 0 and `initial` * 2^(n-1) seconds, `ceiling` at most."""
+    """The n-th wait is random between 0 and `initial_backoff` * 2^(n-1) seconds, at most `max_backoff`."""
 
     initial_backoff: float = 0.1
     max_backoff: float = 5
     give_up_after: float | None = None
-    """Seconds after which the last error is raised; None repeats without end."""
+    """Seconds after which the last error is raised; None: never."""
 
 
 def retrying(
@@ -24,7 +24,7 @@ def retrying(
     is_transient: Callable[[BaseException], bool],
     on_retry: Callable[[RetryCallState], None],
 ) -> Retrying:
-    """Return a tenacity controller: called with a function, it repeats it. Raises Stopped out of a wait."""
+    """Return a tenacity controller: called with a function, it retries it. Raises Stopped on shutdown."""
     return Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_random_exponential(multiplier=backoff.initial_backoff, max=backoff.max_backoff),

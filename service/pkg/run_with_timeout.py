@@ -1,4 +1,4 @@
-"""A bound on calls of others that have none, or do not keep it."""
+"""A timeout for blocking calls that have none, or exceed it."""
 
 import threading
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _THREAD_NAME: Final = "bounded call"
 
 
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
-    """Block until `work` has ended; return what it returns or raise what it raises. Raises TimeoutError.
+    """Block until `work` ends; return its result, or raise its error. Raises TimeoutError.
 
-    It runs in a thread of its own, which is left behind then.
+    It runs in a new thread, which is abandoned on a timeout.
     """
     future: Future[T] = Future()
     threading.Thread(target=settle, args=(future, work), name=_THREAD_NAME, daemon=True).start()
@@ -21,12 +21,12 @@ def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
 
 
 def has_unfinished_calls() -> bool:
-    """Tell whether a call that took too long is still running."""
+    """Return whether an abandoned call is still running."""
     return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
 
 
 def settle(future: "Future[T]", work: Callable[[], T]) -> None:
-    """Let a future have what a call returns or raises."""
+    """Set the future to the result or the error of the call."""
     try:
         future.set_result(work())
     except BaseException as error:  # noqa: BLE001 - handed to whoever waits

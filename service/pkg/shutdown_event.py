@@ -1,58 +1,58 @@
-"""A request to stop that can be waited for."""
+"""An event that requests shutdown."""
 
 import signal
 from collections import Counter
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-_received: Counter[int] = Counter()
-"""Signals that asked this process to stop."""
+_signals: Counter[int] = Counter()
+"""Signals received by this process, counted."""
 
 
 class Stopped(Exception):
-    """The process was asked to stop while something was still waited for; nothing of that counts."""
+    """Shutdown was requested during a wait."""
 
 
 class ShutdownEvent:
-    """Set once, by a signal or an error; waits end early when it is."""
+    """Set by a signal or an error; ends waits early."""
 
     def __init__(self) -> None:
-        self._asked = False
-        # Not an Event: its lock stands still for ever when a handler calls set() in the thread that is in wait().
+        self._is_set = False
+        # Not a threading.Event: it deadlocks if a signal handler calls set() in the thread that is inside wait().
         self._wake: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
-        self._asked = True
+        self._is_set = True
         self._wake.put(None)
 
     def is_set(self) -> bool:
-        return self._asked
+        return self._is_set
 
     def wait(self, seconds: float) -> bool:
-        """Block for at most `seconds`; True when asked to stop."""
+        """Block for at most `seconds`; return whether shutdown was requested."""
         with suppress(Empty):
-            self._wake.put(self._wake.get(timeout=max(seconds, 0)))  # put back for whoever waits too
-        return self._asked
+            self._wake.put(self._wake.get(timeout=max(seconds, 0)))  # put back, to wake other waiting threads
+        return self._is_set
 
     def sleep(self, seconds: float) -> None:
-        """Block for `seconds`. Raises Stopped as soon as a stop is asked for."""
+        """Block for `seconds`. Raises Stopped as soon as shutdown is requested."""
         if self.wait(seconds):
             raise Stopped
 
 
 def stop_at_signals() -> ShutdownEvent:
-    """Return what SIGTERM and SIGINT set from now on; a container's first process would ignore SIGTERM otherwise."""
+    """Return an event that SIGTERM and SIGINT set. Without a handler, PID 1 of a container ignores SIGTERM."""
     stop = ShutdownEvent()
 
-    def ask(number: int, _frame: object) -> None:
-        _received[number] += 1
+    def handle(number: int, _frame: object) -> None:
+        _signals[number] += 1
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     return stop
 
 
 def was_interrupted() -> bool:
-    """Tell whether Ctrl-C was one of them."""
-    return _received[signal.SIGINT] > 0
+    """Return whether SIGINT (Ctrl-C) was received."""
+    return _signals[signal.SIGINT] > 0

@@ -1,4 +1,4 @@
-"""Remembers keys for a while."""
+"""A set of keys that expire."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from time import monotonic
 
 
 class TTLSet:
-    """At most `max_entries` keys, each for `seconds` after it was added; the oldest one goes first. For one thread."""
+    """At most `max_entries` keys, each for `seconds` after its last `add`. Evicts the oldest first. For one thread."""
 
     def __init__(self, max_entries: int, seconds: float, now: Callable[[], float] = monotonic) -> None:
         self._max_entries = max_entries

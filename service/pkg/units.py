@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `500ms`, `10m`, `256MiB`."""
+"""Parses durations and sizes with units: `500ms`, `10m`, `256MiB`."""
 
 import re
 from collections.abc import Mapping
@@ -6,19 +6,19 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SECONDS_BY_UNIT: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_BYTES_BY_UNIT: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _NUMBER_WITH_UNIT: Final = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*", re.ASCII)
 
 
 def parse_seconds(value: Any) -> Any:
-    """Turn `1.5`, `500ms`, `10s`, `10m`, `2h` or `1d` into seconds."""
-    return _scaled(value, _SECONDS, "a duration such as 500ms, 10s, 5m, 2h or 1d")
+    """Parse `1.5`, `500ms`, `10s`, `10m`, `2h` or `1d` as seconds."""
+    return _scaled(value, _SECONDS_BY_UNIT, "a duration such as 500ms, 10s, 5m, 2h or 1d")
 
 
 def parse_bytes(value: Any) -> Any:
-    """Turn `1048576`, `512KiB`, `256MiB` or `1GiB` into bytes."""
-    scaled = _scaled(value, _BYTES, "a size such as 1048576, 512KiB, 256MiB or 1GiB")
+    """Parse `1048576`, `512KiB`, `256MiB` or `1GiB` as bytes."""
+    scaled = _scaled(value, _BYTES_BY_UNIT, "a size such as 1048576, 512KiB, 256MiB or 1GiB")
     return int(scaled) if isinstance(scaled, float) else scaled
 
 

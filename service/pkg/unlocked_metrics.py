@@ -1,7 +1,7 @@
-"""Counters and histograms of plain numbers, for what one thread counts while it serves tens of thousands a second.
+"""Counters and histograms without locks, for one thread.
 
-Those of prometheus_client take a lock and several calls for every number: 1.5 µs for the three of a cached answer,
-where these take 0.2. The samples are the same.
+prometheus_client takes a lock for every update: 1.5 µs for the three updates of a cached response, against 0.2 µs here.
+The exposed samples are the same.
 """
 
 from abc import abstractmethod
@@ -25,7 +25,7 @@ class CounterChild:
 
 
 class HistogramChild:
-    """How many observations there were up to each bound and beyond the last, and their sum."""
+    """The number of observations in each bucket (the last one unbounded), and their sum."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
@@ -41,12 +41,17 @@ Child = TypeVar("Child", CounterChild, HistogramChild)
 
 
 class _Family(Collector, Generic[Child]):
-    """Children by the values of their labels; a family without labels has its only one from the start."""
+    """Children by their label values. A family without labels has its only child from the start."""
 
     def __init__(
-        self, name: str, meaning: str, labels: Sequence[str], new: Callable[[], Child], registry: CollectorRegistry
+        self,
+        name: str,
+        help_text: str,
+        labels: Sequence[str],
+        new: Callable[[], Child],
+        registry: CollectorRegistry,
     ) -> None:
-        self._named = (name, meaning)
+        self._description = (name, help_text)
         self._labels = labels
         self._new: Callable[[], Child] = new
         self._children: dict[tuple[str, ...], Child] = {}
@@ -68,8 +73,8 @@ class _Family(Collector, Generic[Child]):
 
 
 class UnlockedCounter(_Family[CounterChild]):
-    def __init__(self, name: str, meaning: str, labels: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
-        super().__init__(name, meaning, labels, CounterChild, registry)
+    def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
+        super().__init__(name, help_text, labels, CounterChild, registry)
 
     def collect(self) -> Iterator[Metric]:
         family = self._family()
@@ -78,22 +83,28 @@ class UnlockedCounter(_Family[CounterChild]):
         yield family
 
     def _family(self) -> CounterMetricFamily:
-        return CounterMetricFamily(*self._named, labels=self._labels)
+        return CounterMetricFamily(*self._description, labels=self._labels)
 
 
 class UnlockedHistogram(_Family[HistogramChild]):
     def __init__(
-        self, name: str, meaning: str, labels: Sequence[str], *, buckets: Sequence[float], registry: CollectorRegistry
+        self,
+        name: str,
+        help_text: str,
+        labels: Sequence[str],
+        *,
+        buckets: Sequence[float],
+        registry: CollectorRegistry,
     ) -> None:
         self._bounds = [str(floatToGoString(each)) for each in (*buckets, INF)]  # type: ignore[no-untyped-call]
-        super().__init__(name, meaning, labels, lambda: HistogramChild(buckets), registry)
+        super().__init__(name, help_text, labels, lambda: HistogramChild(buckets), registry)
 
     def collect(self) -> Iterator[Metric]:
         family = self._family()
-        for values, spread in [*self._children.items()]:
-            counts = accumulate(spread.counts)
-            family.add_metric(values, [*zip(self._bounds, counts, strict=True)], spread.sum)
+        for values, child in [*self._children.items()]:
+            counts = accumulate(child.counts)
+            family.add_metric(values, [*zip(self._bounds, counts, strict=True)], child.sum)
         yield family
 
     def _family(self) -> HistogramMetricFamily:
-        return HistogramMetricFamily(*self._named, labels=self._labels)
+        return HistogramMetricFamily(*self._description, labels=self._labels)

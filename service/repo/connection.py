@@ -9,7 +9,7 @@ from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from service.entities.errors import DatabaseUnfit
+from service.entities.errors import UnsupportedEncoding
 from service.pkg.tx import GRACE_SECONDS
 
 UTF8: Final = "UTF8"
@@ -19,11 +19,11 @@ Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
 
 
 def require_utf8(connection: Connection) -> Connection:
-    """Return the connection. If the encoding of its database is not UTF8, close it and raise DatabaseUnfit."""
+    """Return the connection. If the encoding of its database is not UTF8, close it and raise UnsupportedEncoding."""
     encoding = connection.info.parameter_status("server_encoding") or ""  # reported by the server on connecting
     if encoding != UTF8:
         connection.close()
-        raise DatabaseUnfit(encoding)
+        raise UnsupportedEncoding(encoding)
     return connection
 
 

@@ -59,7 +59,7 @@ class ListenerCallbacks:
 
 class Reads(Protocol):
     async def tables(self) -> Tables:
-        """Return the tables that are read. Raises StorageUnavailable and DatabaseUnfit."""
+        """Return the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
 
     async def replace_connections(self) -> None:
         """Open new connections for all later reads."""
@@ -104,7 +104,7 @@ class Listener:
         self.is_verified = False
 
     async def run(self) -> None:
-        """Listen until cancelled, and reconnect after every failure. Raises DatabaseUnfit."""
+        """Listen until cancelled, and reconnect after every failure. Raises UnsupportedEncoding."""
         while True:
             try:
                 await self._listen()

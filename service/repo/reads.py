@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
-from service.entities.errors import DatabaseUnfit, StatementTimedOut, StorageError, StorageUnavailable
+from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
 from service.pkg.batch_loader import BatchLoader
 from service.pkg.tx import PREPARED_STATEMENT_ERRORS, Access, ignore_notify
 from service.repo.connection import UTF8, BoundedAsyncConnection, load_text_as_bytes
@@ -136,10 +136,10 @@ class OrderReads:
         return self._pool.get_stats().get("requests_waiting", 0)
 
     async def tables(self) -> Tables:
-        """Return the tables that are read. Raises StorageUnavailable and DatabaseUnfit."""
+        """Return the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
         [(channel, database, encoding)] = await self._fetch(TABLES, [])
         if encoding.decode() != UTF8:
-            raise DatabaseUnfit(encoding.decode())
+            raise UnsupportedEncoding(encoding.decode())
         if channel is None:
             raise StorageUnavailable(PROBLEMS["42"])
         return Tables(channel.decode(), database.decode())

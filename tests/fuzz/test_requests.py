@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.config import REDACTED, redacted_dsn
-from service.entities.errors import KeysRefused
+from service.entities.errors import InvalidKeysFile
 from service.handler.http.etag import matches
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, Scope
@@ -265,7 +265,7 @@ def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, co
 def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:
     try:
         return call(argument)
-    except (KeysRefused, ValueError) as refused:
+    except (InvalidKeysFile, ValueError) as refused:
         return refused
 
 

@@ -15,7 +15,7 @@ from tests.harness import Harness, orders
 from tests.processes import Spawn
 
 EXIT_SECONDS = 30.0
-REFUSED = "orders: the database's encoding is {encoding}, and orders need UTF8"
+REFUSED = "orders: unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'"
 FOREIGN = {
     "datestyle": "German, DMY",
     "intervalstyle": "sql_standard",

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import KeysRefused
+from service.entities.errors import InvalidKeysFile
 
 MIN_KEY_LENGTH: Final = 20
 MAX_KEY_LENGTH: Final = 256
@@ -45,7 +45,7 @@ class _Key(NamedTuple):
 
 
 class Keys:
-    """The keys of a file, as of the last `reload`. The constructor raises KeysRefused if there are none."""
+    """The keys of a file, as of the last `reload`. The constructor raises InvalidKeysFile if there are none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class Keys:
         """Errors of the file or its lines, without the lines' text."""
         self._apply(_read(path))
         if not self._keys:
-            raise KeysRefused(next(iter(self.problems)))
+            raise InvalidKeysFile(next(iter(self.problems)))
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -75,7 +75,7 @@ class Keys:
         before = self._keys
         try:
             content = _read(self._path)
-        except KeysRefused as error:
+        except InvalidKeysFile as error:
             self._on_read_failure(str(error))
         else:
             self._read_failures = 0
@@ -94,7 +94,7 @@ class Keys:
         for number, line in _lines(content):
             try:
                 key, scopes = _parse_line(number, line)
-            except KeysRefused as error:
+            except InvalidKeysFile as error:
                 problems.append(str(error))
             else:
                 keys.append(_Key(sha256(key.encode()).digest(), scopes))
@@ -104,13 +104,13 @@ class Keys:
 
 
 def key_with(path: Path, scope: Scope) -> str:
-    """Return the file's first key with the scope. Raises KeysRefused if there is none."""
+    """Return the file's first key with the scope. Raises InvalidKeysFile if there is none."""
     for number, line in _lines(_read(path)):
-        with suppress(KeysRefused):
+        with suppress(InvalidKeysFile):
             key, scopes = _parse_line(number, line)
             if scope in scopes:
                 return key
-    raise KeysRefused(f"contains no key with the scope {scope}")
+    raise InvalidKeysFile(f"contains no key with the scope {scope}")
 
 
 class KeyReloader:
@@ -135,16 +135,16 @@ class KeyReloader:
 
 
 def _read(path: Path) -> str:
-    """Return the text; invalid UTF-8 makes only its own line malformed. Raises KeysRefused."""
+    """Return the text; invalid UTF-8 makes only its own line malformed. Raises InvalidKeysFile."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a FIFO must not block
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise KeysRefused("is not a regular file")
+                raise InvalidKeysFile("is not a regular file")
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise KeysRefused(f"cannot be read: {error.strerror}") from None
+        raise InvalidKeysFile(f"cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:
-        raise KeysRefused(f"is larger than {MAX_FILE_BYTES} bytes")
+        raise InvalidKeysFile(f"is larger than {MAX_FILE_BYTES} bytes")
     return content.decode("utf-8-sig", errors="replace")
 
 
@@ -156,16 +156,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _parse_line(number: int, line: str) -> tuple[str, frozenset[Scope]]:
-    """Return a line's key and scopes. Raises KeysRefused, which has the line's number and never its text."""
+    """Return a line's key and scopes. Raises InvalidKeysFile, which has the line's number and never its text."""
     words = line.split()
     if len(words) != 2:  # noqa: PLR2004 - scopes and key
-        raise KeysRefused(f"line {number}: expected scopes, a space, and a key")
+        raise InvalidKeysFile(f"line {number}: expected scopes, a space, and a key")
     scopes, key = words
     if not _KEY.fullmatch(key):
-        raise KeysRefused(
+        raise InvalidKeysFile(
             f"line {number}: a key must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} letters, digits or ._~+/=-"
         )
     try:
         return key, frozenset(map(Scope, scopes.split(",")))
     except ValueError:
-        raise KeysRefused(f"line {number}: unknown scope, expected {' or '.join(Scope)}") from None
+        raise InvalidKeysFile(f"line {number}: unknown scope, expected {' or '.join(Scope)}") from None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.pkg.lru import ENTRY_OVERHEAD, Lru
+from service.pkg.lru import ENTRY_OVERHEAD_BYTES, Lru
 
 PLENTY = 2**30
 
@@ -29,7 +29,7 @@ def test_the_least_recently_used_entry_goes_first() -> None:
 
 
 def test_bytes_are_bounded_with_the_overhead_of_each_entry() -> None:
-    room_for_two = 2 * (ENTRY_OVERHEAD + 1 + 100)
+    room_for_two = 2 * (ENTRY_OVERHEAD_BYTES + 1 + 100)
     lru = Lru(100, room_for_two)
     for key in "abc":
         lru.put(key, bytes(100))
@@ -69,7 +69,7 @@ def test_fill_leaves_what_is_there() -> None:
 
 
 def test_fill_stops_at_the_bound_of_bytes() -> None:
-    lru = Lru(100, ENTRY_OVERHEAD + 2)
+    lru = Lru(100, ENTRY_OVERHEAD_BYTES + 2)
     assert lru.fill("a", b"1")
     assert not lru.fill("b", b"2")
 
@@ -96,7 +96,7 @@ def test_no_sequence_of_calls_breaks_a_bound_or_the_account(
     for call, key, value in steps:
         getattr(lru, call)(*((key, value) if call in {"put", "fill"} else (key,)))
         assert len(lru) <= max_entries
-        assert lru.size == sum(len(key) + len(value) + ENTRY_OVERHEAD for key, value in lru._entries.items())
+        assert lru.size == sum(len(key) + len(value) + ENTRY_OVERHEAD_BYTES for key, value in lru._entries.items())
         assert lru.size <= max_bytes
 
 
@@ -114,4 +114,4 @@ def test_threads_do_not_break_the_account(call: str) -> None:
         for done in [threads.submit(partial(work, thread)) for thread in range(4)]:
             done.result()
     assert len(lru) <= 50
-    assert lru.size == sum(len(key) + len(value) + ENTRY_OVERHEAD for key, value in lru._entries.items())
+    assert lru.size == sum(len(key) + len(value) + ENTRY_OVERHEAD_BYTES for key, value in lru._entries.items())

@@ -19,7 +19,7 @@ class Source:
 def test_callers_within_its_time_share_one_figure() -> None:
     async def play() -> None:
         source = Source()
-        fresh = RefreshingValue(source, seconds=60, patience=10)
+        fresh = RefreshingValue(source, interval_seconds=60, timeout_seconds=10)
         assert await asyncio.gather(*(fresh.get() for _ in range(10))) == [1] * 10
         assert await fresh.get() == 1
         assert source.asked == 1
@@ -29,7 +29,7 @@ def test_callers_within_its_time_share_one_figure() -> None:
 
 def test_an_old_figure_is_asked_for_again() -> None:
     async def play() -> None:
-        fresh = RefreshingValue(Source(), seconds=0, patience=10)
+        fresh = RefreshingValue(Source(), interval_seconds=0, timeout_seconds=10)
         assert [await fresh.get(), await fresh.get()] == [1, 2]
 
     asyncio.run(play())
@@ -39,7 +39,7 @@ def test_nobody_waits_longer_than_patience_for_a_figure_that_is_slow_to_come() -
     async def play() -> None:
         source = Source()
         source.gate.clear()
-        fresh = RefreshingValue(source, seconds=60, patience=0.001)
+        fresh = RefreshingValue(source, interval_seconds=60, timeout_seconds=0.001)
         assert await fresh.get() is None
         assert await fresh.get() is None
         assert source.asked == 1

@@ -121,7 +121,7 @@ def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, obj
 
 def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None:
     dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
-    api_with_keys.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(at_most=6)], {0: 12, 3: 8})
+    api_with_keys.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(max_bytes=6)], {0: 12, 3: 8})
     assert dead_letters_page(api_with_keys) == {
         "dead_letters": [
             {

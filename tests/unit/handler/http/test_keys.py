@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.entities.errors import KeysRefused
+from service.entities.errors import InvalidKeysFile
 from service.handler.http.keys import MAX_FILE_BYTES, MAX_KEY_LENGTH, MIN_KEY_LENGTH, KeyReloader, Keys, Scope, key_with
 
 READS = frozenset({Scope.READ})
@@ -73,19 +73,19 @@ def test_a_malformed_line_is_ignored_and_reported_without_the_key(path: Path, li
 )
 def test_at_start_a_file_without_keys_is_refused(path: Path, content: bytes, problem: str) -> None:
     path.write_bytes(content)
-    with pytest.raises(KeysRefused) as refused:
+    with pytest.raises(InvalidKeysFile) as refused:
         Keys(path)
     assert str(refused.value).startswith(problem)
     assert KEY not in str(refused.value)
 
 
 def test_at_start_a_missing_or_irregular_file_is_refused(path: Path) -> None:
-    with pytest.raises(KeysRefused, match=r"cannot be read: No such file"):
+    with pytest.raises(InvalidKeysFile, match=r"cannot be read: No such file"):
         Keys(path)
     os.mkfifo(path)
-    with pytest.raises(KeysRefused, match="is not a regular file"):
+    with pytest.raises(InvalidKeysFile, match="is not a regular file"):
         Keys(path)
-    with pytest.raises(KeysRefused, match="Is a directory"):
+    with pytest.raises(InvalidKeysFile, match="Is a directory"):
         Keys(path.parent)
 
 
@@ -98,7 +98,7 @@ def test_key_with_returns_the_first_key_with_the_scope(path: Path) -> None:
     path.write_text(f"# comment\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
     assert key_with(path, Scope.READ) == KEY
     path.write_text(f"dead-letters {OTHER}\n")
-    with pytest.raises(KeysRefused, match="contains no key with the scope read"):
+    with pytest.raises(InvalidKeysFile, match="contains no key with the scope read"):
         key_with(path, Scope.READ)
 
 
