@@ -376,7 +376,7 @@ def keep(settings: Settings, **seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("orders_kept", "letters_kept", "refusal"),
+    ("orders_kept", "dead_letters_kept", "refusal"),
     [
         (7 * DAY, 7 * DAY - 3_600, "may hold a record for 7.04167 days"),
         (7 * DAY - 3_600, 30 * DAY, r"\.dlq may hold a record for 30.0417 days"),
