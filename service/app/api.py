@@ -22,13 +22,13 @@ from service.app.dependencies import Dependency
 from service.config import Settings
 from service.entities.errors import InvalidKeysFile, InvalidSettings, StorageUnavailable
 from service.handler.http.admin import admin_app
-from service.handler.http.api import Parts, api
+from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.keys import KeyReloader, Keys
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures, hit_ratio
+from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
@@ -115,11 +115,11 @@ class Api:
         self.stop_at_signals()
         http = self.settings.http
         about = shared.about("api")
-        parts = Parts(self.lookup, self.reads, self.dead_letters, self.feed, self.figures, self.health())
-        app = api(
-            parts, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins, keys=self.keys
+        backends = Backends(self.lookup, self.reads, self.dead_letters, self.feed, self.figures, self.health())
+        app = create_app(
+            backends, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins, keys=self.keys
         )
-        admin = admin_app(parts.health, self.metrics.registry, about, self.log)
+        admin = admin_app(backends.health, self.metrics.registry, about, self.log)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             await start(self.serving(admin, admin_port, 1, ConnectionLimits()))
@@ -215,13 +215,13 @@ class Api:
         except StorageUnavailable:
             return None
 
-    async def figures(self) -> Figures:
+    async def figures(self) -> Stats:
         lookup, cache, warm_up = self.lookup, self.cache, self.warm_up
         stored, read = await asyncio.gather(self.stored.get(), self.read.get())
         lag, dead_letters = read or (None, None)
-        return Figures(
-            CacheFigures(len(cache), cache.size, lookup.hits, lookup.misses, hit_ratio(lookup.hits, lookup.misses)),
-            WarmUpFigures(warm_up.is_over, warm_up.orders, warm_up.seconds),
+        return Stats(
+            CacheStats(len(cache), cache.size, lookup.hits, lookup.misses, hit_ratio(lookup.hits, lookup.misses)),
+            WarmUpStats(warm_up.is_over, warm_up.orders, warm_up.seconds),
             stored.orders if stored else None,
             stored is not None and stored.is_estimate,
             self.feed.rate.per_second,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from service.handler.http.routes.stats import DependencyFigures
+from service.handler.http.routes.stats import DependencyStatus
 from service.pkg.timestamps import rfc3339
 
 
@@ -20,6 +20,6 @@ class Dependency:
             self._is_up, self._since = is_up, self._now()
 
     @property
-    def figures(self) -> DependencyFigures | None:
+    def figures(self) -> DependencyStatus | None:
         """None before anything was noted."""
-        return None if self._is_up is None else DependencyFigures(self._is_up, rfc3339(self._since))
+        return None if self._is_up is None else DependencyStatus(self._is_up, rfc3339(self._since))

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The data sources of the routes."""
+class Backends:
+    """What the routes read from."""
 
     lookup: Lookup
     reader: OrderReader
     dead_letters: DeadLetterReader
     broadcaster: EventBroadcaster
-    figures: Callable[[], Awaitable[stats.Figures]]
+    stats: Callable[[], Awaitable[stats.Stats]]
     health: probes.Health
 
 
-def api(
-    parts: Parts,
+def create_app(
+    backends: Backends,
     metrics: "Metrics",
     log: FilteringBoundLogger,
     *,
@@ -56,12 +56,12 @@ def api(
         exception_handlers=dict(HANDLERS),
     )
     reading = require_key(keys, Scope.READ)
-    app.include_router(orders.router(parts.lookup, parts.reader), dependencies=reading)
-    app.include_router(events.router(parts.broadcaster), dependencies=reading)
-    app.include_router(stats.router(parts.figures), dependencies=reading)
+    app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
+    app.include_router(events.router(backends.broadcaster), dependencies=reading)
+    app.include_router(stats.router(backends.stats), dependencies=reading)
     dead_letters_access = require_key(keys, Scope.DEAD_LETTERS) or DISABLED
-    app.include_router(dead_letters.router(parts.dead_letters), dependencies=dead_letters_access)
-    app.router.routes.extend([*probes.routes(parts.health), *page.routes(page.page_folder())])
+    app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
+    app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
     app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
     if cors_origins:

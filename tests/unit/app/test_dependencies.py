@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from service.app.dependencies import Dependency
-from service.handler.http.routes.stats import DependencyFigures
+from service.handler.http.routes.stats import DependencyStatus
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -17,11 +17,11 @@ def test_since_when_is_told_from_the_change_on() -> None:
         told.append(dependency.figures)
     up, down, again = (f"2026-03-01T12:0{minute}:00.000Z" for minute in (1, 2, 3))
     assert told == [
-        DependencyFigures(is_up=True, since=up),
-        DependencyFigures(is_up=True, since=up),
-        DependencyFigures(is_up=False, since=down),
-        DependencyFigures(is_up=False, since=down),
-        DependencyFigures(is_up=True, since=again),
+        DependencyStatus(is_up=True, since=up),
+        DependencyStatus(is_up=True, since=up),
+        DependencyStatus(is_up=False, since=down),
+        DependencyStatus(is_up=False, since=down),
+        DependencyStatus(is_up=True, since=again),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`/stats`: figures of this process and its dependencies, for the page."""
+"""`/stats`: statistics of this process and its dependencies, for the page."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -10,7 +10,7 @@ from msgspec import Struct
 from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
 
 
-class CacheFigures(Struct, frozen=True):
+class CacheStats(Struct, frozen=True):
     entries: int
     bytes: int
     hits: int
@@ -19,13 +19,13 @@ class CacheFigures(Struct, frozen=True):
     """Hits per lookup since the process started; null before the first lookup."""
 
 
-class WarmUpFigures(Struct, frozen=True):
+class WarmUpStats(Struct, frozen=True):
     is_over: bool
     orders: int
     seconds: float | None
 
 
-class DependencyFigures(Struct, frozen=True):
+class DependencyStatus(Struct, frozen=True):
     is_up: bool
     since: str
     """When this process detected the change, in RFC 3339."""
@@ -34,15 +34,15 @@ class DependencyFigures(Struct, frozen=True):
 class Dependencies(Struct, frozen=True):
     """Each is null until it is first checked."""
 
-    postgresql: DependencyFigures | None
-    notifications: DependencyFigures | None
+    postgresql: DependencyStatus | None
+    notifications: DependencyStatus | None
     """PostgreSQL's notifications (LISTEN), which update the cache and the events."""
-    kafka: DependencyFigures | None
+    kafka: DependencyStatus | None
 
 
-class Figures(Struct, frozen=True):
-    cache: CacheFigures
-    warm_up: WarmUpFigures
+class Stats(Struct, frozen=True):
+    cache: CacheStats
+    warm_up: WarmUpStats
     stored: int | None
     """Number of orders in the database; null while it is unreachable."""
     stored_is_estimate: bool
@@ -58,17 +58,17 @@ class Figures(Struct, frozen=True):
 
 
 RESPONSES: Final[Responses] = {
-    **json_response("Figures of this process and its dependencies.", inline_schema(Figures)),
+    **json_response("Statistics of this process and its dependencies.", inline_schema(Stats)),
     **error_responses(),
 }
 
 
-def router(figures: Callable[[], Awaitable[Figures]]) -> APIRouter:
+def router(read: Callable[[], Awaitable[Stats]]) -> APIRouter:
     routes = APIRouter(tags=["service"])
 
-    @routes.get("/stats", responses=RESPONSES, response_class=Response, summary="Get figures of the service")
+    @routes.get("/stats", responses=RESPONSES, response_class=Response, summary="Get statistics of the service")
     async def read_stats() -> Response:
-        body = msgspec.json.encode(await figures())
+        body = msgspec.json.encode(await read())
         return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
     return routes

@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from service.entities.order import Order
-from service.handler.http.api import Parts, api
+from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import CacheFigures, Dependencies, Figures, WarmUpFigures
+from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats
 from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
@@ -38,14 +38,14 @@ class ApiFixture:
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
         self.dead_letters = FakeDeadLetters()
-        parts = Parts(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
-        app = api(parts, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
+        backends = Backends(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
+        app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 
-    async def figures(self) -> Figures:
-        return Figures(
-            cache=CacheFigures(1, 2, 3, 4, 0.5),
-            warm_up=WarmUpFigures(is_over=True, orders=1, seconds=0.1),
+    async def figures(self) -> Stats:
+        return Stats(
+            cache=CacheStats(1, 2, 3, 4, 0.5),
+            warm_up=WarmUpStats(is_over=True, orders=1, seconds=0.1),
             stored=None,
             stored_is_estimate=False,
             stored_per_second=0.5,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from service.handler.http.api import Parts, api
+from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.fastpath.protocol import MAX_HITS_PER_READ, MIN_IDLE_SECONDS, ConnectionLimits
 from service.handler.http.fastpath.responder import MAX_CACHED_BLOCKS, MAX_HEADER_BLOCK_BYTES, CacheResponder
@@ -107,8 +107,8 @@ class FakeServer:
             self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        parts = Parts(self.lookup, self.reader, FakeDeadLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
-        self.app = api(parts, self.metrics, structlog.get_logger(), version="1", keys=keys)
+        backends = Backends(self.lookup, self.reader, FakeDeadLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
+        self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()
         self.responder = CacheResponder(self.lookup, self.metrics, limits.max_head_bytes, keys)
