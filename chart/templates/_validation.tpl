@@ -1,33 +1,33 @@
-{{- /* Refuses what contradicts itself, each in one line that says what to do. */}}
+{{- /* Rejects contradictory values. Each message is one line that says what to do. */}}
 {{- define "orders.validate" -}}
 {{- $v := .Values -}}
 {{- include "orders.validateSecrets" . }}
 {{- if and (not $v.kafka.enabled) (not $v.kafka.bootstrapServers) }}
-{{- fail "kafka.bootstrapServers is needed where kafka.enabled is false" }}
+{{- fail "kafka.bootstrapServers is required if kafka.enabled is false" }}
 {{- end }}
 {{- if and $v.kafka.enabled $v.kafka.bootstrapServers }}
-{{- fail "kafka.bootstrapServers and kafka.enabled exclude each other: set kafka.enabled=false to use servers outside the chart" }}
+{{- fail "kafka.bootstrapServers and kafka.enabled are mutually exclusive: set kafka.enabled=false to use servers outside the chart" }}
 {{- end }}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.host) }}
-{{- fail "postgresql.host is needed where postgresql.enabled is false" }}
+{{- fail "postgresql.host is required if postgresql.enabled is false" }}
 {{- end }}
 {{- if and $v.postgresql.enabled $v.postgresql.host }}
-{{- fail "postgresql.host and postgresql.enabled exclude each other: set postgresql.enabled=false to use a server outside the chart" }}
+{{- fail "postgresql.host and postgresql.enabled are mutually exclusive: set postgresql.enabled=false to use a server outside the chart" }}
 {{- end }}
 {{- $ownLogins := and $v.postgresql.existingWriteSecret $v.postgresql.existingReadSecret }}
 {{- if and (not $ownLogins) (or $v.postgresql.existingWriteSecret $v.postgresql.existingReadSecret) }}
-{{- fail "postgresql.existingWriteSecret and postgresql.existingReadSecret need each other: consumer and API have logins of their own, or the migration's" }}
+{{- fail "postgresql.existingWriteSecret and postgresql.existingReadSecret must be set together: consumer and API use either their own logins or the migration's" }}
 {{- end }}
 {{- $isLoginNeeded := not (and $ownLogins (eq $v.migrations.mode "none")) }}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) $isLoginNeeded }}
-{{- fail "postgresql.existingSecret is needed where postgresql.enabled is false: a Secret with the keys of postgresql.existingSecretKeys" }}
+{{- fail "postgresql.existingSecret is required if postgresql.enabled is false: set it to a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
 {{- include "orders.validateEncryption" . }}
 {{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
-{{- fail "migrations.mode=hook runs before the release's servers are there: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
+{{- fail "migrations.mode=hook runs before the release's servers exist: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
 {{- end }}
 {{- if and $v.consumer.keda.enabled $v.consumer.autoscaling.enabled }}
-{{- fail "consumer.keda.enabled and consumer.autoscaling.enabled exclude each other: only one may scale the consumer" }}
+{{- fail "consumer.keda.enabled and consumer.autoscaling.enabled are mutually exclusive: enable one of them" }}
 {{- end }}
 {{- range $name, $scaler := dict "api.autoscaling" $v.api.autoscaling "consumer.autoscaling" $v.consumer.autoscaling "consumer.keda" $v.consumer.keda }}
 {{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) }}
@@ -35,10 +35,10 @@
 {{- end }}
 {{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
-{{- fail "ingress.hosts is needed where ingress.enabled is true" }}
+{{- fail "ingress.hosts is required if ingress.enabled is true" }}
 {{- end }}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
-{{- fail "httpRoute.parentRefs is needed where httpRoute.enabled is true" }}
+{{- fail "httpRoute.parentRefs is required if httpRoute.enabled is true" }}
 {{- end }}
 {{- range $path, $resources := dict "api" $v.api.resources "consumer" $v.consumer.resources "migrations" $v.migrations.resources "kafka" $v.kafka.resources "postgresql" $v.postgresql.resources }}
 {{- range $name, $limit := $resources.limits }}
@@ -50,25 +50,25 @@
 {{- end }}
 {{- end }}
 {{- if and $v.metrics.prometheusRule.enabled (not $v.metrics.serviceMonitor.enabled) }}
-{{- fail "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled: the alerts select this release by the job label of its ServiceMonitors" }}
+{{- fail "metrics.prometheusRule.enabled requires metrics.serviceMonitor.enabled: alerts select the release by the job label of its ServiceMonitors" }}
 {{- end }}
 {{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
-{{- /* 64Mi of the 200Mi are what slow clients may hold, a setting. */}}
+{{- /* 64Mi of the 200Mi are for slow clients (ORDERS_HTTP__MAX_BUFFERED_BYTES). */}}
 {{- $buffered := get $v.settings "ORDERS_HTTP__MAX_BUFFERED_BYTES" | default "64MiB" | toString | nospace | trimSuffix "B" }}
 {{- $more := subf (include "orders.quantity" (list "settings.ORDERS_HTTP__MAX_BUFFERED_BYTES" $buffered) | float64) 67108864 }}
 {{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 (maxf $more 0) }}
 {{- if lt $limit $needed }}
-{{- fail (printf "api.resources.limits.memory is %v, too little for cache.maxBytes: it takes %.0fMi (cache.maxBytes × 1.4 + 200Mi, and what ORDERS_HTTP__MAX_BUFFERED_BYTES is above 64MiB)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
+{{- fail (printf "api.resources.limits.memory is %v, too small for cache.maxBytes: set at least %.0fMi (cache.maxBytes × 1.4 + 200Mi, plus ORDERS_HTTP__MAX_BUFFERED_BYTES beyond 64MiB)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
 {{- end }}
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
 {{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
-{{- /* Probes, grace period and memory limit follow from these. */}}
+{{- /* Probes, grace period and memory limit depend on these. */}}
 {{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
 {{- range $name, $value := $v.settings }}
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
-{{- if hasKey $own $name }}{{ fail (printf "settings: %s has a value of its own, %s" $name (get $own $name)) }}{{ end }}
-{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so that they fence each other: set one per pod in extraEnv, with valueFrom.fieldRef" $name) }}{{ end }}
+{{- if hasKey $own $name }}{{ fail (printf "settings: set the value %[2]s instead of %[1]s" $name (get $own $name)) }}{{ end }}
+{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so they fence each other: set it per pod in extraEnv with valueFrom.fieldRef" $name) }}{{ end }}
 {{- end }}
 {{- include "orders.validateNames" . }}
 {{- $settings := include "orders.settings" . | fromYaml }}
@@ -77,11 +77,11 @@
 {{- end }}
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
-{{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: set it in settings" $variable.name) }}{{ end }}
+{{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: move it to settings" $variable.name) }}{{ end }}
 {{- end }}
 {{- end }}
 
-{{- /* The API server rejects duplicates in lists; a duplicate label could leave pods that no selector matches. */}}
+{{- /* The API server rejects duplicates in lists; a duplicate label could exclude pods from every selector. */}}
 {{- define "orders.validateNames" -}}
 {{- $v := .Values -}}
 {{- $metrics := $v.metrics -}}
@@ -98,13 +98,13 @@
 {{- range $list, $names := $taken }}
 {{- range index $v $list }}
 {{- $name := ternary .mountPath .name (eq $list "extraVolumeMounts") | toString }}
-{{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate, or reserved by the chart" $list $name) }}{{ end }}
+{{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate or reserved by the chart" $list $name) }}{{ end }}
 {{- $names = append $names $name }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{- /* Values are rendered into ConfigMaps, Jobs and pods, which more people can read than Secrets. */}}
+{{- /* Values end up in ConfigMaps, Jobs and pods, which more people can read than Secrets. */}}
 {{- define "orders.validateSecrets" -}}
 {{- range $name, $value := .Values.settings }}
 {{- if include "orders.isSecret" (list $name $value) }}{{ include "orders.refuseSecret" (list (printf "settings: %s" $name) $name) }}{{ end }}
@@ -115,7 +115,7 @@
 {{- range $name, $value := omit .Values "global" "settings" "extraEnv" }}{{ include "orders.findSecrets" (list $name $value) }}{{ end }}
 {{- end }}
 
-{{- /* Rejects any nested text that contains a secret. Annotations belong to other programs: only URLs and private keys are looked for there. (path, value) */}}
+{{- /* Rejects any nested text that contains a secret. Annotations belong to other programs, so only URLs and private keys are rejected there. (path, value) */}}
 {{- define "orders.findSecrets" -}}
 {{- $path := index . 0 -}}
 {{- $value := index . 1 -}}
@@ -130,7 +130,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Not empty if a variable's name says that it is a secret, or its value contains one. (name, value) */}}
+{{- /* Not empty if a variable has the name of a secret, or its value contains one. (name, value) */}}
 {{- define "orders.isSecret" -}}
 {{- $text := toString (index . 1) -}}
 {{- $literal := include "orders.literal" $text -}}
@@ -138,13 +138,13 @@
 {{- include "orders.showsSecret" $literal }}{{ include "orders.assignsSecret" $literal }}
 {{- end }}
 
-{{- /* Not empty for the names whose values `orders doctor` redacts: the same patterns as in service/config.py. (name) */}}
+{{- /* Not empty for names whose values `orders doctor` redacts. Same patterns as in service/config.py. (name) */}}
 {{- define "orders.isSecretName" -}}
 {{- $isSecret := regexMatch `(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers` . -}}
 {{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|client[._]id)$` .)) }}true{{ end }}
 {{- end }}
 
-{{- /* The text with a quotation mark in place of each $(VARIABLE), ${VARIABLE} and {{ expression }}: references are not secrets. */}}
+{{- /* Replaces each $(VARIABLE), ${VARIABLE} and {{ expression }} by a quotation mark, because references are not secrets. */}}
 {{- define "orders.literal" -}}
 {{- regexReplaceAll `[$][(][^)]*[)]|[$][{][^}]*[}]|[{][{][^}]*[}][}]` . `"` -}}
 {{- end }}
@@ -154,20 +154,20 @@
 {{- if regexMatch `://[^\s/:@]*:([^\s/@"]+|[0-9]*[^\s0-9/@"][^\s@"]*)@|-----BEGIN [A-Z ]*PRIVATE KEY` . }}true{{ end }}
 {{- end }}
 
-{{- /* Not empty where a secret's name is followed by a value: in a connection string, JSON or Java options. (text) */}}
+{{- /* Not empty if the name of a secret is followed by a value, as in a connection string, JSON or Java options. (text) */}}
 {{- define "orders.assignsSecret" -}}
 {{- range regexFindAll `[\w.-]+(["']\s*:|["']?\s*=)\s*["']?[^\s"'&,;}]` . -1 }}
 {{- include "orders.isSecretName" (regexFind `^[\w.-]+` .) }}
 {{- end }}
 {{- end }}
 
-{{- /* Fails, and says where the secret belongs. (location, variable's name or value's path) */}}
+{{- /* Fails and names the value to use instead. (location, variable's name or value's path) */}}
 {{- define "orders.refuseSecret" -}}
 {{- $name := upper (index . 1) -}}
 {{- $place := "extraEnv, with valueFrom.secretKeyRef" -}}
 {{- if contains "SASL.PASSWORD" $name }}{{ $place = "kafka.sasl.passwordSecret" }}
 {{- else if contains "KAFKA" $name }}{{ $place = "kafka.existingSecret" }}
-{{- else if or (contains "POSTGRES" $name) (hasPrefix "PG" $name) }}{{ $place = "postgresql.existingSecret, or existingWriteSecret and existingReadSecret beside it" }}
+{{- else if or (contains "POSTGRES" $name) (hasPrefix "PG" $name) }}{{ $place = "postgresql.existingSecret, or existingWriteSecret and existingReadSecret with it" }}
 {{- else if contains "AUTH" $name }}{{ $place = "auth.existingSecret" }}
 {{- end }}
 {{- fail (printf "%s contains a secret, which would be rendered in plain text: store it in a Secret and reference that in %s" (index . 0) $place) }}
@@ -179,36 +179,36 @@
 {{- $postgresql := .Values.postgresql -}}
 {{- $hasCertificates := or $kafka.tls.caSecret $kafka.tls.clientSecret -}}
 {{- $hasUser := or $sasl.mechanism $sasl.username $sasl.passwordSecret -}}
-{{- /* What stands in kafka.existingSecret can't be looked at. */}}
+{{- /* The content of kafka.existingSecret is unknown here. */}}
 {{- $isElsewhere := and $kafka.existingSecret (not $kafka.securityProtocol) -}}
 {{- if and $kafka.enabled (or $kafka.securityProtocol $hasUser $hasCertificates) }}
-{{- fail "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside the chart, for its own knows neither TLS nor SASL: set kafka.enabled=false" }}
+{{- fail "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside the chart, because the in-chart broker has neither TLS nor SASL: set kafka.enabled=false" }}
 {{- end }}
 {{- if and $hasCertificates (not $isElsewhere) (not (hasSuffix "SSL" $kafka.securityProtocol)) }}
-{{- fail "kafka.tls says nothing without TLS: set kafka.securityProtocol to SSL or SASL_SSL" }}
+{{- fail "kafka.tls has no effect without TLS: set kafka.securityProtocol to SSL or SASL_SSL" }}
 {{- end }}
 {{- if and $hasUser (not $isElsewhere) (not (hasPrefix "SASL" $kafka.securityProtocol)) }}
-{{- fail "kafka.sasl says nothing without SASL: set kafka.securityProtocol to SASL_SSL" }}
+{{- fail "kafka.sasl has no effect without SASL: set kafka.securityProtocol to SASL_SSL" }}
 {{- end }}
 {{- if and (hasPrefix "SASL" $kafka.securityProtocol) (not $kafka.existingSecret) (not (and $sasl.mechanism $sasl.username $sasl.passwordSecret)) }}
-{{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are needed where kafka.securityProtocol is %s, or kafka.existingSecret with more properties" $kafka.securityProtocol) }}
+{{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are required if kafka.securityProtocol is %s, unless kafka.existingSecret sets them" $kafka.securityProtocol) }}
 {{- end }}
 {{- $isVerified := hasPrefix "verify" $postgresql.tls.mode -}}
 {{- if and $postgresql.enabled (or $isVerified (eq $postgresql.tls.mode "require") $postgresql.tls.caSecret $postgresql.tls.clientSecret) }}
-{{- fail "postgresql.tls is for a server outside the chart, for its own speaks no TLS: set postgresql.enabled=false" }}
+{{- fail "postgresql.tls requires a server outside the chart, because the in-chart server has no TLS: set postgresql.enabled=false" }}
 {{- end }}
 {{- $isNamed := hasKey .Values.settings "PGSSLROOTCERT" -}}
 {{- range .Values.extraEnv }}{{ if eq .name "PGSSLROOTCERT" }}{{ $isNamed = true }}{{ end }}{{ end -}}
 {{- if and $isVerified (not $postgresql.tls.caSecret) (not $isNamed) }}
-{{- fail (printf "postgresql.tls.caSecret is needed where postgresql.tls.mode is %s, or settings.PGSSLROOTCERT, such as the image's /etc/ssl/certs/ca-certificates.crt" $postgresql.tls.mode) }}
+{{- fail (printf "postgresql.tls.caSecret is required if postgresql.tls.mode is %s, or settings.PGSSLROOTCERT, such as the image's /etc/ssl/certs/ca-certificates.crt" $postgresql.tls.mode) }}
 {{- end }}
 {{- end }}
 
-{{- /* The number that a quantity such as 512Mi or 100m stands for. (where it stands, quantity) */}}
+{{- /* The numeric value of a quantity such as 512Mi or 100m. (location, quantity) */}}
 {{- define "orders.quantity" -}}
 {{- $units := dict "m" 0.001 "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
 {{- $quantity := toString (index . 1) -}}
 {{- $unit := regexFind "([KMGTPE]i|[mkMGTPE])$" $quantity -}}
-{{- if not (regexMatch "^[0-9.]+(e[+-]?[0-9]+)?$" (trimSuffix $unit $quantity)) }}{{ fail (printf "%s: %s is no quantity, such as 640Mi of memory or 100m of cpu" (index . 0) $quantity) }}{{ end -}}
+{{- if not (regexMatch "^[0-9.]+(e[+-]?[0-9]+)?$" (trimSuffix $unit $quantity)) }}{{ fail (printf "%s: %s is not a quantity such as 640Mi (memory) or 100m (CPU)" (index . 0) $quantity) }}{{ end -}}
 {{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) -}}
 {{- end }}

@@ -169,30 +169,30 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        (["kafka.enabled=false"], "kafka.bootstrapServers is needed"),
-        (["kafka.bootstrapServers=a:9092"], "kafka.bootstrapServers and kafka.enabled exclude each other"),
-        (["postgresql.enabled=false"], "postgresql.host is needed"),
-        (["postgresql.host=a"], "postgresql.host and postgresql.enabled exclude each other"),
-        (["postgresql.enabled=false", "postgresql.host=a"], "postgresql.existingSecret is needed"),
+        (["kafka.enabled=false"], "kafka.bootstrapServers is required"),
+        (["kafka.bootstrapServers=a:9092"], "kafka.bootstrapServers and kafka.enabled are mutually exclusive"),
+        (["postgresql.enabled=false"], "postgresql.host is required"),
+        (["postgresql.host=a"], "postgresql.host and postgresql.enabled are mutually exclusive"),
+        (["postgresql.enabled=false", "postgresql.host=a"], "postgresql.existingSecret is required"),
         (
             ["postgresql.existingReadSecret=a"],
-            "postgresql.existingWriteSecret and postgresql.existingReadSecret need each other",
+            "postgresql.existingWriteSecret and postgresql.existingReadSecret must be set together",
         ),
-        (["migrations.mode=hook"], "migrations.mode=hook runs before the release's servers are there"),
+        (["migrations.mode=hook"], "migrations.mode=hook runs before the release's servers exist"),
         (
             ["consumer.keda.enabled=true", "consumer.autoscaling.enabled=true"],
-            "consumer.keda.enabled and consumer.autoscaling.enabled exclude each other",
+            "consumer.keda.enabled and consumer.autoscaling.enabled are mutually exclusive",
         ),
         (["api.autoscaling.enabled=true", "api.autoscaling.minReplicas=9"], "api.autoscaling.minReplicas is greater"),
-        (["ingress.enabled=true"], "ingress.hosts is needed"),
-        (["httpRoute.enabled=true"], "httpRoute.parentRefs is needed"),
-        (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too little for cache.maxBytes"),
+        (["ingress.enabled=true"], "ingress.hosts is required"),
+        (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
+        (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too small for cache.maxBytes"),
         (
             ["settings.ORDERS_HTTP__MAX_BUFFERED_BYTES=256MiB"],
-            "api.resources.limits.memory is 640Mi, too little for cache.maxBytes: it takes 751Mi",
+            "api.resources.limits.memory is 640Mi, too small for cache.maxBytes: set at least 751Mi",
         ),
-        (["settings.ORDERS_HTTP__MAX_BUFFERED_BYTES=268435456"], "it takes 751Mi"),
-        (["api.resources.limits.memory=lots"], "api.resources.limits.memory: lots is no quantity"),
+        (["settings.ORDERS_HTTP__MAX_BUFFERED_BYTES=268435456"], "set at least 751Mi"),
+        (["api.resources.limits.memory=lots"], "api.resources.limits.memory: lots is not a quantity"),
         (
             ["consumer.resources.requests.memory=1Gi"],
             "consumer.resources.limits.memory is 512Mi, less than the request",
@@ -204,7 +204,7 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         (["settings.ORDERS_KAFKA__TOPIC=orders.dlq"], "kafka.topic and kafka.deadLetterTopic are both orders.dlq"),
         (
             ["metrics.prometheusRule.enabled=true"],
-            "metrics.prometheusRule.enabled needs metrics.serviceMonitor.enabled",
+            "metrics.prometheusRule.enabled requires metrics.serviceMonitor.enabled",
         ),
         (["extraEnv[0].name=PGPASSWORD"], "extraEnv: PGPASSWORD is set by the chart"),
         (["extraEnv[0].name=ORDERS_KAFKA__TOPIC"], "extraEnv: ORDERS_KAFKA__TOPIC is a setting"),
@@ -214,10 +214,10 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
             [r"settings.ORDERS_KAFKA__PROPERTIES__group\.instance\.id=a"],
             "settings: ORDERS_KAFKA__PROPERTIES__group.instance.id gives all pods the same group.instance.id",
         ),
-        (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is a duplicate, or reserved by the chart"),
+        (["extraVolumes[0].name=tmp"], "extraVolumes: tmp is a duplicate or reserved by the chart"),
         (
             ["extraVolumeMounts[0].name=a", "extraVolumeMounts[0].mountPath=/tmp"],
-            "extraVolumeMounts: /tmp is a duplicate, or reserved by the chart",
+            "extraVolumeMounts: /tmp is a duplicate or reserved by the chart",
         ),
         (
             [r"api.podLabels.app\.kubernetes\.io/instance=a"],
@@ -233,11 +233,11 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         ),
         (
             ["settings.ORDERS_CACHE__MAX_BYTES=9"],
-            "settings: ORDERS_CACHE__MAX_BYTES has a value of its own, cache.maxBytes",
+            "settings: set the value cache.maxBytes instead of ORDERS_CACHE__MAX_BYTES",
         ),
         (
             ["settings.ORDERS_AUTH__KEYS_FILE=/a"],
-            "settings: ORDERS_AUTH__KEYS_FILE has a value of its own, auth.existingSecret",
+            "settings: set the value auth.existingSecret instead of ORDERS_AUTH__KEYS_FILE",
         ),
         (
             ["kafka.existingSecret=a", "settings.ORDERS_KAFKA__PROPERTIES="],
@@ -245,23 +245,23 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         ),
         (
             ["kafka.securityProtocol=SASL_SSL"],
-            "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside",
+            "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside",
         ),
-        (["kafka.tls.caSecret=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside"),
-        (["kafka.sasl.username=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls are for brokers outside"),
-        ([*OUTSIDE, "kafka.tls.caSecret=a"], "kafka.tls says nothing without TLS"),
+        (["kafka.tls.caSecret=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside"),
+        (["kafka.sasl.username=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside"),
+        ([*OUTSIDE, "kafka.tls.caSecret=a"], "kafka.tls has no effect without TLS"),
         (
             [*OUTSIDE, "kafka.tls.clientSecret=a", "kafka.securityProtocol=SASL_PLAINTEXT"],
-            "kafka.tls says nothing without TLS",
+            "kafka.tls has no effect without TLS",
         ),
-        ([*OUTSIDE, "kafka.sasl.mechanism=PLAIN"], "kafka.sasl says nothing without SASL"),
+        ([*OUTSIDE, "kafka.sasl.mechanism=PLAIN"], "kafka.sasl has no effect without SASL"),
         (
             [*OUTSIDE, "kafka.sasl.mechanism=PLAIN", "kafka.securityProtocol=SSL"],
-            "kafka.sasl says nothing without SASL",
+            "kafka.sasl has no effect without SASL",
         ),
         (
             [*OUTSIDE, "kafka.securityProtocol=SASL_SSL", "kafka.sasl.username=a"],
-            "kafka.sasl.passwordSecret are needed where kafka.securityProtocol is SASL_SSL",
+            "kafka.sasl.passwordSecret are required if kafka.securityProtocol is SASL_SSL",
         ),
         (
             [
@@ -272,9 +272,9 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
             ],
             "extraEnv: ORDERS_KAFKA__PROPERTIES__sasl.password is set by the chart",
         ),
-        (["postgresql.tls.mode=require"], "postgresql.tls is for a server outside the chart"),
-        (["postgresql.tls.caSecret=a"], "postgresql.tls is for a server outside the chart"),
-        (["postgresql.tls.clientSecret=a"], "postgresql.tls is for a server outside the chart"),
+        (["postgresql.tls.mode=require"], "postgresql.tls requires a server outside the chart"),
+        (["postgresql.tls.caSecret=a"], "postgresql.tls requires a server outside the chart"),
+        (["postgresql.tls.clientSecret=a"], "postgresql.tls requires a server outside the chart"),
         (
             [
                 "postgresql.enabled=false",
@@ -282,7 +282,7 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
                 "postgresql.existingSecret=b",
                 "postgresql.tls.mode=verify-ca",
             ],
-            "postgresql.tls.caSecret is needed where postgresql.tls.mode is verify-ca",
+            "postgresql.tls.caSecret is required if postgresql.tls.mode is verify-ca",
         ),
     ],
 )
@@ -295,7 +295,7 @@ def test_contradictions_are_refused_in_one_line_that_names_the_value(settings: l
 def test_a_release_that_does_not_migrate_needs_no_login_that_could() -> None:
     logins = ["postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
     outside = ["postgresql.enabled=false", "postgresql.host=a", *logins]
-    assert any("postgresql.existingSecret is needed" in line for line in refusal(*outside))
+    assert any("postgresql.existingSecret is required" in line for line in refusal(*outside))
     assert render(settings=[*outside, "migrations.mode=none"])
 
 
