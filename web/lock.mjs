@@ -1,4 +1,4 @@
-// Writes package-lock.json anew, without the addresses for donations: a lock file names no host.
+// Updates package-lock.json and removes the funding URLs, because lock files must not contain host names.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 

@@ -4,12 +4,12 @@ const API = process.env.ORDERS_API ?? "http://localhost:8000";
 const PATHS = ["/orders", "/events", "/stats", "/dead-letters", "/readyz", "/docs", "/openapi.json", "/static"];
 
 export default defineConfig({
-  base: "./", // the page also works below a path of a gateway
+  base: "./", // relative URLs, so that the page works under a path prefix
   build: {
     outDir: "../service/handler/http/static/page",
     emptyOutDir: true,
     target: "es2022",
-    assetsInlineLimit: 0, // the server's policy allows no inline script
+    assetsInlineLimit: 0, // the Content-Security-Policy allows no inline scripts
     modulePreload: { polyfill: false },
   },
   server: { proxy: Object.fromEntries(PATHS.map((path) => [path, API])) },

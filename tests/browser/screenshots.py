@@ -1,4 +1,4 @@
-"""Takes the screenshots of the README from a demo that runs: `make screenshots`."""
+"""Takes the README's screenshots from a running demo: `make screenshots`."""
 
 import re
 import sys
@@ -24,8 +24,8 @@ WIDE: "ViewportSize" = {"width": 1280, "height": 860}
 NARROW: "ViewportSize" = {"width": 360, "height": 740}
 START_SECONDS = 180.0
 MINUTE_MS = 60_000
-WRITTEN_IN_LATIN = re.compile("USD|GBP|SEK|DKK|PLN")
-"""Currencies of orders whose address needs no font that this machine may lack."""
+LATIN_SCRIPT_CURRENCIES = re.compile("USD|GBP|SEK|DKK|PLN")
+"""Currencies of orders with Latin-script addresses, which every machine has fonts for."""
 
 
 def main() -> int:
@@ -52,14 +52,14 @@ def demo() -> Iterator[str]:
 
 
 def take(browser: Browser, url: str) -> None:
-    """Let the line of the rate grow for a minute; then look at the start and at one order, in dark and narrow too."""
+    """Wait a minute for the rate chart, then take the start page and an order, in dark mode and on a narrow screen."""
     with visit(browser, url, WIDE, "light") as page:
         eventually(lambda: page.evaluate("performance.now()") > MINUTE_MS, 2 * MINUTE_MS / 1_000)
         page.screenshot(path=FOLDER / "page-light.png")
     for name, size, scheme in (("page-dark", WIDE, "dark"), ("page-narrow", NARROW, "light")):
         with visit(browser, url, size, scheme) as page:
             rows = page.get_by_role("group", name="Recent orders").get_by_role("row")
-            rows.filter(has_text=WRITTEN_IN_LATIN).get_by_role("link").first.click()
+            rows.filter(has_text=LATIN_SCRIPT_CURRENCIES).get_by_role("link").first.click()
             expect(page.get_by_role("article")).to_be_visible()
             page.screenshot(path=FOLDER / f"{name}.png")
 

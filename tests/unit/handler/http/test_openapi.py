@@ -1,4 +1,4 @@
-"""The published description of the API is that of the code; the page's types are made of it.
+"""docs/openapi.json is up to date. The page's types are generated from it.
 
 After a change of the API, run `make reference`.
 """

@@ -141,7 +141,7 @@ class FakeServer:
             await asyncio.gather(*tasks)
 
     async def exchange(self, pieces: Sequence[bytes], *, waits_for_responses: bool) -> Outcome:
-        """Send the pieces, on request each only after the responses to those before it."""
+        """Send the pieces, each after the responses to earlier ones if `waits_for_responses`."""
         protocol, transport = self.connect()
         for piece in pieces:
             if transport.is_paused or waits_for_responses:

@@ -21,7 +21,7 @@ from service.handler.http.fastpath.uvicorn_protocol import (
 
 SERVICE = Path(__file__).parents[5] / "service"
 WRAPPED = {"connections", "cycle", "flow", "headers", "parser", "pipeline", "tasks", "timeout_keep_alive_task"}
-"""Attributes that only UvicornProtocol touches; the others are as good as public."""
+"""Attributes that only UvicornProtocol may use."""
 
 
 @pytest.fixture
