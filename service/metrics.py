@@ -56,12 +56,23 @@ class Metrics:
         )
         self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
         self.dead_letter_retries = counter("dead_letter_retries", "Attempts that the dead-letter topic did not take.")
+        self.dead_letter_recoveries = counter(
+            "dead_letter_recoveries", "Batches of dead letters that were acknowledged after a retry."
+        )
         self.unknown_fields = counter("unknown_fields", "Fields that the order document does not have: ignored.")
         self.unreadable_headers = counter(
             "unreadable_headers", "Messages with a header whose name is not UTF-8: taken without their headers."
         )
         self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts don't add up.", "path")
         self.retries = counter("retries", "Repeated attempts to write, by the class of the SQLSTATE.", "sqlstate_class")
+        self.retry_recoveries = counter(
+            "retry_recoveries", "Writes that succeeded after a retry, by the last error.", "sqlstate_class"
+        )
+        self.retry_give_ups = counter(
+            "retry_give_ups",
+            "Writes given up after `retry.give_up_after`, by the last error.",
+            "sqlstate_class",
+        )
         self.rebalances = counter("rebalances", "Changes of this member's partitions.", "kind")
         self.offsets_skipped = counter(
             "offsets_skipped", "Offsets missing from the topic: deleted before they were read, or beyond its end."

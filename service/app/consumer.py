@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from service.app import shared
 from service.app.tracing import tracing
 from service.config import Kafka, Settings
-from service.entities.errors import MigrationError, StorageError
+from service.entities.errors import MigrationError, StorageError, StorageUnavailable
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
@@ -36,7 +36,7 @@ from service.repo.connection import require_utf8
 from service.repo.writes import OrderWriter
 from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
-from service.usecases.ingest import BatchMiddleware, Ingest, OnRetry
+from service.usecases.ingest import BatchMiddleware, Ingest
 
 _LOOK_AGAIN_SECONDS: Final = 5.0
 _ADVERTISED_SECONDS: Final = 5.0
@@ -67,8 +67,9 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )
     dead_letters = _dead_letters(settings, stop, member)
-    report = _report_to(metrics, log)
-    ingest = Ingest(writer, dead_letters, _breaker(settings), _backoff(settings), stop, report, middleware)
+    ingest = Ingest(
+        writer, dead_letters, _breaker(settings), _backoff(settings), stop, RetryReport(metrics, log), middleware
+    )
     consumer = OrderConsumer(
         member,
         decoder=_decoder(settings, metrics),
@@ -200,16 +201,32 @@ def _consumer_settings(settings: Settings) -> ConsumerSettings:
     )
 
 
-def _report_to(metrics: Metrics, log: FilteringBoundLogger) -> OnRetry:
-    """Return who counts and logs attempts that failed; of a database error no more than its SQLSTATE."""
+class RetryReport:
+    """Implements usecases.ingest.RetryObserver. Of a database error it logs no more than the SQLSTATE."""
 
-    def report(error: BaseException, attempt: int, wait: float) -> None:
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        wait = round(wait_seconds, 2)
         if isinstance(error, StorageError):
-            metrics.retries.labels(error.sqlstate[:2] or "none").inc()
-            metrics.dependency_up.labels("postgresql").set(0)
-            log.warning(error.problem, sqlstate=error.sqlstate, attempt=attempt, next_attempt_in_seconds=round(wait, 2))
+            self._metrics.retries.labels(_sqlstate_class(error)).inc()
+            self._metrics.dependency_up.labels("postgresql").set(0)
+            self._log.warning(error.problem, sqlstate=error.sqlstate, attempt=attempts, next_attempt_in_seconds=wait)
         else:
-            metrics.dead_letter_retries.inc()
-            log.error(str(error), attempt=attempt, next_attempt_in_seconds=round(wait, 2))
+            self._metrics.dead_letter_retries.inc()
+            self._log.error(str(error), attempt=attempts, next_attempt_in_seconds=wait)
 
-    return report
+    def on_recovery(self, error: BaseException) -> None:
+        if isinstance(error, StorageError):
+            self._metrics.retry_recoveries.labels(_sqlstate_class(error)).inc()
+        else:
+            self._metrics.dead_letter_recoveries.inc()
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        self._metrics.retry_give_ups.labels(_sqlstate_class(error)).inc()
+
+
+def _sqlstate_class(error: StorageError) -> str:
+    return error.sqlstate[:2] or "none"

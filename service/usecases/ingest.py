@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from tenacity import RetryCallState
+from tenacity import RetryCallState, Retrying
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.errors import (
@@ -25,8 +25,18 @@ from service.usecases.batch import Batch, Entry
 from service.usecases.circuit_breaker import CircuitBreaker, State
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
-OnRetry = Callable[[BaseException, int, float], None]
-"""Called before each retry with the error, the number of attempts, and the seconds until the next one."""
+
+class RetryObserver(Protocol):
+    """Counts and logs attempts that failed, and how their retries ended."""
+
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        """Take the error of an attempt that is retried after `wait_seconds`."""
+
+    def on_recovery(self, error: BaseException) -> None:
+        """Take the last error before an attempt that succeeded."""
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        """Take the last error before orders are dead-lettered."""
 
 
 class Decision(Enum):
@@ -54,6 +64,8 @@ class Outcome(NamedTuple):
     """Why the batch is held back."""
 
 
+_Result = TypeVar("_Result")
+
 Write = Callable[[Batch], Outcome]
 BatchMiddleware = Callable[[Write], Write]
 
@@ -72,13 +84,14 @@ class Ingest:
         breaker: CircuitBreaker,
         backoff: Backoff,
         stop: ShutdownEvent,
-        on_retry: OnRetry,
+        observer: RetryObserver,
         middleware: BatchMiddleware = no_middleware,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self._breaker = breaker
-        self._on_retry = on_retry
+        self._observer = observer
+        self._last_error: list[BaseException] = []
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
         self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
         forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
@@ -121,9 +134,10 @@ class Ingest:
                 else:
                     parts.extendleft(reversed(split_around(part, error.position)))
             except StatementTimedOut as error:
-                self._on_retry(error, error.attempts, 0)
+                self._observer.on_retry(error, error.attempts, 0)
                 parts.extendleft(reversed(split_in_half(part)))
             except StorageUnavailable as error:
+                self._observer.on_give_up(error)
                 given_up.extend(_dead_letter(entry, error) for entry in part)
         return stored, rejected, given_up, outcomes
 
@@ -141,7 +155,7 @@ class Ingest:
                 raise
 
         try:
-            return self._store_retrying(attempt)
+            return self._retry(self._store_retrying, attempt)
         except StorageError as error:
             error.attempts = self._store_retrying.statistics["attempt_number"]
             raise
@@ -168,14 +182,22 @@ class Ingest:
                 unsent = error.unsent
                 raise
 
-        return self._finish_retrying(attempt)
+        return self._retry(self._finish_retrying, attempt)
+
+    def _retry(self, retrying: Retrying, attempt: Callable[[], _Result]) -> _Result:
+        self._last_error.clear()
+        result: _Result = retrying(attempt)
+        if self._last_error:
+            self._observer.on_recovery(self._last_error.pop())
+        return result
 
     def _before_retry(self, state: RetryCallState) -> None:
         self.is_writing.clear()
         error = state.outcome and state.outcome.exception()
         wait = state.next_action.sleep if state.next_action else 0
         if error:
-            self._on_retry(error, state.attempt_number, wait)
+            self._last_error[:] = [error]
+            self._observer.on_retry(error, state.attempt_number, wait)
 
 
 def _is_unavailable(error: BaseException) -> bool:

@@ -23,26 +23,34 @@ SOON = Backoff(initial_backoff=0.001, max_backoff=0.001)
 
 @dataclass
 class Bench:
-    """Ingest with fakes around it; `on_retry` is called with each failed attempt that will be repeated."""
+    """Ingest with fakes around it, and the observer of its retries; `before_retry` is called before each of them."""
 
     store: FakeStore = field(default_factory=FakeStore)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     backoff: Backoff = SOON
     policy: CircuitBreakerPolicy = field(default_factory=CircuitBreakerPolicy)
-    on_retry: Callable[[], None] = lambda: None
+    before_retry: Callable[[], None] = lambda: None
     retried: list[tuple[str, int]] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
     is_writing_while_waiting: list[bool] = field(default_factory=list)
     stop: ShutdownEvent = field(default_factory=ShutdownEvent)
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(self.policy)
-        self.ingest = Ingest(self.store, self.dead_letters, self.breaker, self.backoff, self.stop, self._note)
+        self.ingest = Ingest(self.store, self.dead_letters, self.breaker, self.backoff, self.stop, self)
 
-    def _note(self, error: BaseException, attempt: int, wait: float) -> None:
-        assert 0 <= wait <= self.backoff.max_backoff
-        self.retried.append((type(error).__name__, attempt))
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        assert 0 <= wait_seconds <= self.backoff.max_backoff
+        self.retried.append((type(error).__name__, attempts))
         self.is_writing_while_waiting.append(self.ingest.is_writing.is_set())
-        self.on_retry()
+        self.before_retry()
+
+    def on_recovery(self, error: BaseException) -> None:
+        self.recovered.append(type(error).__name__)
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        self.given_up.append(error.sqlstate)
 
 
 def held_back(outcome: Outcome) -> str:
@@ -103,6 +111,7 @@ def test_a_batch_is_stored_in_one_call() -> None:
     bench = Bench()
     assert bench.ingest(batch_of(100)).stored == Stored(new=100)
     assert bench.store.calls == [100]
+    assert (bench.retried, bench.recovered, bench.given_up) == ([], [], [])
 
 
 def test_a_batch_without_orders_asks_nothing_of_the_store() -> None:
@@ -216,6 +225,7 @@ def test_what_can_succeed_later_is_repeated_until_it_does() -> None:
     bench.store.failures += unavailable(5)
     assert bench.ingest(batch_of(10)).stored == Stored(new=10)
     assert bench.retried == [("StorageUnavailable", attempt) for attempt in (1, 2, 3, 4, 5)]
+    assert (bench.recovered, bench.given_up) == (["StorageUnavailable"], [])
     assert bench.dead_letters.sent == []
 
 
@@ -229,7 +239,7 @@ def test_it_is_not_writing_while_it_waits_for_the_next_attempt() -> None:
 
 def test_a_stop_ends_the_waiting_and_nothing_is_sent() -> None:
     bench = Bench(backoff=Backoff(initial_backoff=60, max_backoff=60))
-    bench.on_retry = bench.stop.set
+    bench.before_retry = bench.stop.set
     bench.store.failures += unavailable(1)
     with pytest.raises(Stopped):
         bench.ingest(batch_of(10, bad=1))
@@ -244,6 +254,7 @@ def test_what_is_given_up_on_is_dead_lettered_whole() -> None:
     assert {dead_letter.reason for dead_letter in bench.dead_letters.sent} == {Reason.REJECTED}
     assert {dead_letter.detail for dead_letter in bench.dead_letters.sent} == {"away (SQLSTATE 57P01)"}
     assert bench.dead_letters.sent[0].attempts == len(bench.retried) + 1 > 1
+    assert (bench.recovered, bench.given_up) == ([], ["57P01"])
     assert not bench.breaker.is_open
 
 
@@ -300,6 +311,7 @@ def test_only_what_was_not_acknowledged_is_sent_again() -> None:
     assert bench.ingest(batch).dead_letters == batch.rejected
     assert bench.dead_letters.sent == batch.rejected
     assert bench.retried == [("DeadLettersUnavailable", attempt) for attempt in (1, 2, 3)]
+    assert bench.recovered == ["DeadLettersUnavailable"]
     assert bench.is_writing_while_waiting == [False] * 3
 
 
@@ -311,7 +323,7 @@ def test_dead_letters_are_never_given_up_on() -> None:
 
 def test_a_stop_ends_the_waiting_for_the_dead_letter_topic() -> None:
     bench = Bench(backoff=Backoff(initial_backoff=60, max_backoff=60))
-    bench.on_retry = bench.stop.set
+    bench.before_retry = bench.stop.set
     bench.dead_letters.refusals = 1
     with pytest.raises(Stopped):
         bench.ingest(batch_of(1, bad=2))
@@ -345,7 +357,7 @@ def test_orders_of_a_partition_that_left_are_not_stored_by_the_next_attempt() ->
     bench = Bench()
     batch = batch_of(10, partitions=2)
     bench.store.failures += unavailable(1)
-    bench.on_retry = lambda: batch.drop(frozenset({1}))
+    bench.before_retry = lambda: batch.drop(frozenset({1}))
     assert bench.ingest(batch).stored == Stored(new=5)
     assert {found.source.partition for found in bench.store.orders.values()} == {0}
 
@@ -361,6 +373,6 @@ def test_an_outage_ends_for_a_batch_that_lost_all_its_partitions() -> None:
     bench = Bench()
     batch = batch_of(10)
     bench.store.failures += unavailable(1)
-    bench.on_retry = lambda: batch.drop(frozenset({0}))
+    bench.before_retry = lambda: batch.drop(frozenset({0}))
     assert bench.ingest(batch).stored == Stored()
     assert bench.store.calls == [10]
