@@ -24,14 +24,16 @@ NOT_HERE = {"tzdata": "Apache-2.0"}
 PAGE = """\
 # Licences
 
-What is in the image beside Orders itself (MIT): Python's packages of `requirements.lock`, and what the built page has
-of `web/package-lock.json`. Made of the packages' own metadata by `make licences`.
+The components of the image besides Orders itself (MIT): Python packages of `requirements.lock`, and
+packages of the page from `web/package-lock.json`. `make licences` generates this table from the
+packages' metadata.
 
-The image also has Python (PSF-2.0) and Debian's packages, whose licences are in its `/usr/share/doc/*/copyright`.
-Some packages bring libraries along: confluent-kafka librdkafka (BSD-2-Clause), fastapi-swagger Swagger UI
-(Apache-2.0), uvloop libuv (MIT), psycopg-binary libpq (PostgreSQL) with OpenSSL (Apache-2.0), MIT Kerberos (MIT),
-OpenLDAP (OLDAP-2.8), Cyrus SASL (BSD), libkeyutils and libxcrypt (LGPL-2.1-or-later). Kafka (Apache-2.0) and
-PostgreSQL (PostgreSQL), which the chart and the demo start, are in images and packages of their own.
+The image also contains Python (PSF-2.0) and Debian packages, whose licences are in
+`/usr/share/doc/*/copyright`. Some packages bundle libraries: confluent-kafka librdkafka
+(BSD-2-Clause), fastapi-swagger Swagger UI (Apache-2.0), uvloop libuv (MIT), psycopg-binary libpq
+(PostgreSQL) with OpenSSL (Apache-2.0), MIT Kerberos (MIT), OpenLDAP (OLDAP-2.8), Cyrus SASL (BSD),
+libkeyutils and libxcrypt (LGPL-2.1-or-later). Kafka (Apache-2.0) and PostgreSQL (PostgreSQL), which
+the chart and the demo start, come in their own images and packages.
 
 | package | from | licence |
 |---|---|---|

@@ -13,17 +13,18 @@ PUBLISHED = ROOT / "docs" / "logs.md"
 LEVELS = ("info", "warning", "error")
 LOGGERS = {"log", "self.log", "self._log", "structlog.get_logger('orders')"}
 VARIABLE = {
-    "error.problem": "*what PostgreSQL's trouble is; repeated for as long as it takes*",
-    "str(error)": "*why the dead-letter topic does not take messages; repeated for as long as it takes*",
+    "error.problem": "*the PostgreSQL error; repeated until it is resolved*",
+    "str(error)": "*why the dead-letter topic rejects messages; repeated until it is resolved*",
 }
 """Sentences that are not written where they are logged; none holds a value either."""
 INTRODUCTION = """\
 # Logs
 
-One JSON object a line on standard error: `event` (a fixed sentence), `level`, `timestamp`, and the fields below.
-`--log-format text`, or `ORDERS_LOG__FORMAT=text`, is for people; `ORDERS_LOG__LEVEL` chooses the least severe level.
-No line holds a value of an order, a key or a password; an exception is named by `error` (its type) and `at` (its
-place). What librdkafka reports has its own words.
+Each line on standard error is a JSON object with `event` (a fixed sentence), `level`, `timestamp`
+and the fields below. `--log-format text` or `ORDERS_LOG__FORMAT=text` is easier to read;
+`ORDERS_LOG__LEVEL` sets the minimum level. No line contains order data, keys or passwords. An
+exception appears as `error` (its type) and `at` (its location). Messages of librdkafka are passed
+on unchanged.
 
 | level | event | fields |
 |---|---|---|

@@ -82,6 +82,17 @@ def test_pages_name_files_that_are_there() -> None:
     assert missing - MADE_LATER == set()
 
 
+def test_pages_wrap_at_100_columns() -> None:
+    long = [f"{page}:{line}" for page in _pages() for line in _long_lines(_text(page))]
+    assert long == []
+
+
+def test_only_tables_links_and_code_may_be_wider() -> None:
+    wide = "word " * 30
+    page = f"{wide}\n| {wide} |\n```sh\n{wide}\n```\n- [a link]({'x' * 100})\n{wide}"
+    assert list(_long_lines(page)) == [1, 7]
+
+
 def test_pages_name_commands_that_are_there() -> None:
     named = {name for page in _pages() for name in re.findall(r"(?:`|-- )orders ([a-z][a-z-]*)", _text(page))}
     assert len(named) >= 10
@@ -90,6 +101,17 @@ def test_pages_name_commands_that_are_there() -> None:
 
 def _pages() -> list[Path]:
     return [path for path in _tracked() if path.suffix == ".md"]
+
+
+def _long_lines(text: str) -> Iterator[int]:
+    """Yield the numbers of the lines over 100 columns, apart from tables, code, comments and lines of one word."""
+    is_code = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        is_exempt = is_code or is_fence or line.startswith(("|", "<")) or re.search(r"!?\[[^]]*\]\(", line)
+        if len(line) > 100 and not is_exempt:  # noqa: PLR2004
+            yield number
 
 
 def _leads_somewhere(page: Path, link: str) -> bool:

@@ -18,9 +18,9 @@ PUBLISHED = Path(__file__).parents[2] / "docs" / "metrics.md"
 INTRODUCTION = """\
 # Metrics
 
-Consumer and API both serve `/metrics` on their admin port (9000). Units are in the names. Both declare all of them; a
-mode counts what it does. Made of `service/metrics.py`, which is the only place where a metric is declared. Beside them
-stand `process_*` and `python_gc_*` of prometheus_client.
+Consumer and API serve `/metrics` on their admin port (9000). Both export all metrics; each mode
+updates its own. Units are part of the names. `service/metrics.py` declares every metric.
+prometheus_client adds `process_*` and `python_gc_*`.
 
 | metric | kind | labels | |
 |---|---|---|---|
