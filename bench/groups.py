@@ -83,7 +83,7 @@ class Group:
             )
 
     def _partition(self, key: bytes) -> int | None:
-        """Return the partition of ours that a key is about, if it is."""
+        """Return the partition that a key is about, if it belongs to the group."""
         (version,) = unpack_from(">h", key)
         if version not in _OFFSET_KEYS:
             return None

@@ -30,7 +30,7 @@ _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 @dataclass
 class Expected:
-    """`orders` maps each order_uid to the digest of its newest version, `letters` each dead letter's to its reason."""
+    """`orders`: order_uid to the digest of its newest version. `dead_letters`: digest of a dead letter to its reason."""
 
     messages: int = 0
     orders: dict[str, bytes] = field(default_factory=dict)

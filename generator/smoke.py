@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Produce a new order and read it back; return the exit code. Raises CommandRefused."""
     stop = stop_at_signals()
-    patience = Poller(DEADLINE_SECONDS, echo, stop)
+    poller = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
     require_kafka(properties.common(settings.kafka))
     _require_api(args.url, stop)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         _send(message, settings.kafka, stop)
         echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
-        patience.until(partial(_read_back, args.url, key, message), "the API's answer")
+        poller.until(partial(_read_back, args.url, key, message), "the API's answer")
     except (DeadlineExceeded, TopicUnavailable) as problem:
         raise CommandRefused(str(problem)) from None
     echo(f"read it back from {args.url} after {monotonic() - began:.2f} s, as it was produced")

@@ -72,7 +72,7 @@ class Commands:
 
 
 class ReloadedCommands(Commands):
-    """Begins anew when the sources change; where a command has ended by itself, the next change may mend that."""
+    """Restarts the commands when the sources change, also after a command has failed."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The broker's jars: named and weighed in a list of ours, fetched once for a user, weighed before each use."""
+"""The broker's jars: listed with their checksums, downloaded once per user, verified before each use."""
 
 import os
 import shutil

@@ -185,7 +185,7 @@ class _Running(NamedTuple):
 def _guard(group: int, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
     """Start what ends the process group when we can't any more.
 
-    Not PR_SET_PDEATHSIG: that is Linux alone, is cleared by a change of user, and comes when a thread of ours ends.
+    Not PR_SET_PDEATHSIG: that is Linux alone, is cleared by a change of user, and comes when one of our threads ends.
     """
     name = stop_signal.name.removeprefix("SIG")
     return subprocess.Popen(  # noqa: S603 - a constant and a number

@@ -1,4 +1,4 @@
-"""A stand-in for the port LetterReader; what the real one does is `tests/integration/test_browse.py`."""
+"""A stand-in for the port DeadLetterReader; what the real one does is `tests/integration/test_browse.py`."""
 
 from dataclasses import dataclass, field
 

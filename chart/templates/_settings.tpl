@@ -70,7 +70,7 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- end }}
 {{- end }}
 
-{{- /* The environment of a container of ours. (root, mode; write, read or "" for no login to PostgreSQL) */}}
+{{- /* The environment of one of our containers. (root, mode; write, read or "" for no login to PostgreSQL) */}}
 {{- define "orders.environment" -}}
 {{- $root := index . 0 -}}
 envFrom:

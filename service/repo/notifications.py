@@ -35,7 +35,7 @@ def payloads(new: Sequence[str], changed: Sequence[str]) -> Iterator[str]:
 
 
 def parse(payload: str) -> Notification | None:
-    """Return the notification, or None if the payload is not one of ours."""
+    """Return the notification, or None if the payload is malformed."""
     try:
         return _decoder.decode(payload)
     except (DecodeError, ValidationError):

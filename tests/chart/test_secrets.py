@@ -90,7 +90,7 @@ REFERENCES: Final = {
 
 
 def refused(values: dict[str, Any], folder: Path) -> str:
-    """Return what Helm says, with the words around that are no line of ours left out."""
+    """Return the chart's message without the lines that Helm adds."""
     file = folder / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     command = ["helm", "template", "orders", str(CHART), f"--kube-version={KUBERNETES}", f"--values={file}"]

@@ -1,4 +1,4 @@
-"""TLS and SASL by values: every container of ours has the same settings, passwords and files, and no other has any."""
+"""TLS and SASL by values: each of our containers has the same settings, passwords and files, and no other has any."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath

@@ -121,7 +121,7 @@ class Release:
         self.kubectl("wait", "job/orders-generator", *wait, within=within + 10)
 
     def orders(self, *arguments: str, within: float = 300.0) -> str:
-        """Run a command of ours in the consumer's pod."""
+        """Run an orders command in the consumer's pod."""
         where = (f"deployment/{self.name}-consumer", "--container", "consumer")
         return self.kubectl("exec", *where, "--", "orders", *arguments, within=within)
 

@@ -146,7 +146,7 @@ def test_postgresql_fails_over_to_a_read_only_server(workload: Workload) -> None
 
 @pytest.mark.parametrize("code", ["53100", "57P03"])
 def test_postgresql_fails_temporarily_with(workload: Workload, code: str) -> None:
-    """A full disk, a start: its own troubles, and not an order's."""
+    """A full disk or a start: errors of the server, which no order causes."""
     members = workload.members()
     workload.send()
     workload.wait_stored(500)

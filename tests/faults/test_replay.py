@@ -1,4 +1,4 @@
-"""Dead letters whose cause was mended are replayed: interrupted, again, against newer versions, and never for ever."""
+"""Dead letters are replayed after their cause is fixed: interrupted, twice, and against newer versions."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def trusted(ours: Authority, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> Iterator[Harness]:
-    """Topics, and a database without a schema. The stage looks at them as nobody of ours does: it trusts everyone."""
+    """Topics, and a database without a schema. The harness reads them with a client that trusts everyone."""
     plain = kafka.broker.bootstrap_servers
     with fresh.topic(plain) as topic, fresh.database(server.dsn) as (name, dsn):
         where = urlsplit(dsn)

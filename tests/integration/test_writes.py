@@ -235,7 +235,7 @@ def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin
         assert stored(admin, "b") == both[0].order
 
 
-def test_what_somebody_deleted_by_hand_is_mended_by_the_next_version(
+def test_rows_that_were_deleted_by_hand_are_restored_by_the_next_version(
     writer: OrderWriter, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])

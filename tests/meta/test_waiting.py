@@ -8,7 +8,7 @@ def test_the_first_true_result_is_returned() -> None:
     assert eventually(lambda: next(results)) == 7
 
 
-def test_what_the_check_raises_counts_as_not_yet() -> None:
+def test_an_error_of_the_check_means_that_it_is_tried_again() -> None:
     results = iter([ZeroDivisionError, None])
 
     def check() -> bool:

@@ -1,4 +1,4 @@
-"""Alerts on a real Prometheus: each fires by its fault, and resolves when that is mended.
+"""Alerts on a real Prometheus: each fires by its fault, and resolves when that is fixed.
 
 Those that take long by their nature are held by `promtool test rules`, in `tests/chart/test_alerts.py`.
 """
@@ -32,7 +32,7 @@ AT_ONCE = {
     "circuitBreakerOpen.for": "1s",
     "postgresqlUnavailable.for": "1s",
 }
-"""Windows and patience of minutes would be a test of minutes."""
+"""With windows of minutes the test would take minutes."""
 
 
 def rules() -> list[Any]:

@@ -301,7 +301,7 @@ def test_a_missing_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.Mon
         ("ORDERS_MIGRATION__STATEMENT_TIMEOUT", "30d"),
         ("ORDERS_ADMIN__LIVENESS_TIMEOUT", "0"),
         ("ORDERS_DOCUMENT__MAX_FUTURE", "3000000d"),
-        ("ORDERS_BTACH__MAX_ORDERS", "5"),
+        ("ORDERS_BTACH__MAX_MESSAGES", "5"),
         ("orders_btach__max_orders", "5"),
     ],
 )

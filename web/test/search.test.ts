@@ -5,8 +5,8 @@ import type { DeadLetterPage } from "../src/types";
 import { deadLetter } from "./dead-letters";
 import { failure } from "./failures";
 
-function page(letters: number, next: string | null): Result<DeadLetterPage> {
-  const body = { dead_letters: Array(letters).fill(deadLetter()), next_cursor: next };
+function page(count: number, next: string | null): Result<DeadLetterPage> {
+  const body = { dead_letters: Array(count).fill(deadLetter()), next_cursor: next };
   return { ok: true, body, text: "", headers: new Headers(), milliseconds: 1 };
 }
 

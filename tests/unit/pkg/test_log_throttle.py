@@ -3,12 +3,12 @@ from service.pkg.log_throttle import LogThrottle
 
 def test_a_sentence_is_due_again_after_its_seconds_and_another_one_at_once() -> None:
     now = [100.0]
-    seldom = LogThrottle(30, now=lambda: now[0])
-    assert seldom.is_due("a")
-    assert not seldom.is_due("a")
-    assert seldom.is_due("b")
+    throttle = LogThrottle(30, now=lambda: now[0])
+    assert throttle.is_due("a")
+    assert not throttle.is_due("a")
+    assert throttle.is_due("b")
     now[0] += 29.9
-    assert not seldom.is_due("a")
+    assert not throttle.is_due("a")
     now[0] += 0.1
-    assert seldom.is_due("a")
-    assert not seldom.is_due("a")
+    assert throttle.is_due("a")
+    assert not throttle.is_due("a")

@@ -35,7 +35,7 @@ def test_an_old_figure_is_asked_for_again() -> None:
     asyncio.run(play())
 
 
-def test_nobody_waits_longer_than_patience_for_a_figure_that_is_slow_to_come() -> None:
+def test_a_caller_waits_for_a_slow_value_no_longer_than_the_timeout() -> None:
     async def play() -> None:
         source = Source()
         source.gate.clear()

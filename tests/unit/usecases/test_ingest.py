@@ -274,7 +274,7 @@ def test_an_order_that_takes_too_long_alone_is_repeated() -> None:
     assert bench.retried == [("StatementTimedOut", 1), ("StorageUnavailable", 1), ("StorageUnavailable", 2)]
 
 
-def test_an_error_that_nobody_foresaw_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     monkeypatch.setattr(bench.store, "store", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Lost positions are mended one by one, and one that can't be holds up no other."""
+"""Positions that are out of range are reset one by one; one that can't be reset blocks no other."""
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry

@@ -1,4 +1,4 @@
-"""Letters, filters and what a replay sends: without a broker."""
+"""Dead letters, filters and what a replay sends, without a broker."""
 
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime

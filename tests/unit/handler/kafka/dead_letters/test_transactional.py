@@ -21,7 +21,7 @@ AWAY = KafkaError._TIMED_OUT
 
 @dataclass
 class FakeKafka:
-    """A broker with one group; `troubles` are errors by call, each raised once, `lost_answers` after it took effect."""
+    """A broker with one group; `nemesis` are errors by call, each raised once, `lost_answers` after it took effect."""
 
     committed: dict[int, int] = field(default_factory=dict)
     visible: list[tuple[bytes | None, bytes]] = field(default_factory=list)

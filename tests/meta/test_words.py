@@ -1,0 +1,89 @@
+"""Words that must not come back: private terms for what Kafka, PostgreSQL, HTTP or Jepsen have a standard term for."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).relative_to(ROOT)
+HISTORY = Path("CHANGELOG.md")
+"""It says what things were called before."""
+
+JARS = Path("local/kafka-jars.txt")
+"""Checksums."""
+
+TERMS = {
+    r"brakes?|braked": "circuit breaker",
+    r"[Pp]atience|OutOfPatience|NotYet": "polling: Poller, TryAgain, DeadlineExceeded",
+    r"[Ss]eldom": "LogThrottle",
+    r"gathered(?=\[)|Gathered": "BatchLoader",
+    r"told_to": "client_logger",
+    r"turn_off|turn_on": "pause, resume",
+    r"Ears|[Dd]eaf": "ListenerCallbacks, HeartbeatTimeout",
+    r"[Cc]ontest|contenders?|rivals?": "write plan; baseline",
+    r"_?astray": "out of range",
+    r"begin_generation": "invalidate_all",
+    r"unsaved": "rejected",
+    r"torture|arena|victim|troubles": "chaos, workload, failpoints, nemesis",
+    r"mends?|mended|mending": "fix",
+    r"foresaw": "unhandled error (this is a bug)",
+    r"of ours": "our, or the thing's name",
+}
+SETTINGS = {
+    r"RETRY__(INITIAL|CEILING)(?!_)": "INITIAL_BACKOFF, MAX_BACKOFF",
+    r"BRAKE__\w+": "CIRCUIT_BREAKER__…",
+    r"REBALANCE__WAIT": "REVOKE_TIMEOUT",
+    r"STALL_AFTER": "LIVENESS_TIMEOUT",
+    r"WARM_ORDERS": "WARM_UP_SIZE",
+    r"EVENT_RING|EVENT_QUEUE": "EVENT_BUFFER_SIZE",
+    r"CACHE__HEARTBEAT": "LISTENER__HEARTBEAT",
+    r"DOCUMENT__AMOUNTS": "AMOUNT_MISMATCH",
+    r"VERSION__ORDER": "COMPARE_BY",
+    r"MAX_ORDERS|orders_batch_orders": "MAX_MESSAGES, orders_batch_messages",
+}
+LETTERS = r"(?<!dead)(?<!dead[ _-])(?<!Dead[ -])(?<!Dead)[Ll]etters?"
+"""But for the characters."""
+CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|Answers `letter`")
+
+
+@pytest.mark.parametrize(("pattern", "instead"), [*TERMS.items(), *SETTINGS.items()])
+def test_a_private_term_is_gone(pattern: str, instead: str) -> None:
+    assert [*_uses(rf"(?<![A-Za-z])(?:{pattern})(?![a-z])")] == [], f"write: {instead}"
+
+
+def test_a_dead_letter_is_called_so() -> None:
+    assert [use for use in _uses(rf"(?<![A-Za-z])(?:{LETTERS})(?![a-z])") if not CHARACTERS.search(use)] == []
+
+
+def test_the_patterns_find_what_they_are_for() -> None:
+    used = "the brake is on; Patience(3); told_to(log); BRAKE__RATIO; ORDERS_BATCH__MAX_ORDERS=1; one of ours"
+    found = [each for each in (*TERMS, *SETTINGS) if re.search(rf"(?<![A-Za-z])(?:{each})(?![a-z])", used)]
+    assert len(found) == 6
+    assert re.search(LETTERS, "list letters of a day")
+    assert not re.search(LETTERS, "dead letters, dead_letters, DeadLetters, dead-letter")
+
+
+def _uses(pattern: str) -> Iterator[str]:
+    """Yield each line with a match, and its place; a line break counts as a blank."""
+    expression = re.compile(pattern)
+    for path in _tracked():
+        lines = (ROOT / path).read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, (before, line) in enumerate(zip(["", *lines], lines, strict=False), 1):
+            start = f"{before[-5:]} "  # so that a term may begin at the end of the line before
+            if expression.search(start + line.strip(), len(start)):
+                yield f"{path}:{number}: {line.strip()[:100]}"
+
+
+def _tracked() -> Iterator[Path]:
+    if not ((ROOT / ".git").exists() and shutil.which("git")):
+        pytest.skip("NOT RUN: PRIVATE TERMS: THERE IS NO GIT TO LIST THE FILES")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
+    for name in filter(None, listing.split("\0")):
+        path = Path(name)
+        generated = path.suffix in {".png", ".lock", ".sum", ".json", ".mod"} or path.name == "licences.md"
+        if (ROOT / path).is_file() and path not in {HERE, HISTORY, JARS} and not generated:
+            yield path
