@@ -30,7 +30,7 @@ _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 @dataclass
 class Expected:
-    """`orders`: order_uid to the digest of its newest version. `dead_letters`: digest of a dead letter to its reason."""
+    """`orders`: order_uid to the digest of its newest version. `dead_letters`: their digests to their reasons."""
 
     messages: int = 0
     orders: dict[str, bytes] = field(default_factory=dict)

@@ -110,7 +110,7 @@ def _long_lines(text: str) -> Iterator[int]:
         is_fence = line.lstrip().startswith("```")
         is_code ^= is_fence
         is_exempt = is_code or is_fence or line.startswith(("|", "<")) or re.search(r"!?\[[^]]*\]\(", line)
-        if len(line) > 100 and not is_exempt:  # noqa: PLR2004
+        if len(line) > 100 and not is_exempt:
             yield number
 
 
