@@ -1,7 +1,7 @@
-"""Writes the Grafana dashboard of the chart, of which this is the source: `make dashboard`.
+"""Generates the chart's Grafana dashboard: `make dashboard`.
 
-Usage: dashboard.py FILE. A panel is a title, a unit, a sentence for who reads it, and expressions with their legends;
-where it stands follows from its place in the list.
+Usage: dashboard.py FILE. A panel has a title, a unit, a description, and expressions with their legends; its position
+follows from its place in the list.
 """
 
 import json
@@ -19,7 +19,7 @@ class Panel(NamedTuple):
     unit: str
     description: str
     queries: dict[str, str]
-    """Legend to expression; `%s` stands for the labels that choose release and pods."""
+    """Legend to expression; `%s` is replaced by the labels that select release and pods."""
     kind: str = "timeseries"
 
 
@@ -48,15 +48,15 @@ ROWS = [
         "Now",
         [
             Panel(
-                "Stored", "ops", "Orders stored for the first time, a second.",
+                "Stored", "ops", "New orders stored per second.",
                 {"stored": rate("orders_stored_total")}, "stat",
             ),
             Panel(
-                "Lag", "s", "Age of the last stored record of the partition that is furthest behind.",
+                "Lag", "s", "Age of the last stored record in the partition with the highest lag.",
                 {"lag": "max(orders_lag_seconds{%s})"}, "stat",
             ),
             Panel(
-                "CircuitBreaker", "bool_on_off", "On while a flood of bad messages has stopped a consumer.",
+                "Circuit breaker", "bool_on_off", "On while too many bad messages have stopped a consumer.",
                 {"circuit breaker": "max(orders_circuit_breaker_open{%s})"}, "stat",
             ),
         ],
@@ -65,26 +65,26 @@ ROWS = [
         "Flow",
         [
             Panel(
-                "Orders", "ops", "What became of messages: new, replaced by a greater version, unchanged, stale.",
+                "Orders", "ops", "Outcome of messages: new, replaced by a greater version, unchanged, stale.",
                 {
                     name: rate(f"orders_{name}_total")
                     for name in ("consumed", "stored", "replaced", "unchanged", "stale", "tombstones")
                 },
             ),
             Panel(
-                "Lag by partition", "short", "Messages not yet committed: grows while they come faster than they go.",
+                "Lag by partition", "short", "Uncommitted messages; grows if they arrive faster than they are stored.",
                 {"{{partition}}": "max by (partition) (orders_lag_messages{%s})"},
             ),
             Panel(
-                "Age by partition", "s", "Age of the last stored record while others wait behind it.",
+                "Age by partition", "s", "Age of the last stored record while further messages wait.",
                 {"{{partition}}": "max by (partition) (orders_lag_seconds{%s})"},
             ),
             Panel(
-                "Stalled partitions", "s", "Time since a partition that has messages last made progress.",
+                "Stalled partitions", "s", "Time since a partition with unread messages last made progress.",
                 {"{{partition}}": "max by (partition) (orders_partition_stalled_seconds{%s})"},
             ),
             Panel(
-                "Behind open transactions", "short", "Messages that can be read once a producer ends its transaction.",
+                "Behind open transactions", "short", "Messages that wait for a producer to end its transaction.",
                 {"{{partition}}": "max by (partition) (orders_open_transaction_messages{%s})"},
             ),
             Panel(
@@ -92,44 +92,44 @@ ROWS = [
                 {"{{reason}}": rate("orders_dead_letters_total", "reason")},
             ),
             Panel(
-                "Batch size", "short", "Messages of one batch: 1 when idle, full batches on a backlog.",
+                "Batch size", "short", "Messages per batch: 1 when idle, full batches with a backlog.",
                 {"median": quantile(0.5, "orders_batch_messages"), "p95": quantile(0.95, "orders_batch_messages")},
             ),
             Panel(
-                "Stages of a batch, p95", "s", "Decoding overlaps with writing the batch before.",
+                "Stages of a batch, p95", "s", "A batch is decoded while the previous one is written.",
                 {"{{stage}}": quantile(0.95, "orders_batch_seconds", "stage")},
             ),
         ],
     ),
     Row(
-        "Trouble",
+        "Errors and retries",
         [
             Panel(
-                "Repeated writes", "ops", "Attempts that PostgreSQL refused for now, by the class of the SQLSTATE.",
+                "Write retries", "ops", "Attempts that failed with a transient error, by class of the SQLSTATE.",
                 {"{{sqlstate_class}}": rate("orders_retries_total", "sqlstate_class")},
             ),
             Panel(
-                "Rebalances", "short", "Changes of members' partitions in five minutes: at rollouts alone.",
+                "Rebalances", "short", "Changes of partitions in five minutes; expected during rollouts only.",
                 {"{{kind}}": "sum by (kind) (increase(orders_rebalances_total{%s}[5m]))"},
             ),
             Panel(
-                "Standing", "percentunit", "Share of time with fetching paused: an outage, or an open circuit breaker.",
+                "Paused", "percentunit", "Share of time with fetching paused by an outage or an open circuit breaker.",
                 {"paused": rate("orders_paused_seconds_total")},
             ),
             Panel(
-                "Dependencies", "bool", "1 while the last call to it succeeded.",
+                "Dependencies", "bool", "1 if the last call succeeded.",
                 {"{{dependency}}": "min by (dependency) (orders_dependency_up{%s})"},
             ),
             Panel(
-                "Offsets", "ops", "Commits that failed and are repeated; offsets that the topic no longer has.",
+                "Offsets", "ops", "Failed commits, which are retried; offsets that are no longer in the topic.",
                 {
                     "commits failed": rate("orders_commit_failures_total"),
                     "skipped": rate("orders_offsets_skipped_total"),
-                    "dead letters refused": rate("orders_dead_letter_retries_total"),
+                    "dead letters rejected": rate("orders_dead_letter_retries_total"),
                 },
             ),
             Panel(
-                "Odd documents", "ops", "Taken all the same: amounts that don't add up, fields nobody knows.",
+                "Accepted anomalies", "ops", "Stored although amounts differ, fields are unknown, or headers unreadable.",
                 {
                     "{{path}}": rate("orders_amount_mismatches_total", "path"),
                     "unknown fields": rate("orders_unknown_fields_total"),
@@ -142,65 +142,65 @@ ROWS = [
         "API",
         [
             Panel(
-                "Requests", "reqps", "Answers by status.",
+                "Requests", "reqps", "Responses by status.",
                 {"{{status}}": rate("orders_http_requests_total", "status")},
             ),
             Panel(
-                "Errors", "percentunit", "Share of answers from 500 on, of all about orders.",
+                "Errors", "percentunit", "Share of 5xx responses of the order routes.",
                 {
                     "5xx": f"({rate('orders_http_requests_total', where=FAILED)} or vector(0)) / "
                     f"{rate('orders_http_requests_total', where=ORDERS_ONLY)}"
                 },
             ),
             Panel(
-                "Time to answer", "s", "Until an answer began, by route.",
+                "Latency", "s", "Time to the first byte of the response, by route.",
                 {
                     "{{handler}} p50": quantile(0.5, "orders_http_request_seconds", "handler", where=ORDERS_ONLY),
                     "{{handler}} p99": quantile(0.99, "orders_http_request_seconds", "handler", where=ORDERS_ONLY),
                 },
             ),
             Panel(
-                "Cache hit ratio", "percentunit", "Orders answered from memory, of all that were looked up.",
+                "Cache hit ratio", "percentunit", "Share of lookups served from the cache.",
                 {
                     "hits": f"{rate('orders_cache_hits_total')} / "
                     f"({rate('orders_cache_hits_total')} + {rate('orders_cache_misses_total')})"
                 },
             ),
             Panel(
-                "Cache", "bytes", "What the orders in memory take, by pod.",
+                "Cache size", "bytes", "Size of the cached orders, by pod.",
                 {"{{instance}}": "sum by (instance) (orders_cache_bytes{%s})"},
             ),
             Panel(
-                "Cache changes", "ops", "Dropped for want of room; all made a miss because notifications were lost.",
+                "Cache changes", "ops", "Evictions of a full cache; invalidations after lost notifications.",
                 {
                     "evictions": rate("orders_cache_evictions_total"),
                     "invalidations": rate("orders_cache_invalidations_total"),
                 },
             ),
             Panel(
-                "Orders in memory", "short", "Entries of the cache, and what the warm-up loaded.",
+                "Cached orders", "short", "Cache entries, and orders loaded by the warm-up.",
                 {
                     "{{instance}}": "sum by (instance) (orders_cache_entries{%s})",
                     "{{instance}} warm-up": "sum by (instance) (orders_warm_up_orders{%s})",
                 },
             ),
             Panel(
-                "Warm-up", "s", "How long it took at the last start.",
+                "Warm-up", "s", "Duration of the warm-up at the last start.",
                 {"{{instance}}": "max by (instance) (orders_warm_up_seconds{%s})"},
             ),
             Panel(
-                "API keys", "short", "Keys that are accepted, and errors in their file.",
+                "API keys", "short", "Accepted keys, and errors in the key file.",
                 {
                     "{{instance}} accepted": "max by (instance) (orders_api_keys{%s})",
                     "{{instance}} errors": "max by (instance) (orders_api_keys_file_errors{%s})",
                 },
             ),
             Panel(
-                "Waiting for a connection", "short", "Reads for which all connections of a pod's pool are taken.",
+                "Waiting for a connection", "short", "Reads that wait while all pooled connections are in use.",
                 {"{{instance}}": "max by (instance) (orders_pool_waiting{%s})"},
             ),
             Panel(
-                "Event streams", "short", "Open ones, and those that were closed because their reader was too slow.",
+                "Event streams", "short", "Open streams, and streams closed because the client was too slow.",
                 {
                     "open": "sum(orders_event_clients{%s})",
                     "dropped in 5 minutes": "sum(increase(orders_event_clients_dropped_total{%s}[5m]))",
@@ -212,7 +212,7 @@ ROWS = [
         "Runtime",
         [
             Panel(
-                "Processor", "short", "Processors in use, by pod.",
+                "CPU", "short", "CPUs in use, by pod.",
                 {"{{instance}}": "rate(process_cpu_seconds_total{%s}[$__rate_interval])" + OURS},
             ),
             Panel(
@@ -232,7 +232,7 @@ def dashboard() -> dict[str, Any]:
     return {
         "uid": "orders",
         "title": "Orders",
-        "description": "Orders from Kafka to PostgreSQL to HTTP. Alerts and what to do about them: docs/runbooks.",
+        "description": "Orders from Kafka through PostgreSQL to HTTP. Runbooks for the alerts: docs/runbooks.",
         "tags": ["orders"],
         "timezone": "browser",
         "schemaVersion": 39,
