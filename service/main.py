@@ -1,7 +1,7 @@
 """The command line: mode -> settings -> logs -> command -> exit code.
 
-Exit codes: 0 done or drained, 1 failed, 2 wrong usage or settings, 130 interrupted by Ctrl-C before the end, 141 the
-reader of standard output has gone.
+Exit codes: 0 success, 1 failure, 2 invalid usage or settings, 130 interrupted by Ctrl-C, 141 broken pipe on standard
+output.
 """
 
 import argparse
@@ -30,9 +30,9 @@ LogFormat = str | None
 
 
 class Command(NamedTuple):
-    """A command is a module, which is imported when it runs: `run(args, settings)` and perhaps `add_arguments(parser)`.
+    """A command is a module with `run(args, settings)` and optionally `add_arguments(parser)`, imported when it runs.
 
-    The settings are loaded and the logs configured before `run`, which returns the exit code.
+    `run` returns the exit code; settings are loaded and logging is configured before it is called.
     """
 
     summary: str
@@ -42,28 +42,30 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "consumer": Command("read orders from Kafka and store them", "service.app.consumer"),
     "api": Command("serve orders over HTTP from memory", "service.app.api"),
-    "migrate": Command("create or upgrade the schema and the topics", "service.app.commands.migrate"),
-    "wait-for-migrations": Command("block until the schema is there", "service.app.commands.wait_for_migrations"),
-    "generate": Command("produce valid and faulty orders, the same for the same seed", "generator.command"),
-    "check": Command("compare the tables and the dead-letter topic with what was generated", "generator.check"),
+    "migrate": Command("create or upgrade the schema, and create missing topics", "service.app.commands.migrate"),
+    "wait-for-migrations": Command("block until the schema is up to date", "service.app.commands.wait_for_migrations"),
+    "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.command"),
+    "check": Command("compare the tables and the dead-letter topic with the generated orders", "generator.check"),
     "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
-    "rewind": Command("read the order topic again from a point in time", "service.app.commands.rewind"),
+    "rewind": Command("set the consumer group back to a point in time", "service.app.commands.rewind"),
     "skip-batch": Command(
-        "save a batch that consumers can't decompress to a file, and move the group past it",
+        "save a batch that can't be decompressed to a file, and move the group past it",
         "service.app.commands.skip_batch",
     ),
     "erase": Command(
-        "remove orders, refuse them from now on, and list their dead letters", "service.app.commands.erase"
+        "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase"
     ),
-    "smoke": Command("send one order through everything and read it back from the API", "generator.smoke"),
-    "doctor": Command("check every dependency; print the settings without secrets", "service.app.commands.doctor"),
-    "demo": Command("run everything on this machine, with servers of its own", "local.demo"),
-    "bench": Command("measure the speed on real servers, as ratios within one run", "bench.command"),
+    "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
+    "doctor": Command(
+        "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor"
+    ),
+    "demo": Command("run everything on this machine, with its own Kafka and PostgreSQL", "local.demo"),
+    "bench": Command("run the benchmarks on real servers", "bench.command"),
 }
 MODES: Final = ("consumer", "api")
 NOT_INSTALLED: Final = {
-    "local": "`orders demo` runs from a checkout of the repository: make demo, or pip install -e '.[demo]' there",
-    "bench": "`orders bench` runs from a checkout of the repository: make bench",
+    "local": "`orders demo` needs a checkout of the repository: run `make demo`, or `pip install -e '.[demo]'` there",
+    "bench": "`orders bench` needs a checkout of the repository: run `make bench`",
 }
 
 
@@ -71,7 +73,7 @@ def run() -> NoReturn:
     """Run one command and end the process: the console script `orders` and `python -m service`."""
     code = main()
     if has_unfinished_calls():
-        # Such a call may be inside a C library that calls back into Python: finalizing the interpreter could crash it.
+        # A call in a C library may call back into Python and crash while the interpreter shuts down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     output.provide_streams()
     try:
-        return _flushed([*(sys.argv[1:] if arguments is None else arguments)])
+        return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
         print(f"orders: {error}", file=sys.stderr)
         return USAGE
@@ -91,28 +93,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED if was_interrupted() else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the text of a traceback could hold personal data
-        return _end_by(error)
+    except Exception as error:  # noqa: BLE001 - a traceback could contain personal data
+        return _exit_code(error)
 
 
-def _flushed(arguments: list[str]) -> int:
-    """Run the command and write out what it printed: at exit a failure to write could no longer be reported."""
+def _run_and_flush(arguments: list[str]) -> int:
+    """Run the command and flush its output: at interpreter exit a write error could no longer be reported."""
     try:
         return _run(arguments)
     finally:
         sys.stdout.flush()
 
 
-def _end_by(error: Exception) -> int:
+def _exit_code(error: Exception) -> int:
     if output.failed(error):
-        return _without_output(error)
-    if isinstance(error.__cause__, KeyboardInterrupt):  # C code of a client library was interrupted
+        return _exit_code_of_failed_output(error)
+    if isinstance(error.__cause__, KeyboardInterrupt):  # raised inside C code
         return INTERRUPTED
     _log_unhandled(error)
     return FAILED
 
 
-def _without_output(error: Exception) -> int:
+def _exit_code_of_failed_output(error: Exception) -> int:
     output.discard()
     if isinstance(error, BrokenPipeError):
         return output.SIGPIPE_EXIT_CODE
@@ -131,9 +133,9 @@ def _log_unhandled(error: Exception) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run the command, or the one that `ORDERS_MODE` names where none is given."""
+    """Run the command; without one, the mode that `ORDERS_MODE` selects."""
     name = next((each for each in arguments if each in COMMANDS), None)
-    module = _imported(name) if name else None
+    module = _import(name) if name else None
     options = _parser(name, module).parse_args(arguments)
 
     from service import config, logs
@@ -142,12 +144,12 @@ def _run(arguments: list[str]) -> int:
     settings = config.load()
     logs.configure(settings.log.level, options.log_format or settings.log.format)
     if module is None:
-        module = _imported(_mode(settings))
+        module = _import(_mode(settings))
     return _run_module(module, options, settings)
 
 
-def _imported(name: str) -> ModuleType:
-    """Import the module of a command. Raises CommandRefused where its package is not installed."""
+def _import(name: str) -> ModuleType:
+    """Import the module of a command. Raises CommandRefused if its package is not installed."""
     module = COMMANDS[name].module
     try:
         return import_module(module)
@@ -158,15 +160,17 @@ def _imported(name: str) -> ModuleType:
 
 
 def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
-    """Return the parser of all commands, with the arguments of the one that is named."""
+    """Return a parser for all commands, with the arguments of command `name`."""
     parser = argparse.ArgumentParser(
         prog="orders",
         description="Reads orders from Kafka, stores them in PostgreSQL, and serves them over HTTP from memory.",
-        epilog="Settings are environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
-        "Without a command, ORDERS_MODE=consumer|api chooses.",
+        epilog="Set options with environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
+        "Without a command, ORDERS_MODE=consumer|api selects one.",
     )
     parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
-    parser.add_argument("--log-format", choices=("json", "text"), help="how logs are written; text is for people")
+    parser.add_argument(
+        "--log-format", choices=("json", "text"), help="format of the logs (default: ORDERS_LOG__FORMAT)"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for each, (summary, _) in COMMANDS.items():
         command = commands.add_parser(each, help=summary, description=summary)
@@ -177,12 +181,14 @@ def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentPar
 
 def _mode(settings: "Settings") -> str:
     if settings.mode is None:
-        raise InvalidSettings("ORDERS_MODE: neither it nor a command is given; `orders --help` lists the commands")
+        raise InvalidSettings(
+            "ORDERS_MODE: not set, and no command given; run `orders --help` for the list of commands"
+        )
     return settings.mode
 
 
 def _run_module(module: ModuleType, options: argparse.Namespace, settings: "Settings") -> int:
-    """Run the command; errors of the Kafka client are to_command_error. Raises OrdersError."""
+    """Run the command, and explain errors of the Kafka client. Raises OrdersError."""
     from confluent_kafka import KafkaException
 
     from service.handler.kafka.client import properties

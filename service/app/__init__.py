@@ -1,1 +1,1 @@
-"""The composition roots, one for each command that runs more than one part: the only place where the parts meet."""
+"""The composition roots: one module for each command wires up the other packages."""

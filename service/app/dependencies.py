@@ -1,4 +1,4 @@
-"""Which servers the API reaches, and since when: what `/stats` tells of them."""
+"""Whether the API reaches its dependencies, and since when, for `/stats`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from service.pkg.timestamps import rfc3339
 
 
 class Dependency:
-    """Whether one server is reached; the time is that at which this process found it out."""
+    """The state of one dependency and the time at which this process noticed its last change."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
@@ -21,5 +21,5 @@ class Dependency:
 
     @property
     def figures(self) -> DependencyStatus | None:
-        """None before anything was noted."""
+        """None before the first call of `note`."""
         return None if self._is_up is None else DependencyStatus(self._is_up, rfc3339(self._since))

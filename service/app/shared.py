@@ -1,4 +1,4 @@
-"""What modes and commands have in common."""
+"""Helpers that several commands share."""
 
 from importlib.metadata import version
 from typing import Final
@@ -13,10 +13,10 @@ from service.metrics import Metrics
 from service.pkg.tx import Access
 
 WRITER: Final = "orders-consumer"
-"""The application name under which consumers write."""
+"""`application_name` of the consumers' connections."""
 
-_CALL_SECONDS: Final = 10.0
-_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+_CALL_TIMEOUT_SECONDS: Final = 10.0
+_STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def about(mode: str) -> dict[str, str]:
@@ -24,8 +24,8 @@ def about(mode: str) -> dict[str, str]:
 
 
 def new_metrics(mode: str) -> Metrics:
-    """Return the catalogue on a registry of its own, beside what every Python process tells of itself."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+    """Return our metrics on a new registry, together with those of the process and the garbage collector."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # these would double the number of series
     metrics = Metrics(registry := CollectorRegistry())
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
@@ -34,7 +34,7 @@ def new_metrics(mode: str) -> Metrics:
 
 
 def access(postgres: Postgres, application: str) -> Access:
-    """Return how to reach PostgreSQL; `application` is the name that its administrator sees."""
+    """Return the connection parameters; `application` becomes `application_name`."""
     return Access(
         postgres.dsn,
         application,
@@ -46,8 +46,8 @@ def access(postgres: Postgres, application: str) -> Access:
 
 
 def require_no_members(kafka: Kafka, admin: AdminClient) -> None:
-    """Raise CommandRefused for a live group: its members would go on from where they are, and commit that."""
-    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_SECONDS)[kafka.group_id]
+    """Raise CommandRefused if the group has members: they would overwrite the new offsets."""
+    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_TIMEOUT_SECONDS)[kafka.group_id]
     group = request.result()
-    if group.state not in _WITHOUT_MEMBERS:
+    if group.state not in _STATES_WITHOUT_MEMBERS:
         raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

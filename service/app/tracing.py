@@ -1,6 +1,6 @@
-"""OpenTelemetry, where `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector; elsewhere nothing of it is even imported.
+"""OpenTelemetry tracing, enabled by `OTEL_EXPORTER_OTLP_ENDPOINT`; otherwise OpenTelemetry is not imported.
 
-Everything else of it is set by its own variables, such as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+Its other variables work as usual, such as `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 """
 
 import os
@@ -15,18 +15,18 @@ from service.usecases.ingest import BatchMiddleware, no_middleware
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
-_FLUSH_SECONDS: Final = 3.0
-"""How long the end of the process waits for the collector to take what was traced."""
+_FLUSH_TIMEOUT_SECONDS: Final = 3.0
+"""How long shutdown waits for the remaining spans to be exported."""
 
 
 @contextmanager
 def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
-    """Yield what to put around the writing of batches; at the end what was traced is sent.
+    """Yield the middleware that traces the writing of batches; export remaining spans at the end of the block.
 
-    Raises InvalidSettings where the extra is not installed.
+    Raises InvalidSettings if the extra `otel` is not installed.
     """
-    named = [name for name in ENDPOINTS if os.environ.get(name)]
-    if not named:
+    enabled_by = [name for name in ENDPOINTS if os.environ.get(name)]
+    if not enabled_by:
         yield no_middleware
         return
     try:
@@ -35,18 +35,19 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
-        needed = "this project's extra `otel` (`pip install '.[otel]'` in its folder)"
-        raise InvalidSettings(f"{named[0]}: tracing needs {needed}") from None
+        raise InvalidSettings(
+            f"{enabled_by[0]}: tracing needs the extra `otel`: run `pip install '.[otel]'` in a checkout"
+        ) from None
     from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
 
-    ours = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
+    defaults = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
     provider = TracerProvider(
-        resource=ours.merge(OTELResourceDetector().detect()),  # what the environment says wins
-        shutdown_on_exit=False,  # we do so, within a time
+        resource=defaults.merge(OTELResourceDetector().detect()),  # the environment takes precedence
+        shutdown_on_exit=False,  # we shut it down below, with a timeout
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
         yield partial(traced, provider.get_tracer("orders", version))
     finally:
         with suppress(TimeoutError):
-            run_with_timeout(_FLUSH_SECONDS, provider.shutdown)
+            run_with_timeout(_FLUSH_TIMEOUT_SECONDS, provider.shutdown)

@@ -1,4 +1,4 @@
-"""`orders dlq` on a real Kafka, as its users run it."""
+"""`orders dlq` on a real Kafka."""
 
 import argparse
 from collections import Counter
@@ -54,7 +54,7 @@ def dlq(kafka: Kafka, *arguments: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "stop_at_signals", ShutdownEvent)
 
 
@@ -113,7 +113,7 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
     return Counter(message.key() for message in messages)
 
 
-def test_the_list_names_place_reason_and_origin_and_never_a_value(
+def test_the_list_shows_position_reason_and_origin_and_no_value(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))
@@ -126,7 +126,7 @@ def test_the_list_names_place_reason_and_origin_and_never_a_value(
     assert "value-" not in output
 
 
-def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_applies_the_filters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     before, after = now - timedelta(hours=2), now - timedelta(hours=1)
     put(kafka, dead_letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
@@ -137,9 +137,7 @@ def test_the_list_takes_only_what_the_filters_mean(kafka: Kafka, capsys: pytest.
     assert output[-1] == "3 shown, there are more: --max shows them"
 
 
-def test_the_list_of_an_order_has_all_its_dead_letters_and_no_other_ones(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_list_of_an_order_has_exactly_its_dead_letters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     by_its_key, by_its_document, torn = dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3)
     put(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), dead_letter(kafka, 4))
     put(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), dead_letter(kafka, 11), partition=1)
@@ -155,7 +153,7 @@ def test_the_list_of_an_order_has_all_its_dead_letters_and_no_other_ones(
     assert capsys.readouterr().out == f"0 of 5 dead letters in {kafka.dead_letter_topic} are theirs\n"
 
 
-def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
+def test_the_list_of_an_order_accepts_reason_and_time_but_no_limit(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = datetime.now(UTC) - timedelta(hours=1)
@@ -169,16 +167,14 @@ def test_the_list_of_an_order_takes_reason_and_time_and_refuses_a_number(
     assert "argument --max: not allowed with argument --order" in capsys.readouterr().err
 
 
-def test_header_text_cannot_steer_the_terminal(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_headers_are_escaped(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     put(kafka, dead_letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
     assert dlq(kafka, "list") == 0
     assert dlq(kafka, "show", "0", "0") == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_one_dead_letter_shows_its_headers_and_only_when_asked_its_value(
-    kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "show", "0", "1") == 0
     shown = capfdbinary.readouterr().out.decode()
@@ -189,20 +185,20 @@ def test_one_dead_letter_shows_its_headers_and_only_when_asked_its_value(
     assert capfdbinary.readouterr().out == b"\x00\xffvalue-2"
 
 
-def test_a_dead_letter_that_is_not_there_is_said_so(kafka: Kafka) -> None:
+def test_a_missing_dead_letter_is_reported(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
         with pytest.raises(CommandRefused, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)
 
 
-def test_a_replay_sends_the_bytes_as_they_came_with_origin_count_and_a_timestamp_of_now(kafka: Kafka) -> None:
+def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_timestamp(kafka: Kafka) -> None:
     sent = dead_letter(kafka, 5, replays=1)
     put(kafka, sent)
     started = datetime.now(UTC).timestamp() * 1000 - 1
     assert dlq(kafka, "replay") == 0
     (message,) = everything(kafka, kafka.topic)
-    headers: Headers = message.headers()  # type: ignore[assignment]  # bytes, for Kafka gave them
+    headers: Headers = message.headers()  # type: ignore[assignment]  # bytes, because Kafka returned them
     assert (message.key(), message.value()) == (sent.key, sent.value)
     assert headers[:4] == sent.headers[:4]
     assert read_origin(headers) == (kafka.topic, 2, 105, ORIGIN_MS + 5)
@@ -214,7 +210,7 @@ def test_a_replay_sends_the_bytes_as_they_came_with_origin_count_and_a_timestamp
     assert message.timestamp()[1] >= started
 
 
-def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
+def test_a_second_replay_sends_only_new_dead_letters(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "replay") == 0
     put(kafka, dead_letter(kafka, 3))
@@ -222,26 +218,26 @@ def test_a_second_replay_sends_only_what_came_since(kafka: Kafka) -> None:
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
 
 
-def test_a_replay_begins_anew_in_a_topic_that_was_created_again_under_the_last_one(kafka: Kafka) -> None:
+def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: Kafka) -> None:
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
     put(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
         topic = TopicReader(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
-        create_again(admin, kafka.dead_letter_topic)
+        recreate(admin, kafka.dead_letter_topic)
         put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-%d" % number: 1 for number in range(5, 10)}
 
 
-def create_again(admin: AdminClient, name: str) -> None:
+def recreate(admin: AdminClient, name: str) -> None:
     admin.delete_topics([name])[name].result(FAR)
-    eventually(lambda: name not in admin.list_topics(timeout=FAR).topics, FAR, "it is gone")
+    eventually(lambda: name not in admin.list_topics(timeout=FAR).topics, FAR, "deleted")
     admin.create_topics([NewTopic(name, 3, 1)])[name].result(FAR)
-    eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "it is there")
+    eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "created")
 
 
-def test_another_selection_is_another_replay(kafka: Kafka) -> None:
+def test_replays_with_different_filters_have_separate_progress(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected"))
     assert dlq(kafka, "replay", "--reason", "rejected") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-2": 1}
@@ -249,7 +245,7 @@ def test_another_selection_is_another_replay(kafka: Kafka) -> None:
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
 
 
-def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
+def test_a_limited_replay_continues_where_it_ended(kafka: Kafka) -> None:
     put(kafka, *(dead_letter(kafka, number) for number in range(5)))
     put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     for expected in (4, 8, 10):
@@ -258,7 +254,7 @@ def test_a_limited_replay_goes_on_where_it_ended(kafka: Kafka) -> None:
     assert set(keys(everything(kafka, kafka.topic)).values()) == {1}
 
 
-def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_counts_by_reason_and_sends_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     put(
         kafka,
         dead_letter(kafka, 1),
@@ -277,16 +273,14 @@ def test_a_dry_run_counts_by_reason_and_moves_nothing(kafka: Kafka, capsys: pyte
     assert everything(kafka, kafka.topic) == []
 
 
-# Chosen dead letters
+# Dead letters named by partition and offset
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
 
 
-def test_named_dead_letters_are_replayed_and_no_other_ones_whatever_came_before_or_after(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_exactly_the_named_dead_letters_are_replayed(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     put(kafka, *(dead_letter(kafka, number) for number in range(5)))
     put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     assert dlq(kafka, "replay", "1", "3", "1", "3", "--dry-run") == 0
@@ -299,7 +293,7 @@ def test_named_dead_letters_are_replayed_and_no_other_ones_whatever_came_before_
         assert keys(everything(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
 
 
-def test_naming_dead_letters_moves_no_other_replay(kafka: Kafka) -> None:
+def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3))
     assert dlq(kafka, "replay", "0", "2") == 0
     assert dlq(kafka, "replay") == 0
@@ -307,7 +301,7 @@ def test_naming_dead_letters_moves_no_other_replay(kafka: Kafka) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_of_named_dead_letters_each_that_can_not_be_sent_gets_a_line_and_the_rest_goes(
+def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_are_sent(
     kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
 ) -> None:
     put(
@@ -318,7 +312,7 @@ def test_of_named_dead_letters_each_that_can_not_be_sent_gets_a_line_and_the_res
         dead_letter(kafka, 4),
     )
     delete_before(kafka, partition=0, offset=1)
-    with pytest.raises(CommandRefused, match="3 of 5 dead letters can't be sent"):
+    with pytest.raises(CommandRefused, match="3 of 5 dead letters were not sent"):
         dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
     would = "would be " if dry_run else ""
     assert sorted(line.removeprefix("would be ") for line in said(capsys)) == [
@@ -329,17 +323,17 @@ def test_of_named_dead_letters_each_that_can_not_be_sent_gets_a_line_and_the_res
         "sent: partition 0, offset 3 (invalid)",
     ]
     assert would or keys(everything(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
-    with pytest.raises(CommandRefused, match="1 of 1 dead letters can't be sent"):
+    with pytest.raises(CommandRefused, match="1 of 1 dead letters were not sent"):
         dlq(kafka, "replay", "99", "0")
 
 
 def delete_before(kafka: Kafka, partition: int, offset: int) -> None:
-    """As retention does."""
+    """Delete records as retention does."""
     admin, place = AdminClient(properties.common(kafka)), TopicPartition(kafka.dead_letter_topic, partition, offset)
     admin.delete_records([place])[place].result(FAR)
 
 
-def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_and_each_is_named(
+def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_line_each(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_document = dead_letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
@@ -368,7 +362,7 @@ def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_and_each_i
     ],
     ids=" ".join,
 )
-def test_dead_letters_are_named_by_partition_and_offsets_alone(
+def test_partition_and_offsets_can_not_be_combined_with_filters(
     kafka: Kafka, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -376,10 +370,10 @@ def test_dead_letters_are_named_by_partition_and_offsets_alone(
     assert "OFFSET" in capsys.readouterr().err
 
 
-# What is refused
+# Refusals and failures
 
 
-def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
+def test_loops_stubs_and_foreign_dead_letters_are_refused_without_stopping_the_replay(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(
@@ -397,14 +391,14 @@ def test_loops_stubs_and_strangers_are_refused_and_stop_nothing(
     assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3", "5"]
 
 
-def test_a_higher_bound_lets_a_refused_loop_through(kafka: Kafka) -> None:
+def test_a_higher_limit_allows_another_replay(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1, replays=3))
     assert dlq(kafka, "replay") == 0
     assert dlq(kafka, "replay", "--max-replays", "4") == 0
     assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1}
 
 
-def test_a_dead_letter_larger_than_the_topic_takes_costs_itself_alone(
+def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin = AdminClient(properties.common(kafka))
@@ -419,25 +413,25 @@ def test_a_dead_letter_larger_than_the_topic_takes_costs_itself_alone(
     admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
 
 
-def test_nothing_is_passed_over_that_was_not_acknowledged(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     put(kafka, *(dead_letter(kafka, number) for number in range(20)))
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
-    with monkeypatch.context() as away:
-        away.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
         with pytest.raises(CommandRefused, match=r"did not take a dead letter: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
 
 
-def test_a_missing_order_topic_is_said_so(kafka: Kafka) -> None:
+def test_a_missing_order_topic_is_reported(kafka: Kafka) -> None:
     gone = kafka.model_copy(update={"topic": f"{kafka.topic}-gone"})
     put(kafka, dead_letter(kafka, 1))
     with pytest.raises(CommandRefused, match=f"cannot write to topic {gone.topic}: unknown topic or partition"):
         dlq(gone, "replay")
 
 
-def test_the_mock_broker_is_refused(kafka: Kafka) -> None:
+def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
     mock = Producer({"test.mock.num.brokers": 1})
     (broker,) = mock.list_topics(timeout=FAR).brokers.values()
     mock.list_topics(kafka.dead_letter_topic, timeout=FAR)
@@ -446,31 +440,27 @@ def test_the_mock_broker_is_refused(kafka: Kafka) -> None:
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)
-def test_what_was_asked_to_stop_does_not_pass_for_complete(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
+def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     put(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
-    with pytest.raises(CommandRefused, match="stopped before the end"):
+    with pytest.raises(CommandRefused, match=r"(stopped|interrupted) before the end"):
         dlq(kafka, *command)
 
 
-def test_a_replay_that_was_asked_to_stop_goes_on_where_it_ended(
-    kafka: Kafka, settings: dict[str, str], spawn: Spawn
-) -> None:
+def test_an_interrupted_replay_continues_where_it_ended(kafka: Kafka, settings: dict[str, str], spawn: Spawn) -> None:
     put(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
     eventually(lambda: everything(kafka, kafka.topic), within=30)
     assert replay.stop() == 1
-    assert "the same command goes on from here" in replay.tail()
+    assert "run the same command to continue" in replay.tail()
     assert keys(everything(kafka, kafka.topic)).total() < 60
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(60)}
 
 
-def test_a_replay_that_was_killed_loses_nothing_and_repeats_only_what_has_the_same_version(
+def test_a_killed_replay_loses_nothing_and_repeats_only_the_same_versions(
     kafka: Kafka, settings: dict[str, str], spawn: Spawn
 ) -> None:
     put(kafka, *(dead_letter(kafka, number) for number in range(60)))

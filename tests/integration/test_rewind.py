@@ -22,7 +22,7 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
 
 
 def rewound(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
-    """Run the command and return what is committed afterwards."""
+    """Run the command; return the committed offsets afterwards."""
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
     arguments = parser.parse_args(["--to-timestamp", to.isoformat(), *options])
@@ -38,15 +38,15 @@ def committed(kafka: Kafka) -> dict[int, int]:
 
 
 def metadata(kafka: Kafka) -> str:
-    """Return what the commit of partition 0 carries."""
+    """Return the metadata of the commit of partition 0."""
     consumer = Consumer(properties.consumer(kafka))
     (found,) = consumer.committed([TopicPartition(kafka.topic, 0)], timeout=FAR)
     consumer.close()
     return found.metadata or ""
 
 
-def stand_at(kafka: Kafka, offsets: dict[int, int], metadata: str = "") -> None:
-    """Put ten messages, a minute apart from noon on, into partitions 0 and 1, and commit offsets."""
+def commit_offsets(kafka: Kafka, offsets: dict[int, int], metadata: str = "") -> None:
+    """Produce ten messages, one a minute from noon, to partitions 0 and 1, and commit offsets."""
     producer = Producer(properties.producer(kafka))
     for partition in (0, 1):
         for minute in range(10):
@@ -59,33 +59,33 @@ def stand_at(kafka: Kafka, offsets: dict[int, int], metadata: str = "") -> None:
     consumer.close()
 
 
-def test_offsets_go_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
-    stand_at(kafka, {0: 10, 1: 2})
+def test_offsets_move_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
+    commit_offsets(kafka, {0: 10, 1: 2})
     assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
 
 
-def test_offsets_of_a_topic_that_was_deleted_stay(kafka: Kafka) -> None:
-    """The consumer reads from the beginning in spite of them: an offset set back would skip what is there."""
-    stand_at(kafka, {0: 10, 1: 10}, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
+def test_committed_offsets_of_a_deleted_topic_are_unchanged(kafka: Kafka) -> None:
+    """The consumer ignores them and reads from the beginning; committing an offset would skip messages."""
+    commit_offsets(kafka, {0: 10, 1: 10}, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
     assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 10, 1: 10}
 
 
-def test_what_is_set_back_names_the_topic_that_it_is_of(kafka: Kafka) -> None:
-    stand_at(kafka, {0: 10})
+def test_new_offsets_are_committed_with_the_topic_id(kafka: Kafka) -> None:
+    commit_offsets(kafka, {0: 10})
     assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4}
     assert rewound(kafka, NOON + timedelta(minutes=2)) == {0: 2}
     assert metadata(kafka).startswith("topic-id=")
 
 
 def test_a_time_after_the_last_message_changes_nothing(kafka: Kafka) -> None:
-    stand_at(kafka, {0: 10, 1: 2})
+    commit_offsets(kafka, {0: 10, 1: 2})
     assert rewound(kafka, NOON + timedelta(days=1)) == {0: 10, 1: 2}
 
 
-def test_a_dry_run_says_what_would_be_read_and_changes_nothing(
+def test_a_dry_run_prints_what_would_be_read_and_changes_nothing(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_at(kafka, {0: 10})
+    commit_offsets(kafka, {0: 10})
     assert rewound(kafka, NOON, "--dry-run") == {0: 10}
     assert capsys.readouterr().out.splitlines() == ["partition 0: 10 -> 0", "10 offsets would be read again"]
 
@@ -93,7 +93,7 @@ def test_a_dry_run_says_what_would_be_read_and_changes_nothing(
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_group_with_members_is_refused(kafka: Kafka, protocol: str) -> None:
     live = kafka.model_copy(update={"group_protocol": protocol})
-    stand_at(live, {0: 10})
+    commit_offsets(live, {0: 10})
     member = Consumer(properties.consumer(live))
     member.subscribe([kafka.topic])
     assert member.poll(FAR) is not None
@@ -103,7 +103,7 @@ def test_a_group_with_members_is_refused(kafka: Kafka, protocol: str) -> None:
     assert rewound(live, NOON) == {0: 0}
 
 
-def test_a_time_without_a_zone_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_time_without_a_zone_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
     with pytest.raises(SystemExit, match="2"):

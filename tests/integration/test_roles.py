@@ -317,7 +317,7 @@ def test_the_doctor_names_the_rights_that_are_missing(
     lacking = "no DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
     for mode, login, told in (
         ("api", migrated.read, "✓ rights                 may read orders, and store none\n"),
-        ("consumer", migrated.write, "✓ rights                 may read and store orders\n"),
+        ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
         ("consumer", migrated.read, f"✗ rights                 {lacking}"),
     ):
         doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))

@@ -1,4 +1,4 @@
-"""`orders skip-batch` on a real Kafka that holds batches beyond the client's bound."""
+"""`orders skip-batch` on a real Kafka, with batches beyond the client's limit."""
 
 import argparse
 import resource
@@ -19,17 +19,20 @@ from tests.harness import SECONDS, Harness, Sent, orders
 from tests.waiting import eventually
 
 MIB = 2**20
-BOUND = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
-PROPERTIES = encode(BOUND).decode()
+LIMITS = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
+PROPERTIES = encode(LIMITS).decode()
 SIZE, COUNT = 1_000_000, 4
-"""Of the orders of a batch: twice the bound, which one of them stays below."""
+"""Size and number of the orders in a batch: together twice the limit, each below it."""
 STUCK = "a batch of messages can't be decompressed"
 
 
 @pytest.fixture
 def kafka(harness: Harness) -> Kafka:
     return Kafka(
-        bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic, properties=dict(BOUND)
+        bootstrap_servers=harness.bootstrap_servers,
+        topic=harness.topic,
+        group_id=harness.topic,
+        properties=dict(LIMITS),
     )
 
 
@@ -41,7 +44,7 @@ def skip(kafka: Kafka, offset: int, *options: object, partition: int = 0) -> Non
 
 
 def pack(harness: Harness) -> list[Document]:
-    """Produce orders as one small zstd batch to partition 0; return them."""
+    """Produce orders as one zstd batch to partition 0; return them."""
     producer = Producer({
         "bootstrap.servers": harness.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
         "message.max.bytes": 10**9, "batch.size": 10**9,
@@ -74,7 +77,7 @@ def commit(harness: Harness, offset: int) -> None:
 
 
 def metadata(harness: Harness) -> str:
-    """Return what the commit of partition 0 carries."""
+    """Return the metadata of the commit of partition 0."""
     consumer = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
     (found,) = consumer.committed([TopicPartition(harness.topic, 0)], timeout=SECONDS)
     consumer.close()
@@ -82,8 +85,8 @@ def metadata(harness: Harness) -> str:
 
 
 @contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Make the system refuse this process what it writes to a file beyond so many bytes."""
+def max_file_size(size: int) -> Iterator[None]:
+    """Let writes beyond this size fail."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -92,15 +95,13 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved(
-    harness: Harness, kafka: Kafka, tmp_path: Path
-) -> None:
+def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     before, after = order_document(), order_document()
     harness.produce(*orders([before]))
     first, second = pack(harness), pack(harness)
     harness.produce(*orders([after]))
     consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
-    eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="it says what to do")
+    eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="the hint is logged")
     with pytest.raises(CommandRefused, match="has 1 members: stop the consumers first"):
         skip(kafka, 1, "--to", tmp_path / "refused")
     assert consumer.stop() == 0
@@ -120,7 +121,7 @@ def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved
     assert lines[0]["headers"] == [["trace", "AP8="], ["no", None]]
 
     consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
-    eventually(lambda: STUCK in consumer.log.read_text(), what="the consumer stands still before the next batch")
+    eventually(lambda: STUCK in consumer.log.read_text(), what="the next batch blocks the consumer")
     assert consumer.stop() == 0
     skip(kafka, 1 + COUNT, "--to", tmp_path / "second")
     assert len(saved(tmp_path / "second")) == len(second)
@@ -131,37 +132,35 @@ def test_a_stuck_group_goes_on_behind_exactly_one_batch_whose_messages_are_saved
     harness.wait_stored(uids(before, *first, after))
 
 
-def test_nothing_is_skipped_unless_all_of_the_batch_is_on_the_disk(
-    harness: Harness, kafka: Kafka, tmp_path: Path
-) -> None:
+def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     pack(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandRefused, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
-    with files_of_at_most(3 * MIB), pytest.raises(CommandRefused, match="File too large; nothing was skipped"):
+    with max_file_size(3 * MIB), pytest.raises(CommandRefused, match="File too large; nothing was skipped"):
         skip(kafka, 0, "--to", file)
     assert not file.exists()
     with pytest.raises(CommandRefused, match="No such file or directory"):
         skip(kafka, 0, "--to", tmp_path / "nowhere" / "file")
     file.write_text("precious")
-    with pytest.raises(CommandRefused, match="it exists already"):
+    with pytest.raises(CommandRefused, match="file exists"):
         skip(kafka, 0, "--to", file)
     assert file.read_text() == "precious"
     assert harness.committed() == {}
 
 
-def test_only_the_batch_that_holds_the_group_up_is_skipped(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
+def test_only_the_batch_that_blocks_the_group_is_skipped(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     harness.produce(*orders([order_document()]))
     pack(harness)
     file = tmp_path / "file"
-    with pytest.raises(CommandRefused, match="partition 0 can be read at offset 0, where the group goes on"):
+    with pytest.raises(CommandRefused, match="partition 0 is readable at the group's offset 0"):
         skip(kafka, 1, "--to", file)
-    with pytest.raises(CommandRefused, match="partition 1 can be read at offset 0"):
+    with pytest.raises(CommandRefused, match="partition 1 is readable at the group's offset 0"):
         skip(kafka, 0, "--to", file, partition=1)
     with pytest.raises(CommandRefused, match="has no partition 7"):
         skip(kafka, 0, "--to", file, partition=7)
     commit(harness, 3)
-    with pytest.raises(CommandRefused, match="goes on at offset 3 of partition 0, in a batch that begins at 1"):
+    with pytest.raises(CommandRefused, match="the group's offset is 3, in a batch that starts at 1"):
         skip(kafka, 2, "--to", file)
     assert not file.exists()
     assert harness.committed() == {0: 3}
@@ -171,7 +170,7 @@ def test_only_the_batch_that_holds_the_group_up_is_skipped(harness: Harness, kaf
 
 
 @pytest.mark.parametrize("size", ["2GiB", "0", "much"])
-def test_a_size_that_the_client_can_not_have_is_wrong_usage(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_max_size_is_a_usage_error(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     skip_batch.add_arguments(parser)
     with pytest.raises(SystemExit, match="2"):

@@ -33,7 +33,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the commands that ran; each is replaced by a stub."""
     names: list[str] = []
-    monkeypatch.setattr(main, "_imported", lambda name: module_with(recorder(name, names)))
+    monkeypatch.setattr(main, "_import", lambda name: module_with(recorder(name, names)))
     return names
 
 
@@ -52,7 +52,7 @@ def module_with(run: Callable[..., int]) -> ModuleType:
 
 
 def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
-    monkeypatch.setattr(main, "_imported", lambda _: module_with(run))
+    monkeypatch.setattr(main, "_import", lambda _: module_with(run))
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> str:

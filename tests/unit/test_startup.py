@@ -11,7 +11,7 @@ from service.main import COMMANDS
 LOADED = """
 import sys
 from service import config, logs, main
-main._imported(sys.argv[1])
+main._import(sys.argv[1])
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 VERSION = """

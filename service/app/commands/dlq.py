@@ -1,4 +1,4 @@
-"""`orders dlq list|show|replay`: the command line of the dead-letter topic."""
+"""`orders dlq list|show|replay`: inspects the dead-letter topic and replays dead letters."""
 
 import argparse
 import sys
@@ -38,21 +38,22 @@ if TYPE_CHECKING:
 
 Properties = dict[str, Any]
 
-_LIST_MAX: Final = 100
+_DEFAULT_LIST_LIMIT: Final = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
-    listed = "show which dead letters lie there and why, oldest first, never their content"
-    _add_list(commands.add_parser("list", help=listed))
-    _add_show(commands.add_parser("show", help="show one dead letter: its headers, and with --value its content"))
+    _add_list(commands.add_parser("list", help="list dead letters and their reasons, oldest first, without content"))
+    _add_show(commands.add_parser("show", help="show the headers of one dead letter, or with --value its content"))
     _add_replay(
-        commands.add_parser("replay", help="send dead letters to the order topic again, from where it last ended")
+        commands.add_parser(
+            "replay", help="send dead letters to the order topic again, from where the last replay ended"
+        )
     )
 
 
 def run(args: argparse.Namespace, settings: "Settings") -> int:
-    """Run the command that was parsed; return the exit code. Raises CommandRefused, KafkaException."""
+    """Run the parsed command; return the exit code. Raises CommandRefused, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     consumer, producer = (
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
 
 
 def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
-    with _opened(properties, kafka.group_id) as consumer:
+    with _consumer(properties, kafka.group_id) as consumer:
         for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
             echo(line)
 
@@ -81,7 +82,7 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
 
 
 def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
-    with _opened(properties, kafka.group_id) as consumer:
+    with _consumer(properties, kafka.group_id) as consumer:
         dead_letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
     if args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
@@ -96,8 +97,8 @@ def _replay(
     is_named = _names_dead_letters(args)
     filters = _filters(args)._replace(order=args.order)
     plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
-    with _opened(properties, plan.group(kafka.group_id)) as consumer:
-        _refuse_mock(consumer)
+    with _consumer(properties, plan.group(kafka.group_id)) as consumer:
+        _require_real_kafka(consumer)
         topic_id = fetch_topic_id(_admin(properties), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
@@ -110,21 +111,19 @@ def _replay(
         else:
             tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
-        raise CommandRefused(f"stopped before the end{'' if is_named else ': the same command goes on from here'}")
+        raise CommandRefused(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
     if is_named and (left := len({*args.offset}) - tally.sent.total()):
-        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} dead letters can't be sent")
+        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} dead letters were not sent")
 
 
 def _names_dead_letters(args: argparse.Namespace) -> bool:
-    """Return whether dead letters are named by partition and offset; exits with 2 if they are combined with filters."""
+    """Return whether the arguments name partition and offsets; exit with 2 if they are combined with filters."""
     if args.partition is None:
         return False
     if not args.offset:
-        args.refuse("OFFSET is missing: dead letters are named as PARTITION OFFSET…")
+        args.refuse("OFFSET is missing: name dead letters as PARTITION OFFSET…")
     if args.reason or args.since or args.order is not None or args.max:
-        args.refuse(
-            "dead letters named as PARTITION OFFSET… are all sent: --reason, --since, --order and --max choose others"
-        )
+        args.refuse("PARTITION OFFSET… can't be combined with --reason, --since, --order or --max")
     return True
 
 
@@ -144,16 +143,16 @@ def _report(tally: ReplayCounts, verb: str) -> None:
     echo(f"{tally.sent.total():>10,}  {verb}")
 
 
-def _refuse_mock(consumer: Consumer) -> None:
+def _require_real_kafka(consumer: Consumer) -> None:
     if is_mock_cluster(consumer, CALL_TIMEOUT_SECONDS):
-        raise CommandRefused("replay needs a real Kafka: the mock broker can't look messages up by time")
+        raise CommandRefused("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
 
 
 @contextmanager
-def _opened(properties: Properties, group: str) -> Iterator[Consumer]:
-    """Yield a consumer that joins no group; `group` is where replays commit."""
-    own = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
-    consumer = Consumer(properties | own)
+def _consumer(properties: Properties, group: str) -> Iterator[Consumer]:
+    """Yield a consumer that never joins `group`, where replays commit their progress."""
+    overrides = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
+    consumer = Consumer(properties | overrides)
     try:
         yield consumer
     finally:
@@ -165,8 +164,8 @@ def _admin(properties: Properties) -> AdminClient:
 
 
 def _producer(properties: Properties) -> Producer:
-    own = {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}
-    return Producer(properties | own)
+    timeout = {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}
+    return Producer(properties | timeout)
 
 
 def _filters(args: argparse.Namespace) -> Filters:
@@ -176,38 +175,53 @@ def _filters(args: argparse.Namespace) -> Filters:
 def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--max", type=whole, default=_LIST_MAX, metavar="N", help=f"show at most N ({_LIST_MAX})")
-    either.add_argument("--order", metavar="ORDER_UID", help="all dead letters of this order, by key and content")
+    either.add_argument(
+        "--max", type=whole, default=_DEFAULT_LIST_LIMIT, metavar="N", help="list at most N (default: %(default)s)"
+    )
+    either.add_argument("--order", metavar="ORDER_UID", help="list all dead letters of this order, by key and content")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("partition", type=whole, help="partition of the dead-letter topic")
     parser.add_argument("offset", type=whole, help="offset in that partition")
-    parser.add_argument("--value", action="store_true", help="write the value alone, byte for byte: personal data")
+    parser.add_argument(
+        "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
+    )
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "partition", type=whole, nargs="?", metavar="PARTITION",
-        help="send these dead letters alone, each time: a partition of the dead-letter topic …",
+        help="send only the dead letters at these offsets, even if already sent: partition of the dead-letter topic …",
     )  # fmt: skip
-    parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in it")
+    parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in that partition")
     _add_filters(parser)
-    parser.add_argument("--order", metavar="ORDER_UID", help="only dead letters of this order, by key and content")
-    parser.add_argument("--dry-run", action="store_true", help="say how many would be sent, by reason, and send none")
-    parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run goes on")
-    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="dead letters a second (default: no limit)")
+    parser.add_argument("--order", metavar="ORDER_UID", help="send only dead letters of this order, by key and content")
+    parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
+    parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run continues")
     parser.add_argument(
-        "--max-replays", type=whole, default=3, metavar="N", help="refuse a dead letter that was replayed N times (3)"
+        "--rate", type=rate, default=0.0, metavar="R", help="dead letters per second (default: no limit)"
+    )
+    parser.add_argument(
+        "--max-replays",
+        type=whole,
+        default=3,
+        metavar="N",
+        help="skip dead letters already replayed N times (default: %(default)s)",
     )
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", action="append", choices=[str(each) for each in Reason], help="may be repeated")
+    parser.add_argument(
+        "--reason",
+        action="append",
+        choices=[str(each) for each in Reason],
+        help="only dead letters with this reason; may be repeated",
+    )
     parser.add_argument(
         "--since",
         type=parse_moment,
         metavar="TIME",
-        help="only what was dead-lettered since, such as 2026-11-23T10:00:00Z",
+        help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
     )

@@ -1,6 +1,6 @@
-"""`orders doctor`: asks every dependency what we need of it, and tells what to do where it is missing.
+"""`orders doctor`: checks Kafka and PostgreSQL, and prints how to fix each problem.
 
-It changes nothing, and each question has a deadline.
+It changes nothing. Each check has a timeout.
 """
 
 import argparse
@@ -33,29 +33,29 @@ from service.repo.migrate import head_number, schema_number
 from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
 
-CHECK_SECONDS: Final = 15.0
-"""How long one question may take."""
+CHECK_TIMEOUT_SECONDS: Final = 15.0
+"""Timeout of each check."""
 CALL_TIMEOUT_SECONDS: Final = 5.0
-SKEW_SECONDS: Final = 5.0
-"""Clocks further apart than this make a mess of versions and of `date_created`."""
-CHANNEL: Final = "orders_doctor"
+MAX_CLOCK_SKEW_SECONDS: Final = 5.0
+"""A larger skew breaks the comparison of versions and the check of `date_created`."""
+NOTIFY_CHANNEL: Final = "orders_doctor"
 
 
 class CheckFailed(Exception):
-    """A dependency is not as we need it; the text says how it is, without a secret."""
+    """A check failed; the text describes the problem and contains no secrets."""
 
 
 class Check(NamedTuple):
-    """One question: `ask` returns what is there or raises. It is not asked where one of `needs` has failed."""
+    """`run` returns a description or raises. The check is skipped if one of those it `requires` has failed."""
 
     name: str
-    ask: Callable[[], str]
+    run: Callable[[], str]
     hint: str
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
-    """Print the settings without their secrets and the answer to every question; return 0 where all is well."""
+    """Print the settings without secrets and the result of each check; return 0 if all checks pass, else 1."""
     for line in _variables("ORDERS", config.redacted(settings)):
         echo(line)
     echo("")
@@ -67,24 +67,24 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _passes(check: Check, failed: set[str]) -> bool:
-    if first := failed.intersection(check.needs):
-        echo(f"✗ {check.name:<22} not asked: {min(first)} comes first")
+    if missing := failed.intersection(check.requires):
+        echo(f"✗ {check.name:<22} skipped: {min(missing)} failed")
         return False
     try:
-        answer = Poller(CHECK_SECONDS, lambda _: None).call(check.ask, check.name)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other questions are asked too
-        echo(f"✗ {check.name:<22} {_in_our_words(error)}\n  {'':<22} {check.hint}")
+        result = Poller(CHECK_TIMEOUT_SECONDS, lambda _: None).call(check.run, check.name)
+    except Exception as error:  # noqa: BLE001 - the other checks run whatever the error is
+        echo(f"✗ {check.name:<22} {_describe(error)}\n  {'':<22} {check.hint}")
         return False
-    echo(f"✓ {check.name:<22} {answer}")
+    echo(f"✓ {check.name:<22} {result}")
     return True
 
 
-def _in_our_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     match error:
         case CheckFailed() | TryAgain() | OrdersError():
             return str(error)
         case DeadlineExceeded():
-            return f"no answer in {CHECK_SECONDS:g} s"
+            return f"timed out after {CHECK_TIMEOUT_SECONDS:g} s"
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():
@@ -104,56 +104,56 @@ def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
 def _kafka_checks(settings: Settings) -> Iterator[Check]:
     kafka = settings.kafka
     addresses = [address.strip().rpartition(":")[0] for address in kafka.bootstrap_servers.split(",")]
-    migrate = "`orders migrate` creates it; with ORDERS_KAFKA__CREATE_TOPICS=false somebody else has to"
-    yield Check("DNS of Kafka", partial(_resolve, addresses), "see ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    create = "run `orders migrate`, or create the topic yourself if ORDERS_KAFKA__CREATE_TOPICS=false"
+    yield Check("Kafka DNS", partial(_resolve, addresses), "check ORDERS_KAFKA__BOOTSTRAP_SERVERS")
     yield Check(
         "Kafka",
         partial(_brokers, kafka),
-        "is it up? do TLS and SASL in ORDERS_KAFKA__PROPERTIES fit?",
-        ("DNS of Kafka",),
+        "check that Kafka is running, and TLS and SASL in ORDERS_KAFKA__PROPERTIES",
+        ("Kafka DNS",),
     )
     yield Check(
         "advertised addresses",
         partial(_advertised, kafka),
-        "clients must reach every broker where it says that it is: see advertised.listeners of the brokers",
+        "every broker must be reachable at its advertised address: check its advertised.listeners",
         ("Kafka",),
     )
     for name in (kafka.topic, kafka.dead_letter_topic):
-        yield Check(f"topic {name}", partial(_topic, kafka, name), migrate, ("Kafka",))
+        yield Check(f"topic {name}", partial(_topic, kafka, name), create, ("Kafka",))
     yield Check(
-        "room for dead letters",
-        partial(_room, kafka),
-        f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large ones become stubs",
+        "dead-letter size limit",
+        partial(_size_limit, kafka),
+        f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large messages are dead-lettered without content",
         (f"topic {kafka.topic}", f"topic {kafka.dead_letter_topic}"),
     )
     if settings.dead_letters.exactly_once:
         yield Check(
-            "replicas",
+            "replication",
             partial(_replicas, kafka),
-            "a broker that goes may leave a transaction open for good: see Exactly once in docs/delivery.md",
+            "without a replica, a broker that fails may leave a transaction open forever: see docs/delivery.md",
             (f"topic {kafka.dead_letter_topic}",),
         )
     yield Check(
         f"group {kafka.group_id}",
         partial(_group, kafka),
-        "may we describe the group and read its offsets?",
+        "check the ACLs: the user needs Read and Describe on the group",
         (f"topic {kafka.topic}",),
     )
 
 
 def _postgres_checks(settings: Settings) -> Iterator[Check]:
     postgres = settings.postgres
-    yield Check("DNS of PostgreSQL", lambda: _resolve(_hosts(postgres.dsn)), "see ORDERS_POSTGRES__DSN")
-    yield Check("PostgreSQL", partial(_server, postgres), "see ORDERS_POSTGRES__DSN", ("DNS of PostgreSQL",))
+    yield Check("PostgreSQL DNS", lambda: _resolve(_hosts(postgres.dsn)), "check ORDERS_POSTGRES__DSN")
+    yield Check("PostgreSQL", partial(_server, postgres), "check ORDERS_POSTGRES__DSN", ("PostgreSQL DNS",))
     yield Check("schema", partial(_schema, postgres), "run `orders migrate`", ("PostgreSQL",))
-    yield Check("rights", partial(_rights, postgres, settings.mode), "let roles.sql grant them", ("schema",))
+    yield Check("privileges", partial(_privileges, postgres, settings.mode), "run roles.sql", ("schema",))
     yield Check(
         "notifications",
         partial(_round_trip, postgres),
-        "without them nothing is cached: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
+        "the API caches nothing without them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
         ("PostgreSQL",),
     )
-    yield Check("clocks", partial(_skew, postgres), "let both machines follow the same time servers", ("PostgreSQL",))
+    yield Check("clocks", partial(_clock_skew, postgres), "synchronize both machines with NTP", ("PostgreSQL",))
 
 
 def _resolve(hosts: list[str]) -> str:
@@ -161,8 +161,8 @@ def _resolve(hosts: list[str]) -> str:
         try:
             socket.getaddrinfo(host.strip("[]"), None)
         except OSError:
-            raise CheckFailed(f"{host} doesn't resolve") from None
-    return ", ".join(hosts) or "a local socket"
+            raise CheckFailed(f"{host}: host name does not resolve") from None
+    return ", ".join(hosts) or "local socket"
 
 
 def _hosts(dsn: str) -> list[str]:
@@ -180,16 +180,16 @@ def _brokers(kafka: Kafka) -> str:
         brokers = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers
     except KafkaException as error:
         raise CheckFailed(str(admin.last_failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
-    return f"{len(brokers)} brokers, by {_protocol(kafka)}"
+    return f"{len(brokers)} brokers, {_protocol(kafka)}"
 
 
 def _advertised(kafka: Kafka) -> str:
-    """Name the address of each broker: clients connect there, wherever they asked first."""
+    """List the advertised addresses, where clients connect after bootstrapping."""
     brokers = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
-    told = ", ".join(map(str, brokers))
+    addresses = ", ".join(map(str, brokers))
     if any(broker.problem for broker in brokers):
-        raise CheckFailed(told)
-    return told
+        raise CheckFailed(addresses)
+    return addresses
 
 
 def _protocol(kafka: Kafka) -> str:
@@ -197,23 +197,23 @@ def _protocol(kafka: Kafka) -> str:
 
 
 def _topic(kafka: Kafka, name: str) -> str:
-    there = topics.partition_counts(_admin(kafka))
-    if name not in there:
-        raise CheckFailed("isn't there")
-    return f"{there[name]} partitions"
+    partition_counts = topics.partition_counts(_admin(kafka))
+    if name not in partition_counts:
+        raise CheckFailed("unknown topic")
+    return f"{partition_counts[name]} partitions"
 
 
-def _room(kafka: Kafka) -> str:
+def _size_limit(kafka: Kafka) -> str:
     if problem := topics.size_mismatch(kafka, _admin(kafka)):
         raise CheckFailed(problem)
-    return f"{kafka.dead_letter_topic} takes what {kafka.topic} takes"
+    return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.topic}"
 
 
 def _replicas(kafka: Kafka) -> str:
     names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
-    if single := topics.unreplicated(names, _admin(kafka)):
-        raise CheckFailed(f"one alone of {', '.join(single)}")
-    return "two or more of each topic that a transaction concerns"
+    if unreplicated := topics.unreplicated(names, _admin(kafka)):
+        raise CheckFailed(f"only one replica of {', '.join(unreplicated)}")
+    return "at least two replicas of each topic that transactions use"
 
 
 def _group(kafka: Kafka) -> str:
@@ -223,17 +223,17 @@ def _group(kafka: Kafka) -> str:
     consumer = Consumer(properties.without_logs(properties.consumer(kafka)))
     try:
         topic = TopicReader(consumer, kafka.topic)
-        done = {**topic.starts, **topic.committed()}
+        position = {**topic.starts, **topic.committed()}
     finally:
         consumer.close()
-    lag = sum(max(end - done[partition], 0) for partition, end in topic.ends.items())
-    told = f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
-    locked = _locked(admin, topic)
-    return f"{told}, {locked:,} messages behind an open transaction" if locked else told
+    lag = sum(max(end - position[partition], 0) for partition, end in topic.ends.items())
+    summary = f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
+    blocked = _blocked_by_transactions(admin, topic)
+    return f"{summary}, {blocked:,} messages blocked by an open transaction" if blocked else summary
 
 
-def _locked(admin: DiagnosticAdminClient, topic: TopicReader) -> int:
-    """Count what nobody may read yet. The ends are asked for first: what comes meanwhile is behind no transaction."""
+def _blocked_by_transactions(admin: DiagnosticAdminClient, topic: TopicReader) -> int:
+    """Count the messages after the last stable offset. The end is read first, so that new messages don't count."""
     ends = _ends(admin, topic, IsolationLevel.READ_UNCOMMITTED)
     stable = _ends(admin, topic, IsolationLevel.READ_COMMITTED)
     return sum(max(end - stable[partition], 0) for partition, end in ends.items())
@@ -241,9 +241,9 @@ def _locked(admin: DiagnosticAdminClient, topic: TopicReader) -> int:
 
 def _ends(admin: DiagnosticAdminClient, topic: TopicReader, isolation_level: IsolationLevel) -> dict[int, int]:
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    places = {TopicPartition(topic.name, partition): latest for partition in topic.ends}
-    asked = admin.list_offsets(places, isolation_level=isolation_level, request_timeout=CALL_TIMEOUT_SECONDS)
-    return {place.partition: answer.result(CALL_TIMEOUT_SECONDS).offset for place, answer in asked.items()}
+    partitions = {TopicPartition(topic.name, partition): latest for partition in topic.ends}
+    requests = admin.list_offsets(partitions, isolation_level=isolation_level, request_timeout=CALL_TIMEOUT_SECONDS)
+    return {each.partition: request.result(CALL_TIMEOUT_SECONDS).offset for each, request in requests.items()}
 
 
 def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
@@ -259,49 +259,53 @@ def _server(postgres: Postgres) -> str:
         major, minor = divmod(connection.info.server_version, 10_000)
         row = connection.execute(SERVER).fetchone()
         backend, is_standby = row or (0, False)
-        where = ["a standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
-        return ", ".join([f"{major}.{minor}", *where, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
+        route = ["standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
+        return ", ".join([f"{major}.{minor}", *route, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
 
 
 def _schema(postgres: Postgres) -> str:
     number, wanted = schema_number(postgres.dsn), head_number()
     if number < wanted:
-        raise CheckFailed(f"at {number:04}, this release needs {wanted:04}")
-    return f"at {number:04}, this release needs {wanted:04}"
+        raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
+    return f"version {number:04}, this release needs {wanted:04}"
 
 
-def _rights(postgres: Postgres, mode: str | None) -> str:
+def _privileges(postgres: Postgres, mode: str | None) -> str:
     wanted = READING | WRITING if mode == "consumer" else READING
     with _connect(postgres.dsn, postgres) as connection:
-        lacking, may_write = denied(connection, wanted), not denied(connection, WRITING)
-    if lacking:
-        raise CheckFailed(f"no {', '.join(f'{how} on {table}' for table, how in lacking)}")
-    return "may read and store orders" if may_write else "may read orders, and store none"
+        missing, can_write = denied(connection, wanted), not denied(connection, WRITING)
+    if missing:
+        raise CheckFailed(f"permission denied: {', '.join(f'{privilege} on {table}' for table, privilege in missing)}")
+    return "can read and write orders" if can_write else "can only read orders"
 
 
 def _round_trip(postgres: Postgres) -> str:
     dsn = postgres.listen_dsn or postgres.dsn
-    with _connect(postgres.dsn, postgres) as reading, _connect(dsn, postgres) as ear, _connect(dsn, postgres) as mouth:
-        if len({str(each.execute(f"SELECT {DATABASE}").fetchone()) for each in (reading, ear)}) > 1:
-            raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN")
+    with (
+        _connect(postgres.dsn, postgres) as reader,
+        _connect(dsn, postgres) as listener,
+        _connect(dsn, postgres) as notifier,
+    ):
+        if len({str(each.execute(f"SELECT {DATABASE}").fetchone()) for each in (reader, listener)}) > 1:
+            raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases")
         try:
-            ear.execute(f"LISTEN {CHANNEL}")
+            listener.execute(f"LISTEN {NOTIFY_CHANNEL}")
         except ReadOnlySqlTransaction:
-            raise CheckFailed("a standby takes no LISTEN") from None
-        began = monotonic()
-        mouth.execute(f"NOTIFY {CHANNEL}")
-        if not list(ear.notifies(timeout=CALL_TIMEOUT_SECONDS, stop_after=1)):
-            raise CheckFailed(f"none came in {CALL_TIMEOUT_SECONDS:g} s")
-    return f"came after {(monotonic() - began) * 1_000:.0f} ms"
+            raise CheckFailed("a standby does not support LISTEN") from None
+        started_at = monotonic()
+        notifier.execute(f"NOTIFY {NOTIFY_CHANNEL}")
+        if not list(listener.notifies(timeout=CALL_TIMEOUT_SECONDS, stop_after=1)):
+            raise CheckFailed(f"no notification within {CALL_TIMEOUT_SECONDS:g} s")
+    return f"delivered in {(monotonic() - started_at) * 1_000:.0f} ms"
 
 
-def _skew(postgres: Postgres) -> str:
+def _clock_skew(postgres: Postgres) -> str:
     with _connect(postgres.dsn, postgres) as connection:
         before = datetime.now(UTC)
         row = connection.execute("SELECT clock_timestamp()").fetchone()
         after = datetime.now(UTC)
     assert row is not None  # noqa: S101 - for the type checker
     skew = (row[0] - (before + (after - before) / 2)).total_seconds()
-    if abs(skew) > SKEW_SECONDS:
-        raise CheckFailed(f"PostgreSQL's is {skew:+.1f} s off ours")
-    return f"PostgreSQL's is {skew:+.3f} s off ours"
+    if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
+        raise CheckFailed(f"PostgreSQL's clock differs from the local clock by {skew:+.1f} s")
+    return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"

@@ -1,6 +1,7 @@
-"""`orders erase`: removes orders for good, and lists what the dead-letter topic still has of them.
+"""`orders erase`: deletes orders permanently, and lists their dead letters.
 
-It asks before it does so, for a mistyped id would be refused from then on. `--undo` takes that back.
+The consumer skips later messages of an erased order, so a mistyped id is harmful too: the command asks for
+confirmation, and `--undo` lets such an order be stored again.
 """
 
 import argparse
@@ -36,29 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument(
         "order_uid", type=_order_uid, nargs="*", default=[], metavar="ORDER_UID",
-        help="orders to erase; write -- before them where one begins with -",
+        help="orders to erase; put -- before them if one starts with -",
     )  # fmt: skip
     either.add_argument(
         "--forget-older-than", type=seconds, metavar="TIME",
-        help="let orders be stored again that were erased longer ago, such as 40d: when both topics have lost them",
+        help="forget erasures older than this, such as 40d; both topics must have deleted the records by then",
     )  # fmt: skip
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-    how.add_argument("--yes", action="store_true", help="erase without asking; needed where no terminal can answer")
+    how.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
+    how.add_argument(
+        "--yes", action="store_true", help="erase without confirmation; required if standard input is not a terminal"
+    )
     how.add_argument(
         "--undo", action="store_true",
-        help="let these orders be stored again, as long as the order topic holds no record of them",
+        help="let these orders be stored again, unless the order topic has a record of them",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Erase orders, undo or forget erasures; return the exit code. Raises CommandRefused, InvalidSettings."""
-    stop = stop_at_signals()  # first: Ctrl-C while C code makes a client could be lost
+    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandRefused, InvalidSettings."""
+    stop = stop_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
     uids = [*dict.fromkeys(args.order_uid)]
     if args.forget_older_than is not None:
         if args.undo:
-            raise InvalidSettings("erase: --undo needs the ids of the orders; it does not go with --forget-older-than")
+            raise InvalidSettings(
+                "erase: --undo needs the ids of the orders and can't be combined with --forget-older-than"
+            )
         _forget(args.forget_older_than, settings, dry_run=args.dry_run)
     elif args.undo:
         _undo(uids, settings, stop)
@@ -73,18 +78,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _confirm(uids: Sequence[str], settings: Settings) -> None:
-    """Return if a person agrees. Raises CommandRefused otherwise, and InvalidSettings where nobody can be asked."""
+    """Return if the user confirms. Raises CommandRefused otherwise, InvalidSettings if there is no terminal."""
     if not sys.stdin.isatty():
-        raise InvalidSettings("erase: nobody can be asked, for the input is no terminal: add --yes, or try --dry-run")
+        raise InvalidSettings(
+            "erase: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
+        )
     _preview(uids, settings)
-    echo("This can't be taken back for orders that are stored.")
-    stops = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C ends the question
+    echo("Stored orders are deleted permanently; --undo does not restore them.")
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C interrupts input()
     try:
         answer = input(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] ")
     except EOFError:
         answer = ""
     finally:
-        signal.signal(signal.SIGINT, stops)
+        signal.signal(signal.SIGINT, handler)
     if answer.strip().lower() not in {"y", "yes"}:
         raise CommandRefused("nothing was erased")
 
@@ -94,61 +101,61 @@ def _preview(uids: Sequence[str], settings: Settings) -> None:
         stored, erased = erasures.status(uids)
     for uid in uids:
         if uid in stored:
-            echo(f"{uid}: is stored, and would be erased")
+            echo(f"{uid}: stored, would be erased")
         elif uid in erased:
-            echo(f"{uid}: is erased already")
+            echo(f"{uid}: already erased")
         else:
-            echo(f"{uid}: is not stored, and would be refused from then on")
+            echo(f"{uid}: not stored, later messages would be skipped")
 
 
 def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     with _erasures(settings) as erasures:
         stored = erasures.erase(uids)
     for uid in uids:
-        echo(f"{uid}: {'erased' if uid in stored else 'was not stored, and will not be'}")
+        echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
     try:
         _list_dead_letters(uids, settings.kafka, stop)
     except (KafkaException, CommandRefused) as error:
-        raise CommandRefused(f"erased, but the dead letters are not all listed: {_line(error, settings)}") from None
+        raise CommandRefused(f"erased, but listing the dead letters failed: {_message(error, settings)}") from None
 
 
 def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    """Undo erasures of orders that never came: what came was skipped, and reading on does not bring it."""
+    """Undo erasures of orders without records: existing records may have been skipped and would not be read again."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
         erased = erasures.status(uids).erased
         topic = TopicReader(consumer, kafka.topic)
-        came = _records(topic, topic.starts, erased, stop)
-        free = [uid for uid in uids if uid in erased and uid not in came]
-        erasures.undo(free)
-        late = _records(TopicReader(consumer, kafka.topic), topic.ends, set(free), stop)
+        existing = _records(topic, topic.starts, erased, stop)
+        undoable = [uid for uid in uids if uid in erased and uid not in existing]
+        erasures.undo(undoable)
+        arrived = _records(TopicReader(consumer, kafka.topic), topic.ends, set(undoable), stop)
     for uid in uids:
-        echo(f"{uid}: {_undone(uid, erased, came, late)}")
-    if came:
-        raise CommandRefused(f"{len(came):,} of {len(uids):,} erasures were not undone")
-    if late:
+        echo(f"{uid}: {_undo_result(uid, erased, existing, arrived)}")
+    if existing:
+        raise CommandRefused(f"{len(existing):,} of {len(uids):,} erasures were not undone")
+    if arrived:
         raise CommandRefused(
-            "records that came in the meantime may have been skipped: `orders rewind` reads them again"
+            "records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
         )
 
 
-def _undone(uid: str, erased: Collection[str], came: Mapping[str, str], late: Mapping[str, str]) -> str:
+def _undo_result(uid: str, erased: Collection[str], existing: Mapping[str, str], arrived: Mapping[str, str]) -> str:
     if uid not in erased:
         return "was not erased"
-    if uid in came:
-        return f"not undone: {came[uid]} is a record of it, which may have been skipped"
-    return f"undone, but {late[uid]} has just come" if uid in late else "undone"
+    if uid in existing:
+        return f"not undone: the record at {existing[uid]} may have been skipped"
+    return f"undone, but a new record has arrived at {arrived[uid]}" if uid in arrived else "undone"
 
 
 def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: ShutdownEvent) -> dict[str, str]:
-    """Return where the first record lies of each of these orders that have one. Raises CommandRefused on a stop."""
+    """Return the position of the first record of each of these orders. Raises CommandRefused on a stop."""
     found: dict[str, str] = {}
     for record in topic.read(starts, stop) if uids else ():
         if record.value and (uid := order_of(record.key, record.value, [*uids])) is not None:
             found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
     if stop.is_set():
-        raise CommandRefused(f"stopped before the end of {topic.name}: run it again")
+        raise CommandRefused(f"interrupted before the end of topic {topic.name}: run the command again")
     return found
 
 
@@ -157,20 +164,22 @@ def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -
     with closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
         for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):
             echo(line)
-    echo(f"what {kafka.topic} and {kafka.dead_letter_topic} hold of them goes with the retention of these topics")
+    echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
 
 
 def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
-    """Forget old erasures; refuse while a topic may still hold a record that would bring such an order back."""
+    """Forget old erasures. Raises CommandRefused if a topic may still have a record that would restore an order."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    stays = topics.max_record_ages(
+    max_ages = topics.max_record_ages(
         (kafka.topic, kafka.dead_letter_topic), DiagnosticAdminClient(properties.common(kafka))
     )
-    for topic, stay in stays.items():
-        if stay > older_than:
-            longest = "for ever" if stay == topics.FOREVER else f"for {stay / _DAY_SECONDS:g} days"
-            raise CommandRefused(f"--forget-older-than: {topic} may hold a record {longest}, which brings orders back")
+    for topic, max_age in max_ages.items():
+        if max_age > older_than:
+            retained = "forever" if max_age == topics.FOREVER else f"for up to {max_age / _DAY_SECONDS:g} days"
+            raise CommandRefused(
+                f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
+            )
     with _erasures(settings) as erasures:
         count = erasures.count_expired(older_than) if dry_run else erasures.delete_expired(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
@@ -184,10 +193,12 @@ def _erasures(settings: Settings) -> Iterator[Erasures]:
         try:
             yield erasures
         except StorageError as error:
-            raise CommandRefused(f"{error}; nothing is known to be done, and the command can be run again") from None
+            raise CommandRefused(
+                f"{error}; it is unknown whether the change was committed: run the command again"
+            ) from None
 
 
-def _line(error: KafkaException | CommandRefused, settings: Settings) -> str:
+def _message(error: KafkaException | CommandRefused, settings: Settings) -> str:
     if isinstance(error, KafkaException):
         return str(to_command_error(error, properties.common(settings.kafka)))
     return str(error)
@@ -197,4 +208,4 @@ def _order_uid(text: str) -> str:
     try:
         return msgspec.convert(text, OrderUid)
     except msgspec.ValidationError:
-        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_UID} of A-Z, a-z, 0-9, _ and -") from None
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_UID} characters from A-Z, a-z, 0-9, _ and -") from None

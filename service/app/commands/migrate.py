@@ -14,7 +14,7 @@ from service.repo.migrate import migrate
 def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Create or upgrade schema and topics; return the exit code. Raises MigrationError."""
     stop = stop_at_signals()
-    # A pooler's own timeouts are not made for migrations: a direct connection is used where there is one.
+    # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
     dsn = settings.postgres.listen_dsn or settings.postgres.dsn
     try:
         migrate(dsn, settings.migration, echo=echo, stop=stop)

@@ -1,6 +1,6 @@
-"""`orders rewind`: reads the order topic again from a point in time, after a database failover that lost commits.
+"""`orders rewind`: sets the group's offsets back to a point in time, after a database failover that lost commits.
 
-What is stored already is known by its version, and reading it again changes nothing.
+Reading stored orders again changes nothing, because their versions are compared.
 """
 
 import argparse
@@ -22,9 +22,13 @@ from service.pkg.timestamps import milliseconds, parse_moment
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--to-timestamp", type=parse_moment, required=True, metavar="TIME", help="such as 2026-11-23T10:00:00Z"
+        "--to-timestamp",
+        type=parse_moment,
+        required=True,
+        metavar="TIME",
+        help="read messages since this time again, such as 2026-11-23T10:00:00Z",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be read again, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be read again, and change nothing")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -52,11 +56,12 @@ def _rewind(topic: TopicReader, timestamp_ms: int, *, dry_run: bool) -> None:
 
 
 def _earlier(committed: Offsets, wanted: Offsets) -> Offsets:
-    """Return the targets that lie before what is committed: going forward would skip messages."""
+    """Return the wanted offsets that are before the committed ones: moving forward would skip messages."""
     return {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
 
 
 def _comparison(committed: Offsets, targets: Offsets) -> Iterator[str]:
     for partition, offset in sorted(committed.items()):
         target = targets.get(partition, offset)
-        yield f"partition {partition}: {offset} -> {target}" if target != offset else f"partition {partition}: stays"
+        change = "unchanged" if target == offset else f"{offset} -> {target}"
+        yield f"partition {partition}: {change}"

@@ -1,6 +1,6 @@
-"""`orders skip-batch`: saves the messages of a batch that consumers can't decompress, then moves the group past it.
+"""`orders skip-batch`: saves a batch that the consumer can't decompress to a file, and commits the offset after it.
 
-The client refuses a batch that expands beyond `receive.message.max.bytes`, and retries it without end.
+librdkafka rejects a batch that expands beyond `receive.message.max.bytes`, and fetches it again forever.
 """
 
 import argparse
@@ -27,16 +27,16 @@ from service.pkg.argtypes import whole
 from service.pkg.polling import echo
 from service.pkg.units import parse_bytes
 
-_POLL_SECONDS: Final = 0.25
-_RETRY_MS: Final = 10
-"""How soon the client fetches again after a batch that it could not decompress; 500 by default, for each attempt."""
-_DEFAULT_SIZE: Final = "512MiB"
-_LARGEST_SIZE: Final = 2**31 - 1
+_POLL_TIMEOUT_SECONDS: Final = 0.25
+_FETCH_RETRY_MS: Final = 10
+"""`fetch.error.backoff.ms`: the delay after each batch that can't be decompressed; 500 by default."""
+_DEFAULT_MAX_SIZE: Final = "512MiB"
+_LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""
 
 
 class UnreadableBatch(NamedTuple):
-    """What is unread of one batch: from `begin` to before `end`."""
+    """The unread offsets of one batch, from `begin` up to but excluding `end`."""
 
     partition: int
     begin: int
@@ -47,17 +47,20 @@ class UnreadableBatch(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=whole, metavar="PARTITION")
-    parser.add_argument("offset", type=whole, metavar="OFFSET", help="where the batch begins, from the consumer's log")
+    parser.add_argument("partition", type=whole, metavar="PARTITION", help="partition of the order topic")
+    parser.add_argument(
+        "offset", type=whole, metavar="OFFSET", help="first offset of the batch, from the consumer's log"
+    )
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument(
         "--to", type=Path, metavar="FILE",
-        help="write its messages, with all personal data, to this new file; then commit the offset behind them",
+        help="write the messages, including personal data, to this new file; then commit the offset after them",
     )  # fmt: skip
-    either.add_argument("--dry-run", action="store_true", help="say what would be skipped, and change nothing")
+    either.add_argument("--dry-run", action="store_true", help="print what would be skipped, and change nothing")
     parser.add_argument(
-        "--max-size", type=_size, default=_DEFAULT_SIZE, metavar="SIZE",
-        help="receive.message.max.bytes of this command, below 2GiB; it may take 200MiB more (default: %(default)s)",
+        "--max-size", type=_size, default=_DEFAULT_MAX_SIZE, metavar="SIZE",
+        help="receive.message.max.bytes for this command, below 2GiB; it needs up to 200MiB more memory "
+        "(default: %(default)s)",
     )  # fmt: skip
 
 
@@ -66,60 +69,60 @@ def _size(text: str) -> int:
         size = int(parse_bytes(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if not 0 < size <= _LARGEST_SIZE:
-        raise argparse.ArgumentTypeError(f"must be at most {_LARGEST_SIZE} bytes, the client's maximum")
+    if not 0 < size <= _LARGEST_MAX_SIZE_BYTES:
+        raise argparse.ArgumentTypeError(f"must be at most {_LARGEST_MAX_SIZE_BYTES} bytes, the client's maximum")
     return size
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Save one batch and commit the offset behind it; return the exit code. Raises CommandRefused, KafkaException."""
+    """Save one batch and commit the offset after it; return the exit code. Raises CommandRefused, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     admin = DiagnosticAdminClient(properties.without_logs(properties.common(kafka)))
     require_no_members(kafka, admin)
     topic_id = fetch_topic_id(admin, kafka.topic, CALL_TIMEOUT_SECONDS)
     with (
-        closing(Consumer(_client(kafka))) as ordinary,
-        closing(Consumer(_client(kafka) | {"receive.message.max.bytes": args.max_size})) as large,
+        closing(Consumer(_client(kafka))) as consumer,
+        closing(Consumer(_client(kafka) | {"receive.message.max.bytes": args.max_size})) as large_consumer,
     ):
-        topic = TopicReader(ordinary, kafka.topic, topic_id)
-        batch = _find(ordinary, topic, args.partition, args.offset)
-        messages = _read(large, topic.name, batch)
+        topic = TopicReader(consumer, kafka.topic, topic_id)
+        batch = _find(consumer, topic, args.partition, args.offset)
+        messages = _read(large_consumer, topic.name, batch)
         if args.dry_run:
             count = sum(1 for _ in messages)
             echo(f"{batch}: {count:,} messages would be skipped")
             return 0
         count = _save(args.to, messages)
         if count < batch.end - batch.begin and not topics.is_compacted(topic.name, admin):
-            raise CommandRefused(f"{batch}: only {count:,} messages came; {args.to} has them, nothing was skipped")
+            raise CommandRefused(
+                f"{batch}: only {count:,} messages were read and saved to {args.to}; nothing was skipped"
+            )
         topic.commit({batch.partition: batch.end})
-    echo(f"{batch}: {count:,} messages are in {args.to}, and consumers go on at offset {batch.end}")
+    echo(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
     return 0
 
 
 def _client(kafka: Kafka) -> properties.Properties:
     return properties.without_logs(properties.consumer(kafka)) | {
         "statistics.interval.ms": 0,
-        "fetch.error.backoff.ms": _RETRY_MS,
-        "auto.offset.reset": "error",  # a batch that retention removes meanwhile must not be taken for another one
+        "fetch.error.backoff.ms": _FETCH_RETRY_MS,
+        "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one
     }
 
 
 def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -> UnreadableBatch:
-    """Return the batch that holds the group up. Raises CommandRefused where none does, or another one."""
+    """Return the batch that blocks the group. Raises CommandRefused if no batch or another one does."""
     if partition not in topic.ends:
         raise CommandRefused(f"topic {topic.name} has no partition {partition}")
     start = topic.starts[partition]
     begin = max(topic.committed().get(partition, start), start)
     base = _base_offset(consumer, topic.name, partition, begin)
     if base is None:
-        raise CommandRefused(
-            f"partition {partition} can be read at offset {begin}, where the group goes on: nothing was skipped"
-        )
+        raise CommandRefused(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
     if offset not in (base, begin):
         raise CommandRefused(
-            f"the group goes on at offset {begin} of partition {partition}, "
-            f"in a batch that begins at {base}: nothing was skipped at {offset}"
+            f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
+            f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
         )
     later = range(begin + 1, topic.ends[partition])
     index = bisect_left(later, x=True, key=lambda each: _base_offset(consumer, topic.name, partition, each) != base)
@@ -127,9 +130,9 @@ def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -
 
 
 def _base_offset(consumer: Consumer, topic: str, partition: int, offset: int) -> int | None:
-    """Return where the batch begins that holds an offset, None where the client can read there.
+    """Return the first offset of the unreadable batch at this offset; None if the client can read there.
 
-    A broker returns batches whole, whichever of their offsets is asked for, and the client's error names the first.
+    Brokers always return whole batches, and the client's error has the first offset of the batch.
     """
     consumer.assign([TopicPartition(topic, partition, offset)])
     message = _next(consumer)
@@ -142,7 +145,7 @@ def _base_offset(consumer: Consumer, topic: str, partition: int, offset: int) ->
 
 
 def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Message]:
-    """Yield the messages of the batch. Raises CommandRefused where this client can't decompress it either."""
+    """Yield the messages of the batch. Raises CommandRefused if it exceeds --max-size."""
     consumer.assign([TopicPartition(topic, batch.partition, batch.begin)])
     last = batch.begin - 1
     while last < batch.end - 1:
@@ -155,8 +158,8 @@ def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Me
         elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
             raise CommandRefused(
                 f"{batch}: the batch can't be decompressed within --max-size; nothing was skipped. "
-                f"Raise --max-size, up to {_LARGEST_SIZE} bytes; "
-                "where that does not help, kafka-dump-log.sh on the broker may read it"
+                f"Raise --max-size, up to {_LARGEST_MAX_SIZE_BYTES} bytes; "
+                "if that fails too, try kafka-dump-log.sh on the broker"
             )
         else:
             raise KafkaException(error)
@@ -165,13 +168,13 @@ def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Me
 def _next(consumer: Consumer) -> Message:
     deadline = monotonic() + IDLE_TIMEOUT_SECONDS
     while monotonic() < deadline:
-        if (message := consumer.poll(_POLL_SECONDS)) is not None:
+        if (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
             return message
-    raise CommandRefused(f"Kafka sent nothing for {IDLE_TIMEOUT_SECONDS:g} s")
+    raise CommandRefused(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
 
 
 def _save(path: Path, messages: Iterable[Message]) -> int:
-    """Write one line of JSON for each message, durably; return how many. Raises CommandRefused."""
+    """Write each message as a line of JSON and sync the file; return their number. Raises CommandRefused."""
     count = 0
     try:
         with _new_file(path) as file:
@@ -179,7 +182,7 @@ def _save(path: Path, messages: Iterable[Message]) -> int:
                 file.write(_line(message))
                 count += 1
     except FileExistsError:
-        raise CommandRefused(f"cannot write {path}: it exists already; name a new file") from None
+        raise CommandRefused(f"cannot write {path}: file exists; choose a new file") from None
     except OSError as error:
         raise CommandRefused(f"cannot write {path}: {error.strerror}; nothing was skipped") from None
     return count
@@ -187,7 +190,7 @@ def _save(path: Path, messages: Iterable[Message]) -> int:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Make a file that nobody else may read; it is on the disk when the block has ended, and gone if that fails."""
+    """Create a file with mode 600. It is synced to disk at the end of the block, and removed on an error."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -201,7 +204,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_directory(path: Path) -> None:
-    """Make a new file's name durable as well."""
+    """Sync the directory entry of a new file."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -210,7 +213,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _line(message: Message) -> bytes:
-    """Return a message as JSON; key, value and the values of headers are base64, or null."""
+    """Encode a message as JSON; key, value and header values are base64 or null."""
     return encode({
         "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
         "timestamp_ms": message.timestamp()[1], "key": message.key(), "value": message.value(),

@@ -1,4 +1,4 @@
-"""`orders wait-for-migrations`: blocks until the schema is there, and Kafka for the modes that need it."""
+"""`orders wait-for-migrations`: blocks until the schema is up to date and, except in mode `api`, Kafka answers."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from service.repo.migrate import wait_for_migrations
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
-    """Block until the schema, and Kafka where it is needed, are there; return the exit code. Raises MigrationError."""
+    """Block until the schema, and Kafka if needed, are ready; return the exit code. Raises MigrationError."""
     stop = stop_at_signals()
     try:
         wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
