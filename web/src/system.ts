@@ -60,8 +60,8 @@ function warmUp({ warm_up }: Stats): FigureText {
   return ["done", warm_up.seconds === null ? orders : `${orders} in ${rate(warm_up.seconds)} s`];
 }
 
-function ready({ isReady, parts }: Readiness): FigureText {
-  const failed = Object.keys(parts).filter((name) => !parts[name]);
+function ready({ isReady, checks }: Readiness): FigureText {
+  const failed = Object.keys(checks).filter((name) => !checks[name]);
   const explanation = failed.length > 0 ? `Failed checks: ${failed.join(", ")}` : "All checks pass";
   if (!isReady) return ["not ready", explanation];
   return [failed.length > 0 ? "ready, but limited" : "ready", explanation];

@@ -20,5 +20,5 @@ export type DeadLetter = DeadLetterPage["dead_letters"][number];
 /** `/readyz?verbose`, which openapi.json does not describe. */
 export interface Readiness {
   isReady: boolean;
-  parts: Record<string, boolean>;
+  checks: Record<string, boolean>;
 }

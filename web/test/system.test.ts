@@ -4,7 +4,7 @@ import type { Readiness, Stats } from "../src/types";
 import { failure } from "./failures";
 import { fresh, STATS } from "./stats";
 
-const READY: Readiness = { isReady: true, parts: { database: true } };
+const READY: Readiness = { isReady: true, checks: { database: true } };
 
 function shown(stats: Polled<Stats>, readiness: Polled<Readiness> = fresh(READY)): Record<string, string> {
   return Object.fromEntries(figures(stats, readiness).map(({ name, text }) => [name, text]));
@@ -58,9 +58,9 @@ test("before the first response figures are empty, not stale", () => {
 });
 
 test("failed checks are listed, even while the service is ready", () => {
-  const parts = { database: false, "warm-up": true };
-  expect(shown(fresh(STATS), fresh({ isReady: false, parts })).Readiness).toBe("not ready");
-  const limited = fresh({ isReady: true, parts });
+  const checks = { database: false, "warm-up": true };
+  expect(shown(fresh(STATS), fresh({ isReady: false, checks })).Readiness).toBe("not ready");
+  const limited = fresh({ isReady: true, checks });
   expect(shown(fresh(STATS), limited).Readiness).toBe("ready, but limited");
   expect(explanationOf("Readiness", fresh(STATS), limited)).toBe("Failed checks: database");
 });

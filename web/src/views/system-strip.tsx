@@ -38,16 +38,16 @@ function FigureItem({ name, text, explanation, isStale }: Figure): JSX.Element {
 
 /** A 503 that lists the checks is a success too. */
 async function readReadiness(api: Api, signal: AbortSignal): Promise<Result<Readiness>> {
-  const result = await api.get<Pick<Readiness, "parts">>("readyz?verbose", signal);
-  return result.ok ? withParts(result, result.body.parts) : fromRefusal(result);
+  const result = await api.get<Pick<Readiness, "checks">>("readyz?verbose", signal);
+  return result.ok ? withChecks(result, result.body.checks) : fromFailure(result);
 }
 
-function withParts(response: Success<unknown>, parts: Readiness["parts"]): Success<Readiness> {
-  return { ...response, body: { isReady: true, parts } };
+function withChecks(response: Success<unknown>, checks: Readiness["checks"]): Success<Readiness> {
+  return { ...response, body: { isReady: true, checks } };
 }
 
-function fromRefusal(failure: Failure): Result<Readiness> {
-  const { parts } = (failure.body ?? {}) as Partial<Readiness>;
-  if (!parts) return failure;
-  return { ok: true, body: { isReady: false, parts }, text: "", headers: new Headers(), milliseconds: 0 };
+function fromFailure(failure: Failure): Result<Readiness> {
+  const { checks } = (failure.body ?? {}) as Partial<Readiness>;
+  if (!checks) return failure;
+  return { ok: true, body: { isReady: false, checks }, text: "", headers: new Headers(), milliseconds: 0 };
 }
