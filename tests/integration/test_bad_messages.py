@@ -392,9 +392,9 @@ def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(harness: H
     bad = Sent(b"hello", b"key")
     harness.produce(bad, *good)
     service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
-    eventually(lambda: len(service.logged("did not take a message")) >= 1, 20, "a word on it")
+    eventually(lambda: len(service.logged("rejected a message")) >= 1, 20, "a word on it")
     assert service.logged("a topic is missing")[0]["topic"] == harness.dead_letter_topic
-    assert harness.dead_letter_topic in service.logged("did not take a message")[0]["event"]
+    assert harness.dead_letter_topic in service.logged("rejected a message")[0]["event"]
     assert harness.committed() == {}
     assert metric(service, "orders_dead_letter_retries_total") >= 1
     create_topic(harness, harness.dead_letter_topic)
@@ -410,7 +410,7 @@ def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(harness: Harne
     harness.wait_committed({0: 2})
     delete_topic(harness, harness.dead_letter_topic)
     harness.produce(Sent(b"meanwhile", b"key"), *good[1:])
-    eventually(lambda: service.logged("did not take a message"), 20, "a word on it")
+    eventually(lambda: service.logged("rejected a message"), 20, "a word on it")
     assert harness.committed() == {0: 2}
     create_topic(harness, harness.dead_letter_topic)
     harness.wait_committed({0: 6})
