@@ -129,7 +129,7 @@ ROWS = [
                 },
             ),
             Panel(
-                "Accepted anomalies", "ops", "Stored although amounts differ, fields are unknown, or headers unreadable.",
+                "Accepted anomalies", "ops", "Stored despite wrong amounts, unknown fields or unreadable headers.",
                 {
                     "{{path}}": rate("orders_amount_mismatches_total", "path"),
                     "unknown fields": rate("orders_unknown_fields_total"),
