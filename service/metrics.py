@@ -1,4 +1,4 @@
-"""The catalogue of all metrics. Each is declared once, here: name with its unit, labels (bounded), meaning."""
+"""All metrics: names with units, bounded labels, and descriptions."""
 
 from typing import Final
 
@@ -14,25 +14,25 @@ LABELS: Final = {
     "reason": ", ".join(REASONS),
     "stage": ", ".join(STAGES),
     "path": "payment.amount, payment.goods_total",
-    "sqlstate_class": "the first two characters of the SQLSTATE, `none` where there was none",
+    "sqlstate_class": "the first two characters of the SQLSTATE; `none` without one",
     "kind": ", ".join(KINDS),
-    "partition": "numbers of the partitions that this member has",
-    "handler": "templates of routes; `none` where no route matches",
+    "partition": "numbers of the partitions assigned to this member",
+    "handler": "route templates; `none` if no route matches",
     "method": "GET, HEAD, other",
-    "status": "statuses that `/openapi.json` lists, 404 and 405 where no route matches, 200 and 304 of files",
+    "status": "the statuses in `/openapi.json`; 404 and 405 if no route matches; 200 and 304 of static files",
     "dependency": "postgresql, kafka (consumer), notifications (API)",
     "version": "the release",
     "mode": "consumer, api",
 }
-"""What a label can be: never anything that came from outside, so that the number of series is bounded."""
+"""The values of each label. None comes from external input, so the number of series is bounded."""
 
-_STAGE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_BATCH_MESSAGES: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
+_STAGE_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_REQUEST_BUCKETS_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BATCH_BUCKETS_MESSAGES: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 class Metrics:
-    """Made once for a process and passed to whoever counts."""
+    """The metrics of a process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -42,29 +42,31 @@ class Metrics:
         self._process(registry)
 
     def _consumer(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, meaning: str, *labels: str) -> Counter:
-            return Counter(f"orders_{name}", meaning, labels, registry=registry)
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"orders_{name}", help_text, labels, registry=registry)
 
-        self.consumed = counter("consumed", "Messages taken from Kafka, tombstones and bad ones included.")
+        self.consumed = counter("consumed", "Messages consumed from Kafka, including tombstones and bad ones.")
         self.stored = counter("stored", "Orders stored for the first time.")
-        self.replaced = counter("replaced", "Orders replaced by a newer version.")
-        self.unchanged = counter("unchanged", "Orders that came again with the same document.")
-        self.stale = counter("stale", "Orders older than the stored version: they change nothing.")
-        self.erased_skipped = counter("erased_skipped", "Orders that came although they were erased: skipped.")
-        self.tombstones = counter(
-            "tombstones", "Messages without a value, or whose value is the JSON text null: skipped."
-        )
+        self.replaced = counter("replaced", "Stored orders replaced by a newer version.")
+        self.unchanged = counter("unchanged", "Orders received again with an equal document.")
+        self.stale = counter("stale", "Orders older than the stored version (ignored).")
+        self.erased_skipped = counter("erased_skipped", "Orders received after they were erased (skipped).")
+        self.tombstones = counter("tombstones", "Messages without a value, or with the JSON value null (skipped).")
         self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
-        self.dead_letter_retries = counter("dead_letter_retries", "Attempts that the dead-letter topic did not take.")
+        self.dead_letter_retries = counter(
+            "dead_letter_retries", "Failed attempts to produce to the dead-letter topic."
+        )
         self.dead_letter_recoveries = counter(
             "dead_letter_recoveries", "Batches of dead letters that were acknowledged after a retry."
         )
-        self.unknown_fields = counter("unknown_fields", "Fields that the order document does not have: ignored.")
+        self.unknown_fields = counter("unknown_fields", "Unknown fields in order documents (ignored).")
         self.unreadable_headers = counter(
-            "unreadable_headers", "Messages with a header whose name is not UTF-8: taken without their headers."
+            "unreadable_headers", "Messages with a header name that is not UTF-8 (consumed without headers)."
         )
-        self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts don't add up.", "path")
-        self.retries = counter("retries", "Repeated attempts to write, by the class of the SQLSTATE.", "sqlstate_class")
+        self.amount_mismatches = counter("amount_mismatches", "Orders whose amounts do not match their sums.", "path")
+        self.retries = counter(
+            "retries", "Failed writes to PostgreSQL that were retried, by SQLSTATE class.", "sqlstate_class"
+        )
         self.retry_recoveries = counter(
             "retry_recoveries", "Writes that succeeded after a retry, by the last error.", "sqlstate_class"
         )
@@ -73,49 +75,49 @@ class Metrics:
             "Writes given up after `retry.give_up_after`, by the last error.",
             "sqlstate_class",
         )
-        self.rebalances = counter("rebalances", "Changes of this member's partitions.", "kind")
+        self.rebalances = counter("rebalances", "Changes of this member's assigned partitions.", "kind")
         self.offsets_skipped = counter(
-            "offsets_skipped", "Offsets missing from the topic: deleted before they were read, or beyond its end."
+            "offsets_skipped", "Offsets out of range: deleted before they were consumed, or past the end of the topic."
         )
         self.topic_recreations = counter(
-            "topic_recreations", "Times that the topic was found deleted and created again: read from its beginning."
+            "topic_recreations", "Times that the topic was found to be recreated, and was read from its beginning."
         )
-        self.commit_failures = counter("commit_failures", "Offset commits that failed; the next one repeats them.")
+        self.commit_failures = counter("commit_failures", "Failed offset commits; the next commit includes them.")
         self.paused_seconds = counter("paused_seconds", "Seconds during which fetching was paused.")
         self.circuit_breaker_open = Gauge(
-            "orders_circuit_breaker_open", "1 while a flood of bad messages has stopped us.", registry=registry
+            "orders_circuit_breaker_open", "1 while the circuit breaker has stopped consumption.", registry=registry
         )
         self.batch_messages = Histogram(
-            "orders_batch_messages", "Messages of one batch.", buckets=_BATCH_MESSAGES, registry=registry
+            "orders_batch_messages", "Messages per batch.", buckets=_BATCH_BUCKETS_MESSAGES, registry=registry
         )
         self.batch_seconds = Histogram(
             "orders_batch_seconds",
-            "Seconds of one batch by stage.",
+            "Duration of a batch's stages.",
             ["stage"],
-            buckets=_STAGE_SECONDS,
+            buckets=_STAGE_BUCKETS_SECONDS,
             registry=registry,
         )
         self.lag_messages = Gauge(
             "orders_lag_messages",
-            "Messages of a partition that can be read and are not stored yet.",
+            "Committed messages of a partition that are not stored yet.",
             ["partition"],
             registry=registry,
         )
         self.lag_seconds = Gauge(
             "orders_lag_seconds",
-            "Seconds since the last stored record, or since none waited, while others wait.",
+            "Seconds since the last stored record, or since the backlog was last empty; 0 without a backlog.",
             ["partition"],
             registry=registry,
         )
         self.open_transaction_messages = Gauge(
             "orders_open_transaction_messages",
-            "Messages of a partition from a producer's open transaction on, which nobody may read yet.",
+            "Messages of a partition after the last stable offset (open producer transactions).",
             ["partition"],
             registry=registry,
         )
         self.partition_stalled_seconds = Gauge(
             "orders_partition_stalled_seconds",
-            "Seconds since a partition last made progress, while messages wait in it; 0 while none do.",
+            "Seconds since the last progress in a partition with a backlog; 0 without one.",
             ["partition"],
             registry=registry,
         )
@@ -127,55 +129,59 @@ class Metrics:
             self.rebalances.labels(kind)
 
     def _cache(self, registry: CollectorRegistry) -> None:
-        self.cache_hits = UnlockedCounter("orders_cache_hits", "Orders answered from memory.", registry=registry)
-        self.cache_misses = Counter("orders_cache_misses", "Orders asked of PostgreSQL.", registry=registry)
-        self.cache_evictions = Counter("orders_cache_evictions", "Orders dropped for want of room.", registry=registry)
+        self.cache_hits = UnlockedCounter("orders_cache_hits", "Orders served from the cache.", registry=registry)
+        self.cache_misses = Counter("orders_cache_misses", "Orders not found in the cache.", registry=registry)
+        self.cache_evictions = Counter(
+            "orders_cache_evictions", "Orders evicted because the cache was full.", registry=registry
+        )
         self.cache_invalidations = Counter(
-            "orders_cache_invalidations", "Times that all entries became a miss.", registry=registry
+            "orders_cache_invalidations", "Times that the whole cache was invalidated.", registry=registry
         )
-        self.cache_entries = Gauge("orders_cache_entries", "Orders in memory.", registry=registry)
+        self.cache_entries = Gauge("orders_cache_entries", "Orders in the cache.", registry=registry)
         self.cache_bytes = Gauge(
-            "orders_cache_bytes", "Bytes of orders in memory, overhead included.", registry=registry
+            "orders_cache_bytes", "Memory of the cached orders, including overhead.", registry=registry
         )
-        self.warm_up_seconds = Gauge("orders_warm_up_seconds", "Seconds that the warm-up took.", registry=registry)
-        self.warm_up_orders = Gauge("orders_warm_up_orders", "Orders that the warm-up loaded.", registry=registry)
+        self.warm_up_seconds = Gauge("orders_warm_up_seconds", "Duration of the cache warm-up.", registry=registry)
+        self.warm_up_orders = Gauge("orders_warm_up_orders", "Orders loaded by the cache warm-up.", registry=registry)
         self.pool_waiting = Gauge(
-            "orders_pool_waiting", "Reads that wait for a connection of the pool.", registry=registry
+            "orders_pool_waiting", "Reads waiting for a connection from the pool.", registry=registry
         )
         self.event_clients = Gauge("orders_event_clients", "Open event streams.", registry=registry)
         self.event_clients_dropped = Counter(
-            "orders_event_clients_dropped", "Event streams closed because their reader was too slow.", registry=registry
+            "orders_event_clients_dropped", "Event streams closed because the client was too slow.", registry=registry
         )
 
     def _http(self, registry: CollectorRegistry) -> None:
         self.http_requests = UnlockedCounter(
             "orders_http_requests",
-            "HTTP requests; `handler` is the route's template, `none` where no route matches.",
+            "HTTP requests by route template (`none` if no route matches).",
             ["handler", "method", "status"],
             registry=registry,
         )
         self.http_request_seconds = UnlockedHistogram(
             "orders_http_request_seconds",
-            "Seconds until an answer began.",
+            "Seconds until the response started.",
             ["handler", "method"],
-            buckets=_REQUEST_SECONDS,
+            buckets=_REQUEST_BUCKETS_SECONDS,
             registry=registry,
         )
-
         self.http_clients_dropped = Counter(
             "orders_http_clients_dropped",
-            "Connections closed because their client was too slow to take its answers, or too many were.",
+            "Connections closed because the client read too slowly, or too many clients did.",
             registry=registry,
         )
-        self.api_keys = Gauge("orders_api_keys", "API keys that are accepted.", registry=registry)
+        self.api_keys = Gauge("orders_api_keys", "Accepted API keys.", registry=registry)
         self.api_keys_file_errors = Gauge(
             "orders_api_keys_file_errors",
-            "Malformed lines of the file of API keys, which are left out; 1 while it can't be read or has no key.",
+            "Malformed (ignored) lines in the file of API keys; 1 if it is unreadable or has no key.",
             registry=registry,
         )
 
     def _process(self, registry: CollectorRegistry) -> None:
         self.dependency_up = Gauge(
-            "orders_dependency_up", "1 while the last call to it succeeded.", ["dependency"], registry=registry
+            "orders_dependency_up",
+            "1 if the last call to the dependency succeeded, else 0.",
+            ["dependency"],
+            registry=registry,
         )
         self.build_info = Gauge("orders_build_info", "Always 1.", ["version", "mode"], registry=registry)
