@@ -1,6 +1,6 @@
-"""Every message that a topic holds, against the tables and the dead-letter topic: it is in one of them, once, rightly.
+"""Accounts for every message of a topic: it must be in the tables or in the dead-letter topic, once and correctly.
 
-Written from the contract alone, with nothing of the consumer's but the names of headers.
+Written from docs/delivery.md alone; it shares nothing with the consumer but the names of headers.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from service.entities.dead_letter import Headers
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 """Partition and offset."""
 
 
 class Version(NamedTuple):
-    """Compared from left to right; by offset first where `version.compare_by` says so, within a partition."""
+    """Compared from left to right; with `version.compare_by: offset`, first by offset within a partition."""
 
     timestamp_ms: int
     partition: int
     offset: int
 
-    def is_newer_than(self, other: Version, order: str) -> bool:
-        if order == "offset" and self.partition == other.partition:
+    def is_newer_than(self, other: Version, compare_by: str) -> bool:
+        if compare_by == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self > other
 
 
 class Row(NamedTuple):
-    """An order as the tables have it."""
+    """An order in the tables."""
 
     uid: str
     version: Version
@@ -50,49 +50,48 @@ class Row(NamedTuple):
 
 @dataclass
 class CheckResult:
-    """Where each of the `produced` messages is; the last five must be nothing."""
+    """Where each of the `produced` messages is. The last five counts are errors."""
 
     produced: int = 0
     stored: int = 0
-    """Messages whose order stands in the tables."""
+    """Messages whose version is in the tables."""
     unchanged: int = 0
-    """The same document as the one that stands there, under a smaller version."""
+    """The same document as the stored one, with a smaller version."""
     stale: int = 0
-    """Another document, under a smaller version."""
+    """Another document, with a smaller version."""
     dead_lettered: int = 0
     tombstones: int = 0
     erased: int = 0
-    """Messages of orders that were erased, which must stand in no table."""
-    again: int = 0
-    """Dead letters whose origin has one already: allowed after a crash, unless they are to appear exactly once."""
+    """Messages of erased orders, which must not be in any table."""
+    repeated: int = 0
+    """Further dead letters of the same message: allowed after a crash, unless delivery is exactly once."""
     lost: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     wrong_version: int = 0
     wrong_dead_letter: int = 0
-    """Another reason, other bytes."""
+    """Wrong reason or wrong bytes."""
     unexpected: int = 0
-    """Rows and dead letters of what nobody sent, and rows of what was erased."""
+    """Rows and dead letters that no message explains, and rows of erased orders."""
 
     @property
     def is_exact(self) -> bool:
-        return not any((self.lost, self.doubled, self.wrong_version, self.wrong_dead_letter, self.unexpected))
+        return not any((self.lost, self.duplicated, self.wrong_version, self.wrong_dead_letter, self.unexpected))
 
     @property
     def accounted(self) -> int:
         return self.stored + self.unchanged + self.stale + self.dead_lettered + self.tombstones + self.erased
 
 
-class FoundDeadLetter(NamedTuple):
-    """What must lie in the dead-letter topic."""
-
+class ExpectedDeadLetter(NamedTuple):
     reason: Reason
     digest: bytes
     stub: tuple[int, str]
+    """Size and SHA-256 of the value."""
 
 
 @dataclass
 class _Order:
-    """All messages of one id: how many of each document, and the greatest version."""
+    """All messages of one order: the number of each document, and the greatest version."""
 
     version: Version
     digest: bytes
@@ -100,19 +99,23 @@ class _Order:
 
 
 class Checker:
-    """Takes first what the topic holds, then what became of it. `refused` tells which messages are no orders."""
+    """Checks one scenario. `expected_reason` returns why a message must be dead-lettered; None for a valid order."""
 
     def __init__(
-        self, refused: Callable[[Message], Reason | None], *, order: str = "timestamp", erased: Collection[str] = ()
+        self,
+        expected_reason: Callable[[Message], Reason | None],
+        *,
+        compare_by: str = "timestamp",
+        erased: Collection[str] = (),
     ) -> None:
-        self._refused = refused
-        self._order = order
+        self._expected_reason = expected_reason
+        self._compare_by = compare_by
         self._erased = erased
         self._orders: dict[str, _Order] = {}
-        self._dead_letters: dict[Place, list[FoundDeadLetter]] = {}
-        self._verdict = CheckResult()
+        self._dead_letters: dict[Position, list[ExpectedDeadLetter]] = {}
+        self._result = CheckResult()
 
-    def verdict(
+    def check(
         self,
         topic: Iterable[Message],
         rows: Iterable[Row],
@@ -125,24 +128,24 @@ class Checker:
         self._check_rows(rows)
         self._check_dead_letters(dead_letters)
         if exactly_once:
-            self._verdict.doubled += self._verdict.again
-        return self._verdict
+            self._result.duplicated += self._result.repeated
+        return self._result
 
     def _add_message(self, message: Message) -> None:
-        self._verdict.produced += 1
-        value, reason = message.value() or b"", self._refused(message)
+        self._result.produced += 1
+        value, reason = message.value() or b"", self._expected_reason(message)
         if not value or value.strip(b" \t\n\r") == b"null":
-            self._verdict.tombstones += 1
+            self._result.tombstones += 1
         elif reason is not None:
             stub = (len(value), hashlib.sha256(value).hexdigest())
-            expected = FoundDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
+            expected = ExpectedDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
             self._dead_letters.setdefault(_version(message)[1:], []).append(expected)
         else:
             self._add_order(message, msgspec.json.decode(value))
 
     def _add_order(self, message: Message, document: Any) -> None:
         if document["order_uid"] in self._erased:
-            self._verdict.erased += 1
+            self._result.erased += 1
         else:
             self._add_version(message, document)
 
@@ -150,57 +153,57 @@ class Checker:
         version, digest = _version(message), order_digest(document)
         order = self._orders.setdefault(document["order_uid"], _Order(version, digest))
         order.seen[digest] += 1
-        if version.is_newer_than(order.version, self._order):
+        if version.is_newer_than(order.version, self._compare_by):
             order.version, order.digest = version, digest
 
     def _check_rows(self, rows: Iterable[Row]) -> None:
-        missing, verdict = set(self._orders), self._verdict
+        missing, result = set(self._orders), self._result
         for row in rows:
             if row.uid not in self._orders:
-                verdict.unexpected += 1
+                result.unexpected += 1
             elif row.uid not in missing:
-                verdict.doubled += 1
+                result.duplicated += 1
             else:
                 missing.discard(row.uid)
                 self._check_row(row, self._orders[row.uid])
-        verdict.lost += sum(self._orders[uid].seen.total() for uid in missing)
+        result.lost += sum(self._orders[uid].seen.total() for uid in missing)
 
     def _check_row(self, row: Row, order: _Order) -> None:
         if row.version != order.version or order_digest(row.document) != order.digest:
-            self._verdict.wrong_version += 1
+            self._result.wrong_version += 1
             return
         same = order.seen[order.digest]
-        self._verdict.stored += 1
-        self._verdict.unchanged += same - 1
-        self._verdict.stale += order.seen.total() - same
+        self._result.stored += 1
+        self._result.unchanged += same - 1
+        self._result.stale += order.seen.total() - same
 
     def _check_dead_letters(self, dead_letters: Iterable[Message]) -> None:
-        found: Counter[Place] = Counter()
+        found: Counter[Position] = Counter()
         for dead_letter in dead_letters:
             headers = headers_of(dead_letter) or []
             origin = read_origin(headers)
-            place = (origin.partition, origin.offset) if origin else (-1, -1)
-            expected = self._dead_letters.get(place, [])
-            found[place] += 1
+            position = (origin.partition, origin.offset) if origin else (-1, -1)
+            expected = self._dead_letters.get(position, [])
+            found[position] += 1
             if not expected:
-                self._verdict.unexpected += 1
-            elif found[place] > len(expected):
-                self._verdict.again += 1
-            elif not _fits(dead_letter, headers, expected[0]):
-                self._verdict.wrong_dead_letter += 1
+                self._result.unexpected += 1
+            elif found[position] > len(expected):
+                self._result.repeated += 1
+            elif not _matches(dead_letter, headers, expected[0]):
+                self._result.wrong_dead_letter += 1
             else:
-                self._verdict.dead_lettered += 1
-        self._verdict.lost += sum(max(0, len(expected) - found[at]) for at, expected in self._dead_letters.items())
+                self._result.dead_lettered += 1
+        self._result.lost += sum(max(0, len(expected) - found[at]) for at, expected in self._dead_letters.items())
 
 
 def _version(message: Message) -> Version:
-    """Return the version that a message gives its order: a replayed one keeps that of its first record."""
+    """Return the version of the message's order: a replayed order keeps its original version."""
     if (origin := read_origin(headers_of(message))) is not None:
         return Version(origin.timestamp_ms, origin.partition, origin.offset)
     return Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
 
 
-def _fits(dead_letter: Message, headers: Headers, expected: FoundDeadLetter) -> bool:
+def _matches(dead_letter: Message, headers: Headers, expected: ExpectedDeadLetter) -> bool:
     named = dict(headers)
     if named.get(Header.REASON) != expected.reason.encode():
         return False

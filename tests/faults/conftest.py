@@ -1,7 +1,7 @@
-"""Servers that scenarios may break, shared by all of them, and the table that is printed at the end.
+"""Servers that scenarios may break, and the table of results.
 
-ORDERS_CHAOS_SEEDS ("1 2 3") and ORDERS_CHAOS_LONG=1 choose the long form; ORDERS_CHAOS_TABLE names a file that
-gets the table, between its two marks.
+ORDERS_CHAOS_SEEDS ("1 2 3") runs every scenario with these seeds, ORDERS_CHAOS_LONG=1 the extended scenarios.
+ORDERS_CHAOS_TABLE=FILE writes the table into that file, between its markers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEEDS = os.environ.get("ORDERS_CHAOS_SEEDS", "1").split()
 IS_EXTENDED = os.environ.get("ORDERS_CHAOS_LONG") == "1"
 TABLE = os.environ.get("ORDERS_CHAOS_TABLE")
 SESSION_SECONDS = 6.0 if IS_EXTENDED else 3.0
-"""What the product has by default, or what a scenario is done with sooner."""
+"""The service's default; less where the scenarios are not extended, to save time."""
 SHORT_SESSIONS = {
     "group.min.session.timeout.ms": "3000",
     "group.consumer.session.timeout.ms": f"{SESSION_SECONDS * 1_000:.0f}",
@@ -41,11 +41,11 @@ SHORT_SESSIONS = {
     "group.consumer.heartbeat.interval.ms": "1000",
     "group.consumer.min.heartbeat.interval.ms": "1000",
 }
-"""As the classic protocol's: under the other one these are the broker's, 45 s and 5 s by default."""
+"""The group protocol `consumer` has these settings on the broker: 45 s and 5 s by default."""
 SHORT_HEARTBEAT = '{"heartbeat.interval.ms": 500}'
-"""A member learns of a rebalance with its heartbeat; two seconds apart, they would be most of a scenario's time."""
+"""A member learns of a rebalance by its heartbeat; every two seconds would be most of a scenario's time."""
 FAST_DELETION = {"log.segment.delete.delay.ms": "1000"}
-"""A broker with all topics of all scenarios takes long to come back, which is not what they are about."""
+"""A broker that still has the topics of every scenario restarts slowly."""
 WITH_ACLS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
@@ -56,14 +56,14 @@ HERE = Path(__file__).parent
 
 
 class Servers(NamedTuple):
-    """The proxies stand before a second door of each server."""
+    """Each proxy leads to the second listener of a server."""
 
     kafka: broker.Broker
     postgres: postgres.Postgres
     kafka_proxy: Proxy
     postgres_proxy: Proxy
     template: str
-    """Name of a migrated database to copy."""
+    """Name of the migrated database that each scenario copies."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave two thirds out where neither all scenarios are asked for nor some by name."""
+    """Deselect two thirds of the scenarios, unless all are requested or some are named."""
     if RUNS_ALL or are_named(config.args, config.option.keyword):
         return
     scenarios = [item for item in items if item.path.parent == HERE]
@@ -79,22 +79,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if commit is None or not scenarios:
         return
     chosen = third(scenarios, turn_of(commit))
-    left_out = [item for item in scenarios if item not in chosen]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    deselected = [item for item in scenarios if item not in chosen]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
     config.stash[ROTATION] = (
-        f"third {turn_of(commit) + 1} of 3, as commit {commit[:12]} has it: {len(chosen)} of {len(scenarios)} scenarios"
-        f" run, {len(left_out)} are left out (make chaos runs all)"
+        f"third {turn_of(commit) + 1} of 3, selected by commit {commit[:12]}: {len(chosen)} of {len(scenarios)}"
+        f" scenarios run, {len(deselected)} are deselected (make chaos runs all)"
     )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if told := config.stash.get(ROTATION, None):
+    if selection := config.stash.get(ROTATION, None):
         terminalreporter.section("faults")
-        terminalreporter.line(told)
+        terminalreporter.line(selection)
     if lines := config.stash.get(LINES, []):
         table = rendered(lines)
-        terminalreporter.section("every message that was produced, looked for")
+        terminalreporter.section("fault scenarios")
         terminalreporter.write_line(table)
         if TABLE:
             write_into(Path(TABLE), table, "chaos")
@@ -107,10 +107,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Processes of this machine, whatever the tier."""
-    port, door = free_port(), free_port()
-    kafka_proxy = Proxy((HOST, door))
-    properties = _proxied_listener(port, door, kafka_proxy.port)
+    """Local processes, in every tier."""
+    port, second_port = free_port(), free_port()
+    kafka_proxy = Proxy((HOST, second_port))
+    properties = _proxied_listener(port, second_port, kafka_proxy.port)
     with (
         broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, echo=print, properties=properties) as kafka,
         postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
@@ -123,8 +123,8 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     kafka_proxy.close()
 
 
-def _proxied_listener(port: int, door: int, proxy: int) -> dict[str, str]:
-    """Return what lets a broker listen on `door` too, and tell those who come by it to come by the proxy."""
+def _proxied_listener(port: int, second_port: int, proxy: int) -> dict[str, str]:
+    """Return broker properties for a second listener that advertises the proxy's address."""
     controller = free_port()
     return (
         SHORT_SESSIONS
@@ -132,7 +132,7 @@ def _proxied_listener(port: int, door: int, proxy: int) -> dict[str, str]:
         | WITH_ACLS
         | {
             "controller.quorum.voters": f"1@{HOST}:{controller}",
-            "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{door},CONTROLLER://{HOST}:{controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{second_port},CONTROLLER://{HOST}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{port},PROXIED://{HOST}:{proxy}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
         }
@@ -141,7 +141,7 @@ def _proxied_listener(port: int, door: int, proxy: int) -> dict[str, str]:
 
 @pytest.fixture
 def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[broker.Broker, broker.Broker]]:
-    """A cluster whose groups survive either broker; the first one is its controller too."""
+    """A cluster whose groups survive the loss of either broker. The first broker is also the controller."""
     folder = tmp_path_factory.mktemp
     first, second, controller = free_port(), free_port(), free_port()
     both = SHORT_SESSIONS | {
@@ -162,7 +162,7 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
 def workload(
     breakable: Servers, seed: int, spawn: Spawn, request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[Workload]:
-    """A topic of six partitions, a dead-letter topic, a group and a migrated database of the scenario's own."""
+    """A topic of six partitions, a dead-letter topic, a group and a migrated database for one scenario."""
     name = f"orders-{uuid4().hex[:12]}"
     create_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
     with fresh.database(breakable.postgres.dsn, breakable.template) as (_, dsn):
@@ -186,7 +186,7 @@ def workload(
 
 
 def _scenario_name(request: pytest.FixtureRequest) -> str:
-    """Return a test's name, which says what happens, and what tells its variants apart."""
+    """Return a test's name and its parameters in words."""
     name = request.function.__name__.removeprefix("test_").replace("_", " ")
     variant = request.node.callspec.id.partition(f"seed-{request.node.callspec.params['seed']}")
     return f"{name} {' '.join(part.strip('-') for part in variant if 'seed' not in part)}".strip()

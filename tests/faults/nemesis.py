@@ -1,4 +1,4 @@
-"""What can be done to a PostgreSQL from within, and undone."""
+"""Faults of PostgreSQL that last for a `with` block."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pi
 
 
 @contextmanager
-def refusing(workload: Workload, condition: str, code: str, *, on: str = "orders") -> Iterator[None]:
-    """Let PostgreSQL answer `code` to whoever writes a row that meets the condition, as long as the block lasts."""
-    with _trigger(workload, on, f"IF {condition} THEN RAISE 'trouble' USING ERRCODE = '{code}'; END IF"):
+def rejecting(workload: Workload, condition: str, code: str, *, on: str = "orders") -> Iterator[None]:
+    """Raise SQLSTATE `code` on every write of a row that satisfies the condition."""
+    with _trigger(workload, on, f"IF {condition} THEN RAISE 'nemesis' USING ERRCODE = '{code}'; END IF"):
         yield
 
 
 @contextmanager
-def slow(workload: Workload, seconds: float) -> Iterator[None]:
-    """Let every new order take so long, as long as the block lasts."""
+def slow_writes(workload: Workload, seconds: float) -> Iterator[None]:
+    """Delay every write of an order."""
     with _trigger(workload, "orders", f"PERFORM pg_sleep({seconds})"):
         yield
 
 
 @contextmanager
-def held(workload: Workload) -> Iterator[None]:
-    """Let nobody write orders as long as the block lasts, which begins when somebody is about to."""
+def orders_locked(workload: Workload) -> Iterator[None]:
+    """Lock the orders table against writes; the block begins when a writer waits for the lock."""
     waiting = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE NOT granted AND datname = %s"
     with psycopg.connect(workload.dsn) as connection:
         connection.execute("LOCK TABLE orders IN EXCLUSIVE MODE")
-        eventually(lambda: workload.query(waiting, _database(workload)), 30, "somebody waits")
+        eventually(lambda: workload.query(waiting, _database(workload)), 30, "a writer waits for the lock")
         yield
 
 
 @contextmanager
 def read_only(workload: Workload) -> Iterator[None]:
-    """Let every connection that is made while the block lasts be a read-only one, for as long as it is kept."""
+    """Make every connection that is opened within the block read-only, even after its end."""
     own = _database(workload)
     workload.query(f"ALTER DATABASE {own} SET default_transaction_read_only = on")
     workload.query(f"{_END_SESSIONS} AND datname = %s", own)
@@ -61,9 +61,9 @@ def read_only(workload: Workload) -> Iterator[None]:
 
 @contextmanager
 def locking_in_reverse(workload: Workload) -> Iterator[None]:
-    """Have somebody else lock all orders again and again, against the order in which we do, as long as the block lasts.
+    """Lock all orders repeatedly, in the reverse order of the consumer.
 
-    Deadlocks are then looked for by our side first, which so is the one that has to give way.
+    The consumer's short deadlock_timeout makes it the one that detects the deadlock and is rolled back.
     """
     workload.query(f"ALTER DATABASE {_database(workload)} SET deadlock_timeout = '20ms'")
     done = Event()
@@ -88,13 +88,13 @@ def _lock_in_reverse(dsn: str, done: Event) -> None:
 
 @contextmanager
 def _trigger(workload: Workload, table: str, body: str) -> Iterator[None]:
-    workload.query(f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
-    workload.query(f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION trouble()")
+    workload.query(f"CREATE FUNCTION nemesis() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
+    workload.query(f"CREATE TRIGGER nemesis BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION nemesis()")
     try:
         yield
     finally:
-        workload.query(f"DROP TRIGGER trouble ON {table}")
-        workload.query("DROP FUNCTION trouble")
+        workload.query(f"DROP TRIGGER nemesis ON {table}")
+        workload.query("DROP FUNCTION nemesis")
 
 
 def _database(workload: Workload) -> str:

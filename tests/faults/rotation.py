@@ -1,4 +1,4 @@
-"""Which scenarios a run of all tests has: a third, by the commit. Who names scenarios, and `make chaos`, gets all."""
+"""Selects a third of the scenarios by the commit, for runs that neither name scenarios nor set ORDERS_CHAOS_SEEDS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def commit_of(folder: Path) -> str | None:
-    """Return the hash of the commit that is checked out; None where Git knows of none."""
+    """Return the hash of the checked-out commit; None outside a Git repository."""
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
@@ -26,15 +26,15 @@ def commit_of(folder: Path) -> str | None:
 
 
 def turn_of(commit: str) -> int:
-    """Return 0, 1 or 2: as good as drawn, so that no rhythm of commits and runs leaves a third out for ever."""
+    """Return 0, 1 or 2. Hashes are effectively random, so that every third runs sooner or later."""
     return int(commit, 16) % THIRDS
 
 
 def third(scenarios: Sequence[T], turn: int) -> list[T]:
-    """Return every third one: neighbours, which resemble each other and take equally long, run at different turns."""
+    """Return every third scenario, so that similar neighbours of equal duration are spread over the turns."""
     return list(scenarios[turn::THIRDS])
 
 
 def are_named(arguments: Sequence[str], keyword: str) -> bool:
-    """Tell whether a run was asked for files or scenarios of tests/faults, or for tests with some name."""
+    """Return whether the command line names files or scenarios of tests/faults, or a keyword (-k)."""
     return bool(keyword) or any("::" in each or f"{FOLDER}/" in each.rstrip("/") for each in arguments)

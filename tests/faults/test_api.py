@@ -1,4 +1,4 @@
-"""The API while its database is away, slow or unheard, and while its clients are slow, many or malicious."""
+"""The API while PostgreSQL is down, slow or sends no notifications, and with slow, many or malicious clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.notifications import payloads
 from service.repo.writes import OrderWriter
 from tests.factories import order_document, versioned
-from tests.faults.workload import away
+from tests.faults.workload import stopped
 from tests.harness import metric
 from tests.notified import NOTIFY
 from tests.pooler import pgbouncer
@@ -36,33 +36,34 @@ if TYPE_CHECKING:
 CACHED = 200
 HITS = 400
 STATEMENT_SECONDS = 1
-"""A hit that waited for PostgreSQL would take as long."""
+"""A hit that waited for PostgreSQL would take this long."""
 GRACE_SECONDS = 5
-"""How much longer than the statement timeout a client waits."""
+"""The client's deadline is this much later than the statement timeout."""
 FRESH_SECONDS = 1.0
 BEHIND_SECONDS = 2
 MARGIN_SECONDS = 1.0
-"""What this machine may add to a bound, being busy with the test itself."""
+"""Allowance for a busy machine."""
 SLOW_CLIENTS = 10_000
 CONNECTIONS = 5_000
-CONNECTION_BYTES = 20_000
-"""What an open connection may cost."""
+MAX_CONNECTION_BYTES = 20_000
+"""Memory per open connection: the documented bound (docs/delivery.md)."""
 STREAMS = 100
 EVENTS = 100_000
-AT_ONCE = 4_000
-"""As many as a transaction of the writer may notify."""
+NOTIFIED_AT_ONCE = 4_000
+"""The largest number of orders in one transaction."""
 LONG_HEARTBEAT_SECONDS = 10
-"""So that a busy machine does not count as a lost listener, which resets the streams."""
+"""Avoids a heartbeat timeout on a busy machine, which would reset the streams."""
 GROWTH_MIB = 64
+"""Far below what unbounded buffers would take (100 MiB and more), and above the noise of the allocator."""
 PIPELINED = 8
 LARGE_GROWTH_MIB = 160
-"""Twice the 64 MiB that connections may hold, for what PostgreSQL has answered and is not sent yet, and 20 orders."""
+"""Twice the 64 MiB of `http.max_buffered_bytes`, for responses that are not sent yet, plus 20 orders."""
 HEAD_SECONDS = 15.0
 
 
 @dataclass
 class Site:
-    """An API whose cache holds some orders, and who changes them behind it."""
+    """An API with cached orders, and a writer that changes them in PostgreSQL."""
 
     workload: Workload
     api: Service
@@ -74,7 +75,7 @@ class Site:
         return self.client.get(f"{self.api.url}/orders/{uid}")
 
     def slowest_hit(self) -> float:
-        """Return the 99th percentile of the seconds that hits take; each must be one."""
+        """Return the 99th percentile of the latency of hits, in seconds; every response must be a hit."""
         return sorted(self._hit(self.uids[number % CACHED]) for number in range(HITS))[HITS * 99 // 100]
 
     def _hit(self, uid: str) -> float:
@@ -85,11 +86,11 @@ class Site:
         return seconds
 
     def change(self, uid: str, number: int) -> None:
-        """Store another version of an order, of which the API is told if it can hear."""
+        """Store another version of an order, which notifies the API."""
         self.writer.store([versioned(number, timestamp_ms=1_000 + number, order_uid=uid, sm_id=number)])
 
     def store_large(self, count: int) -> list[str]:
-        """Store orders of almost 1 MiB, have them asked for once, and return their ids."""
+        """Store orders of almost 1 MiB, request each once, and return their ids."""
         item = order_document()["items"][0] | {"name": "x" * 1_000}
         uids = [f"large-{number}" for number in range(count)]
         for uid in uids:
@@ -97,8 +98,8 @@ class Site:
             assert 900_000 < len(self.get(uid).content) < 2**20
         return uids
 
-    def mib(self) -> int:
-        """Return the API's memory."""
+    def memory_mib(self) -> int:
+        """Return the API's resident memory."""
         status = Path(f"/proc/{self.api.process.pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) // 1024
@@ -126,19 +127,19 @@ def site(workload: Workload) -> Iterator[Site]:
         yield ready
 
 
-def assert_refused(answer: httpx2.Response) -> None:
+def assert_unavailable(answer: httpx2.Response) -> None:
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
 
 
 def test_with_postgresql_down_hits_stay_fast_and_misses_return_503(site: Site) -> None:
-    with away(site.workload.postgres):
-        eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="a refusal")
-        assert_refused(site.get("unknown-2"))
+    with stopped(site.workload.postgres):
+        eventually(lambda: site.get("unknown-1").status_code == HTTPStatus.SERVICE_UNAVAILABLE, what="503")
+        assert_unavailable(site.get("unknown-2"))
         assert site.slowest_hit() < STATEMENT_SECONDS
         assert site.client.get(f"{site.api.url}/readyz").status_code == HTTPStatus.OK
-    eventually(lambda: site.get("unknown-3").status_code == HTTPStatus.NOT_FOUND, what="it asks PostgreSQL again")
+    eventually(lambda: site.get("unknown-3").status_code == HTTPStatus.NOT_FOUND, what="PostgreSQL is queried again")
     assert site.api.process.poll() is None
 
 
@@ -150,45 +151,48 @@ def test_with_postgresql_slow_hits_stay_fast_and_misses_time_out(site: Site) -> 
         statuses = {miss.result().status_code for miss in misses}
         assert statuses == {HTTPStatus.SERVICE_UNAVAILABLE}
         assert monotonic() - began < 2 * (STATEMENT_SECONDS + GRACE_SECONDS) + MARGIN_SECONDS
-    eventually(lambda: site.get("missed-51").status_code == HTTPStatus.NOT_FOUND, 30, "it is fast again")
+    eventually(lambda: site.get("missed-51").status_code == HTTPStatus.NOT_FOUND, 30, "PostgreSQL is fast again")
 
 
 def test_orders_changed_while_postgresql_is_unreachable_are_current_a_second_later(site: Site) -> None:
     with site.workload.postgres_proxy.unreachable():
-        eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 0, what="deafness")
+        eventually(
+            lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 0,
+            what="disconnect",
+        )
         for uid in site.uids[:10]:
             site.change(uid, 7)
         assert {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {0}
-    assert_fresh(site, 7)
+    assert_current(site, 7)
 
 
 def test_orders_changed_while_notifications_are_lost_are_current_a_second_later(site: Site) -> None:
-    """Half-open: the connection stays, and nothing comes by it any more."""
+    """The connection is half-open."""
     site.workload.postgres_proxy.silence()
     for uid in site.uids[:10]:
         site.change(uid, 7)
-    assert_fresh(site, 7)
+    assert_current(site, 7)
 
 
-def assert_fresh(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN_SECONDS) -> None:
+def assert_current(site: Site, number: int, within: float = FRESH_SECONDS + MARGIN_SECONDS) -> None:
     eventually(
         lambda: {site.get(uid).json()["sm_id"] for uid in site.uids[:10]} == {number},
         within,
-        "they are fresh",
+        "orders are current",
     )
 
 
 def test_while_only_the_listener_is_disconnected_orders_are_at_most_a_second_stale(workload: Workload) -> None:
-    """PostgreSQL can be read: that nothing is heard is then no reason to serve what is old."""
+    """PostgreSQL can be read, so the API must not serve stale orders."""
     listening = workload.through_proxies["ORDERS_POSTGRES__DSN"]
     direct = {"ORDERS_POSTGRES__DSN": workload.dsn, "ORDERS_POSTGRES__LISTEN_DSN": listening}
     with site_of(workload, **direct) as site, workload.postgres_proxy.unreachable():
         for uid in site.uids[:10]:
             site.change(uid, 7)
-        assert_fresh(site, 7)
+        assert_current(site, 7)
         for uid in site.uids[:10]:
             site.change(uid, 8)
-        assert_fresh(site, 8)
+        assert_current(site, 8)
 
 
 def test_behind_a_pooler_in_transaction_mode_orders_are_at_most_a_second_stale(
@@ -202,40 +206,50 @@ def test_behind_a_pooler_in_transaction_mode_orders_are_at_most_a_second_stale(
             assert {site.get(uid).status_code for uid in site.uids[:10]} == {HTTPStatus.OK}
             for uid in site.uids[:10]:
                 site.change(uid, number)
-            assert_fresh(site, number)
+            assert_current(site, number)
 
 
 def test_reads_from_a_lagging_standby_are_not_cached(workload: Workload, tmp_path: Path) -> None:
-    """Each change is read before the standby has replayed it."""
+    """Each changed order is requested before the standby has replayed the change."""
     with standby(workload.postgres, tmp_path / "standby", f"{BEHIND_SECONDS}s") as server:
         behind = urlsplit(server.dsn)._replace(path=urlsplit(workload.dsn).path).geturl()
         direct = {"ORDERS_POSTGRES__DSN": behind, "ORDERS_POSTGRES__LISTEN_DSN": workload.dsn}
         with site_of(workload, **direct) as site:
-            eventually(lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 1, what="a beat")
+            eventually(
+                lambda: metric(site.api, "orders_dependency_up", dependency="notifications") == 1, what="heartbeat"
+            )
             for number in (7, 8):
                 for uid in site.uids[:10]:
                     site.change(uid, number)
                 assert {site.get(uid).headers["x-cache"] for uid in site.uids[:10]} == {"miss"}
-                assert_fresh(site, number, BEHIND_SECONDS + FRESH_SECONDS + MARGIN_SECONDS)
+                assert_current(site, number, BEHIND_SECONDS + FRESH_SECONDS + MARGIN_SECONDS)
 
 
 def test_max_stale_bounds_staleness(workload: Workload) -> None:
     with site_of(workload, ORDERS_CACHE__MAX_STALE="1s") as site, workload.postgres_proxy.unreachable():
         within = 1 + FRESH_SECONDS + MARGIN_SECONDS
-        eventually(lambda: site.get(site.uids[0]).status_code == HTTPStatus.SERVICE_UNAVAILABLE, within, "the bound")
-        assert_refused(site.get(site.uids[1]))
+        eventually(lambda: site.get(site.uids[0]).status_code == HTTPStatus.SERVICE_UNAVAILABLE, within, "max_stale")
+        assert_unavailable(site.get(site.uids[1]))
 
 
 def test_ten_thousand_unfinished_requests_do_not_slow_other_clients(workload: Workload) -> None:
     with site_of(workload, ORDERS_HTTP__MAX_CONNECTIONS=str(CONNECTIONS)) as site, ExitStack() as stack:
-        assert site.slowest_hit() < STATEMENT_SECONDS  # on a connection that is open before the others
-        memory = site.mib()
+        assert site.slowest_hit() < STATEMENT_SECONDS  # on a connection that was opened before the others
+        memory = site.memory_mib()
         clients = [stack.enter_context(closing(slow_client(site))) for _ in range(SLOW_CLIENTS)]
-        eventually(lambda: any(is_refused(client) for client in clients[CONNECTIONS:]), 10, "those that are too many")
+        eventually(
+            lambda: any(is_refused(client) for client in clients[CONNECTIONS:]),
+            10,
+            "connections over the limit are rejected",
+        )
         assert site.slowest_hit() < STATEMENT_SECONDS
-        assert site.mib() - memory < SLOW_CLIENTS * CONNECTION_BYTES / 2**20
-        assert clients[0].recv(100) == b""  # closed after the time that a head may take
-        eventually(lambda: httpx2.get(f"{site.api.url}/orders/order-1").status_code == HTTPStatus.OK, 10, "room again")
+        assert site.memory_mib() - memory < SLOW_CLIENTS * MAX_CONNECTION_BYTES / 2**20
+        assert clients[0].recv(100) == b""  # closed after the header timeout
+        eventually(
+            lambda: httpx2.get(f"{site.api.url}/orders/order-1").status_code == HTTPStatus.OK,
+            10,
+            "new connections are accepted",
+        )
 
 
 def slow_client(site: Site) -> socket.socket:
@@ -245,7 +259,7 @@ def slow_client(site: Site) -> socket.socket:
 
 
 def is_refused(client: socket.socket) -> bool:
-    """Tell whether 503 was answered; one that is let in gets no answer at all."""
+    """Return whether the connection got 503; an accepted one gets no response."""
     try:
         return client.recv(100, socket.MSG_DONTWAIT).startswith(b"HTTP/1.1 503")
     except BlockingIOError:
@@ -265,15 +279,15 @@ def is_refused(client: socket.socket) -> bool:
     ids=["line", "header", "body"],
 )
 def test_oversized_requests_are_rejected(site: Site, request_bytes: bytes, statuses: tuple[bytes, ...]) -> None:
-    memory = site.mib()
+    memory = site.memory_mib()
     for _ in range(5):
         assert status_of(site, request_bytes) in {*statuses, b""}
-    assert site.mib() - memory < GROWTH_MIB
+    assert site.memory_mib() - memory < GROWTH_MIB
     assert site.get(site.uids[0]).status_code == HTTPStatus.OK
 
 
 def status_of(site: Site, request: bytes) -> bytes:
-    """Return the status that a request gets; nothing where the server closed before it had all of it."""
+    """Return the response status; b"" if the server closed the connection early."""
     with closing(site.connected()) as client:
         try:
             client.sendall(request)
@@ -290,38 +304,41 @@ def test_memory_is_bounded_when_clients_do_not_read_large_responses(
 ) -> None:
     with site_of(workload, ORDERS_CACHE__MAX_BYTES=cache) as site, ExitStack() as stack:
         uids = site.store_large(20)
-        memory = site.mib()
+        memory = site.memory_mib()
         for number in range(clients):
             request = f"GET /orders/{uids[number % len(uids)]} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
             stack.enter_context(closing(non_reading_client(site, PIPELINED * request)))
             assert site.get(site.uids[number % CACHED]).status_code == HTTPStatus.OK
-        eventually(lambda: metric(site.api, "orders_http_clients_dropped_total") > clients // 4, 60, "they are closed")
+        eventually(lambda: metric(site.api, "orders_http_clients_dropped_total") > clients // 4, 60, "disconnects")
         stack.close()
         assert site.api.peak_mib() - memory < LARGE_GROWTH_MIB
-        eventually(lambda: site.mib() - memory < GROWTH_MIB, 30, "memory is given back")
+        eventually(lambda: site.memory_mib() - memory < GROWTH_MIB, 30, "memory is released")
 
 
 def test_unread_event_streams_are_dropped_and_read_ones_receive_every_event(workload: Workload) -> None:
     with site_of(workload, ORDERS_LISTENER__HEARTBEAT=str(LONG_HEARTBEAT_SECONDS)) as site, ExitStack() as stack:
-        memory = site.mib()
+        memory = site.memory_mib()
         for _ in range(STREAMS):
             stack.enter_context(closing(non_reading_stream(site)))
         eventually(lambda: metric(site.api, "orders_event_clients") == STREAMS, what="the streams are open")
         with httpx2.stream("GET", f"{site.api.url}/events", timeout=30) as healthy:
             lines = healthy.iter_lines()
-            assert all(told(lines, site, range(first, first + AT_ONCE)) for first in range(0, EVENTS, AT_ONCE))
-        eventually(lambda: metric(site.api, "orders_event_clients_dropped_total") == STREAMS, 30, "they are dropped")
-        assert site.mib() - memory < GROWTH_MIB
+            assert all(
+                delivers(lines, site, range(first, first + NOTIFIED_AT_ONCE))
+                for first in range(0, EVENTS, NOTIFIED_AT_ONCE)
+            )
+        eventually(lambda: metric(site.api, "orders_event_clients_dropped_total") == STREAMS, 30, "dropped")
+        assert site.memory_mib() - memory < GROWTH_MIB
         assert site.slowest_hit() < STATEMENT_SECONDS
 
 
 def non_reading_stream(site: Site) -> socket.socket:
-    """Open an event stream and never read of it."""
+    """Open an event stream without reading it."""
     return non_reading_client(site, b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
 
 
 def non_reading_client(site: Site, request: bytes) -> socket.socket:
-    """Send a request and read nothing; with a small window, so that little fits in between."""
+    """Send a request without reading the response; a small receive buffer limits what the kernel takes."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     client.connect(("127.0.0.1", site.api.http_port))
@@ -329,12 +346,12 @@ def non_reading_client(site: Site, request: bytes) -> socket.socket:
     return client
 
 
-def told(lines: Iterator[str], site: Site, numbers: range) -> bool:
-    """Tell the API of orders as the writer does; return whether a stream passes on each of them, in their order."""
-    uids = [f"told-{number}" for number in numbers]
+def delivers(lines: Iterator[str], site: Site, numbers: range) -> bool:
+    """Notify the API of orders; return whether the stream delivers each of them in order."""
+    uids = [f"notified-{number}" for number in numbers]
     for payload in payloads(uids, []):
         site.workload.query(NOTIFY, payload)
-    heard = (line for line in lines if line.startswith("data:"))
-    received = [next(heard).removeprefix("data:") for _ in uids]
+    data = (line for line in lines if line.startswith("data:"))
+    received = [next(data).removeprefix("data:") for _ in uids]
     assert [json.loads(each).get("order_uid", each) for each in received] == uids
     return True

@@ -1,4 +1,4 @@
-"""Members of the group that die, freeze, come and go in the midst of the stream."""
+"""Members of the group are killed, suspended, stopped and started while orders arrive."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tests.faults.nemesis import slow
-from tests.faults.workload import FAULTY, MIX, PARTITIONS, STREAM_SECONDS, wait_assigned
+from tests.faults.nemesis import slow_writes
+from tests.faults.workload import INVALID, MIX, PARTITIONS, STREAM_SECONDS, wait_assigned
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -27,17 +27,17 @@ KILL_AT = {
     "before-dead-letters": 3,
     "after-dead-letters": 3,
 }
-"""By place, at which passing of it: in the midst of the stream."""
+"""By failpoint, how often it is reached first, so that the stream is in progress."""
 SUSPEND_AT = {"during-copy": 8, "before-commit": 8}
 STORM_ROUNDS = 3
-MORE_THAN_HELD = 3_000
-"""More orders than one member can store without those that a frozen one held."""
+MORE_THAN_ITS_SHARE = 3_000
+"""More orders than one member can store without the partitions of the suspended one."""
 
 
 def test_two_members_without_a_fault(workload: Workload) -> None:
     members = workload.members()
     workload.send()
-    assert workload.assert_exact().again == 0
+    assert workload.assert_exact().repeated == 0
     assert all(metric(member, "orders_stored_total") > 0 for member in members)
 
 
@@ -76,13 +76,13 @@ def test_the_only_member_is_killed_and_restarted(workload: Workload) -> None:
 def test_a_member_is_killed_at_a_failpoint(workload: Workload, place: str) -> None:
     workload.members(1)
     killed = wait_assigned(workload.start_with_failpoint(place, KILL_AT[place]))
-    send_until_dead(workload, killed)
+    send_until_killed(workload, killed)
     workload.fault_ended()
     workload.start()
     workload.assert_exact()
 
 
-def send_until_dead(workload: Workload, killed: Service, plan: Plan = MIX) -> None:
+def send_until_killed(workload: Workload, killed: Service, plan: Plan = MIX) -> None:
     sender = workload.send(STREAM_SECONDS, plan=plan)
     assert killed.process.wait(STREAM_SECONDS) == -signal.SIGKILL
     sender.stop()
@@ -99,12 +99,12 @@ def test_a_member_is_killed_with_group_protocol_consumer(workload: Workload) -> 
 
 def test_a_member_is_stopped_during_a_batch(workload: Workload) -> None:
     leaving, _ = workload.members()
-    workload.send(plan=FAULTY)
+    workload.send(plan=INVALID)
     workload.wait_stored()
     workload.stop(leaving)
     workload.fault_ended()
     workload.start()
-    assert workload.assert_exact().again == 0
+    assert workload.assert_exact().repeated == 0
 
 
 def test_a_member_is_suspended_until_its_partitions_are_reassigned(workload: Workload) -> None:
@@ -117,12 +117,12 @@ def test_a_member_is_suspended_until_its_partitions_are_reassigned(workload: Wor
 
 @pytest.mark.parametrize("place", SUSPEND_AT)
 def test_a_member_is_suspended_at_a_failpoint(workload: Workload, place: str) -> None:
-    """Its locks hold up whoever gets the same orders: for 5 s, or in a COPY for as long as that one waits for locks."""
+    """Its locks block the member that gets the same orders for 5 s, or during a COPY until the lock timeout."""
     is_shortened = place == "during-copy" and not workload.is_extended
     (other,) = workload.members(1, ORDERS_POSTGRES__LOCK_TIMEOUT="3s" if is_shortened else "10s")
     suspended = wait_assigned(workload.start_with_failpoint(place, SUSPEND_AT[place], "SIGSTOP"))
     sender = workload.send(STREAM_SECONDS)
-    eventually(lambda: is_suspended(suspended), 30, "it freezes")
+    eventually(lambda: is_suspended(suspended), 30, "the member is suspended")
     workload.fault_ended()
     wait_replaced(workload, other)
     suspended.process.send_signal(signal.SIGCONT)
@@ -134,23 +134,23 @@ def is_suspended(service: Service) -> bool:
     return Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def suspend_until_replaced(workload: Workload, suspended: Service, other: Service) -> None:
-    """Return when the suspended runs again; meanwhile the other one had its partitions, and made progress with them."""
+def suspend_until_replaced(workload: Workload, member: Service, other: Service) -> None:
+    """Suspend a member until the other has its partitions and has made progress with them, then resume it."""
     workload.wait_stored()
-    suspended.process.send_signal(signal.SIGSTOP)
+    member.process.send_signal(signal.SIGSTOP)
     wait_replaced(workload, other)
-    suspended.process.send_signal(signal.SIGCONT)
+    member.process.send_signal(signal.SIGCONT)
     workload.fault_ended()
 
 
 def wait_replaced(workload: Workload, other: Service) -> None:
-    """Block until the other one has a frozen member's partitions too, and makes progress with them."""
-    eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other takes over")
-    workload.wait_stored(MORE_THAN_HELD)
+    """Block until the other member has all partitions and makes progress with them."""
+    eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other member has all partitions")
+    workload.wait_stored(MORE_THAN_ITS_SHARE)
 
 
 def partitions_of(member: Service) -> set[int]:
-    """Return those that it has by now, by what it logged."""
+    """Return the member's partitions, according to its log."""
     owned = set[int]()
     for line in member.log.read_text().splitlines():
         event = msgspec.json.decode(line)
@@ -162,19 +162,19 @@ def partitions_of(member: Service) -> set[int]:
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_rebalance_storm(workload: Workload, protocol: str) -> None:
-    """Each member that joins has one other leave, by turns stopped and killed: the group never comes to rest.
+    """For each member that joins, another leaves: two in three are stopped, the third is killed.
 
-    PostgreSQL is slow enough for a batch to be filled, and so to be taken apart, whenever partitions change hands.
+    PostgreSQL is slow, so that every rebalance finds an open batch.
     """
     variables = {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol}
-    turns = STORM_ROUNDS * (13 if workload.is_extended else 1)
+    rounds = STORM_ROUNDS * (13 if workload.is_extended else 1)
     members = workload.members(**variables)
-    sender = workload.send(turns * STREAM_SECONDS)
-    with slow(workload, 0.001):
-        for turn in range(turns):
+    sender = workload.send(rounds * STREAM_SECONDS)
+    with slow_writes(workload, 0.001):
+        for number in range(rounds):
             members.append(wait_assigned(workload.start(**variables)))
             leaving = members.pop(0)
-            if turn % 3 == 2:
+            if number % 3 == 2:
                 workload.kill(leaving)
             else:
                 workload.stop(leaving)

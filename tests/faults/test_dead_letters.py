@@ -1,4 +1,4 @@
-"""A dead-letter topic that is missing, takes nothing or too little, and floods that must not reach it."""
+"""The dead-letter topic is missing, not writable or too small; floods of invalid messages must not reach it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FLOOD = 2_500
 WINDOW = 1_000
-"""What the circuit breaker looks at before it may open."""
+"""Messages that the circuit breaker evaluates before it may open."""
 SMALL_BYTES = 2_000
 
 
@@ -27,7 +27,7 @@ def wait_rejected(members: Sequence[Service]) -> None:
     eventually(
         lambda: sum(metric(each, "orders_dead_letter_retries_total") for each in members) > 0,
         60,
-        "dead letters are refused",
+        "dead letters are rejected",
     )
 
 
@@ -39,7 +39,7 @@ def test_the_dead_letter_topic_is_missing(workload: Workload) -> None:
     assert workload.committed() < workload.produced()
     workload.create_topic(workload.dead_letter_topic)
     workload.fault_ended()
-    assert workload.assert_exact().again == 0
+    assert workload.assert_exact().repeated == 0
 
 
 def test_the_dead_letter_topic_is_not_writable(workload: Workload) -> None:
@@ -49,7 +49,7 @@ def test_the_dead_letter_topic_is_not_writable(workload: Workload) -> None:
         wait_rejected(members)
         assert workload.committed() < workload.produced()
     workload.fault_ended()
-    assert workload.assert_exact().again == 0
+    assert workload.assert_exact().repeated == 0
 
 
 def test_the_dead_letter_topic_rejects_large_messages(workload: Workload) -> None:
@@ -61,7 +61,7 @@ def test_the_dead_letter_topic_rejects_large_messages(workload: Workload) -> Non
 
 
 def test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled(workload: Workload) -> None:
-    """The circuit breaker is open with hardly more than its window in the topic; whoever turns it off gets the rest."""
+    """The circuit breaker opens after about one window; disabling it dead-letters the rest."""
     good, bad = Plan(count=1_000, seed=workload.seed), Plan(count=FLOOD, seed=workload.seed + 1, invalid=1)
     members = workload.members(1)
     workload.produce_messages(chain(stream(good), stream(bad)))
@@ -74,11 +74,11 @@ def test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled
 
 
 def test_the_circuit_breaker_closes_after_a_flood_of_invalid_messages(workload: Workload) -> None:
-    """Probes, a few messages each, are dead-lettered; the first good ones close the circuit breaker."""
+    """Probes of a few messages are dead-lettered until the first valid messages close the circuit breaker."""
     flood = Plan(count=WINDOW + 200, seed=workload.seed + 1, invalid=1)
-    at_a_time = "10" if workload.is_extended else "50"
+    probe_messages = "10" if workload.is_extended else "50"
     member = workload.members(
-        1, ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="20ms", ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES=at_a_time
+        1, ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="20ms", ORDERS_CIRCUIT_BREAKER__PROBE_MESSAGES=probe_messages
     )[0]
     workload.produce_messages(stream(flood))
     eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")

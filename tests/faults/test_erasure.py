@@ -1,4 +1,4 @@
-"""Orders that are erased while others are stored: those that are there, on their way, or yet to come."""
+"""Orders are erased before, while and after they are stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 def test_orders_are_erased_while_members_write_and_one_is_killed(workload: Workload) -> None:
-    """Then everything is read again, and nothing brings them back."""
+    """Then the topic is read again from its beginning, which must not restore them."""
     plan = list(stream(replace(MIX, count=MESSAGES, seed=workload.seed)))
     erased = ids_of(plan)[::ONE_IN]
     killed, other = workload.members()
@@ -43,6 +43,6 @@ def test_orders_are_erased_while_members_write_and_one_is_killed(workload: Workl
 
 
 def ids_of(plan: Iterable[Message]) -> list[str]:
-    """Return the ids of all orders in the stream, as they first come."""
+    """Return the ids of all orders in the stream, in the order of their first appearance."""
     orders = (message.key for message in plan if message.value and message.reason is None)
     return [key.decode() for key in dict.fromkeys(orders) if key]

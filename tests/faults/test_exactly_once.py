@@ -1,4 +1,4 @@
-"""With `dead_letters.exactly_once` each dead letter is seen once by whoever reads what is committed, whatever dies."""
+"""With `dead_letters.exactly_once`, a `read_committed` consumer sees each dead letter once, whatever fails."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.test_consumers import is_suspended, partitions_of, send_until_dead
+from tests.faults.test_consumers import is_suspended, partitions_of, send_until_killed
 from tests.faults.test_kafka import group_of, on_cluster
-from tests.faults.workload import FAULTY, PARTITIONS, RATE, STREAM_SECONDS, wait_assigned
+from tests.faults.workload import INVALID, PARTITIONS, RATE, STREAM_SECONDS, wait_assigned
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
 SMALL_BYTES = 2_000
 END_TRANSACTION = rb"(?s)\x00\x1a\x00[\x00-\x05].{4}\x00\x06orders"
-"""Kafka's request 26: key, version, a number, and the name of the client."""
+"""Kafka's EndTxn request (API key 26): key, version, correlation id, and client id."""
 UNANSWERED_SECONDS = 12.0
-"""More than two calls of the client may take."""
+"""Longer than two calls of the client may take."""
 
 
 @pytest.mark.parametrize("place", ["after-commit", "before-transaction-commit", "after-transaction-commit"])
 def test_a_member_is_killed_with_exactly_once(workload: Workload, place: str) -> None:
     workload.members(1, **EXACTLY_ONCE)
     killed = wait_assigned(workload.start_with_failpoint(place, 4, **EXACTLY_ONCE))
-    send_until_dead(workload, killed, FAULTY)
+    send_until_killed(workload, killed, INVALID)
     workload.fault_ended()
     workload.start(**EXACTLY_ONCE)
     workload.assert_exact(exactly_once=True)
@@ -36,11 +36,11 @@ def test_a_member_is_killed_with_exactly_once(workload: Workload, place: str) ->
 
 @pytest.mark.parametrize("how", ["is-killed", "is-restarted"])
 def test_one_of_two_brokers_with_exactly_once(workload: Workload, how: str, two_brokers: tuple[Broker, Broker]) -> None:
-    """Not the only one: the only broker with a partition may leave transactions open for good when it goes."""
+    """The only broker with a partition may leave transactions open for ever when it stops, so there are two."""
     first, second = two_brokers
     workload = on_cluster(workload, first, group=group_of(first, coordinator=2), brokers=(1, 2))
     workload.members(**EXACTLY_ONCE)
-    workload.send(plan=FAULTY)
+    workload.send(plan=INVALID)
     workload.wait_stored()
     (second.kill if how == "is-killed" else second.stop)()
     second.start()
@@ -49,12 +49,12 @@ def test_one_of_two_brokers_with_exactly_once(workload: Workload, how: str, two_
 
 
 def test_a_member_is_suspended_with_exactly_once(workload: Workload) -> None:
-    """In the middle of a transaction, while another member sends dead letters, and soon enough to end it."""
+    """The member is suspended in a transaction while another sends dead letters, and resumes before it times out."""
     (other,) = workload.members(1, **EXACTLY_ONCE)
     suspended = wait_assigned(workload.start_with_failpoint("before-send-offsets", 4, "SIGSTOP", **EXACTLY_ONCE))
-    sender = workload.send(STREAM_SECONDS, plan=FAULTY)
-    eventually(lambda: is_suspended(suspended), 30, "it freezes")
-    eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other takes over")
+    sender = workload.send(STREAM_SECONDS, plan=INVALID)
+    eventually(lambda: is_suspended(suspended), 30, "the member is suspended")
+    eventually(lambda: len(partitions_of(other)) == PARTITIONS, 30, "the other member has all partitions")
     workload.wait_stored()
     suspended.process.send_signal(signal.SIGCONT)
     workload.fault_ended()
@@ -64,7 +64,7 @@ def test_a_member_is_suspended_with_exactly_once(workload: Workload) -> None:
 
 def test_members_join_and_leave_with_exactly_once(workload: Workload) -> None:
     members = workload.members(**EXACTLY_ONCE)
-    workload.send(8, plan=FAULTY)
+    workload.send(8, plan=INVALID)
     for _ in range(3):
         members.append(wait_assigned(workload.start(**EXACTLY_ONCE)))
         workload.stop(members.pop(0))
@@ -80,13 +80,13 @@ def test_dead_letters_are_too_large_with_exactly_once(workload: Workload) -> Non
 
 
 def test_the_response_to_a_transaction_commit_is_lost(workload: Workload) -> None:
-    """Nobody knows then whether it was committed, until the next producer of the same name has ended it."""
+    """Whether it was committed is unknown until the next producer with the same transactional id has ended it."""
     settings = {**EXACTLY_ONCE, **workload.through_proxies, "ORDERS_KAFKA__SESSION_TIMEOUT": "45s"}
     workload.members(1, **settings)
-    sender, proxy = workload.send(STREAM_SECONDS, rate=RATE / 4, plan=FAULTY), workload.kafka_proxy
+    sender, proxy = workload.send(STREAM_SECONDS, rate=RATE / 4, plan=INVALID), workload.kafka_proxy
     workload.wait_stored(200)
     proxy.refuses_after_reset, proxy.reset_after = True, END_TRANSACTION
-    eventually(lambda: proxy.reset_after is None, what="a commit is on its way")
+    eventually(lambda: proxy.reset_after is None, what="a commit is sent")
     with proxy.unreachable():
         workload.elapse(UNANSWERED_SECONDS)
     workload.fault_ended()

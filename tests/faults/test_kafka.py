@@ -1,4 +1,4 @@
-"""Brokers that restart, die, freeze, hand over and lose connections, in the midst of the stream."""
+"""Brokers are restarted, killed, suspended, replaced and disconnected while orders arrive."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from confluent_kafka.admin import AdminClient
 from generator.produce import Pace, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.faults.nemesis import held
-from tests.faults.workload import DELIVERY, FAULTY, RATE, STREAM_SECONDS, away, create_topics, frozen
+from tests.faults.nemesis import orders_locked
+from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS, create_topics, stopped, suspended
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ def test_the_broker_is_restarted(workload: Workload) -> None:
     workload.members()
     workload.send()
     workload.wait_stored()
-    with away(workload.kafka):
+    with stopped(workload.kafka):
         pass
     workload.fault_ended()
     workload.assert_exact()
@@ -50,11 +50,11 @@ def test_the_broker_is_killed(workload: Workload) -> None:
 
 
 def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: Workload) -> None:
-    """Thirty seconds in the long form."""
+    """For 30 s if extended."""
     workload.members()
     workload.send()
     workload.wait_stored()
-    with frozen(workload.kafka):
+    with suspended(workload.kafka):
         workload.elapse(30 if workload.is_extended else 1.5 * workload.session_seconds)
     workload.fault_ended()
     workload.assert_exact()
@@ -62,14 +62,14 @@ def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: W
 
 @pytest.mark.parametrize("delivery", DELIVERY)
 def test_a_member_is_stopped_while_the_broker_is_suspended(workload: Workload, delivery: str) -> None:
-    """With orders stored whose offsets it can't commit, and before it has lost its session for that."""
+    """The orders of the last batch are stored; their offsets cannot be committed, and the session has not expired."""
     (member,) = workload.members(1, **DELIVERY[delivery], ORDERS_KAFKA__SESSION_TIMEOUT="12s")
-    workload.send(plan=FAULTY if delivery == "exactly-once" else Plan())  # else a dead letter is what is waited for
+    workload.send(plan=INVALID if delivery == "exactly-once" else Plan())
     workload.wait_stored(300)
     with ExitStack() as thaw:
-        with held(workload):
+        with orders_locked(workload):
             before = workload.stored()
-            thaw.enter_context(frozen(workload.kafka))
+            thaw.enter_context(suspended(workload.kafka))
         eventually(lambda: workload.stored() > before, 30, "the batch is stored")
         workload.stop(member)
     (drained,) = member.logged("drained")
@@ -93,7 +93,7 @@ def test_connections_to_kafka_and_postgresql_are_closed_repeatedly(workload: Wor
 
 
 def test_connections_to_the_broker_become_half_open(workload: Workload) -> None:
-    """Half-open ones, after which the session is lost; only new connections work."""
+    """The session is lost; only new connections work."""
     members = workload.members(**workload.through_proxies)
     workload.send()
     workload.wait_stored()
@@ -118,14 +118,14 @@ def test_the_group_coordinator_moves_to_another_broker(workload: Workload, two_b
 
 
 def on_cluster(workload: Workload, kafka: Broker, group: str, *, brokers: Sequence[int] = (1,)) -> Workload:
-    """Return the same workload on another cluster, with its topics on these brokers."""
+    """Return the workload on another cluster, with its topics on these brokers."""
     create_topics(kafka.bootstrap_servers, workload.topic, workload.dead_letter_topic, brokers=brokers)
     there = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ORDERS_KAFKA__GROUP_ID": group}
     return replace(workload, kafka=kafka, settings=workload.settings | there)
 
 
 def group_of(kafka: Broker, coordinator: int) -> str:
-    """Return the name of a group that this broker coordinates: that depends on the name alone."""
+    """Return the name of a group with this coordinator, which depends only on the name."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
 
     def coordinated() -> str | None:
@@ -133,12 +133,12 @@ def group_of(kafka: Broker, coordinator: int) -> str:
         found = {name: asked.result(10).coordinator for name, asked in admin.describe_consumer_groups(names).items()}
         return next((name for name, node in found.items() if node and node.id == coordinator), None)
 
-    return eventually(coordinated, 60, "a group of that coordinator") or ""
+    return eventually(coordinated, 60, f"a group with coordinator {coordinator}") or ""
 
 
 @pytest.mark.parametrize("end", ["committed", "aborted"])
 def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: Workload, end: str) -> None:
-    """They wait behind it, are told apart from the lag, and a member dies meanwhile."""
+    """The later orders do not count as lag. Meanwhile a member is killed."""
     members = workload.members()
     producer = Producer({
         "bootstrap.servers": workload.kafka.bootstrap_servers, "transactional.id": uuid4().hex,
@@ -149,7 +149,11 @@ def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: 
     inside = stream(Plan(count=300, seed=workload.seed + 1_000, until=None))
     assert produce(inside, producer, workload.topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
     workload.send(1).wait(TRANSACTION_SECONDS)
-    eventually(lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE, TRANSACTION_SECONDS, "they are told")
+    eventually(
+        lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE,
+        TRANSACTION_SECONDS,
+        OPEN,
+    )
     assert sum(metric(each, "orders_lag_messages") for each in members) == workload.stored() == 0
     workload.kill(members[0])
     if end == "committed":

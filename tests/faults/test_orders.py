@@ -1,4 +1,4 @@
-"""Orders that PostgreSQL refuses, that are large, that are many, and that come under clocks which step."""
+"""Orders that PostgreSQL rejects, large orders, a large backlog, and producers with unreliable clocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
-from tests.faults.nemesis import refusing
+from tests.faults.nemesis import rejecting
 from tests.faults.workload import MIX
 from tests.harness import metric
 from tests.waiting import eventually
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
 BATCH = 5_000
 POISON = "poison"
 IS_POISON = f"NEW.oof_shard = '{POISON}'"
-SPLIT_SECONDS = 5.0
-AT_ONCE = {"ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "100ms"}
-REFUSED_AT_LEAST = 10
-"""Refusals that open the circuit breaker, by default."""
-SLOWLY = 50
-"""Orders a second."""
+MAX_WRITE_SECONDS = 5.0
+PROBE_AT_ONCE = {"ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "100ms"}
+MIN_REJECTED = 10
+"""Rejections that open the circuit breaker, by default."""
+SLOW_RATE = 50
+"""Orders per second."""
 MEMORY_MIB = 256
+"""The documented memory limit of a consumer (docs/limits.md)."""
 MANY_ITEMS = 1_000
 ITEM_BYTES = 350
-"""Twice as many characters: they make an order of 1,000 items nearly 1 MiB large."""
+"""Twice as many hexadecimal characters: an order of 1,000 items is nearly 1 MiB."""
 
 
 def poisoned(messages: Iterable[Message], positions: range) -> Iterator[Message]:
-    """Turn those at the positions into valid orders that the trigger of `refusing` refuses."""
+    """Replace the messages at these positions by valid orders that `rejecting` rejects."""
     for number, message in enumerate(messages):
         yield _as_poison(message) if number in positions else message
 
@@ -56,52 +57,52 @@ def _as_poison(message: Message) -> Message:
 def test_postgresql_rejects_orders_of_a_large_batch(workload: Workload, positions: range) -> None:
     orders = stream(Plan(count=BATCH, seed=workload.seed))
     workload.produce_messages(poisoned(orders, positions)).wait(60)
-    with refusing(workload, IS_POISON, "23514"):
+    with rejecting(workload, IS_POISON, "23514"):
         member = workload.members(1)[0]
         workload.fault_ended()
         workload.settle()
     assert workload.assert_exact().dead_lettered == len(positions)
-    assert 0 < write_seconds(member) < SPLIT_SECONDS
+    assert 0 < write_seconds(member) < MAX_WRITE_SECONDS
 
 
 def test_postgresql_rejects_every_order_of_a_slow_stream(workload: Workload) -> None:
-    """Batches are too small for one of them to tell; what is dead-lettered meanwhile are the few before it is clear."""
-    members = workload.members(2, ORDERS_BATCH__MAX_MESSAGES="3", **AT_ONCE)
-    with refusing(workload, "true", "P0001"):
-        sender = workload.produce_messages(stream(Plan(count=SLOWLY * 4, seed=workload.seed)), rate=SLOWLY)
+    """Batches are too small to open the breaker alone, so rejections are counted across batches."""
+    members = workload.members(2, ORDERS_BATCH__MAX_MESSAGES="3", **PROBE_AT_ONCE)
+    with rejecting(workload, "true", "P0001"):
+        sender = workload.produce_messages(stream(Plan(count=SLOW_RATE * 4, seed=workload.seed)), rate=SLOW_RATE)
         eventually(
             lambda: all(metric(each, "orders_circuit_breaker_open") == 1 for each in members),
             30,
             "both circuit breakers are open",
         )
         sender.wait(30)
-        assert len(workload.dead_letters()) < len(members) * REFUSED_AT_LEAST
+        assert len(workload.dead_letters()) < len(members) * MIN_REJECTED
     workload.fault_ended()
     workload.settle()
     given_up = {origin(dead_letter) for dead_letter in workload.dead_letters()}
-    verdict = workload.assert_exact(refused=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
-    assert verdict.dead_lettered < len(members) * REFUSED_AT_LEAST
+    result = workload.assert_exact(expected_reason=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
+    assert result.dead_lettered < len(members) * MIN_REJECTED
 
 
 def test_orders_are_stored_behind_orders_that_postgresql_always_rejects(workload: Workload) -> None:
-    """Nothing else comes for a while: so PostgreSQL may be to blame, until it stores what lies behind them.
+    """While every order is rejected, PostgreSQL may be at fault; once it stores later orders, the orders are.
 
-    All of them are in one partition, and fill several batches. Meanwhile another member takes half of the partitions.
+    The rejected orders are in one partition and fill several batches. Meanwhile a second member joins.
     """
     good = Plan(count=500, seed=workload.seed + 1)
-    refused = [
-        each._replace(key=b"refused") for each in poisoned(stream(Plan(count=60, seed=workload.seed)), range(60))
+    rejected = [
+        each._replace(key=b"rejected") for each in poisoned(stream(Plan(count=60, seed=workload.seed)), range(60))
     ]
-    member = workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)[0]
-    with refusing(workload, IS_POISON, "P0001"):
-        workload.produce_messages(refused).wait(30)
+    member = workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **PROBE_AT_ONCE)[0]
+    with rejecting(workload, IS_POISON, "P0001"):
+        workload.produce_messages(rejected).wait(30)
         eventually(lambda: metric(member, "orders_circuit_breaker_open") == 1, 30, "the circuit breaker is open")
-        workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **AT_ONCE)
+        workload.members(1, ORDERS_BATCH__MAX_MESSAGES="20", **PROBE_AT_ONCE)
         workload.produce_messages(stream(good)).wait(30)
         workload.fault_ended()
         workload.settle()
-    verdict = workload.assert_exact()
-    assert (verdict.stored, verdict.dead_lettered) == (500, 60)
+    result = workload.assert_exact()
+    assert (result.stored, result.dead_lettered) == (500, 60)
 
 
 def origin(dead_letter: confluent_kafka.Message) -> tuple[int, int] | None:
@@ -119,7 +120,7 @@ def write_seconds(member: Service) -> float:
 
 
 def test_a_large_backlog_is_processed_within_256_mib(workload: Workload) -> None:
-    """A million messages in the long form."""
+    """A million messages if extended."""
     count = 1_000_000 if workload.is_extended else 30_000
     workload.produce_messages(stream(replace(MIX, count=count, seed=workload.seed, too_large=False))).wait(600)
     member = workload.members(1)[0]
@@ -131,7 +132,7 @@ def test_a_large_backlog_is_processed_within_256_mib(workload: Workload) -> None
 
 def test_orders_of_1_mib_are_processed_within_256_mib(workload: Workload) -> None:
     count = 400 if workload.is_extended else 100
-    workload.produce_messages(map(_grown, stream(Plan(count=count, seed=workload.seed)))).wait(120)
+    workload.produce_messages(map(_with_many_items, stream(Plan(count=count, seed=workload.seed)))).wait(120)
     member = workload.members(1)[0]
     workload.fault_ended()
     workload.settle()
@@ -139,26 +140,28 @@ def test_orders_of_1_mib_are_processed_within_256_mib(workload: Workload) -> Non
     workload.assert_exact()
 
 
-def _grown(message: Message) -> Message:
-    """Make of each order one of 1,000 items, no two of them alike: what compresses well proves little."""
+def _with_many_items(message: Message) -> Message:
+    """Give the order 1,000 items with random names, which do not compress."""
     document = msgspec.json.decode(message.value or b"")
     item, source = document["items"][0], Random(document["order_uid"])  # noqa: S311 - the same for each seed
     items = [item | {"name": source.randbytes(ITEM_BYTES).hex()} for _ in range(MANY_ITEMS)]
     return message._replace(value=encoded(document | {"items": items}))
 
 
-STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)
-"""A clock is 50 minutes fast, an hour slow, half an hour fast, a day slow: brokers refuse one that is an hour fast."""
+CLOCK_STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)
+"""50 minutes fast, an hour slow, half an hour fast, a day slow. Brokers reject timestamps an hour ahead."""
 
 
 @pytest.mark.parametrize("order", ["timestamp", "offset"])
 def test_a_producers_clock_steps(workload: Workload, order: str) -> None:
     workload.members(ORDERS_VERSION__COMPARE_BY=order)
-    workload.produce_messages(stepping(stream(replace(MIX, updates=0.3, count=4_000, seed=workload.seed))), rate=2_000)
-    workload.assert_exact(order=order)
+    workload.produce_messages(
+        with_clock_steps(stream(replace(MIX, updates=0.3, count=4_000, seed=workload.seed))), rate=2_000
+    )
+    workload.assert_exact(compare_by=order)
 
 
-def stepping(messages: Iterable[Message]) -> Iterator[Message]:
-    """Date each hundred messages by a clock that has just stepped."""
+def with_clock_steps(messages: Iterable[Message]) -> Iterator[Message]:
+    """Step the clock after every hundred messages."""
     for number, message in enumerate(messages):
-        yield message._replace(timestamp_offset_ms=STEPS_MS[number // 100 % len(STEPS_MS)] + number % 100)
+        yield message._replace(timestamp_offset_ms=CLOCK_STEPS_MS[number // 100 % len(CLOCK_STEPS_MS)] + number % 100)

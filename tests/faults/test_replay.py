@@ -1,4 +1,4 @@
-"""Dead letters are replayed after their cause is fixed: interrupted, twice, and against newer versions."""
+"""Dead letters whose cause was fixed are replayed, with an interruption, against newer versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator.orders import encoded
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import read_replays
 from service.handler.kafka.client.headers import headers_of
-from tests.faults.nemesis import refusing
+from tests.faults.nemesis import rejecting
 from tests.faults.test_orders import IS_POISON, poisoned
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ def test_a_replay_of_dead_letters_is_killed_and_repeated(workload: Workload) -> 
     orders = list(poisoned(stream(Plan(count=ORDERS, seed=workload.seed)), POISONED))
     faults = stream(Plan(count=FAULTS, seed=workload.seed + 1, invalid=1))
     workload.members()
-    with refusing(workload, IS_POISON, "P0001"):
+    with rejecting(workload, IS_POISON, "P0001"):
         workload.produce_messages(chain(orders, faults))
         workload.settle()
     workload.produce_messages(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
@@ -43,22 +43,22 @@ def test_a_replay_of_dead_letters_is_killed_and_repeated(workload: Workload) -> 
     eventually(lambda: workload.produced() > before, 30, "dead letters are replayed")
     workload.kill(replay)
     run_replays(workload)
-    workload.assert_exact(refused=lambda message: planned_reason_unless_replayed(workload, message))
+    workload.assert_exact(expected_reason=lambda message: planned_reason_unless_replayed(workload, message))
 
 
 def run_replays(workload: Workload) -> None:
-    """Replay until nothing more is sent: what is refused again may come as often as --max-replays says."""
+    """Replay until nothing more is sent; a rejected order is replayed at most --max-replays times."""
     for _ in range(MAX_REPLAYS + 1):
         before = workload.produced()
         workload.run("dlq", "replay")
         workload.settle()
         if workload.produced() == before:
             return
-    raise AssertionError("it never ends")
+    raise AssertionError("replays do not end")
 
 
 def newer(orders: list[Message]) -> list[Message]:
-    """Return other versions of poisoned orders, which are refused no more."""
+    """Return newer versions of rejected orders, which are valid."""
     documents = [msgspec.json.decode(order.value or b"") for order in orders]
     return [
         Message(order.key, encoded(document | {"oof_shard": "7", "sm_id": 77}), "update")
@@ -67,6 +67,6 @@ def newer(orders: list[Message]) -> list[Message]:
 
 
 def planned_reason_unless_replayed(workload: Workload, message: confluent_kafka.Message) -> Reason | None:
-    """What PostgreSQL refused is an order when it comes again; what is invalid stays so."""
+    """An order that PostgreSQL rejected is stored when it is replayed; an invalid message stays invalid."""
     reason = workload.planned_reason(message)
     return None if reason == "rejected" and read_replays(headers_of(message)) else reason

@@ -1,4 +1,4 @@
-"""Members with a `group.instance.id`, under both protocols: whoever can't be a member ends, and says why."""
+"""Static members (`group.instance.id`) with both protocols: a fenced or rejected member exits and logs why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROTOCOLS = {protocol: {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol, **INSTANCE} fo
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_static_member_is_killed_and_restarted_at_once(workload: Workload, protocol: str) -> None:
-    """Under the protocol `consumer` it is refused until the session of the dead one ends."""
+    """With the protocol `consumer` it is rejected until the session of the killed one expires."""
     (killed,) = workload.members(1, **PROTOCOLS[protocol])
     workload.send()
     workload.wait_stored()
@@ -27,12 +27,12 @@ def test_a_static_member_is_killed_and_restarted_at_once(workload: Workload, pro
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_two_members_have_the_same_instance_id(workload: Workload, protocol: str) -> None:
-    """Under the classic protocol the new one takes over, under the other one it is refused."""
+    """With the classic protocol the new member fences the old one; with `consumer` the new one is rejected."""
     members = [*workload.members(1, **PROTOCOLS[protocol]), workload.start(**PROTOCOLS[protocol])]
     ended = workload.ended(*members)
     assert members.index(ended) == list(PROTOCOLS).index(protocol)
     assert ended.process.returncode == 1
-    (told,) = ended.logged("the Kafka client has failed")
-    assert "group.instance.id in ORDERS_KAFKA__PROPERTIES" in told["problem"]
+    (event,) = ended.logged("the Kafka client has failed")
+    assert "group.instance.id in ORDERS_KAFKA__PROPERTIES" in event["problem"]
     workload.send()
     workload.assert_exact()

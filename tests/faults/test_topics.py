@@ -1,4 +1,4 @@
-"""Topics that are deleted and created again: the name stays, the log is another one, and so are its offsets."""
+"""Topics are deleted and recreated: the name is the same, but the log and its offsets are new."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from generator.stream import Plan, stream
-from tests.faults.workload import DELIVERY, FAULTY, PARTITIONS, create_topics
+from tests.faults.workload import DELIVERY, INVALID, PARTITIONS, create_topics
 from tests.harness import metric
 from tests.waiting import eventually
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 BEFORE = 300
 AFTER = 1_000
-"""Enough for each partition to be longer than the position in the deleted one."""
+"""Enough that each new partition is longer than the position in the deleted one."""
 GAP_SECONDS = 3.0
 LONG_SESSION = {"ORDERS_KAFKA__SESSION_TIMEOUT": "30s"}
-"""A rebalance would have the member begin anew in any case: Kafka forgets the offsets of a topic that is deleted."""
+"""A rebalance would hide the fault, because Kafka drops the committed offsets of a deleted topic."""
 
 
 @pytest.mark.parametrize("delivery", DELIVERY)
 def test_the_topic_is_recreated_while_a_member_is_suspended(workload: Workload, delivery: str) -> None:
-    """It sees nothing but a log that is longer than what it has read."""
+    """It only sees a log that is longer than its position."""
     (member,) = workload.members(1, **DELIVERY[delivery], **LONG_SESSION)
     consume_first_topic(workload)
     member.process.send_signal(signal.SIGSTOP)
@@ -46,7 +46,7 @@ def test_the_topic_is_deleted_and_recreated_later(workload: Workload, delivery: 
 
 
 def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
-    """The next one finds offsets in the topic that are of another log."""
+    """The next member finds committed offsets of the deleted log."""
     topic_id = workload.topic_id()
     recreate(workload)
     workload.commit(dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS), f"topic-id={topic_id}")
@@ -56,7 +56,7 @@ def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
 
 
 def plan_after(workload: Workload) -> Plan:
-    return Plan(count=AFTER, seed=workload.seed + 1, invalid=FAULTY.invalid, duplicates=0.05, stale=0.02, updates=0.05)
+    return Plan(count=AFTER, seed=workload.seed + 1, invalid=INVALID.invalid, duplicates=0.05, stale=0.02, updates=0.05)
 
 
 def consume_first_topic(workload: Workload) -> None:
@@ -65,7 +65,7 @@ def consume_first_topic(workload: Workload) -> None:
 
 
 def recreate(workload: Workload, gap_seconds: float = 0) -> None:
-    """Nothing is known of what was read before, when this returns."""
+    """Delete and create the topic, and ignore everything sent before."""
     workload.delete_topic(workload.topic)
     if gap_seconds:
         workload.elapse(gap_seconds)
@@ -74,7 +74,7 @@ def recreate(workload: Workload, gap_seconds: float = 0) -> None:
 
 
 def assert_all_read(workload: Workload, member: Service, *, exactly_once: bool = False) -> None:
-    eventually(lambda: metric(member, "orders_topic_recreations_total") > 0, 30, "it is noticed")
+    eventually(lambda: metric(member, "orders_topic_recreations_total") > 0, 30, "the recreated topic is noticed")
     # Until then the new log may be read from an offset of the deleted one, to its end, and no lag is seen.
     workload.settle()
     eventually(workload.is_read_to_the_end, 60, "the new log is read from its beginning")

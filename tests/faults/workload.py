@@ -1,4 +1,4 @@
-"""A stream, consumers and servers that a scenario breaks; at its end every message is looked for."""
+"""A stream of orders, its consumers, and servers that a scenario breaks; at the end every message is accounted for."""
 
 from __future__ import annotations
 
@@ -49,29 +49,30 @@ if TYPE_CHECKING:
     from tests.processes import Service, Spawn
     from tests.proxy import Proxy
 
-    Refused = Callable[[confluent_kafka.Message], Reason | None]
+    ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
 
 RATE = 1_000.0
-"""Messages a second: what two members take easily beside all else that a scenario needs on two cores."""
+"""Messages per second: two members keep up with it on two cores."""
 MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True)
-FAULTY = replace(MIX, invalid=0.2)
-"""With dead letters in every batch."""
+INVALID = replace(MIX, invalid=0.2)
+"""Dead letters in every batch."""
 DELIVERY: Mapping[str, Mapping[str, str]] = {
     "at-least-once": {},
     "exactly-once": {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"},
 }
-"""By name, what a member is started with."""
+"""Settings of a member by delivery guarantee."""
 STREAM_SECONDS = 90
 """Longer than any session lasts: the stream is stopped when it is no longer needed."""
 PARTITIONS = 6
-KEPT = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
+TOPIC_CONFIG = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}
 ADMIN_SECONDS = 30.0
-FLOW_SECONDS = 30.0
-COMMAND_SECONDS = 60.0
+PROGRESS_TIMEOUT_SECONDS = 30.0
+COMMAND_TIMEOUT_SECONDS = 60.0
 SETTLE_SECONDS = 120.0
-WINDOW_SECONDS = 0.5
+RATE_WINDOW_SECONDS = 0.5
+"""Recovery is complete when commits reach the rate of the stream over this time."""
 PRODUCER_PROPERTIES = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}
-"""When the producer gives up: after a restart of the broker some get nothing through. What came is what counts."""
+"""A bounded delivery timeout: some producers never recover after a restart of the broker. Delivered messages count."""
 
 ROWS: LiteralString = f"""
 SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,
@@ -81,7 +82,7 @@ SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint,
 
 
 class Sender:
-    """Produces in the background, and remembers which of the messages are no orders."""
+    """Produces in the background and remembers which messages are invalid."""
 
     def __init__(self, bootstrap_servers: str, topic: str, plan: Iterable[Message], rate: float) -> None:
         self.reasons: dict[bytes, Reason] = {}
@@ -97,21 +98,21 @@ class Sender:
         return not self._thread.is_alive()
 
     def wait(self, within: float) -> None:
-        """Block until everything is acknowledged."""
+        """Block until every message is acknowledged."""
         self._thread.join(within)
-        assert self.is_done, "the producer takes too long"
+        assert self.is_done, f"the producer did not finish within {within:g} s"
         assert self.tally.complete, self.tally
 
     def stop(self) -> None:
-        """Send no more than what was begun; does not block."""
+        """Produce nothing more; does not block."""
         self._stop.set()
 
     def _run(self, bootstrap_servers: str, topic: str) -> None:
         producer = open_producer(bootstrap_servers, topic, PRODUCER_PROPERTIES, compress=True)
-        pace, messages = Pace(self._rate), self._noted()
+        pace, messages = Pace(self._rate), self._recorded()
         self.tally = produce(messages, producer, topic, pace=pace, stop=self._stop, watch=lambda _: None)
 
-    def _noted(self) -> Iterator[Message]:
+    def _recorded(self) -> Iterator[Message]:
         for message in self._plan:
             if message.reason is not None:
                 self.reasons[dead_letter_digest(message.key, message.value)] = message.reason
@@ -120,7 +121,7 @@ class Sender:
 
 @dataclass
 class Workload:
-    """One scenario's own topic, group and database, on servers that it may break."""
+    """One scenario's topics, group and database, on servers that it may break."""
 
     scenario: str
     seed: int
@@ -151,7 +152,7 @@ class Workload:
 
     @property
     def through_proxies(self) -> dict[str, str]:
-        """What lets a member reach the same servers through the proxies."""
+        """Settings that connect a member through the proxies."""
         dsn = urlsplit(self.dsn)
         login = dsn.netloc.rpartition("@")[0]
         return {
@@ -159,24 +160,24 @@ class Workload:
             "ORDERS_POSTGRES__DSN": dsn._replace(netloc=f"{login}@{HOST}:{self.postgres_proxy.port}").geturl(),
         }
 
-    # What takes part
+    # Processes and messages
 
     def start(self, *arguments: str, **variables: str) -> Service:
-        """Start a process of the service, a consumer where nothing else is said; does not wait for it."""
+        """Start a process of the service, by default a consumer, without waiting for it."""
         self._running.append(self.spawn(*(arguments or ("consumer",)), settings={**self.settings, **variables}))
         return self._running[-1]
 
-    def start_with_failpoint(self, place: str, passing: int, sent: str = "SIGKILL", **variables: str) -> Service:
-        """Start a consumer that sends itself a signal the nth time that it reaches a place of tests/failpoints.py."""
+    def start_with_failpoint(self, failpoint: str, nth: int, number: str = "SIGKILL", **variables: str) -> Service:
+        """Start a consumer that signals itself when it reaches a failpoint (tests/failpoints.py) for the nth time."""
         settings = {**self.settings, **variables}
-        return self.spawn(sent, place, str(passing), "consumer", settings=settings, module="tests.failpoints")
+        return self.spawn(number, failpoint, str(nth), "consumer", settings=settings, module="tests.failpoints")
 
     def kill(self, service: Service) -> None:
         self._running.remove(service)
         service.kill()
 
     def stop(self, service: Service) -> None:
-        """Ask it to end, which it must do in time and with 0."""
+        """Send SIGTERM; the process must exit with 0 in time."""
         self._running.remove(service)
         assert service.stop() == 0, service.tail()
 
@@ -185,31 +186,33 @@ class Workload:
 
         def attempt() -> Service | None:
             member = self.start(**variables)
-            eventually(lambda: member.process.poll() is not None or is_assigned(member), FLOW_SECONDS, "it gets on")
+            eventually(
+                lambda: member.process.poll() is not None or is_assigned(member), PROGRESS_TIMEOUT_SECONDS, "it gets on"
+            )
             if member.process.poll() is None:
                 return member
             assert member.process.returncode == 1, member.tail()
             self._running.remove(member)
             return None
 
-        return eventually(attempt, FLOW_SECONDS, "it is taken in")  # type: ignore[return-value]
+        return eventually(attempt, PROGRESS_TIMEOUT_SECONDS, "it is taken in")  # type: ignore[return-value]
 
     def ended(self, *members: Service) -> Service:
-        """Block until one of them has ended by itself, and return it."""
+        """Block until one of the members has exited by itself, and return it."""
         found = eventually(lambda: next((each for each in members if each.process.poll() is not None), None), 30)
         assert found is not None
         self._running.remove(found)
         return found
 
     def members(self, count: int = 2, /, **variables: str) -> list[Service]:
-        """Start consumers that have partitions when this returns."""
+        """Start consumers and wait until each has partitions."""
         started = [self.start(**variables) for _ in range(count)]
         for each in started:
             wait_assigned(each)
         return started
 
     def send(self, seconds: float = 0, *, rate: float = RATE, plan: Plan = MIX) -> Sender:
-        """Produce the seed's stream in the background for so long, or for as long as most faults need."""
+        """Produce the seed's stream in the background, by default for as long as most faults last."""
         seconds = seconds or (4 if self.is_extended else 3)
         return self.produce_messages(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
 
@@ -227,21 +230,21 @@ class Workload:
         return int(self.query("SELECT count(*) FROM orders")[0][0])
 
     def wait_stored(self, more: int = int(RATE)) -> None:
-        """Block until so many more orders are stored."""
+        """Block until this many more orders are stored."""
         before = self.stored()
-        eventually(lambda: self.stored() > before + more, FLOW_SECONDS, "orders flow")
+        eventually(lambda: self.stored() > before + more, PROGRESS_TIMEOUT_SECONDS, f"{more} more orders are stored")
 
     def elapse(self, seconds: float) -> None:
-        """Block for as long as a fault is to last."""
+        """Block for the duration of a fault."""
         until = monotonic() + seconds
         eventually(lambda: monotonic() > until, 2 * seconds, "the time passes")
 
     def produced(self) -> int:
-        """Return how many messages the topic was given."""
+        """Return the number of messages in the topic."""
         return self._progress().produced
 
     def committed(self) -> int:
-        """Return how many of them the group has committed."""
+        """Return the number of messages that the group has committed."""
         reached = self._progress()
         return reached.produced - reached.lag
 
@@ -253,9 +256,9 @@ class Workload:
             reader.close()
 
     def run(self, *arguments: str) -> None:
-        """Have a command do its work, which it must."""
+        """Run a command; it must exit with 0."""
         command = self.spawn(*arguments, settings=self.settings)
-        assert command.process.wait(COMMAND_SECONDS) == 0, command.tail()
+        assert command.process.wait(COMMAND_TIMEOUT_SECONDS) == 0, command.tail()
 
     # Topics
 
@@ -265,7 +268,11 @@ class Workload:
     def delete_topic(self, name: str) -> None:
         admin = self._admin()
         admin.delete_topics([name])[name].result(ADMIN_SECONDS)
-        eventually(lambda: name not in admin.list_topics(timeout=ADMIN_SECONDS).topics, ADMIN_SECONDS, "it is gone")
+        eventually(
+            lambda: name not in admin.list_topics(timeout=ADMIN_SECONDS).topics,
+            ADMIN_SECONDS,
+            f"{name} is deleted",
+        )
 
     def topic_id(self) -> str:
         admin = self._admin()
@@ -284,14 +291,14 @@ class Workload:
         return [(each.offset, each.metadata) for each in committed] == [(end, metadata) for end in ends]
 
     def commit(self, offsets: dict[int, int], metadata: str) -> None:
-        """Set the group's offsets by hand; it must have no member."""
+        """Commit offsets for the group, which must have no members."""
         reader = self._reader()
         places = [TopicPartition(self.topic, partition, offset, metadata) for partition, offset in offsets.items()]
         reader.commit(offsets=places, asynchronous=False)
         reader.close()
 
     def forget_history(self) -> None:
-        """Know nothing of what was sent and stored before: the topic is another one."""
+        """Ignore everything sent and stored so far, because the topic is a new one."""
         self._senders.clear()
         self.query("DELETE FROM orders")
 
@@ -303,7 +310,7 @@ class Workload:
 
     @contextmanager
     def write_denied(self, topic: str) -> Iterator[None]:
-        """Let nobody write to a topic, as long as the block lasts."""
+        """Deny writes to a topic within the block."""
         admin = self._admin()
         rule = AclBinding(
             ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.WRITE,
@@ -322,7 +329,7 @@ class Workload:
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
 
-    # How it ends
+    # Outcome
 
     @property
     def recovery(self) -> Recovery:
@@ -330,14 +337,14 @@ class Workload:
         return self._recovery_timer.measured
 
     def fault_ended(self) -> None:
-        """Time the recovery from here on."""
+        """Start to measure the recovery."""
         self._recovery_timer = _RecoveryTimer(RATE)
 
     def settle(self, within: float = SETTLE_SECONDS) -> None:
-        """Block until all that was produced is done and committed."""
+        """Block until every produced message is processed and committed."""
         reader = self._reader()
         try:
-            eventually(lambda: self._is_settled(reader), within, "all is done")
+            eventually(lambda: self._is_settled(reader), within, "every message is committed")
         except AssertionError as error:
             tails = (service.tail() for service in self._running)
             raise AssertionError("\n\n".join((str(error), *tails))) from error
@@ -350,51 +357,52 @@ class Workload:
         self,
         *,
         exactly_once: bool = False,
-        order: str = "timestamp",
-        refused: Refused | None = None,
+        compare_by: str = "timestamp",
+        expected_reason: ExpectedReason | None = None,
         erased: Collection[str] = (),
     ) -> CheckResult:
-        """Settle; then every message is where it belongs, and nobody ended who was not asked to.
+        """Settle, then assert that every message is accounted for and that no process has exited by itself.
 
-        The table gets its line in any case.
+        The scenario is added to the table even if an assertion fails.
         """
         self.settle()
-        verdict = self._verdict(
-            Checker(refused or self.planned_reason, order=order, erased=erased), exactly_once=exactly_once
+        result = self._check(
+            Checker(expected_reason or self.planned_reason, compare_by=compare_by, erased=erased),
+            exactly_once=exactly_once,
         )
         recovery = self.recovery if self._recovery_timer else None
-        self.table.append(Line(self.scenario, self.seed, verdict, recovery))
-        assert verdict.produced >= sum(sender.tally.delivered for sender in self._senders)
-        assert verdict.is_exact, verdict
-        assert verdict.accounted == verdict.produced, verdict
+        self.table.append(Line(self.scenario, self.seed, result, recovery))
+        assert result.produced >= sum(sender.tally.delivered for sender in self._senders)
+        assert result.is_exact, result
+        assert result.accounted == result.produced, result
         assert [service.tail() for service in self._running if service.process.poll() is not None] == []
-        return verdict
+        return result
 
     def end(self) -> None:
-        """Leave nothing running: what has to be found was found."""
+        """Stop everything that still runs."""
         for sender in self._senders:
             sender.stop()
         for service in self._running:
             service.kill()
 
     def planned_reason(self, message: confluent_kafka.Message) -> Reason | None:
-        """Tell why a message that was sent is no order, by what the stream meant it to be."""
+        """Return why the stream made this message invalid; None if it is valid."""
         digest = dead_letter_digest(message.key(), message.value())
         return next((sender.reasons[digest] for sender in self._senders if digest in sender.reasons), None)
 
     def dead_letters(self) -> list[confluent_kafka.Message]:
-        """Return what a reader sees in the dead-letter topic that waits for transactions to end."""
+        """Return the dead letters that a `read_committed` consumer sees."""
         reader = self._reader()
         try:
             return list(messages(reader, self.dead_letter_topic))
         finally:
             reader.close()
 
-    def _verdict(self, checker: Checker, *, exactly_once: bool) -> CheckResult:
+    def _check(self, checker: Checker, *, exactly_once: bool) -> CheckResult:
         reader, other = self._reader(), self._reader()
         try:
             topic, dead_letters = messages(reader, self.topic), messages(other, self.dead_letter_topic)
-            return checker.verdict(topic, self._rows(), dead_letters, exactly_once=exactly_once)
+            return checker.check(topic, self._rows(), dead_letters, exactly_once=exactly_once)
         finally:
             reader.close()
             other.close()
@@ -413,12 +421,12 @@ class Workload:
         except Unanswered:
             return False
         if self._recovery_timer:
-            self._recovery_timer.look(reached.produced - reached.lag, reached.lag)
+            self._recovery_timer.observe(reached.produced - reached.lag, reached.lag)
         return not reached.lag and all(sender.is_done for sender in self._senders)
 
 
 class _RecoveryTimer:
-    """Watches how much is done after a fault."""
+    """Measures when commits resume after a fault, and when they reach the rate of the stream."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -433,43 +441,44 @@ class _RecoveryTimer:
         assert self._full is not None
         return Recovery(self._first, self._full)
 
-    def look(self, done: int, lag: int) -> None:
+    def observe(self, done: int, lag: int) -> None:
         now = monotonic() - self._began
         self._seen.append((now, done))
-        while self._seen[0][0] < now - 2 * WINDOW_SECONDS:
+        while self._seen[0][0] < now - 2 * RATE_WINDOW_SECONDS:
             self._seen.popleft()
         then, before = self._seen[0]
         if self._first is None and (done > before or not lag):
             self._first = now
-        is_fast = now - then >= WINDOW_SECONDS and done - before >= self._rate * (now - then)
+        is_fast = now - then >= RATE_WINDOW_SECONDS and done - before >= self._rate * (now - then)
         if self._full is None and (is_fast or not lag):
             self._full = now
 
 
 def create_topics(bootstrap_servers: str, *names: str, brokers: Sequence[int] = (1,)) -> None:
-    """Make topics that keep what is old, and take what is large; each of the brokers has a replica, and leads in turn.
-
-    By default the first one has all.
-    """
+    """Create topics with a replica on each of the brokers, which lead partitions in turn."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
     turns = [[*brokers[turn:], *brokers[:turn]] for turn in range(len(brokers))]
     assignment = [turns[partition % len(turns)] for partition in range(PARTITIONS)]
-    topics = [NewTopic(name, PARTITIONS, replica_assignment=assignment, config=KEPT) for name in names]
+    topics = [NewTopic(name, PARTITIONS, replica_assignment=assignment, config=TOPIC_CONFIG) for name in names]
     for request in client.create_topics(topics).values():
         request.result(ADMIN_SECONDS)
-    eventually(lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(), ADMIN_SECONDS, "topics")
+    eventually(
+        lambda: set(names) <= client.list_topics(timeout=ADMIN_SECONDS).topics.keys(),
+        ADMIN_SECONDS,
+        f"topics {names}",
+    )
 
 
 def delete_topics(bootstrap_servers: str, *names: str) -> None:
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
     for request in client.delete_topics(list(names)).values():
-        with suppress(KafkaException):  # where the scenario itself has deleted it
+        with suppress(KafkaException):  # the scenario itself may have deleted it
             request.result(ADMIN_SECONDS)
 
 
 def wait_assigned(service: Service) -> Service:
     """Block until a consumer has partitions."""
-    eventually(lambda: is_assigned(service), FLOW_SECONDS, "an assignment")
+    eventually(lambda: is_assigned(service), PROGRESS_TIMEOUT_SECONDS, "partitions are assigned")
     return service
 
 
@@ -478,8 +487,8 @@ def is_assigned(service: Service) -> bool:
 
 
 @contextmanager
-def away(server: Broker | Postgres) -> Iterator[None]:
-    """Stop a server for as long as the block lasts."""
+def stopped(server: Broker | Postgres) -> Iterator[None]:
+    """Stop a server within the block."""
     server.stop()
     try:
         yield
@@ -488,8 +497,8 @@ def away(server: Broker | Postgres) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(server: Broker | Postgres) -> Iterator[None]:
-    """Let a server keep its connections and answer nothing, as long as the block lasts."""
+def suspended(server: Broker | Postgres) -> Iterator[None]:
+    """Suspend a server within the block: its connections stay open, and it does not respond."""
     server.freeze()
     try:
         yield

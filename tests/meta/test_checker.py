@@ -1,4 +1,4 @@
-"""The checker of the fault scenarios notices each way in which a message can go wrong."""
+"""The checker of the fault scenarios detects every way in which a message can go wrong."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +10,12 @@ from service.entities.dead_letter import Header, Headers, Reason
 from tests.factories import order_document
 from tests.faults.checker import Checker, CheckResult, Row, Version
 
-FAULTY = b"faulty"
+INVALID = b"invalid"
 
 
 @dataclass
 class Message:
-    """What the checker looks at of a client library's message."""
+    """The methods of confluent_kafka.Message that the checker calls."""
 
     content: bytes | None
     offset_: int = 0
@@ -49,7 +49,7 @@ def row(number: int, offset: int, timestamp_ms: int = 1_000, uid: str = "one") -
     return Row(uid, Version(timestamp_ms, 0, offset), order_document(order_uid=uid, sm_id=number))
 
 
-def dead_letter(offset: int, reason: str = "invalid", value: bytes = FAULTY) -> Message:
+def dead_letter(offset: int, reason: str = "invalid", value: bytes = INVALID) -> Message:
     headers = {
         Header.REASON: reason, Header.TOPIC: "orders", Header.PARTITION: "0",
         Header.OFFSET: str(offset), Header.TIMESTAMP: "1000",
@@ -57,17 +57,19 @@ def dead_letter(offset: int, reason: str = "invalid", value: bytes = FAULTY) -> 
     return Message(value, headers_=[(name, text.encode()) for name, text in headers.items()])
 
 
-def verdict(topic: list[Message], rows: list[Row], dead_letters: list[Message], **options: Any) -> CheckResult:
-    def refused(message: Any) -> Reason | None:
-        return Reason.INVALID if message.value() == FAULTY else None
+def check(topic: list[Message], rows: list[Row], dead_letters: list[Message], **options: Any) -> CheckResult:
+    def expected_reason(message: Any) -> Reason | None:
+        return Reason.INVALID if message.value() == INVALID else None
 
-    checker = Checker(refused, order=options.pop("order", "timestamp"), erased=options.pop("erased", ()))
-    return checker.verdict(topic, rows, dead_letters, **options)  # type: ignore[arg-type]
+    checker = Checker(
+        expected_reason, compare_by=options.pop("compare_by", "timestamp"), erased=options.pop("erased", ())
+    )
+    return checker.check(topic, rows, dead_letters, **options)  # type: ignore[arg-type]
 
 
-def test_what_is_where_it_belongs_is_exact() -> None:
-    topic = [order(1, 0), order(2, 1), order(2, 2), Message(FAULTY, 3), Message(None, 4), order(9, 5, timestamp_ms=10)]
-    found = verdict(topic, [row(2, 2)], [dead_letter(3)])
+def test_a_correct_result_is_exact() -> None:
+    topic = [order(1, 0), order(2, 1), order(2, 2), Message(INVALID, 3), Message(None, 4), order(9, 5, timestamp_ms=10)]
+    found = check(topic, [row(2, 2)], [dead_letter(3)])
     assert found == CheckResult(produced=6, stored=1, unchanged=1, stale=2, dead_lettered=1, tombstones=1)
     assert found.is_exact
     assert found.accounted == found.produced
@@ -78,47 +80,47 @@ def test_what_is_where_it_belongs_is_exact() -> None:
     [
         ([], [dead_letter(1)], "lost"),
         ([row(1, 0)], [], "lost"),
-        ([row(1, 0), row(1, 0)], [dead_letter(1)], "doubled"),
+        ([row(1, 0), row(1, 0)], [dead_letter(1)], "duplicated"),
         ([row(2, 0)], [dead_letter(1)], "wrong_version"),
         ([row(1, 0, timestamp_ms=999)], [dead_letter(1)], "wrong_version"),
         ([row(1, 0)], [dead_letter(1, reason="rejected")], "wrong_dead_letter"),
         ([row(1, 0)], [dead_letter(1, value=b"other")], "wrong_dead_letter"),
         ([row(1, 0)], [dead_letter(1), dead_letter(7)], "unexpected"),
         ([row(1, 0), row(1, 0, uid="two")], [dead_letter(1)], "unexpected"),
-        ([row(1, 0)], [dead_letter(1), Message(FAULTY)], "unexpected"),
+        ([row(1, 0)], [dead_letter(1), Message(INVALID)], "unexpected"),
     ],
 )
-def test_what_is_not_is_named(rows: list[Row], dead_letters: list[Message], name: str) -> None:
-    found = verdict([order(1, 0), Message(FAULTY, 1)], rows, dead_letters)
+def test_each_kind_of_error_is_counted(rows: list[Row], dead_letters: list[Message], name: str) -> None:
+    found = check([order(1, 0), Message(INVALID, 1)], rows, dead_letters)
     assert getattr(found, name) == 1
     assert not found.is_exact
 
 
-def test_a_dead_letter_that_is_there_again_is_doubled_only_where_each_is_to_be_there_once() -> None:
-    topic, dead_letters = [Message(FAULTY, 0)], [dead_letter(0), dead_letter(0)]
-    assert verdict(topic, [], dead_letters).is_exact
-    assert verdict(topic, [], dead_letters).again == 1
-    assert verdict(topic, [], dead_letters, exactly_once=True).doubled == 1
+def test_a_repeated_dead_letter_is_an_error_only_with_exactly_once() -> None:
+    topic, dead_letters = [Message(INVALID, 0)], [dead_letter(0), dead_letter(0)]
+    assert check(topic, [], dead_letters).is_exact
+    assert check(topic, [], dead_letters).repeated == 1
+    assert check(topic, [], dead_letters, exactly_once=True).duplicated == 1
 
 
-def test_the_log_comes_first_where_it_is_trusted() -> None:
+def test_offsets_are_compared_first_where_configured() -> None:
     topic = [order(1, 0, timestamp_ms=2_000), order(2, 1, timestamp_ms=1_000)]
-    assert verdict(topic, [row(1, 0, timestamp_ms=2_000)], []).is_exact
-    assert verdict(topic, [row(2, 1, timestamp_ms=1_000)], [], order="offset").is_exact
+    assert check(topic, [row(1, 0, timestamp_ms=2_000)], []).is_exact
+    assert check(topic, [row(2, 1, timestamp_ms=1_000)], [], compare_by="offset").is_exact
 
 
-def test_a_replayed_order_has_the_version_of_its_first_record() -> None:
+def test_a_replayed_order_has_its_original_version() -> None:
     replayed = Message(encode(order_document(order_uid="one", sm_id=1)), 5, 9_000, headers_=dead_letter(0).headers_)
-    topic = [Message(FAULTY, 0), order(2, 3, timestamp_ms=2_000), replayed]
-    found = verdict(topic, [row(2, 3, timestamp_ms=2_000)], [dead_letter(0)])
+    topic = [Message(INVALID, 0), order(2, 3, timestamp_ms=2_000), replayed]
+    found = check(topic, [row(2, 3, timestamp_ms=2_000)], [dead_letter(0)])
     assert found.is_exact
     assert found.stale == 1
 
 
-def test_of_what_was_erased_nothing_may_stand_in_the_tables() -> None:
-    topic = [order(1, 0), order(2, 1), Message(FAULTY, 2)]
-    found = verdict(topic, [], [dead_letter(2)], erased={"one"})
+def test_an_erased_order_must_not_be_in_the_tables() -> None:
+    topic = [order(1, 0), order(2, 1), Message(INVALID, 2)]
+    found = check(topic, [], [dead_letter(2)], erased={"one"})
     assert found == CheckResult(produced=3, erased=2, dead_lettered=1)
     assert found.is_exact
     assert found.accounted == found.produced
-    assert verdict(topic, [row(2, 1)], [dead_letter(2)], erased={"one"}).unexpected == 1
+    assert check(topic, [row(2, 1)], [dead_letter(2)], erased={"one"}).unexpected == 1

@@ -1,4 +1,4 @@
-"""A run of all tests has a third of the fault scenarios: three turns have them all, and none has many more."""
+"""`make test` runs a third of the fault scenarios; three turns run all."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from tests.faults.rotation import are_named, commit_of, third, turn_of
 SCENARIOS = [f"scenario-{number}" for number in range(61)]
 
 
-def test_three_turns_have_every_scenario_once() -> None:
+def test_three_turns_run_every_scenario_once() -> None:
     turns = [third(SCENARIOS, turn) for turn in range(3)]
     assert sorted(scenario for turn in turns for scenario in turn) == sorted(SCENARIOS)
     assert max(map(len, turns)) - min(map(len, turns)) <= 1
 
 
-def test_a_commit_always_has_the_same_turn_and_not_every_commit_the_same_one() -> None:
+def test_the_commit_decides_the_turn() -> None:
     commits = [f"{number:040x}" for number in range(9)]
     assert [turn_of(commit) for commit in commits] == [turn_of(commit) for commit in commits]
     assert {turn_of(commit) for commit in commits} == {0, 1, 2}
 
 
-def test_where_there_is_no_commit_there_is_no_turn(tmp_path: Path) -> None:
+def test_outside_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert commit_of(tmp_path) is None
 
 
@@ -38,5 +38,5 @@ def test_where_there_is_no_commit_there_is_no_turn(tmp_path: Path) -> None:
         (["tests/faults"], "frozen", True),
     ],
 )
-def test_whoever_names_scenarios_gets_all_of_them(arguments: list[str], keyword: str, *, named: bool) -> None:
+def test_named_scenarios_always_run(arguments: list[str], keyword: str, *, named: bool) -> None:
     assert are_named(arguments, keyword) is named
