@@ -1,4 +1,4 @@
-"""A topic, its dead-letter topic, a database, and consumers between them."""
+"""The harness: a topic, its dead-letter topic, a database, and the consumers between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from tests.fresh import PARTITIONS
 from tests.processes import Service, Spawn
 from tests.waiting import eventually
 
-SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 class Sent(NamedTuple):
-    """A record to produce; without a timestamp it gets the producer's."""
+    """A record to produce; timestamp 0 is the time of sending."""
 
     value: bytes | None
     key: bytes | None = None
@@ -53,17 +53,17 @@ class Harness:
         return self.settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"]
 
     def consumer(self, **variables: str) -> Service:
-        """Start a consumer with `variables` set beside the stage's own; its loop turns when this returns."""
+        """Start a consumer with the harness's settings and `variables`, and wait until it is ready."""
         return self.spawn("consumer", settings={**self.settings, **variables}).ready()
 
     def admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap_servers})
 
     def produce(self, *records: Sent) -> None:
-        """Block until the topic has them all, in this order."""
+        """Produce the records in this order and block until all are acknowledged."""
         producer = Producer({
             "bootstrap.servers": self.bootstrap_servers, "message.max.bytes": 10**8, "compression.type": "lz4",
-            "max.in.flight": 1,  # in order; an idempotent producer takes half a second to get its id
+            "max.in.flight": 1,  # keeps the order; an idempotent producer would first need half a second for its id
         })  # fmt: skip
         failures: list[KafkaError] = []
 
@@ -76,22 +76,22 @@ class Harness:
                 headers=[*record.headers], on_delivery=report,
             )  # fmt: skip
             producer.poll(0)
-        assert producer.flush(SECONDS) == 0
+        assert producer.flush(TIMEOUT_SECONDS) == 0
         assert failures == []
 
     def dead_letters(self) -> list[Message]:
         return self.messages(self.dead_letter_topic)
 
     def messages(self, topic: str) -> list[Message]:
-        """Return all of a topic."""
+        """Return every message of a topic."""
         reader = Consumer({
             "bootstrap.servers": self.bootstrap_servers, "group.id": "reader", "enable.partition.eof": True,
-            "enable.auto.commit": False, "fetch.wait.max.ms": 10,  # how long the end of a partition takes to show
+            "enable.auto.commit": False, "fetch.wait.max.ms": 10,  # delays the end of a partition
         })  # fmt: skip
         reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         found, ended = list[Message](), 0
         while ended < PARTITIONS:
-            message = reader.poll(SECONDS)
+            message = reader.poll(TIMEOUT_SECONDS)
             assert message is not None
             ended += message.error() is not None
             found += [message] if message.error() is None else []
@@ -99,15 +99,15 @@ class Harness:
         return found
 
     def committed(self) -> dict[int, int]:
-        """Return the group's offsets; a partition without one is left out."""
+        """Return the group's committed offsets by partition."""
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.topic})
         places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        offsets = {place.partition: place.offset for place in reader.committed(places, timeout=SECONDS)}
+        offsets = {place.partition: place.offset for place in reader.committed(places, timeout=TIMEOUT_SECONDS)}
         reader.close()
         return {partition: offset for partition, offset in offsets.items() if offset >= 0}
 
-    def wait_committed(self, offsets: dict[int, int], within: float = 30.0) -> None:
-        eventually(lambda: self.committed() == offsets, within, f"offsets {offsets}")
+    def wait_committed(self, offsets: dict[int, int], timeout_seconds: float = 30.0) -> None:
+        eventually(lambda: self.committed() == offsets, timeout_seconds, f"offsets {offsets} are committed")
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database, autocommit=True) as connection:
@@ -117,23 +117,23 @@ class Harness:
     def stored(self) -> set[str]:
         return {uid for (uid,) in self.query("SELECT order_uid FROM orders")}
 
-    def wait_stored(self, uids: set[str], within: float = 30.0) -> None:
-        eventually(lambda: self.stored() == uids, within, f"{len(uids)} orders")
+    def wait_stored(self, uids: set[str], timeout_seconds: float = 30.0) -> None:
+        eventually(lambda: self.stored() == uids, timeout_seconds, f"{len(uids)} orders are stored")
 
-    def set_largest(self, topic: str, size: int) -> None:
+    def set_max_message_bytes(self, topic: str, size: int) -> None:
         limit = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
         admin = self.admin()  # must outlive its request
-        admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+        admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
 
 
 def metric(service: Service, name: str, **labels: str) -> float:
-    """Return the sum of what the service's metrics hold under the name and labels, 0 where that is nothing."""
+    """Return the sum of all samples with this name and these labels; 0 if there is none."""
     return sum(samples(service, name, **labels))
 
 
 def samples(service: Service, name: str, **labels: str) -> list[float]:
-    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=SECONDS) as answer:
+    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     found = [sample for family in families for sample in family.samples]
     return [each.value for each in found if each.name == name and labels.items() <= each.labels.items()]

@@ -1,4 +1,4 @@
-"""Runs `python -m service` as its users do: another process, with its settings in the environment."""
+"""Runs `python -m service` as a separate process, with its settings in the environment."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from local.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
-DRAIN_SECONDS = 30.0  # the grace period of Kubernetes
-PROBE_SECONDS = 2.0
+DRAIN_TIMEOUT_SECONDS = 30.0  # Kubernetes' default grace period
+PROBE_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running `python -m service`; `log` receives what it prints."""
+    """A running `python -m service`; its output goes to `log`."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -35,26 +35,26 @@ class Service:
         return f"http://127.0.0.1:{self.http_port}"
 
     def ready(self, within: float = 30.0) -> "Service":
-        """Block until `/readyz` on the admin port answers 200; AssertionError with the end of the log if that fails."""
+        """Block until `/readyz` on the admin port returns 200; otherwise AssertionError with the end of the log."""
         try:
-            eventually(lambda: self._ended() or self._answers_ready(), within, "ready")
-            assert not self._ended(), f"ended with {self.process.returncode} before it was ready"
+            eventually(lambda: self._has_exited() or self._is_ready(), within, "ready")
+            assert not self._has_exited(), f"exited with {self.process.returncode} before it was ready"
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.tail()}") from error
         return self
 
-    def stop(self, within: float = DRAIN_SECONDS) -> int:
-        """Send SIGTERM, block until the process has ended, return its exit code; TimeoutExpired if it doesn't end."""
+    def stop(self, within: float = DRAIN_TIMEOUT_SECONDS) -> int:
+        """Send SIGTERM, wait, and return the exit code; TimeoutExpired if the process does not exit."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(within)
 
     def kill(self) -> None:
-        """Send SIGKILL and block until the process is gone."""
+        """Send SIGKILL and wait."""
         self.process.kill()
         self.process.wait()
 
-    def end(self) -> None:
-        """Stop the process if it runs still, by force if need be."""
+    def stop_or_kill(self) -> None:
+        """Stop the process if it still runs; kill it if it does not stop."""
         try:
             self.stop()
         except subprocess.TimeoutExpired:
@@ -64,21 +64,21 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of the log, which must be JSON, whose sentence has this in it."""
+        """Return the JSON lines of the log whose event contains this text."""
         lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in lines if event in line["event"]]
 
     def peak_mib(self) -> int:
-        """Return the most memory that the process ever had."""
+        """Return the peak of the resident memory (VmHWM)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) // 1024
 
-    def _ended(self) -> bool:
+    def _has_exited(self) -> bool:
         return self.process.poll() is not None
 
-    def _answers_ready(self) -> bool:
-        with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_SECONDS) as answer:
+    def _is_ready(self) -> bool:
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_TIMEOUT_SECONDS) as answer:
             return bool(answer.status == HTTPStatus.OK)
 
 
@@ -92,14 +92,14 @@ def started(
 ) -> Iterator[Service]:
     """Run `python -m MODULE ARGUMENTS` on free ports, unless `settings` names them, and stop it at the end.
 
-    Yields at once: `ready()` is what waits.
+    Does not wait until it is ready: see `Service.ready`.
     """
     ports = {"ORDERS_ADMIN__PORT": str(free_port()), "ORDERS_HTTP__PORT": str(free_port())}
     environment = {**_without_settings(os.environ), **ports, **settings}
     command = [sys.executable, "-m", module, *arguments]
     with (
         log.open("wb") as output,
-        subprocess.Popen(  # noqa: S603 our own program
+        subprocess.Popen(  # noqa: S603 - a fixed program
             command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
@@ -107,9 +107,9 @@ def started(
         try:
             yield service
         finally:
-            service.end()
+            service.stop_or_kill()
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the developer's shell sets for Orders must not reach a test."""
+    """Remove settings of the developer's shell."""
     return {name: value for name, value in environ.items() if not name.startswith("ORDERS_")}

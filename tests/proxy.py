@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections a test can cut, delay, refuse, or keep open and silent: what networks do."""
+"""A TCP proxy whose connections a test can close, delay, refuse, reset or leave half-open."""
 
 import re
 import socket
@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 CHUNK = 65_536
-AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing resets the connection."""
+NO_LINGER = struct.pack("ii", 1, 0)
+"""SO_LINGER of 0 s: closing the socket resets the connection."""
 
 
 class Proxy:
@@ -20,13 +20,13 @@ class Proxy:
         self._links: list[Link] = []
         self.refuses = False
         self.delay = 0.0
-        """Seconds that each answer of the server is kept back."""
+        """Delay of each response, in seconds."""
         self.reset_before: bytes | None = None
-        """The connection on which a client sends next what this expression finds is reset before the server gets it."""
+        """Pattern: the next connection on which a client sends a match is reset before the server receives it."""
         self.reset_after: bytes | None = None
-        """The same, but the server gets it, and its answer is lost."""
+        """Pattern: the next connection on which a client sends a match is reset before the response."""
         self.refuses_after_reset = False
-        """Whether connections are refused after such a reset, until a block of `unreachable` ends."""
+        """Whether connections are refused after `reset_after`, until the end of an `unreachable` block."""
         self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -34,22 +34,22 @@ class Proxy:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
-    def cut(self) -> None:
-        """Close the connections that are there."""
+    def close_connections(self) -> None:
+        """Close all connections."""
         links, self._links = self._links, []
         for link in links:
             link.close()
 
-    def silence(self) -> None:
-        """Let nothing more through on the connections that are there; new ones work."""
+    def half_open(self) -> None:
+        """Make the existing connections half-open; new ones work."""
         for link in self._links:
-            link.is_silent.set()
+            link.is_half_open.set()
 
     @contextmanager
     def unreachable(self) -> Iterator[None]:
-        """Cut what is there, and every new connection, as long as the block lasts."""
+        """Close all connections, and refuse new ones within the block."""
         self.refuses = True
-        self.cut()
+        self.close_connections()
         try:
             yield
         finally:
@@ -57,7 +57,7 @@ class Proxy:
 
     @contextmanager
     def delayed(self, seconds: float) -> Iterator[None]:
-        """Keep each answer of the server back for so long, as long as the block lasts."""
+        """Delay each response within the block."""
         self.delay = seconds
         try:
             yield
@@ -66,7 +66,7 @@ class Proxy:
 
     def close(self) -> None:
         self._listener.close()
-        self.cut()
+        self.close_connections()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -89,7 +89,7 @@ class Link:
         self._proxy = proxy
         self._ends = client, server
         self._is_closed = threading.Event()
-        self.is_silent = threading.Event()
+        self.is_half_open = threading.Event()
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._pump, args=(source, sink, source is server), daemon=True).start()
 
@@ -103,23 +103,23 @@ class Link:
     def reset(self) -> None:
         for end in self._ends:
             with suppress(OSError):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:  # noqa: FBT001
+    def _pump(self, source: socket.socket, sink: socket.socket, is_response: bool) -> None:  # noqa: FBT001
         with suppress(OSError):
             while data := source.recv(CHUNK):
-                if is_answer:
+                if is_response:
                     self._is_closed.wait(self._proxy.delay)
-                elif self._resets_at(data, sink):
+                elif self._reset_on_match(data, sink):
                     return
-                if not self.is_silent.is_set():
+                if not self.is_half_open.is_set():
                     sink.sendall(data)
-        if not self.is_silent.is_set():
+        if not self.is_half_open.is_set():
             self.close()
 
-    def _resets_at(self, data: bytes, sink: socket.socket) -> bool:
-        """Tell whether this is where the connection is to be cut, once for each time that it was asked for."""
+    def _reset_on_match(self, data: bytes, sink: socket.socket) -> bool:
+        """Reset the connection if the data matches a pattern, which then is cleared."""
         proxy = self._proxy
         if proxy.reset_before is not None and re.search(proxy.reset_before, data):
             proxy.reset_before = None
@@ -127,7 +127,7 @@ class Link:
             return True
         if proxy.reset_after is not None and re.search(proxy.reset_after, data):
             proxy.reset_after = None
-            self.is_silent.set()  # the server's answer goes nowhere
+            self.is_half_open.set()  # drops the response
             sink.sendall(data)
             self._is_closed.wait(0.2)
             proxy.refuses = proxy.refuses_after_reset
@@ -138,7 +138,7 @@ class Link:
 
 @contextmanager
 def proxied(dsn: str) -> Iterator[tuple[Proxy, str]]:
-    """Yield a proxy before the server of a URL, and the URL that leads through it."""
+    """Yield a proxy for the server of a URL, and the URL through the proxy."""
     parts = urlsplit(dsn)
     proxy = Proxy((parts.hostname or "localhost", parts.port or 5432))
     login = parts.netloc.rpartition("@")[0]

@@ -1,4 +1,4 @@
-"""The only place of the tests that waits."""
+"""Waits for conditions. No other module of the tests sleeps."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -8,14 +8,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.05
+POLL_INTERVAL_SECONDS = 0.05
 
 
 def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the condition") -> T:
-    """Block until `check()` returns something true, and return that.
+    """Block until `check()` returns a true value, and return it. An exception of `check` counts as false.
 
-    What `check` raises counts as "not yet". After `within` seconds, and at least one try: AssertionError, caused by the
-    last thing that `check` raised.
+    Raises AssertionError after `within` seconds and at least one attempt, caused by the last exception of `check`.
     """
     deadline = monotonic() + within
     while True:
@@ -23,26 +22,26 @@ def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the co
         if result:
             return result
         if monotonic() >= deadline:
-            raise AssertionError(f"{what}: not within {within:g} s (last: {error or result!r})") from error
-        Event().wait(POLL_SECONDS)
+            raise AssertionError(f"{what}: timed out after {within:g} s (last: {error or result!r})") from error
+        Event().wait(POLL_INTERVAL_SECONDS)
 
 
-class _Turn:
+class _Iteration:
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
 async def turns(count: int = 1) -> None:
-    """Return when the event loop has run so many times all that was ready; needs no time to pass."""
+    """Return after this many iterations of the event loop, without waiting for time to pass."""
     for _ in range(count):
-        await _Turn()
+        await _Iteration()
 
 
 async def until(check: Callable[[], bool], within: float = 10.0) -> float:
-    """Let the event loop run until `check()` is true, and return how many seconds that took; else AssertionError."""
+    """Run the event loop until `check()` is true, and return the seconds that took; AssertionError after `within`."""
     began = monotonic()
     while not check():
-        assert monotonic() - began < within, f"not within {within:g} s"
+        assert monotonic() - began < within, f"timed out after {within:g} s"
         await asyncio.sleep(0.002)
     return monotonic() - began
 
@@ -50,5 +49,5 @@ async def until(check: Callable[[], bool], within: float = 10.0) -> float:
 def _attempt(check: Callable[[], T]) -> tuple[T | None, Exception | None]:
     try:
         return check(), None
-    except Exception as error:  # noqa: BLE001 whatever it is, the deadline tells it
+    except Exception as error:  # noqa: BLE001 - reported after the deadline
         return None, error

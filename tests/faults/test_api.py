@@ -168,7 +168,7 @@ def test_orders_changed_while_postgresql_is_unreachable_are_current_a_second_lat
 
 def test_orders_changed_while_notifications_are_lost_are_current_a_second_later(site: Site) -> None:
     """The connection is half-open."""
-    site.workload.postgres_proxy.silence()
+    site.workload.postgres_proxy.half_open()
     for uid in site.uids[:10]:
         site.change(uid, 7)
     assert_current(site, 7)

@@ -84,8 +84,8 @@ def test_connections_to_kafka_and_postgresql_are_closed_repeatedly(workload: Wor
     sender = workload.send(STREAM_SECONDS)
     for _ in range(4):
         workload.wait_stored(300)
-        workload.kafka_proxy.cut()
-        workload.postgres_proxy.cut()
+        workload.kafka_proxy.close_connections()
+        workload.postgres_proxy.close_connections()
     workload.fault_ended()
     sender.stop()
     assert sum(metric(member, "orders_retries_total") for member in members) > 0
@@ -97,7 +97,7 @@ def test_connections_to_the_broker_become_half_open(workload: Workload) -> None:
     members = workload.members(**workload.through_proxies)
     workload.send()
     workload.wait_stored()
-    workload.kafka_proxy.silence()
+    workload.kafka_proxy.half_open()
     eventually(
         lambda: sum(metric(member, "orders_rebalances_total", kind="lost") for member in members) > 0, 90,
         "a session is lost",

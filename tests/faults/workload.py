@@ -182,12 +182,12 @@ class Workload:
         assert service.stop() == 0, service.tail()
 
     def restarted(self, **variables: str) -> Service:
-        """Start a consumer as Kubernetes does, again where it fails, until it has partitions."""
+        """Start a consumer, and restart it if it exits, until it has partitions."""
 
         def attempt() -> Service | None:
             member = self.start(**variables)
             eventually(
-                lambda: member.process.poll() is not None or is_assigned(member), PROGRESS_TIMEOUT_SECONDS, "it gets on"
+                lambda: member.process.poll() is not None or is_assigned(member), PROGRESS_TIMEOUT_SECONDS, "it starts"
             )
             if member.process.poll() is None:
                 return member
@@ -195,7 +195,7 @@ class Workload:
             self._running.remove(member)
             return None
 
-        return eventually(attempt, PROGRESS_TIMEOUT_SECONDS, "it is taken in")  # type: ignore[return-value]
+        return eventually(attempt, PROGRESS_TIMEOUT_SECONDS, "the group accepts it")  # type: ignore[return-value]
 
     def ended(self, *members: Service) -> Service:
         """Block until one of the members has exited by itself, and return it."""

@@ -223,7 +223,7 @@ def test_an_order_asked_for_before_it_is_stored_is_found_within_the_bound(starte
     assert monotonic() - began < BOUND
 
 
-@pytest.mark.parametrize("harm", [Proxy.cut, Proxy.silence])
+@pytest.mark.parametrize("harm", [Proxy.close_connections, Proxy.half_open])
 def test_a_lost_listener_costs_no_more_than_the_bound(
     spawn: Spawn, settings: dict[str, str], harm: Callable[[Proxy], None]
 ) -> None:

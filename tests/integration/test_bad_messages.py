@@ -17,7 +17,7 @@ from msgspec.json import encode
 from service.entities.dead_letter import Header, Headers
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
-from tests.harness import SECONDS, Harness, Sent, headers, metric, orders
+from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders
 from tests.raw_producer import produce_with_header
 from tests.waiting import eventually
 
@@ -181,21 +181,21 @@ def origin(dead_letter: Message) -> int:
 
 def create_topic(harness: Harness, name: str) -> None:
     admin = harness.admin()
-    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(SECONDS)
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(TIMEOUT_SECONDS)
 
 
 def delete_topic(harness: Harness, name: str) -> None:
     """Block until it is gone."""
     admin = harness.admin()
-    admin.delete_topics([name])[name].result(SECONDS)
-    eventually(lambda: name not in admin.list_topics(timeout=SECONDS).topics, what=f"{name} gone")
+    admin.delete_topics([name])[name].result(TIMEOUT_SECONDS)
+    eventually(lambda: name not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what=f"{name} gone")
 
 
 # Bad messages among good ones
 
 
 def test_every_bad_message_between_good_orders_is_dead_lettered_once_as_it_came(harness: Harness) -> None:
-    harness.set_largest(harness.dead_letter_topic, LARGEST)
+    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     harness.produce(*between(good, bad))
     harness.consumer()
@@ -222,7 +222,7 @@ def assert_in_order(dead_letters: Sequence[Message]) -> None:
 
 def test_no_bad_message_costs_a_pause(harness: Harness) -> None:
     """Each message is a batch of its own, so that its neighbours' moments tell how long it took."""
-    harness.set_largest(harness.dead_letter_topic, LARGEST)
+    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     harness.produce(*between(good, bad))
     harness.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
@@ -317,7 +317,7 @@ FORGED = [
 
 
 def test_a_forged_origin_costs_no_order_and_holds_nothing_up(harness: Harness) -> None:
-    harness.set_largest(harness.dead_letter_topic, 20_000)
+    harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
     origins = [[*dict(EARLIER, **{name: value}).items()] for name, value in FORGED]
     good = [sent._replace(headers=each) for sent, each in zip(good_orders(len(origins)), origins, strict=True)]
     bad = [Sent(b"hello", b"key", headers=each) for each in origins]
@@ -345,7 +345,7 @@ def test_a_header_whose_name_is_not_utf_8_costs_the_headers_alone(harness: Harne
 
 
 def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(harness: Harness) -> None:
-    harness.set_largest(harness.dead_letter_topic, 20_000)
+    harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
     noise = Random(3).randbytes(30_000)  # noqa: S311 - so that no compression makes it fit
     large = [
         Sent(document(sm_id=-1, extra=noise.hex()), b"key", headers=ORIGINAL_HEADERS),

@@ -18,7 +18,7 @@ from msgspec.json import decode, encode
 
 from service.entities.dead_letter import Header
 from tests.factories import order_document
-from tests.harness import SECONDS, Harness, headers, metric, orders
+from tests.harness import TIMEOUT_SECONDS, Harness, headers, metric, orders
 from tests.waiting import eventually
 
 MIB = 2**20
@@ -122,4 +122,4 @@ def set_uncompressed(harness: Harness) -> None:
     entry = ConfigEntry("compression.type", "uncompressed", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, harness.topic, incremental_configs=[entry])
     admin = harness.admin()  # must outlive its request
-    admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)

@@ -18,8 +18,8 @@ from msgspec.json import decode, encode
 from service.entities.dead_letter import read_origin
 from tests.factories import SAMPLE, Document, order_document
 from tests.fresh import PARTITIONS
-from tests.harness import SECONDS, Harness, Sent, headers, metric, orders, samples
-from tests.processes import DRAIN_SECONDS, Service
+from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders, samples
+from tests.processes import DRAIN_TIMEOUT_SECONDS, Service
 from tests.waiting import eventually
 
 UID = SAMPLE["order_uid"]
@@ -88,7 +88,7 @@ def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_prod
     assert httpx2.get(url).status_code == 404
     producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
     producer.produce(harness.topic, encode(SAMPLE), on_delivery=lambda *_: None)
-    assert producer.flush(SECONDS) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
     produced_at = monotonic()
     eventually(lambda: httpx2.get(url).status_code == 200, what="an answer")
     assert monotonic() - produced_at < 1
@@ -121,7 +121,7 @@ def test_a_backlog_is_stored_exactly_and_in_bounded_memory(harness: Harness) -> 
     with held(harness):
         service = harness.consumer()
         eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
-    harness.wait_committed(ends(backlog), within=60)
+    harness.wait_committed(ends(backlog), timeout_seconds=60)
     assert harness.stored() == uids(backlog)
     assert harness.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
     assert metric(service, "orders_stored_total") == metric(service, "orders_consumed_total") == BACKLOG
@@ -312,7 +312,7 @@ def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(
         wait_held(harness)
         with pytest.raises(TimeoutExpired):
             service.stop(within=2.5)
-    assert service.process.wait(DRAIN_SECONDS) == 0
+    assert service.process.wait(DRAIN_TIMEOUT_SECONDS) == 0
     assert len(harness.stored()) == 1
     assert harness.committed() == {0: 1}
 
@@ -399,7 +399,7 @@ def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_r
 def delete_before(harness: Harness, offset: int) -> None:
     admin = harness.admin()
     place = TopicPartition(harness.topic, 0, offset)
-    admin.delete_records([place])[place].result(SECONDS)
+    admin.delete_records([place])[place].result(TIMEOUT_SECONDS)
 
 
 def assert_said(service: Service, **fields: int) -> None:
@@ -444,12 +444,12 @@ def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_
     harness: Harness, protocol: str
 ) -> None:
     admin = harness.admin()
-    admin.delete_topics([harness.topic])[harness.topic].result(SECONDS)
-    eventually(lambda: harness.topic not in admin.list_topics(timeout=SECONDS).topics, what="it is gone")
+    admin.delete_topics([harness.topic])[harness.topic].result(TIMEOUT_SECONDS)
+    eventually(lambda: harness.topic not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what="it is gone")
     service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
     eventually(lambda: service.logged("a topic is missing"), what="a word on it")
     assert service.logged("a topic is missing")[0]["topic"] == harness.topic
-    admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(SECONDS)
+    admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(TIMEOUT_SECONDS)
     sent = spread([order_document() for _ in range(9)])
     harness.produce(*sent)
     harness.wait_stored(uids(sent), JOIN_SECONDS)

@@ -31,7 +31,7 @@ from service.repo.erasures import Erasures
 from service.repo.writes import OrderWriter
 from tests import servers
 from tests.factories import order_document, versioned
-from tests.harness import SECONDS, Harness, Sent, metric, orders
+from tests.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders
 from tests.processes import Service
 from tests.waiting import eventually
 
@@ -121,7 +121,7 @@ def dead_letter(harness: Harness, sent: Sent, offset: int) -> None:
     headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
     producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
     producer.produce(harness.dead_letter_topic, sent.value, sent.key, 0, headers=[*headers])
-    assert producer.flush(SECONDS) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
 
 
 # Listing dead letters
@@ -134,7 +134,7 @@ def put(settings: Settings, records: Sequence[Sent], topic: str = "") -> None:
         producer.produce(
             topic or settings.kafka.dead_letter_topic, each.value, each.key, each.partition, headers=[*each.headers]
         )
-    assert producer.flush(SECONDS) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
 
 
 def test_dead_letters_are_listed_without_content(both_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -371,7 +371,7 @@ def set_retention(settings: Settings, **seconds: float) -> None:
             ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+        admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(

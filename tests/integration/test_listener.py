@@ -137,7 +137,7 @@ def test_every_heartbeat_verifies_the_connection(database: str) -> None:
     play(scene, steps)
 
 
-@pytest.mark.parametrize("harm", [Proxy.cut, Proxy.silence])
+@pytest.mark.parametrize("harm", [Proxy.close_connections, Proxy.half_open])
 def test_a_broken_connection_is_replaced_within_the_bound_and_listens_before_it_reports(
     proxy: tuple[Proxy, str], database: str, harm: Callable[[Proxy], None]
 ) -> None:
@@ -232,7 +232,7 @@ def test_the_pool_is_replaced_together_with_a_half_open_listening_connection(
 
     async def steps() -> None:
         await scene.reads.estimate()
-        silent.silence()
+        silent.half_open()
         await until(lambda: scene.calls.count("listening") == 2)
         await scene.reads.estimate()  # on a half-open connection it would time out
 

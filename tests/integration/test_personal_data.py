@@ -31,7 +31,7 @@ from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
-from tests.harness import SECONDS, Harness, Sent, headers
+from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers
 from tests.notified import listen
 from tests.processes import ROOT, Spawn
 from tests.proxy import proxied
@@ -201,7 +201,7 @@ def run(harness: Harness, *arguments: str, **variables: str) -> bytes:
 def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(harness: Harness) -> None:
     told = Told()
     harness.query(REFUSALS)
-    harness.set_largest(harness.dead_letter_topic, LARGEST)
+    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
     with collecting() as collector, proxied(harness.database) as (proxy, dsn), listening(harness) as notified:
         bad = sent([*faulty(), *spoilt(), *refused()])
         good = sent(encode(marked()) for _ in range(5))
@@ -337,7 +337,7 @@ class Visitor:
         return head, body
 
     def _connected(self) -> closing[socket.socket]:
-        return closing(socket.create_connection(("127.0.0.1", self._port), timeout=SECONDS))
+        return closing(socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_SECONDS))
 
 
 def visit(visitor: Visitor, document: Document) -> None:

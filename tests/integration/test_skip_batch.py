@@ -15,7 +15,7 @@ from service.app.commands import skip_batch
 from service.config import Kafka, Settings
 from service.entities.errors import CommandRefused
 from tests.factories import Document, order_document
-from tests.harness import SECONDS, Harness, Sent, orders
+from tests.harness import TIMEOUT_SECONDS, Harness, Sent, orders
 from tests.waiting import eventually
 
 MIB = 2**20
@@ -54,7 +54,7 @@ def pack(harness: Harness) -> list[Document]:
         producer.produce(
             harness.topic, encode(document), uid(document), 0, headers=[("trace", b"\0\xff"), ("no", None)]
         )
-    assert producer.flush(SECONDS) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
     return documents
 
 
@@ -79,7 +79,7 @@ def commit(harness: Harness, offset: int) -> None:
 def metadata(harness: Harness) -> str:
     """Return the metadata of the commit of partition 0."""
     consumer = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
-    (found,) = consumer.committed([TopicPartition(harness.topic, 0)], timeout=SECONDS)
+    (found,) = consumer.committed([TopicPartition(harness.topic, 0)], timeout=TIMEOUT_SECONDS)
     consumer.close()
     return found.metadata or ""
 

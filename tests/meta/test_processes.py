@@ -5,9 +5,9 @@ import pytest
 from tests.processes import Spawn
 
 
-def test_a_process_that_ends_before_it_is_ready_is_told_at_once_with_its_log(spawn: Spawn) -> None:
+def test_a_process_that_exits_before_it_is_ready_is_reported_at_once_with_its_log(spawn: Spawn) -> None:
     started = monotonic()
-    with pytest.raises(AssertionError, match=r"(?s)ended with \d+ before it was ready.*\w"):
+    with pytest.raises(AssertionError, match=r"(?s)exited with \d+ before it was ready.*\w"):
         spawn("no-such-command", settings={}).ready(within=60)
     assert monotonic() - started < 30
 

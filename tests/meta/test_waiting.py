@@ -20,7 +20,7 @@ def test_an_error_of_the_check_means_that_it_is_tried_again() -> None:
     assert eventually(check)
 
 
-def test_at_the_deadline_the_condition_and_its_last_error_are_told() -> None:
-    with pytest.raises(AssertionError, match=r"the answer: not within 0 s \(last: ZeroDivisionError") as failure:
+def test_a_timeout_names_the_condition_and_its_last_error() -> None:
+    with pytest.raises(AssertionError, match=r"the answer: timed out after 0 s \(last: ZeroDivisionError") as failure:
         eventually(lambda: 1 // 0, within=0, what="the answer")
     assert isinstance(failure.value.__cause__, ZeroDivisionError)
