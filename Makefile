@@ -1,4 +1,4 @@
-# Everything that is done daily, one word each. Needs make and Python 3.11 or later with its venv module; PYTHON names another one.
+# Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
 
@@ -13,27 +13,27 @@ IMAGE = orders:$(VERSION)
 PAGE := service/handler/http/static/page/index.html
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-# For the oldest Python that is supported, whichever one runs it: the lock files are the same from all of them.
+# Compiled for the oldest supported Python, so that the lock files do not depend on the one that runs it.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: venv ## Run it all on this machine: Kafka, PostgreSQL, consumer, API, page, generated orders (ARGS=--help for more)
-	@$(MAKE) --no-print-directory web || echo "the page can't be built here: the demo runs without it" >&2
+demo: venv ## Run everything on this machine: Kafka, PostgreSQL, consumer, API, page, generator (ARGS=--help for options)
+	@$(MAKE) --no-print-directory web || echo "cannot build the page: the demo runs without it" >&2
 	@$(BIN)/orders demo $(ARGS)
 
-migrate: venv ## Make or change the tables and topics of the servers that compose.yaml starts
+migrate: venv ## Migrate schema and topics on the servers of compose.yaml
 	@$(BIN)/orders migrate
 
-run-consumer: venv ## Run a consumer on them, with its metrics at port 9001
+run-consumer: venv ## Run a consumer on these servers, with metrics on port 9001
 	@$(BIN)/orders consumer
 
-run-api: venv web ## Run an API on them, with its page at port 8000 and its metrics at port 9000
+run-api: venv web ## Run an API on these servers, with the page on port 8000 and metrics on port 9000
 	@$(BIN)/orders api
 
-# Variables of the same names, from the environment or behind the target, win.
+# Variables of the same name, from the environment or behind the target, take precedence.
 migrate run-consumer run-api: export ORDERS_KAFKA__BOOTSTRAP_SERVERS ?= 127.0.0.1:9092
 migrate run-consumer run-api: export ORDERS_POSTGRES__DSN ?= postgresql://orders:orders@127.0.0.1:5432/orders
 migrate run-consumer run-api: export ORDERS_LOG__FORMAT ?= text
@@ -41,7 +41,7 @@ run-consumer: export ORDERS_ADMIN__PORT ?= 9001
 run-api: export ORDERS_ADMIN__PORT ?= 9000
 run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
-test: check ## Run the checks, then every test that can run here (ARGS="tests/unit -k cache" for some)
+test: check ## Run the checks, then every test that this machine supports (ARGS="tests/unit -k cache" for some)
 	@$(NPM) test
 ifeq ($(ARGS),)
 	@$(BIN)/pytest -n 2 --dist loadfile --ignore tests/faults
@@ -50,37 +50,37 @@ else
 	@$(BIN)/pytest $(ARGS)
 endif
 
-chaos: venv ## Break servers and consumers under load, check every message, three seeds (two hours; LONG=0: 40 minutes)
+chaos: venv ## Run all fault scenarios with three seeds and account for every message (two hours; LONG=0: 40 minutes)
 	@ORDERS_CHAOS_SEEDS="1 2 3" ORDERS_CHAOS_LONG=$(LONG) ORDERS_CHAOS_TABLE=docs/fault-scenarios.md $(BIN)/pytest tests/faults $(ARGS)
 
-mutations: venv ## Apply each mutation of the delivery guarantees, and see a scenario of make chaos fail (an hour)
+mutations: venv ## Apply each mutation of the delivery guarantee and require that a fault scenario fails (an hour)
 	@ORDERS_MUTATIONS_TABLE=docs/mutations.md $(BIN)/python -m tests.faults.mutations $(ARGS)
 
-fuzz: venv ## Try to break decoder, HTTP and cursors with spoilt input for so long (MINUTES=60)
+fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
 
-check: venv web ## Lint, formatting and types
+check: venv web ## Run linter, format check and type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: venv ## Format, and fix what lint can fix
+format: venv ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: venv ## Measure the speed beside limits and baselines, as ratios of one run (ARGS=--quick for a look)
+bench: venv ## Measure performance as ratios to limits and baselines within one run (ARGS=--quick for a short run)
 	@$(BIN)/orders bench $(ARGS)
 
-web: $(PAGE) ## Check the types of the page and build it; its Node comes with the virtual environment
+web: $(PAGE) ## Type-check and build the page
 
-screenshots: venv web ## Take the pictures of the README anew, from a demo that runs (needs chromium)
+screenshots: venv web ## Take the screenshots of the documents from a running demo (needs chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
-image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE=python:…@sha256:… for a base by its digest)
+image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE=python:…@sha256:… for the base image)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
-reference: venv ## Write the generated reference pages: settings, metrics, log events, OpenAPI, order and values schemas
+reference: venv ## Generate the reference pages: settings, metrics, log events, OpenAPI, order and values schemas
 	@for page in meta.test_configuration:configuration.md unit.test_metrics:metrics.md meta.test_log_events:logs.md \
 	    unit.handler.http.test_openapi:openapi.json unit.entities.test_order_schema:order.schema.json; do \
 	  $(BIN)/python -c "from tests.$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
@@ -88,31 +88,31 @@ reference: venv ## Write the generated reference pages: settings, metrics, log e
 	done
 	@$(BIN)/python -c 'from tests.meta.test_values_schema import write; write()'
 
-dashboard: venv ## Write the chart's Grafana dashboard anew from .ci/dashboard.py
+dashboard: venv ## Generate the chart's Grafana dashboard from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
 
-alerts: ## Write the alerts of compose.yaml's Prometheus anew from the chart (needs helm)
+alerts: ## Generate the alerts of compose.yaml's Prometheus from the chart (needs helm)
 	@rules=$$(helm template orders chart --kube-version 1.30.0 --namespace local \
 	  --set metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true,migrations.mode=none \
 	  --show-only templates/metrics/prometheusrule.yaml) \
 	  && printf '%s\n' "$$rules" | sed '1,/^spec:/d; /^ *#/d; /^ *$$/d; s/^  //' >.ci/compose/prometheus/alerts.yml
 
-chart-docs: ## Write chart/README.md anew from the comments in chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
+chart-docs: ## Generate chart/README.md from chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
 	@helm-docs --chart-search-root chart --sort-values-order file --log-level warning
 
-e2e: venv ## Test image and chart on a cluster: KUBECONFIG's, kind's, or else one made here (root; ARGS="-k upgrades")
+e2e: venv ## Test image and chart on the cluster of KUBECONFIG, on kind, or on one started here (root; ARGS="-k upgrades")
 	@.ci/e2e.sh $(IMAGE) $(ARGS)
 
-sbom: venv ## Write what the image has, from Python, npm and Debian, as CycloneDX: dist/sbom.cdx.json (after make image)
+sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
 
-licences: venv ## Write docs/licences.md anew from the metadata of what the lock files name
+licences: venv ## Generate docs/licences.md from the metadata of the locked packages
 	@$(BIN)/python .ci/licences.py docs/licences.md
 
-audit: venv .venv/audit/.installed ## Ask the advisory services what is known against anything in the lock files (needs them to answer)
+audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)
 	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh
 
-venv: .venv/.installed ## Make .venv, or bring it to what requirements-dev.lock says
+venv: .venv/.installed ## Create or update .venv from requirements-dev.lock
 
 $(PAGE): web/node_modules/.installed docs/openapi.json $(shell find web -name node_modules -prune -o -type f -print)
 	@echo "building the page"
@@ -143,7 +143,7 @@ web/node_modules/.installed: web/package-lock.json | venv
 	  || { echo "Orders needs Python's venv module with ensurepip (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv
 
-lock: venv ## Write the lock files anew (ARGS=--upgrade for newer versions)
+lock: venv ## Update the lock files (ARGS=--upgrade for newer versions)
 	@$(PIP) install uv
 	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
