@@ -26,7 +26,8 @@ WRAPPED = {"connections", "cycle", "flow", "headers", "parser", "pipeline", "tas
 
 @pytest.fixture
 def protocol() -> HttpToolsProtocol:
-    return HttpToolsProtocol(Config(app=lambda: None, lifespan="off"), ServerState(), {}, _loop=object())  # type: ignore[arg-type]
+    config = Config(app=lambda: None, lifespan="off", log_config=None)
+    return HttpToolsProtocol(config, ServerState(), {}, _loop=object())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", METHODS)
