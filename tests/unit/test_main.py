@@ -231,6 +231,26 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
     assert all(name in output for name in (NAMES if arguments == ["--help"] else arguments[:1]))
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("generate", "--count"),
+        ("check", "--after-crash"),
+        ("dlq", "list|show|replay"),
+        ("rewind", "--to-timestamp"),
+        ("skip-batch", "--dry-run"),
+        ("erase", "--undo"),
+        ("smoke", "--url"),
+        ("demo", "--reload"),
+        ("bench", "--quick"),
+    ],
+)
+def test_a_command_has_its_options(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main([command, "--help"])
+    assert option in capsys.readouterr().out
+
+
 def test_help_works_with_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERS_MODE", "worker")
     with pytest.raises(SystemExit) as ended:

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from bench import command
-from bench.options import MEASURES, add_arguments, rounds_of, scale_of
+from bench.command import MEASURES, add_arguments, rounds_of, scale_of
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
