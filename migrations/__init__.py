@@ -1,1 +1,1 @@
-"""The schema's history, driven by `orders migrate`. Forward only: a release is rolled back on the newer schema."""
+"""Alembic migrations, run by `orders migrate`. Upgrade only: an older release runs on the newer schema."""

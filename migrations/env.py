@@ -1,6 +1,6 @@
-"""Alembic runs this file: `service.repo.migrate` gives it a connection; the `alembic` command has it connect by itself.
+"""Alembic's environment. `service.repo.migrate` passes a connection; the `alembic` command opens its own.
 
-Every revision commits alone and is numbered in `schema_releases` by the same transaction.
+Each revision commits separately, and records its number in `schema_releases` in the same transaction.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ from service.repo.migrate import engine
 from service.repo.tables import metadata
 
 
-def number_the_release(
+def record_number(
     ctx: MigrationContext,
     step: MigrationInfo,
     heads: Collection[Any],  # noqa: ARG001 - Alembic's interface
@@ -34,20 +34,20 @@ def run(connection: Connection) -> None:
         target_metadata=metadata,
         compare_server_default=True,
         transaction_per_migration=True,
-        on_version_apply=number_the_release,
+        on_version_apply=record_number,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
-def run_alone() -> None:
+def connect_and_run() -> None:
     settings = load()
     with engine(settings.postgres.dsn, settings.migration).connect() as connection:
         run(connection)
 
 
-given = context.config.attributes.get("connection")
-if given is None:
-    run_alone()
+connection = context.config.attributes.get("connection")
+if connection is None:
+    connect_and_run()
 else:
-    run(given)
+    run(connection)

@@ -1,15 +1,15 @@
-"""Withholds rights on a new table that only its owner needs.
+"""Revokes privileges on a new table that only its owner needs.
 
-roles.sql gives the consumer's role every right to read and write on each table that the owner creates (ALTER DEFAULT
-PRIVILEGES). The migration that creates a table takes back what the consumer does not do to it, whatever that role is
-called. For tables that exist already roles.sql says the same.
+roles.sql grants the consumer's role all read and write privileges on new tables (ALTER DEFAULT PRIVILEGES). The
+migration that creates a table revokes those that the consumer does not need, whatever the name of its role. roles.sql
+does the same for existing tables.
 """
 
 from alembic import op
 
 
-def withhold(table: str, *privileges: str) -> None:
-    """Take privileges on `table`, which this transaction has made, from everybody but its owner."""
+def revoke(table: str, *privileges: str) -> None:
+    """Revoke privileges on `table`, created by this transaction, from every role but its owner."""
     op.execute(f"""
         DO $$
         DECLARE

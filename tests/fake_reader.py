@@ -1,4 +1,4 @@
-"""A stand-in for the port OrderReader; `tests/integration/test_order_reader.py` holds it to the real one's contract."""
+"""A fake OrderReader; `tests/integration/test_order_reader.py` runs the same contract on it and on the real one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -11,17 +11,17 @@ from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
 
 
 class FakeReader:
-    """Orders in memory, as the compact JSON of an encoder. While `is_away`, every call fails.
+    """Orders in memory, as the compact JSON of an encoder. While `is_unreachable`, every call fails.
 
-    A query takes its snapshot when it starts, and ends when its `gate` is open: tests hold it in between.
+    A query takes its snapshot when it starts, and ends when `gate` is set.
     """
 
     def __init__(self, *orders: Order) -> None:
         self.orders: dict[str, Order] = {}
         self.store(*orders)
-        self.is_away = False
+        self.is_unreachable = False
         self.replay_lsn: int | None = None
-        """How far it is as a standby; None is a primary."""
+        """The replay LSN of a standby; None: a primary."""
         self.queries: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -54,8 +54,8 @@ class FakeReader:
         return OrderCount(len(self._snapshot()), is_estimate=False)
 
     def _snapshot(self) -> Mapping[str, Order]:
-        if self.is_away:
-            raise StorageUnavailable("away")
+        if self.is_unreachable:
+            raise StorageUnavailable("unreachable")
         return dict(self.orders)
 
 

@@ -1,11 +1,11 @@
-"""The four tables of an order, and the numbers of the releases of this schema."""
+"""Create the four tables of an order, and the table of schema release numbers."""
 
 from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.rights import withhold
+from migrations.rights import revoke
 
 revision: Final = "0001"
 down_revision: Final = None
@@ -23,7 +23,7 @@ def upgrade() -> None:
     create_deliveries()
     create_payments()
     create_items()
-    withhold_what_the_consumer_does_not_do()
+    revoke_unused_privileges()
 
 
 def create_orders() -> None:
@@ -65,7 +65,7 @@ def create_deliveries() -> None:
         sa.Column("region", sa.String(255), nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
         sa.PrimaryKeyConstraint("order_uid", name="deliveries_pkey"),
-        of_an_order("deliveries"),
+        order_foreign_key("deliveries"),
     )
 
 
@@ -84,7 +84,7 @@ def create_payments() -> None:
         sa.Column("goods_total", sa.BigInteger, nullable=False),
         sa.Column("custom_fee", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("order_uid", name="payments_pkey"),
-        of_an_order("payments"),
+        order_foreign_key("payments"),
     )
 
 
@@ -105,20 +105,20 @@ def create_items() -> None:
         sa.Column("brand", sa.String(255), nullable=False),
         sa.Column("status", sa.SmallInteger, nullable=False),
         sa.PrimaryKeyConstraint("order_uid", "position", name="items_pkey"),
-        of_an_order("items"),
+        order_foreign_key("items"),
     )
 
 
-def withhold_what_the_consumer_does_not_do() -> None:
-    """Leave it to update an order's row and to replace its children; numbers of releases are the migration's alone."""
-    withhold("orders", "DELETE")
+def revoke_unused_privileges() -> None:
+    """Let the consumer update orders and replace their child rows only; release numbers belong to migrations."""
+    revoke("orders", "DELETE")
     for table in ("deliveries", "payments", "items"):
-        withhold(table, "UPDATE")
+        revoke(table, "UPDATE")
     for table in ("alembic_version", "schema_releases"):
-        withhold(table, "INSERT", "UPDATE", "DELETE")
+        revoke(table, "INSERT", "UPDATE", "DELETE")
 
 
-def of_an_order(table: str) -> sa.ForeignKeyConstraint:
+def order_foreign_key(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(
         ["order_uid"], ["orders.order_uid"], name=f"{table}_order_uid_fkey", ondelete="CASCADE"
     )

@@ -1,11 +1,11 @@
-"""The orders that were erased and must not come back."""
+"""Create the table of erased orders, which must not be stored again."""
 
 from typing import Final
 
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.rights import withhold
+from migrations.rights import revoke
 
 revision: Final = "0002"
 down_revision: Final = "0001"
@@ -18,4 +18,4 @@ def upgrade() -> None:
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("order_uid_hash", name="erased_pkey"),
     )
-    withhold("erased", "INSERT", "UPDATE", "DELETE")
+    revoke("erased", "INSERT", "UPDATE", "DELETE")

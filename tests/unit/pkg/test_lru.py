@@ -10,7 +10,7 @@ from service.pkg.lru import ENTRY_OVERHEAD_BYTES, Lru
 PLENTY = 2**30
 
 
-def test_what_was_put_is_got_and_is_the_same_object() -> None:
+def test_get_returns_the_object_that_was_put() -> None:
     lru, value = Lru(2, PLENTY), b"value"
     lru.put("key", value)
     assert lru.get("key") is value
@@ -37,14 +37,14 @@ def test_bytes_are_bounded_with_the_overhead_of_each_entry() -> None:
     assert lru.get("a") is None
 
 
-def test_a_value_larger_than_the_cache_is_not_kept_and_costs_nobody_a_place() -> None:
+def test_a_value_larger_than_the_cache_is_not_stored_and_evicts_nothing() -> None:
     lru = Lru(10, 1_000)
     lru.put("small", b"1")
     lru.put("large", bytes(1_000))
     assert (lru.get("large"), lru.get("small")) == (None, b"1")
 
 
-def test_a_value_too_large_to_keep_takes_its_older_version_away() -> None:
+def test_a_value_too_large_to_store_removes_the_previous_one() -> None:
     lru = Lru(10, 1_000)
     lru.put("key", b"old")
     lru.put("key", bytes(1_000))
@@ -52,7 +52,7 @@ def test_a_value_too_large_to_keep_takes_its_older_version_away() -> None:
     assert lru.size == 0
 
 
-def test_fill_takes_free_places_only_and_the_last_of_them() -> None:
+def test_fill_evicts_nothing_and_adds_the_least_recently_used_entry() -> None:
     lru = Lru(2, PLENTY)
     lru.put("used", b"1")
     assert lru.fill("filled", b"2")
@@ -61,7 +61,7 @@ def test_fill_takes_free_places_only_and_the_last_of_them() -> None:
     assert (lru.get("used"), lru.get("filled"), lru.get("new")) == (b"1", None, b"4")
 
 
-def test_fill_leaves_what_is_there() -> None:
+def test_fill_does_not_replace_a_value() -> None:
     lru = Lru(2, PLENTY)
     lru.put("key", b"newer")
     assert lru.fill("key", b"older")
@@ -74,7 +74,7 @@ def test_fill_stops_at_the_bound_of_bytes() -> None:
     assert not lru.fill("b", b"2")
 
 
-def test_nothing_is_left_of_what_is_discarded_or_cleared() -> None:
+def test_discarded_and_cleared_entries_free_their_bytes() -> None:
     lru = Lru(10, PLENTY)
     for key in "abc":
         lru.put(key, b"1")
@@ -89,7 +89,7 @@ Step = st.tuples(st.sampled_from(("put", "fill", "get", "discard")), st.sampled_
 
 
 @given(st.lists(Step, max_size=60), st.integers(1, 4), st.integers(1, 2_000))
-def test_no_sequence_of_calls_breaks_a_bound_or_the_account(
+def test_no_sequence_of_calls_breaks_a_bound_or_the_size(
     steps: list[tuple[str, str, bytes]], max_entries: int, max_bytes: int
 ) -> None:
     lru = Lru(max_entries, max_bytes)
@@ -101,7 +101,7 @@ def test_no_sequence_of_calls_breaks_a_bound_or_the_account(
 
 
 @pytest.mark.parametrize("call", ["put", "fill", "discard", "get"])
-def test_threads_do_not_break_the_account(call: str) -> None:
+def test_threads_do_not_break_the_size(call: str) -> None:
     lru = Lru(50, PLENTY)
 
     def work(thread: int) -> None:

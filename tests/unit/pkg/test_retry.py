@@ -46,7 +46,7 @@ def waits(attempts: int, backoff: Backoff) -> list[float]:
     return stop.waits
 
 
-def test_what_succeeds_is_called_once() -> None:
+def test_a_success_is_called_once() -> None:
     assert waits(0, Backoff()) == []
 
 
@@ -82,7 +82,7 @@ def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
     assert told == list(enumerate(stop.waits, start=1))
 
 
-def test_a_stop_ends_a_wait() -> None:
+def test_shutdown_ends_a_wait() -> None:
     stop = ShutdownEvent()
     stop.set()
     with pytest.raises(Stopped):

@@ -28,16 +28,16 @@ main.run()
 """
 
 
-def test_what_a_call_returns_is_returned() -> None:
+def test_the_result_of_a_call_is_returned() -> None:
     assert run_with_timeout(LONG, lambda: 7) == 7
 
 
-def test_what_a_call_raises_is_raised() -> None:
+def test_the_error_of_a_call_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         run_with_timeout(LONG, lambda: 1 / 0)
 
 
-def test_a_call_that_does_not_end_is_left_behind() -> None:
+def test_a_call_that_does_not_end_is_abandoned() -> None:
     for_ever = Event()
     with pytest.raises(TimeoutError):
         run_with_timeout(0.01, for_ever.wait)

@@ -21,7 +21,7 @@ for _ in range(30_000):
 """
 
 
-def test_a_signal_in_the_middle_of_a_wait_does_not_lock_it_up() -> None:
+def test_a_signal_during_a_wait_does_not_deadlock() -> None:
     subprocess.run([sys.executable, "-c", STORM], check=True, timeout=30)  # noqa: S603 - our own text
 
 

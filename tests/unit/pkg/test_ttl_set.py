@@ -9,27 +9,27 @@ class Clock:
         return self.now
 
 
-def test_a_key_is_remembered_until_its_time_is_over() -> None:
+def test_a_key_expires() -> None:
     clock = Clock()
-    recent = TTLSet(10, 2, clock)
-    recent.add("key")
+    keys = TTLSet(10, 2, clock)
+    keys.add("key")
     clock.now += 1.9
-    assert "key" in recent
+    assert "key" in keys
     clock.now += 0.1
-    assert "key" not in recent
+    assert "key" not in keys
 
 
-def test_the_oldest_key_goes_when_there_are_too_many() -> None:
-    recent = TTLSet(2, 60)
+def test_the_oldest_key_is_evicted() -> None:
+    keys = TTLSet(2, 60)
     for key in ("a", "b", "a", "c"):
-        recent.add(key)
-    assert [key in recent for key in "abc"] == [True, False, True]
-    assert len(recent) == 2
+        keys.add(key)
+    assert [key in keys for key in "abc"] == [True, False, True]
+    assert len(keys) == 2
 
 
-def test_a_discarded_key_is_forgotten() -> None:
-    recent = TTLSet(2, 60)
-    recent.add("key")
-    recent.discard("key")
-    recent.discard("never there")
-    assert "key" not in recent
+def test_a_discarded_key_is_removed() -> None:
+    keys = TTLSet(2, 60)
+    keys.add("key")
+    keys.discard("key")
+    keys.discard("never there")
+    assert "key" not in keys

@@ -66,7 +66,7 @@ def test_copy_names_the_columns() -> None:
         ("🧘🏽 'quoted' \"twice\", {a,b} NULL", "🧘🏽 'quoted' \"twice\", {a,b} NULL"),
     ],
 )
-def test_what_copy_would_misread_is_escaped(text: str, escaped: str) -> None:
+def test_special_characters_are_escaped(text: str, escaped: str) -> None:
     made = copy_rows(order(order_uid="a", delivery={"name": text}), SOURCE)
     assert (
         made.deliveries
@@ -82,7 +82,7 @@ def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
         assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == r"\N"
 
 
-def test_a_plain_order_has_the_same_lines() -> None:
+def test_without_escaping_the_lines_are_the_same() -> None:
     assert copy_rows(order(order_uid="a"), SOURCE, needs_no_escaping=True) == copy_rows(order(order_uid="a"), SOURCE)
 
 

@@ -64,20 +64,20 @@ def error(state: str | None, **told: str) -> psycopg.Error:
 
 
 @pytest.mark.parametrize("state", PERMANENT)
-def test_data_that_postgresql_refuses_is_refused_for_good(state: str) -> None:
+def test_rejected_data_is_a_permanent_error(state: str) -> None:
     refusal = translate(error(state))
     assert isinstance(refusal, OrderRejected)
     assert refusal.sqlstate == state
 
 
 @pytest.mark.parametrize("state", PASSING)
-def test_what_is_not_the_datas_fault_is_repeated(state: str) -> None:
+def test_other_errors_are_temporary(state: str) -> None:
     failure = translate(error(state))
     assert type(failure) is StorageUnavailable
     assert failure.sqlstate == state
 
 
-def test_an_error_without_a_state_is_repeated() -> None:
+def test_an_error_without_sqlstate_is_temporary() -> None:
     failure = translate(error(None))
     assert type(failure) is StorageUnavailable
     assert str(failure) == "the connection to PostgreSQL failed"
@@ -109,18 +109,18 @@ def test_an_error_without_a_state_is_repeated() -> None:
         ),
     ],
 )
-def test_what_keeps_us_from_connecting_is_named(text: str, words: str) -> None:
+def test_a_connection_error_names_its_cause(text: str, words: str) -> None:
     assert str(translate(psycopg.OperationalError(text))) == f"the connection to PostgreSQL failed: {words}"
 
 
 @pytest.mark.parametrize(
     "text", ["SSL error: unexpected eof while reading", "SSL connection has been closed unexpectedly"]
 )
-def test_an_encrypted_connection_that_was_cut_is_no_trouble_of_tls(text: str) -> None:
+def test_a_reset_tls_connection_is_not_a_tls_error(text: str) -> None:
     assert str(translate(psycopg.OperationalError(text))) == "the connection to PostgreSQL failed"
 
 
-def test_a_cancelled_statement_took_too_long() -> None:
+def test_a_canceled_statement_is_a_timeout() -> None:
     assert type(translate(error("57014"))) is StatementTimedOut
 
 
@@ -140,7 +140,7 @@ def test_a_cancelled_statement_took_too_long() -> None:
         {"constraint_name": "erased_pkey", "message_detail": "Key (order_uid_hash)=(\\\\x00) already exists."},
     ],
 )
-def test_our_own_keys_are_taken_when_another_writer_was_first(told: dict[str, str]) -> None:
+def test_a_duplicate_primary_key_is_temporary(told: dict[str, str]) -> None:
     assert type(translate(error("23505", **told))) is StorageUnavailable
 
 
@@ -155,12 +155,12 @@ def test_our_own_keys_are_taken_when_another_writer_was_first(told: dict[str, st
         {},
     ],
 )
-def test_a_unique_constraint_of_the_operators_refuses_data(told: dict[str, str]) -> None:
+def test_a_violated_constraint_of_the_operator_is_permanent(told: dict[str, str]) -> None:
     assert isinstance(translate(error("23505", **told)), OrderRejected)
 
 
 @pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])
-def test_the_text_names_the_state_and_no_value(state: str | None) -> None:
+def test_the_text_names_the_sqlstate_and_no_value(state: str | None) -> None:
     failure = translate(error(state, table_name="orders", column_name="entry", constraint_name="orders_check"))
     assert isinstance(failure, StorageError)
     assert (state or "PostgreSQL") in str(failure)
@@ -168,7 +168,7 @@ def test_the_text_names_the_state_and_no_value(state: str | None) -> None:
         assert "Testov" not in text
 
 
-def test_every_class_that_passes_has_a_sentence_of_its_own() -> None:
+def test_every_temporary_sqlstate_class_has_its_own_text() -> None:
     for state in PASSING:
         if state[:2] not in {"0A", "28", "3D"}:
             assert state[:2] in module.PROBLEMS
@@ -185,7 +185,7 @@ def test_every_class_that_passes_has_a_sentence_of_its_own() -> None:
         ("", None),
     ],
 )  # fmt: skip
-def test_the_line_that_copy_stopped_at_is_read_from_the_context(context: str, line: tuple[str, int] | None) -> None:
+def test_the_failed_copy_line_is_parsed_from_the_context(context: str, line: tuple[str, int] | None) -> None:
     assert copy_line(error("22001", context=context)) == line
 
 
@@ -200,5 +200,5 @@ def test_the_line_that_copy_stopped_at_is_read_from_the_context(context: str, li
         ({"constraint_name": "orders_check"}, "orders_check"),
     ],
 )
-def test_the_place_is_told_by_names_alone(told: dict[str, str], where: str) -> None:
+def test_the_place_holds_names_only(told: dict[str, str], where: str) -> None:
     assert place(error("23514", **told)) == where

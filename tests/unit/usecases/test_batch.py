@@ -24,7 +24,7 @@ def skip(batch: Batch, offset: int) -> None:
     batch.skip()
 
 
-def test_a_batch_begins_at_the_first_record_and_ends_after_the_last_of_each_partition() -> None:
+def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition() -> None:
     batch = Batch()
     take(batch, 5)
     take(batch, 100, partition=1)
@@ -35,7 +35,7 @@ def test_a_batch_begins_at_the_first_record_and_ends_after_the_last_of_each_part
     assert batch.last_timestamps_ms == {0: 1_007, 1: 1_100}
 
 
-def test_verdicts_tell_good_and_bad_as_they_came_without_tombstones() -> None:
+def test_outcomes_are_in_order_of_consumption_without_tombstones() -> None:
     batch = Batch()
     take(batch, 1)
     refuse(batch, 2)
@@ -55,14 +55,14 @@ def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) 
     assert batch.is_full(limits)
 
 
-def test_tombstones_and_bad_messages_fill_a_batch_too() -> None:
+def test_tombstones_and_bad_messages_count_towards_the_limit() -> None:
     batch = Batch()
     skip(batch, 1)
     refuse(batch, 2)
     assert batch.is_full(BatchLimits(messages=2))
 
 
-def test_a_dropped_partition_is_neither_committed_nor_read_again() -> None:
+def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
     batch = Batch()
     take(batch, 5)
     take(batch, 100, partition=1)
@@ -71,14 +71,14 @@ def test_a_dropped_partition_is_neither_committed_nor_read_again() -> None:
     assert (batch.start_offsets, batch.commit_offsets) == ({1: 100}, {1: 101})
 
 
-def test_a_partition_that_comes_back_is_not_read_into_the_batch_that_dropped_it() -> None:
+def test_a_batch_that_dropped_a_partition_is_full() -> None:
     batch = Batch()
     take(batch, 5)
     batch.drop(frozenset({0}))
     assert batch.is_full(BatchLimits())
 
 
-def test_a_batch_goes_on_when_a_partition_leaves_of_which_it_has_nothing() -> None:
+def test_dropping_a_partition_without_records_does_not_fill_the_batch() -> None:
     batch = Batch()
     batch.drop(frozenset({0}))
     assert not batch.is_full(BatchLimits())

@@ -1,27 +1,25 @@
-"""When a flood of bad messages stops the consumer, and when it lets go again."""
-
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
 
 GOOD, BAD = b"\0", b"\1"
 POLICY = CircuitBreakerPolicy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)
 
 
-def is_open() -> CircuitBreaker:
+def open_breaker() -> CircuitBreaker:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate(BAD * 6)
     return breaker
 
 
-def test_good_messages_pass() -> None:
+def test_good_messages_keep_it_closed() -> None:
     assert CircuitBreaker(POLICY).evaluate(GOOD * 100) is None
 
 
-def test_half_of_the_window_may_be_bad_and_no_more() -> None:
+def test_it_opens_when_more_than_half_of_the_window_is_bad() -> None:
     assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 50) is None
     assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 4 + BAD * 2) == "6 of the last 10 messages are bad"
 
 
-def test_the_share_is_that_of_a_whole_window() -> None:
+def test_the_ratio_needs_a_full_window() -> None:
     assert CircuitBreaker(POLICY).evaluate(BAD * 5) is None
 
 
@@ -32,13 +30,13 @@ def test_the_window_spans_batches() -> None:
     assert breaker.evaluate(BAD) == "6 of the last 10 messages are bad"
 
 
-def test_what_has_left_the_window_does_not_count() -> None:
+def test_messages_that_left_the_window_do_not_count() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(10):
         assert breaker.evaluate(BAD * 5 + GOOD * 10) is None
 
 
-def test_good_batches_between_push_bad_ones_out_of_the_window() -> None:
+def test_good_batches_push_bad_messages_out_of_the_window() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate(BAD * 5) is None
     assert breaker.evaluate(GOOD * 10) is None
@@ -46,13 +44,13 @@ def test_good_batches_between_push_bad_ones_out_of_the_window() -> None:
     assert breaker.evaluate(BAD * 5) is None
 
 
-def test_so_many_in_a_row_open_it_whatever_the_share() -> None:
+def test_consecutive_bad_messages_open_it_whatever_the_ratio() -> None:
     policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
     assert CircuitBreaker(policy).evaluate(BAD * 5 + GOOD + BAD * 5) is None
     assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 consecutive messages are bad"
 
 
-def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
+def test_consecutive_messages_are_counted_across_batches_until_a_good_one() -> None:
     policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
     breaker = CircuitBreaker(policy)
     assert breaker.evaluate(BAD * 3) is None
@@ -61,28 +59,28 @@ def test_a_row_goes_on_across_batches_and_ends_with_a_good_one() -> None:
     assert breaker.evaluate(BAD * 3) == "6 consecutive messages are bad"
 
 
-def test_what_is_tried_passes_and_it_stays_on_while_most_of_that_is_bad() -> None:
-    breaker = is_open()
+def test_it_stays_open_while_most_probed_messages_are_bad() -> None:
+    breaker = open_breaker()
     assert breaker.evaluate(BAD * 6 + GOOD * 4) is None
     assert breaker.is_open
     assert breaker.evaluate(BAD * 1_000) is None
     assert breaker.is_open
 
 
-def test_it_lets_go_when_what_is_tried_is_mostly_good() -> None:
-    breaker = is_open()
+def test_it_closes_when_most_probed_messages_are_good() -> None:
+    breaker = open_breaker()
     assert breaker.evaluate(BAD * 5 + GOOD * 5) is None
     assert not breaker.is_open
 
 
-def test_it_counts_anew_after_it_let_go() -> None:
-    breaker = is_open()
+def test_closing_resets_the_counts() -> None:
+    breaker = open_breaker()
     assert breaker.evaluate(GOOD) is None
     assert breaker.evaluate(BAD * 5) is None
 
 
-def test_tombstones_alone_do_not_release_it() -> None:
-    breaker = is_open()
+def test_tombstones_alone_do_not_close_it() -> None:
+    breaker = open_breaker()
     assert breaker.evaluate(b"") is None
     assert breaker.is_open
 
@@ -99,12 +97,12 @@ def refusing() -> CircuitBreaker:
     return breaker
 
 
-def test_it_opens_when_every_order_of_a_batch_is_refused() -> None:
+def test_it_opens_when_every_order_of_a_batch_is_rejected() -> None:
     problem = "PostgreSQL rejected the last 3 orders and stored none between them"
     assert CircuitBreaker(POLICY).evaluate_orders(REFUSED * 3) == problem
 
 
-def test_it_opens_when_every_order_of_several_small_batches_is_refused() -> None:
+def test_it_opens_when_every_order_of_several_small_batches_is_rejected() -> None:
     breaker = CircuitBreaker(POLICY)
     assert [breaker.evaluate_orders(REFUSED) for _ in range(2)] == [None, None]
     assert breaker.evaluate_orders(b"") is None  # a batch of redeliveries proves nothing
@@ -112,7 +110,7 @@ def test_it_opens_when_every_order_of_several_small_batches_is_refused() -> None
     assert breaker.state is State.OPEN_FOR_ORDERS
 
 
-def test_a_batch_in_which_an_order_is_stored_shows_that_the_others_are_to_blame() -> None:
+def test_one_stored_order_shows_that_the_rejected_ones_are_at_fault() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(3):
         assert breaker.evaluate_orders(REFUSED * 2) is None
@@ -121,13 +119,13 @@ def test_a_batch_in_which_an_order_is_stored_shows_that_the_others_are_to_blame(
     assert not breaker.is_open
 
 
-def test_more_than_the_share_of_the_window_is_refused() -> None:
+def test_it_opens_when_more_than_the_ratio_of_the_window_is_rejected() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((REFUSED + STORED) * 50) is None
     assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "PostgreSQL rejected more than 50% of the last 10 orders"
 
 
-def test_one_stored_order_releases_it_where_none_was_stored_before() -> None:
+def test_one_stored_order_closes_it_if_none_was_stored_before() -> None:
     breaker = refusing()
     assert breaker.evaluate_orders(REFUSED) == "PostgreSQL stored 0 of the probed orders and rejected 1"
     assert breaker.evaluate_orders(b"") == "PostgreSQL stored 0 of the probed orders and rejected 0"
@@ -136,7 +134,7 @@ def test_one_stored_order_releases_it_where_none_was_stored_before() -> None:
     assert not breaker.is_open
 
 
-def test_where_some_were_stored_before_no_more_than_the_share_may_be_refused() -> None:
+def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
     assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
@@ -146,15 +144,15 @@ def test_where_some_were_stored_before_no_more_than_the_share_may_be_refused() -
     assert not breaker.is_open
 
 
-def test_refused_orders_are_counted_anew_after_it_let_go() -> None:
+def test_closing_resets_the_count_of_rejected_orders() -> None:
     breaker = refusing()
     assert breaker.evaluate_orders(STORED) is None
     assert breaker.evaluate_orders(REFUSED * 2) is None
     assert breaker.evaluate_orders(REFUSED)
 
 
-def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
-    breaker = is_open()
+def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
+    breaker = open_breaker()
     states = []
     for outcome in (None, "PostgreSQL rejected the last 4 orders and stored none between them"):
         states.append(breaker.state)
@@ -162,7 +160,7 @@ def test_a_flood_of_bad_messages_and_refused_orders_are_told_apart() -> None:
     assert [*states, breaker.state] == [State.OPEN_FOR_MESSAGES, State.OPEN_FOR_MESSAGES, State.OPEN_FOR_ORDERS]
 
 
-def test_disabled_it_lets_everything_through() -> None:
+def test_it_never_opens_if_disabled() -> None:
     breaker = CircuitBreaker(CircuitBreakerPolicy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
     assert breaker.evaluate(BAD * 1_000) is None
     assert breaker.evaluate_orders(REFUSED * 1_000) is None

@@ -1,4 +1,4 @@
-"""Every interleaving of reads, notifications and generations that could leave an old version in the cache."""
+"""Interleavings of reads, notifications and invalidations that could leave an old version in the cache."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NEW = replace(OLD, locale="new")
 
 
 class Scene:
-    """A lookup on a fake reader, and a clock that stands still."""
+    """A lookup with a fake reader and a fake clock."""
 
     def __init__(self, *orders: Order, max_stale: float | None = None) -> None:
         self.now = 100.0
@@ -34,13 +34,13 @@ class Scene:
         return self.now
 
     async def ask(self, uid: str = "uid") -> "asyncio.Task[CachedOrder | None]":
-        """Begin a request, and let it come to its query."""
+        """Start a request, and let it send its query."""
         request = asyncio.create_task(self.lookup.find(uid))
         await steps()
         return request
 
     async def locale(self, uid: str = "uid") -> str | None:
-        return told(await self.lookup.find(uid))
+        return locale_of(await self.lookup.find(uid))
 
     async def is_hit(self, uid: str = "uid") -> bool:
         found = await self.lookup.find(uid)
@@ -52,7 +52,7 @@ async def steps() -> None:
         await turns()
 
 
-def told(found: CachedOrder | None) -> str | None:
+def locale_of(found: CachedOrder | None) -> str | None:
     if found is None:
         return None
     return "old" if b'"locale":"old"' in bytes(found.body) else "new"
@@ -77,13 +77,13 @@ def test_concurrent_misses_of_one_id_are_one_query() -> None:
         scene.reader.gate.clear()
         requests = [await scene.ask() for _ in range(20)]
         scene.reader.gate.set()
-        assert [told(await request) for request in requests] == ["old"] * 20
+        assert [locale_of(await request) for request in requests] == ["old"] * 20
         assert scene.reader.queries == ["uid"]
 
     asyncio.run(play())
 
 
-def test_a_request_that_is_cancelled_does_not_end_the_query_of_the_others() -> None:
+def test_a_cancelled_request_does_not_cancel_the_shared_query() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
@@ -91,13 +91,13 @@ def test_a_request_that_is_cancelled_does_not_end_the_query_of_the_others() -> N
         first.cancel()
         await steps()
         scene.reader.gate.set()
-        assert told(await second) == "old"
+        assert locale_of(await second) == "old"
         assert scene.reader.queries == ["uid"]
 
     asyncio.run(play())
 
 
-def test_a_load_is_not_cached_when_its_id_was_notified_after_its_query_started() -> None:
+def test_a_result_is_not_cached_if_its_id_was_notified_after_the_query_started() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
@@ -105,26 +105,26 @@ def test_a_load_is_not_cached_when_its_id_was_notified_after_its_query_started()
         scene.reader.store(NEW)
         scene.lookup.invalidate(["uid"])
         scene.reader.gate.set()
-        assert told(await request) == "old"  # it was asked before the notification
+        assert locale_of(await request) == "old"  # it was requested before the notification
         assert await scene.locale() == "new"
 
     asyncio.run(play())
 
 
-def test_a_load_is_not_cached_when_its_id_was_notified_before_its_query_took_a_step() -> None:
+def test_a_result_is_not_cached_if_its_id_was_notified_before_the_query_was_sent() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         request = asyncio.create_task(scene.lookup.find("uid"))
-        await turns()  # the request has made its flight; the query has not begun
+        await turns()  # the query is in flight, but not sent
         assert scene.reader.queries == []
         scene.lookup.invalidate(["uid"])
-        assert told(await request) == "old"
+        assert locale_of(await request) == "old"
         assert not await scene.is_hit()
 
     asyncio.run(play())
 
 
-def test_a_load_is_cached_when_another_id_was_notified_meanwhile() -> None:
+def test_a_result_is_cached_if_another_id_was_notified() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
@@ -137,7 +137,7 @@ def test_a_load_is_cached_when_another_id_was_notified_meanwhile() -> None:
     asyncio.run(play())
 
 
-def test_a_load_is_not_cached_when_a_generation_began_after_its_query_started() -> None:
+def test_a_result_is_not_cached_if_the_cache_was_invalidated_after_the_query_started() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
@@ -152,7 +152,7 @@ def test_a_load_is_not_cached_when_a_generation_began_after_its_query_started() 
 
 
 @pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-def test_a_request_after_a_notification_or_generation_never_joins_an_older_flight(
+def test_a_request_after_an_invalidation_never_joins_an_earlier_query(
     event: Callable[[Lookup], None],
 ) -> None:
     async def play() -> None:
@@ -163,13 +163,13 @@ def test_a_request_after_a_notification_or_generation_never_joins_an_older_fligh
         event(scene.lookup)
         after = await scene.ask()
         scene.reader.gate.set()
-        assert (told(await before), told(await after)) == ("old", "new")
+        assert (locale_of(await before), locale_of(await after)) == ("old", "new")
         assert scene.reader.queries == ["uid", "uid"]
 
     asyncio.run(play())
 
 
-def test_an_older_flight_that_ends_last_does_not_overwrite_the_newer_one() -> None:
+def test_an_earlier_query_that_ends_last_does_not_overwrite_the_later_result() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         slow, quick = asyncio.Event(), asyncio.Event()
@@ -180,16 +180,16 @@ def test_an_older_flight_that_ends_last_does_not_overwrite_the_newer_one() -> No
         scene.reader.gate = quick
         after = await scene.ask()
         quick.set()
-        assert told(await after) == "new"
+        assert locale_of(await after) == "new"
         slow.set()
-        assert told(await before) == "old"
+        assert locale_of(await before) == "old"
         assert await scene.locale() == "new"
         assert await scene.is_hit()
 
     asyncio.run(play())
 
 
-def test_a_flight_that_ends_does_not_take_its_successor_away() -> None:
+def test_an_earlier_query_that_ends_leaves_the_later_one_in_flight() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         quick, slow = asyncio.Event(), asyncio.Event()
@@ -201,7 +201,7 @@ def test_a_flight_that_ends_does_not_take_its_successor_away() -> None:
         quick.set()
         await before
         await scene.ask()
-        assert scene.reader.queries == ["uid", "uid"]  # the third request joined the second flight
+        assert scene.reader.queries == ["uid", "uid"]  # the third request joined the second query
 
     asyncio.run(play())
 
@@ -217,7 +217,7 @@ def test_a_cached_order_is_a_miss_after_its_notification() -> None:
     asyncio.run(play())
 
 
-def test_everything_is_a_miss_after_a_new_generation() -> None:
+def test_everything_is_a_miss_after_invalidate_all() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         await scene.locale()
@@ -254,7 +254,7 @@ def test_an_unknown_id_is_found_as_soon_as_it_was_notified() -> None:
 
 
 @pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-def test_that_there_is_none_is_not_remembered_when_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
+def test_an_unknown_id_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
     async def play() -> None:
         scene = Scene()
         scene.reader.gate.clear()
@@ -268,54 +268,54 @@ def test_that_there_is_none_is_not_remembered_when_it_was_stored_meanwhile(event
     asyncio.run(play())
 
 
-def test_hits_are_served_while_the_database_is_away_and_misses_are_refused() -> None:
+def test_hits_are_served_and_misses_fail_while_the_database_is_unreachable() -> None:
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="other"))
         await scene.locale()
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         assert await scene.locale() == "old"
         with pytest.raises(StorageUnavailable):
             await scene.locale("other")
-        scene.reader.is_away = False
+        scene.reader.is_unreachable = False
         assert await scene.locale("other") == "new"
 
     asyncio.run(play())
 
 
-def test_an_error_reaches_all_who_wait_and_is_not_cached() -> None:
+def test_an_error_is_raised_in_every_waiting_request_and_is_not_cached() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
         requests = [await scene.ask() for _ in range(3)]
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         scene.reader.gate.set()
         for request in requests:
             with pytest.raises(StorageUnavailable):
                 await request
-        scene.reader.is_away = False
+        scene.reader.is_unreachable = False
         assert await scene.locale() == "old"
 
     asyncio.run(play())
 
 
-def test_an_error_that_nobody_waits_for_any_more_is_no_news_for_the_event_loop() -> None:
-    complaints: list[dict[str, Any]] = []
+def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -> None:
+    reports: list[dict[str, Any]] = []
 
     async def play() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
         scene = Scene(OLD)
         scene.reader.gate.clear()
         request = await scene.ask()
         request.cancel()
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         scene.reader.gate.set()
         await steps()
 
     asyncio.run(play())
-    assert complaints == []
+    assert reports == []
 
 
-def test_memory_is_not_trusted_longer_than_max_stale_without_a_proven_listener() -> None:
+def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only() -> None:
     async def play() -> None:
         scene = Scene(OLD, max_stale=10)
         scene.lookup.mark_verified(scene.now)
@@ -324,7 +324,7 @@ def test_memory_is_not_trusted_longer_than_max_stale_without_a_proven_listener()
         assert await scene.is_hit()
         scene.now += 0.1
         assert not await scene.is_hit()
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         with pytest.raises(StorageUnavailable):
             await scene.locale()
         scene.lookup.mark_verified(scene.now)
@@ -343,7 +343,7 @@ def test_the_warm_up_makes_the_newest_orders_hits() -> None:
     asyncio.run(play())
 
 
-def test_a_warmed_order_has_the_bytes_and_the_tag_of_a_queried_one() -> None:
+def test_a_warmed_up_order_has_the_same_bytes_and_etag_as_a_queried_one() -> None:
     async def play() -> None:
         warm, cold = Scene(OLD), Scene(OLD)
         await warm.lookup.warm(1)
@@ -356,7 +356,7 @@ def test_a_warmed_order_has_the_bytes_and_the_tag_of_a_queried_one() -> None:
 
 
 async def warming(scene: Scene) -> "asyncio.Task[int | None]":
-    """Begin a warm-up and hold it between its snapshot and the first order."""
+    """Start a warm-up, and block it between its snapshot and the first order."""
     scene.reader.gate.clear()
     warm_up = asyncio.create_task(scene.lookup.warm(100))
     await steps()
@@ -410,7 +410,7 @@ def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() -> None:
     asyncio.run(play())
 
 
-def test_a_generation_that_begins_during_the_warm_up_ends_it_unfinished() -> None:
+def test_invalidate_all_ends_a_running_warm_up() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         warm_up = await warming(scene)
@@ -440,11 +440,11 @@ def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() -> None:
 def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
     async def play() -> None:
         scene = Scene(OLD)
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         with pytest.raises(StorageUnavailable):
             await scene.lookup.warm(10)
         scene.lookup.invalidate(["uid"])
-        scene.reader.is_away = False
+        scene.reader.is_unreachable = False
         assert await scene.lookup.warm(10) == 1
         assert await scene.is_hit()
 
@@ -462,7 +462,7 @@ def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
     asyncio.run(play())
 
 
-def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_cached() -> None:
+def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_cached() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         await scene.locale()
@@ -481,32 +481,32 @@ def test_while_nothing_is_heard_a_database_that_answers_is_asked_and_nothing_is_
     asyncio.run(play())
 
 
-def test_while_nothing_is_heard_and_the_database_is_away_memory_is_served_and_does_not_grow() -> None:
+def test_without_a_listener_and_a_database_the_cache_is_served_and_does_not_grow() -> None:
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="other"))
         await scene.locale()
         scene.lookup.suspend_caching(can_read=False)
         assert await scene.is_hit()
-        assert not await scene.is_hit("other")  # it has just come back, and not everything was heard
+        assert not await scene.is_hit("other")  # notifications may have been missed
         assert not await scene.is_hit("other")
 
     asyncio.run(play())
 
 
-def test_what_was_held_in_an_outage_is_not_served_in_the_next_one_if_the_database_was_there_in_between() -> None:
+def test_orders_cached_before_an_outage_are_not_served_in_the_next_one() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         await scene.locale()
         for can_read in (False, True, True, False):
             scene.lookup.suspend_caching(can_read=can_read)
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         with pytest.raises(StorageUnavailable):
             await scene.locale()
 
     asyncio.run(play())
 
 
-def test_one_last_answer_of_a_server_that_goes_down_costs_nothing_of_what_is_held() -> None:
+def test_a_single_successful_read_during_a_shutdown_does_not_clear_the_cache() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         await scene.locale()
@@ -518,7 +518,7 @@ def test_one_last_answer_of_a_server_that_goes_down_costs_nothing_of_what_is_hel
     asyncio.run(play())
 
 
-def test_a_load_that_began_before_nothing_was_heard_is_not_cached_after_it_is_heard_again() -> None:
+def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()
@@ -540,13 +540,13 @@ async def is_cached_at(scene: Scene, replay_lsn: int | None, uid: str = "uid") -
 
 
 @pytest.mark.parametrize("uid", ["uid", "unknown"])
-def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> None:
+def test_a_standbys_result_is_cached_only_if_it_replayed_the_notified_commit(uid: str) -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
         scene.lookup.advance(200)
         scene.lookup.invalidate([uid])
-        assert not await is_cached_at(scene, 2**64 - 1, uid)  # nobody knows yet how far it has to be
+        assert not await is_cached_at(scene, 2**64 - 1, uid)  # its minimum LSN is not known yet
         scene.lookup.advance(300)
         assert not await is_cached_at(scene, 299, uid)
         assert await is_cached_at(scene, 300, uid)
@@ -554,7 +554,7 @@ def test_what_a_standby_tells_is_kept_only_as_of_what_was_notified(uid: str) -> 
     asyncio.run(play())
 
 
-def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_generation() -> None:
+def test_an_order_without_notification_is_cached_from_a_standby_beyond_the_shared_minimum() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
@@ -566,7 +566,7 @@ def test_what_was_not_notified_is_kept_from_a_standby_that_is_as_far_as_the_gene
     asyncio.run(play())
 
 
-def test_what_a_primary_tells_is_kept_at_once() -> None:
+def test_a_primarys_result_is_always_cached() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.lookup.invalidate_all(100)
@@ -576,7 +576,7 @@ def test_what_a_primary_tells_is_kept_at_once() -> None:
     asyncio.run(play())
 
 
-def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_limit_the_oldest_minimum_becomes_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.usecases.minimum_lsn.MAX_TRACKED_ORDERS", 2)
 
     async def play() -> None:
@@ -592,7 +592,7 @@ def test_of_many_notified_ids_the_oldest_give_their_floor_to_all(monkeypatch: py
     asyncio.run(play())
 
 
-def test_the_warm_up_from_a_standby_fills_in_what_is_new_enough_and_fails_where_nothing_is() -> None:
+def test_the_warm_up_from_a_standby_skips_outdated_orders_and_fails_if_all_are() -> None:
     async def play() -> None:
         scene = Scene(OLD, order(order_uid="notified"))
         scene.lookup.invalidate_all(100)

@@ -41,7 +41,7 @@ def test_nothing_is_read_before_notifications_arrive() -> None:
     asyncio.run(play())
 
 
-def test_it_is_over_at_the_deadline_and_goes_on_in_the_background() -> None:
+def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> None:
     async def play() -> None:
         scene = Scene(deadline=0.01)
         run = scene.start()
@@ -54,24 +54,24 @@ def test_it_is_over_at_the_deadline_and_goes_on_in_the_background() -> None:
     asyncio.run(play())
 
 
-def test_it_tries_again_until_the_database_comes() -> None:
+def test_it_retries_until_the_database_is_reachable() -> None:
     async def play() -> None:
         warm_up.RETRY_SECONDS = 0.0  # type: ignore[misc]
         scene = Scene()
-        scene.reader.is_away = True
+        scene.reader.is_unreachable = True
         scene.listening.set()
         run = scene.start()
         for _ in range(50):
             await turns()
         assert not scene.warm_up.is_over
-        scene.reader.is_away = False
+        scene.reader.is_unreachable = False
         await run
         assert scene.warm_up.orders == 1
 
     asyncio.run(play())
 
 
-def test_it_begins_again_when_a_generation_began() -> None:
+def test_it_restarts_if_the_cache_is_invalidated() -> None:
     async def play() -> None:
         scene = Scene()
         scene.listening.set()

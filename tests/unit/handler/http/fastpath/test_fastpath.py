@@ -582,7 +582,7 @@ def test_entries_that_may_be_stale_are_not_served() -> None:
         await server.exchange([PLAIN], waits_for_responses=True)
         assert server.calls == 0
         moment = 2.0
-        server.reader.is_away = True
+        server.reader.is_unreachable = True
         assert (await server.exchange([PLAIN], waits_for_responses=True)).written.startswith(b"HTTP/1.1 503 ")
 
     assert run_server(scenario, now=lambda: moment).calls == 1
