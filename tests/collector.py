@@ -1,4 +1,4 @@
-"""A collector of traces on this machine."""
+"""A local OTLP collector of traces."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass
 class Collector:
-    """What came so far, and by what name."""
+    """Spans and service names received so far."""
 
     url: str = ""
     spans: list[Any] = field(default_factory=list)

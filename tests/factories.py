@@ -1,4 +1,4 @@
-"""Order documents, and the orders in them, for tests to arrange."""
+"""Factories of order documents and orders."""
 
 from copy import deepcopy
 from typing import Any
@@ -63,7 +63,7 @@ SAMPLE: Document = {
 
 
 def order_document(**overrides: Any) -> Document:
-    """Return the sample under an id of its own; sections given as dicts are merged into it, anything else replaces.
+    """Return the sample with a new id. Dicts are merged into its sections; other values replace its fields.
 
     `order_document(payment={"amount": 5})` changes one field of the payment.
     """
@@ -81,5 +81,5 @@ def order(**overrides: Any) -> Order:
 
 
 def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
-    """Return `order(…)` as if it had been read at that offset."""
+    """Return `order(…)` with the version of a record at that offset."""
     return VersionedOrder(order(**overrides), RecordPosition(timestamp_ms, partition, offset, "orders"))

@@ -1,4 +1,4 @@
-"""A stand-in for the port DeadLetterReader; what the real one does is `tests/integration/test_browse.py`."""
+"""A fake of the port DeadLetterReader; tests/integration/test_browse.py tests the real one."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 @dataclass
 class FakeDeadLetters:
-    """Answers each query with the same page, and remembers the queries."""
+    """Returns the same page for each query, and records the queries."""
 
     answer: DeadLetterPage = field(default_factory=lambda: DeadLetterPage([], None))
     is_away: bool = False

@@ -1,4 +1,4 @@
-"""Stand-ins for the ports of the use cases; tests/integration/test_order_store.py compares them with the real ones."""
+"""Fakes of the use cases' ports. tests/integration/test_order_store.py runs one contract on fake and real store."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 
 POISON = "poison"
-"""The customer whose orders a fake store refuses."""
+"""The customer_id of orders that a fake store rejects."""
 
 
 class FakeStore:

@@ -6,7 +6,7 @@ from generator import command
 
 
 def parsed(*words: str) -> argparse.Namespace:
-    """Return what `orders generate WORDS` is told."""
+    """Return the parsed arguments of `orders generate WORDS`."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return parser.parse_args(words)

@@ -1,4 +1,4 @@
-"""What writers notify of, for tests that listen or speak in their place."""
+"""Sends and receives notifications as writers and readers of the orders do."""
 
 from typing import Any
 

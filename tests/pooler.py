@@ -1,4 +1,4 @@
-"""A real PgBouncer before a PostgreSQL."""
+"""A real PgBouncer in front of PostgreSQL."""
 
 import os
 import shutil

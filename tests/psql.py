@@ -1,4 +1,4 @@
-"""PostgreSQL's own clients, which the wheel of the embedded server has."""
+"""PostgreSQL's command-line clients, from the wheel of the embedded server."""
 
 import os
 import subprocess

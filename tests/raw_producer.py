@@ -1,4 +1,4 @@
-"""Produces what the Python client can't: a header whose name is not UTF-8, by librdkafka's own functions."""
+"""Calls librdkafka directly to produce a header whose name is not UTF-8, which the Python client cannot."""
 
 import ctypes
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Roles of a database, and what they may do."""
+"""Database roles and their privileges."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Where the tests' Kafka and PostgreSQL come from: given addresses, else containers, else this machine's processes."""
+"""Provides Kafka and PostgreSQL from given addresses, otherwise from containers, otherwise from local processes."""
 
 import gc
 import os
@@ -34,13 +34,13 @@ class Tier(StrEnum):
     EMBEDDED = "embedded"
 
 
-class TierAway(Exception):
-    """A tier was asked for by name and can't be had; its text says why."""
+class TierUnavailable(Exception):
+    """The requested tier is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tier that serves this run; `not_run` says which better one couldn't, and why."""
+    """The tier of this run; `not_run` names the preferred tier that is unavailable, and why."""
 
     tier: Tier
     not_run: str | None = None
@@ -54,26 +54,26 @@ class Kafka:
 @dataclass(frozen=True, slots=True)
 class Postgres:
     dsn: str
-    """Of a database in which others may be created."""
+    """URL of a database from which others can be created."""
 
 
 def choose(environ: Mapping[str, str]) -> Choice:
-    """Return the tier that is asked for, else the first that can be had. Asks the Docker engine.
+    """Return the requested tier, otherwise containers if a Docker engine responds, otherwise local processes.
 
-    Raises TierAway if a tier is asked for, by its name or by an address, that can't be had.
+    Raises TierUnavailable if a tier is requested by its name or by an address and is unavailable.
     """
     if FORCED in environ:
-        return _asked_for(Tier(environ[FORCED]), environ)
+        return _requested(Tier(environ[FORCED]), environ)
     if KAFKA_ADDRESS in environ or POSTGRES_ADDRESS in environ:
-        return _asked_for(Tier.ADDRESSES, environ)
+        return _requested(Tier.ADDRESSES, environ)
     obstacle = _engine_obstacle()
     return Choice(Tier.EMBEDDED, f"{Tier.TESTCONTAINERS}: {obstacle}") if obstacle else Choice(Tier.TESTCONTAINERS)
 
 
-def _asked_for(tier: Tier, environ: Mapping[str, str]) -> Choice:
+def _requested(tier: Tier, environ: Mapping[str, str]) -> Choice:
     obstacle = _obstacle(tier, environ)
     if obstacle:
-        raise TierAway(f"the tests were to run on {tier}, but {obstacle}")
+        raise TierUnavailable(f"tier {tier} is unavailable: {obstacle}")
     return Choice(tier)
 
 
@@ -98,9 +98,9 @@ def _engine_obstacle() -> str | None:
     except DockerException:
         absent = None
     if absent is None:
-        _close_what_docker_left_open()
-        return "no Docker engine answers"
-    return f"{' and '.join(absent)} neither here nor in reach" if absent else None
+        _collect_docker_socket()
+        return "no Docker engine responds"
+    return f"{' and '.join(absent)} cannot be pulled" if absent else None
 
 
 def _absent_images() -> list[str]:
@@ -109,8 +109,8 @@ def _absent_images() -> list[str]:
         return [image for image in (KAFKA_IMAGE, POSTGRES_IMAGE) if not _available(engine, image)]
 
 
-def _close_what_docker_left_open() -> None:
-    """Collect the socket that could not connect: its warning would fail whatever test runs when it is collected."""
+def _collect_docker_socket() -> None:
+    """Collect the socket that could not connect, whose ResourceWarning would otherwise fail an unrelated test."""
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         gc.collect()
 
@@ -152,7 +152,7 @@ def postgres(tier: Tier, folder: Path) -> AbstractContextManager[Postgres]:
 
 
 def settings(kafka: Kafka, topic: str, dsn: str) -> dict[str, str]:
-    """Return the environment that points a process of the service at a topic, the group of its name and a database."""
+    """Return the environment of a process that uses a topic, a group of the same name, and a database."""
     return {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": topic,
@@ -164,7 +164,7 @@ def settings(kafka: Kafka, topic: str, dsn: str) -> dict[str, str]:
 
 @contextmanager
 def _kafka_container() -> Iterator[Kafka]:
-    """Run the broker behind a port that the engine chooses: it starts when it has been told which one to advertise."""
+    """Run a broker on a port that the engine chooses. It starts once it knows which port to advertise."""
     _without_reaper()
     container = (
         DockerContainer(KAFKA_IMAGE)
@@ -205,7 +205,7 @@ def _postgres_container() -> Iterator[Postgres]:
 
 
 def _without_reaper() -> None:
-    """Every container is removed by its fixture, and the reaper's image can't be pulled everywhere."""
+    """Fixtures remove their containers, and the reaper's image cannot be pulled everywhere."""
     testcontainers_config.ryuk_disabled = True
 
 

@@ -1,4 +1,4 @@
-"""A real standby of an embedded PostgreSQL, which replays late if it is told to."""
+"""A real standby of an embedded PostgreSQL, optionally with delayed replay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ COPY_SECONDS = 60.0
 
 @contextmanager
 def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postgres]:
-    """Run a copy of a server that replays each commit `delay` after it happened."""
+    """Run a standby that replays each commit after `delay`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, stop = free_port(), ShutdownEvent()
     with installed(folder, package_folder()) as here:

@@ -1,4 +1,4 @@
-"""Authorities, certificates, and servers that let nobody in without TLS."""
+"""Certificate authorities, certificates, and servers that require TLS."""
 
 import subprocess
 import tarfile
@@ -33,7 +33,7 @@ PROGRAMS = {
 """By system and machine: builds of PostgreSQL that speak TLS, unlike the wheel's, and the SHA-256 of their jars."""
 VERSION = "17.6.0"
 HERE = ("DNS:localhost",)
-"""And not 127.0.0.1, which is the wrong name therefore."""
+"""127.0.0.1 is left out, so that it does not match the certificate."""
 
 
 @dataclass(frozen=True, slots=True)

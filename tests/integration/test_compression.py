@@ -26,7 +26,7 @@ FIRST_PARTITION, SECOND_PARTITION = 0, 1
 BEYOND_A_REQUEST = 101 * MIB
 """More than a broker takes in one request (`socket.request.max.bytes`)."""
 BASE_MIB = 150
-"""What a consumer takes that has two batches of ordinary orders."""
+"""Peak memory of a consumer with two batches of ordinary orders."""
 
 
 def pack(harness: Harness, codec: str, values: Iterable[bytes]) -> KafkaError | None:

@@ -28,7 +28,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 JOIN_SECONDS = 30.0  # 3 s on an idle machine; with the protocol `consumer` a heartbeat of 5 s more
 BACKLOG = 20_000
 PEAK_MIB = 230
-"""The most that a consumer may need while it works a backlog off."""
+"""Peak memory with a backlog: two full batches in flight, 10% below the documented limit of 256 MiB."""
 
 
 def assigned(service: Service) -> Service:
@@ -109,7 +109,7 @@ def test_a_lone_order_is_stored_at_once(harness: Harness) -> None:
         harness.produce(*orders([order_document()]))
         harness.wait_committed({0: number})
     delays = [delay for (delay,) in harness.query("SELECT stored_at - source_timestamp FROM orders")]
-    assert min(delays) < timedelta(seconds=0.4)  # the best of three: a slow machine is no wait for a batch to fill
+    assert min(delays) < timedelta(seconds=1)  # the best of three: a slow machine is not a wait for a full batch
 
 
 # A backlog

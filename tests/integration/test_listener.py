@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from local.postgres import Postgres
 
 HEARTBEAT = 0.5
-BOUND = 1.0  # seconds of staleness while PostgreSQL is reachable
+MAX_STALE_SECONDS = 1.0  # while PostgreSQL is reachable
 
 
 class Scene:
@@ -149,7 +149,7 @@ def test_a_broken_connection_is_replaced_within_the_bound_and_listens_before_it_
         harm(wire)
         await scene.notify(*payloads(["missed"], []))
         took = await until(lambda: scene.calls.count("listening") == 2)
-        assert took < BOUND
+        assert took < MAX_STALE_SECONDS
         assert "new missed" not in scene.calls
         await scene.notify(*payloads(["received"], []))
         await until(lambda: "new received" in scene.calls)
@@ -200,7 +200,7 @@ def test_a_frozen_server_is_a_disconnect_and_a_thawed_one_is_listened_to_again(o
     async def steps() -> None:
         await asyncio.to_thread(own_postgres.freeze)
         try:
-            assert await until(lambda: "disconnected" in scene.calls) < BOUND
+            assert await until(lambda: "disconnected" in scene.calls) < MAX_STALE_SECONDS
             assert not scene.listener.is_verified
         finally:
             await asyncio.to_thread(own_postgres.thaw)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.servers import FORCED, KAFKA_ADDRESS, POSTGRES_ADDRESS, Choice, Tier, TierAway
+from tests.servers import FORCED, KAFKA_ADDRESS, POSTGRES_ADDRESS, Choice, Tier, TierUnavailable
 
 ADDRESSES = {KAFKA_ADDRESS: "localhost:9092", POSTGRES_ADDRESS: "postgresql://localhost/postgres"}
 
@@ -21,13 +21,13 @@ def test_given_addresses_win_over_every_other_tier() -> None:
 
 @pytest.mark.parametrize("half", ADDRESSES)
 def test_one_address_alone_is_an_error_and_not_a_fallback(half: str) -> None:
-    with pytest.raises(TierAway, match="is not set"):
+    with pytest.raises(TierUnavailable, match="is not set"):
         servers.choose({half: ADDRESSES[half]})
 
 
 @pytest.mark.usefixtures("no_engine")
 def test_without_an_engine_the_servers_are_processes_and_the_reason_is_told() -> None:
-    assert servers.choose({}) == Choice(Tier.EMBEDDED, "testcontainers: no Docker engine answers")
+    assert servers.choose({}) == Choice(Tier.EMBEDDED, "testcontainers: no Docker engine responds")
 
 
 def test_an_engine_that_is_out_of_reach_leaves_no_open_socket_to_a_later_test(
@@ -42,7 +42,7 @@ def test_an_engine_that_is_out_of_reach_leaves_no_open_socket_to_a_later_test(
 
 @pytest.mark.usefixtures("no_engine")
 def test_a_forced_tier_that_is_away_is_an_error_and_not_a_fallback() -> None:
-    with pytest.raises(TierAway, match="no Docker engine answers"):
+    with pytest.raises(TierUnavailable, match="no Docker engine responds"):
         servers.choose({FORCED: "testcontainers"})
 
 
