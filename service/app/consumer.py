@@ -1,4 +1,4 @@
-"""`orders consumer`: its parts, started in the order of the lines and stopped in reverse."""
+"""`orders consumer`: creates the consumer's parts, starts them in order, and stops them in reverse order."""
 
 import argparse
 import gc
@@ -38,12 +38,12 @@ from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
 
-_LOOK_AGAIN_SECONDS: Final = 5.0
-_ADVERTISED_SECONDS: Final = 5.0
-_COLLECT_AFTER: Final = 200_000
-"""Objects more than before after which the garbage collector looks: above what two batches hold."""
-_SWITCH_SECONDS: Final = 0.0005
-"""How long the reading thread may keep the interpreter from the writing one; 5 ms by default."""
+_TOPIC_CHECK_INTERVAL_SECONDS: Final = 5.0
+_METADATA_TIMEOUT_SECONDS: Final = 5.0
+_GC_THRESHOLD: Final = 200_000
+"""Generation-0 threshold of the garbage collector (net allocations): more than two batches allocate."""
+_SWITCH_INTERVAL_SECONDS: Final = 0.0005
+"""How long the reading thread may hold the GIL while the writing thread waits; 5 ms by default."""
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
@@ -58,7 +58,9 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
 def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     stop = stop_at_signals()
-    properties.verify(settings.kafka)  # the producer of dead letters is made when there is one
+    properties.verify(
+        settings.kafka
+    )  # early, because the dead-letter producer is created only for the first dead letter
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
@@ -68,7 +70,13 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     )
     dead_letters = _dead_letters(settings, stop, member)
     ingest = Ingest(
-        writer, dead_letters, _breaker(settings), _backoff(settings), stop, RetryReport(metrics, log), middleware
+        writer,
+        dead_letters,
+        _circuit_breaker(settings),
+        _backoff(settings),
+        stop,
+        RetryReport(metrics, log),
+        middleware,
     )
     consumer = OrderConsumer(
         member,
@@ -87,7 +95,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     )
     _tune_interpreter()
     admin.start()
-    Thread(target=_look_at_topics, args=(settings.kafka, log, stop), name="topics", daemon=True).start()
+    Thread(target=_check_topics, args=(settings.kafka, log, stop), name="topics", daemon=True).start()
     try:
         consumer.run()
     finally:
@@ -97,16 +105,15 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
 
 
 def _tune_interpreter() -> None:
-    """Spare the garbage collector work, and switch threads sooner.
+    """Collect garbage less often, and switch threads sooner.
 
-    Batches hold no reference cycles, so a collection would search thousands of messages for nothing. The writing thread
-    needs the interpreter briefly but often: for a few instructions after each answer of PostgreSQL, which is idle until
-    then.
+    Batches contain no reference cycles, so collections would scan thousands of messages in vain. The writing thread
+    needs the GIL briefly but often: after each response of PostgreSQL, which is idle until the next request.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_GC_THRESHOLD)
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
 def _dead_letters(
@@ -114,50 +121,50 @@ def _dead_letters(
 ) -> DeadLetterProducer | TransactionalDeadLetters:
     kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if settings.dead_letters.exactly_once:
-        of_this_process = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-        return TransactionalDeadLetters(of_this_process, kafka.dead_letter_topic, encoder, member)
+        client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
+        return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, member)
     return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
 
 
-def _look_at_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
-    """Say at the start, and not at the first dead letter, that a topic is missing or too small."""
+def _check_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
+    """Log at startup, not at the first dead letter, if a topic is missing or its size limit too small."""
     client = DiagnosticAdminClient(properties.common(kafka))
     while not stop.is_set():
         try:
-            _warn_of_unreachable(client, log)
+            _log_unreachable_brokers(client, log)
             missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
             warning = None if missing else topics.size_mismatch(kafka, client)
         except TryAgain:
-            stop.wait(_LOOK_AGAIN_SECONDS)
+            stop.wait(_TOPIC_CHECK_INTERVAL_SECONDS)
             continue
         except MigrationError as error:
             warning, missing = str(error), set()
         for name in sorted(missing):
-            log.error("a topic is missing: `orders migrate` creates it", topic=name)
+            log.error("topic is missing: run `orders migrate`", topic=name)
         if warning:
-            log.warning("the dead-letter topic is not as it should be", problem=warning)
+            log.warning("problem with the topics", problem=warning)
         return
 
 
-def _warn_of_unreachable(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
-    """Name the brokers whose advertised address does not work from here: partitions that they lead stand still."""
+def _log_unreachable_brokers(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
+    """Log the brokers with an unreachable advertised address: the partitions that they lead are not consumed."""
     try:
-        brokers = client.check_advertised(_ADVERTISED_SECONDS)
+        brokers = client.check_advertised(_METADATA_TIMEOUT_SECONDS)
     except KafkaException:
-        return  # it is asked for its topics next, which says what is wrong
+        return  # the metadata request that follows reports the problem
     for broker in brokers:
         if broker.problem:
             log.error(
-                "a broker advertises an address that can't be reached",
+                "broker advertises an unreachable address",
                 broker=broker.broker, address=broker.address, problem=broker.problem,
             )  # fmt: skip
 
 
 def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:
-    """Return when a consumer is well: while its loop turns, with or without Kafka, PostgreSQL or a partition."""
-    has_started = {"loop has turned": lambda: consumer.has_started}
-    turns = {"loop turns": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
-    return Health(live=turns, ready=has_started, started=has_started)
+    """Define live as polling, even without Kafka, PostgreSQL or a partition; ready and started as having polled."""
+    has_started = {"loop has polled": lambda: consumer.has_started}
+    polls = {"loop polls": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
+    return Health(live=polls, ready=has_started, started=has_started)
 
 
 def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
@@ -175,16 +182,10 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
     )
 
 
-def _breaker(settings: Settings) -> CircuitBreaker:
-    circuit_breaker = settings.circuit_breaker
+def _circuit_breaker(settings: Settings) -> CircuitBreaker:
+    policy = settings.circuit_breaker
     return CircuitBreaker(
-        CircuitBreakerPolicy(
-            circuit_breaker.enabled,
-            circuit_breaker.ratio,
-            circuit_breaker.window,
-            circuit_breaker.max_consecutive,
-            circuit_breaker.min_rejected,
-        )
+        CircuitBreakerPolicy(policy.enabled, policy.ratio, policy.window, policy.max_consecutive, policy.min_rejected)
     )
 
 

@@ -447,8 +447,8 @@ def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_
     admin.delete_topics([harness.topic])[harness.topic].result(TIMEOUT_SECONDS)
     eventually(lambda: harness.topic not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what="it is gone")
     service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
-    eventually(lambda: service.logged("a topic is missing"), what="a word on it")
-    assert service.logged("a topic is missing")[0]["topic"] == harness.topic
+    eventually(lambda: service.logged("topic is missing"), what="a word on it")
+    assert service.logged("topic is missing")[0]["topic"] == harness.topic
     admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(TIMEOUT_SECONDS)
     sent = spread([order_document() for _ in range(9)])
     harness.produce(*sent)
