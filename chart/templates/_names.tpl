@@ -6,7 +6,7 @@
 {{- ternary $full (printf "%s-%s" .Chart.Name $full) (regexMatch "^[a-z]" $full) | trunc 40 | trimAll "-" -}}
 {{- end }}
 
-{{- /* What a selector holds can't be changed: nothing here may depend on a value. (root, component) */}}
+{{- /* Selectors are immutable, so nothing here may depend on a value. (root, component) */}}
 {{- define "orders.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
@@ -38,7 +38,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
-{{- /* The Secret of a login to PostgreSQL: its own, or the one of all, or else one that the chart makes. (root; migrate, write or read) */}}
+{{- /* The Secret of a login to PostgreSQL: its own, the common one, or one that the chart creates. (root; migrate, write or read) */}}
 {{- define "orders.databaseSecret" -}}
 {{- $values := (index . 0).Values.postgresql -}}
 {{- $own := get (dict "migrate" "" "write" $values.existingWriteSecret "read" $values.existingReadSecret) (index . 1) -}}
@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{ ternary (printf "%s-kafka:9092" (include "orders.fullname" .)) .Values.kafka.bootstrapServers .Values.kafka.enabled }}
 {{- end }}
 
-{{- /* The brokers as KEDA sees them, from a namespace of its own. */}}
+{{- /* Bootstrap servers for KEDA, which runs in another namespace. */}}
 {{- define "orders.scalerServers" -}}
 {{- if .Values.kafka.enabled -}}
 {{ include "orders.fullname" . }}-kafka.{{ .Release.Namespace }}.svc:9092

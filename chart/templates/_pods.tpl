@@ -1,4 +1,4 @@
-{{- /* An image's reference: its digest, or else its tag. (image, default tag) */}}
+{{- /* An image reference by digest, or by tag if there is none. (image, default tag) */}}
 {{- define "orders.imageReference" -}}
 {{- $image := index . 0 -}}
 {{- if $image.digest -}}
@@ -13,7 +13,7 @@ image: {{ include "orders.imageReference" (list .Values.image .Chart.AppVersion)
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
-{{- /* What every pod's spec begins with. (root, user and group id) */}}
+{{- /* The common part of every pod spec. (root, user and group id) */}}
 {{- define "orders.podSpec" -}}
 {{- $root := index . 0 -}}
 automountServiceAccountToken: false
@@ -37,7 +37,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Where pods run; one pod alone has no topology to spread over. (root, component, whether it runs alone) */}}
+{{- /* Scheduling of pods. A single pod needs no topology spread. (root, component, whether it runs alone) */}}
 {{- define "orders.scheduling" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -65,7 +65,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* The init container that holds a pod back until the schema is there. (root, mode, login) */}}
+{{- /* The init container that waits for the schema. (root, mode, login) */}}
 {{- define "orders.waitForMigrations" -}}
 {{- $root := index . 0 -}}
 - name: wait-for-migrations
@@ -77,7 +77,7 @@ topologySpreadConstraints:
   {{- include "orders.volumeMounts" $root | nindent 2 }}
 {{- end }}
 
-{{- /* What is mounted for TLS, as a list. */}}
+{{- /* Certificates to mount, as a list. */}}
 {{- define "orders.certificates" -}}
 {{- range $server := list "kafka" "postgresql" }}
 {{- $tls := (index $.Values $server).tls }}
@@ -101,7 +101,7 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{- /* The API keys: a folder, for a single file would stay as it was when the Secret changes. */}}
+{{- /* The API keys, mounted as a directory, because a subPath mount is not updated when the Secret changes. */}}
 {{- define "orders.keysMount" -}}
 - {name: api-keys, mountPath: /etc/orders/auth, readOnly: true}
 {{- end }}
@@ -119,9 +119,9 @@ volumes:
   - name: {{ .name }}
     secret:
       secretName: {{ quote .secret }}
-      # libpq takes no key that everybody may read.
+      # libpq rejects a private key that others can read.
       defaultMode: 0440
-      # These keys alone: the Secret may hold the authority's private key as well.
+      # Only these keys, because the Secret may also contain the authority's private key.
       items:
         {{- range .keys }}
         - {key: {{ quote . }}, path: {{ quote . }}}

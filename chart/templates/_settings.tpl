@@ -1,4 +1,4 @@
-{{- /* All settings that are no secret, as a map. */}}
+{{- /* All settings that are not secrets, as a map. */}}
 {{- define "orders.settings" -}}
 {{- $database := printf "postgresql://%s:%v/%s" (include "orders.databaseHost" .) .Values.postgresql.port (urlquery .Values.postgresql.database | replace "+" "%20") -}}
 {{- $settings := dict
@@ -30,7 +30,7 @@
 {{- toYaml $settings }}
 {{- end }}
 
-{{- /* librdkafka's properties that are no secret, as a map; each is a variable of its own beside kafka.existingSecret. */}}
+{{- /* librdkafka properties that are not secrets, as a map. Each becomes a variable, in addition to kafka.existingSecret. */}}
 {{- define "orders.kafkaProperties" -}}
 {{- with .Values.kafka.securityProtocol }}
 security.protocol: {{ quote . }}
@@ -50,12 +50,12 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- end }}
 {{- end }}
 
-{{- /* A number as it was written: Helm reads each as a float, whose text is 2.68435456e+08. */}}
+{{- /* A number as written in the values: Helm parses it as a float, which prints as 2.68435456e+08. */}}
 {{- define "orders.number" -}}
 {{- if and (kindIs "float64" .) (ne (floor .) .) -}}{{ . }}{{- else -}}{{ int64 . }}{{- end -}}
 {{- end }}
 
-{{- /* What only Secrets know, but for the login to PostgreSQL. */}}
+{{- /* Variables from Secrets, except the login to PostgreSQL. */}}
 {{- define "orders.secretEnv" -}}
 {{- with .Values.kafka.existingSecret }}
 - name: ORDERS_KAFKA__PROPERTIES
@@ -70,7 +70,7 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- end }}
 {{- end }}
 
-{{- /* The environment of one of our containers. (root, mode; write, read or "" for no login to PostgreSQL) */}}
+{{- /* The environment of a container of Orders. (root, mode; write, read or "" for no login to PostgreSQL) */}}
 {{- define "orders.environment" -}}
 {{- $root := index . 0 -}}
 envFrom:
@@ -86,13 +86,13 @@ env:
   {{- include "orders.secretEnv" $root | nindent 2 }}
 {{- end }}
 
-{{- /* Annotations that change, and so restart the pods, where what they read at start has changed. */}}
+{{- /* Annotations that restart the pods when anything that they read at startup changes. */}}
 {{- define "orders.checksums" -}}
 checksum/settings: {{ include "orders.settings" . | sha256sum | quote }}
 {{ include "orders.passwordsChecksum" . }}
 {{- end }}
 
-{{- /* Of the passwords that the chart makes, whosever they are. */}}
+{{- /* Checksum of all passwords that the chart generates. */}}
 {{- define "orders.passwordsChecksum" -}}
 {{- with include "orders.databaseSecrets" . | fromYaml }}checksum/passwords: {{ toYaml . | sha256sum | quote }}{{ end }}
 {{- end }}

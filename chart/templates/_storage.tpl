@@ -1,4 +1,4 @@
-{{- /* The volume of an in-chart server that has no claim. (persistence) */}}
+{{- /* The volume of an in-chart server without a claim. (persistence) */}}
 {{- define "orders.dataVolume" -}}
 {{- if not .enabled -}}
 - name: data
@@ -6,7 +6,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Its claim. No label but those that never change: a StatefulSet's claims can't be changed. (root, component) */}}
+{{- /* Its claim, with constant labels only, because a StatefulSet's claim templates are immutable. (root, component) */}}
 {{- define "orders.claim" -}}
 {{- $root := index . 0 -}}
 {{- $persistence := (index $root.Values (index . 1)).persistence -}}

@@ -1,6 +1,6 @@
 {{- define "orders.migration" -}}
 backoffLimit: 3
-# Exit code 2 means invalid settings: a retry can't succeed.
+# Exit code 2 means invalid settings, so a retry cannot succeed.
 podFailurePolicy:
   rules:
     - action: FailJob
@@ -17,7 +17,7 @@ template:
       - name: migrate
         {{- include "orders.image" . | nindent 8 }}
         args: [migrate]
-        # Written out: a hook runs before the release's ConfigMap is there, and what is written out is part of the Job's name.
+        # Inlined, because a hook runs before the release's ConfigMap exists, and so that the Job's name depends on the settings.
         # Kubernetes expands $(NAME) here, but not in a ConfigMap: $$ is a literal $.
         env:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}

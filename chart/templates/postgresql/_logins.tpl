@@ -1,4 +1,4 @@
-{{- /* The Secrets that the chart makes, by name, each kept where it is there already; made once in a rendering. */}}
+{{- /* Secrets that the chart creates, by name. Existing ones are kept; each is generated once per rendering. */}}
 {{- define "orders.databaseSecrets" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- if not (hasKey $postgresql "secrets") -}}
@@ -20,7 +20,7 @@
 {{ toYaml .Values.postgresql.secrets }}
 {{- end }}
 
-{{- /* Not empty where consumer and API have logins of their own. */}}
+{{- /* Not empty if consumer and API have their own logins. */}}
 {{- define "orders.hasThreeLogins" -}}
 {{- if ne (include "orders.databaseSecret" (list . "migrate")) (include "orders.databaseSecret" (list . "write")) }}true{{ end }}
 {{- end }}
