@@ -1,4 +1,4 @@
-"""Where an order came from, which is also which of two orders is the newer one."""
+"""The version of an order: the position of its Kafka record."""
 
 from typing import Final, Literal, NamedTuple, Self
 
@@ -7,13 +7,13 @@ from service.entities.order import Order
 VersionOrder = Literal["timestamp", "offset"]
 
 MAX_TOPIC: Final = 249
-"""Characters of a topic's name, as Kafka limits it."""
-_LATEST_MS: Final = 253_402_300_799_999
-"""The end of year 9999: a record's timestamp may be any 64-bit number."""
+"""Kafka's limit of a topic name, in characters."""
+_MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
+"""The end of year 9999. A record's timestamp may be any 64-bit integer."""
 
 
 class RecordPosition(NamedTuple):
-    """The record that carried an order; its version is all but the topic, compared from left to right."""
+    """The position of a record. The version is all fields but the topic, compared in this order."""
 
     timestamp_ms: int
     partition: int
@@ -22,20 +22,20 @@ class RecordPosition(NamedTuple):
 
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
-        """Return a source whose timestamp PostgreSQL can hold; a record without one counts as the oldest."""
-        return cls(min(max(timestamp_ms, 0), _LATEST_MS), partition, offset, topic)
+        """Return a position with the timestamp limited to PostgreSQL's range; without one it is 0."""
+        return cls(min(max(timestamp_ms, 0), _MAX_TIMESTAMP_MS), partition, offset, topic)
 
     def is_newer_than(self, other: "RecordPosition", order: VersionOrder = "timestamp") -> bool:
-        """Compare versions; `offset` trusts the log before the producers' clocks, within one partition."""
+        """Compare versions. With `offset`, offsets decide within a partition, not the producers' clocks."""
         if order == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self[:3] > other[:3]
 
 
 class VersionedOrder(NamedTuple):
-    """An order with the version that it has."""
+    """An order and its version."""
 
     order: Order
     source: RecordPosition
     prepared: object = None
-    """What the store that prepared the order needs to store it; opaque to everybody else."""
+    """The order as the store encoded it ahead of the write; opaque to other packages."""

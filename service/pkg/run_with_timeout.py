@@ -29,5 +29,5 @@ def settle(future: "Future[T]", work: Callable[[], T]) -> None:
     """Set the future to the result or the error of the call."""
     try:
         future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+    except BaseException as error:  # noqa: BLE001 - raised by future.result()
         future.set_exception(error)

@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
-        """Do what can be done without the database to store an order; for any thread. `document` is its JSON text."""
+        """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         """Store orders in one transaction; the greatest version of an id wins.
