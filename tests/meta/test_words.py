@@ -47,7 +47,7 @@ SETTINGS = {
 }
 LETTERS = r"(?<!dead)(?<!dead[ _-])(?<!Dead[ -])(?<!Dead)[Ll]etters?"
 """But for the characters."""
-CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|Answers `letter`")
+CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|`letter`")
 
 
 @pytest.mark.parametrize(("pattern", "instead"), [*TERMS.items(), *SETTINGS.items()])
