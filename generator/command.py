@@ -35,12 +35,10 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
-    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="messages a second (default: no limit)")
-    parser.add_argument("--topic", help="instead of ORDERS_KAFKA__TOPIC")
-    parser.add_argument(
-        "--bootstrap-servers", type=bootstrap_servers, help="instead of ORDERS_KAFKA__BOOTSTRAP_SERVERS"
-    )
-    parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and end")
+    parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="messages per second (default: no limit)")
+    parser.add_argument("--topic", help="overrides ORDERS_KAFKA__TOPIC")
+    parser.add_argument("--bootstrap-servers", type=bootstrap_servers, help="overrides ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and exit")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -65,28 +63,28 @@ def generate(
     properties: Mapping[str, Any],
     require_kafka: Callable[[], None] = lambda: None,
 ) -> int:
-    """Produce what the options say; returns the exit code. Raises what `require_kafka` does, which is called first.
+    """Produce the messages of the plan; return the exit code. Raises the errors of `require_kafka`, called first.
 
-    SIGINT and SIGTERM end a run cleanly and with 0, for that is how one without end is meant to end; a message that
-    was not acknowledged makes it 1.
+    SIGINT and SIGTERM stop the run with exit code 0, because they are the only way to end an unlimited one. An
+    unacknowledged message makes the exit code 1.
     """
     if args.list_faults:
         return list_faults()
     try:
-        plan = replace(plan_of(args), until=args.until or _end_of_dates(args.count))
+        plan = replace(plan_of(args), until=args.until or _latest_date(args.count))
     except ValueError as problem:
-        return _complain(problem, WRONG_USAGE)
+        return _fail(problem, WRONG_USAGE)
     require_kafka()
     try:
         return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
     except TopicUnavailable as problem:
-        return _complain(problem, FAILED)
+        return _fail(problem, FAILED)
     except KafkaException as problem:
-        return _complain(f"Kafka: {phrase(problem.args[0])}", FAILED)
+        return _fail(f"Kafka: {phrase(problem.args[0])}", FAILED)
 
 
-def _end_of_dates(count: int) -> datetime | None:
-    """Return now, or None for a stream without end, whose orders are dated as they are sent."""
+def _latest_date(count: int) -> datetime | None:
+    """Return now; None for an unlimited stream, whose orders are dated when they are sent."""
     return utc_now().replace(microsecond=0) if count else None
 
 
@@ -103,7 +101,7 @@ def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, 
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
     if plan.until:
-        sys.stdout.write(f"for the same messages again: --until {rfc3339(plan.until)}\n")
+        sys.stdout.write(f"to generate the same messages again, add --until {rfc3339(plan.until)}\n")
     return DONE if tally.complete else FAILED
 
 
@@ -117,6 +115,6 @@ def _summary(tally: Tally, seconds: float) -> str:
     )
 
 
-def _complain(problem: object, code: int) -> int:
+def _fail(problem: object, code: int) -> int:
     sys.stderr.write(f"orders generate: {problem}\n")
     return code

@@ -1,4 +1,4 @@
-"""`orders smoke`: one order through the whole path, from Kafka to the API's answer. It stays stored."""
+"""`orders smoke`: produces one order to Kafka and reads it back from the API. The order remains stored."""
 
 import argparse
 import json
@@ -26,15 +26,17 @@ from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
-ANSWER_SECONDS: Final = 5.0
-CONNECT_SECONDS: Final = 3.0
-"""How long the API may take to answer anything before the command says what is wrong."""
-RETRY_SECONDS: Final = 0.5
-LARGEST_ANSWER_BYTES: Final = 2**20
+RESPONSE_TIMEOUT_SECONDS: Final = 5.0
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
+"""How long to wait for the first response of the API before the command fails."""
+RETRY_INTERVAL_SECONDS: Final = 0.5
+MAX_RESPONSE_BYTES: Final = 2**20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", type=_base_url, required=True, help="the API, such as http://127.0.0.1:8000")
+    parser.add_argument(
+        "--url", type=_base_url, required=True, help="base URL of the API, such as http://127.0.0.1:8000"
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -49,26 +51,26 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         _send(message, settings.kafka, stop)
         echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
-        poller.until(partial(_read_back, args.url, key, message), "the API's answer")
+        poller.until(partial(_read_back, args.url, key, message), "the API's response")
     except (DeadlineExceeded, TopicUnavailable) as problem:
         raise CommandRefused(str(problem)) from None
-    echo(f"read it back from {args.url} after {monotonic() - began:.2f} s, as it was produced")
+    echo(f"read the same order from {args.url} after {monotonic() - began:.2f} s")
     return 0
 
 
 def _send(message: Message, kafka: Kafka, stop: ShutdownEvent) -> None:
-    patient = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
-    producer = open_producer(kafka.bootstrap_servers, kafka.topic, patient, compress=False)
+    client = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
+    producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
     tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
     if not tally.complete:
-        raise CommandRefused(f"Kafka did not take the order ({', '.join(tally.failed) or 'no answer'})")
+        raise CommandRefused(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
 
 
 def _ignore(_: Tally) -> None: ...
 
 
 def _key(settings: Settings) -> str:
-    """Return what the API may want to see, where this process knows the file of its keys."""
+    """Return an API key from the file of keys; empty if no file is set."""
     try:
         return key_with(settings.auth.keys_file, Scope.READ) if settings.auth.keys_file else ""
     except InvalidKeysFile as error:
@@ -76,25 +78,25 @@ def _key(settings: Settings) -> str:
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Return once the API answers with the order. Raises TryAgain before that, CommandRefused where it never will."""
+    """Return if the API returns the order. Raises TryAgain if not yet, CommandRefused if it is another order."""
     request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
-        with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-            body = answer.read(LARGEST_ANSWER_BYTES)
+        with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            body = answer.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
         raise TryAgain(_waiting_for(error.code)) from None
     except (HTTPException, OSError) as error:
         raise TryAgain(f"the API at {url}: {_cause(error)}") from None
     if not _is_same(body, message.value or b""):
-        raise CommandRefused("the API answers with another document than was produced")
+        raise CommandRefused("the API returned a different document than the one produced")
 
 
 def _require_api(url: str, stop: ShutdownEvent) -> None:
-    """Return once something answers there in HTTP. Raises CommandRefused."""
+    """Block until there is an HTTP response. Raises CommandRefused."""
     began = monotonic()
-    while problem := _problem(url, CONNECT_SECONDS - (monotonic() - began)):
+    while problem := _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - began)):
         seconds = monotonic() - began
-        if stop.wait(RETRY_SECONDS) or seconds + 2 * RETRY_SECONDS > CONNECT_SECONDS:
+        if stop.wait(RETRY_INTERVAL_SECONDS) or seconds + 2 * RETRY_INTERVAL_SECONDS > CONNECT_TIMEOUT_SECONDS:
             raise CommandRefused(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
@@ -109,7 +111,7 @@ def _problem(url: str, seconds: float) -> str | None:
 
 
 def _cause(error: HTTPException | OSError) -> str:
-    """Return the standard phrase for what urllib raises."""
+    """Return the standard phrase for an error of urllib."""
     reason = error.reason if isinstance(error, URLError) else error
     match reason:
         case SSLCertVerificationError():
@@ -125,15 +127,15 @@ def _is_same(answer: bytes, produced: bytes) -> bool:
     try:
         return order_digest(json.loads(answer)) == order_digest(json.loads(produced))
     except (KeyError, TypeError, ValueError):
-        return False  # no order at all
+        return False  # not an order
 
 
 def _waiting_for(status: int) -> str:
-    return "the order to be stored" if status == HTTPStatus.NOT_FOUND else f"the API, which answers {status},"
+    return "the order to be stored" if status == HTTPStatus.NOT_FOUND else f"the API, which returns {status},"
 
 
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"{text} is no address such as http://127.0.0.1:8000")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:8000")
     return text.rstrip("/")

@@ -1,4 +1,4 @@
-"""Our own commands as the demo runs them: `migrate`, then `consumer`, `api` and `generate` beside each other."""
+"""The `orders` commands of the demo: first `migrate`, then `consumer`, `api` and `generate` in parallel."""
 
 import secrets
 import sys
@@ -16,12 +16,12 @@ from service.entities.errors import ServerUnavailable
 from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
-_READY_SECONDS: Final = 90.0
+_STARTUP_TIMEOUT_SECONDS: Final = 90.0
 _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 
 
 class Commands:
-    """Each writes a log of its own into `folder`. As a context manager it ends them, in reverse."""
+    """Each command logs to its own file in `folder`. The context manager stops them in reverse order."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], rate: float, stop: ShutdownEvent) -> None:
         self._folder = folder
@@ -40,13 +40,13 @@ class Commands:
         self.end()
 
     def start(self) -> None:
-        """Return when orders flow. Raises ServerUnavailable; Stopped."""
-        self._command("migrate").run(_READY_SECONDS, self._stop)
+        """Start all; return when orders are being generated. Raises ServerUnavailable, Stopped."""
+        self._command("migrate").run(_STARTUP_TIMEOUT_SECONDS, self._stop)
         consumer = self._child("consumer", ORDERS_ADMIN__PORT=str(self.consumer_admin))
         api = self._child("api", ORDERS_ADMIN__PORT=str(self.api_admin))
-        consumer.wait_until(partial(is_ready, self.consumer_admin), _READY_SECONDS, self._stop)
-        api.wait_until(partial(is_ready, self.api_admin), _READY_SECONDS, self._stop)
-        # Another seed each time: on servers that stay, the orders of the last run would change nothing.
+        consumer.wait_until(partial(is_ready, self.consumer_admin), _STARTUP_TIMEOUT_SECONDS, self._stop)
+        api.wait_until(partial(is_ready, self.api_admin), _STARTUP_TIMEOUT_SECONDS, self._stop)
+        # A new seed each time: on existing servers, the orders of the last run are stored already.
         seed = str(secrets.randbelow(2**31))
         self._child("generate", "--count", "0", "--rate", str(self._rate), "--seed", seed, *_MIX)
 
@@ -55,7 +55,7 @@ class Commands:
         self._running.close()
 
     def require_alive(self) -> None:
-        """Return if all run. Raises ServerUnavailable, with the last words of one that has ended."""
+        """Return if all are running. Raises ServerUnavailable with the end of the log of one that is not."""
         for child in self.children:
             child.require_alive()
 
@@ -85,14 +85,14 @@ class ReloadedCommands(Commands):
     ) -> None:
         super().__init__(folder, environment, rate, stop)
         self._sources = sources
-        self._say = echo
+        self._echo = echo
 
     def start(self) -> None:
         self._attempt(super().start)
 
     def require_alive(self) -> None:
         if self._sources.have_changed():
-            self._say("the code has changed: all but the servers begins anew")
+            self._echo("the code has changed: restarting everything but the servers")
             self.end()
             self.start()
         else:
@@ -102,5 +102,5 @@ class ReloadedCommands(Commands):
         try:
             step()
         except ServerUnavailable as error:
-            self._say(f"{error}\nthe next change of the code begins anew")
+            self._echo(f"{error}\nwaiting for the next change of the code to restart")
             self.end()

@@ -1,4 +1,4 @@
-"""`orders demo`: everything on one machine, with servers of its own, until it is interrupted."""
+"""`orders demo`: runs everything on one machine, with its own Kafka and PostgreSQL, until interrupted."""
 
 import argparse
 import json
@@ -27,46 +27,50 @@ from service.entities.errors import ServerUnavailable
 from service.pkg.argtypes import port, positive
 from service.pkg.shutdown_event import ShutdownEvent, Stopped, stop_at_signals
 
-_CALL_SECONDS: Final = 2.0
-_LINE_SECONDS: Final = 1.0
-_NEWEST_EACH_SECOND: Final = 10
-_READ_EACH_SECOND: Final = 50
-"""The newest, which are not in memory yet, and those of the seconds before, which are."""
+_HTTP_TIMEOUT_SECONDS: Final = 2.0
+_PRINT_INTERVAL_SECONDS: Final = 1.0
+_NEW_ORDERS_PER_SECOND: Final = 10
+_READS_PER_SECOND: Final = 50
+"""Reads of the newest orders, which miss the cache, and of earlier ones, which hit it."""
 _TOPICS: Final = ("orders", "orders.dlq")
 
 T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=port, default=8000, help="of the API and its page (default: 8000)")
-    parser.add_argument("--rate", type=positive, default=50, help="orders a second that are generated (default: 50)")
+    parser.add_argument("--port", type=port, default=8000, help="port of the API and its page (default: 8000)")
+    parser.add_argument("--rate", type=positive, default=50, help="orders to generate per second (default: 50)")
     parser.add_argument(
-        "--duration", type=positive, metavar="S", help="end after so many seconds (default: when stopped)"
+        "--duration", type=positive, metavar="S", help="stop after S seconds (default: run until interrupted)"
     )
-    parser.add_argument("--bootstrap-servers", help="use this Kafka instead of one of its own")
-    parser.add_argument("--dsn", help="use this PostgreSQL instead of one of its own")
-    parser.add_argument("--reload", action="store_true", help="begin anew, on the same servers, when the code changes")
-    parser.add_argument("--keys", action="store_true", help="ask for an API key, which is printed; shows dead letters")
+    parser.add_argument("--bootstrap-servers", help="use this Kafka instead of starting one")
+    parser.add_argument("--dsn", help="use this PostgreSQL instead of starting one")
+    parser.add_argument(
+        "--reload", action="store_true", help="restart everything but the servers when the code changes"
+    )
+    parser.add_argument(
+        "--keys", action="store_true", help="require an API key, which is printed; enables the dead-letter endpoints"
+    )
     parser.add_argument(
         "--broker",
         choices=("kafka", "mock"),
-        help="its own broker (default: Apache Kafka, or librdkafka's mock cluster where that can't be had)",
+        help="broker to start (default: Apache Kafka, or librdkafka's mock cluster if Kafka can't be started)",
     )
 
 
 def echo(line: str) -> None:
-    """Print it. Raises Stopped where nobody listens any more: a closed pipe, a terminal that hung up."""
+    """Print a line. Raises Stopped if standard output is closed: a broken pipe or a closed terminal."""
     try:
-        print(line, flush=True)  # noqa: T201 - this is what the demo is for
+        print(line, flush=True)  # noqa: T201 - the demo's output
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what its buffer still holds
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards what is still buffered
         raise Stopped from None
 
 
 def run(args: argparse.Namespace, _settings: object = None) -> int:
-    """Start all, tell what flows once a second, stop all in reverse; return the exit code. Raises ServerUnavailable."""
+    """Start everything, print statistics every second, stop; return the exit code. Raises ServerUnavailable."""
     stop = stop_at_signals()
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
     require_free(args.port, "the API (--port)")
     with (
@@ -76,15 +80,15 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
     ):
         demo = Demo(Path(folder), args, stop, running)
         demo.watch(demo.start())
-    echo("stopped: no process and no port is left")
+    echo("stopped all processes")
     return 0
 
 
 class Flow(NamedTuple):
-    """What was counted since the start; a difference of two is what flowed between them."""
+    """Counters at one time; the rates are computed from two of these."""
 
     at: float
-    """Of time.monotonic()."""
+    """time.monotonic()"""
     stored: float
     dead_letters: float
     hits: float
@@ -97,14 +101,14 @@ class Demo:
     args: argparse.Namespace
     stop: ShutdownEvent
     running: ExitStack
-    """Ends what was started, in reverse."""
+    """Stops everything in reverse order."""
     key: str = field(default_factory=secrets.token_urlsafe)
     outages: Outages = field(default_factory=Outages)
     read: list[str] = field(default_factory=list)
-    """The orders that were read last."""
+    """Ids of the orders read last."""
 
     def start(self) -> Commands:
-        """Return our commands when orders flow. Raises ServerUnavailable; Stopped."""
+        """Start everything; return when orders are being generated. Raises ServerUnavailable, Stopped."""
         environment = {
             **os.environ,
             **self._database(),
@@ -115,14 +119,14 @@ class Demo:
             "ORDERS_ADMIN__HOST": HOST,
             "ORDERS_LOG__FORMAT": "text",
         }
-        echo(f"logs are in {self.folder}")
+        echo(f"logs: {self.folder}")
         commands = self.running.enter_context(self._commands(environment))
         commands.start()
-        self._say_where()
+        self._print_address()
         return commands
 
-    def _say_where(self) -> None:
-        echo(f"the page, the API and its /docs (Ctrl-C stops everything):\n{self.url}")
+    def _print_address(self) -> None:
+        echo(f"page, API and /docs (press Ctrl-C to stop everything):\n{self.url}")
         if self.args.keys:
             echo(f"API key: {self.key}")
 
@@ -131,11 +135,11 @@ class Demo:
         return f"http://{HOST}:{self.args.port}"
 
     def watch(self, commands: Commands) -> None:
-        """Print a line a second until asked to stop. Raises ServerUnavailable when a command ends by itself."""
-        began, last = monotonic(), self._look(commands)
-        while not self.stop.wait(_LINE_SECONDS) and not self._is_over(began):
+        """Print a line a second until stopped. Raises ServerUnavailable if a command exits."""
+        began, last = monotonic(), self._observe(commands)
+        while not self.stop.wait(_PRINT_INTERVAL_SECONDS) and not self._is_over(began):
             commands.require_alive()
-            now = self._look(commands)
+            now = self._observe(commands)
             if now and last:
                 echo(line(now, last) + self.outages.mark)
             last = now or last
@@ -146,10 +150,10 @@ class Demo:
     def _database(self) -> Mapping[str, str]:
         if self.args.dsn:
             return {"ORDERS_POSTGRES__DSN": self.args.dsn}
-        # What it stores is gone with it.
+        # Without fsync, because its data is deleted at the end.
         database = postgres.postgres(self.folder / "postgresql", fsync=False, stop=self.stop)
         server = self.running.enter_context(database)
-        echo("PostgreSQL runs, from a package")
+        echo("started PostgreSQL")
         return {"ORDERS_POSTGRES__DSN": server.dsn}
 
     def _broker(self) -> Mapping[str, str]:
@@ -168,20 +172,20 @@ class Demo:
     def _kafka_or_mock(self) -> Mapping[str, str]:
         try:
             server = self.running.enter_context(broker.kafka(self.folder / "kafka", echo=echo, stop=self.stop))
-        except ServerUnavailable as obstacle:
+        except ServerUnavailable as error:
             if self.args.broker == "kafka":
                 raise
-            echo(f"Apache Kafka can't be had here: {obstacle}")
+            echo(f"cannot start Apache Kafka: {error}")
             return self._mock()
-        echo(f"{server.kind} runs")
+        echo(f"started {server.kind}")
         return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers}
 
     def _mock(self) -> Mapping[str, str]:
         server = self.running.enter_context(broker.mock(_TOPICS))
-        echo(f"{server.kind} runs, in Kafka's place: {broker.MOCK_LIMITS}")
+        echo(f"started {server.kind} instead of Kafka: {broker.MOCK_LIMITS}")
         return {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers,
-            "ORDERS_KAFKA__CREATE_TOPICS": "false",  # an admin request
+            "ORDERS_KAFKA__CREATE_TOPICS": "false",  # the mock cluster does not support it
         }
 
     def _commands(self, environment: Mapping[str, str]) -> Commands:
@@ -189,31 +193,31 @@ class Demo:
             return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), echo)
         return Commands(self.folder, environment, self.args.rate, self.stop)
 
-    def _look(self, commands: Commands) -> Flow | None:
-        """Say which servers were lost or are back; return what flows, None while one of our own does not answer."""
-        self._read_some()
-        stats = self._asked("api", lambda: self._json("/stats"))
-        for news in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
-            echo(news)
-        consumer = self._asked("consumer", lambda: _counters(commands.consumer_admin))
-        api = self._asked("api", lambda: _counters(commands.api_admin)) if stats else None
+    def _observe(self, commands: Commands) -> Flow | None:
+        """Print lost and restored connections; return the counters, None if the consumer or the API does not answer."""
+        self._read_orders()
+        stats = self._query("api", lambda: self._json("/stats"))
+        for change in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
+            echo(change)
+        consumer = self._query("consumer", lambda: _counters(commands.consumer_admin))
+        api = self._query("api", lambda: _counters(commands.api_admin)) if stats else None
         return None if consumer is None or api is None else _flow(consumer, api)
 
-    def _asked(self, name: str, ask: Callable[[], T]) -> T | None:
-        """Return the answer, or None without one; say when that changes."""
+    def _query(self, name: str, request: Callable[[], T]) -> T | None:
+        """Return the response, None without one; print when that changes."""
         try:
-            answer = ask()
+            response = request()
         except (OSError, HTTPException):
-            answer = None
-        for news in self.outages.note(name, is_up=answer is not None):
-            echo(news)
-        return answer
+            response = None
+        for change in self.outages.note(name, is_up=response is not None):
+            echo(change)
+        return response
 
-    def _read_some(self) -> None:
-        """Read the newest orders as visitors would, and those of before again; give up at the first refusal."""
+    def _read_orders(self) -> None:
+        """Read the newest orders, and earlier ones again; stop at the first error."""
         with suppress(OSError, HTTPException):
-            newest = [order["order_uid"] for order in self._json(f"/orders?limit={_NEWEST_EACH_SECOND}")["orders"]]
-            self.read = [*dict.fromkeys([*newest, *self.read])][:_READ_EACH_SECOND]
+            newest = [order["order_uid"] for order in self._json(f"/orders?limit={_NEW_ORDERS_PER_SECOND}")["orders"]]
+            self.read = [*dict.fromkeys([*newest, *self.read])][:_READS_PER_SECOND]
         with suppress(OSError, HTTPException):
             for uid in self.read:
                 self._json(f"/orders/{uid}")
@@ -235,20 +239,20 @@ def _flow(consumer: Mapping[str, float], api: Mapping[str, float]) -> Flow:
 
 def line(now: Flow, last: Flow) -> str:
     return (
-        f"stored {_rate(now, last)}/s, {now.stored:8.0f} in all | dead letters {now.dead_letters:6.0f} | "
+        f"stored {_rate(now, last)}/s, {now.stored:8.0f} total | dead letters {now.dead_letters:6.0f} | "
         f"cache: {now.hits:.0f} hits, {now.misses:.0f} misses"
     )
 
 
 def _rate(now: Flow, last: Flow) -> str:
-    """Return it over the time between the two; a hyphen after a reload, when the consumer counts from 0 again."""
+    """Return the rate of stored orders; a hyphen after a reload, which resets the consumer's counters."""
     if now.stored < last.stored:
         return f"{'-':>5}"
     return f"{(now.stored - last.stored) / (now.at - last.at):5.0f}"
 
 
 def _counters(port: int) -> dict[str, float]:
-    """Return each sample's sum over its labels. Raises OSError."""
+    """Return each metric, summed over its labels. Raises OSError."""
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(_get(f"http://{HOST}:{port}/metrics")):
         for sample in family.samples:
@@ -257,8 +261,8 @@ def _counters(port: int) -> dict[str, float]:
 
 
 def _get(url: str, key: str = "") -> str:
-    """Return the body of a 200. Raises OSError."""
+    """Return the response body. Raises OSError, also for an error status."""
     request = Request(url, headers={"X-API-Key": key})  # noqa: S310 - our own address
-    with urlopen(request, timeout=_CALL_SECONDS) as answer:  # noqa: S310
+    with urlopen(request, timeout=_HTTP_TIMEOUT_SECONDS) as answer:  # noqa: S310
         text: str = answer.read().decode()
         return text

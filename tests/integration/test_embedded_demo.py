@@ -1,4 +1,4 @@
-"""`orders demo` as a user runs it."""
+"""`orders demo`, run as a process."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 FIRST_LINES_SECONDS = 120.0
 STOP_SECONDS = 60.0  # on a disk that others keep busy, thousands of files are not gone at once
 FLOW = re.compile(
-    r"^stored +\d+/s, +(?P<stored>\d+) in all \| dead letters +\d+ \| cache: (?P<hits>\d+) hits", re.MULTILINE
+    r"^stored +\d+/s, +(?P<stored>\d+) total \| dead letters +\d+ \| cache: (?P<hits>\d+) hits", re.MULTILINE
 )
 
 
@@ -131,9 +131,9 @@ def content(path: Path) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "said", "end"),
     [
-        ("kafka", r"^Apache Kafka \d.* runs$", signal.SIGINT),
-        ("mock", r"^librdkafka mock.*5 MiB", signal.SIGTERM),
-        ("mock", r"^librdkafka mock.*5 MiB", signal.SIGHUP),
+        ("kafka", r"^started Apache Kafka \d", signal.SIGINT),
+        ("mock", r"^started librdkafka mock.*5 MiB", signal.SIGTERM),
+        ("mock", r"^started librdkafka mock.*5 MiB", signal.SIGHUP),
     ],
 )
 def test_orders_flow_until_a_signal_after_which_nothing_is_left(

@@ -6,20 +6,20 @@ from local.demo import Flow, add_arguments, line
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "²"])
-def test_what_is_no_port_is_refused_with_the_limits(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused("--port", port) == 2
+def test_an_invalid_port_is_rejected_with_the_valid_range(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--port", port) == 2
     assert "--port: must be a port, 1 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--rate", "--duration"])
 @pytest.mark.parametrize("number", ["0", "-5", "nan", "inf", "fast"])
-def test_what_is_no_number_above_0_is_refused(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(option, number) == 2
+def test_a_number_not_above_0_is_rejected(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(option, number) == 2
     assert f"{option}: must be a number above 0" in capsys.readouterr().err
 
 
-def refused(option: str, value: str) -> object:
-    """Return the exit code."""
+def exit_code(option: str, value: str) -> object:
+    """Return the exit code of the parser for this invalid option."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     with pytest.raises(SystemExit) as ended:
@@ -35,11 +35,11 @@ def flow(at: float, stored: float) -> Flow:
     ("now", "last", "rate"),
     [
         (flow(101.0, 1_050), flow(100.0, 1_000), "50"),
-        (flow(101.25, 1_050), flow(100.0, 1_000), "40"),  # a line late
-        (flow(135.0, 2_750), flow(100.0, 1_000), "50"),  # lines that did not come
+        (flow(101.25, 1_050), flow(100.0, 1_000), "40"),  # a late line
+        (flow(135.0, 2_750), flow(100.0, 1_000), "50"),  # skipped lines
         (flow(101.0, 1_000), flow(100.0, 1_000), "0"),
-        (flow(101.0, 50), flow(100.0, 1_000), "-"),  # begun anew
+        (flow(101.0, 50), flow(100.0, 1_000), "-"),  # the consumer was restarted
     ],
 )
-def test_the_rate_of_a_line_is_that_of_the_time_since_the_last_one(now: Flow, last: Flow, rate: str) -> None:
-    assert line(now, last).startswith(f"stored {rate:>5}/s, {now.stored:8.0f} in all")
+def test_the_rate_is_computed_since_the_last_line(now: Flow, last: Flow, rate: str) -> None:
+    assert line(now, last).startswith(f"stored {rate:>5}/s, {now.stored:8.0f} total")
