@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Source:
-    """Returns `LETTER` for `letter`, and nothing for `?`; each load waits for a permission."""
+    """Maps each key to its upper case, and `?` to nothing. Each load waits for a permission."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
