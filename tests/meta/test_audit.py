@@ -1,4 +1,4 @@
-"""`make audit` never takes silence for good news. The services are somebody else's, so what asks them is played."""
+"""`make audit` fails if an advisory service does not respond. The services are replaced by fakes."""
 
 import os
 import subprocess

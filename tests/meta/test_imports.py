@@ -1,4 +1,4 @@
-"""The import rule: which room of the tree may import which, and which of them stay free of drivers and frameworks."""
+"""The import rule: which packages may import which, and which stay free of drivers and frameworks."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -37,11 +37,11 @@ FREE_OF_DRIVERS = {"service.entities", "service.usecases"}
 DRIVERS = {"confluent_kafka", "fastapi", "sqlalchemy", "psycopg", "psycopg_pool", "prometheus_client"}
 
 
-def test_every_room_imports_only_what_the_rule_lets_it() -> None:
+def test_every_package_imports_only_what_the_rule_allows() -> None:
     assert [broken for path in _sources() for broken in _violations(_module(path), path.read_text())] == []
 
 
-def test_the_rule_notices_each_kind_of_forbidden_import() -> None:
+def test_the_rule_detects_each_kind_of_forbidden_import() -> None:
     forbidden = {
         "service.pkg.lru": "import service.entities.order",
         "service.usecases.ingest": "from service import repo",
@@ -61,7 +61,7 @@ def test_the_rule_notices_each_kind_of_forbidden_import() -> None:
     assert [module for module, source in forbidden.items() if not _violations(module, source)] == []
 
 
-def test_a_type_that_is_passed_in_may_be_named() -> None:
+def test_imports_for_type_checking_are_allowed() -> None:
     source = "if TYPE_CHECKING:\n    from service.config import Settings"
     assert _violations("service.handler.kafka.loop", source) == []
 

@@ -1,4 +1,4 @@
-"""What is installed is what was looked at: dependencies at one version, by the hash of their content, from no place."""
+"""Lock files pin every dependency to one version and to hashes, without the URL of a registry."""
 
 import json
 import re

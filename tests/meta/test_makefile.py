@@ -1,4 +1,4 @@
-"""The Makefile: one word for everything that is done daily."""
+"""The Makefile has one target for each daily action."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The documents' promises name a test that is there, settings that are there, and the bounds that these have."""
+"""Documents name existing tests and settings, and the defaults of these settings."""
 
 import ast
 import re

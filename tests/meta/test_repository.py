@@ -1,4 +1,4 @@
-"""What no file of the repository may hold, and what its documents must name."""
+"""What files of the repository must not contain, and what its documents must name."""
 
 import ast
 import re

@@ -15,7 +15,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 
 
-def test_given_addresses_win_over_every_other_tier() -> None:
+def test_given_addresses_take_precedence() -> None:
     assert servers.choose(ADDRESSES) == Choice(Tier.ADDRESSES)
 
 
@@ -26,13 +26,11 @@ def test_one_address_alone_is_an_error_and_not_a_fallback(half: str) -> None:
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_without_an_engine_the_servers_are_processes_and_the_reason_is_told() -> None:
+def test_without_an_engine_servers_are_processes_and_the_reason_is_reported() -> None:
     assert servers.choose({}) == Choice(Tier.EMBEDDED, "testcontainers: no Docker engine responds")
 
 
-def test_an_engine_that_is_out_of_reach_leaves_no_open_socket_to_a_later_test(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_engine_leaves_no_open_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     servers.choose({})
     with warnings.catch_warnings(record=True, action="always") as told:
@@ -41,10 +39,10 @@ def test_an_engine_that_is_out_of_reach_leaves_no_open_socket_to_a_later_test(
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_a_forced_tier_that_is_away_is_an_error_and_not_a_fallback() -> None:
+def test_an_unavailable_tier_that_is_required_is_an_error_and_not_a_fallback() -> None:
     with pytest.raises(TierUnavailable, match="no Docker engine responds"):
         servers.choose({FORCED: "testcontainers"})
 
 
-def test_a_forced_tier_wins_over_addresses() -> None:
+def test_a_required_tier_takes_precedence_over_addresses() -> None:
     assert servers.choose(ADDRESSES | {FORCED: "embedded"}) == Choice(Tier.EMBEDDED)

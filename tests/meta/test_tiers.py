@@ -41,20 +41,20 @@ def told(
     return run.returncode, run.stdout
 
 
-def test_a_run_in_which_every_tier_that_exists_passed_is_a_success(tmp_path: Path) -> None:
+def test_a_run_succeeds_if_every_tier_passed(tmp_path: Path) -> None:
     code, table = told(tmp_path)
     assert code == 0
     assert "unit                  1        1        0        0     1,200     1,100" in table
     assert "all of it                                              2,400     2,000" in table
 
 
-def test_its_seconds_are_there_to_be_kept_beside_those_under_other_caches(tmp_path: Path) -> None:
+def test_durations_are_written_by_state_of_the_caches(tmp_path: Path) -> None:
     told(tmp_path)
     seconds = json.loads((tmp_path / "reports" / "seconds.json").read_text())
     assert seconds == {"warm": dict.fromkeys(TIERS, 1_200) | {"all of it": 2_400}, "cold": {"unit": 7}}
 
 
-def test_a_run_that_took_too_long_is_told_and_no_failure(tmp_path: Path) -> None:
+def test_a_run_over_the_time_limit_is_reported_and_succeeds(tmp_path: Path) -> None:
     code, table = told(tmp_path, total=2_701)
     assert (code, table.splitlines()[-1]) == (0, "OVER THE LIMIT: 2,701 s of 2,700 with warm caches")
 
@@ -69,7 +69,7 @@ def test_a_run_that_took_too_long_is_told_and_no_failure(tmp_path: Path) -> None
         ("embedded", "", "EMBEDDED: NOTHING RAN"),
     ],
 )
-def test_what_did_not_pass_is_told_and_fails_the_run(tmp_path: Path, tier: str, case: str, complaint: str) -> None:
+def test_a_failed_or_skipped_test_fails_the_run(tmp_path: Path, tier: str, case: str, complaint: str) -> None:
     code, table = told(tmp_path, {tier: case})
     assert (code, table.strip().splitlines()[-1]) == (1, complaint)
 
