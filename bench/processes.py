@@ -21,7 +21,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 
 _READY_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[1]
 
 
 def environment_of_ours(settings: Mapping[str, str]) -> dict[str, str]:

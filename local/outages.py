@@ -1,4 +1,4 @@
-"""What the demo says of servers that are not reached: a line when one is lost, and one when it is back."""
+"""The demo's messages about unreachable servers: one when a server is lost, and one when it is back."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,21 +9,23 @@ class _Server(NamedTuple):
     lost: str
     back: str
     works: str
-    """What still works without it."""
+    """What still works meanwhile."""
 
 
 _SERVERS: Final = {
     "postgresql": _Server(
         "PostgreSQL unreachable",
-        "PostgreSQL reached again",
+        "PostgreSQL reachable again",
         "cached orders are still served; new orders wait in Kafka",
     ),
     "notifications": _Server(
-        "notifications of PostgreSQL missing",
-        "notifications of PostgreSQL arrive again",
-        "orders are still stored and served; the live feed stands still",
+        "no notifications from PostgreSQL",
+        "notifications from PostgreSQL arrive again",
+        "orders are still stored and served; the live feed is paused",
     ),
-    "kafka": _Server("Kafka unreachable", "Kafka reached again", "stored orders are still served; no new ones arrive"),
+    "kafka": _Server(
+        "Kafka unreachable", "Kafka reachable again", "stored orders are still served; no new ones arrive"
+    ),
     "api": _Server("no answer from the API", "the API answers again", "the consumer stores orders without it"),
     "consumer": _Server("no answer from the consumer", "the consumer answers again", "new orders wait in Kafka"),
 }
@@ -34,14 +36,14 @@ def utc_now() -> datetime:
 
 
 class Outages:
-    """Which servers are not reached, by their names in `/stats`, and since when."""
+    """The unreachable servers, by their names in `/stats`, and since when."""
 
     def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
         self._since: dict[str, datetime] = {}
 
     def note(self, name: str, *, is_up: bool, since: datetime | None = None) -> Iterator[str]:
-        """Yield a line when that is news. `since` is when it was found out, by default now."""
+        """Yield a message if the state has changed. `since` is the time of the change, by default now."""
         if is_up and name in self._since:
             seconds = (self._now() - self._since.pop(name)).total_seconds()
             yield f"{_SERVERS[name].back}, after {seconds:.0f} s"
@@ -50,7 +52,7 @@ class Outages:
             yield f"{_SERVERS[name].lost} since {self._since[name].astimezone():%H:%M:%S}: {_SERVERS[name].works}"
 
     def note_dependencies(self, dependencies: Mapping[str, Any]) -> Iterator[str]:
-        """Note all that `/stats` tells of; without PostgreSQL its notifications are not named besides."""
+        """Note all dependencies in `/stats`; without PostgreSQL, missing notifications are not reported too."""
         states = {name: state for name, state in dependencies.items() if state and name in _SERVERS}
         if not states.get("postgresql", {"is_up": True})["is_up"]:
             states.pop("notifications", None)
@@ -59,5 +61,5 @@ class Outages:
 
     @property
     def mark(self) -> str:
-        """What to put behind a line of figures while something is not reached."""
+        """The suffix of a line of statistics while a server is unreachable."""
         return "".join(f" | {_SERVERS[name].lost}" for name in self._since)

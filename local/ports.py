@@ -1,4 +1,4 @@
-"""TCP ports of the loopback address."""
+"""Free TCP ports on the loopback address."""
 
 import random
 import socket
@@ -8,36 +8,38 @@ from service.entities.errors import ServerUnavailable
 
 HOST: Final = "127.0.0.1"
 
-# Below what kernels hand out by themselves (Linux from 32768, macOS from 49152): nobody else is given the port of a
-# server while that is stopped.
-_OURS: Final = range(20_000, 32_000)
+# Below the ephemeral ports (Linux from 32768, macOS from 49152), so that the kernel does not assign the port of a
+# stopped server to another process.
+_PORTS: Final = range(20_000, 32_000)
 
 
 def free_port() -> int:
     """Return a port that was free a moment ago. Raises ServerUnavailable."""
-    for port in random.sample(_OURS, k=100):
+    for port in random.sample(_PORTS, k=100):
         if is_free(port):
             return port
-    raise ServerUnavailable(f"no port between {_OURS.start} and {_OURS.stop} is free")
+    raise ServerUnavailable(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
 def require_free(port: int, user: str) -> None:
     """Return if `user` can listen on `port`. Raises ServerUnavailable."""
-    if obstacle := _obstacle(port):
-        raise ServerUnavailable(f"port {port}, which {user} needs, {obstacle}")
+    if problem := _problem(port):
+        raise ServerUnavailable(f"port {port}, which {user} needs, {problem}")
 
 
 def is_free(port: int) -> bool:
-    return _obstacle(port) is None
+    return _problem(port) is None
 
 
-def _obstacle(port: int) -> str | None:
+def _problem(port: int) -> str | None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do, so that TIME_WAIT does not block it
         try:
             probe.bind((HOST, port))
         except PermissionError:
-            return "is not ours to take"
+            return "requires privileges"
         except OSError:
-            return "is taken"
+            return "is in use"
     return None

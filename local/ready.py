@@ -1,17 +1,17 @@
-"""Whether one of our own processes says that it is ready."""
+"""The readiness probe of a process of the demo."""
 
 from typing import Final
 from urllib.request import urlopen
 
 from local.ports import HOST
 
-_CALL_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 2.0
 
 
 def is_ready(port: int) -> bool:
-    """Ask the readiness probe at this port; block for two seconds at most."""
+    """Query the readiness probe on this admin port; block for at most two seconds."""
     try:
-        with urlopen(f"http://{HOST}:{port}/readyz", timeout=_CALL_SECONDS):
+        with urlopen(f"http://{HOST}:{port}/readyz", timeout=_TIMEOUT_SECONDS):
             return True
     except OSError:
         return False

@@ -1,22 +1,22 @@
-"""The code of this installation, looked at for changes."""
+"""Detects changes of this checkout's source code."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 _PACKAGES: Final = ("service", "generator", "migrations")
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[1]
 
 
 class Sources:
-    """Its Python files. An editor may write one by removing it first, which is seen as two changes."""
+    """The Python files. An editor that replaces a file by deleting it first causes two changes."""
 
     def __init__(self, root: Path = _ROOT, packages: Sequence[str] = _PACKAGES) -> None:
         self._folders = [root / name for name in packages]
         self._seen = self._state()
 
     def have_changed(self) -> bool:
-        """Tell whether any was written, added or removed since it was last asked."""
+        """Return whether a file was written, added or removed since the last call."""
         before, self._seen = self._seen, self._state()
         return self._seen != before
 
@@ -26,7 +26,7 @@ class Sources:
 
 
 def _written_ns(path: Path) -> int:
-    """Return when it was written; 0 where it has just gone."""
+    """Return the modification time; 0 if the file has just been deleted."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -97,7 +97,7 @@ def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken}, which Apache Kafka needs, is taken"),
+            pytest.raises(ServerUnavailable, match=f"port {taken}, which Apache Kafka needs, is in use"),
             kafka(tmp_path, port=taken, echo=print),
         ):
             pass

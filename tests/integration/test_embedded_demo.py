@@ -203,7 +203,7 @@ def test_a_postgresql_that_stands_still_or_dies_is_said_and_the_lines_go_on(star
     assert "Kafka unreachable" not in demo.told
     eventually(lambda: demo.marked > 2, STOP_SECONDS, "lines of figures that say so")
     send_to_all(postmaster, signal.SIGCONT)
-    eventually(lambda: "PostgreSQL reached again, after " in demo.told, STOP_SECONDS, "the return is said")
+    eventually(lambda: "PostgreSQL reachable again, after " in demo.told, STOP_SECONDS, "the return is said")
     stored = demo.stored
     eventually(lambda: demo.stored > stored, STOP_SECONDS, "orders that flow again")
     send_to_all(postmaster, signal.SIGKILL)
@@ -253,7 +253,7 @@ def test_a_taken_port_is_one_line_that_names_port_and_option(start: Start) -> No
         taken = holder.getsockname()[1]
         demo = start("--port", str(taken))
         assert demo.process.wait(STOP_SECONDS) == 1
-    assert demo.told == f"orders: port {taken}, which the API (--port) needs, is taken\n"
+    assert demo.told == f"orders: port {taken}, which the API (--port) needs, is in use\n"
 
 
 def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:

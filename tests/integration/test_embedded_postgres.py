@@ -133,7 +133,7 @@ def test_a_taken_port_is_an_error_that_names_it(folder: Path) -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken}, which PostgreSQL needs, is taken"),
+            pytest.raises(ServerUnavailable, match=f"port {taken}, which PostgreSQL needs, is in use"),
             postgres(folder, port=taken),
         ):
             pass

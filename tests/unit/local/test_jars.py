@@ -7,7 +7,7 @@ import pytest
 
 from local import jars
 from local.jars import Jar
-from local.java import OLDEST, java
+from local.java import MIN_VERSION, java
 from service.entities.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -133,5 +133,5 @@ def test_a_java_that_is_too_old_is_passed_over(told: str, programs: Path) -> Non
 
 
 def test_the_java_of_the_path_is_taken_if_it_is_new_enough(programs: Path) -> None:
-    install(programs / "java", f"#!/bin/sh\necho 'openjdk version \"{OLDEST}.0.1\" 2021-10-19' >&2\n")
+    install(programs / "java", f"#!/bin/sh\necho 'openjdk version \"{MIN_VERSION}.0.1\" 2021-10-19' >&2\n")
     assert java() == programs / "java"

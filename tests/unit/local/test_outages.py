@@ -27,7 +27,7 @@ def test_a_lost_server_is_said_once_with_what_still_works_and_again_when_it_is_b
     assert list(seen.note_dependencies(states("postgresql", "notifications"))) == [lost]
     assert list(seen.note_dependencies(states("postgresql", "notifications"))) == []
     assert seen.mark == " | PostgreSQL unreachable"
-    assert list(seen.note_dependencies(states())) == ["PostgreSQL reached again, after 52 s"]
+    assert list(seen.note_dependencies(states())) == ["PostgreSQL reachable again, after 52 s"]
     assert seen.mark == ""
 
 
@@ -37,8 +37,8 @@ def test_all_that_is_lost_is_said() -> None:
         f"Kafka unreachable since {CLOCK}: stored orders are still served; no new ones arrive"
     ]
     [line] = seen.note_dependencies(states("kafka", "notifications"))
-    assert line.startswith(f"notifications of PostgreSQL missing since {CLOCK}: ")
-    assert seen.mark == " | Kafka unreachable | notifications of PostgreSQL missing"
+    assert line.startswith(f"no notifications from PostgreSQL since {CLOCK}: ")
+    assert seen.mark == " | Kafka unreachable | no notifications from PostgreSQL"
 
 
 def test_what_was_not_asked_yet_is_not_lost() -> None:

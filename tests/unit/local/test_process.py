@@ -137,7 +137,7 @@ def test_a_taken_port_is_an_error_that_names_it_and_its_user() -> None:
         holder.bind((HOST, 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(ServerUnavailable, match=f"port {port}, which the API needs, is taken"):
+        with pytest.raises(ServerUnavailable, match=f"port {port}, which the API needs, is in use"):
             require_free(port, "the API")
 
 
