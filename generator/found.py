@@ -1,4 +1,4 @@
-"""What has become of a stream: the tables' rows, the dead-letter topic's messages, the consumer group's lag."""
+"""The actual state after a run: rows of the tables, messages of the dead-letter topic, lag of the group."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-ANSWER_WITHIN_S: Final = 10.0
-ROWS_AT_ONCE: Final = 2_000
+RESPONSE_TIMEOUT_SECONDS: Final = 10.0
+FETCH_ROWS: Final = 2_000
 
-# Written anew instead of taken from the API, whose statement is one of the things to be checked. A column that belongs
-# in no document would show as a wrong version of every order.
+# Independent of the API's statement, which is itself under test. An extra column would make every order differ.
 STORED_ORDERS: Final[LiteralString] = """
 SELECT o.order_uid,
        jsonb_strip_nulls(
@@ -33,11 +32,11 @@ SELECT o.order_uid,
 
 
 class Unanswered(Exception):
-    """Kafka or PostgreSQL did not tell what is stored; the text has no value and no secret."""
+    """Reading from Kafka or PostgreSQL failed; the text contains no values and no secrets."""
 
 
 class GroupProgress(NamedTuple):
-    """Messages that the topic was given, and how many of them the group has yet to finish."""
+    """The number of messages in the topic, and how many of them the group has not committed."""
 
     produced: int
     lag: int
@@ -49,68 +48,70 @@ def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
 
 
 def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
-    """Yield all that a statement returns, a few thousand rows at a time. Raises Unanswered."""
+    """Yield the rows of a statement, fetched in chunks. Raises Unanswered."""
     try:
         with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
-            connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # else it is planned for the first rows
-            cursor.itersize = ROWS_AT_ONCE
+            connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for reading all rows
+            cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)
     except psycopg.Error as error:
         raise Unanswered(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
 
 
 def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]) -> Consumer:
-    """Return a consumer that reads as `group_id` without ever joining it or moving its offsets."""
-    ours = {
+    """Return a consumer with this group id that never joins the group and never commits."""
+    required = {
         "bootstrap.servers": bootstrap_servers,
         "group.id": group_id,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "fetch.message.max.bytes": 16 * 2**20,
-        "fetch.wait.max.ms": 10,  # after which it says that a partition has ended; 500 by default
-        "fetch.queue.backoff.ms": 20,  # how long a full queue then stands empty; 1 s by default
+        "fetch.wait.max.ms": 10,  # the delay of end-of-partition events; 500 by default
+        "fetch.queue.backoff.ms": 20,  # the delay before a full queue is refilled; 1 s by default
     }
-    return Consumer({"log_level": 2} | dict(properties) | ours)
+    return Consumer({"log_level": 2} | dict(properties) | required)
 
 
 def progress(consumer: Consumer, topic: str) -> GroupProgress:
     """Compare the group's offsets with the ends of the topic's partitions. Raises Unanswered."""
     try:
-        committed = consumer.committed(_partitions(consumer, topic), timeout=ANSWER_WITHIN_S)
-        ends = [consumer.get_watermark_offsets(partition, timeout=ANSWER_WITHIN_S) for partition in committed]
+        committed = consumer.committed(_partitions(consumer, topic), timeout=RESPONSE_TIMEOUT_SECONDS)
+        ends = [consumer.get_watermark_offsets(partition, timeout=RESPONSE_TIMEOUT_SECONDS) for partition in committed]
     except KafkaException as error:
         raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
-    done = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
+    positions = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
-    return GroupProgress(produced, produced - sum(done))
+    return GroupProgress(produced, produced - sum(positions))
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
-    """Yield what the topic holds now, partition by partition or mixed. Raises Unanswered."""
+    """Yield all messages of the topic, in no order across partitions. Raises Unanswered."""
     partitions = _partitions(consumer, topic)
     consumer.assign(partitions)
     unread = {partition.partition for partition in partitions}
     while unread:
-        message = consumer.poll(ANSWER_WITHIN_S)
+        message = consumer.poll(RESPONSE_TIMEOUT_SECONDS)
         if message is None:
-            raise Unanswered(f"Kafka: nothing came from {topic} for {ANSWER_WITHIN_S:.0f} s")
+            raise Unanswered(
+                f"reading from Kafka timed out: no message from {topic} for {RESPONSE_TIMEOUT_SECONDS:.0f} s"
+            )
         if message.error() is None:
             yield message
         else:
-            unread.discard(_ended(message))
+            unread.discard(_partition_at_end(message))
 
 
-def _ended(message: Message) -> int | None:
-    """Return the partition whose end was reached."""
+def _partition_at_end(message: Message) -> int | None:
+    """Return the partition of an end-of-partition event. Raises Unanswered for an error."""
     error = message.error()
-    if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+    if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
         return message.partition()
     raise Unanswered(f"Kafka: {phrase(error) if error else 'no message'}")
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
-        known = consumer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
+        known = consumer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
         raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:

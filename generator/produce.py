@@ -1,4 +1,4 @@
-"""From messages to a topic: paced, counted, and without losing sight of a single delivery report."""
+"""Produces messages to a topic at a given rate, and counts every delivery report."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from generator.stream import Message
     from service.pkg.shutdown_event import ShutdownEvent
 
-ANSWER_WITHIN_S: Final = 10.0
-"""How long a broker may take to tell what it knows of the topic, and what is under way to arrive after a stop."""
+RESPONSE_TIMEOUT_SECONDS: Final = 10.0
+"""Timeout of a metadata request, and of the flush after a stop."""
 
-ASKED_TIMES: Final = 4
-ASK_AGAIN_S: Final = 0.3
+METADATA_ATTEMPTS: Final = 4
+METADATA_BACKOFF_SECONDS: Final = 0.3
 
 DEFAULTS: Final[dict[str, str | int | float | bool]] = {
-    "message.max.bytes": 2 * LARGEST_VALUE_BYTES,  # the topic's limit decides, not ours
+    "message.max.bytes": 2 * LARGEST_VALUE_BYTES,  # the topic's limit applies
     "queue.buffering.max.messages": 20_000,  # about 30 MiB
-    "log_level": 2,  # a line for each refused connection would bury the one that tells what it means
+    "log_level": 2,  # without a line for each refused connection
 }
 
 
 class TopicUnavailable(Exception):
-    """No broker answered, or none knows the topic."""
+    """No broker answered, or the topic is unknown."""
 
 
 @dataclass
 class Tally:
-    """What was sent, by kind, and what was acknowledged of it."""
+    """Sent messages by kind, and how many of them were acknowledged or failed."""
 
     sent: Counter[str] = field(default_factory=Counter)
     delivered: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    """Refused messages by the broker's (or librdkafka's) name of the error."""
+    """Failed messages by the name of the error."""
 
     def on_delivery(self, error: Any, _: object) -> None:
         if error is None:
@@ -56,10 +56,10 @@ class Tally:
 
 
 def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, Any], *, compress: bool) -> Producer:
-    """Return an idempotent producer of a topic that exists. Blocks up to 10 s. Raises TopicUnavailable.
+    """Return an idempotent producer for an existing topic. Blocks for up to 10 s. Raises TopicUnavailable.
 
-    `properties` win over our defaults. `compress` lets values over 1 MiB through a broker's stock limit, which
-    looks at the compressed size.
+    `properties` override the defaults. With `compress`, values over 1 MiB pass a broker's default limit, which
+    applies to the compressed size.
     """
     compression = {"compression.type": "lz4"} if compress else {}
     guarantees = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True}
@@ -69,9 +69,9 @@ def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, A
 
 
 def _require(producer: Producer, topic: str) -> None:
-    """Ask more than once: a broker that creates topics by itself does so upon the first question."""
-    for attempt in range(ASKED_TIMES):
-        time.sleep(attempt * ASK_AGAIN_S)
+    """Retry, because a broker with `auto.create.topics.enable` creates the topic on the first request."""
+    for attempt in range(METADATA_ATTEMPTS):
+        time.sleep(attempt * METADATA_BACKOFF_SECONDS)
         if (problem := _problem(producer, topic)) is None:
             return
     raise TopicUnavailable(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
@@ -79,7 +79,7 @@ def _require(producer: Producer, topic: str) -> None:
 
 def _problem(producer: Producer, topic: str) -> str | None:
     try:
-        known = producer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
+        known = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
         raise TopicUnavailable(f"no broker answers: {phrase(error.args[0])}") from error
     return None if known.error is None else phrase(known.error)
@@ -169,4 +169,4 @@ def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally
 def _drain(producer: Producer, stop: ShutdownEvent, watch: Callable[[], None]) -> None:
     while not stop.is_set() and producer.flush(0.1):
         watch()
-    producer.flush(ANSWER_WITHIN_S)
+    producer.flush(RESPONSE_TIMEOUT_SECONDS)
