@@ -33,7 +33,7 @@ class Database:
     """Connection string of the maintenance database."""
 
     def close(self) -> None:
-        """Let nobody in any more; whoever is in it stays."""
+        """Refuse new connections; existing ones remain."""
         _administer(self.server, SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(self.name)))
 
     def open(self) -> None:

@@ -33,7 +33,7 @@ class Commit(NamedTuple):
 
 
 class Group:
-    """One of a new name that reads `topic`; nobody is in it yet."""
+    """A new consumer group for `topic`, without members."""
 
     def __init__(self, context: Context, topic: str) -> None:
         self.id = f"orders-bench-{uuid4().hex[:12]}"
@@ -70,7 +70,7 @@ class Group:
         return progress(self._commits())
 
     def forget(self) -> None:
-        """Remove it from the broker; nobody may be in it any more."""
+        """Delete the group from the broker; it must have no members."""
         done(self._admin.delete_consumer_groups([self.id]))
 
     def _commits(self) -> list[Commit]:

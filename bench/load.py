@@ -62,7 +62,7 @@ def is_whole(received: bytes, length: int) -> bool:
         raise WrongAnswer(f"a body of {told} bytes instead of {length}")
     missing = end + len(_HEAD_END) + length - len(received)
     if missing < 0:
-        raise WrongAnswer(f"{-missing} bytes that nobody asked for")
+        raise WrongAnswer(f"{-missing} unexpected bytes")
     return missing == 0
 
 

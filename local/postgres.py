@@ -31,7 +31,7 @@ _CONNECT_SECONDS: Final = 2
 _FILES: Final = {"certificate": "server.crt", "key": "server.key", "authority": "clients.crt", "access": "access.conf"}
 """What each part of Tls is called among the data."""
 
-# All of it: no PGDATA, PGOPTIONS or locale of whoever starts us reaches the server.
+# The complete environment: PGDATA, PGOPTIONS and the locale of the user must not affect the server.
 _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -43,7 +43,7 @@ class Tls(NamedTuple):
     authority: str
     """Certificate of who signs those of clients."""
     access: str = "hostssl all all all scram-sha-256\n"
-    """Lines of pg_hba.conf; these let nobody in without TLS."""
+    """Lines of pg_hba.conf that reject connections without TLS."""
 
 
 class Postgres:
@@ -174,7 +174,7 @@ def package_folder() -> Path:
     """Find the wheel without importing it: run as root, its Python side makes a user and opens folders to all."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ServerUnavailable(f"PostgreSQL's programs are not here: {INSTALL}")
+        raise ServerUnavailable(f"PostgreSQL's programs not found: {INSTALL}")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -233,7 +233,7 @@ def _initialise(installed: Installed, password: str, log: Path, stop: ShutdownEv
 
 
 def _encryption(installed: Installed, tls: Tls) -> dict[str, str]:
-    """Lay the files where the server may read them, and nobody else the key; return the settings that name them."""
+    """Copy the files so that only the server can read the key; return the settings that name them."""
     paths = {name: installed.home / "data" / file for name, file in _FILES.items()}
     for name, path in paths.items():
         path.touch(mode=0o600)

@@ -42,7 +42,7 @@ def test_a_length_is_found_however_it_is_written(name: str) -> None:
         (answer(length=16), "a body of 16 bytes instead of 17"),
         (answer(length=None), "a body of None bytes instead of 17"),
         (answer(length=18, body=b""), "a body of 18 bytes instead of 17"),
-        (WHOLE + b"HTTP", "4 bytes that nobody asked for"),
+        (WHOLE + b"HTTP", "4 unexpected bytes"),
     ],
     ids=["another status", "the begin of one", "a short body", "no length", "a long body", "more than was asked for"],
 )
