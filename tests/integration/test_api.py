@@ -158,7 +158,7 @@ def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Sp
     service = spawn("api", settings=settings).ready()
     get(service, "/orders/held")
     own_postgres.stop()
-    eventually(lambda: not probe(service, "/readyz?verbose").json()["checks"]["database"])
+    eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
     assert get(service, "/orders/held").headers["x-cache"] == "hit"
     for path in ("/orders/other", "/orders"):
         refused = get(service, path)
@@ -169,7 +169,7 @@ def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Sp
     assert probe(service, "/livez").status_code == 200
     own_postgres.start()
     eventually(lambda: get(service, "/orders/other").status_code == 200)
-    eventually(lambda: probe(service, "/readyz?verbose").json()["checks"]["notifications"])
+    eventually(lambda: probe(service, "/readyz?verbose").json()["parts"]["notifications"])
 
 
 def test_readiness_follows_the_database_where_that_is_asked_for(spawn: Spawn, own_postgres: "Postgres") -> None:
@@ -391,7 +391,7 @@ def test_nothing_of_an_order_and_no_password_is_logged(spawn: Spawn, own_postgre
     service = spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}).ready()
     get(service, f"/orders/{UID}")
     own_postgres.stop()
-    eventually(lambda: not probe(service, "/readyz?verbose").json()["checks"]["database"])
+    eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
     get(service, "/orders/not-held")
     service.stop()
     logged = service.log.read_text()

@@ -38,8 +38,8 @@ function FigureItem({ name, text, explanation, isStale }: Figure): JSX.Element {
 
 /** A 503 that lists the checks is a success too. */
 async function readReadiness(api: Api, signal: AbortSignal): Promise<Result<Readiness>> {
-  const result = await api.get<Pick<Readiness, "checks">>("readyz?verbose", signal);
-  return result.ok ? withChecks(result, result.body.checks) : fromFailure(result);
+  const result = await api.get<{ parts: Readiness["checks"] }>("readyz?verbose", signal);
+  return result.ok ? withChecks(result, result.body.parts) : fromFailure(result);
 }
 
 function withChecks(response: Success<unknown>, checks: Readiness["checks"]): Success<Readiness> {
@@ -47,7 +47,7 @@ function withChecks(response: Success<unknown>, checks: Readiness["checks"]): Su
 }
 
 function fromFailure(failure: Failure): Result<Readiness> {
-  const { checks } = (failure.body ?? {}) as Partial<Readiness>;
+  const { parts: checks } = (failure.body ?? {}) as { parts?: Readiness["checks"] };
   if (!checks) return failure;
   return { ok: true, body: { isReady: false, checks }, text: "", headers: new Headers(), milliseconds: 0 };
 }

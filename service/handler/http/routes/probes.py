@@ -35,7 +35,7 @@ def routes(health: Health) -> list[Route]:
 def _route(path: str, checks: Checks, informational: Checks) -> Route:
     async def probe(request: Request) -> Response:
         states = _run(checks)
-        members = {"checks": states | _run(informational)} if "verbose" in request.query_params else {}
+        members = {"parts": states | _run(informational)} if "verbose" in request.query_params else {}
         if all(states.values()):
             return JSONResponse({"status": "ok", **members}, headers={"cache-control": "no-store"})
         return _unhealthy([name for name, ok in states.items() if not ok], members, request_id_of(request))

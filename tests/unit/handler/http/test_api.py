@@ -231,11 +231,11 @@ def test_too_many_event_streams_are_refused(api_fixture: ApiFixture) -> None:
 def test_verbose_probes_list_their_checks(api_fixture: ApiFixture) -> None:
     assert api_fixture.client.get("/readyz").json() == {"status": "ok"}
     checks = {"warm-up": True, "not draining": True, "database": False}
-    assert api_fixture.client.get("/readyz?verbose").json()["checks"] == checks
+    assert api_fixture.client.get("/readyz?verbose").json()["parts"] == checks
     api_fixture.is_ready = False
     document = problem_of(api_fixture.client.get("/readyz?verbose"), 503)
     assert "warm-up" in document["detail"]
-    assert document["checks"] == checks | {"warm-up": False}
+    assert document["parts"] == checks | {"warm-up": False}
     assert api_fixture.client.get("/livez").status_code == 200
     assert api_fixture.client.get("/startupz").status_code == 200
 
