@@ -69,7 +69,7 @@ class BreakerControl:
     def on_outcome(self, batch: Batch, outcome: Outcome, unread: Batch) -> BreakerPause | None:
         """Return where to pause after this batch, if at all. `unread` is the batch behind it, which is discarded then.
 
-        The pause is over at once where all that was held back is to be read again.
+        The pause ends at once if everything that was held back has to be read again.
         """
         self._breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
@@ -119,7 +119,7 @@ class BreakerControl:
         self.probed_until = probe.probed_until
         self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
         self._metrics.circuit_breaker_open.set(0)
-        self.pause = BreakerPause(monotonic(), probe.held)
+        self.pause = BreakerPause(monotonic(), probe.held_back)
         return self.pause
 
     def _extended_probe(self, batch: Batch, unread: Batch) -> Probe:

@@ -18,7 +18,7 @@ class Probe:
     """
 
     size: int
-    held: dict[int, int]
+    held_back: dict[int, int]
     """By partition the first offset that is held back."""
     next: dict[int, int]
     """By partition the offset at which the next probe starts."""
@@ -29,12 +29,12 @@ class Probe:
     @classmethod
     def before(cls, batch: Batch, unread: Batch, size: int) -> Self:
         """Hold back two batches: the rejected one, and the unread one after it."""
-        held = unread.start_offsets | batch.start_offsets
-        return cls(size, held, dict(held))
+        held_back = unread.start_offsets | batch.start_offsets
+        return cls(size, held_back, dict(held_back))
 
     def add(self, batch: Batch, unread: Batch) -> None:
         """Note that a batch was tried, and the one after it was not."""
-        self.held = unread.start_offsets | batch.start_offsets | self.held
+        self.held_back = unread.start_offsets | batch.start_offsets | self.held_back
         self.next = self.next | batch.commit_offsets | unread.start_offsets
         for partition, offset in batch.commit_offsets.items():
             self.probed_until[partition] = max(offset, self.probed_until.get(partition, 0))
@@ -43,14 +43,14 @@ class Probe:
         self.size = min(2 * self.size, most)
 
     def is_at_end(self, now: float) -> bool:
-        return self.next != self.held and now - self.began > _END_AFTER_SECONDS
+        return self.next != self.held_back and now - self.began > _END_AFTER_SECONDS
 
     def rewind(self) -> dict[int, int]:
         """Start again at the first messages that are held back; return their offsets."""
-        self.next = dict(self.held)
+        self.next = dict(self.held_back)
         return self.next
 
     def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
-            for offsets in (self.held, self.next, self.probed_until):
+            for offsets in (self.held_back, self.next, self.probed_until):
                 offsets.pop(partition, None)

@@ -19,7 +19,7 @@ from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome, Write
 
 MAX_MESSAGES: Final = 128
-"""Sampled messages of a batch that get spans: whoever samples all of them gets some."""
+"""Sampled messages of a batch that get spans: if all are sampled, only some get one."""
 
 _TRACEPARENT: Final = "traceparent"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()

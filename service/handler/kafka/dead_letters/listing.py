@@ -65,7 +65,7 @@ def description(dead_letter: DeadLetterRecord) -> Iterator[str]:
 
 
 def row(dead_letter: DeadLetterRecord) -> str:
-    """Return the line under HEADINGS that tells of a dead letter, without its key and value."""
+    """Return the line of a dead letter under HEADINGS, without its key and value."""
     origin = dead_letter.origin
     original = f"{printable(origin.topic)}/{origin.partition}/{origin.offset}" if origin else "?"
     failed_at, detail = dead_letter.text(Header.FAILED_AT), dead_letter.text(Header.DETAIL)[:_DETAIL_WIDTH]
