@@ -1,4 +1,4 @@
-"""What a process that measures tells the one that started it."""
+"""The result that a measuring process reports to its parent."""
 
 from typing import Final, TypeVar
 
@@ -19,4 +19,4 @@ def answer_of(process: Process, kind: type[_Answer]) -> _Answer:
     try:
         return msgspec.json.decode(lines[-1], type=kind)
     except msgspec.DecodeError:
-        raise ServerUnavailable(f"{process.name} did not tell its result; {process.tail()}") from None
+        raise ServerUnavailable(f"{process.name} reported no result; {process.tail()}") from None

@@ -46,7 +46,7 @@ class Database:
         return row[0] if row else 0
 
     def columns(self, table: str) -> list[str]:
-        """Return those that a writer fills, in their order."""
+        """Return the tables that a writer fills, in order."""
         with psycopg.connect(self.dsn) as connection:
             return [name for (name,) in connection.execute(_COLUMNS, [table])]
 
@@ -62,9 +62,9 @@ def migrated(context: Context) -> Iterator[Database]:
 
 @contextmanager
 def copied(context: Context, template: str) -> Iterator[Database]:
-    """Yield a copy of `template`, in which nobody may be; dropped at the end, used or not.
+    """Yield a copy of `template`, which must have no connections; dropped at the end.
 
-    What the server had still to write from before is written when this yields: nobody else pays for it.
+    The server checkpoints first, so that earlier writes cost the measurement nothing.
     """
     name = f"orders_bench_{uuid4().hex[:12]}"
     _administer(context.dsn, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))

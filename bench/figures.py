@@ -10,7 +10,7 @@ class Sample(NamedTuple):
     """One figure of one round."""
 
     name: str
-    """Such as "ingest.ours" or "get.cached.go"."""
+    """For example "ingest.ours" or "get.cached.go"."""
     unit: str
     """Such as "orders/s", "us/order", "ms", "requests/cpu-s" or "bytes"."""
     value: float

@@ -45,7 +45,7 @@ class FixtureFiles(NamedTuple):
 
 @contextmanager
 def stored_orders(context: Context, count: int) -> Iterator[Database]:
-    """Yield a database of so many orders, vacuumed and analysed, which lets clients in; dropped at the end."""
+    """Yield a vacuumed and analyzed database of `count` orders; dropped at the end."""
     with migrated(context) as database:
         _fill(database.dsn, count)
         checkpoint(context)

@@ -128,13 +128,13 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 
 
 def _from(consumer: Consumer, begins: dict[int, int], ends: dict[int, int]) -> Iterator[Message]:
-    """Yield what each partition holds from its begin to its end. Raises ServerUnavailable when nothing more comes."""
+    """Yield all messages of each partition. Raises ServerUnavailable if none arrive."""
     left = {partition: end for partition, end in ends.items() if end > begins.get(partition, 0)}
     consumer.assign([TopicPartition(_OFFSETS_TOPIC, each, begins.get(each, 0)) for each in left])
     deadline = monotonic() + CALL_SECONDS
     while left:
         if monotonic() > deadline:
-            raise ServerUnavailable("the broker does not tell what was committed")
+            raise ServerUnavailable("the broker does not return committed offsets")
         message = consumer.poll(0.1)
         if message is not None and not message.error():
             yield message

@@ -1,4 +1,4 @@
-"""Servers that answer `GET /orders/{order_uid}`: ours, and those that it is compared with."""
+"""Servers that answer `GET /orders/{order_uid}`: ours, and the baselines."""
 
 import os
 import shutil

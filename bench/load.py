@@ -73,7 +73,7 @@ def _told_length(head: bytes) -> int | None:
 
 
 class Client(asyncio.Protocol):
-    """One connection, which takes requests from those that all connections share."""
+    """One connection; all connections take their requests from one queue."""
 
     def __init__(self, requests: Iterator[_Request], latencies: list[float], finished: "asyncio.Future[None]") -> None:
         self._requests = requests

@@ -1,4 +1,4 @@
-"""How fast something went, told from one process to another."""
+"""A pace, and how one process reports it to another."""
 
 from typing import Self
 
@@ -29,5 +29,5 @@ class Pace(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, line: str) -> Self:
-        """Return what `line` tells. Raises msgspec.DecodeError, of which msgspec.ValidationError is one."""
+        """Parse a reported line. Raises msgspec.DecodeError."""
         return msgspec.json.decode(line, type=cls)

@@ -56,13 +56,13 @@ class Service:
 
 
 def told(process: Process, seconds: float) -> Pace:
-    """Run one that tells its pace as the last line of its output. Raises ServerUnavailable."""
+    """Run a process to its end and return the pace that its last line reports. Raises ServerUnavailable."""
     process.run(seconds, ShutdownEvent())
     lines = process.log.read_text().splitlines()
     try:
         return Pace.read(lines[-1] if lines else "")
     except msgspec.DecodeError:
-        raise ServerUnavailable(f"{process.name} told nothing; {process.tail()}") from None
+        raise ServerUnavailable(f"{process.name} reported nothing; {process.tail()}") from None
 
 
 def await_that(holds: Callable[[], bool], what: str, seconds: float) -> None:

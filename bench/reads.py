@@ -54,7 +54,7 @@ def _cached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]
 
 
 def _baselines(context: Context, files: FixtureFiles, running: ExitStack) -> Iterator[HttpServer]:
-    """Start each, and yield those that can be had here."""
+    """Start the baselines, and yield those that are installed."""
     for name in BASELINES:
         try:
             yield running.enter_context(baseline(name, context, files))

@@ -1,4 +1,4 @@
-"""What a run says: the ratios that Orders is held to, every figure, and how both differ from an earlier run's."""
+"""The report of a run: the ratios with goals, every figure, and a comparison with an earlier run."""
 
 import math
 import operator
@@ -83,7 +83,7 @@ class Outcome(msgspec.Struct, frozen=True):
     def is_worse_than(self, earlier: "Outcome") -> bool:
         """Whether it moved the wrong way by more than either run's rounds differ among themselves.
 
-        Two runs of one round each don't tell: how much they differ by chance is not known.
+        Not for two runs of one round each: their random variation is unknown.
         """
         gain = self.median - earlier.median if self.direction == ">=" else earlier.median - self.median
         return len(self.values) + len(earlier.values) > _ALONE and -gain > max(self.spread, earlier.spread)

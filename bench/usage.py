@@ -1,4 +1,4 @@
-"""What processes of this machine use, as Linux tells it."""
+"""CPU time and memory of processes, from /proc."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def require() -> None:
 
 
 def cpu_seconds(pid: int, *, children: bool = False) -> float:
-    """Return user and system time of all threads; with `children`, of those that ended too."""
+    """Return user and system time of all threads; with `children`, also of ended child processes."""
     times = _fields(pid)[_TIMES]
     return sum(map(int, times if children else times[:2])) / _TICKS
 
@@ -35,7 +35,7 @@ def fine_cpu_seconds(pid: int) -> float:
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most memory that it ever held."""
+    """Return the peak memory."""
     return _status_bytes(pid, "VmHWM")
 
 
@@ -45,7 +45,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Return those that its main thread started and that have not ended."""
+    """Return the running child processes of its main thread."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -77,7 +77,7 @@ def _status_bytes(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
-    raise ProcessLookupError(f"process {pid} tells no {name}")
+    raise ProcessLookupError(f"process {pid} has no {name}")
 
 
 def _seconds_or_gone(pid: int) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class OrderCounts:
-    """`stored` are exact; the rest is what is wrong."""
+    """`stored` counts exact matches; the others are errors."""
 
     expected: int
     stored: int = 0
@@ -57,7 +57,7 @@ class DeadLetterCounts:
 
 @dataclass
 class DeadLetterTable:
-    """Counts by reason; what is unexpected stands under the reason that it states."""
+    """Counts by reason; an unexpected dead letter counts under the reason in its headers."""
 
     rows: dict[str, DeadLetterCounts] = field(
         default_factory=lambda: {reason.value: DeadLetterCounts() for reason in Reason}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Make = Callable[[Document, Random], bytes]
 
 MAX_VALUE_BYTES: Final = 2**20
-"""What the consumer accepts unless told otherwise."""
+"""What the consumer accepts by default."""
 LARGEST_VALUE_BYTES: Final = 4 * 2**20
 TOO_DEEP: Final = 32
 """Levels inside an unknown field: the document itself is one more, and 32 in all are allowed."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A city with what goes together there. `zip_digits` and `phone_digits` are counts of drawn digits."""
+    """A city with matching details. `zip_digits` and `phone_digits` are numbers of random digits."""
 
     city: str
     region: str
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 class Product(NamedTuple):
-    """`price` is in minor units; `sizes` are those that it is sold in."""
+    """`price` is in minor units; `sizes` are the sizes in stock."""
 
     nm_id: int
     name: str

@@ -102,7 +102,7 @@ def kafka(
 ) -> Iterator[Broker]:
     """Run Apache Kafka on a port of the loopback address, 0 being a free one; takes 3-10 s once its jars are here.
 
-    It makes no topic by itself. Its logs stay in `folder`; its data are gone at the end. `properties` win over ours.
+    It creates no topics. Its logs stay in `folder`; its data is deleted at the end. `properties` override the defaults.
     Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
     """
     port = port or free_port()
@@ -138,7 +138,7 @@ def mock(topics: Sequence[str] = ()) -> Iterator[MockCluster]:
 
 
 def _write_properties(home: Path, port: int, more: Mapping[str, str]) -> Path:
-    """Write ours first: of a repeated name Java takes the last."""
+    """Write the defaults first: Java uses the last value of a repeated name."""
     path = home / "server.properties"
     ours = _PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=home / "data")
     path.write_text(ours + "".join(f"{name}={value}\n" for name, value in more.items()))

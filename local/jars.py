@@ -62,7 +62,7 @@ def version_of_kafka() -> str:
 
 
 def fetched(echo: Echo, stop: ShutdownEvent) -> list[Path]:
-    """Return the files; blocks while what is missing or damaged is fetched. Raises ServerUnavailable; Stopped."""
+    """Return the files; download what is missing or damaged. Raises ServerUnavailable, Stopped."""
     cache = _cache()
     try:
         return _in_cache(cache, echo, stop)

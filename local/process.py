@@ -159,7 +159,7 @@ class Process:
             return
         for number in (first, signal.SIGKILL):
             self._send(number)
-            self._send(signal.SIGCONT)  # frozen, it hears nothing else
+            self._send(signal.SIGCONT)  # a suspended process receives no other signal
             if self._running.gone_within(_STOP_SECONDS):
                 break
         self._running.close()

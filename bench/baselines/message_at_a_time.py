@@ -158,7 +158,7 @@ class OrderRow(Row):
 
 
 def main() -> None:
-    """Store `COUNT` orders and tell the pace between the first commit and the last, as one line of JSON."""
+    """Store `COUNT` orders and print the pace between the first and the last commit, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
     settings = config.load()
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(settings.postgres.dsn))

@@ -22,7 +22,11 @@ def test_each_reads_on_from_the_last_and_holds_back_what_was_only_read() -> None
     probe.add(batch((0, 5), (0, 6)), batch((0, 7), (2, 1)))
     assert (probe.next, probe.held_back, probe.probed_until) == ({0: 7, 2: 1}, {0: 5, 2: 1}, {0: 7})
     probe.add(batch((2, 1), (3, 8)), Batch())
-    assert (probe.next, probe.held_back, probe.probed_until) == ({0: 7, 2: 2, 3: 9}, {0: 5, 2: 1, 3: 8}, {0: 7, 2: 2, 3: 9})
+    assert (probe.next, probe.held_back, probe.probed_until) == (
+        {0: 7, 2: 2, 3: 9},
+        {0: 5, 2: 1, 3: 8},
+        {0: 7, 2: 2, 3: 9},
+    )
 
 
 def test_at_the_end_of_the_topic_the_next_begins_at_the_first_message_again() -> None:
