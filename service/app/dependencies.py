@@ -1,10 +1,14 @@
 """Whether the API reaches its dependencies, and since when, for `/stats`."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from service.handler.http.routes.stats import DependencyStatus
 from service.pkg.timestamps import rfc3339
+
+STARTUP_GRACE: Final = timedelta(seconds=2)
+"""How long connecting for the first time may take before the dependency counts as down."""
 
 
 class Dependency:
@@ -13,13 +17,15 @@ class Dependency:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._is_up: bool | None = None
-        self._since = now()
+        self._started_at = self._since = now()
 
     def note(self, *, is_up: bool) -> None:
-        if is_up is not self._is_up:
-            self._is_up, self._since = is_up, self._now()
+        now = self._now()
+        is_starting = self._is_up is None and not is_up and now - self._started_at < STARTUP_GRACE
+        if is_up is not self._is_up and not is_starting:
+            self._is_up, self._since = is_up, now
 
     @property
     def figures(self) -> DependencyStatus | None:
-        """None before the first call of `note`."""
+        """None until the dependency was up, or has not been for STARTUP_GRACE."""
         return None if self._is_up is None else DependencyStatus(self._is_up, rfc3339(self._since))

@@ -306,7 +306,7 @@ def test_an_api_without_the_right_to_read_waits_for_it_and_says_why(spawn: Spawn
     api.ready()
 
 
-def test_the_doctor_names_the_rights_that_are_missing(
+def test_the_doctor_names_the_missing_privileges(
     migrated: Logins, settings: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     kafka = Kafka(
@@ -316,9 +316,9 @@ def test_the_doctor_names_the_rights_that_are_missing(
     )
     lacking = "no DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
     for mode, login, told in (
-        ("api", migrated.read, "✓ rights                 may read orders, and store none\n"),
+        ("api", migrated.read, "✓ privileges             can only read orders\n"),
         ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
-        ("consumer", migrated.read, f"✗ rights                 {lacking}"),
+        ("consumer", migrated.read, f"✗ privileges             permission denied: {lacking}"),
     ):
         doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
         assert told in capsys.readouterr().out
