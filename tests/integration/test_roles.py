@@ -314,7 +314,7 @@ def test_the_doctor_names_the_missing_privileges(
         topic=settings["ORDERS_KAFKA__TOPIC"],
         dead_letter_topic=settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"],
     )
-    lacking = "no DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
+    lacking = "DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
     for mode, login, told in (
         ("api", migrated.read, "✓ privileges             can only read orders\n"),
         ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
