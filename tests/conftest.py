@@ -1,6 +1,7 @@
 """Fixtures for servers, topics, databases and processes."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,8 @@ SERVER_FIXTURES = TIER_FIXTURES | {"own_kafka", "own_postgres"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell ignores SIGINT in background jobs, and every process that tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config.stash[CHOICE] = servers.choose(os.environ)
     except (servers.TierUnavailable, ValueError) as refused:

@@ -160,6 +160,8 @@ def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: 
         producer.commit_transaction(TRANSACTION_SECONDS)
     else:
         producer.abort_transaction(TRANSACTION_SECONDS)
+    # The broker writes the markers later: until then the later orders do not count as lag.
+    eventually(lambda: not workload.has_open_transaction(), TRANSACTION_SECONDS, "the end of the transaction")
     workload.fault_ended()
     workload.assert_exact()
     for name in (OPEN, "orders_lag_messages", "orders_lag_seconds"):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -22,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    OffsetSpec,
     ResourcePatternType,
     ResourceType,
 )
@@ -273,6 +274,17 @@ class Workload:
             ADMIN_SECONDS,
             f"{name} is deleted",
         )
+
+    def has_open_transaction(self) -> bool:
+        """Return whether messages of the topic can't be read yet because a producer's transaction is open."""
+        admin = self._admin()
+        return self._ends(admin, IsolationLevel.READ_COMMITTED) != self._ends(admin, IsolationLevel.READ_UNCOMMITTED)
+
+    def _ends(self, admin: AdminClient, isolation: IsolationLevel) -> list[int]:
+        partitions = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        ends = admin.list_offsets(dict.fromkeys(partitions, latest), isolation_level=isolation)
+        return [ends[each].result(ADMIN_SECONDS).offset for each in partitions]
 
     def topic_id(self) -> str:
         admin = self._admin()
