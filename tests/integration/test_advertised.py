@@ -53,9 +53,9 @@ def test_a_command_names_it(port: int) -> None:
 
 def test_the_log_of_a_consumer_names_it(settings: dict[str, str], port: int, spawn: Spawn) -> None:
     consumer = spawn("consumer", settings=settings)
-    eventually(lambda: consumer.logged("a broker advertises"), SECONDS, "the address is tried")
+    eventually(lambda: consumer.logged("broker advertises"), SECONDS, "the address is tried")
     eventually(lambda: consumer.logged("cannot reach Kafka"), SECONDS, "the client is sent there")
-    (line, *_) = consumer.logged("a broker advertises")
+    (line, *_) = consumer.logged("broker advertises")
     assert (line["broker"], line["address"]) == (1, f"kafka.invalid:{port}")
     (line, *_) = consumer.logged("cannot reach Kafka")
     assert (line["address"], line["problem"]) == (f"kafka.invalid:{port}", "host name does not resolve")
