@@ -222,15 +222,15 @@ def _redelivery(setup: Setup) -> Run:
 
 
 def _copy_blocks(setup: Setup) -> Run:
-    return _of_child(setup, "raw", str(setup.blocks))
+    return _of_child(setup, "copy_blocks", str(setup.blocks))
 
 
 def _baseline(setup: Setup) -> Run:
-    return _of_child(setup, "baseline", setup.clean.name, str(setup.context.scaled(_BASELINE, 200)))
+    return _of_child(setup, "message_at_a_time", setup.clean.name, str(setup.context.scaled(_BASELINE, 200)))
 
 
 def _consume(setup: Setup) -> Run:
-    run = _of_child(setup, "consume", setup.clean.name, str(setup.clean.messages), stores=False)
+    run = _of_child(setup, "consume_only", setup.clean.name, str(setup.clean.messages), stores=False)
     return run._replace(postgresql=None)
 
 
@@ -241,7 +241,7 @@ def _of_child(setup: Setup, module: str, *arguments: str, stores: bool = True) -
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": setup.context.bootstrap_servers,
             "ORDERS_POSTGRES__DSN": database.dsn,
         }
-        process = child(setup.context, module, [f"bench.{module}", *arguments], settings)
+        process = child(setup.context, module, [f"bench.baselines.{module}", *arguments], settings)
         before = setup.usage.cpu_seconds()
         pace = told(process, _RUN_SECONDS)
         after = setup.usage.cpu_seconds()

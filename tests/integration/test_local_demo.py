@@ -224,7 +224,7 @@ def send_to_all(postmaster: int, number: signal.Signals) -> None:
 def test_a_change_of_the_code_is_seen_without_a_restart_and_a_mistake_waits_for_the_next_one(
     start: Start, tmp_path: Path
 ) -> None:
-    for folder in ("service", "generator", "migrations", "docs", "chart/files"):
+    for folder in ("service", "generator", "migrations", "local", "docs", "chart/files"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     demo = start("--broker", "mock", "--reload", checkout=tmp_path)
     changed = tmp_path / "service/handler/http/api.py"
