@@ -229,7 +229,7 @@ def _group(kafka: Kafka) -> str:
     lag = sum(max(end - position[partition], 0) for partition, end in topic.ends.items())
     summary = f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
     blocked = _blocked_by_transactions(admin, topic)
-    return f"{summary}, {blocked:,} messages blocked by an open transaction" if blocked else summary
+    return f"{summary}, {blocked:,} messages behind an open transaction" if blocked else summary
 
 
 def _blocked_by_transactions(admin: DiagnosticAdminClient, topic: TopicReader) -> int:
