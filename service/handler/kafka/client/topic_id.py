@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import TopicCollection, TopicPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from confluent_kafka.admin import AdminClient
@@ -21,6 +22,12 @@ _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 
 def commit_metadata(topic_id: str | None) -> str:
     return f"{_PREFIX}{topic_id}" if topic_id else ""
+
+
+def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: str | None) -> list[TopicPartition]:
+    """Return what to commit, with the topic's id as metadata."""
+    metadata = commit_metadata(topic_id)
+    return [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
 
 
 def has_other_topic_id(committed: TopicPartition, topic_id: str | None) -> bool:

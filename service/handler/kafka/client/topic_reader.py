@@ -10,7 +10,7 @@ from service.entities.errors import CommandRefused
 from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
-from service.handler.kafka.client.topic_id import commit_metadata, has_other_topic_id
+from service.handler.kafka.client.topic_id import has_other_topic_id, offsets_to_commit
 from service.pkg.shutdown_event import ShutdownEvent
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
@@ -55,9 +55,7 @@ class TopicReader:
 
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group. Raises KafkaException."""
-        metadata = commit_metadata(self._id)
-        places = [TopicPartition(self.name, partition, offset, metadata) for partition, offset in offsets.items()]
-        commit_within(CALL_TIMEOUT_SECONDS, self._consumer, places)
+        commit_within(CALL_TIMEOUT_SECONDS, self._consumer, offsets_to_commit(self.name, offsets, self._id))
 
     def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` up to `ends` (default: `self.ends`), or until a stop is requested."""

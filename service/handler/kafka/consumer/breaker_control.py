@@ -91,8 +91,9 @@ class BreakerControl:
 
     def restart_probe(self) -> dict[int, int]:
         """Return where to probe from, where the last probe reached the end of the topic; else nothing."""
-        is_at_end = self._probe is not None and self._probe.is_at_end(monotonic())
-        return self._probe.rewind() if self._probe is not None and is_at_end else {}
+        if self._probe is None or not self._probe.is_at_end(monotonic()):
+            return {}
+        return self._probe.rewind()
 
     def forget(self, partitions: frozenset[int]) -> None:
         if self.pause is not None:

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.entities.errors import CommandRefused
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import commit_metadata
+from service.handler.kafka.client.topic_id import offsets_to_commit
 
 _CALL_TIMEOUT_SECONDS: Final = 5.0
 _GENERATION: Final = struct.Struct("=7xi")
@@ -60,8 +60,7 @@ class GroupMetadata:
 
     def places(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
         """Return what to commit, with the topic id as metadata."""
-        metadata = commit_metadata(topic_id)
-        return [TopicPartition(self.topic, partition, offset, metadata) for partition, offset in offsets.items()]
+        return offsets_to_commit(self.topic, offsets, topic_id)
 
     def _client(self) -> Consumer:
         """Return another client with the group's id, which never joins it."""

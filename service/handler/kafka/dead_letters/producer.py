@@ -72,9 +72,9 @@ class DeadLetterProducer:
         If key or headers alone are too large, the stub is sent without them: no dead letter may block for ever.
         """
         failed = self._deliver([self._encoder.encode(dead_letter)])
-        for fallbacks in self._encoder.fallbacks:
+        for encode in self._encoder.fallbacks:
             if any(error.code() in TOO_LARGE for _, error in failed):
-                failed = self._deliver([fallbacks(dead_letter)])
+                failed = self._deliver([encode(dead_letter)])
         return failed
 
     def _deliver(self, payloads: list[Payload[DeadLetter]]) -> list[DeliveryFailure[DeadLetter]]:
