@@ -21,7 +21,7 @@ from bench import ingest, latency, reads, report, usage, warm_up
 from bench.context import Context
 from bench.figures import Sample, gathered
 from local import broker, postgres
-from service.pkg.argtypes import count, positive
+from service.pkg.argtypes import positive_float, positive_int
 
 Measure = Callable[[Context], Iterator[Sample]]
 
@@ -42,8 +42,8 @@ ROUNDS: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=count, help=f"how often each is measured (default {ROUNDS}, quick 1)")
-    parser.add_argument("--scale", type=positive, help="share of the full sizes (default 1)")
+    parser.add_argument("--rounds", type=positive_int, help=f"how often each is measured (default {ROUNDS}, quick 1)")
+    parser.add_argument("--scale", type=positive_float, help="share of the full sizes (default 1)")
     parser.add_argument("--quick", action="store_true", help=f"one round at scale {QUICK_SCALE}: to see that it runs")
     parser.add_argument("--long", action="store_true", help="also a backlog of 10^6 orders and a table of 10^7")
     parser.add_argument("--only", action="append", choices=[*MEASURES], help="measure this alone; may be repeated")
@@ -65,7 +65,7 @@ def scale_of(args: argparse.Namespace) -> float:
 def run(args: argparse.Namespace, _settings: object = None) -> int:
     """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
 
-    Raises CommandRefused where the report to compare with can't be read, or this is not Linux; ServerUnavailable.
+    Raises CommandError where the report to compare with can't be read, or this is not Linux; ServerUnavailable.
     """
     usage.require()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us

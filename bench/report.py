@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bench.figures import Figure, Figures
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 
 _MIB: Final = 2**20
 _COMPARED: Final = ("before", "change")
@@ -130,11 +130,11 @@ def write(report: Report, path: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """Return a report that `write` wrote. Raises CommandRefused."""
+    """Return a report that `write` wrote. Raises CommandError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError):
-        raise CommandRefused(f"{path} holds no report of `orders bench`") from None
+        raise CommandError(f"{path} holds no report of `orders bench`") from None
 
 
 def _is_measured(ratio: Ratio, figures: Figures) -> bool:

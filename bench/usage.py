@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PARENT: Final = 1  # places of fields after the command's name, which may hold spaces
@@ -15,9 +15,9 @@ _TIMES: Final = slice(11, 15)  # own user and system time, and those of children
 
 
 def require() -> None:
-    """Return where there is something to read. Raises CommandRefused."""
+    """Return where there is something to read. Raises CommandError."""
     if not Path("/proc/self/stat").exists():
-        raise CommandRefused("`orders bench` reads from /proc what processes use: it needs Linux")
+        raise CommandError("`orders bench` reads from /proc what processes use: it needs Linux")
 
 
 def cpu_seconds(pid: int, *, children: bool = False) -> float:

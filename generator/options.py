@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from generator.stream import Plan
-from service.pkg.argtypes import share, whole
-from service.pkg.timestamps import parse_moment
+from service.pkg.argtypes import fraction, non_negative_int
+from service.pkg.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     import argparse
@@ -23,19 +23,23 @@ SHARES = {
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count",
-        type=whole,
+        type=non_negative_int,
         default=Plan.count,
         metavar="N",
         help=f"total number of messages; 0 for no limit (default: {Plan.count})",
     )
     parser.add_argument(
-        "--seed", type=whole, default=Plan.seed, metavar="S", help="the same seed and options produce the same messages"
+        "--seed",
+        type=non_negative_int,
+        default=Plan.seed,
+        metavar="S",
+        help="the same seed and options produce the same messages",
     )
     for name, text in SHARES.items():
-        parser.add_argument(f"--{name}", type=share, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default: 0)")
+        parser.add_argument(f"--{name}", type=fraction, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default: 0)")
     parser.add_argument(
         "--until",
-        type=parse_moment,
+        type=parse_timestamp,
         metavar="TIME",
         help="latest date of an order (default: the start of the command; with --count 0 the time of sending)",
     )

@@ -17,7 +17,7 @@ from generator.expected import order_digest
 from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused, InvalidKeysFile
+from service.entities.errors import CommandError, InvalidKeysFile
 from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Produce a new order and read it back; return the exit code. Raises CommandRefused."""
+    """Produce a new order and read it back; return the exit code. Raises CommandError."""
     stop = stop_at_signals()
     poller = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
         poller.until(partial(_read_back, args.url, key, message), "the API's response")
     except (DeadlineExceeded, TopicUnavailable) as problem:
-        raise CommandRefused(str(problem)) from None
+        raise CommandError(str(problem)) from None
     echo(f"read the same order from {args.url} after {monotonic() - began:.2f} s")
     return 0
 
@@ -63,7 +63,7 @@ def _send(message: Message, kafka: Kafka, stop: ShutdownEvent) -> None:
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
     tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
     if not tally.complete:
-        raise CommandRefused(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
+        raise CommandError(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
 
 
 def _ignore(_: Tally) -> None: ...
@@ -74,11 +74,11 @@ def _key(settings: Settings) -> str:
     try:
         return key_with(settings.auth.keys_file, Scope.READ) if settings.auth.keys_file else ""
     except InvalidKeysFile as error:
-        raise CommandRefused(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
+        raise CommandError(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Return if the API returns the order. Raises TryAgain if not yet, CommandRefused if it is another order."""
+    """Return if the API returns the order. Raises TryAgain if not yet, CommandError if it is another order."""
     request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
         with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as answer:  # noqa: S310
@@ -88,16 +88,16 @@ def _read_back(url: str, key: str, message: Message) -> None:
     except (HTTPException, OSError) as error:
         raise TryAgain(f"the API at {url}: {_cause(error)}") from None
     if not _is_same(body, message.value or b""):
-        raise CommandRefused("the API returned a different document than the one produced")
+        raise CommandError("the API returned a different document than the one produced")
 
 
 def _require_api(url: str, stop: ShutdownEvent) -> None:
-    """Block until there is an HTTP response. Raises CommandRefused."""
+    """Block until there is an HTTP response. Raises CommandError."""
     began = monotonic()
     while problem := _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - began)):
         seconds = monotonic() - began
         if stop.wait(RETRY_INTERVAL_SECONDS) or seconds + 2 * RETRY_INTERVAL_SECONDS > CONNECT_TIMEOUT_SECONDS:
-            raise CommandRefused(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
+            raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
 def _problem(url: str, seconds: float) -> str | None:

@@ -24,7 +24,7 @@ from local.outages import Outages
 from local.ports import HOST, require_free
 from local.sources import Sources
 from service.entities.errors import ServerUnavailable
-from service.pkg.argtypes import port, positive
+from service.pkg.argtypes import port, positive_float
 from service.pkg.shutdown_event import ShutdownEvent, Stopped, stop_at_signals
 
 _HTTP_TIMEOUT_SECONDS: Final = 2.0
@@ -39,9 +39,9 @@ T = TypeVar("T")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port, default=8000, help="port of the API and its page (default: 8000)")
-    parser.add_argument("--rate", type=positive, default=50, help="orders to generate per second (default: 50)")
+    parser.add_argument("--rate", type=positive_float, default=50, help="orders to generate per second (default: 50)")
     parser.add_argument(
-        "--duration", type=positive, metavar="S", help="stop after S seconds (default: run until interrupted)"
+        "--duration", type=positive_float, metavar="S", help="stop after S seconds (default: run until interrupted)"
     )
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of starting one")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of starting one")

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from service.entities.errors import CommandRefused, InvalidSettings, OrdersError
+from service.entities.errors import CommandError, InvalidSettings, OrdersError
 from service.pkg import output
 from service.pkg.run_with_timeout import has_unfinished_calls
 from service.pkg.shutdown_event import was_interrupted
@@ -82,7 +82,7 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    output.provide_streams()
+    output.open_missing_streams()
     try:
         return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
@@ -106,7 +106,7 @@ def _run_and_flush(arguments: list[str]) -> int:
 
 
 def _exit_code(error: Exception) -> int:
-    if output.failed(error):
+    if output.is_output_error(error):
         return _exit_code_of_failed_output(error)
     if isinstance(error.__cause__, KeyboardInterrupt):  # raised inside C code
         return INTERRUPTED
@@ -115,7 +115,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _exit_code_of_failed_output(error: Exception) -> int:
-    output.discard()
+    output.discard_buffered()
     if isinstance(error, BrokenPipeError):
         return output.SIGPIPE_EXIT_CODE
     print("orders: no space left on device", file=sys.stderr)
@@ -149,14 +149,14 @@ def _run(arguments: list[str]) -> int:
 
 
 def _import(name: str) -> ModuleType:
-    """Import the module of a command. Raises CommandRefused if its package is not installed."""
+    """Import the module of a command. Raises CommandError if its package is not installed."""
     module = COMMANDS[name].module
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in NOT_INSTALLED:
             raise
-        raise CommandRefused(NOT_INSTALLED[error.name]) from None
+        raise CommandError(NOT_INSTALLED[error.name]) from None
 
 
 def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from service.config import Kafka, Postgres
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.metrics import Metrics
 from service.pkg.tx import Access
 
@@ -46,8 +46,8 @@ def access(postgres: Postgres, application: str) -> Access:
 
 
 def require_no_members(kafka: Kafka, admin: AdminClient) -> None:
-    """Raise CommandRefused if the group has members: they would overwrite the new offsets."""
+    """Raise CommandError if the group has members: they would overwrite the new offsets."""
     request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_TIMEOUT_SECONDS)[kafka.group_id]
     group = request.result()
     if group.state not in _STATES_WITHOUT_MEMBERS:
-        raise CommandRefused(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")
+        raise CommandError(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

@@ -1,10 +1,10 @@
-"""Dead letters: the reason, and the headers that carry it."""
+"""Dead letters: their reasons and their headers."""
 
 import re
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from service.entities.version import MAX_TOPIC
+from service.entities.version import MAX_TOPIC_LENGTH
 
 
 class Reason(StrEnum):
@@ -21,7 +21,7 @@ class Reason(StrEnum):
 
 
 class Violation(NamedTuple):
-    """A violated rule. `path` is like `items[0].price` (empty: the document itself); `rule` has no values."""
+    """A violated rule. `path` is like `items[0].price` (empty: the document itself); `rule` contains no values."""
 
     path: str
     rule: str
@@ -63,7 +63,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Origin(NamedTuple):
-    """The first record of a message; replays keep it."""
+    """The position of a message's first record. Replays do not change it."""
 
     topic: str
     partition: int
@@ -74,7 +74,8 @@ class Origin(NamedTuple):
 def read_origin(headers: Headers | None) -> Origin | None:
     """Return the origin of a dead-lettered or replayed message; None if it is absent or malformed.
 
-    Anyone can write these headers, and they are copied to columns and headers, so only values valid in Kafka pass.
+    Any producer can set these headers, and they are copied to columns and headers, so values invalid in Kafka are
+    rejected.
     """
     if not headers:
         return None
@@ -102,7 +103,7 @@ def read_replays(headers: Headers | None) -> int:
 def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
     """Return only the headers of `Header`, each value truncated to `max_value_bytes`.
 
-    Of each name, only the last value and the last that is not null are kept, to bound their number.
+    To bound their number, only the last null and the last other value of each name are kept.
     """
     found: dict[tuple[str, bool], bytes | None] = {}
     for name, value in reversed(headers or ()):
@@ -117,7 +118,7 @@ def without_dlq_headers(headers: Headers | None) -> Headers:
 
 
 _NAMES: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
-_TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC)
+_TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC_LENGTH)
 _MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18
 """Enough for any offset or timestamp, and below 2^63."""

@@ -10,7 +10,7 @@ OrdersError
 ├── KafkaUnavailable             a query of Kafka failed: a later one may succeed
 ├── KafkaClientFailed            the Kafka client reported a fatal error: the process must restart
 ├── InvalidSettings              a setting is invalid: nothing starts
-├── CommandRefused               a command cannot do what it was asked; the text is shown to its user
+├── CommandError                 a command failed for a reason that its user can act on
 ├── UnsupportedEncoding          the database is not UTF8: nothing starts
 ├── MigrationError               the schema or the topics cannot be migrated to this release
 ├── InvalidKeysFile              the file of API keys is invalid
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class OrdersError(Exception):
-    """Base of all errors of this package. Their text never holds a value of an order or a secret."""
+    """Base of all errors of this package. Their text never contains a value of an order or a secret."""
 
 
 class DocumentRejected(OrdersError):
@@ -40,7 +40,7 @@ class DocumentRejected(OrdersError):
 
 
 class StorageError(OrdersError):
-    """PostgreSQL did not store the orders. `sqlstate` has five characters, or is empty if there was none."""
+    """PostgreSQL did not store the orders. `sqlstate` has five characters, or is empty if PostgreSQL sent none."""
 
     def __init__(self, problem: str, *, sqlstate: str = "") -> None:
         super().__init__(f"{problem} (SQLSTATE {sqlstate})" if sqlstate else problem)
@@ -63,7 +63,7 @@ class StorageUnavailable(StorageError):
 
 
 class StatementTimedOut(StorageUnavailable):
-    """The statement timeout canceled the call (57014): half the orders may succeed."""
+    """The statement timeout canceled the call (57014). Half of the orders may succeed."""
 
 
 class DeadLettersUnavailable(OrdersError):
@@ -79,15 +79,15 @@ class KafkaUnavailable(OrdersError):
 
 
 class KafkaClientFailed(OrdersError):
-    """The Kafka client reported a fatal error and cannot be used any more: the process must restart."""
+    """The Kafka client reported a fatal error and is unusable: the process must restart."""
 
 
 class InvalidSettings(OrdersError):
     """A setting is invalid. The text is one line that names the variable, never its value."""
 
 
-class CommandRefused(OrdersError):
-    """A command cannot do what it was asked. The text is one line for its user."""
+class CommandError(OrdersError):
+    """A command failed for a reason that its user can act on. The text is one line for that user."""
 
 
 class UnsupportedEncoding(OrdersError):

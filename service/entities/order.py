@@ -12,16 +12,16 @@ from msgspec.json import schema
 
 MAX_BIGINT: Final = 2**63 - 1
 MAX_ITEMS: Final = 1_000
-MAX_UID: Final = 64
+MAX_UID_LENGTH: Final = 64
 UID_CHARACTER: Final = "[A-Za-z0-9_-]"
-"""Pattern of one character of an `order_uid`, which has 1 to MAX_UID of them."""
+"""Pattern of one character of an `order_uid`."""
 
-# `$` would accept a trailing newline; this works alike in Python and ECMAScript.
+# `$` would accept a trailing newline. This pattern has the same meaning in Python and ECMAScript.
 _END: Final = r"(?![\s\S])"
 
 Amount = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Whole minor units of the currency.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
-OrderUid = Annotated[str, Meta(min_length=1, max_length=MAX_UID, pattern=rf"^{UID_CHARACTER}+{_END}")]
+OrderUid = Annotated[str, Meta(min_length=1, max_length=MAX_UID_LENGTH, pattern=rf"^{UID_CHARACTER}+{_END}")]
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 LongText = Annotated[str, Meta(min_length=1, max_length=1024)]
 OptionalText = Annotated[
@@ -31,7 +31,7 @@ Phone = Annotated[str, Meta(max_length=16, pattern=rf"^\+[0-9]{{7,15}}{_END}")]
 Email = Annotated[str, Meta(max_length=254, pattern=rf"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+{_END}")]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=rf"^[A-Z]{{3}}{_END}")]
 UnixSeconds = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Seconds since 1970-01-01T00:00:00Z.")]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; answered in UTC.")]
+Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone; returned in UTC.")]
 
 
 class Document(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -91,12 +91,12 @@ class Order(Document, frozen=True, kw_only=True):
     delivery_service: Text
     shardkey: Text
     sm_id: Number
-    date_created: Moment
+    date_created: Timestamp
     oof_shard: Text
 
 
 def amount_mismatches(order: Order) -> list[str]:
-    """Return the paths of the amounts that do not match their sum."""
+    """Return the paths of the amounts that differ from the sum of their parts."""
     payment, mismatches = order.payment, []
     if payment.amount != payment.goods_total + payment.delivery_cost + payment.custom_fee:
         mismatches.append("payment.amount")

@@ -6,14 +6,14 @@ from service.entities.order import Order
 
 VersionOrder = Literal["timestamp", "offset"]
 
-MAX_TOPIC: Final = 249
+MAX_TOPIC_LENGTH: Final = 249
 """Kafka's limit of a topic name, in characters."""
 _MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
-"""The end of year 9999. A record's timestamp may be any 64-bit integer."""
+"""The end of the year 9999. A record's timestamp may be any 64-bit integer."""
 
 
 class RecordPosition(NamedTuple):
-    """The position of a record. The version is all fields but the topic, compared in this order."""
+    """The position of a record. The version consists of all fields except the topic, compared in this order."""
 
     timestamp_ms: int
     partition: int
@@ -22,11 +22,11 @@ class RecordPosition(NamedTuple):
 
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
-        """Return a position with the timestamp limited to PostgreSQL's range; without one it is 0."""
+        """Return a position with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
         return cls(min(max(timestamp_ms, 0), _MAX_TIMESTAMP_MS), partition, offset, topic)
 
     def is_newer_than(self, other: "RecordPosition", order: VersionOrder = "timestamp") -> bool:
-        """Compare versions. With `offset`, offsets decide within a partition, not the producers' clocks."""
+        """Compare versions. With `offset`, offsets decide within a partition, instead of the producers' clocks."""
         if order == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self[:3] > other[:3]

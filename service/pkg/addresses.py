@@ -13,20 +13,22 @@ _SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "veri
 
 
 def bootstrap_servers(text: str) -> str:
-    """Return the list without spaces around its commas. Raises ValueError, whose text never holds a part of it."""
+    """Return the list without spaces around its commas. Raises ValueError, whose text contains no part of the list."""
     entries = [entry.strip() for entry in text.split(",")]
     for number, entry in enumerate(entries, 1):
         if problem := _broker_problem(entry):
-            raise ValueError(f"{problem} (entry {number} of {len(entries)}); expected host:port,host:port")
+            raise ValueError(f"{problem} (entry {number} of {len(entries)}): use host:port,host:port")
     return ",".join(entries)
 
 
 def dsn(text: str) -> str:
-    """Return the connection string if libpq can parse it. Raises ValueError, whose text never holds a part of it."""
+    """Return the connection string if libpq can parse it. Raises ValueError, whose text contains no part of it."""
     try:
         parameters = {name: str(value) for name, value in conninfo_to_dict(text).items() if value is not None}
     except ProgrammingError:
-        raise ValueError("neither a URL such as postgresql://user@host:5432/database nor a libpq string") from None
+        raise ValueError(
+            "not a libpq connection string: use a URL such as postgresql://user@host:5432/database"
+        ) from None
     for problem in _dsn_problems(parameters):
         raise ValueError(problem)
     return text
@@ -37,23 +39,23 @@ def _broker_problem(entry: str) -> str | None:
     if not entry:
         return "empty entry"
     if "://" in entry:
-        return "no scheme belongs here: security.protocol is one of ORDERS_KAFKA__PROPERTIES"
+        return "a scheme is not allowed (set security.protocol in ORDERS_KAFKA__PROPERTIES)"
     if match is None:
-        return "no host and port"
-    return None if _is_port(match[2]) else "the port is not between 1 and 65535"
+        return "invalid address"
+    return None if _is_port(match[2]) else "port must be between 1 and 65535"
 
 
 def _dsn_problems(parameters: Mapping[str, str]) -> Iterator[str]:
     ports = parameters.get("port", "").split(",")
     hosts = max(parameters.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
     if not all(port == "" or _is_port(port) for port in ports):
-        yield "the port is not between 1 and 65535"
+        yield "port must be between 1 and 65535"
     if len(ports) not in {1, hosts}:
-        yield "there are not as many ports as hosts"
+        yield "the number of ports must be 1 or equal the number of hosts"
     if parameters.get("sslmode", "prefer") not in _SSL_MODES:
-        yield f"sslmode is none of {', '.join(sorted(_SSL_MODES))}"
+        yield f"sslmode must be one of {', '.join(sorted(_SSL_MODES))}"
     if not parameters.get("connect_timeout", "0").removeprefix("-").isdecimal():
-        yield "connect_timeout is not a number of seconds"
+        yield "connect_timeout must be a number of seconds"
 
 
 def _is_port(text: str) -> bool:

@@ -9,47 +9,44 @@ from service.pkg.units import parse_seconds
 _MAX_PORT: Final = 65_535
 
 
-def whole(text: str) -> int:
-    """Return a whole number, 0 or more."""
+def non_negative_int(text: str) -> int:
     if (number := _integer(text)) < 0:
-        raise ArgumentTypeError("must be a whole number, 0 or more")
+        raise ArgumentTypeError("must be a whole number, 0 or greater")
     return number
 
 
-def count(text: str) -> int:
-    """Return a whole number, 1 or more."""
+def positive_int(text: str) -> int:
     if (number := _integer(text)) < 1:
-        raise ArgumentTypeError("must be a whole number, 1 or more")
+        raise ArgumentTypeError("must be a whole number, 1 or greater")
     return number
 
 
 def port(text: str) -> int:
     if not 0 < (number := _integer(text)) <= _MAX_PORT:
-        raise ArgumentTypeError(f"must be a port, 1 to {_MAX_PORT}")
+        raise ArgumentTypeError(f"must be a port number between 1 and {_MAX_PORT}")
     return number
 
 
-def positive(text: str) -> float:
-    """Return a number above 0."""
+def positive_float(text: str) -> float:
     if not 0 < (number := _number(text)) < math.inf:
-        raise ArgumentTypeError("must be a number above 0")
+        raise ArgumentTypeError("must be a number greater than 0")
     return number
 
 
 def rate(text: str) -> float:
-    """Return a number of messages per second; 0 means unlimited."""
+    """Return messages per second; 0 means unlimited."""
     if not 0 <= (number := _number(text)) < math.inf:
-        raise ArgumentTypeError("must be a number of messages a second, 0 for no limit")
+        raise ArgumentTypeError("must be a number of messages per second, or 0 for no limit")
     return number
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     if not 0 <= (number := _number(text)) <= 1:
-        raise ArgumentTypeError("must be a share between 0 and 1: 0.02 is 2 %")
+        raise ArgumentTypeError("must be a number between 0 and 1, such as 0.02 for 2 %")
     return number
 
 
-def seconds(text: str) -> float:
+def duration(text: str) -> float:
     """Return the seconds of a duration such as `90m` or `40d`."""
     try:
         return float(parse_seconds(text))

@@ -1,4 +1,4 @@
-"""Batches concurrent loads: a batch is the keys that were requested while the previous ones were being loaded."""
+"""Batches concurrent loads: keys requested while a load is running are loaded together by the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ Load = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]
 
 
 class BatchLoader(Generic[Key, Value]):
-    """For one event loop. `load` gets at most `max_keys` distinct keys; at most `max_concurrent` calls run at once."""
+    """`load` gets at most `max_keys` distinct keys; at most `max_concurrent` calls run at once. For one event loop."""
 
     def __init__(self, load: "Load[Key, Value]", *, max_concurrent: int, max_keys: int) -> None:
         self._load = load

@@ -1,10 +1,10 @@
-"""A body with its ETag in front, in one bytes object: the garbage collector does not track it."""
+"""Stores an ETag in front of its body, in one bytes object, because the garbage collector does not track bytes."""
 
 from hashlib import blake2b
 from typing import Final
 
 _DIGEST_BYTES: Final = 16
-TAG_BYTES: Final = 2 * _DIGEST_BYTES
+ETAG_BYTES: Final = 2 * _DIGEST_BYTES
 
 
 def with_etag(body: bytes) -> bytes:
@@ -14,4 +14,4 @@ def with_etag(body: bytes) -> bytes:
 
 def split_etag(value: bytes) -> tuple[bytes, memoryview]:
     """Return the ETag and the body, without copying the body."""
-    return value[:TAG_BYTES], memoryview(value)[TAG_BYTES:]
+    return value[:ETAG_BYTES], memoryview(value)[ETAG_BYTES:]

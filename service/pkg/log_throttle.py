@@ -5,7 +5,7 @@ from time import monotonic
 
 
 class LogThrottle:
-    """For one thread, and a bounded set of events."""
+    """Not thread-safe. Never forgets an event, so the number of distinct events must be bounded."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds

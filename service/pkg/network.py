@@ -8,9 +8,8 @@ from service.pkg.run_with_timeout import run_with_timeout
 def unreachable(host: str, port: int, seconds: float) -> str | None:
     """Return why no TCP connection can be established within `seconds`; None if one can."""
     try:
-        run_with_timeout(
-            seconds, lambda: socket.create_connection((host, port), seconds).close()
-        )  # name resolution has no timeout of its own
+        # Name resolution has no timeout of its own.
+        run_with_timeout(seconds, lambda: socket.create_connection((host, port), seconds).close())
     except OSError as error:
         return cause(error)
     return None

@@ -1,4 +1,4 @@
-"""Handles a standard output that is closed, or that cannot be written: a broken pipe or a full disk."""
+"""Handles a standard output that is closed or not writable, because of a broken pipe or a full disk."""
 
 import errno
 import os
@@ -7,25 +7,25 @@ import sys
 from typing import Final
 
 SIGPIPE_EXIT_CODE: Final = 141
-"""128 + 13: what a shell reports for a process killed by SIGPIPE."""
+"""128 + 13: the code that a shell reports for a process killed by SIGPIPE."""
 
 
-def provide_streams() -> None:
-    """Open /dev/null as standard output or error if the process was started without (`>&-`)."""
+def open_missing_streams() -> None:
+    """Open /dev/null as standard output or standard error if the process was started without one (`>&-`)."""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - stays open until exit
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
-def failed(error: BaseException) -> bool:
-    """Return whether an error is one of standard output, not of a socket or a named file."""
+def is_output_error(error: BaseException) -> bool:
+    """Return whether writing to standard output raised the error, and not a socket or a named file."""
     if isinstance(error, BrokenPipeError):
         return _is_pipe_closed()
     return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
 
 
-def discard() -> None:
+def discard_buffered() -> None:
     """Discard buffered output: flushing it at exit would fail again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())

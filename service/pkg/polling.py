@@ -35,7 +35,7 @@ class Poller:
         self._seconds = seconds
         self._echo = echo
         self._stop = stop or ShutdownEvent()
-        self._began = self._reported_at = monotonic()
+        self._started_at = self._reported_at = monotonic()
 
     def until(self, attempt: Callable[[], T], what: str) -> T:
         """Repeat `attempt` while it raises TryAgain; return its result. Raises DeadlineExceeded."""
@@ -51,7 +51,7 @@ class Poller:
     def call(self, work: Callable[[], T], what: str) -> T:
         """Block until `work` ends; return its result, or raise its error. Raises DeadlineExceeded.
 
-        It runs in a new thread, which is abandoned at the deadline, because a frozen server never answers.
+        `work` runs in a new daemon thread, which is abandoned at the deadline, because a frozen server never answers.
         """
         future: Future[T] = Future()
         Thread(target=settle, args=(future, work), daemon=True).start()
@@ -68,8 +68,8 @@ class Poller:
             self._report(what)
 
     def _seconds_left(self) -> float:
-        return self._began + self._seconds - monotonic()
+        return self._started_at + self._seconds - monotonic()
 
     def _report(self, what: str) -> None:
         self._reported_at = monotonic()
-        self._echo(f"waiting for {what} ({self._reported_at - self._began:.0f} s)")
+        self._echo(f"waiting for {what} ({self._reported_at - self._started_at:.0f} s)")

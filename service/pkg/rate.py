@@ -34,7 +34,7 @@ class Rate:
         self._observations.append(_Observation(at, self._count))
 
     def restart(self) -> None:
-        """Drop the samples: events before the next one may go uncounted."""
+        """Drop the samples. Events before the next sample may not be counted."""
         self._observations.clear()
 
     @property

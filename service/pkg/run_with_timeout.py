@@ -1,4 +1,4 @@
-"""A timeout for blocking calls that have none, or exceed it."""
+"""A timeout for blocking calls that have none of their own, or do not honour it."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _THREAD_NAME: Final = "bounded call"
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
     """Block until `work` ends; return its result, or raise its error. Raises TimeoutError.
 
-    It runs in a new thread, which is abandoned on a timeout.
+    `work` runs in a new daemon thread, which keeps running after a timeout.
     """
     future: Future[T] = Future()
     threading.Thread(target=settle, args=(future, work), name=_THREAD_NAME, daemon=True).start()

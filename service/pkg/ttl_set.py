@@ -6,7 +6,7 @@ from time import monotonic
 
 
 class TTLSet:
-    """At most `max_entries` keys, each for `seconds` after its last `add`. Evicts the oldest first. For one thread."""
+    """A key expires `seconds` after its last `add`. Beyond `max_entries`, the oldest is evicted. Not thread-safe."""
 
     def __init__(self, max_entries: int, seconds: float, now: Callable[[], float] = monotonic) -> None:
         self._max_entries = max_entries

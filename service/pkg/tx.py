@@ -18,10 +18,10 @@ TERMINATE_FROZEN: Final = """\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user AND application_name = %s
   AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
-"""Terminates the sessions of an application and this role whose client stopped in the middle of a COPY."""
+"""Terminates this role's sessions of an application whose client stopped sending in the middle of a COPY."""
 
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
-"""Differs from the process id that the client received on connecting if a pooler stands in between."""
+"""Through a pooler, its result differs from the process id that the client received on connecting."""
 PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
 """SQLSTATEs of prepared statements that are missing or exist already: a pooler has switched server connections."""
 
@@ -73,20 +73,20 @@ class Access:
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """No call blocks for longer than `deadline` seconds; it raises psycopg.OperationalError then."""
+    """A call that blocks for more than `call_timeout` seconds raises psycopg.OperationalError."""
 
-    deadline: float = 30 + GRACE_SECONDS
+    call_timeout: float = 30 + GRACE_SECONDS
 
     def wait(
         self, gen: PQGen[_Result], interval: float = _POLL_INTERVAL_SECONDS, timeout: float | None = None
     ) -> _Result:
-        return super().wait(gen, interval, self.deadline if timeout is None else timeout)
+        return super().wait(gen, interval, self.call_timeout if timeout is None else timeout)
 
 
 def ignore_notify(_: psycopg.Notify) -> None:
-    """Drop a notification: without a handler psycopg keeps them all.
+    """Drop a notification, because psycopg queues them without limit if there is no handler.
 
-    A pooler may lend a server connection on which another client has executed LISTEN.
+    They can arrive without a LISTEN: a pooler reuses server connections on which another client has executed one.
     """
 
 
@@ -95,12 +95,12 @@ def _is_pooled(connection: BoundedConnection) -> bool:
 
 
 class Transactions:
-    """Opens its connection on first use, and again after a failure. For one thread at a time."""
+    """Connects on first use, and again after a failure. Not thread-safe."""
 
     def __init__(
         self, access: Access, accept: Callable[[BoundedConnection], BoundedConnection] = lambda opened: opened
     ) -> None:
-        """`accept` checks each new connection, and raises if it must not be used."""
+        """`accept` checks each new connection, and raises to reject it."""
         self._access = access
         self._accept = accept
         self._connection: BoundedConnection | None = None
@@ -124,9 +124,9 @@ class Transactions:
             raise
 
     def terminate_frozen(self, application: str | None = None) -> None:
-        """Terminate sessions of frozen processes of this application, or of the named one: they may hold locks.
+        """Terminate the sessions of frozen processes of `application` (default: this one), which may hold locks.
 
-        PostgreSQL itself does so between two statements (idle_in_transaction_session_timeout), but not during a COPY.
+        Between two statements PostgreSQL does so itself (idle_in_transaction_session_timeout), but not during a COPY.
         Raises psycopg.Error.
         """
         self._open().execute(TERMINATE_FROZEN, [application or self._access.application, self._access.lock_timeout])
@@ -143,7 +143,7 @@ class Transactions:
 
     def _connect(self) -> BoundedConnection:
         connection = self._accept(BoundedConnection.connect(self._access.dsn, **self._access.parameters))
-        connection.deadline = self._access.statement_timeout + GRACE_SECONDS
+        connection.call_timeout = self._access.statement_timeout + GRACE_SECONDS
         connection.add_notify_handler(ignore_notify)
         if self._access.prepared_statements is None and _is_pooled(connection):
             connection.prepare_threshold = None

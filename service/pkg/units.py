@@ -27,7 +27,7 @@ def _scaled(value: Any, units: Mapping[str, float], expected: str) -> Any:
         return value
     match = _NUMBER_WITH_UNIT.fullmatch(value)
     if match is None or (match["unit"] and match["unit"] not in units):
-        raise ValueError(f"should be {expected}")
+        raise ValueError(f"must be {expected}")
     return float(match["number"]) * units.get(match["unit"], 1)
 
 

@@ -1,4 +1,4 @@
-"""Asynchronous connections with a deadline for every call, and the check of the database's encoding."""
+"""Asynchronous connections with a timeout for every call, and the check of the database's encoding."""
 
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -28,9 +28,9 @@ def require_utf8(connection: Connection) -> Connection:
 
 
 class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """No call waits longer than `deadline` seconds; it raises psycopg.OperationalError then."""
+    """A call that waits for more than `call_timeout` seconds raises psycopg.OperationalError."""
 
-    deadline: float = 30
+    call_timeout: float = 30
     may_be_behind = False
     """Whether queries may run on a standby."""
 
@@ -40,11 +40,11 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         interval: float = _POLL_INTERVAL_SECONDS,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> _Result:
-        return await super().wait(gen, interval, self.deadline if timeout is None else timeout)
+        return await super().wait(gen, interval, self.call_timeout if timeout is None else timeout)
 
     @property
     def has_timed_out(self) -> bool:
-        """Whether the last call exceeded the deadline: the server is still executing it, or does not respond."""
+        """Whether the last call timed out: the server is still executing it, or does not respond."""
         return bool(self.info.transaction_status is TransactionStatus.ACTIVE)
 
     async def abandon(self) -> None:

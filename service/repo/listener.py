@@ -153,7 +153,7 @@ class Listener:
                 self._dsn, autocommit=True, application_name="orders-listener", prepare_threshold=None
             )
         stack.push_async_callback(_close, connection)
-        connection.deadline = self._timeout_seconds
+        connection.call_timeout = self._timeout_seconds
         return connection
 
     async def _require_same_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:

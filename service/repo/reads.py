@@ -222,7 +222,7 @@ class OrderReads:
         return _RetryableError(CONNECTION_FAILED) if connection.closed else translate(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
-        connection.deadline = self._access.statement_timeout
+        connection.call_timeout = self._access.statement_timeout
         load_text_as_bytes(connection)
         connection.add_notify_handler(ignore_notify)
         [(backend_pid, is_standby)] = await (await connection.execute(SERVER)).fetchall()

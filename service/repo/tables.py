@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from service.entities.order import MAX_UID, Delivery, Item, Order, Payment
-from service.entities.version import MAX_TOPIC
+from service.entities.order import MAX_UID_LENGTH, Delivery, Item, Order, Payment
+from service.entities.version import MAX_TOPIC_LENGTH
 
 _MAX_SMALLINT: Final = 2**15 - 1
 
@@ -64,12 +64,12 @@ def _columns(document: type[msgspec.Struct]) -> list[Column[Any]]:
 
 
 def _key() -> Column[str]:
-    return Column("order_uid", String(MAX_UID, collation="C"), primary_key=True)
+    return Column("order_uid", String(MAX_UID_LENGTH, collation="C"), primary_key=True)
 
 
 def _foreign_key() -> Column[str]:
     key = ForeignKey("orders.order_uid", ondelete="CASCADE")
-    return Column("order_uid", String(MAX_UID, collation="C"), key, primary_key=True)
+    return Column("order_uid", String(MAX_UID_LENGTH, collation="C"), key, primary_key=True)
 
 
 orders = Table(
@@ -77,7 +77,7 @@ orders = Table(
     metadata,
     _key(),
     *_columns(Order),
-    Column("source_topic", String(MAX_TOPIC), nullable=False),
+    Column("source_topic", String(MAX_TOPIC_LENGTH), nullable=False),
     Column("source_partition", Integer, nullable=False),
     Column("source_offset", BigInteger, nullable=False),
     Column("source_timestamp", DateTime(timezone=True), nullable=False),

@@ -383,7 +383,7 @@ MUTATIONS: Final = (
     Mutation(
         "every write to PostgreSQL has a deadline",
         Replacement(
-            "service/pkg/tx.py", "BoundedConnection.wait", "self.deadline if timeout is None else timeout", "1e6"
+            "service/pkg/tx.py", "BoundedConnection.wait", "self.call_timeout if timeout is None else timeout", "1e6"
         ),
         ("test_postgres.py::test_postgresql_hangs_with_open_connections[seed-1]",),
     ),
@@ -425,7 +425,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/repo/connection.py",
             "BoundedAsyncConnection.wait",
-            "self.deadline if timeout is None else timeout",
+            "self.call_timeout if timeout is None else timeout",
             "1e6",
         ),
         ("test_api.py::test_with_postgresql_slow_hits_stay_fast_and_misses_time_out[seed-1]",),
@@ -437,7 +437,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the listener notices a half-open connection",
-        Replacement(LISTENER, "Listener._connect", "connection.deadline = ...", "connection.deadline = 60"),
+        Replacement(LISTENER, "Listener._connect", "connection.call_timeout = ...", "connection.call_timeout = 60"),
         ("test_api.py::test_orders_changed_while_notifications_are_lost_are_current_a_second_later[seed-1]",),
     ),
     Mutation(

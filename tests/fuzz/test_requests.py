@@ -277,7 +277,7 @@ sizes = st.text() | st.from_regex(r"\s*\d{1,400}(\.\d+)?\s*(ms|s|m|h|d|B|KiB|MiB
 def test_a_size_or_duration_is_a_number_or_refused_without_its_text(text: str, parse: Callable[[str], Any]) -> None:
     parsed = outcome_of(parse, text)
     if isinstance(parsed, Exception):
-        assert re.fullmatch("should be a (size|duration) such as .*", str(parsed))
+        assert re.fullmatch("must be a (size|duration) such as .*", str(parsed))
     else:
         assert parsed >= 0
 

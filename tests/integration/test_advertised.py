@@ -6,7 +6,7 @@ import pytest
 
 from local import broker
 from local.ports import free_port
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.connection_errors import require_kafka
 from tests import servers
 from tests.processes import Spawn
@@ -43,7 +43,7 @@ def test_migrate_names_it(settings: dict[str, str], port: int, spawn: Spawn) -> 
 
 
 def test_a_command_names_it(port: int) -> None:
-    with pytest.raises(CommandRefused) as refused:
+    with pytest.raises(CommandError) as refused:
         require_kafka({"bootstrap.servers": f"127.0.0.1:{port}"})
     assert str(refused.value) == (
         "cannot reach any broker at its advertised address: "

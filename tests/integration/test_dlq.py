@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.app.commands import dlq as commands
 from service.config import Kafka, Settings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import TopicReader
@@ -188,7 +188,7 @@ def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.
 def test_a_missing_dead_letter_is_reported(kafka: Kafka) -> None:
     put(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
-        with pytest.raises(CommandRefused, match=f"no dead letter at partition {partition}, offset {offset}"):
+        with pytest.raises(CommandError, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)
 
 
@@ -312,7 +312,7 @@ def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_
         dead_letter(kafka, 4),
     )
     delete_before(kafka, partition=0, offset=1)
-    with pytest.raises(CommandRefused, match="3 of 5 dead letters were not sent"):
+    with pytest.raises(CommandError, match="3 of 5 dead letters were not sent"):
         dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
     would = "would be " if dry_run else ""
     assert sorted(line.removeprefix("would be ") for line in said(capsys)) == [
@@ -323,7 +323,7 @@ def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_
         "sent: partition 0, offset 3 (invalid)",
     ]
     assert would or keys(everything(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
-    with pytest.raises(CommandRefused, match="1 of 1 dead letters were not sent"):
+    with pytest.raises(CommandError, match="1 of 1 dead letters were not sent"):
         dlq(kafka, "replay", "99", "0")
 
 
@@ -418,7 +418,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatc
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as unavailable:
         unavailable.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
-        with pytest.raises(CommandRefused, match=r"did not take a dead letter: message timed out \(_MSG_TIMED_OUT\)"):
+        with pytest.raises(CommandError, match=r"did not take a dead letter: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0
     assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
@@ -427,7 +427,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatc
 def test_a_missing_order_topic_is_reported(kafka: Kafka) -> None:
     gone = kafka.model_copy(update={"topic": f"{kafka.topic}-gone"})
     put(kafka, dead_letter(kafka, 1))
-    with pytest.raises(CommandRefused, match=f"cannot write to topic {gone.topic}: unknown topic or partition"):
+    with pytest.raises(CommandError, match=f"cannot write to topic {gone.topic}: unknown topic or partition"):
         dlq(gone, "replay")
 
 
@@ -435,7 +435,7 @@ def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
     mock = Producer({"test.mock.num.brokers": 1})
     (broker,) = mock.list_topics(timeout=FAR).brokers.values()
     mock.list_topics(kafka.dead_letter_topic, timeout=FAR)
-    with pytest.raises(CommandRefused, match="replay needs a real Kafka"):
+    with pytest.raises(CommandError, match="replay needs a real Kafka"):
         dlq(kafka.model_copy(update={"bootstrap_servers": f"{broker.host}:{broker.port}"}), "replay")
 
 
@@ -445,7 +445,7 @@ def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPa
     stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
-    with pytest.raises(CommandRefused, match=r"(stopped|interrupted) before the end"):
+    with pytest.raises(CommandError, match=r"(stopped|interrupted) before the end"):
         dlq(kafka, *command)
 
 

@@ -22,7 +22,7 @@ from msgspec.json import encode
 from service.app.commands import erase
 from service.config import Kafka, Postgres, Settings
 from service.entities.dead_letter import Header, Headers
-from service.entities.errors import CommandRefused, InvalidSettings
+from service.entities.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import connection_errors as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
@@ -168,7 +168,7 @@ def test_without_kafka_the_order_is_erased_and_the_missing_list_is_reported(
     monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
     unreachable = both_settings.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(
-        CommandRefused,
+        CommandError,
         match=r"^erased, but listing the dead letters failed: cannot reach Kafka at 127\.0\.0\.1:9: ",
     ):
         run(unreachable, "--yes", "a")
@@ -180,7 +180,7 @@ def test_an_interrupted_list_is_reported(both_settings: Settings, monkeypatch: p
     stop.set()
     monkeypatch.setattr(erase, "stop_at_signals", lambda: stop)
     with pytest.raises(
-        CommandRefused, match="listing the dead letters failed: stopped before the end of the dead letters"
+        CommandError, match="listing the dead letters failed: stopped before the end of the dead letters"
     ):
         run(both_settings, "--yes", "a")
     assert erased(both_settings.postgres.dsn) == 1
@@ -188,7 +188,7 @@ def test_an_interrupted_list_is_reported(both_settings: Settings, monkeypatch: p
 
 def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_settings: Settings) -> None:
     unreachable = both_settings.model_copy(update={"postgres": Postgres(dsn="postgresql://u:hunter2@127.0.0.1:1/x")})
-    with pytest.raises(CommandRefused) as refused:
+    with pytest.raises(CommandError) as refused:
         run(unreachable, "--yes", "a")
     assert str(refused.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."
@@ -248,7 +248,7 @@ def test_without_confirmation_nothing_is_erased(
     both_settings: Settings, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     store(both_settings, "a")
-    with terminal_input(monkeypatch, answer), pytest.raises(CommandRefused, match="nothing was erased"):
+    with terminal_input(monkeypatch, answer), pytest.raises(CommandError, match="nothing was erased"):
         run(both_settings, "a")
     assert stored(both_settings.postgres.dsn) == {"a"}
     assert erased(both_settings.postgres.dsn) == 0
@@ -310,7 +310,7 @@ def test_records_without_a_key_or_with_broken_json_prevent_undo_and_tombstones_d
     records = [Sent(encode(order_document(order_uid="a"))), Sent(None, b"b"), Sent(b'{"order_uid": "c"')]
     put(both_settings, records, both_settings.kafka.topic)
     capsys.readouterr()
-    with pytest.raises(CommandRefused, match="2 of 3 erasures were not undone"):
+    with pytest.raises(CommandError, match="2 of 3 erasures were not undone"):
         run(both_settings, "--undo", "a", "b", "c")
     assert [line.partition(": ")[2][:6] for line in capsys.readouterr().out.splitlines()] == [
         "not un",
@@ -331,7 +331,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
         undo(self, uids)
 
     monkeypatch.setattr(Erasures, "undo", late)
-    with pytest.raises(CommandRefused, match="run `orders rewind` to read them again"):
+    with pytest.raises(CommandError, match="run `orders rewind` to read them again"):
         run(both_settings, "--undo", "a")
     topic = both_settings.kafka.topic
     assert f"a: undone, but a new record has arrived at {topic}, partition 0, offset 0" in capsys.readouterr().out
@@ -388,7 +388,7 @@ def test_an_erasure_is_not_forgotten_while_a_topic_may_have_a_record_of_the_orde
     set_retention(both_settings, orders=order_retention, dlq=dead_letter_retention)
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=8)
-    with pytest.raises(CommandRefused, match=refusal):
+    with pytest.raises(CommandError, match=refusal):
         run(both_settings, "--forget-older-than", "7d")
     assert erased(both_settings.postgres.dsn) == 1
 
@@ -413,7 +413,7 @@ def test_without_kafka_nothing_is_forgotten(both_settings: Settings, monkeypatch
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=800)
     unreachable = both_settings.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
-    with pytest.raises(CommandRefused, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
+    with pytest.raises(CommandError, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
         run(unreachable, "--forget-older-than", "700d")
     assert erased(both_settings.postgres.dsn) == 1
 

@@ -13,7 +13,7 @@ from msgspec.json import decode, encode
 
 from service.app.commands import skip_batch
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from tests.factories import Document, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, orders
 from tests.waiting import eventually
@@ -102,7 +102,7 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, k
     harness.produce(*orders([after]))
     consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
     eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="the hint is logged")
-    with pytest.raises(CommandRefused, match="has 1 members: stop the consumers first"):
+    with pytest.raises(CommandError, match="has 1 members: stop the consumers first"):
         skip(kafka, 1, "--to", tmp_path / "refused")
     assert consumer.stop() == 0
     assert (harness.stored(), harness.committed()[0]) == (uids(before), 1)
@@ -135,15 +135,15 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, k
 def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     pack(harness)
     file = tmp_path / "file"
-    with pytest.raises(CommandRefused, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
+    with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
-    with max_file_size(3 * MIB), pytest.raises(CommandRefused, match="File too large; nothing was skipped"):
+    with max_file_size(3 * MIB), pytest.raises(CommandError, match="File too large; nothing was skipped"):
         skip(kafka, 0, "--to", file)
     assert not file.exists()
-    with pytest.raises(CommandRefused, match="No such file or directory"):
+    with pytest.raises(CommandError, match="No such file or directory"):
         skip(kafka, 0, "--to", tmp_path / "nowhere" / "file")
     file.write_text("precious")
-    with pytest.raises(CommandRefused, match="file exists"):
+    with pytest.raises(CommandError, match="file exists"):
         skip(kafka, 0, "--to", file)
     assert file.read_text() == "precious"
     assert harness.committed() == {}
@@ -153,14 +153,14 @@ def test_only_the_batch_that_blocks_the_group_is_skipped(harness: Harness, kafka
     harness.produce(*orders([order_document()]))
     pack(harness)
     file = tmp_path / "file"
-    with pytest.raises(CommandRefused, match="partition 0 is readable at the group's offset 0"):
+    with pytest.raises(CommandError, match="partition 0 is readable at the group's offset 0"):
         skip(kafka, 1, "--to", file)
-    with pytest.raises(CommandRefused, match="partition 1 is readable at the group's offset 0"):
+    with pytest.raises(CommandError, match="partition 1 is readable at the group's offset 0"):
         skip(kafka, 0, "--to", file, partition=1)
-    with pytest.raises(CommandRefused, match="has no partition 7"):
+    with pytest.raises(CommandError, match="has no partition 7"):
         skip(kafka, 0, "--to", file, partition=7)
     commit(harness, 3)
-    with pytest.raises(CommandRefused, match="the group's offset is 3, in a batch that starts at 1"):
+    with pytest.raises(CommandError, match="the group's offset is 3, in a batch that starts at 1"):
         skip(kafka, 2, "--to", file)
     assert not file.exists()
     assert harness.committed() == {0: 3}

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
@@ -28,10 +28,10 @@ from service.handler.kafka.dead_letters.replay import (
     preview,
     starts,
 )
-from service.pkg.argtypes import rate, whole
+from service.pkg.argtypes import non_negative_int, rate
 from service.pkg.polling import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
-from service.pkg.timestamps import parse_moment
+from service.pkg.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from service.config import Kafka, Settings
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: "Settings") -> int:
-    """Run the parsed command; return the exit code. Raises CommandRefused, KafkaException."""
+    """Run the parsed command; return the exit code. Raises CommandError, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     consumer, producer = (
@@ -111,9 +111,9 @@ def _replay(
         else:
             tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
-        raise CommandRefused(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
+        raise CommandError(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
     if is_named and (left := len({*args.offset}) - tally.sent.total()):
-        raise CommandRefused(f"{left:,} of {len({*args.offset}):,} dead letters were not sent")
+        raise CommandError(f"{left:,} of {len({*args.offset}):,} dead letters were not sent")
 
 
 def _names_dead_letters(args: argparse.Namespace) -> bool:
@@ -145,7 +145,7 @@ def _report(tally: ReplayCounts, verb: str) -> None:
 
 def _require_real_kafka(consumer: Consumer) -> None:
     if is_mock_cluster(consumer, CALL_TIMEOUT_SECONDS):
-        raise CommandRefused("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
+        raise CommandError("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
 
 
 @contextmanager
@@ -176,14 +176,18 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     either = parser.add_mutually_exclusive_group()
     either.add_argument(
-        "--max", type=whole, default=_DEFAULT_LIST_LIMIT, metavar="N", help="list at most N (default: %(default)s)"
+        "--max",
+        type=non_negative_int,
+        default=_DEFAULT_LIST_LIMIT,
+        metavar="N",
+        help="list at most N (default: %(default)s)",
     )
     either.add_argument("--order", metavar="ORDER_UID", help="list all dead letters of this order, by key and content")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=whole, help="partition of the dead-letter topic")
-    parser.add_argument("offset", type=whole, help="offset in that partition")
+    parser.add_argument("partition", type=non_negative_int, help="partition of the dead-letter topic")
+    parser.add_argument("offset", type=non_negative_int, help="offset in that partition")
     parser.add_argument(
         "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
     )
@@ -192,20 +196,24 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
     parser.add_argument(
-        "partition", type=whole, nargs="?", metavar="PARTITION",
+        "partition", type=non_negative_int, nargs="?", metavar="PARTITION",
         help="send only the dead letters at these offsets, even if already sent: partition of the dead-letter topic …",
     )  # fmt: skip
-    parser.add_argument("offset", type=whole, nargs="*", metavar="OFFSET", help="… and offsets in that partition")
+    parser.add_argument(
+        "offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="… and offsets in that partition"
+    )
     _add_filters(parser)
     parser.add_argument("--order", metavar="ORDER_UID", help="send only dead letters of this order, by key and content")
     parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
-    parser.add_argument("--max", type=whole, default=0, metavar="N", help="send at most N; the next run continues")
+    parser.add_argument(
+        "--max", type=non_negative_int, default=0, metavar="N", help="send at most N; the next run continues"
+    )
     parser.add_argument(
         "--rate", type=rate, default=0.0, metavar="R", help="dead letters per second (default: no limit)"
     )
     parser.add_argument(
         "--max-replays",
-        type=whole,
+        type=non_negative_int,
         default=3,
         metavar="N",
         help="skip dead letters already replayed N times (default: %(default)s)",
@@ -221,7 +229,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--since",
-        type=parse_moment,
+        type=parse_timestamp,
         metavar="TIME",
         help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
     )

@@ -16,14 +16,14 @@ from confluent_kafka import Consumer, KafkaException
 
 from service.app import shared
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused, InvalidSettings, StorageError
-from service.entities.order import MAX_UID, OrderUid
+from service.entities.errors import CommandError, InvalidSettings, StorageError
+from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import search
 from service.handler.kafka.dead_letters.ownership import order_of
-from service.pkg.argtypes import seconds
+from service.pkg.argtypes import duration
 from service.pkg.polling import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="orders to erase; put -- before them if one starts with -",
     )  # fmt: skip
     either.add_argument(
-        "--forget-older-than", type=seconds, metavar="TIME",
+        "--forget-older-than", type=duration, metavar="TIME",
         help="forget erasures older than this, such as 40d; both topics must have deleted the records by then",
     )  # fmt: skip
     how = parser.add_mutually_exclusive_group()
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandRefused, InvalidSettings."""
+    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandError, InvalidSettings."""
     stop = stop_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
     uids = [*dict.fromkeys(args.order_uid)]
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _confirm(uids: Sequence[str], settings: Settings) -> None:
-    """Return if the user confirms. Raises CommandRefused otherwise, InvalidSettings if there is no terminal."""
+    """Return if the user confirms. Raises CommandError otherwise, InvalidSettings if there is no terminal."""
     if not sys.stdin.isatty():
         raise InvalidSettings(
             "erase: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
@@ -93,7 +93,7 @@ def _confirm(uids: Sequence[str], settings: Settings) -> None:
     finally:
         signal.signal(signal.SIGINT, handler)
     if answer.strip().lower() not in {"y", "yes"}:
-        raise CommandRefused("nothing was erased")
+        raise CommandError("nothing was erased")
 
 
 def _preview(uids: Sequence[str], settings: Settings) -> None:
@@ -115,8 +115,8 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
     try:
         _list_dead_letters(uids, settings.kafka, stop)
-    except (KafkaException, CommandRefused) as error:
-        raise CommandRefused(f"erased, but listing the dead letters failed: {_message(error, settings)}") from None
+    except (KafkaException, CommandError) as error:
+        raise CommandError(f"erased, but listing the dead letters failed: {_message(error, settings)}") from None
 
 
 def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
@@ -133,9 +133,9 @@ def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     for uid in uids:
         echo(f"{uid}: {_undo_result(uid, erased, existing, arrived)}")
     if existing:
-        raise CommandRefused(f"{len(existing):,} of {len(uids):,} erasures were not undone")
+        raise CommandError(f"{len(existing):,} of {len(uids):,} erasures were not undone")
     if arrived:
-        raise CommandRefused(
+        raise CommandError(
             "records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
         )
 
@@ -149,13 +149,13 @@ def _undo_result(uid: str, erased: Collection[str], existing: Mapping[str, str],
 
 
 def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: ShutdownEvent) -> dict[str, str]:
-    """Return the position of the first record of each of these orders. Raises CommandRefused on a stop."""
+    """Return the position of the first record of each of these orders. Raises CommandError on a stop."""
     found: dict[str, str] = {}
     for record in topic.read(starts, stop) if uids else ():
         if record.value and (uid := order_of(record.key, record.value, [*uids])) is not None:
             found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
     if stop.is_set():
-        raise CommandRefused(f"interrupted before the end of topic {topic.name}: run the command again")
+        raise CommandError(f"interrupted before the end of topic {topic.name}: run the command again")
     return found
 
 
@@ -168,7 +168,7 @@ def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -
 
 
 def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
-    """Forget old erasures. Raises CommandRefused if a topic may still have a record that would restore an order."""
+    """Forget old erasures. Raises CommandError if a topic may still have a record that would restore an order."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     max_ages = topics.max_record_ages(
@@ -177,7 +177,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     for topic, max_age in max_ages.items():
         if max_age > older_than:
             retained = "forever" if max_age == topics.FOREVER else f"for up to {max_age / _DAY_SECONDS:g} days"
-            raise CommandRefused(
+            raise CommandError(
                 f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
             )
     with _erasures(settings) as erasures:
@@ -193,12 +193,12 @@ def _erasures(settings: Settings) -> Iterator[Erasures]:
         try:
             yield erasures
         except StorageError as error:
-            raise CommandRefused(
+            raise CommandError(
                 f"{error}; it is unknown whether the change was committed: run the command again"
             ) from None
 
 
-def _message(error: KafkaException | CommandRefused, settings: Settings) -> str:
+def _message(error: KafkaException | CommandError, settings: Settings) -> str:
     if isinstance(error, KafkaException):
         return str(to_command_error(error, properties.common(settings.kafka)))
     return str(error)
@@ -208,4 +208,6 @@ def _order_uid(text: str) -> str:
     try:
         return msgspec.convert(text, OrderUid)
     except msgspec.ValidationError:
-        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_UID} characters from A-Z, a-z, 0-9, _ and -") from None
+        raise argparse.ArgumentTypeError(
+            f"must be 1 to {MAX_UID_LENGTH} characters from A-Z, a-z, 0-9, _ and -"
+        ) from None

@@ -17,13 +17,13 @@ from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.pkg.polling import echo
-from service.pkg.timestamps import milliseconds, parse_moment
+from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to-timestamp",
-        type=parse_moment,
+        type=parse_timestamp,
         required=True,
         metavar="TIME",
         help="read messages since this time again, such as 2026-11-23T10:00:00Z",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Set the group's offsets back, never forward; return the exit code. Raises CommandRefused, KafkaException."""
+    """Set the group's offsets back, never forward; return the exit code. Raises CommandError, KafkaException."""
     require_kafka(properties.common(settings.kafka))
     client = properties.without_logs(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
     with closing(Consumer(client)) as consumer:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         require_no_members(settings.kafka, admin)
         topic_id = fetch_topic_id(admin, settings.kafka.topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, settings.kafka.topic, topic_id)
-        _rewind(topic, milliseconds(args.to_timestamp), dry_run=args.dry_run)
+        _rewind(topic, to_milliseconds(args.to_timestamp), dry_run=args.dry_run)
     return 0
 
 

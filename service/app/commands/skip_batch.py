@@ -17,13 +17,13 @@ from msgspec.json import encode
 
 from service.app.shared import require_no_members
 from service.config import Kafka, Settings
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS, TopicReader
-from service.pkg.argtypes import whole
+from service.pkg.argtypes import non_negative_int
 from service.pkg.polling import echo
 from service.pkg.units import parse_bytes
 
@@ -47,9 +47,9 @@ class UnreadableBatch(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=whole, metavar="PARTITION", help="partition of the order topic")
+    parser.add_argument("partition", type=non_negative_int, metavar="PARTITION", help="partition of the order topic")
     parser.add_argument(
-        "offset", type=whole, metavar="OFFSET", help="first offset of the batch, from the consumer's log"
+        "offset", type=non_negative_int, metavar="OFFSET", help="first offset of the batch, from the consumer's log"
     )
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument(
@@ -75,7 +75,7 @@ def _size(text: str) -> int:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Save one batch and commit the offset after it; return the exit code. Raises CommandRefused, KafkaException."""
+    """Save one batch and commit the offset after it; return the exit code. Raises CommandError, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     admin = DiagnosticAdminClient(properties.without_logs(properties.common(kafka)))
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             return 0
         count = _save(args.to, messages)
         if count < batch.end - batch.begin and not topics.is_compacted(topic.name, admin):
-            raise CommandRefused(
+            raise CommandError(
                 f"{batch}: only {count:,} messages were read and saved to {args.to}; nothing was skipped"
             )
         topic.commit({batch.partition: batch.end})
@@ -111,16 +111,16 @@ def _client(kafka: Kafka) -> properties.Properties:
 
 
 def _find(consumer: Consumer, topic: TopicReader, partition: int, offset: int) -> UnreadableBatch:
-    """Return the batch that blocks the group. Raises CommandRefused if no batch or another one does."""
+    """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
     if partition not in topic.ends:
-        raise CommandRefused(f"topic {topic.name} has no partition {partition}")
+        raise CommandError(f"topic {topic.name} has no partition {partition}")
     start = topic.starts[partition]
     begin = max(topic.committed().get(partition, start), start)
     base = _base_offset(consumer, topic.name, partition, begin)
     if base is None:
-        raise CommandRefused(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
+        raise CommandError(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
     if offset not in (base, begin):
-        raise CommandRefused(
+        raise CommandError(
             f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
             f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
         )
@@ -145,7 +145,7 @@ def _base_offset(consumer: Consumer, topic: str, partition: int, offset: int) ->
 
 
 def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Message]:
-    """Yield the messages of the batch. Raises CommandRefused if it exceeds --max-size."""
+    """Yield the messages of the batch. Raises CommandError if it exceeds --max-size."""
     consumer.assign([TopicPartition(topic, batch.partition, batch.begin)])
     last = batch.begin - 1
     while last < batch.end - 1:
@@ -156,7 +156,7 @@ def _read(consumer: Consumer, topic: str, batch: UnreadableBatch) -> Iterator[Me
         if error is None:
             yield message
         elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
-            raise CommandRefused(
+            raise CommandError(
                 f"{batch}: the batch can't be decompressed within --max-size; nothing was skipped. "
                 f"Raise --max-size, up to {_LARGEST_MAX_SIZE_BYTES} bytes; "
                 "if that fails too, try kafka-dump-log.sh on the broker"
@@ -170,11 +170,11 @@ def _next(consumer: Consumer) -> Message:
     while monotonic() < deadline:
         if (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
             return message
-    raise CommandRefused(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+    raise CommandError(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
 
 
 def _save(path: Path, messages: Iterable[Message]) -> int:
-    """Write each message as a line of JSON and sync the file; return their number. Raises CommandRefused."""
+    """Write each message as a line of JSON and sync the file; return their number. Raises CommandError."""
     count = 0
     try:
         with _new_file(path) as file:
@@ -182,9 +182,9 @@ def _save(path: Path, messages: Iterable[Message]) -> int:
                 file.write(_line(message))
                 count += 1
     except FileExistsError:
-        raise CommandRefused(f"cannot write {path}: file exists; choose a new file") from None
+        raise CommandError(f"cannot write {path}: file exists; choose a new file") from None
     except OSError as error:
-        raise CommandRefused(f"cannot write {path}: {error.strerror}; nothing was skipped") from None
+        raise CommandError(f"cannot write {path}: {error.strerror}; nothing was skipped") from None
     return count
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from bench import report
 from bench.figures import Figure, Figures
 from bench.report import Circumstances, Outcome, Report
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 
 CIRCUMSTANCES = Circumstances(
     began="2026-01-01T00:00:00+00:00",
@@ -80,7 +80,7 @@ def test_a_file_that_holds_no_report_is_refused(tmp_path: Path, content: bytes |
     path = tmp_path / "bench.json"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CommandRefused, match=r"bench\.json holds no report"):
+    with pytest.raises(CommandError, match=r"bench\.json holds no report"):
         report.read(path)
 
 

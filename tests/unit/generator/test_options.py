@@ -37,15 +37,15 @@ def test_check_takes_the_plan_of_generate() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--invalid", "2"], "0.02 is 2 %"),
-        (["--stale", "-0.1"], "0.02 is 2 %"),
-        (["--duplicates", "nan"], "0.02 is 2 %"),
-        (["--tombstones", "few"], "0.02 is 2 %"),
+        (["--invalid", "2"], "0.02 for 2 %"),
+        (["--stale", "-0.1"], "0.02 for 2 %"),
+        (["--duplicates", "nan"], "0.02 for 2 %"),
+        (["--tombstones", "few"], "0.02 for 2 %"),
         (["--count", "-1"], "whole number"),
         (["--count", "1.5"], "whole number"),
         (["--seed", "٣"], "whole number"),
-        (["--rate", "inf"], "messages a second"),
-        (["--rate", "-1"], "messages a second"),
+        (["--rate", "inf"], "messages per second"),
+        (["--rate", "-1"], "messages per second"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_would_be_right(

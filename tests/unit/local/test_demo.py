@@ -8,14 +8,14 @@ from local.demo import Flow, add_arguments, line
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "²"])
 def test_an_invalid_port_is_rejected_with_the_valid_range(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--port", port) == 2
-    assert "--port: must be a port, 1 to 65535" in capsys.readouterr().err
+    assert "--port: must be a port number between 1 and 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--rate", "--duration"])
 @pytest.mark.parametrize("number", ["0", "-5", "nan", "inf", "fast"])
 def test_a_number_not_above_0_is_rejected(option: str, number: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(option, number) == 2
-    assert f"{option}: must be a number above 0" in capsys.readouterr().err
+    assert f"{option}: must be a number greater than 0" in capsys.readouterr().err
 
 
 def exit_code(option: str, value: str) -> object:

@@ -14,7 +14,7 @@ from service.handler.http.etag import matches
 from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
 from service.handler.http.routes.orders import order_response
-from service.pkg.etag import TAG_BYTES
+from service.pkg.etag import ETAG_BYTES
 from service.usecases.lookup import CachedOrder, Lookup
 
 if TYPE_CHECKING:
@@ -106,15 +106,15 @@ class CacheResponder:
         return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
 
     def _render(self, value: bytes, request: PlainRequest) -> Response:
-        tag, request_id = value[:TAG_BYTES], request.request_id or new_request_id()
+        tag, request_id = value[:ETAG_BYTES], request.request_id or new_request_id()
         if request.if_none_match and matches(tag.decode(), request.if_none_match):
             self._not_modified_total.inc()
             return self._not_modified_template % (tag, request_id)
         self._ok_total.inc()
         if len(value) >= MIN_ZERO_COPY_BYTES:
-            body = memoryview(value)[TAG_BYTES:]
+            body = memoryview(value)[ETAG_BYTES:]
             return self._ok_template % (tag, len(body), request_id, b""), body
-        return self._ok_template % (tag, len(value) - TAG_BYTES, request_id, value[TAG_BYTES:])
+        return self._ok_template % (tag, len(value) - ETAG_BYTES, request_id, value[ETAG_BYTES:])
 
     def _make_templates(self, default_headers: Headers) -> None:
         """Make templates of the application's own responses."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service.entities.order import MAX_UID, UID_CHARACTER
+from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 from service.handler.http.etag import matches
 from service.handler.http.openapi import Responses, describe_headers, error_responses, json_response
 from service.handler.http.problems import Problem
@@ -19,13 +19,13 @@ _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
 _CACHE_CONTROL: Final = {"cache-control": "private, no-cache"}
 
 OrderUid = Annotated[
-    str, Path(min_length=1, max_length=MAX_UID, pattern=f"^{UID_CHARACTER}+$", examples=["b563feb7b2b84b6test"])
+    str, Path(min_length=1, max_length=MAX_UID_LENGTH, pattern=f"^{UID_CHARACTER}+$", examples=["b563feb7b2b84b6test"])
 ]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of orders in the page.")]
 PageCursor = Annotated[
     str | None,
     Query(
-        pattern=rf"^-?[0-9]{{1,18}}\.{UID_CHARACTER}{{1,{MAX_UID}}}$",
+        pattern=rf"^-?[0-9]{{1,18}}\.{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}$",
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]

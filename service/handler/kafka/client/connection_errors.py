@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, BrokerMetadata  # type: ignore[attr-defined]
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.log_throttle import LogThrottle
 from service.pkg.network import unreachable
@@ -189,7 +189,7 @@ def explain(log: Iterable[str]) -> ConnectionFailure | None:
 def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVERS) -> None:
     """Block for a few seconds, until Kafka answers and at least one broker is reachable at its advertised address.
 
-    `setting` is the source of `bootstrap.servers`. Raises CommandRefused, which names address, cause and setting;
+    `setting` is the source of `bootstrap.servers`. Raises CommandError, which names address, cause and setting;
     KafkaException if librdkafka rejects the properties.
     """
     admin, began = DiagnosticAdminClient(properties), monotonic()
@@ -197,9 +197,9 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
     try:
         brokers = admin.check_advertised(_ATTEMPT_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise CommandRefused(f"cannot list the brokers of Kafka: {phrase(error.args[0])}") from None
+        raise CommandError(f"cannot list the brokers of Kafka: {phrase(error.args[0])}") from None
     if brokers and all(broker.problem for broker in brokers):
-        raise CommandRefused(
+        raise CommandError(
             f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
             "Check the brokers' advertised.listeners."
         )
@@ -207,15 +207,15 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
 
 def to_command_error(
     error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS
-) -> CommandRefused:
+) -> CommandError:
     """Return the error message for a failed call. If the client itself failed, connect again to find out why."""
     problem = error.args[0]
     if problem.code() < 0:  # an error of the client; errors that a broker returns explain themselves
         try:
             require_kafka(properties, setting=setting)
-        except CommandRefused as unreachable_error:
+        except CommandError as unreachable_error:
             return unreachable_error
-    return CommandRefused(f"Kafka: {phrase(problem)}")
+    return CommandError(f"Kafka: {phrase(problem)}")
 
 
 def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> None:
@@ -230,7 +230,7 @@ def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, be
         seconds = monotonic() - began
         if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
-            raise CommandRefused(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
+            raise CommandError(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 
 
 def _check_advertised(broker: BrokerMetadata) -> AdvertisedBroker:

@@ -6,7 +6,7 @@ from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
@@ -25,7 +25,7 @@ Offsets = Mapping[int, int]
 class TopicReader:
     """A snapshot of a topic's offsets. `consumer` needs `enable.partition.eof`, and joins no group.
 
-    Each method blocks for at most a few seconds, and raises KafkaException or CommandRefused. Commits require the
+    Each method blocks for at most a few seconds, and raises KafkaException or CommandError. Commits require the
     topic's id, so that offsets of a deleted topic with the same name are not mistaken for those of this topic.
     """
 
@@ -79,9 +79,7 @@ class TopicReader:
     def _partitions(self) -> list[int]:
         topic = self._consumer.list_topics(self.name, timeout=CALL_TIMEOUT_SECONDS).topics[self.name]
         if topic.error is not None:
-            raise CommandRefused(
-                f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics"
-            )
+            raise CommandError(f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics")
         return sorted(topic.partitions)
 
     def _watermarks(self, partition: int) -> tuple[int, int]:
@@ -99,4 +97,4 @@ def _is_end(error: KafkaError | None) -> bool:
 
 def _check_idle_timeout(received_at: float) -> None:
     if monotonic() - received_at > IDLE_TIMEOUT_SECONDS:
-        raise CommandRefused(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+        raise CommandError(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")

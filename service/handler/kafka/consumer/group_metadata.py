@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import offsets_to_commit
 
@@ -53,10 +53,10 @@ class GroupMetadata:
         return all(place.offset >= offsets[place.partition] for place in committed)
 
     def refuse_mock(self) -> None:
-        """Raise CommandRefused for librdkafka's mock cluster, which delivers aborted messages."""
+        """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages."""
         with closing(self._client()) as client:
             if is_mock_cluster(client, _CALL_TIMEOUT_SECONDS):
-                raise CommandRefused("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
+                raise CommandError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
     def places(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
         """Return what to commit, with the topic id as metadata."""

@@ -10,7 +10,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException
 
 from service.entities.dead_letter_record import Excerpt
-from service.entities.errors import CommandRefused, KafkaUnavailable
+from service.entities.errors import CommandError, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent
@@ -43,7 +43,7 @@ class Browser:
             self._consumer = self._connect()
         try:
             return _page(self._consumer, TopicReader(self._consumer, self._topic), query)
-        except (KafkaException, CommandRefused) as error:
+        except (KafkaException, CommandError) as error:
             raise KafkaUnavailable("the dead-letter topic is unreachable") from error
 
 

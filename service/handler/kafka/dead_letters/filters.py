@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters.ownership import order_of
-from service.pkg.timestamps import milliseconds
+from service.pkg.timestamps import to_milliseconds
 
 _HASH_DIGITS: Final = 12
 
@@ -21,7 +21,7 @@ class Filters(NamedTuple):
 
     @property
     def since_ms(self) -> int:
-        return milliseconds(self.since) if self.since else 0
+        return to_milliseconds(self.since) if self.since else 0
 
     def matches(self, dead_letter: DeadLetterRecord) -> bool:
         if dead_letter.timestamp_ms < self.since_ms or (self.reasons and dead_letter.reason not in self.reasons):

@@ -6,7 +6,7 @@ from typing import Final
 
 from service.entities.dead_letter import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent
@@ -19,7 +19,7 @@ _DETAIL_WIDTH: Final = 80
 def table(topic: TopicReader, filters: Filters, limit: int, stop: ShutdownEvent) -> Iterator[str]:
     """Yield the lines of a table, oldest dead letters of each partition first; never a value.
 
-    Raises CommandRefused on a stop.
+    Raises CommandError on a stop.
     """
     found = filter(filters.matches, map(dead_letter_of, topic.read(topic.offsets_at(filters.since_ms), stop)))
     yield HEADINGS
@@ -42,17 +42,17 @@ def at(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> 
 
 
 def find(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
-    """Return one dead letter. Raises CommandRefused where there is none, and on a stop."""
+    """Return one dead letter. Raises CommandError where there is none, and on a stop."""
     if (dead_letter := at(topic, partition, offset, stop)) is not None:
         return dead_letter
     require_end(stop)
-    raise CommandRefused(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
+    raise CommandError(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
 
 def require_end(stop: ShutdownEvent) -> None:
-    """Return unless a stop ended the reading. Raises CommandRefused: what was found may not be all."""
+    """Return unless a stop ended the reading. Raises CommandError: what was found may not be all."""
     if stop.is_set():
-        raise CommandRefused("stopped before the end of the dead letters")
+        raise CommandError("stopped before the end of the dead letters")
 
 
 def description(dead_letter: DeadLetterRecord) -> Iterator[str]:

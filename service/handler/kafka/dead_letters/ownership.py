@@ -7,9 +7,9 @@ from typing import Any, Final
 from msgspec import DecodeError, Struct
 from msgspec.json import decode
 
-from service.entities.order import MAX_UID, UID_CHARACTER
+from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 
-_QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID}}})(?=")'.encode())
+_QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID_LENGTH}}})(?=")'.encode())
 """A quoted text that may be an id. The closing quote may open the next one."""
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer
 
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing
@@ -139,7 +139,7 @@ class Replay:
         self.tally = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
-        """Send them; block until all are sent or a stop is requested. Raises KafkaException, CommandRefused."""
+        """Send them; block until all are sent or a stop is requested. Raises KafkaException, CommandError."""
         rate, dead_letters = self._plan.rate, self._plan.limited(dead_letters)
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
         while chunk := take_chunk(dead_letters, size):
@@ -170,7 +170,7 @@ class Replay:
         self._echo(_refused(dead_letter, refusal))
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
-        """Return the dead letters that are too large, once all others are acknowledged. Raises CommandRefused."""
+        """Return the dead letters that are too large, once all others are acknowledged. Raises CommandError."""
         # Sent again one by one: a batch of the client can be too large although no dead letter is.
         suspects = self._too_large(self._attempt(dead_letters))
         return [again for dead_letter in suspects for again in self._too_large(self._attempt([dead_letter]))]
@@ -178,7 +178,7 @@ class Replay:
     def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in TOO_LARGE:
-                raise CommandRefused(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
+                raise CommandError(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
         return [dead_letter for dead_letter, _ in failed]
 
     def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:
@@ -188,7 +188,7 @@ class Replay:
         began = monotonic()
         while self._producer.flush(_FLUSH_INTERVAL_SECONDS):
             if monotonic() - began > (_STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
-                raise CommandRefused("Kafka did not acknowledge in time")
+                raise CommandError("Kafka did not acknowledge in time")
         return failed
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:
@@ -219,5 +219,5 @@ def _partitions(consumer: Consumer, name: str) -> int:
     """Return their number, by a consumer's request: a producer's could make the broker create the topic."""
     topic = consumer.list_topics(name, timeout=CALL_TIMEOUT_SECONDS).topics[name]
     if topic.error is not None:
-        raise CommandRefused(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")
+        raise CommandError(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")
     return len(topic.partitions)

@@ -16,7 +16,7 @@ _ALL: Final = Filters()
 def table(topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: Filters = _ALL) -> Iterator[str]:
     """Search the dead letters that match, and yield the lines of a table without values.
 
-    Raises CommandRefused on a stop.
+    Raises CommandError on a stop.
     """
     width = max(map(len, [_ORDER, *uids]))
     searched = found = 0

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from local import broker
 from service.config import Kafka
-from service.entities.errors import CommandRefused
+from service.entities.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.consumer.group_metadata import GroupMetadata, has_generation
 
@@ -42,5 +42,5 @@ def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | N
 def test_the_mock_broker_is_refused() -> None:
     with broker.mock() as mock:
         kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
-        with pytest.raises(CommandRefused, match="EXACTLY_ONCE needs a real Kafka"):
+        with pytest.raises(CommandError, match="EXACTLY_ONCE needs a real Kafka"):
             GroupMetadata(properties.consumer(kafka), "orders").refuse_mock()

@@ -9,7 +9,7 @@ from service.entities.dead_letter import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import ReplayPlan, replay_headers
-from service.pkg.timestamps import milliseconds, parse_moment
+from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
 PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 
@@ -68,7 +68,7 @@ def test_what_could_steer_a_terminal_is_replaced(raw: bytes | str | None, shown:
 
 
 def test_a_time_has_a_zone() -> None:
-    assert milliseconds(parse_moment("1970-01-01T01:00:01.5+01:00")) == 1_500
+    assert to_milliseconds(parse_timestamp("1970-01-01T01:00:01.5+01:00")) == 1_500
     for wrong in ("yesterday", "2026-11-23", "2026-11-23T10:00:00"):
-        with pytest.raises(ArgumentTypeError, match="with a zone"):
-            parse_moment(wrong)
+        with pytest.raises(ArgumentTypeError, match="with a time zone"):
+            parse_timestamp(wrong)

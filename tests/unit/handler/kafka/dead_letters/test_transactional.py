@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.entities.errors import CommandRefused, DeadLettersUnavailable
+from service.entities.errors import CommandError, DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
@@ -66,7 +66,7 @@ class FakeMember:
 
     def refuse_mock(self) -> None:
         if self._kafka.cluster == "mockCluster":
-            raise CommandRefused("not the mock")
+            raise CommandError("not the mock")
 
     def places(self, offsets: dict[int, int], topic_id: str) -> list[TopicPartition]:
         return [TopicPartition("orders", partition, offset, topic_id) for partition, offset in offsets.items()]
@@ -292,7 +292,7 @@ def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
 
 def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     kafka.cluster = "mockCluster"
-    with pytest.raises(CommandRefused, match="not the mock"):
+    with pytest.raises(CommandError, match="not the mock"):
         dead_letters.finish(batch(0), [])
 
 
