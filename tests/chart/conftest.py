@@ -1,10 +1,10 @@
-"""Without Helm nothing of the chart can be rendered."""
+"""Skips the tests of the chart if Helm is not installed."""
 
 import shutil
 
 import pytest
 
-NOT_RUN = "there is no helm on the path"
+NOT_RUN = "helm not found on PATH"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""Schemas for kubeconform, made from the sources of Kubernetes and of the operators."""
+"""Writes JSON schemas for kubeconform, derived from the sources of Kubernetes and of the operators."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.chart.rendered import KUBERNETES
+from tests.chart.helm import KUBERNETES
 
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 DEFINITIONS: Final = (
@@ -17,19 +17,19 @@ DEFINITIONS: Final = (
     ("github.com/kedacore/keda/v2@v2.18.1", "config/crd/bases/keda.sh_scaledobjects.yaml"),
     ("sigs.k8s.io/gateway-api@v1.4.0", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
 )
-EITHER: Final = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+INT_OR_STRING: Final = {"anyOf": [{"type": "string"}, {"type": "integer"}]}
 QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 
 Schema = dict[str, Any]
 
 
 def write(folder: Path) -> None:
-    """Write a strict schema for each kind, `<ResourceKind><KindSuffix>.json`. Blocks while modules are fetched."""
-    for name, schema in (*of_kubernetes(), *of_operators()):
+    """Write a strict schema for each kind to `<ResourceKind><KindSuffix>.json`. Blocks while Go downloads modules."""
+    for name, schema in (*kubernetes_schemas(), *operator_schemas()):
         (folder / f"{name}.json").write_text(json.dumps(schema), encoding="utf-8")
 
 
-def of_kubernetes() -> Iterator[tuple[str, Schema]]:
+def kubernetes_schemas() -> Iterator[tuple[str, Schema]]:
     swagger = module(f"k8s.io/kubernetes@v{KUBERNETES}") / "api/openapi-spec/swagger.json"
     sources: Schema = json.loads(swagger.read_text(encoding="utf-8"))["definitions"]
     definitions = {name: strict(source) for name, source in sources.items()}
@@ -40,7 +40,7 @@ def of_kubernetes() -> Iterator[tuple[str, Schema]]:
             yield file_name(kind["group"], kind["version"], kind["kind"]), schema
 
 
-def of_operators() -> Iterator[tuple[str, Schema]]:
+def operator_schemas() -> Iterator[tuple[str, Schema]]:
     for source, file in DEFINITIONS:
         definition = yaml.load((module(source) / file).read_text(encoding="utf-8"), yaml.CSafeLoader)
         for version in definition["spec"]["versions"]:
@@ -50,25 +50,25 @@ def of_operators() -> Iterator[tuple[str, Schema]]:
 
 
 def module(name: str) -> Path:
-    """Return the folder of a Go module; CalledProcessError where it can't be had."""
+    """Return the folder of a Go module, downloading it if necessary. Raises CalledProcessError if that fails."""
     command = ["go", "mod", "download", "-json", name]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)  # noqa: S603
     return Path(json.loads(done.stdout)["Dir"])
 
 
 def file_name(group: str, version: str, kind: str) -> str:
-    """Return what kubeconform's `ResourceKind` and `KindSuffix` make of them."""
+    """Return what kubeconform's template `{{.ResourceKind}}{{.KindSuffix}}` expands to."""
     return "-".join(part for part in (kind, group.split(".", maxsplit=1)[0], version) if part).lower()
 
 
 def strict(node: Any) -> Any:
-    """Return the schema without Kubernetes' own words, closed wherever properties are listed."""
+    """Return the schema without Kubernetes' extensions; objects with listed properties accept no others."""
     if isinstance(node, list):
         return [strict(each) for each in node]
     if not isinstance(node, dict):
         return node
     if node.get("format") == "int-or-string" or node.get("x-kubernetes-int-or-string"):
-        return EITHER
+        return INT_OR_STRING
     kept = {key: strict(value) for key, value in node.items() if not str(key).startswith("x-kubernetes-")}
     open_ended = "additionalProperties" in kept or node.get("x-kubernetes-preserve-unknown-fields")
     return kept | (
@@ -77,13 +77,13 @@ def strict(node: Any) -> Any:
 
 
 def reachable(name: str, definitions: Schema) -> Schema:
-    """Return the definitions that one refers to, however far."""
+    """Return the definition `name` and those it refers to, directly or indirectly."""
     found: Schema = {}
-    waiting = [name]
-    while waiting:
-        if (each := waiting.pop()) not in found:
+    pending = [name]
+    while pending:
+        if (each := pending.pop()) not in found:
             found[each] = definitions[each]
-            waiting += references(definitions[each])
+            pending += references(definitions[each])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Alerts: each with its rule, its runbook, and cases in which promtool sees it fire, wait and stay quiet."""
+"""Each alert has a rule, a runbook, and promtool cases in which it is pending, fires, resolves and stays silent."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from service.handler.http.fastpath.responder import ROUTE
 from service.metrics import STAGES, Metrics
-from tests.chart.rendered import ROOT, Manifest, of_kind, one, refusal, render
+from tests.chart.helm import ROOT, Manifest, of_kind, one, rejection, render
 from tests.chart.test_pods import RELEASES
 
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
@@ -36,12 +36,11 @@ ALERTS: Final = (
     "OrdersApiSlow",
     "OrdersMigrationFailed",
 )
-WITH_A_WAIT_OF_THEIR_OWN: Final = {"OrdersWarmUpSlow", "OrdersApiErrorBudgetBurn"}
+WITHOUT_A_FOR_VALUE: Final = {"OrdersWarmUpSlow", "OrdersApiErrorBudgetBurn"}
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-FOREIGN: Final = {"kube_job_status_failed", "kube_job_status_succeeded", "kube_job_status_active"}
-"""Metrics of kube-state-metrics."""
-OF_THE_TARGET: Final = {"namespace", "job", "pod"}
-"""Labels that the operator gives to all that a ServiceMonitor finds."""
+KUBE_STATE_METRICS: Final = {"kube_job_status_failed", "kube_job_status_succeeded", "kube_job_status_active"}
+TARGET_LABELS: Final = {"namespace", "job", "pod"}
+"""Labels that the Prometheus operator adds to the targets of a ServiceMonitor."""
 SELECTOR: Final = re.compile(r'\b([a-z_]+)\{((?:[^"{}]|"[^"]*")*)\}')
 
 each_alert = pytest.mark.parametrize("alert", ALERTS)
@@ -50,7 +49,7 @@ each_alert = pytest.mark.parametrize("alert", ALERTS)
 @pytest.fixture(scope="module")
 def promtool() -> str:
     if not (path := shutil.which("promtool")):
-        pytest.skip("there is no promtool on the path")
+        pytest.skip("promtool not found on PATH")
     return path
 
 
@@ -69,12 +68,12 @@ def named(alert: str, *settings: str) -> list[Manifest]:
 
 
 def file_of(alert: str) -> str:
-    """Return the stem of the files that belong to an alert: its name in kebab case."""
+    """Return the stem of the alert's runbook and cases: its name in kebab case."""
     return re.sub(r"\B([A-Z])", r"-\1", alert).lower()
 
 
 def group_of(alert: str) -> str:
-    """Return the path of its values."""
+    """Return the path of the alert's values."""
     name = alert.removeprefix("Orders")
     return f"metrics.prometheusRule.{name[0].lower()}{name[1:]}"
 
@@ -84,15 +83,15 @@ def cases_of(alert: str) -> list[dict[str, Any]]:
     return [*cases["tests"]]
 
 
-def complaints(promtool: str, alert: str, spec: Manifest, folder: Path) -> str:
-    """Return what promtool has against the rules in the alert's cases; nothing where all is as it should be.
+def failures(promtool: str, alert: str, spec: Manifest, folder: Path) -> str:
+    """Return promtool's output if the rules fail the alert's cases, else "".
 
-    It compares all annotations word for word: only the summary is left, which shows that labels are filled in.
+    promtool compares all annotations, so only the summary is kept, which shows that labels are filled in.
     """
-    told = deepcopy(spec)
-    for rule in (rule for group in told["groups"] for rule in group["rules"]):
+    summaries = deepcopy(spec)
+    for rule in (rule for group in summaries["groups"] for rule in group["rules"]):
         rule["annotations"] = {"summary": rule["annotations"]["summary"]}
-    (folder / "rules.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
+    (folder / "rules.yaml").write_text(yaml.safe_dump(summaries), encoding="utf-8")
     cases = shutil.copy(CASES / f"{file_of(alert)}.yaml", folder)
     done = subprocess.run(  # noqa: S603
         [promtool, "test", "rules", str(cases)], capture_output=True, text=True, check=False, timeout=60
@@ -110,15 +109,15 @@ def changed(alert: str, change: Callable[[Manifest], object]) -> Manifest:
 
 
 def selectors(*settings: str) -> Iterator[tuple[str, str]]:
-    """Yield name and matchers of all series that are asked for."""
+    """Yield the name and matchers of each vector selector."""
     for rule in rules(*settings):
         yield from SELECTOR.findall(rule["expr"])
 
 
-# What promtool says
+# promtool
 
 
-def test_prometheus_can_read_the_rules(promtool: str, tmp_path: Path) -> None:
+def test_promtool_accepts_the_rules(promtool: str, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(groups("metrics.prometheusRule.runbookUrl=https://a.example")), encoding="utf-8")
     done = subprocess.run(  # noqa: S603
@@ -132,47 +131,47 @@ def test_prometheus_can_read_the_rules(promtool: str, tmp_path: Path) -> None:
 
 
 @each_alert
-def test_an_alert_fires_under_its_fault_and_stays_quiet_beside_it(alert: str, promtool: str, tmp_path: Path) -> None:
-    assert complaints(promtool, alert, groups(), tmp_path) == ""
+def test_an_alert_passes_its_cases(alert: str, promtool: str, tmp_path: Path) -> None:
+    assert failures(promtool, alert, groups(), tmp_path) == ""
 
 
 @each_alert
-def test_its_cases_notice_an_alert_that_does_not_wait(alert: str, promtool: str, tmp_path: Path) -> None:
-    assert complaints(promtool, alert, changed(alert, lambda rule: rule.pop("for")), tmp_path)
+def test_the_cases_fail_if_the_alert_fires_without_for(alert: str, promtool: str, tmp_path: Path) -> None:
+    assert failures(promtool, alert, changed(alert, lambda rule: rule.pop("for")), tmp_path)
 
 
 @each_alert
-def test_its_cases_notice_an_alert_that_looks_at_other_releases_too(alert: str, promtool: str, tmp_path: Path) -> None:
-    def look_everywhere(rule: Manifest) -> None:
+def test_the_cases_fail_if_the_alert_matches_other_releases(alert: str, promtool: str, tmp_path: Path) -> None:
+    def match_all_releases(rule: Manifest) -> None:
         rule["expr"] = re.sub(r'\b(job|job_name)(=~?)"[^"]*orders-', r'\1=~".*orders-', rule["expr"])
 
-    assert complaints(promtool, alert, changed(alert, look_everywhere), tmp_path)
+    assert failures(promtool, alert, changed(alert, match_all_releases), tmp_path)
 
 
 @each_alert
-def test_its_cases_show_it_waiting_firing_gone_and_quiet(alert: str) -> None:
-    told = [[bool(moment["exp_alerts"]) for moment in test["alert_rule_test"]] for test in cases_of(alert)]
-    assert any(moments[0] is False and True in moments and moments[-1] is False for moments in told)
-    assert any(True not in moments for moments in told)
-    names = {moment["alertname"] for test in cases_of(alert) for moment in test["alert_rule_test"]}
+def test_the_cases_show_the_alert_pending_firing_resolved_and_silent(alert: str) -> None:
+    firing = [[bool(check["exp_alerts"]) for check in test["alert_rule_test"]] for test in cases_of(alert)]
+    assert any(checks[0] is False and True in checks and checks[-1] is False for checks in firing)
+    assert any(True not in checks for checks in firing)
+    names = {check["alertname"] for test in cases_of(alert) for check in test["alert_rule_test"]}
     assert names == {alert}
 
 
-# Alert, runbook and cases belong together
+# Alerts, runbooks and cases
 
 
-def test_the_alerts_are_these() -> None:
+def test_the_chart_has_these_alerts() -> None:
     assert [*dict.fromkeys(rule["alert"] for rule in rules())] == [*ALERTS]
 
 
-def test_each_alert_has_one_runbook_and_one_file_of_cases() -> None:
+def test_each_alert_has_a_runbook_and_a_file_of_cases() -> None:
     files = {file_of(alert) for alert in ALERTS}
     assert {file.stem for file in RUNBOOKS.glob("*.md")} - {"README"} == files
     assert {file.stem for file in CASES.iterdir()} == files
 
 
 @each_alert
-def test_a_runbook_says_what_it_means_what_it_costs_where_to_look_and_what_to_do(alert: str) -> None:
+def test_a_runbook_has_the_four_sections(alert: str) -> None:
     text = (RUNBOOKS / f"{file_of(alert)}.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {alert}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
@@ -180,14 +179,14 @@ def test_a_runbook_says_what_it_means_what_it_costs_where_to_look_and_what_to_do
     assert all(part.strip() for part in parts)
 
 
-def test_the_list_of_runbooks_names_each_alert_with_its_severity_and_its_file() -> None:
+def test_the_index_of_runbooks_lists_each_alert_with_severity_and_file() -> None:
     text = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\w+) \| (critical|warning) \| \[[^]]*\]\((.*)\.md\) \|", text, re.MULTILINE)
-    told = [(rule["alert"], rule["labels"]["severity"], file_of(rule["alert"])) for rule in rules()]
-    assert rows == [*dict.fromkeys(told)]
+    expected = [(rule["alert"], rule["labels"]["severity"], file_of(rule["alert"])) for rule in rules()]
+    assert rows == [*dict.fromkeys(expected)]
 
 
-def test_each_alert_says_what_is_wrong_and_what_would_be_harmless() -> None:
+def test_each_alert_has_a_summary_and_names_harmless_causes() -> None:
     for rule in rules():
         assert set(rule["labels"]) - {"window"} == {"severity"}
         assert rule["labels"]["severity"] in {"critical", "warning"}
@@ -196,41 +195,41 @@ def test_each_alert_says_what_is_wrong_and_what_would_be_harmless() -> None:
         assert "Harmless:" in rule["annotations"]["description"]
 
 
-def test_an_alert_has_the_address_of_its_runbook_where_there_is_one() -> None:
+def test_runbook_url_links_each_alert_to_its_runbook() -> None:
     for url in ("https://a.example/runbooks", "https://a.example/runbooks/"):
         for rule in rules(f"metrics.prometheusRule.runbookUrl={url}"):
             assert rule["annotations"]["runbook_url"] == f"https://a.example/runbooks/{file_of(rule['alert'])}.md"
 
 
-def test_annotations_name_no_label_that_the_alert_does_not_have() -> None:
+def test_annotations_use_only_labels_of_their_alert() -> None:
     for rule in rules():
         labels = {
             label
             for test in cases_of(rule["alert"])
-            for moment in test["alert_rule_test"]
-            for fired in moment["exp_alerts"]
+            for check in test["alert_rule_test"]
+            for fired in check["exp_alerts"]
             for label in fired["exp_labels"]
         }
-        asked_for = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
-        assert asked_for <= labels
+        used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+        assert used <= labels
 
 
-# What the rules ask for
+# Expressions
 
 
-def test_each_metric_is_declared_and_has_the_labels_that_are_asked_for() -> None:
+def test_expressions_use_declared_metrics_and_labels() -> None:
     declared: dict[str, set[str]] = {}
     for name, value in vars(Metrics(CollectorRegistry())).items():
         if name != "registry":
             declared |= series_of(value)
     for name, matchers in selectors():
-        labels = set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', matchers)) - OF_THE_TARGET
-        assert name in declared.keys() | FOREIGN
+        labels = set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', matchers)) - TARGET_LABELS
+        assert name in declared.keys() | KUBE_STATE_METRICS
         assert labels <= declared.get(name, {"job_name"}), name
 
 
 def series_of(metric: Any) -> dict[str, set[str]]:
-    """Return the names of a metric's series with their labels."""
+    """Return the labels of each of the metric's series, by name."""
     (family,) = metric.describe()
     labels = set[str](getattr(metric, "_labelnames", None) or getattr(metric, "_labels", []))
     match family.type:
@@ -243,17 +242,19 @@ def series_of(metric: Any) -> dict[str, set[str]]:
     return {family.name: labels}
 
 
-def test_nothing_is_asked_for_without_saying_of_which_release() -> None:
+def test_each_selector_matches_one_release() -> None:
     for rule in rules():
         names = re.findall(r"\b(?:orders|kube)_\w+", rule["expr"])
         assert len(SELECTOR.findall(rule["expr"])) == len(names) > 0
     for name, matchers in selectors():
         assert matchers.startswith('namespace="shop", job')
-        ours = r"orders-(consumer|api|\(api\|consumer\))-metrics"
-        assert re.search(rf'\bjob=~?"{ours}"' if name not in FOREIGN else r'\bjob_name=~"orders-migrate-', matchers)
+        jobs = r"orders-(consumer|api|\(api\|consumer\))-metrics"
+        assert re.search(
+            rf'\bjob=~?"{jobs}"' if name not in KUBE_STATE_METRICS else r'\bjob_name=~"orders-migrate-', matchers
+        )
 
 
-def test_the_jobs_are_the_services_that_monitors_find() -> None:
+def test_expressions_match_the_jobs_of_both_metrics_services() -> None:
     objects = render(name="shop", settings=[ON])
     services = {each["metadata"]["name"] for each in of_kind(objects, "Service")}
     jobs = {
@@ -267,7 +268,7 @@ def test_the_jobs_are_the_services_that_monitors_find() -> None:
 
 
 @pytest.mark.parametrize("name", ["orders", "shop", "a.b"])
-def test_the_migration_is_known_by_its_name(name: str) -> None:
+def test_the_migration_alert_matches_the_name_of_the_job(name: str) -> None:
     objects = render(name=name, settings=[ON])
     (expression,) = (rule["expr"] for rule in rules(name=name) if rule["alert"] == "OrdersMigrationFailed")
     for pattern in re.findall(r'job_name=~"([^"]*)"', expression):
@@ -275,10 +276,10 @@ def test_the_migration_is_known_by_its_name(name: str) -> None:
         assert not re.fullmatch(pattern, f"x-{one(objects, 'Job')['metadata']['name']}")
 
 
-def test_stage_and_route_that_are_asked_for_exist() -> None:
-    told = " ".join(matchers for _, matchers in selectors())
-    assert set(re.findall(r'stage="(\w+)"', told)) <= {*STAGES}
-    assert set(re.findall(r'handler="([^"]*)"', told)) == {ROUTE}
+def test_expressions_use_existing_stages_and_routes() -> None:
+    matchers = " ".join(each for _, each in selectors())
+    assert set(re.findall(r'stage="(\w+)"', matchers)) <= {*STAGES}
+    assert set(re.findall(r'handler="([^"]*)"', matchers)) == {ROUTE}
 
 
 # Values
@@ -301,7 +302,7 @@ def test_stage_and_route_that_are_asked_for_exist() -> None:
         ("OrdersApiSlow", "apiSlow.window=7m", "[7m]"),
     ],
 )
-def test_a_value_reaches_its_rule(alert: str, setting: str, text: str) -> None:
+def test_a_value_appears_in_its_rule(alert: str, setting: str, text: str) -> None:
     assert all(text not in rule["expr"] for rule in named(alert))
     changed_rules = named(alert, f"metrics.prometheusRule.{setting}")
     assert changed_rules
@@ -320,24 +321,24 @@ def test_thresholds_may_have_fractions(tmp_path: Path) -> None:
     assert "> 6 * (1 - 99.95 / 100)" in expressions["OrdersApiErrorBudgetBurn"]
 
 
-@pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert not in WITH_A_WAIT_OF_THEIR_OWN])
-def test_how_long_an_alert_waits_is_a_value(alert: str) -> None:
+@pytest.mark.parametrize("alert", [alert for alert in ALERTS if alert not in WITHOUT_A_FOR_VALUE])
+def test_the_for_duration_is_a_value(alert: str) -> None:
     assert [rule["for"] for rule in named(alert, f"{group_of(alert)}.for=77m")] == ["77m"]
 
 
-def test_a_warm_up_is_slow_some_time_after_its_own_deadline() -> None:
+def test_the_warm_up_alert_waits_for_the_deadline_plus_a_grace_period() -> None:
     settings = ("cache.warmDeadline=300", "metrics.prometheusRule.warmUpSlow.graceSeconds=30")
     assert [rule["for"] for rule in named("OrdersWarmUpSlow", *settings)] == ["330s"]
 
 
 @each_alert
-def test_an_alert_whose_group_is_null_is_left_out_and_no_other(alert: str) -> None:
-    left = {rule["alert"] for rule in rules(f"{group_of(alert)}=null")}
-    assert left == {*ALERTS} - {alert}
+def test_a_null_value_removes_its_alert_only(alert: str) -> None:
+    remaining = {rule["alert"] for rule in rules(f"{group_of(alert)}=null")}
+    assert remaining == {*ALERTS} - {alert}
 
 
 @pytest.mark.parametrize(
-    ("settings", "is_there"),
+    ("settings", "is_present"),
     [
         (["consumer.replicas=0"], False),
         (["consumer.keda.enabled=true", "consumer.keda.minReplicas=0"], False),
@@ -345,11 +346,11 @@ def test_an_alert_whose_group_is_null_is_left_out_and_no_other(alert: str) -> No
         (["consumer.autoscaling.enabled=true", "consumer.replicas=0"], True),
     ],
 )
-def test_a_consumer_that_may_have_no_pods_is_not_missed(settings: list[str], is_there: bool) -> None:  # noqa: FBT001
-    assert bool(named("OrdersNoConsumer", *settings)) is is_there
+def test_the_no_consumer_alert_requires_a_minimum_of_one_pod(settings: list[str], is_present: bool) -> None:  # noqa: FBT001
+    assert bool(named("OrdersNoConsumer", *settings)) is is_present
 
 
-def test_where_nothing_is_migrated_no_migration_can_fail() -> None:
+def test_without_migrations_there_is_no_migration_alert() -> None:
     assert named("OrdersMigrationFailed", "migrations.mode=none") == []
 
 
@@ -366,11 +367,11 @@ def test_where_nothing_is_migrated_no_migration_can_fail() -> None:
         ("runbookUrl=docs/runbooks", "'/metrics/prometheusRule/runbookUrl'"),
     ],
 )
-def test_a_value_that_can_not_be_meant_is_refused_by_name(setting: str, path: str) -> None:
-    assert any(path in line for line in refusal(f"metrics.prometheusRule.{setting}"))
+def test_an_invalid_value_is_rejected_with_its_path(setting: str, path: str) -> None:
+    assert any(path in line for line in rejection(f"metrics.prometheusRule.{setting}"))
 
 
-def test_every_kind_of_release_that_has_alerts_renders_them_all() -> None:
+def test_each_release_with_alerts_has_all_of_them() -> None:
     for release in ("everything", "kube-prometheus"):
         (group,) = one(render(RELEASES[release]), "PrometheusRule")["spec"]["groups"]
         assert {rule["alert"] for rule in group["rules"]} == {*ALERTS}

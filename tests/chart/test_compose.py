@@ -1,4 +1,4 @@
-"""compose.yaml: against its specification, and against what of the chart and the Makefile it has to fit."""
+"""compose.yaml is valid, and agrees with the chart and the Makefile."""
 
 import json
 import os
@@ -14,16 +14,16 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.chart.rendered import CHART, ROOT, Manifest, one, render, rendered
+from tests.chart.helm import CHART, ROOT, Manifest, one, render, render_yaml
 from tests.chart.schemas import module
 
 SPECIFICATION: Final = "github.com/compose-spec/compose-go/v2@v2.16.2"
-PARTS: Final = ROOT / ".ci" / "compose"
-PROMETHEUS: Final = PARTS / "prometheus" / "prometheus.yml"
-ALERTS: Final = PARTS / "prometheus" / "alerts.yml"
-ON_THIS_MACHINE: Final = "127.0.0.1"
-OF_ITS_OWN: Final = re.compile(r"LISTENER|LOG_DIRS|CLUSTER_ID")
-"""Settings of Kafka that follow from where it runs."""
+CONFIGURATION: Final = ROOT / ".ci" / "compose"
+PROMETHEUS: Final = CONFIGURATION / "prometheus" / "prometheus.yml"
+ALERTS: Final = CONFIGURATION / "prometheus" / "alerts.yml"
+LOOPBACK: Final = "127.0.0.1"
+LOCATION_SETTINGS: Final = re.compile(r"LISTENER|LOG_DIRS|CLUSTER_ID")
+"""Kafka's settings that differ between Compose and the chart."""
 PAGE: Final = "service/handler/http/static/page/index.html"
 
 
@@ -42,32 +42,32 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 @pytest.fixture(scope="module")
 def specification() -> Draft202012Validator:
     if not shutil.which("go"):
-        pytest.skip("there is no go on the path")
+        pytest.skip("go not found on PATH")
     schema = module(SPECIFICATION) / "schema" / "compose-spec.json"
     return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
 
 
 def ports(name: str) -> Iterator[tuple[str, str]]:
-    """Yield port of the host and port of the container; ValueError where no address is named."""
+    """Yield the port of the host and the port of the container. Raises ValueError if no address is given."""
     for published in SERVICES[name]["ports"]:
-        address, outside, inside = published.split(":")
-        assert address == ON_THIS_MACHINE
-        yield outside, inside
+        address, host_port, container_port = published.split(":")
+        assert address == LOOPBACK
+        yield host_port, container_port
 
 
 def mounts(name: str) -> Iterator[tuple[str, str]]:
-    """Yield what is mounted, and where."""
+    """Yield source and target of each mount."""
     for mount in SERVICES[name].get("volumes", []):
         source, target, *_ = mount.split(":")
         yield source, target
 
 
-def elsewhere_too(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not OF_ITS_OWN.search(name)}
+def without_location(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not LOCATION_SETTINGS.search(name)}
 
 
 def settings(target: str, folder: Path, *given: str, **variables: str) -> dict[str, str]:
-    """Return the settings with which `make TARGET` runs `orders`, in whose place is what prints them."""
+    """Return the `ORDERS_` variables that `make TARGET` passes to `orders`, which a script that prints them replaces."""
     (folder / "orders").write_text("#!/bin/sh\nenv\n")
     (folder / "orders").chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORDERS_", "MAKE"))}
@@ -75,59 +75,59 @@ def settings(target: str, folder: Path, *given: str, **variables: str) -> dict[s
     done = subprocess.run(  # noqa: S603
         command, cwd=ROOT, env=environment | variables, capture_output=True, text=True, check=True, timeout=60
     )
-    told = (line.partition("=") for line in done.stdout.splitlines())
-    return {name: value for name, _, value in told if name.startswith("ORDERS_")}
+    printed = (line.partition("=") for line in done.stdout.splitlines())
+    return {name: value for name, _, value in printed if name.startswith("ORDERS_")}
 
 
-# The file
+# compose.yaml
 
 
-def test_it_is_what_the_specification_knows(specification: Draft202012Validator) -> None:
+def test_compose_yaml_matches_the_specification(specification: Draft202012Validator) -> None:
     assert [error.message for error in specification.iter_errors(COMPOSE)] == []
 
 
-def test_a_misspelt_key_is_noticed(specification: Draft202012Validator) -> None:
+def test_a_misspelt_key_is_an_error(specification: Draft202012Validator) -> None:
     changed = deepcopy(COMPOSE)
     changed["services"]["kafka"]["port"] = []
     assert not specification.is_valid(changed)
 
 
 @each_service
-def test_an_image_has_its_version(name: str) -> None:
+def test_each_image_has_a_version(name: str) -> None:
     assert re.fullmatch(r"[a-z/-]+:v?\d+(\.\d+)*", SERVICES[name]["image"])
 
 
 @pytest.mark.parametrize("name", ["kafka", "postgresql"])
-def test_servers_are_those_of_the_chart(name: str) -> None:
+def test_images_of_servers_are_those_of_the_chart(name: str) -> None:
     image = VALUES[name]["image"]
     assert SERVICES[name]["image"] == f"{image['repository']}:{image['tag']}"
 
 
-def test_kafka_ui_is_that_of_the_cluster() -> None:
+def test_the_image_of_kafka_ui_is_that_of_its_manifest() -> None:
     (container,) = read(ROOT / "k8s" / "kafka-ui.yaml")["spec"]["template"]["spec"]["containers"]
     assert SERVICES["kafka-ui"]["image"] == container["image"]
 
 
 @each_service
-def test_no_other_machine_reaches_it(name: str) -> None:
+def test_ports_are_published_on_the_loopback_address_only(name: str) -> None:
     assert list(ports(name))
     assert "network_mode" not in SERVICES[name]
 
 
 def test_every_port_is_published_once() -> None:
-    outside = [port for name in SERVICES for port, _ in ports(name)]
-    assert len(outside) == len(set(outside))
+    published = [port for name in SERVICES for port, _ in ports(name)]
+    assert len(published) == len(set(published))
 
 
 @each_service
-def test_it_says_when_it_is_healthy(name: str) -> None:
-    how, *command = SERVICES[name]["healthcheck"]["test"]
-    asked = {inside for _, inside in ports(name) if inside in " ".join(command)}
-    assert how == "CMD"
-    assert asked or command[0] == "pg_isready"  # which knows its port
+def test_each_service_has_a_health_check_of_its_port(name: str) -> None:
+    kind, *command = SERVICES[name]["healthcheck"]["test"]
+    checked = {port for _, port in ports(name) if port in " ".join(command)}
+    assert kind == "CMD"
+    assert checked or command[0] == "pg_isready"  # uses PostgreSQL's default port
 
 
-def test_what_is_mounted_is_there_and_what_must_last_is_kept() -> None:
+def test_mounted_folders_exist_and_volumes_are_declared() -> None:
     sources = {source for name in SERVICES for source, _ in mounts(name)}
     files = {source for source in sources if source.startswith("./")}
     assert [source for source in files if not (ROOT / source).is_dir()] == []
@@ -137,38 +137,38 @@ def test_what_is_mounted_is_there_and_what_must_last_is_kept() -> None:
 # Kafka and PostgreSQL
 
 
-def test_kafka_is_set_as_the_chart_sets_it() -> None:
+def test_kafka_has_the_settings_of_the_chart() -> None:
     (container,) = one(render(), "StatefulSet", "orders-kafka")["spec"]["template"]["spec"]["containers"]
-    theirs = {each["name"]: each["value"] for each in container["env"]}
-    assert elsewhere_too(SERVICES["kafka"]["environment"]) == elsewhere_too(theirs)
+    expected = {each["name"]: each["value"] for each in container["env"]}
+    assert without_location(SERVICES["kafka"]["environment"]) == without_location(expected)
 
 
-def test_kafka_sends_its_clients_to_where_it_is() -> None:
-    told = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
-    listeners = dict(each.split("://") for each in told.split(","))
-    ((outside, inside),) = ports("kafka")
-    assert listeners["HOST"] == f"{ON_THIS_MACHINE}:{outside}"
-    assert f"HOST://:{inside}," in SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"]
+def test_kafka_advertises_its_published_address() -> None:
+    advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    listeners = dict(each.split("://") for each in advertised.split(","))
+    ((host_port, container_port),) = ports("kafka")
+    assert listeners["HOST"] == f"{LOOPBACK}:{host_port}"
+    assert f"HOST://:{container_port}," in SERVICES["kafka"]["environment"]["KAFKA_LISTENERS"]
     assert SERVICES["kafka-ui"]["environment"]["KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS"] == listeners["INSIDE"]
 
 
 @pytest.mark.parametrize("target", ["migrate", "run-consumer", "run-api"])
-def test_make_runs_on_these_servers(target: str, tmp_path: Path) -> None:
+def test_make_targets_use_these_servers(target: str, tmp_path: Path) -> None:
     ((kafka, _),) = ports("kafka")
     ((postgresql, _),) = ports("postgresql")
     login = SERVICES["postgresql"]["environment"]
     user, password, database = (login[f"POSTGRES_{name}"] for name in ("USER", "PASSWORD", "DB"))
     found = settings(target, tmp_path)
-    assert found["ORDERS_KAFKA__BOOTSTRAP_SERVERS"] == f"{ON_THIS_MACHINE}:{kafka}"
-    assert found["ORDERS_POSTGRES__DSN"] == f"postgresql://{user}:{password}@{ON_THIS_MACHINE}:{postgresql}/{database}"
+    assert found["ORDERS_KAFKA__BOOTSTRAP_SERVERS"] == f"{LOOPBACK}:{kafka}"
+    assert found["ORDERS_POSTGRES__DSN"] == f"postgresql://{user}:{password}@{LOOPBACK}:{postgresql}/{database}"
     assert found["ORDERS_LOG__FORMAT"] == "text"
 
 
-def test_no_other_machine_reaches_the_orders_of_the_api(tmp_path: Path) -> None:
-    assert settings("run-api", tmp_path)["ORDERS_HTTP__HOST"] == ON_THIS_MACHINE
+def test_make_run_api_listens_on_the_loopback_address_only(tmp_path: Path) -> None:
+    assert settings("run-api", tmp_path)["ORDERS_HTTP__HOST"] == LOOPBACK
 
 
-def test_settings_of_ones_own_win_over_those_of_make(tmp_path: Path) -> None:
+def test_settings_of_the_user_override_those_of_make(tmp_path: Path) -> None:
     found = settings("run-api", tmp_path, "ORDERS_LOG__FORMAT=json", ORDERS_POSTGRES__DSN="postgresql://elsewhere")
     assert (found["ORDERS_LOG__FORMAT"], found["ORDERS_POSTGRES__DSN"]) == ("json", "postgresql://elsewhere")
 
@@ -176,37 +176,37 @@ def test_settings_of_ones_own_win_over_those_of_make(tmp_path: Path) -> None:
 # Prometheus and Grafana
 
 
-def test_prometheus_takes_its_configuration_and_rules() -> None:
+def test_promtool_accepts_the_configuration_and_rules() -> None:
     if not (promtool := shutil.which("promtool")):
-        pytest.skip("there is no promtool on the path")
+        pytest.skip("promtool not found on PATH")
     command = [promtool, "check", "config", "--lint-fatal", str(PROMETHEUS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_folder_of_its_configuration_is_where_its_image_looks() -> None:
+def test_the_configuration_is_mounted_at_prometheuss_default_path() -> None:
     assert (f"./{PROMETHEUS.parent.relative_to(ROOT)}", "/etc/prometheus") in mounts("prometheus")
 
 
 @pytest.mark.parametrize("mode", ["consumer", "api"])
-def test_it_scrapes_what_make_runs(mode: str, tmp_path: Path) -> None:
+def test_prometheus_scrapes_the_processes_that_make_starts(mode: str, tmp_path: Path) -> None:
     (job,) = (each for each in JOBS if each["job_name"] == f"orders-{mode}-metrics")
     (scraped,) = job["static_configs"]
     found = settings(f"run-{mode}", tmp_path)
     assert scraped["targets"] == [f"host.docker.internal:{found['ORDERS_ADMIN__PORT']}"]
-    assert "ORDERS_ADMIN__HOST" not in found  # a container comes from outside
+    assert "ORDERS_ADMIN__HOST" not in found  # the default lets containers connect
     assert "host.docker.internal:host-gateway" in SERVICES["prometheus"]["extra_hosts"]
 
 
-def test_its_alerts_are_those_of_the_chart() -> None:
-    """Where they are not, `make alerts` writes them anew."""
+def test_the_alerts_are_those_of_the_chart() -> None:
+    """`make alerts` updates them."""
     on = ("metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true", "migrations.mode=none")
-    manifests = rendered(settings=on).replace('namespace="shop"', 'namespace="local"')
+    manifests = render_yaml(settings=on).replace('namespace="shop"', 'namespace="local"')
     rule = one([each for each in yaml.load_all(manifests, yaml.CSafeLoader) if each], "PrometheusRule")
     assert read(ALERTS) == rule["spec"]
 
 
-def test_its_alerts_look_at_what_it_scrapes() -> None:
+def test_the_alerts_match_the_scraped_jobs() -> None:
     text = ALERTS.read_text(encoding="utf-8")
     names = {job["job_name"] for job in JOBS}
     labels = [static["labels"] for job in JOBS for static in job["static_configs"]]
@@ -217,17 +217,17 @@ def test_its_alerts_look_at_what_it_scrapes() -> None:
     assert all("pod" in each for each in labels)
 
 
-def test_grafana_shows_the_charts_dashboard() -> None:
-    (provider,) = read(PARTS / "grafana" / "dashboards" / "orders.yaml")["providers"]
+def test_grafanas_home_is_the_charts_dashboard() -> None:
+    (provider,) = read(CONFIGURATION / "grafana" / "dashboards" / "orders.yaml")["providers"]
     home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     mounted = {target: ROOT / source for source, target in mounts("grafana")}
-    assert mounted["/etc/grafana/provisioning"] == PARTS / "grafana"
+    assert mounted["/etc/grafana/provisioning"] == CONFIGURATION / "grafana"
     assert mounted[provider["options"]["path"]] == CHART / "files"
     assert (mounted[str(home.parent)] / home.name).is_file()
 
 
-def test_the_dashboard_finds_its_data_source_by_itself() -> None:
-    (source,) = read(PARTS / "grafana" / "datasources" / "prometheus.yaml")["datasources"]
+def test_the_dashboards_data_source_is_provisioned() -> None:
+    (source,) = read(CONFIGURATION / "grafana" / "datasources" / "prometheus.yaml")["datasources"]
     variables = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))["templating"]["list"]
     (choice,) = (each for each in variables if each["name"] == "datasource")
     ((_, port),) = ports("prometheus")
@@ -236,6 +236,6 @@ def test_the_dashboard_finds_its_data_source_by_itself() -> None:
     assert source["url"] == f"http://prometheus:{port}"
 
 
-def test_rates_are_taken_over_some_scrapes() -> None:
-    (source,) = read(PARTS / "grafana" / "datasources" / "prometheus.yaml")["datasources"]
+def test_grafanas_interval_is_prometheuss_scrape_interval() -> None:
+    (source,) = read(CONFIGURATION / "grafana" / "datasources" / "prometheus.yaml")["datasources"]
     assert source["jsonData"]["timeInterval"] == read(PROMETHEUS)["global"]["scrape_interval"]

@@ -1,4 +1,4 @@
-"""What k8s/ gives as examples: values that the chart takes, and manifests that fit them."""
+"""The examples in k8s/: the chart accepts the values files, and the manifests fit them."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from service.config import Settings
-from tests.chart.rendered import ROOT, render
+from tests.chart.helm import ROOT, render
 
 K8S: Final = ROOT / "k8s"
 VALUES: Final = {file.stem: file for file in sorted((K8S / "values").glob("*.yaml"))}
@@ -33,23 +33,23 @@ def pods(objects: list[Manifest]) -> Iterator[Manifest]:
 
 
 def test_the_readme_names_every_file() -> None:
-    told = (K8S / "README.md").read_text(encoding="utf-8")
+    readme = (K8S / "README.md").read_text(encoding="utf-8")
     files = {str(file.relative_to(K8S)) for file in chain(MANIFESTS.values(), VALUES.values())}
-    assert {file for file in files if f"`{file}`" not in told} == set()
+    assert {file for file in files if f"`{file}`" not in readme} == set()
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_chart_takes_each_values_file(name: str) -> None:
+def test_the_chart_accepts_each_values_file(name: str) -> None:
     assert render(VALUES[name])
 
 
-def test_the_chart_takes_production_with_the_operators_together() -> None:
+def test_the_chart_accepts_production_values_with_those_of_the_operators() -> None:
     objects = render(*(VALUES[name] for name in TOGETHER))
     assert {each["kind"] for each in objects} >= {"ServiceMonitor", "PrometheusRule", "NetworkPolicy", "Job"}
     assert "StatefulSet" not in {each["kind"] for each in objects}
 
 
-def test_no_container_is_given_a_variable_twice() -> None:
+def test_no_container_has_a_duplicate_variable() -> None:
     for pod in pods(render(*(VALUES[name] for name in TOGETHER))):
         for container in chain(pod.get("initContainers", []), pod["containers"]):
             names = [each["name"] for each in container["env"]]
@@ -57,7 +57,7 @@ def test_no_container_is_given_a_variable_twice() -> None:
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_each_manifest_says_what_it_is(name: str) -> None:
+def test_each_manifest_has_a_version_a_kind_and_a_name(name: str) -> None:
     for each in documents(name):
         assert each["apiVersion"]
         assert each["kind"]
@@ -80,7 +80,7 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
             assert {"requests", "limits"} <= set(container["resources"])
 
 
-def test_strimzis_names_are_those_that_the_values_use() -> None:
+def test_the_strimzi_values_use_the_names_in_the_manifests() -> None:
     kafka, user = one(documents("strimzi"), "Kafka"), one(documents("strimzi"), "KafkaUser")
     topics = {each["metadata"]["name"] for each in documents("strimzi") if each["kind"] == "KafkaTopic"}
     objects = render(VALUES["strimzi"])
@@ -94,7 +94,7 @@ def test_strimzis_names_are_those_that_the_values_use() -> None:
     assert f"{name}-cluster-ca-cert" in {each.get("secret", {}).get("secretName") for each in pod["volumes"]}
 
 
-def test_the_service_puts_strimzis_password_and_our_properties_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_merges_strimzis_password_with_the_properties_of_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in one(render(VALUES["strimzi"]), "ConfigMap", "orders")["data"].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES__sasl.password", "secret")
@@ -107,7 +107,7 @@ def test_the_service_puts_strimzis_password_and_our_properties_together(monkeypa
     }
 
 
-def test_cloudnative_pgs_names_are_those_that_the_values_use() -> None:
+def test_the_cloudnative_pg_values_use_the_names_in_the_manifest() -> None:
     cluster = one(documents("cloudnative-pg"), "Cluster")
     name, database = cluster["metadata"]["name"], cluster["spec"]["bootstrap"]["initdb"]["database"]
     values = yaml.safe_load(VALUES["cloudnative-pg"].read_text(encoding="utf-8"))["postgresql"]
@@ -120,21 +120,21 @@ def test_cloudnative_pgs_names_are_those_that_the_values_use() -> None:
     assert settings["ORDERS_POSTGRES__DSN"] == f"postgresql://{name}-rw:5432/{database}"
 
 
-def test_no_pod_mounts_the_private_key_of_postgresqls_authority() -> None:
+def test_no_pod_mounts_the_private_key_of_postgresqls_ca() -> None:
     for pod in pods(render(VALUES["cloudnative-pg"])):
         for volume in pod["volumes"]:
             if volume.get("secret", {}).get("secretName") == "orders-db-ca":
                 assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
 
 
-def test_the_readme_makes_every_secret_of_production() -> None:
-    told = (K8S / "README.md").read_text(encoding="utf-8")
+def test_the_readme_creates_every_secret_of_the_production_values() -> None:
+    readme = (K8S / "README.md").read_text(encoding="utf-8")
     values = yaml.safe_load(VALUES["production"].read_text(encoding="utf-8"))["postgresql"]
     secrets = [values[f"existing{login}Secret"] for login in ("", "Write", "Read")] + [values["tls"]["caSecret"]]
-    assert {each for each in secrets if f"create secret generic {each} " not in told} == set()
+    assert {each for each in secrets if f"create secret generic {each} " not in readme} == set()
 
 
-def test_kafka_ui_asks_the_charts_kafka_and_changes_nothing() -> None:
+def test_kafka_ui_connects_read_only_to_the_charts_kafka() -> None:
     (container,) = one(documents("kafka-ui"), "Deployment")["spec"]["template"]["spec"]["containers"]
     variables = {each["name"]: each["value"] for each in container["env"]}
     services = {each["metadata"]["name"] for each in render() if each["kind"] == "Service"}
@@ -145,20 +145,20 @@ def test_kafka_ui_asks_the_charts_kafka_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["kube-prometheus-stack", "kube-prometheus"])
-def test_prometheus_is_shown_monitors_and_alerts(name: str) -> None:
+def test_prometheus_values_enable_monitors_and_alerts(name: str) -> None:
     objects = render(VALUES[name])
     assert sum(each["kind"] == "ServiceMonitor" for each in objects) == 2
     assert one(objects, "PrometheusRule")
 
 
-def test_the_stacks_prometheus_and_grafana_find_ours_by_their_labels() -> None:
+def test_objects_have_the_labels_that_kube_prometheus_stack_selects() -> None:
     objects = render(VALUES["kube-prometheus-stack"])
     selected = [each for each in objects if each["kind"] in {"ServiceMonitor", "PrometheusRule"}]
     assert {each["metadata"]["labels"]["release"] for each in selected} == {"kube-prometheus-stack"}
     assert one(objects, "ConfigMap", "orders-dashboards")["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-def test_kube_prometheus_may_look_for_targets() -> None:
+def test_kube_prometheus_may_discover_targets() -> None:
     role, binding = one(documents("kube-prometheus"), "Role"), one(documents("kube-prometheus"), "RoleBinding")
     allowed = {resource for rule in role["rules"] for resource in rule["resources"]}
     assert {"services", "endpoints", "pods", "endpointslices"} <= allowed

@@ -1,4 +1,4 @@
-"""What is rendered, against the schemas of Kubernetes and of the operators; unknown fields are refused."""
+"""Manifests match the schemas of Kubernetes and of the operators; unknown fields are errors."""
 
 import shutil
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.chart import schemas
-from tests.chart.rendered import KUBERNETES, ROOT, rendered
+from tests.chart.helm import KUBERNETES, ROOT, render_yaml
 from tests.chart.test_pods import RELEASES
 
-NEEDED = ("kubeconform", "go")
+PROGRAMS = ("kubeconform", "go")
 EXAMPLES = {file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*.yaml"))}
 MANIFESTS = [
     ROOT / "k8s" / name
@@ -19,43 +19,43 @@ MANIFESTS = [
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if missing := [name for name in NEEDED if not shutil.which(name)]:
-        pytest.skip(f"there is no {' and no '.join(missing)} on the path")
+def schema_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        pytest.skip(f"{' and '.join(missing)} not found on PATH")
     folder = tmp_path_factory.mktemp("schemas")
     schemas.write(folder)
     return folder
 
 
-def complaints(manifests: str, known: Path) -> str:
-    location = f"{known}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+def errors(manifests: str, schema_folder: Path) -> str:
+    location = f"{schema_folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
     command = ["kubeconform", "-strict", "-kubernetes-version", KUBERNETES, "-schema-location", location, "-"]
     done = subprocess.run(command, input=manifests, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_what_the_chart_renders_is_what_kubernetes_knows(release: str, known: Path) -> None:
-    assert complaints(rendered((RELEASES[release],)), known) == ""
+def test_each_release_matches_the_schemas(release: str, schema_folder: Path) -> None:
+    assert errors(render_yaml((RELEASES[release],)), schema_folder) == ""
 
 
 @pytest.mark.parametrize("release", ["everything", "hardened", "tls"])
-def test_text_stays_text_where_names_look_like_numbers(release: str, known: Path) -> None:
-    assert complaints(rendered((RELEASES[release],), name="1e3", namespace="null"), known) == ""
+def test_names_that_look_like_numbers_stay_strings(release: str, schema_folder: Path) -> None:
+    assert errors(render_yaml((RELEASES[release],), name="1e3", namespace="null"), schema_folder) == ""
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_what_the_examples_render_is_what_kubernetes_knows(name: str, known: Path) -> None:
-    assert complaints(rendered((EXAMPLES[name],)), known) == ""
+def test_each_example_of_values_matches_the_schemas(name: str, schema_folder: Path) -> None:
+    assert errors(render_yaml((EXAMPLES[name],)), schema_folder) == ""
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda file: file.stem)
-def test_manifests_are_what_kubernetes_knows(manifest: Path, known: Path) -> None:
-    assert complaints(manifest.read_text(encoding="utf-8"), known) == ""
+def test_each_manifest_matches_the_schemas(manifest: Path, schema_folder: Path) -> None:
+    assert errors(manifest.read_text(encoding="utf-8"), schema_folder) == ""
 
 
-def test_an_unknown_field_and_an_unknown_kind_are_complained_of(known: Path) -> None:
-    assert "additional properties 'replica' not allowed" in complaints(
-        rendered().replace("replicas:", "replica:"), known
+def test_unknown_fields_and_kinds_are_errors(schema_folder: Path) -> None:
+    assert "additional properties 'replica' not allowed" in errors(
+        render_yaml().replace("replicas:", "replica:"), schema_folder
     )
-    assert "could not find schema for Deploy" in complaints(rendered().replace("Deployment", "Deploy"), known)
+    assert "could not find schema for Deploy" in errors(render_yaml().replace("Deployment", "Deploy"), schema_folder)

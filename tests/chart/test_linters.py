@@ -1,4 +1,4 @@
-"""What linters of manifests find on releases: nothing but what .ci/chart-findings.yaml argues for."""
+"""kube-score finds nothing on the rendered releases except the accepted findings in .ci/chart-findings.yaml."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.chart.rendered import ROOT, render, rendered
+from tests.chart.helm import ROOT, render, render_yaml
 from tests.chart.test_pods import RELEASES
 
-ARGUED = yaml.safe_load((ROOT / ".ci" / "chart-findings.yaml").read_text(encoding="utf-8"))
+ACCEPTED = yaml.safe_load((ROOT / ".ci" / "chart-findings.yaml").read_text(encoding="utf-8"))
 LINTED = RELEASES | {"production": ROOT / "k8s" / "values" / "production.yaml"}
-ALL_RIGHT = 10  # the best of kube-score's grades
+BEST_GRADE = 10
 
 
 class Finding(NamedTuple):
@@ -27,47 +27,47 @@ class Finding(NamedTuple):
 @pytest.fixture(autouse=True)
 def _kube_score() -> None:
     if not shutil.which("kube-score"):
-        pytest.skip("there is no kube-score on the path")
+        pytest.skip("kube-score not found on PATH")
 
 
 @cache
 def found(release: str) -> frozenset[Finding]:
-    return frozenset(findings(rendered((LINTED[release],)), components(release)))
+    return frozenset(findings(render_yaml((LINTED[release],)), components(release)))
 
 
 def components(release: str) -> dict[tuple[str, str], str]:
-    """Return each object's component by its kind and name."""
+    """Return the component of each object, by kind and name."""
     objects = render(LINTED[release])
     label = "app.kubernetes.io/component"
     return {(each["kind"], each["metadata"]["name"]): each["metadata"]["labels"][label] for each in objects}
 
 
 def findings(manifests: str, known: dict[tuple[str, str], str]) -> Iterator[Finding]:
-    """Yield what kube-score, with every check it has, finds to be less than all right."""
+    """Yield each check of kube-score, optional ones included, that an object fails."""
     command = ["kube-score", "score", "--all-default-optional", "--output-format=json", "-"]
     done = subprocess.run(command, input=manifests, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     for scored in json.loads(done.stdout):
         component = known[scored["type_meta"]["kind"], scored["object_meta"]["name"]]
         for check in scored["checks"]:
-            if check["grade"] < ALL_RIGHT and not check["skipped"]:
+            if check["grade"] < BEST_GRADE and not check["skipped"]:
                 yield Finding(check["check"]["id"], component)
 
 
-def is_argued(finding: Finding, release: str) -> bool:
-    argument = ARGUED["kube-score"].get(finding.check, {"at": []})
-    return finding.component in argument.get("at", [finding.component]) and release not in argument.get("unless", [])
+def is_accepted(finding: Finding, release: str) -> bool:
+    accepted = ACCEPTED["kube-score"].get(finding.check, {"at": []})
+    return finding.component in accepted.get("at", [finding.component]) and release not in accepted.get("unless", [])
 
 
 @pytest.mark.parametrize("release", LINTED)
-def test_whatever_is_found_is_argued_for(release: str) -> None:
-    assert [each for each in sorted(found(release)) if not is_argued(each, release)] == []
+def test_every_finding_is_accepted(release: str) -> None:
+    assert [each for each in sorted(found(release)) if not is_accepted(each, release)] == []
 
 
-def test_nothing_is_argued_for_that_is_not_found() -> None:
+def test_every_accepted_finding_occurs_and_has_a_reason() -> None:
     everywhere = {finding for release in LINTED for finding in found(release)}
-    for check, argument in ARGUED["kube-score"].items():
-        assert re.search(r"\.$", argument["why"])
-        assert {each.component for each in everywhere if each.check == check} >= set(argument.get("at", ["api"])), check
+    for check, accepted in ACCEPTED["kube-score"].items():
+        assert re.search(r"\.$", accepted["why"])
+        assert {each.component for each in everywhere if each.check == check} >= set(accepted.get("at", ["api"])), check
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_nothing_is_argued_for_that_is_not_found() -> None:
         ('"orders:0.1.0"', '"orders:latest"', "image-tag"),
     ],
 )
-def test_what_is_wrong_is_found(good: str, bad: str, check: str) -> None:
-    manifests = rendered((LINTED["default"],))
+def test_a_faulty_manifest_is_found(good: str, bad: str, check: str) -> None:
+    manifests = render_yaml((LINTED["default"],))
     assert good in manifests
     broken = findings(manifests.replace(good, bad), components("default"))
-    assert any(each.check.endswith(check) for each in broken if not is_argued(each, "default"))
+    assert any(each.check.endswith(check) for each in broken if not is_accepted(each, "default"))

@@ -1,13 +1,13 @@
-"""The whole table of who may reach whom.
+"""All connections that the NetworkPolicies allow.
 
-The cluster that `make e2e` makes enforces no policies: they are held here, by what Kubernetes says they mean.
+The cluster that `make e2e` creates does not enforce policies, so they are evaluated here.
 """
 
 import pytest
 
-from tests.chart.rendered import of_kind, render
+from tests.chart.helm import of_kind, render
+from tests.chart.network_policies import Peer, Port, allowed, may_connect, pods
 from tests.chart.test_pods import RELEASES
-from tests.chart.traffic import Peer, Port, allowed, may_connect, pods
 
 ON = "networkPolicy.enabled=true"
 PORTS = [Port(number) for number in (53, 80, 443, 5432, 8000, 9000, 9092, 9093, 9094)]
@@ -17,51 +17,51 @@ TOOLS = {
     "ingress": Peer({"app": "controller"}, namespace="ingress"),
     "prometheus": Peer({"app": "prometheus"}, namespace="monitoring"),
 }
-LOGGED_IN = ("api", "consumer", "migration")
-"""Into PostgreSQL; the test of a release reads by the API."""
-APPLICATION = (*LOGGED_IN, "test")
+DATABASE_CLIENTS = ("api", "consumer", "migration")
+"""The test of a release reads through the API."""
+APPLICATION = (*DATABASE_CLIENTS, "test")
 
 
 def connections(objects: list[dict[str, object]], others: dict[str, Peer]) -> set[tuple[str, str, int]]:
-    """Return all that may be opened, but for DNS, which has a test of its own."""
+    """Return the allowed connections except DNS, which has its own test."""
     return {each for each in allowed(objects, others, PORTS) if each[2] != 53}
 
 
-def test_with_the_chart_s_own_servers_each_pod_reaches_what_it_needs_and_nothing_else() -> None:
-    to_servers = {(pod, "kafka", 9092) for pod in APPLICATION} | {(pod, "postgresql", 5432) for pod in LOGGED_IN}
+def test_with_the_charts_servers_each_pod_reaches_only_what_it_needs() -> None:
+    to_servers = {(pod, "kafka", 9092) for pod in APPLICATION} | {(pod, "postgresql", 5432) for pod in DATABASE_CLIENTS}
     to_themselves = {("kafka", "kafka", 9092), ("postgresql", "postgresql", 5432)}
     to_the_api = {("test", "api", 8000), ("stranger", "api", 8000)}
     to_metrics = {("stranger", "api", 9000), ("stranger", "consumer", 9000)}
     assert connections(render(settings=[ON]), STRANGER) == to_servers | to_themselves | to_the_api | to_metrics
 
 
-def test_with_servers_outside_the_pods_reach_their_ports_wherever_they_are() -> None:
+def test_with_external_servers_pods_reach_their_ports_at_any_address() -> None:
     settings = [ON, "kafka.enabled=false", "kafka.bootstrapServers=k:9093", "networkPolicy.kafkaPorts={9093,9094}"]
     settings += ["postgresql.enabled=false", "postgresql.host=p", "postgresql.port=5432", "postgresql.existingSecret=s"]
     found = connections(render(settings=settings), SERVERS)
     to_servers = {(pod, server, port) for pod in APPLICATION for server in SERVERS for port in (9093, 9094)}
-    to_servers |= {(pod, server, 5432) for pod in LOGGED_IN for server in SERVERS}
+    to_servers |= {(pod, server, 5432) for pod in DATABASE_CLIENTS for server in SERVERS}
     inbound = {
         (outside, pod, port) for outside in SERVERS for pod, port in (("api", 8000), ("api", 9000), ("consumer", 9000))
     }
     assert found == to_servers | inbound | {("test", "api", 8000)}
 
 
-def test_the_hardened_release_is_reached_by_whom_it_names_and_reaches_its_servers_alone() -> None:
+def test_the_hardened_release_allows_only_its_named_peers_and_servers() -> None:
     found = connections(render(RELEASES["hardened"]), STRANGER | SERVERS | TOOLS)
-    to_servers = {(pod, "server", 9092) for pod in APPLICATION} | {(pod, "server", 5432) for pod in LOGGED_IN}
+    to_servers = {(pod, "server", 9092) for pod in APPLICATION} | {(pod, "server", 5432) for pod in DATABASE_CLIENTS}
     inbound = {("ingress", "api", 8000), ("prometheus", "api", 9000), ("prometheus", "consumer", 9000)}
     assert found == to_servers | inbound | {("test", "api", 8000)}
 
 
-def test_more_may_be_reached_by_the_pods_of_the_application_where_values_say_so() -> None:
+def test_extra_egress_applies_to_the_pods_of_the_application() -> None:
     rule = "networkPolicy.extraEgress[0]"
     collector = [f"{rule}.ports[0].port=443", f"{rule}.to[0].ipBlock.cidr=10.0.0.0/8"]
     found = connections(render(settings=[ON, *collector]), SERVERS) - connections(render(settings=[ON]), SERVERS)
     assert found == {(pod, "server", 443) for pod in APPLICATION}
 
 
-def test_every_pod_of_a_release_may_ask_for_names_and_stands_behind_a_policy() -> None:
+def test_every_pod_may_use_dns_and_is_selected_by_a_policy() -> None:
     objects = render(settings=[ON])
     policies, own = of_kind(objects, "NetworkPolicy"), pods(objects)
     assert own.keys() == {*APPLICATION, "kafka", "postgresql"}
@@ -71,12 +71,12 @@ def test_every_pod_of_a_release_may_ask_for_names_and_stands_behind_a_policy() -
         assert not may_connect(policies, pod, STRANGER["stranger"], Port(443))
 
 
-def test_without_policies_everybody_reaches_everybody() -> None:
+def test_without_policies_every_connection_is_allowed() -> None:
     assert ("stranger", "postgresql", 5432) in connections(render(), STRANGER)
 
 
 @pytest.mark.parametrize("name", ["orders", "shop"])
-def test_another_release_in_the_namespace_reaches_no_more_than_a_stranger(name: str) -> None:
+def test_another_release_in_the_namespace_reaches_only_public_ports(name: str) -> None:
     neighbour = {"neighbour": pods(render(name="other"))["consumer"]}
     found = connections(render(name=name, settings=[ON]), neighbour)
     assert {each for each in found if each[0] == "neighbour"} == {

@@ -1,4 +1,4 @@
-"""Every pod of every kind of release: what it may do, what it may use, where it belongs."""
+"""Every pod of every release in chart/ci: security context, resources, Secrets, scheduling, probes."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.config import Settings
-from tests.chart.rendered import CHART, Manifest, containers, of_kind, one, parsed, pod_templates, render, rendered
+from tests.chart.helm import CHART, Manifest, containers, of_kind, one, parse, pod_templates, render, render_yaml
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
 UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
@@ -21,7 +21,7 @@ def pods(release: str) -> Iterator[Manifest]:
 
 
 @each_release
-def test_every_pod_meets_the_restricted_standard_on_a_read_only_root(release: str) -> None:
+def test_every_pod_meets_the_restricted_standard_with_a_read_only_root(release: str) -> None:
     for pod in pods(release):
         security = pod["spec"]["securityContext"]
         assert security["runAsNonRoot"] is True
@@ -37,24 +37,24 @@ def test_every_pod_meets_the_restricted_standard_on_a_read_only_root(release: st
 
 
 @each_release
-def test_no_pod_gets_a_token_or_the_addresses_of_other_services(release: str) -> None:
+def test_no_pod_gets_a_token_or_service_links(release: str) -> None:
     for pod in pods(release):
         assert pod["spec"]["automountServiceAccountToken"] is False
         assert pod["spec"]["enableServiceLinks"] is False
 
 
 @each_release
-def test_every_container_asks_for_what_it_needs_and_has_a_memory_limit(release: str) -> None:
+def test_every_container_has_requests_and_a_memory_limit(release: str) -> None:
     for pod in pods(release):
         for container in containers(pod):
             assert set(container["resources"]["requests"]) == {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
 
 
-def test_the_api_and_the_test_of_the_release_get_the_keys_and_nobody_else_does() -> None:
-    names = {name for name, keys in keys_of(render(settings=["auth.existingSecret=a"])).items() if keys}
+def test_only_the_api_and_the_test_of_the_release_mount_the_api_keys() -> None:
+    names = {name for name, keys in api_key_mounts(render(settings=["auth.existingSecret=a"])).items() if keys}
     assert names == {"orders-api", "orders-test"}
-    assert not any(keys_of(render()).values())
+    assert not any(api_key_mounts(render()).values())
 
 
 THREE_LOGINS = ["postgresql.existingSecret=m", "postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
@@ -69,7 +69,7 @@ THREE_LOGINS = ["postgresql.existingSecret=m", "postgresql.existingWriteSecret=w
         ([*THREE_LOGINS, "postgresql.enabled=false", "postgresql.host=a"], "m", "w", "r"),
     ],
 )
-def test_each_pod_gets_the_login_of_its_part_alone(settings: list[str], migrate: str, write: str, read: str) -> None:
+def test_each_pod_gets_only_the_login_of_its_role(settings: list[str], migrate: str, write: str, read: str) -> None:
     found = {
         pod["metadata"]["labels"]["app.kubernetes.io/component"]: login_secrets(pod)
         for pod in pod_templates(render(settings=settings))
@@ -79,7 +79,7 @@ def test_each_pod_gets_the_login_of_its_part_alone(settings: list[str], migrate:
     assert found == {"migration": {migrate}, "consumer": {write}, "api": {read}, "test": set()}
 
 
-def test_the_test_of_the_release_does_not_reach_postgresql() -> None:
+def test_the_test_of_the_release_cannot_reach_postgresql() -> None:
     policies = of_kind(render(settings=["networkPolicy.enabled=true"]), "NetworkPolicy")
     reach = {
         each["metadata"]["name"]
@@ -90,7 +90,7 @@ def test_the_test_of_the_release_does_not_reach_postgresql() -> None:
 
 
 def login_secrets(pod: Manifest) -> set[str]:
-    """Return the Secrets that variables of a pod come from, init containers included."""
+    """Return the Secrets that the pod's variables refer to, init containers included."""
     return {
         variable["valueFrom"]["secretKeyRef"]["name"]
         for container in containers(pod)
@@ -99,49 +99,49 @@ def login_secrets(pod: Manifest) -> set[str]:
     }
 
 
-def test_consumer_and_api_wait_for_migrations_with_a_login() -> None:
+def test_init_containers_that_wait_for_migrations_have_a_login() -> None:
     for component in ("api", "consumer"):
         pod = one(render(), "Deployment", f"orders-{component}")["spec"]["template"]["spec"]
         for container in (*pod["initContainers"], *pod["containers"]):
             assert {"PGUSER", "PGPASSWORD"} <= {variable["name"] for variable in container["env"]}
 
 
-def test_the_chart_makes_a_secret_for_each_login_that_it_is_not_given() -> None:
-    users = {name: b64decode(secret["username"]).decode() for name, secret in made_secrets(render()).items()}
+def test_the_chart_creates_a_secret_for_each_login_without_one() -> None:
+    users = {name: b64decode(secret["username"]).decode() for name, secret in chart_secrets(render()).items()}
     assert users == {
         "orders-postgresql": "orders",
         "orders-postgresql-write": "orders_write",
         "orders-postgresql-read": "orders_read",
     }
-    passwords = [secret[key] for secret in made_secrets(render()).values() for key in secret if "password" in key]
+    passwords = [secret[key] for secret in chart_secrets(render()).values() for key in secret if "password" in key]
     assert len(set(passwords)) == len(passwords) == 4
-    assert set(made_secrets(render(settings=["postgresql.existingSecret=one"]))) == set()
-    assert set(made_secrets(render(settings=THREE_LOGINS[1:]))) == {"orders-postgresql"}
-    assert set(made_secrets(render(RELEASES["external"]))) == set()
+    assert set(chart_secrets(render(settings=["postgresql.existingSecret=one"]))) == set()
+    assert set(chart_secrets(render(settings=THREE_LOGINS[1:]))) == {"orders-postgresql"}
+    assert set(chart_secrets(render(RELEASES["external"]))) == set()
 
 
-def made_secrets(objects: list[Manifest]) -> dict[str, dict[str, str]]:
+def chart_secrets(objects: list[Manifest]) -> dict[str, dict[str, str]]:
     return {each["metadata"]["name"]: each["data"] for each in of_kind(objects, "Secret")}
 
 
 @pytest.mark.parametrize("component", ["api", "consumer", "postgresql"])
-def test_another_password_restarts_the_pods(component: str) -> None:
-    """Without a cluster every rendering makes new ones."""
+def test_a_changed_password_restarts_the_pods(component: str) -> None:
+    """`helm template` generates new passwords each time."""
     first, second = (password_checksum(render(settings=[f"cache.maxEntries={size}"]), component) for size in (1, 2))
     assert first != second
 
 
 def password_checksum(objects: list[Manifest], component: str) -> str:
-    """Return what is told of the passwords; settings have a checksum of their own."""
+    """Return the checksum of the passwords; that of the settings is another annotation."""
     (pod,) = (
         pod for pod in pod_templates(objects) if pod["metadata"]["labels"]["app.kubernetes.io/component"] == component
     )
     return str(pod["metadata"]["annotations"]["checksum/passwords"])
 
 
-def keys_of(objects: list[Manifest]) -> dict[str, list[Manifest]]:
-    """Return the mounts of API keys, by the object whose pods have them."""
-    having = of_kind(objects, "Deployment", "StatefulSet", "Job", "Pod")
+def api_key_mounts(objects: list[Manifest]) -> dict[str, list[Manifest]]:
+    """Return the mounts of API keys, by the name of the workload."""
+    workloads = of_kind(objects, "Deployment", "StatefulSet", "Job", "Pod")
     return {
         each["metadata"]["name"]: [
             mount
@@ -150,13 +150,13 @@ def keys_of(objects: list[Manifest]) -> dict[str, list[Manifest]]:
             for mount in container.get("volumeMounts", [])
             if mount["name"] == "api-keys"
         ]
-        for each in having
+        for each in workloads
     }
 
 
 @each_release
-def test_nothing_is_listed_twice(release: str) -> None:
-    """Server-side apply refuses lists that name a key twice."""
+def test_lists_have_no_duplicate_keys(release: str) -> None:
+    """Server-side apply rejects them."""
     for pod in pods(release):
         for container in containers(pod):
             assert_distinct(container.get("env", []), "name")
@@ -171,7 +171,7 @@ def assert_distinct(items: list[Manifest], key: str) -> None:
 
 
 @each_release
-def test_no_variable_of_a_container_hides_one_of_the_config_map(release: str) -> None:
+def test_no_variable_of_a_container_overrides_the_config_map(release: str) -> None:
     objects = render(RELEASES[release])
     settings = one(objects, "ConfigMap", "orders")["data"]
     for pod in pod_templates(of_kind(objects, "Deployment")):
@@ -180,7 +180,7 @@ def test_no_variable_of_a_container_hides_one_of_the_config_map(release: str) ->
 
 
 @each_release
-def test_every_mount_has_its_volume(release: str) -> None:
+def test_every_mount_has_a_volume(release: str) -> None:
     for pod in pods(release):
         volumes = {volume["name"] for volume in pod["spec"].get("volumes", [])}
         claims = (
@@ -190,32 +190,32 @@ def test_every_mount_has_its_volume(release: str) -> None:
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes | claims
 
 
-def test_migration_and_test_run_where_the_consumer_may() -> None:
-    where = {
+def test_migration_and_test_are_scheduled_like_the_consumer() -> None:
+    scheduling = {
         "nodeSelector": {"pool": "orders"},
         "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {"a": "b"}},
         "priorityClassName": "high",
     }
-    settings = [f"consumer.{name}={json.dumps(value)}" for name, value in where.items()]
+    settings = [f"consumer.{name}={json.dumps(value)}" for name, value in scheduling.items()]
     found = {
-        pod["metadata"]["labels"]["app.kubernetes.io/component"]: {name: pod["spec"].get(name) for name in where}
-        for pod in pod_templates(parsed(rendered(json_settings=tuple(settings))))
+        pod["metadata"]["labels"]["app.kubernetes.io/component"]: {name: pod["spec"].get(name) for name in scheduling}
+        for pod in pod_templates(parse(render_yaml(json_settings=tuple(settings))))
     }
-    assert found["migration"] == found["test"] == found["consumer"] == where
-    assert found["api"] == dict.fromkeys(where)
+    assert found["migration"] == found["test"] == found["consumer"] == scheduling
+    assert found["api"] == dict.fromkeys(scheduling)
 
 
-def test_all_defaults_together_fit_beside_others_on_a_small_node() -> None:
+def test_the_default_requests_fit_on_a_small_node() -> None:
     requests = [total_request(pod) for pod in of_kind(render(), "Deployment", "StatefulSet")]
     assert sum(cpu for cpu, _ in requests) <= 1
     assert sum(memory for _, memory in requests) <= 1.5 * 2**30
 
 
 def total_request(workload: Manifest) -> tuple[float, float]:
-    asked = [container["resources"]["requests"] for container in workload["spec"]["template"]["spec"]["containers"]]
+    requests = [container["resources"]["requests"] for container in workload["spec"]["template"]["spec"]["containers"]]
     pods = workload["spec"]["replicas"]
-    return pods * sum(amount(each["cpu"]) for each in asked), pods * sum(amount(each["memory"]) for each in asked)
+    return pods * sum(amount(each["cpu"]) for each in requests), pods * sum(amount(each["memory"]) for each in requests)
 
 
 def amount(quantity: str) -> float:
@@ -223,14 +223,14 @@ def amount(quantity: str) -> float:
     return float(number) * UNITS[unit]
 
 
-def test_the_start_of_the_api_may_take_the_warm_up_and_half_a_minute() -> None:
+def test_the_startup_probe_allows_the_warm_up_deadline_plus_30_seconds() -> None:
     for seconds in (60, 300):
         probe = main_container(render(settings=[f"cache.warmDeadline={seconds}"]), "api")["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] == seconds + 30
 
 
 @pytest.mark.parametrize("settings", [(), ("api.preStopSeconds=30", "api.drainSeconds=120")])
-def test_a_pod_is_not_killed_before_it_has_drained(settings: tuple[str, ...]) -> None:
+def test_the_termination_grace_period_exceeds_pre_stop_and_drain(settings: tuple[str, ...]) -> None:
     objects = render(settings=settings)
     deployment = one(objects, "Deployment", "orders-api")
     pre_stop = main_container(objects, "api")["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -239,7 +239,7 @@ def test_a_pod_is_not_killed_before_it_has_drained(settings: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize("component", ["api", "consumer"])
-def test_probes_and_ports_are_those_that_the_service_listens_on(component: str) -> None:
+def test_probes_and_ports_are_those_of_the_service(component: str) -> None:
     container = main_container(render(), component)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     defaults = Settings()
@@ -261,7 +261,7 @@ def main_container(objects: list[Manifest], component: str) -> Manifest:
 
 
 @pytest.mark.parametrize("release", sorted(set(RELEASES) - {"hook"}))
-def test_the_service_takes_every_setting_of_the_chart(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_accepts_every_setting_of_the_chart(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = one(render(RELEASES[release]), "ConfigMap", "orders")["data"]
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -279,16 +279,16 @@ def assert_loaded(settings: Settings, name: str, value: str) -> None:
     assert str(found).lower() == value.lower() or float(found) == float(value), name
 
 
-def test_a_digest_wins_over_a_tag_and_an_empty_tag_is_the_release_of_the_service() -> None:
+def test_a_digest_overrides_the_tag_which_defaults_to_the_app_version() -> None:
     digest = f"sha256:{'0' * 64}"
     assert main_container(render(), "api")["image"] == "orders:0.1.0"
     assert main_container(render(settings=["image.tag=v7"]), "api")["image"] == "orders:v7"
-    told = render(settings=["image.tag=v7", f"image.digest={digest}"])
-    assert main_container(told, "api")["image"] == f"orders@{digest}"
+    objects = render(settings=["image.tag=v7", f"image.digest={digest}"])
+    assert main_container(objects, "api")["image"] == f"orders@{digest}"
 
 
 @each_release
-def test_a_release_asks_for_no_rights_in_the_cluster(release: str) -> None:
+def test_a_release_has_no_rbac_permissions(release: str) -> None:
     objects = render(RELEASES[release])
     assert of_kind(objects, "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding") == []
     accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}

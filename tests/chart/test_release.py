@@ -1,4 +1,4 @@
-"""What a release is made of: names, labels, switches, refusals, and what may change from one to the next."""
+"""The objects of a release: names, labels, switches, rejected values, and immutable fields."""
 
 import json
 import re
@@ -12,17 +12,17 @@ import pytest
 import yaml
 
 from service.main import USAGE
-from tests.chart.rendered import CHART, Manifest, of_kind, one, pod_templates, refusal, render, rendered
+from tests.chart.helm import CHART, Manifest, of_kind, one, pod_templates, rejection, render, render_yaml
 from tests.chart.test_pods import RELEASES, each_release
 
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{label}" for label in ("name", "instance", "component"))
-OUTSIDE = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
-USER = ("kafka.sasl.mechanism=PLAIN", "kafka.sasl.username=a", "kafka.sasl.passwordSecret=b")
+EXTERNAL_KAFKA = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
+SASL_USER = ("kafka.sasl.mechanism=PLAIN", "kafka.sasl.username=a", "kafka.sasl.passwordSecret=b")
 CHANGED = Path(__file__).parents[1] / "cluster" / "changed.yaml"
 
 
 @each_release
-def test_every_object_carries_the_labels_of_its_release(release: str) -> None:
+def test_every_object_has_the_labels_of_its_release(release: str) -> None:
     for each in render(RELEASES[release]):
         labels = each["metadata"]["labels"]
         assert labels[NAME] == labels[INSTANCE] == "orders"
@@ -31,7 +31,7 @@ def test_every_object_carries_the_labels_of_its_release(release: str) -> None:
 
 
 @each_release
-def test_selectors_are_name_instance_and_component_and_find_their_pods(release: str) -> None:
+def test_selectors_are_name_instance_and_component_and_match_pods(release: str) -> None:
     objects = render(RELEASES[release])
     pods = [pod["metadata"]["labels"] for pod in pod_templates(objects)]
     for selector in selectors(objects):
@@ -41,20 +41,22 @@ def test_selectors_are_name_instance_and_component_and_find_their_pods(release: 
 
 def selectors(objects: list[Manifest]) -> list[dict[str, str]]:
     services = [each["spec"]["selector"] for each in of_kind(objects, "Service")]
-    chosen = of_kind(objects, "Deployment", "StatefulSet", "PodDisruptionBudget")
+    others = of_kind(objects, "Deployment", "StatefulSet", "PodDisruptionBudget")
     policies = [each["spec"]["podSelector"]["matchLabels"] for each in of_kind(objects, "NetworkPolicy")]
-    return [*services, *policies, *(each["spec"]["selector"]["matchLabels"] for each in chosen)]
+    return [*services, *policies, *(each["spec"]["selector"]["matchLabels"] for each in others)]
 
 
-def test_what_can_not_be_changed_is_the_same_in_another_version_with_other_values(tmp_path: Path) -> None:
+def test_immutable_fields_survive_another_version_and_other_values(tmp_path: Path) -> None:
     newer = Path(shutil.copytree(CHART, tmp_path / "chart"))
-    about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
-    (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9", "appVersion": "9.9.9"}), encoding="utf-8")
-    assert fixed(render()) == fixed(render(CHANGED, chart=newer))
+    metadata = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
+    (newer / "Chart.yaml").write_text(
+        json.dumps(metadata | {"version": "9.9.9", "appVersion": "9.9.9"}), encoding="utf-8"
+    )
+    assert immutable(render()) == immutable(render(CHANGED, chart=newer))
 
 
-def fixed(objects: list[Manifest]) -> dict[str, Any]:
-    """Return what the API server lets nobody change."""
+def immutable(objects: list[Manifest]) -> dict[str, Any]:
+    """Return the fields that the API server refuses to change."""
     workloads = of_kind(objects, "Deployment", "StatefulSet")
     return {
         f"{each['kind']}/{each['metadata']['name']}": (
@@ -69,17 +71,17 @@ def fixed(objects: list[Manifest]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "setting", ["image.tag=v2", "kafka.topic=other", "migrations.deadline=700", "extraEnv[0].name=A"]
 )
-def test_a_migration_with_another_spec_is_another_job(setting: str) -> None:
+def test_a_changed_migration_is_another_job(setting: str) -> None:
     before, after = one(render(), "Job"), one(render(settings=[setting]), "Job")
     assert before["spec"] != after["spec"]
     assert before["metadata"]["name"] != after["metadata"]["name"]
 
 
-def test_a_migration_with_the_same_spec_is_the_same_job() -> None:
+def test_an_unchanged_migration_is_the_same_job() -> None:
     assert one(render(), "Job") == one(render(settings=["api.replicas=3"]), "Job")
 
 
-def test_a_migration_whose_settings_are_refused_fails_at_once() -> None:
+def test_a_migration_with_invalid_settings_is_not_retried() -> None:
     spec = one(render(), "Job")["spec"]
     (rule,) = spec["podFailurePolicy"]["rules"]
     assert rule == {
@@ -89,20 +91,20 @@ def test_a_migration_whose_settings_are_refused_fails_at_once() -> None:
     assert spec["template"]["spec"]["containers"][0]["name"] == "migrate"
 
 
-def test_a_hook_needs_nothing_that_the_release_makes() -> None:
+def test_a_hook_uses_no_object_of_the_release() -> None:
     objects = render(RELEASES["hook"])
     job = one(objects, "Job")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
-    made = {
+    created = {
         each["metadata"]["name"] for each in objects if "helm.sh/hook" not in each["metadata"].get("annotations", {})
     }
     spec = job["spec"]["template"]["spec"]
     needed = re.findall(r'"(?:name|secretName|configMapName)": "([^"]+)"', json.dumps(references(spec)))
-    assert not made & {*needed, spec.get("serviceAccountName", "")}
+    assert not created & {*needed, spec.get("serviceAccountName", "")}
 
 
 def references(node: Any) -> list[Any]:
-    """Return all that refers to a Secret or a ConfigMap."""
+    """Return the values that refer to a Secret or a ConfigMap."""
     if isinstance(node, dict):
         own = [value for key, value in node.items() if re.search("secret|configMap", key, re.IGNORECASE)]
         return own + [found for value in node.values() for found in references(value)]
@@ -122,7 +124,7 @@ def references(node: Any) -> list[Any]:
         ("PrometheusRule", 1, "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true"),
     ],
 )
-def test_each_part_stands_behind_its_switch(kind: str, count: int, setting: str) -> None:
+def test_each_optional_part_has_a_switch(kind: str, count: int, setting: str) -> None:
     assert of_kind(render(), kind) == []
     assert len(of_kind(render(settings=[setting]), kind)) == count
 
@@ -135,17 +137,17 @@ def test_each_part_stands_behind_its_switch(kind: str, count: int, setting: str)
         ("consumer", "consumer.keda.enabled=true"),
     ],
 )
-def test_what_a_scaler_owns_has_no_replicas(component: str, setting: str) -> None:
+def test_an_autoscaled_deployment_has_no_replicas(component: str, setting: str) -> None:
     assert "replicas" in one(render(), "Deployment", f"orders-{component}")["spec"]
     assert "replicas" not in one(render(settings=[setting]), "Deployment", f"orders-{component}")["spec"]
 
 
-def test_monitors_find_the_metrics_of_their_pods() -> None:
+def test_service_monitors_select_the_metrics_services() -> None:
     objects = render(RELEASES["kube-prometheus"])
     services = {each["metadata"]["name"]: each for each in of_kind(objects, "Service")}
     for monitor in of_kind(objects, "ServiceMonitor"):
-        wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        (service,) = (each for each in services.values() if wanted <= each["metadata"]["labels"].items())
+        selector = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = (each for each in services.values() if selector <= each["metadata"]["labels"].items())
         (endpoint,) = monitor["spec"]["endpoints"]
         (port,) = service["spec"]["ports"]
         assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
@@ -153,7 +155,7 @@ def test_monitors_find_the_metrics_of_their_pods() -> None:
         assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
+def test_alerts_and_dashboard_can_be_enabled() -> None:
     objects = render(RELEASES["kube-prometheus"])
     (group,) = one(objects, "PrometheusRule")["spec"]["groups"]
     assert {rule["alert"] for rule in group["rules"]} >= {
@@ -249,25 +251,25 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         ),
         (["kafka.tls.caSecret=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside"),
         (["kafka.sasl.username=a"], "kafka.securityProtocol, kafka.sasl and kafka.tls require brokers outside"),
-        ([*OUTSIDE, "kafka.tls.caSecret=a"], "kafka.tls has no effect without TLS"),
+        ([*EXTERNAL_KAFKA, "kafka.tls.caSecret=a"], "kafka.tls has no effect without TLS"),
         (
-            [*OUTSIDE, "kafka.tls.clientSecret=a", "kafka.securityProtocol=SASL_PLAINTEXT"],
+            [*EXTERNAL_KAFKA, "kafka.tls.clientSecret=a", "kafka.securityProtocol=SASL_PLAINTEXT"],
             "kafka.tls has no effect without TLS",
         ),
-        ([*OUTSIDE, "kafka.sasl.mechanism=PLAIN"], "kafka.sasl has no effect without SASL"),
+        ([*EXTERNAL_KAFKA, "kafka.sasl.mechanism=PLAIN"], "kafka.sasl has no effect without SASL"),
         (
-            [*OUTSIDE, "kafka.sasl.mechanism=PLAIN", "kafka.securityProtocol=SSL"],
+            [*EXTERNAL_KAFKA, "kafka.sasl.mechanism=PLAIN", "kafka.securityProtocol=SSL"],
             "kafka.sasl has no effect without SASL",
         ),
         (
-            [*OUTSIDE, "kafka.securityProtocol=SASL_SSL", "kafka.sasl.username=a"],
+            [*EXTERNAL_KAFKA, "kafka.securityProtocol=SASL_SSL", "kafka.sasl.username=a"],
             "kafka.sasl.passwordSecret are required if kafka.securityProtocol is SASL_SSL",
         ),
         (
             [
-                *OUTSIDE,
+                *EXTERNAL_KAFKA,
                 "kafka.securityProtocol=SASL_SSL",
-                *USER,
+                *SASL_USER,
                 "extraEnv[0].name=ORDERS_KAFKA__PROPERTIES__sasl.password",
             ],
             "extraEnv: ORDERS_KAFKA__PROPERTIES__sasl.password is set by the chart",
@@ -286,17 +288,17 @@ def test_alerts_and_dashboard_are_there_when_they_are_on() -> None:
         ),
     ],
 )
-def test_contradictions_are_refused_in_one_line_that_names_the_value(settings: list[str], line: str) -> None:
-    told = refusal(*settings)
-    assert sum(line in each for each in told) == 1
-    assert told[0].startswith("Error: execution error at (orders/templates/validation.yaml:1:4): ")
+def test_contradictory_values_are_rejected_in_one_line_that_names_them(settings: list[str], line: str) -> None:
+    lines = rejection(*settings)
+    assert sum(line in each for each in lines) == 1
+    assert lines[0].startswith("Error: execution error at (orders/templates/validation.yaml:1:4): ")
 
 
-def test_a_release_that_does_not_migrate_needs_no_login_that_could() -> None:
+def test_without_migrations_the_owners_login_is_optional() -> None:
     logins = ["postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
-    outside = ["postgresql.enabled=false", "postgresql.host=a", *logins]
-    assert any("postgresql.existingSecret is required" in line for line in refusal(*outside))
-    assert render(settings=[*outside, "migrations.mode=none"])
+    external = ["postgresql.enabled=false", "postgresql.host=a", *logins]
+    assert any("postgresql.existingSecret is required" in line for line in rejection(*external))
+    assert render(settings=[*external, "migrations.mode=none"])
 
 
 @pytest.mark.parametrize(
@@ -313,16 +315,16 @@ def test_a_release_that_does_not_migrate_needs_no_login_that_could() -> None:
         ("kafka.topics.replicationFactor=0", "'/kafka/topics/replicationFactor'"),
     ],
 )
-def test_misspelt_and_wrong_values_are_refused_by_name(setting: str, line: str) -> None:
-    assert any(line in each for each in refusal(setting))
+def test_misspelt_and_invalid_values_are_rejected_with_their_path(setting: str, line: str) -> None:
+    assert any(line in each for each in rejection(setting))
 
 
-def test_a_parent_chart_may_pass_any_global() -> None:
-    values = (RELEASES["external"],)  # without passwords, which are new each time
-    assert rendered(values, settings=("global.a.b=c",)) == rendered(values)
+def test_any_global_value_is_accepted() -> None:
+    values = (RELEASES["external"],)  # has no generated passwords
+    assert render_yaml(values, settings=("global.a.b=c",)) == render_yaml(values)
 
 
-def test_no_name_is_longer_than_kubernetes_takes() -> None:
+def test_names_and_labels_of_the_longest_release_name_have_at_most_63_characters() -> None:
     for each in render(RELEASES["everything"], name="r" * 53):
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(str(value)) <= 63 for value in each["metadata"]["labels"].values())
@@ -335,16 +337,16 @@ def test_objects_are_named_after_the_release(name: str, prefix: str) -> None:
     assert one(render(name=name), "Service", f"{prefix}-api")
 
 
-def test_the_readme_names_every_value_with_its_default() -> None:
+def test_the_readme_documents_every_value() -> None:
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| ([\w.]+) \|", readme, re.MULTILINE)) - {"Key"}
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert documented == set(leaves(values, lambda path: path in documented))
 
 
-def test_the_readme_is_what_helm_docs_makes_of_the_chart() -> None:
+def test_the_readme_is_generated_by_helm_docs() -> None:
     if not shutil.which("helm-docs"):
-        pytest.skip("there is no helm-docs on the path")
+        pytest.skip("helm-docs not found on PATH")
     command = [
         "helm-docs",
         f"--chart-search-root={CHART}",
@@ -357,14 +359,14 @@ def test_the_readme_is_what_helm_docs_makes_of_the_chart() -> None:
 
 
 def leaves(node: Any, ends: Callable[[str], bool], path: str = "") -> list[str]:
-    """Return the paths of all values; a map that is documented as a whole counts as one."""
+    """Return the paths of all values; a path for which `ends` is true is not descended into."""
     if ends(path) or not isinstance(node, dict) or not node:
         return [path]
     return [found for key, value in node.items() for found in leaves(value, ends, f"{path}.{key}" if path else key)]
 
 
 @each_release
-def test_the_linter_finds_nothing(release: str) -> None:
+def test_helm_lint_finds_nothing(release: str) -> None:
     command = ["helm", "lint", "--strict", str(CHART), f"--values={RELEASES[release]}", "--kube-version=1.34.0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Secrets come from Secrets alone: a value that would show one in another object is refused."""
+"""Values with secrets outside of Kubernetes Secrets are rejected."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from service import config
-from tests.chart.rendered import CHART, KUBERNETES, rendered
+from tests.chart.helm import CHART, KUBERNETES, render_yaml
 
 SECRET: Final = "Zq7-hush"  # noqa: S105
 PROPERTIES: Final = "ORDERS_KAFKA__PROPERTIES"
@@ -89,8 +89,8 @@ REFERENCES: Final = {
 }
 
 
-def refused(values: dict[str, Any], folder: Path) -> str:
-    """Return the chart's message without the lines that Helm adds."""
+def rejection(values: dict[str, Any], folder: Path) -> str:
+    """Return the line of the chart's error, after checking that it does not contain the secret."""
     file = folder / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     command = ["helm", "template", "orders", str(CHART), f"--kube-version={KUBERNETES}", f"--values={file}"]
@@ -103,27 +103,27 @@ def refused(values: dict[str, Any], folder: Path) -> str:
 
 
 @pytest.mark.parametrize(("name", "value", "place"), VARIABLES)
-def test_a_setting_that_is_a_secret_is_refused_and_the_value_for_it_named(
+def test_a_setting_with_a_secret_is_rejected_and_names_the_value_to_use(
     name: str, value: str, place: str, tmp_path: Path
 ) -> None:
-    line = refused({"settings": {name: value}}, tmp_path)
+    line = rejection({"settings": {name: value}}, tmp_path)
     assert f"settings: {name} contains a secret" in line
     assert place in line
 
 
 @pytest.mark.parametrize(("name", "value", "place"), VARIABLES[::3])
-def test_so_is_a_variable(name: str, value: str, place: str, tmp_path: Path) -> None:
-    line = refused({"extraEnv": [{"name": "A", "value": "b"}, {"name": name, "value": value}]}, tmp_path)
+def test_a_variable_with_a_secret_is_rejected(name: str, value: str, place: str, tmp_path: Path) -> None:
+    line = rejection({"extraEnv": [{"name": "A", "value": "b"}, {"name": name, "value": value}]}, tmp_path)
     assert f"extraEnv: {name} contains a secret" in line
     assert place in line
 
 
 @pytest.mark.parametrize(("values", "place"), OTHER_VALUES)
-def test_so_is_any_other_value_that_holds_one(values: dict[str, Any], place: str, tmp_path: Path) -> None:
-    assert place in refused(values, tmp_path)
+def test_any_other_value_with_a_secret_is_rejected(values: dict[str, Any], place: str, tmp_path: Path) -> None:
+    assert place in rejection(values, tmp_path)
 
 
-def test_what_only_looks_like_a_secret_is_taken(tmp_path: Path) -> None:
+def test_values_that_only_resemble_secrets_are_accepted(tmp_path: Path) -> None:
     template = "postgresql://{{ .Data.username }}:{{ .Data.password }}@db"
     values = {
         "settings": PLAIN_VARIABLES | {f"{PROPERTIES}__{name}": "a" for name in PLAIN_PROPERTIES},
@@ -132,23 +132,23 @@ def test_what_only_looks_like_a_secret_is_taken(tmp_path: Path) -> None:
     }
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
-    assert rendered((file,))
+    assert render_yaml((file,))
 
 
-def test_a_reference_to_a_variable_is_no_secret(tmp_path: Path) -> None:
+def test_references_to_variables_are_accepted(tmp_path: Path) -> None:
     values = {"extraEnv": [{"name": name, "value": value} for name, value in REFERENCES.items()]}
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
-    assert rendered((file,))
+    assert render_yaml((file,))
 
 
-def test_the_chart_knows_secrets_by_the_names_by_which_the_service_hides_them() -> None:
+def test_the_chart_detects_secrets_by_the_patterns_that_the_service_redacts() -> None:
     validation = (CHART / "templates" / "_validation.tpl").read_text(encoding="utf-8")
     for pattern in (config.SECRET_NAME, config.PLAIN_NAME):
         assert f"`{pattern.pattern}`" in validation
 
 
 @pytest.mark.parametrize("name", [*SECRET_PROPERTIES, *PLAIN_PROPERTIES])
-def test_the_service_hides_the_properties_that_are_secrets_and_no_other(name: str) -> None:
+def test_the_service_redacts_exactly_the_secret_properties(name: str) -> None:
     shown = config.redacted(config.load(kafka={"properties": {name: SECRET}}))["kafka"]["properties"][name]
     assert (shown == config.REDACTED) is (name in SECRET_PROPERTIES)

@@ -1,4 +1,4 @@
-"""skaffold.yaml: against the keys of its apiVersion and against the chart; by Skaffold itself where it is installed."""
+"""skaffold.yaml matches its schema and the chart. Skaffold itself runs too if it is installed."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.chart.rendered import CHART, ROOT, render
+from tests.chart.helm import CHART, ROOT, render
 
 SKAFFOLD: Final = shutil.which("skaffold") or ""
 TEXT: Final = {"type": "string"}
@@ -21,11 +21,11 @@ def closed(*required: str, **properties: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def several(items: Mapping[str, Any]) -> dict[str, Any]:
+def array_of(items: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items, "minItems": 1}
 
 
-# The keys that concern us of docs-v2/content/en/schemas/v4beta13.json in GoogleContainerTools/skaffold (Skaffold 2.15).
+# An excerpt of docs-v2/content/en/schemas/v4beta13.json in GoogleContainerTools/skaffold (Skaffold 2.15).
 ARTIFACT: Final = closed(
     "image", image=TEXT, context=TEXT, docker=closed(dockerfile=TEXT, target=TEXT, buildArgs={"type": "object"})
 )
@@ -57,11 +57,11 @@ V4BETA13: Final = closed(
     kind={"const": "Config"},
     metadata=closed(name=TEXT),
     build=closed(
-        artifacts=several(ARTIFACT), tagPolicy=closed(sha256=closed()), local=closed(push=FLAG, useBuildkit=FLAG)
+        artifacts=array_of(ARTIFACT), tagPolicy=closed(sha256=closed()), local=closed(push=FLAG, useBuildkit=FLAG)
     ),
-    deploy=closed(helm=closed(releases=several(RELEASE))),
-    portForward=several(FORWARD),
-    resourceSelector=closed(allow=several(FILTER), deny=several(FILTER)),
+    deploy=closed(helm=closed(releases=array_of(RELEASE))),
+    portForward=array_of(FORWARD),
+    resourceSelector=closed(allow=array_of(FILTER), deny=array_of(FILTER)),
 )
 
 
@@ -82,25 +82,25 @@ def image() -> dict[str, Any]:
     return dict(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["image"])
 
 
-def test_it_has_no_key_that_its_api_version_does_not_know(config: dict[str, Any]) -> None:
+def test_skaffold_yaml_matches_the_schema_of_its_api_version(config: dict[str, Any]) -> None:
     assert not list(Draft202012Validator(V4BETA13).iter_errors(config))
 
 
-def test_it_builds_the_image_that_the_chart_asks_for(config: dict[str, Any], image: dict[str, Any]) -> None:
+def test_skaffold_builds_the_image_of_the_chart(config: dict[str, Any], image: dict[str, Any]) -> None:
     (artifact,) = config["build"]["artifacts"]
     assert artifact["image"] == image["repository"]
     assert (ROOT / artifact["docker"]["dockerfile"]).is_file()
 
 
-def test_it_installs_the_chart_with_files_that_are_there(release: dict[str, Any]) -> None:
+def test_skaffold_installs_the_chart_with_existing_values_files(release: dict[str, Any]) -> None:
     assert ROOT / release["chartPath"] == CHART
     assert all((ROOT / file).is_file() for file in release["valuesFiles"])
 
 
-def test_what_it_built_reaches_the_values_of_the_image_and_nothing_built_leaves_them(
+def test_a_built_image_overrides_the_values_and_without_one_they_stay(
     release: dict[str, Any], image: dict[str, Any]
 ) -> None:
-    """A variable that is not there is `<no value>` unless it is asked for."""
+    """Without `with`, a missing variable would render as `<no value>`."""
     name = image["repository"]
     assert release["setValueTemplates"] == {
         "image.repository": f"{{{{with .IMAGE_REPO_{name}}}}}{{{{.}}}}{{{{else}}}}{name}{{{{end}}}}",
@@ -109,18 +109,18 @@ def test_what_it_built_reaches_the_values_of_the_image_and_nothing_built_leaves_
     }
 
 
-def test_each_build_has_a_migration_of_its_own(release: dict[str, Any]) -> None:
+def test_each_build_creates_another_migration_job(release: dict[str, Any]) -> None:
     builds = (("image.tag=a",), ("image.tag=b",), ("image.tag=a", f"image.digest=sha256:{64 * 'c'}"))
     jobs = {migration(release, *build) for build in builds}
     assert len(jobs) == len(builds)
 
 
-def test_the_template_of_the_migration_is_left_without_skaffolds_labels(config: dict[str, Any]) -> None:
+def test_skaffold_adds_no_labels_to_the_template_of_the_migration(config: dict[str, Any]) -> None:
     (denied,) = config["resourceSelector"]["deny"]
     assert denied == {"groupKind": "Job.batch", "labels": [".spec.template.metadata.labels"]}
 
 
-def test_it_forwards_ports_of_services_that_are_there(config: dict[str, Any], release: dict[str, Any]) -> None:
+def test_skaffold_forwards_ports_of_existing_services(config: dict[str, Any], release: dict[str, Any]) -> None:
     ports = {
         (each["kind"], each["metadata"]["name"], port["port"])
         for each in rendered(release)
@@ -132,15 +132,15 @@ def test_it_forwards_ports_of_services_that_are_there(config: dict[str, Any], re
     assert forwarded <= ports
 
 
-def test_kafka_is_forwarded_to_the_port_that_it_tells_clients(config: dict[str, Any]) -> None:
+def test_kafka_is_forwarded_to_the_port_that_it_advertises(config: dict[str, Any]) -> None:
     (kafka,) = (each for each in config["portForward"] if each["resourceName"] == "orders-kafka")
     assert kafka["localPort"] == kafka["port"]
 
 
-if SKAFFOLD:  # not to be had everywhere, and a skipped test fails CI
+if SKAFFOLD:  # not a skip, because CI fails on skipped tests and cannot install Skaffold everywhere
 
     @pytest.mark.parametrize("command", [("diagnose", "--yaml-only"), ("render", "--digest-source=none", "--offline")])
-    def test_skaffold_itself_takes_it(command: tuple[str, ...]) -> None:
+    def test_skaffold_accepts_its_configuration(command: tuple[str, ...]) -> None:
         run = subprocess.run([SKAFFOLD, *command], cwd=ROOT, check=True, capture_output=True, timeout=120)  # noqa: S603
         assert b"<no value>" not in run.stdout
 

@@ -1,4 +1,4 @@
-"""TLS and SASL by values: each of our containers has the same settings, passwords and files, and no other has any."""
+"""TLS and SASL set by values: every container of Orders has the settings, passwords and files."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.config import Settings
-from tests.chart.rendered import Manifest, containers, of_kind, one, pod_templates, render
+from tests.chart.helm import Manifest, containers, of_kind, one, pod_templates, render
 from tests.chart.test_pods import RELEASES
 
 PROPERTIES = "ORDERS_KAFKA__PROPERTIES"
@@ -23,7 +23,7 @@ LOGIN = {
     "PGUSER": {"name": "login", "key": "username"},
     "PGPASSWORD": {"name": "login", "key": "password"},
 }
-"""For all of them but the test of the release, which needs none."""
+"""For every container except the test of the release."""
 SECRETS = {
     PROPERTIES: {"name": "kafka-properties", "key": "properties"},
     f"{PROPERTIES}__sasl.password": {"name": "kafka-user", "key": "secret"},
@@ -36,8 +36,8 @@ def objects() -> list[Manifest]:
     return render(RELEASES["tls"])
 
 
-def everything_of_ours(objects: list[Manifest]) -> Iterator[tuple[Manifest, Manifest, dict[str, Any]]]:
-    """Yield each container with its pod and all its variables, by name."""
+def containers_with_variables(objects: list[Manifest]) -> Iterator[tuple[Manifest, Manifest, dict[str, Any]]]:
+    """Yield each pod and container with the container's variables, those of the ConfigMap included."""
     shared = one(objects, "ConfigMap", "orders")["data"]
     for pod in pod_templates(objects):
         for container in containers(pod):
@@ -47,7 +47,7 @@ def everything_of_ours(objects: list[Manifest]) -> Iterator[tuple[Manifest, Mani
 
 def test_every_container_has_the_settings_and_the_passwords(objects: list[Manifest]) -> None:
     names = []
-    for _, container, variables in everything_of_ours(objects):
+    for _, container, variables in containers_with_variables(objects):
         names.append(container["name"])
         assert variables["PGSSLMODE"] == "verify-full"
         assert variables[f"{PROPERTIES}__security.protocol"] == "SASL_SSL"
@@ -59,8 +59,8 @@ def test_every_container_has_the_settings_and_the_passwords(objects: list[Manife
     assert sorted(names) == ["api", "consumer", "migrate", "smoke", "wait-for-migrations", "wait-for-migrations"]
 
 
-def test_every_file_that_a_setting_names_is_mounted_from_its_secret(objects: list[Manifest]) -> None:
-    for pod, container, variables in everything_of_ours(objects):
+def test_every_file_in_the_settings_is_mounted_from_its_secret(objects: list[Manifest]) -> None:
+    for pod, container, variables in containers_with_variables(objects):
         folders = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
         volumes = {each["name"]: each.get("secret") for each in pod["spec"]["volumes"]}
         for name in FILES:
@@ -68,7 +68,7 @@ def test_every_file_that_a_setting_names_is_mounted_from_its_secret(objects: lis
             assert path.name in {item["path"] for item in volumes[folders[str(path.parent)]]["items"]}
 
 
-def test_nobody_but_our_group_may_read_the_files_and_nothing_else_of_a_secret_is_there(objects: list[Manifest]) -> None:
+def test_only_the_needed_keys_are_mounted_readable_by_the_group(objects: list[Manifest]) -> None:
     for pod in pod_templates(objects):
         secrets = [each["secret"] for each in pod["spec"]["volumes"] if "secret" in each]
         assert {each["defaultMode"] for each in secrets} == {0o440}
@@ -80,12 +80,12 @@ def test_nobody_but_our_group_may_read_the_files_and_nothing_else_of_a_secret_is
         }
 
 
-def test_the_service_puts_values_and_the_secrets_properties_together_and_values_win(
+def test_the_service_merges_values_over_the_properties_of_the_secret(
     objects: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in one(objects, "ConfigMap", "orders")["data"].items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv(PROPERTIES, '{"socket.keepalive.enable": true, "sasl.username": "somebody"}')
+    monkeypatch.setenv(PROPERTIES, '{"socket.keepalive.enable": true, "sasl.username": "other"}')
     monkeypatch.setenv(f"{PROPERTIES}__sasl.password", "12e5")
     assert Settings().kafka.properties == {
         "socket.keepalive.enable": True,
@@ -97,25 +97,27 @@ def test_the_service_puts_values_and_the_secrets_properties_together_and_values_
     }
 
 
-def test_no_secret_stands_in_a_config_map(objects: list[Manifest]) -> None:
+def test_no_config_map_contains_a_password(objects: list[Manifest]) -> None:
     for each in of_kind(objects, "ConfigMap"):
         assert not {name for name in each["data"] if "password" in name.lower()}
 
 
-def test_without_values_for_it_nothing_of_it_is_there() -> None:
-    for pod, container, variables in everything_of_ours([each for each in render() if each["kind"] != "StatefulSet"]):
+def test_without_tls_values_there_are_no_tls_settings_or_files() -> None:
+    for pod, container, variables in containers_with_variables(
+        [each for each in render() if each["kind"] != "StatefulSet"]
+    ):
         assert not {name for name in variables if name.startswith((PROPERTIES, "PGSSL"))}
         assert {each["name"] for each in container["volumeMounts"]} == {"tmp"}
         assert [each["name"] for each in pod["spec"]["volumes"]] == ["tmp"]
 
 
-def test_a_client_certificate_needs_no_sasl() -> None:
+def test_a_client_certificate_does_not_require_sasl() -> None:
     settings = (*EXTERNAL, "kafka.securityProtocol=SSL", "kafka.tls.clientSecret=client")
     data = one(render(settings=settings), "ConfigMap", "orders")["data"]
     assert data[f"{PROPERTIES}__security.protocol"] == "SSL"
     assert f"{PROPERTIES}__ssl.ca.location" not in data
 
 
-def test_what_the_secret_of_properties_says_of_tls_and_sasl_is_enough() -> None:
+def test_the_protocol_may_come_from_the_secret_of_properties() -> None:
     settings = (*EXTERNAL, "kafka.existingSecret=a", "kafka.tls.caSecret=b", "kafka.sasl.passwordSecret=c")
     assert f"{PROPERTIES}__security.protocol" not in one(render(settings=settings), "ConfigMap", "orders")["data"]

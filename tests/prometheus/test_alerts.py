@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.chart.rendered import one, render
+from tests.chart.helm import one, render
 from tests.factories import order_document
 from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn

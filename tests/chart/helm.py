@@ -1,4 +1,4 @@
-"""The chart, as `helm template` renders it."""
+"""Renders the chart with `helm template`."""
 
 import re
 import subprocess
@@ -18,29 +18,29 @@ Manifest = dict[str, Any]
 
 
 def render(*values: Path, name: str = "orders", settings: Sequence[str] = (), chart: Path = CHART) -> list[Manifest]:
-    """Return the objects; CalledProcessError where Helm refuses the values."""
-    return parsed(rendered(values, name, tuple(settings), chart))
+    """Return the rendered objects. Raises CalledProcessError if Helm rejects the values."""
+    return parse(render_yaml(values, name, tuple(settings), chart))
 
 
-class HelmsLoader(yaml.CSafeLoader):
-    """Reads as numbers what Helm's YAML does and YAML 1.1 does not, 1e3 and 0o17, and as text what Helm's does, =."""
+class HelmLoader(yaml.CSafeLoader):
+    """Resolves scalars as Helm does, unlike YAML 1.1: `1e3` and `0o17` are numbers, `=` and `<<` are strings."""
 
 
-HelmsLoader.add_implicit_resolver(
+HelmLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$"), list("-+.0123456789")
 )
-HelmsLoader.yaml_constructors = HelmsLoader.yaml_constructors | dict.fromkeys(
+HelmLoader.yaml_constructors = HelmLoader.yaml_constructors | dict.fromkeys(
     ("tag:yaml.org,2002:value", "tag:yaml.org,2002:merge"), yaml.CSafeLoader.construct_yaml_str
 )
-HelmsLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?0o[0-7]+$"), list("-+0"))
+HelmLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?0o[0-7]+$"), list("-+0"))
 
 
-def parsed(manifests: str) -> list[Manifest]:
-    return [each for each in yaml.load_all(manifests, HelmsLoader) if each]
+def parse(manifests: str) -> list[Manifest]:
+    return [each for each in yaml.load_all(manifests, HelmLoader) if each]
 
 
 @cache
-def rendered(
+def render_yaml(
     values: tuple[Path, ...] = (),
     name: str = "orders",
     settings: tuple[str, ...] = (),
@@ -55,13 +55,13 @@ def rendered(
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 
 
-def refusal(*settings: str) -> list[str]:
-    """Return the lines with which Helm refuses the values; it must."""
+def rejection(*settings: str) -> list[str]:
+    """Return the lines of Helm's error. Raises AssertionError if Helm accepts the settings."""
     try:
-        rendered(settings=settings)
-    except subprocess.CalledProcessError as refused:
-        return str(refused.stderr).splitlines()
-    raise AssertionError(f"Helm takes {settings}")
+        render_yaml(settings=settings)
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr).splitlines()
+    raise AssertionError(f"Helm accepts {settings}")
 
 
 def of_kind(objects: Sequence[Manifest], *kinds: str) -> list[Manifest]:
@@ -74,7 +74,7 @@ def one(objects: Sequence[Manifest], kind: str, name: str | None = None) -> Mani
 
 
 def pod_templates(objects: Sequence[Manifest]) -> Iterator[Manifest]:
-    """Yield what has a pod's `metadata` and `spec`, bare pods included."""
+    """Yield the pod template of each workload, and bare pods themselves."""
     for each in objects:
         if each["kind"] == "Pod":
             yield each

@@ -1,4 +1,4 @@
-"""What the chart's PostgreSQL runs at every start, on a real one: psql runs the rendered scripts."""
+"""The scripts that create roles at each start of the chart's PostgreSQL, run by psql on a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from service.config import Migration
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter
-from tests.chart.rendered import CHART, one, render
+from tests.chart.helm import CHART, one, render
 from tests.factories import versioned
 from tests.psql import psql
 from tests.roles import ACLS, Logins, assert_rights_are_exact, rows
@@ -24,7 +24,7 @@ USERS = {"USER": "shop", "WRITE_USER": "shop_write", "READ_USER": "shop_read"}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[postgres.Postgres]:
-    """A server as the chart's, whose superuser is called postgres."""
+    """A server with the superuser `postgres`, like the chart's."""
     with postgres.postgres(tmp_path / "server") as running:
         with psycopg.connect(running.dsn, autocommit=True) as admin:
             admin.execute("CREATE ROLE postgres SUPERUSER LOGIN")
@@ -32,11 +32,11 @@ def server(tmp_path: Path) -> Iterator[postgres.Postgres]:
 
 
 def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: str) -> Logins:
-    """Run what a release with these settings runs, every password in its Secrets being the same."""
+    """Run the scripts of a release with these settings, using one password for all roles."""
     scripts = one(render(settings=settings), "ConfigMap", "orders-postgresql")["data"]
     for name, text in scripts.items():
         (folder / name).write_text(text)
-    with psycopg.connect(server.dsn, autocommit=True) as admin:  # in the pod its socket asks for none
+    with psycopg.connect(server.dsn, autocommit=True) as admin:  # in the pod, the socket requires none
         admin.execute(f"ALTER ROLE postgres PASSWORD '{password}'")
     address = urlsplit(server.dsn)
     psql(
@@ -51,11 +51,11 @@ def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: s
         **{f"ORDERS_{variable}": user for variable, user in USERS.items()},
         **{f"ORDERS_{variable.replace('USER', 'PASSWORD')}": password for variable in USERS},
     )
-    names = ("postgres", *USERS.values(), "nobody")
+    names = ("postgres", *USERS.values(), "outsider")
     return Logins(*(f"postgresql://{name}:{password}@{address.hostname}:{address.port}/{DATABASE}" for name in names))
 
 
-def test_a_new_volume_gets_three_roles_and_their_passwords_follow_the_secrets(
+def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
     server: postgres.Postgres, tmp_path: Path
 ) -> None:
     migrate(prepare(server, tmp_path, "first").migrate, Migration())
@@ -67,7 +67,7 @@ def test_a_new_volume_gets_three_roles_and_their_passwords_follow_the_secrets(
             psycopg.connect(login.replace("second", "first"))
 
 
-def test_a_start_changes_nothing_where_nothing_has_changed(server: postgres.Postgres, tmp_path: Path) -> None:
+def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgres, tmp_path: Path) -> None:
     logins = prepare(server, tmp_path, "same")
     migrate(logins.migrate, Migration())
     before = rows(logins.superuser, ACLS)
@@ -75,7 +75,7 @@ def test_a_start_changes_nothing_where_nothing_has_changed(server: postgres.Post
     assert rows(logins.superuser, ACLS) == before
 
 
-def test_a_volume_of_a_release_with_one_login_for_all_comes_through(server: postgres.Postgres, tmp_path: Path) -> None:
+def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postgres, tmp_path: Path) -> None:
     before = prepare(server, tmp_path, "same", *ONE_LOGIN)
     migrate(before.migrate, Migration())
     store(before.migrate, "old")
@@ -91,6 +91,6 @@ def store(dsn: str, uid: str) -> None:
     writer.close()
 
 
-def test_the_script_is_the_one_that_others_run_by_hand() -> None:
+def test_the_config_map_has_the_published_script() -> None:
     script = one(render(), "ConfigMap", "orders-postgresql")["data"]["roles.sql"]
     assert script.strip() == (CHART / "files" / "roles.sql").read_text(encoding="utf-8").strip()

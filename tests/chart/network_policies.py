@@ -1,17 +1,17 @@
-"""Who may open a connection to whom, as a cluster that enforces NetworkPolicies decides it."""
+"""Evaluates NetworkPolicies as an enforcing cluster does: which pod may connect to which."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
-from tests.chart.rendered import Manifest, of_kind, pod_templates
+from tests.chart.helm import Manifest, of_kind, pod_templates
 
 COMPONENT: Final = "app.kubernetes.io/component"
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
 class Peer(NamedTuple):
-    """A pod, or somebody outside of the cluster, who has an address alone."""
+    """A pod, or, if `address` is set, a host outside the cluster."""
 
     labels: dict[str, str]
     namespace: str = "shop"
@@ -30,9 +30,9 @@ def pods(objects: Sequence[Manifest]) -> dict[str, Peer]:
 
 
 def may_connect(policies: Sequence[Manifest], source: Peer, target: Peer, port: Port) -> bool:
-    """Whoever no policy selects may do anything; the others what one of theirs allows, and both ends must agree."""
-    leaves = permits(policies, "Egress", source, target, port)
-    return leaves and permits(policies, "Ingress", target, source, port)
+    """Return whether both ends allow the connection. A pod that no policy selects allows every connection."""
+    egress = permits(policies, "Egress", source, target, port)
+    return egress and permits(policies, "Ingress", target, source, port)
 
 
 def permits(policies: Sequence[Manifest], direction: str, own: Peer, other: Peer, port: Port) -> bool:
@@ -42,8 +42,8 @@ def permits(policies: Sequence[Manifest], direction: str, own: Peer, other: Peer
 
 
 def selects(policy: Manifest, pod: Peer) -> bool:
-    inside = pod.address is None and pod.namespace == "shop"
-    return inside and matches(policy["spec"]["podSelector"], pod.labels)
+    is_pod = pod.address is None and pod.namespace == "shop"
+    return is_pod and matches(policy["spec"]["podSelector"], pod.labels)
 
 
 def types(spec: dict[str, Any]) -> list[str]:
@@ -51,7 +51,7 @@ def types(spec: dict[str, Any]) -> list[str]:
 
 
 def allows(rule: dict[str, Any], other: Peer, port: Port, side: str) -> bool:
-    """Without ports a rule is for all of them, without peers for everyone."""
+    """Return whether the rule allows it. A rule without ports allows all ports, one without peers all peers."""
     ports, peers = rule.get("ports"), rule.get(side)
     return (not ports or any(covers(each, port) for each in ports)) and (
         not peers or any(is_peer(e, other) for e in peers)
@@ -59,7 +59,7 @@ def allows(rule: dict[str, Any], other: Peer, port: Port, side: str) -> bool:
 
 
 def covers(allowed: dict[str, Any], port: Port) -> bool:
-    assert isinstance(allowed.get("port"), int), "names and ranges of ports are not looked at here"
+    assert isinstance(allowed.get("port"), int), "named ports and port ranges are not supported"
     return (allowed["port"], allowed.get("protocol", "TCP")) == port
 
 
@@ -69,14 +69,14 @@ def is_peer(allowed: dict[str, Any], other: Peer) -> bool:
     if other.address is not None:
         return False
     namespaces = allowed.get("namespaceSelector")
-    at_home = (
+    in_namespace = (
         other.namespace == "shop" if namespaces is None else matches(namespaces, {NAMESPACE_NAME: other.namespace})
     )
-    return at_home and matches(allowed.get("podSelector", {}), other.labels)
+    return in_namespace and matches(allowed.get("podSelector", {}), other.labels)
 
 
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert selector.keys() <= {"matchLabels"}, "expressions are not looked at here"
+    assert selector.keys() <= {"matchLabels"}, "matchExpressions are not supported"
     wanted: dict[str, str] = selector.get("matchLabels", {})
     return wanted.items() <= labels.items()
 
@@ -84,7 +84,7 @@ def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 def allowed(
     objects: Sequence[Manifest], others: dict[str, Peer], ports: Sequence[Port]
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield source, target and port of each connection that may be opened; one end at least is a pod of the release."""
+    """Yield source, target and port of each allowed connection of which at least one end is a pod of the release."""
     policies, own = of_kind(objects, "NetworkPolicy"), pods(objects)
     everyone = own | others
     for source, target in ((a, b) for a in everyone for b in everyone if a in own or b in own):
