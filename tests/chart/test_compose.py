@@ -67,7 +67,7 @@ def without_location(environment: dict[str, str]) -> dict[str, str]:
 
 
 def settings(target: str, folder: Path, *given: str, **variables: str) -> dict[str, str]:
-    """Return the `ORDERS_` variables that `make TARGET` passes to `orders`, which a script that prints them replaces."""
+    """Return the `ORDERS_` variables that `make TARGET` passes to `orders`, replaced by a script that prints them."""
     (folder / "orders").write_text("#!/bin/sh\nenv\n")
     (folder / "orders").chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORDERS_", "MAKE"))}
