@@ -98,8 +98,8 @@ def order_digest(order: Document) -> bytes:
     return _digest(_canonical(known).encode())
 
 
-def _without_null(part: Document, field: str) -> Document:
-    return {name: value for name, value in part.items() if name != field or value is not None}
+def _without_null(part: Document, *fields: str) -> Document:
+    return {name: value for name, value in part.items() if name not in fields or value is not None}
 
 
 def dead_letter_digest(key: Any, value: Any) -> bytes:
