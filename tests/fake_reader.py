@@ -1,7 +1,7 @@
 """A fake OrderReader; `tests/integration/test_order_reader.py` runs the same contract on it and on the real one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
@@ -22,19 +22,25 @@ class FakeReader:
         self.is_unreachable = False
         self.replay_lsn: int | None = None
         """The replay LSN of a standby; None: a primary."""
-        self.queries: list[str] = []
+        self.batches: list[list[str]] = []
+        """The ids of each query of documents."""
         self.gate = asyncio.Event()
         self.gate.set()
+
+    @property
+    def queries(self) -> list[str]:
+        """The ids of all queries of documents."""
+        return [uid for uids in self.batches for uid in uids]
 
     def store(self, *orders: Order) -> None:
         self.orders |= {order.order_uid: order for order in orders}
 
-    async def document(self, uid: str) -> Read:
-        self.queries.append(uid)
-        snapshot, replay_lsn = self._snapshot().get(uid), self.replay_lsn
+    async def documents(self, uids: Sequence[str]) -> dict[str, Read]:
+        self.batches.append([*uids])
+        snapshot, replay_lsn = self._snapshot(), self.replay_lsn
         await self.gate.wait()
         self._snapshot()
-        return Read(None if snapshot is None else _document(snapshot), replay_lsn)
+        return {uid: Read(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
 
     async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
         replay_lsn = self.replay_lsn

@@ -1,31 +1,42 @@
 """Batches concurrent loads: keys requested while a load is running are loaded together by the next one."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 Load = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]
+OnLoaded = Callable[[Key, Value], None]
 
 
 class BatchLoader(Generic[Key, Value]):
-    """`load` gets at most `max_keys` distinct keys; at most `max_concurrent` calls run at once. For one event loop."""
+    """All callers of a key share one load, until it ends or is detached. For one event loop.
 
-    def __init__(self, load: "Load[Key, Value]", *, max_concurrent: int, max_keys: int) -> None:
+    `load` gets at most `max_keys` distinct keys and returns a value for each; at most `max_concurrent` calls run at
+    once. `on_loaded` gets each value whose load was not detached, before a caller does.
+    """
+
+    def __init__(
+        self, load: "Load[Key, Value]", on_loaded: "OnLoaded[Key, Value]", *, max_concurrent: int, max_keys: int
+    ) -> None:
         self._load = load
+        self._on_loaded = on_loaded
         self._idle = max_concurrent
         self._max_keys = max_keys
-        self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._current: dict[Key, asyncio.Future[Value]] = {}
+        """Waiting and running loads that further callers join."""
+        self._waiting: deque[tuple[Key, asyncio.Future[Value]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def get(self, key: Key) -> Value | None:
-        """Return the value, or None if there is none, loaded after this call. Raises what `load` raises."""
-        future = self._waiting.get(key)
+    async def get(self, key: Key) -> Value:
+        """Return the value of the key's current load, or of a new one. Raises what `load` and `on_loaded` raise."""
+        future = self._current.get(key)
         if future is None:
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            future = self._current[key] = asyncio.get_running_loop().create_future()
+            self._waiting.append((key, future))
             if self._idle:
                 self._idle -= 1
                 task = asyncio.create_task(self._run())
@@ -33,23 +44,40 @@ class BatchLoader(Generic[Key, Value]):
                 task.add_done_callback(self._running.discard)
         return await asyncio.shield(future)  # a cancelled caller must not cancel the others' load
 
+    def detach(self, key: Key) -> None:
+        """Keep later callers from joining the key's current load, and its value from `on_loaded`."""
+        self._current.pop(key, None)
+
+    def detach_all(self) -> None:
+        self._current.clear()
+
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._load_batch([*islice(self._waiting, self._max_keys)])
+                count = min(len(self._waiting), self._max_keys)
+                await self._load_batch([self._waiting.popleft() for _ in range(count)])
         finally:
             self._idle += 1
 
-    async def _load_batch(self, keys: list[Key]) -> None:
-        futures = {key: self._waiting.pop(key) for key in keys}
+    async def _load_batch(self, batch: list[tuple[Key, asyncio.Future[Value]]]) -> None:
         try:
-            values = await self._load(keys)
+            values = await self._load([*dict.fromkeys(key for key, _ in batch)])
+            for key, future in batch:
+                if self._end(key, future):
+                    self._on_loaded(key, values[key])
+                future.set_result(values[key])
         except BaseException as error:
-            for future in futures.values():
-                future.set_exception(error)
-                future.exception()  # or asyncio logs "exception was never retrieved" if every caller was cancelled
+            for key, future in batch:
+                if not future.done():
+                    self._end(key, future)
+                    future.set_exception(error)
+                    future.exception()  # or asyncio logs "exception was never retrieved" if all callers were cancelled
             if not isinstance(error, Exception):
                 raise
-        else:
-            for key, future in futures.items():
-                future.set_result(values.get(key))
+
+    def _end(self, key: Key, future: "asyncio.Future[Value]") -> bool:
+        """Return whether the load was current until now."""
+        is_current = self._current.get(key) is future
+        if is_current:
+            del self._current[key]
+        return is_current

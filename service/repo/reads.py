@@ -15,7 +15,6 @@ from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
 from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
-from service.pkg.batch_loader import BatchLoader
 from service.pkg.tx import PREPARED_STATEMENT_ERRORS, Access, ignore_notify
 from service.repo.connection import UTF8, BoundedAsyncConnection, load_text_as_bytes
 from service.repo.connection_errors import CONNECTION_FAILED
@@ -41,10 +40,6 @@ DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} WHERE
 """Uses the four primary keys."""
 DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {DOCUMENTS_OF}; COMMIT"
 """The same from a possible standby, in one round trip. The transaction pins a pooler to one server."""
-MAX_CONCURRENT_LOADS: Final = 2
-"""Queries of documents: PostgreSQL executes one while this process handles the result of the other."""
-MAX_IDS_PER_LOAD: Final = 16
-"""Few, because a document may have a mebibyte."""
 
 NEWEST: Final = f"""\
 COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})
@@ -115,7 +110,6 @@ class OrderReads:
             open=False,
             name=access.application,
         )
-        self._documents = BatchLoader(self._load, max_concurrent=MAX_CONCURRENT_LOADS, max_keys=MAX_IDS_PER_LOAD)
         self._uses_prepared_statements = access.prepared_statements is not False
         self.is_reachable = False
 
@@ -144,10 +138,7 @@ class OrderReads:
             raise StorageUnavailable(PROBLEMS["42"])
         return Tables(channel.decode(), database.decode())
 
-    async def document(self, uid: str) -> Read:
-        return await self._documents.get(uid) or Read(None)
-
-    async def _load(self, uids: Sequence[str]) -> dict[str, Read]:
+    async def documents(self, uids: Sequence[str]) -> dict[str, Read]:
         replay_lsn, rows = await self._retrying(partial(_documents, uids))
         return dict.fromkeys(uids, Read(None, replay_lsn)) | {
             uid.decode(): Read(found, replay_lsn) for uid, found in rows

@@ -1,4 +1,4 @@
-"""Finds an order by its id: in the cache, else in the database. Concurrent misses of one id share one query.
+"""Finds an order by its id: in the cache, else in the database. Concurrent misses share queries.
 
 These rules keep old versions out of the cache:
 - A query caches its result (an order, or that there is none) only if the id was not notified, and the cache was not
@@ -10,18 +10,23 @@ These rules keep old versions out of the cache:
   read.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from service.entities.errors import StorageUnavailable
+from service.pkg.batch_loader import BatchLoader
 from service.pkg.etag import split_etag, with_etag
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.minimum_lsn import MinimumLsn
 from service.usecases.ports import OrderReader
+
+MAX_CONCURRENT_QUERIES: Final = 2
+"""PostgreSQL executes one while this process handles the result of the other."""
+MAX_IDS_PER_QUERY: Final = 16
+"""Few, because a document may have a mebibyte."""
 
 
 class CachedOrder(NamedTuple):
@@ -32,13 +37,13 @@ class CachedOrder(NamedTuple):
     is_hit: bool
 
 
-class InFlightQuery:
-    """A query shared by all requests for its id. `is_cacheable` becomes false when its result may be outdated."""
+class QueriedOrder(NamedTuple):
+    """The result of a query of one id."""
 
-    task: "asyncio.Task[bytes | None]"
-
-    def __init__(self) -> None:
-        self.is_cacheable = True
+    value: bytes | None
+    """The document with its ETag in front; None if there is no such order."""
+    replay_lsn: int | None
+    """As in `ports.Read`."""
 
 
 class Lookup:
@@ -62,7 +67,9 @@ class Lookup:
         self._now = now
         self._on_hit = on_hit
         self._on_miss = on_miss
-        self._in_flight: dict[str, InFlightQuery] = {}
+        self._queries = BatchLoader(
+            self._query, self._store, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_IDS_PER_QUERY
+        )
         self._minimum_lsn = MinimumLsn()
         self._generation = 0
         self._is_caching = True
@@ -80,8 +87,8 @@ class Lookup:
             return None
         self.misses += 1
         self._on_miss()
-        loaded = await self._load(uid)
-        return None if loaded is None else _found(loaded, is_hit=False)
+        value = (await self._queries.get(uid)).value
+        return None if value is None else _found(value, is_hit=False)
 
     def cached(self, uid: str) -> bytes | None:
         """Return the cached bytes with their ETag in front, counted as a hit; None on a miss."""
@@ -97,7 +104,7 @@ class Lookup:
             self._cache.discard(uid)
             self._unknown.discard(uid)
             self._minimum_lsn.add(uid)
-            self._detach(uid)
+            self._queries.detach(uid)
             if self._notified_during_warm_up is not None:
                 self._notified_during_warm_up.add(uid)
 
@@ -140,11 +147,11 @@ class Lookup:
                 async for uid, read in orders:
                     if generation != self._generation:
                         return None
-                    if self._minimum_lsn.is_behind(read):
+                    if self._minimum_lsn.is_behind(read.replay_lsn):
                         raise StorageUnavailable(
                             "the standby lags behind: it has not replayed the WAL up to the last invalidation"
                         )
-                    if read.document is None or uid in notified or not self._minimum_lsn.allows(uid, read):
+                    if read.document is None or uid in notified or not self._minimum_lsn.allows(uid, read.replay_lsn):
                         continue
                     if not self._cache.fill(uid, with_etag(read.document)):
                         break
@@ -160,47 +167,25 @@ class Lookup:
         self._generation += 1
         self._cache.clear()
         self._unknown.clear()
-        for uid in [*self._in_flight]:
-            self._detach(uid)
+        self._queries.detach_all()
 
-    async def _load(self, uid: str) -> bytes | None:
-        in_flight = self._in_flight.get(uid)
-        if in_flight is None:
-            in_flight = self._in_flight[uid] = InFlightQuery()
-            in_flight.task = asyncio.create_task(self._query(uid, in_flight))
-            in_flight.task.add_done_callback(_retrieve_exception)
-        return await asyncio.shield(in_flight.task)  # a cancelled request must not cancel the others' query
+    async def _query(self, uids: Sequence[str]) -> dict[str, QueriedOrder]:
+        reads = await self._reader.documents(uids)
+        return {
+            uid: QueriedOrder(None if read.document is None else with_etag(read.document), read.replay_lsn)
+            for uid, read in reads.items()
+        }
 
-    async def _query(self, uid: str, in_flight: InFlightQuery) -> bytes | None:
-        try:
-            read = await self._reader.document(uid)
-        finally:
-            if self._in_flight.get(uid) is in_flight:
-                del self._in_flight[uid]
-        value = None if read.document is None else with_etag(read.document)
-        if in_flight.is_cacheable and self._is_caching and self._minimum_lsn.allows(uid, read):
-            self._store(uid, value)
-        return value
-
-    def _store(self, uid: str, value: bytes | None) -> None:
-        if value is None:
+    def _store(self, uid: str, queried: QueriedOrder) -> None:
+        """Cache an order that was not notified during its query, or that there is none."""
+        if not self._is_caching or not self._minimum_lsn.allows(uid, queried.replay_lsn):
+            return
+        if queried.value is None:
             self._unknown.add(uid)
         else:
-            self._cache.put(uid, value)
-
-    def _detach(self, uid: str) -> None:
-        """Keep later requests from joining the running query, and its result out of the cache."""
-        in_flight = self._in_flight.pop(uid, None)
-        if in_flight:
-            in_flight.is_cacheable = False
+            self._cache.put(uid, queried.value)
 
 
 def _found(value: bytes, *, is_hit: bool) -> CachedOrder:
     etag, body = split_etag(value)
     return CachedOrder(body, etag.decode(), is_hit)
-
-
-def _retrieve_exception(task: "asyncio.Task[bytes | None]") -> None:
-    """Keep asyncio from logging "exception was never retrieved" when every waiting request was cancelled."""
-    if not task.cancelled():
-        task.exception()

@@ -6,8 +6,6 @@ version. So each notified order has a minimum WAL position (LSN), and a shared m
 
 from typing import Final
 
-from service.usecases.ports import Read
-
 MAX_TRACKED_ORDERS: Final = 50_000
 """Orders with a minimum of their own. Beyond that, the oldest one's minimum becomes the shared minimum."""
 UNKNOWN_LSN: Final = 2**64
@@ -41,14 +39,14 @@ class MinimumLsn:
         while len(self._by_order) > MAX_TRACKED_ORDERS:
             self._shared = self._by_order.pop(next(iter(self._by_order)))
 
-    def is_behind(self, read: Read) -> bool:
-        """Return whether the standby is too far behind for any order."""
-        return read.replay_lsn is not None and read.replay_lsn < self._shared
+    def is_behind(self, replay_lsn: int | None) -> bool:
+        """Return whether a standby is too far behind for any order. None is the primary."""
+        return replay_lsn is not None and replay_lsn < self._shared
 
-    def allows(self, uid: str, read: Read) -> bool:
+    def allows(self, uid: str, replay_lsn: int | None) -> bool:
         """Return whether a read that began after the last notification of this order saw the notified commit."""
-        if read.replay_lsn is None:
+        if replay_lsn is None:
             return True
-        if self.is_behind(read) or uid in self._pending:
+        if self.is_behind(replay_lsn) or uid in self._pending:
             return False
-        return read.replay_lsn >= self._by_order.get(uid, 0)
+        return replay_lsn >= self._by_order.get(uid, 0)

@@ -90,7 +90,8 @@ class Read(NamedTuple):
 class OrderReader(Protocol):
     """The API's reads. Every call returns within little more than the statement timeout. Raises StorageUnavailable."""
 
-    async def document(self, uid: str) -> Read: ...
+    async def documents(self, uids: Sequence[str]) -> Mapping[str, Read]:
+        """Read each of these orders in one query."""
 
     def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
         """Yield ids and documents, newest first, from one snapshot that is taken at the first step.

@@ -455,7 +455,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "changes that a standby has not replayed are not cached",
-        Replacement("service/usecases/minimum_lsn.py", "MinimumLsn.allows", "read.replay_lsn is None", "True"),
+        Replacement("service/usecases/minimum_lsn.py", "MinimumLsn.allows", "replay_lsn is None", "True"),
         ("test_api.py::test_reads_from_a_lagging_standby_are_not_cached[seed-1]",),
     ),
     Mutation(

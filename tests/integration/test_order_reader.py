@@ -93,7 +93,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 async def document(reader: OrderReader, uid: str) -> bytes | None:
-    return (await reader.document(uid)).document
+    return (await reader.documents([uid]))[uid].document
 
 
 async def newest(reader: OrderReader, number: int) -> list[tuple[str, bytes]]:

@@ -83,6 +83,19 @@ def test_concurrent_misses_of_one_id_are_one_query() -> None:
     asyncio.run(play())
 
 
+def test_misses_during_two_queries_share_the_next_queries_of_16_ids() -> None:
+    async def play() -> None:
+        scene = Scene()
+        scene.reader.gate.clear()
+        requests = [await scene.ask(f"{number}") for number in range(2 + 16 + 4)]
+        assert scene.reader.batches == [["0"], ["1"]]
+        scene.reader.gate.set()
+        assert await asyncio.gather(*requests) == [None] * 22
+        assert [len(batch) for batch in scene.reader.batches] == [1, 1, 16, 4]
+
+    asyncio.run(play())
+
+
 def test_a_cancelled_request_does_not_cancel_the_shared_query() -> None:
     async def play() -> None:
         scene = Scene(OLD)

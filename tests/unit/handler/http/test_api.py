@@ -1,7 +1,7 @@
 """The API's responses, with fakes for PostgreSQL and Kafka."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
+from service.usecases.ports import Read
 from tests.factories import order
 from tests.fake_dead_letters import FakeDeadLetters
 from tests.fake_reader import FakeReader
@@ -170,10 +171,10 @@ def test_while_the_database_is_unreachable_orders_that_are_not_cached_get_503(ap
 def test_an_unhandled_error_is_a_problem_without_a_traceback_or_a_value(
     api_fixture: ApiFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_uid: str) -> bytes | None:
+    async def fail(_uids: Sequence[str]) -> Mapping[str, Read]:
         raise RuntimeError(CLIENT_VALUE)
 
-    monkeypatch.setattr(api_fixture.reader, "document", fail)
+    monkeypatch.setattr(api_fixture.reader, "documents", fail)
     with capture_logs() as logged:
         response = api_fixture.client.get(URL)
     document = problem_of(response, 500)
