@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from local.process import Process
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _SECONDS: Final = 300.0

@@ -17,8 +17,8 @@ from confluent_kafka.admin import AdminClient
 
 from bench.context import Context
 from bench.topics import CALL_SECONDS, PARTITIONS, QUIET, done
-from service.entities.errors import ServerUnavailable
-from service.pkg.polling import Poller, TryAgain
+from service.errors import ServerUnavailable, TryAgain
+from service.pkg.polling import Poller
 
 _OFFSETS_TOPIC: Final = "__consumer_offsets"
 _OFFSET_KEYS: Final = (0, 1)

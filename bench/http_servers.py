@@ -15,7 +15,7 @@ from bench.fixtures import PATH, FixtureFiles
 from bench.processes import Service, child
 from local.ports import HOST, free_port
 from local.process import Process
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _ROOM: Final = {"ORDERS_CACHE__MAX_BYTES": "1GiB", "ORDERS_CACHE__WARM_DEADLINE": "600"}

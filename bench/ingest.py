@@ -26,7 +26,7 @@ from bench.processes import Service, await_that, child, told
 from bench.topics import Topic, filled
 from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
 from generator.stream import Plan
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 BACKLOG: Final = 100_000
 LONG_BACKLOG: Final = 1_000_000

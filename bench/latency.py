@@ -21,7 +21,7 @@ from bench.processes import Service, await_that, child
 from bench.topics import QUIET, Topic, filled
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 LOADS: Final = (0, 1_000, 5_000)
 """Orders a second that a generator offers beside the probes; ascending, for the last one may leave a backlog."""

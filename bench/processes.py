@@ -16,7 +16,7 @@ from bench.pace import Pace
 from local.ports import HOST, free_port
 from local.process import Process
 from local.ready import is_ready
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _READY_SECONDS: Final = 60.0

@@ -14,7 +14,7 @@ from bench.figures import Sample
 from bench.fixtures import FixtureFiles, documents, stored_orders, written
 from bench.http_servers import BASELINES, HttpServer, baseline, ours
 from bench.processes import child
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 ORDERS: Final = 10_000
 CACHED_CONNECTIONS: Final = 32

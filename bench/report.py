@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bench.figures import Figure, Figures
-from service.entities.errors import CommandError
+from service.errors import CommandError
 
 _MIB: Final = 2**20
 _COMPARED: Final = ("before", "change")

@@ -13,7 +13,7 @@ from bench.context import Context
 from bench.processes import await_that
 from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import VALID, Plan, stream
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 PARTITIONS: Final = 6

@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from service.entities.errors import CommandError
+from service.errors import CommandError
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PARENT: Final = 1  # places of fields after the command's name, which may hold spaces

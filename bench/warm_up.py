@@ -14,7 +14,7 @@ from bench.fixtures import mean_document_bytes, stored_orders
 from bench.http_servers import HttpServer, ours
 from bench.processes import child
 from local.ports import HOST
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 ORDERS: Final = 100_000
 

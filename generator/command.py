@@ -12,9 +12,10 @@ from confluent_kafka import KafkaException
 from generator.faults import FULL_CATALOGUE
 from generator.options import add_plan_options, plan_of
 from generator.orders import utc_now
-from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
+from generator.produce import Pace, Tally, open_producer, produce
 from generator.progress import ProgressLine
 from generator.stream import Plan, stream
+from service.errors import CommandError
 from service.handler.kafka.client import properties as client_properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, require_kafka
 from service.handler.kafka.client.error_phrases import phrase
@@ -77,7 +78,7 @@ def generate(
     require_kafka()
     try:
         return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
-    except TopicUnavailable as problem:
+    except CommandError as problem:
         return _fail(problem, FAILED)
     except KafkaException as problem:
         return _fail(f"Kafka: {phrase(problem.args[0])}", FAILED)

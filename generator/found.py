@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from service.errors import OrdersError
 from service.handler.kafka.client.error_phrases import phrase
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SELECT o.order_uid,
 """
 
 
-class Unanswered(Exception):
+class Unanswered(OrdersError):
     """Reading from Kafka or PostgreSQL failed; the text contains no values and no secrets."""
 
 

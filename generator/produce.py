@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
+from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ DEFAULTS: Final[dict[str, str | int | float | bool]] = {
     "queue.buffering.max.messages": 20_000,  # about 30 MiB
     "log_level": 2,  # without a line for each refused connection
 }
-
-
-class TopicUnavailable(Exception):
-    """No broker answered, or the topic is unknown."""
 
 
 @dataclass
@@ -56,7 +53,7 @@ class Tally:
 
 
 def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, Any], *, compress: bool) -> Producer:
-    """Return an idempotent producer for an existing topic. Blocks for up to 10 s. Raises TopicUnavailable.
+    """Return an idempotent producer for an existing topic. Blocks for up to 10 s. Raises CommandError.
 
     `properties` override the defaults. With `compress`, values over 1 MiB pass a broker's default limit, which
     applies to the compressed size.
@@ -74,14 +71,14 @@ def _require(producer: Producer, topic: str) -> None:
         time.sleep(attempt * METADATA_BACKOFF_SECONDS)
         if (problem := _problem(producer, topic)) is None:
             return
-    raise TopicUnavailable(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
+    raise CommandError(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
 
 
 def _problem(producer: Producer, topic: str) -> str | None:
     try:
         known = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise TopicUnavailable(f"no broker answers: {phrase(error.args[0])}") from error
+        raise CommandError(f"no broker answers: {phrase(error.args[0])}") from error
     return None if known.error is None else phrase(known.error)
 
 

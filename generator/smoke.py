@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from generator.expected import order_digest
-from generator.produce import Pace, Tally, TopicUnavailable, open_producer, produce
+from generator.produce import Pace, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
-from service.entities.errors import CommandError, InvalidKeysFile
+from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.pkg.network import cause
-from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
+from service.pkg.polling import Poller, echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Produce a new order and read it back; return the exit code. Raises CommandError."""
+    """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded."""
     stop = stop_at_signals()
     poller = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
@@ -48,12 +48,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     _require_api(args.url, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     began = monotonic()
-    try:
-        _send(message, settings.kafka, stop)
-        echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
-        poller.until(partial(_read_back, args.url, key, message), "the API's response")
-    except (DeadlineExceeded, TopicUnavailable) as problem:
-        raise CommandError(str(problem)) from None
+    _send(message, settings.kafka, stop)
+    echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
+    poller.until(partial(_read_back, args.url, key, message), "the API's response")
     echo(f"read the same order from {args.url} after {monotonic() - began:.2f} s")
     return 0
 

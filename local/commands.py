@@ -12,7 +12,7 @@ from local.ports import free_port
 from local.process import Process
 from local.ready import is_ready
 from local.sources import Sources
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 

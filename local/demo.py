@@ -23,9 +23,9 @@ from local.commands import Commands, ReloadedCommands
 from local.outages import Outages
 from local.ports import HOST, require_free
 from local.sources import Sources
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable, Stopped
 from service.pkg.argtypes import port, positive_float
-from service.pkg.shutdown_event import ShutdownEvent, Stopped, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 _HTTP_TIMEOUT_SECONDS: Final = 2.0
 _PRINT_INTERVAL_SECONDS: Final = 1.0

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from local.extra import INSTALL
 from local.process import Process
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from local.extra import INSTALL
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 MIN_VERSION: Final = 17
 _TIMEOUT_SECONDS: Final = 30.0

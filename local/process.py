@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple, Self
 
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _STOP_SECONDS: Final = 10.0

@@ -21,7 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from service.entities.errors import InvalidSettings
+from service.errors import InvalidSettings
 from service.pkg import addresses
 from service.pkg.units import Bytes, Seconds
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from service.entities.errors import CommandError, InvalidSettings, OrdersError
+from service.errors import CommandError, InvalidSettings, OrdersError
 from service.pkg import output
 from service.pkg.run_with_timeout import has_unfinished_calls
 from service.pkg.shutdown_event import was_interrupted

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from service.entities.errors import KafkaUnavailable
+from service.errors import KafkaUnavailable
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 

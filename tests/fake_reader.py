@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 
-from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
+from service.errors import StorageUnavailable
 from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
 
 

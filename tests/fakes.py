@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import DeadLettersUnavailable, OrderRejected, StorageError
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import DeadLettersUnavailable, OrderRejected, StorageError
 from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 

@@ -20,7 +20,7 @@ from service.app import shared
 from service.app.dependencies import Dependency
 from service.app.notification_handler import NotificationHandler
 from service.config import Settings
-from service.entities.errors import InvalidKeysFile, InvalidSettings, StorageUnavailable
+from service.errors import InvalidKeysFile, InvalidSettings, StorageUnavailable
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from service.app import shared
 from service.app.tracing import tracing
 from service.config import Kafka, Settings
-from service.entities.errors import MigrationError, StorageError, StorageUnavailable
+from service.errors import MigrationError, StorageError, StorageUnavailable, TryAgain
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
@@ -28,7 +28,6 @@ from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import Metrics
-from service.pkg.polling import TryAgain
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions

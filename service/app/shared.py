@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from service.config import Kafka, Postgres
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.metrics import Metrics
 from service.pkg.tx import Access
 

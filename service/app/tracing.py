@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
-from service.entities.errors import InvalidSettings
+from service.errors import InvalidSettings
 from service.pkg.run_with_timeout import run_with_timeout
 from service.usecases.ingest import BatchMiddleware, no_middleware
 

@@ -7,6 +7,7 @@ from threading import Thread
 from time import monotonic
 from typing import Final, TypeVar
 
+from service.errors import DeadlineExceeded, TryAgain
 from service.pkg.run_with_timeout import settle
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -18,14 +19,6 @@ echo: Final[Echo] = partial(print, flush=True)
 REPORT_INTERVAL_SECONDS: Final = 5.0
 RETRY_INTERVAL_SECONDS: Final = 1.0
 _POLL_INTERVAL_SECONDS: Final = 0.02
-
-
-class TryAgain(Exception):
-    """The attempt failed, and a later one may succeed. The text completes "waiting for …"."""
-
-
-class DeadlineExceeded(Exception):
-    """The deadline has passed, or the process is shutting down."""
 
 
 class Poller:

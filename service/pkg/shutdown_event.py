@@ -5,12 +5,10 @@ from collections import Counter
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from service.errors import Stopped
+
 _signals: Counter[int] = Counter()
 """Signals received by this process, counted."""
-
-
-class Stopped(Exception):
-    """Shutdown was requested during a wait."""
 
 
 class ShutdownEvent:

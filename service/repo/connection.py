@@ -9,7 +9,7 @@ from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from service.entities.errors import UnsupportedEncoding
+from service.errors import UnsupportedEncoding
 from service.pkg.tx import GRACE_SECONDS
 
 UTF8: Final = "UTF8"

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.pkg.run_with_timeout import run_with_timeout
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0

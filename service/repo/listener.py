@@ -18,7 +18,7 @@ import psycopg
 from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedFunction
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import StorageUnavailable
+from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.pkg.tx import ignore_notify
 from service.repo.connection import BoundedAsyncConnection
@@ -65,11 +65,11 @@ class Reads(Protocol):
         """Open new connections for all later reads."""
 
 
-class HeartbeatTimeout(Exception):
+class _HeartbeatTimeout(Exception):
     """A heartbeat did not arrive in time."""
 
 
-class WrongDatabase(Exception):
+class _WrongDatabase(Exception):
     """The listening connection leads to another database than the reading ones."""
 
 
@@ -108,7 +108,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, StorageUnavailable, OSError, TimeoutError, HeartbeatTimeout, WrongDatabase) as error:
+            except (psycopg.Error, StorageUnavailable, OSError, _HeartbeatTimeout, _WrongDatabase) as error:
                 was_verified = self.is_verified
                 self._on_disconnect(error)
             if not was_verified:  # a connection that worked is replaced at once
@@ -159,7 +159,7 @@ class Listener:
     async def _require_same_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:
         row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
         if row != (tables.database,):
-            raise WrongDatabase
+            raise _WrongDatabase
 
     async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:
         """Return the SQL of the current LSN, or of UNKNOWN_LSN: some managed services do not provide the function."""
@@ -172,7 +172,7 @@ class Listener:
     async def _beat(
         self, listening: BoundedAsyncConnection, notifying: BoundedAsyncConnection, heartbeat: str, channel: str
     ) -> None:
-        """Verify that notifications arrive, then receive them until the next heartbeat. Raises HeartbeatTimeout."""
+        """Verify that notifications arrive, then receive them until the next heartbeat. Raises _HeartbeatTimeout."""
         began = monotonic()
         self._heartbeats += 1
         number = str(self._heartbeats)
@@ -180,7 +180,7 @@ class Listener:
         lsn = int(row[1]) if row else UNKNOWN_LSN
         self._callbacks.on_lsn(lsn)
         if not await self._receives(number, listening, channel, began + self._timeout_seconds):
-            raise HeartbeatTimeout
+            raise _HeartbeatTimeout
         self._on_verified(began, lsn)
         while (left := began + self._heartbeat_seconds - monotonic()) > 0:
             await self._read(listening, channel, left)
@@ -221,7 +221,7 @@ class Listener:
 
     def _on_disconnect(self, error: Exception) -> None:
         """Start `watch` reporting; log at most once per LOG_INTERVAL_SECONDS."""
-        has_timed_out = isinstance(error, HeartbeatTimeout) and not self.is_verified
+        has_timed_out = isinstance(error, _HeartbeatTimeout) and not self.is_verified
         self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
         self._was_verified |= self.is_verified
         self.is_verified = False
@@ -244,12 +244,12 @@ async def _close(connection: BoundedAsyncConnection) -> None:
 def _reason(error: Exception) -> str:
     """Return the reason without the driver's text, which may hold personal data."""
     match error:
-        case HeartbeatTimeout():
+        case _HeartbeatTimeout():
             return (
                 "the heartbeat notification timed out: LISTEN needs a direct connection, not a pooler; set "
                 "ORDERS_POSTGRES__LISTEN_DSN. Until then every order is read from PostgreSQL"
             )
-        case WrongDatabase():
+        case _WrongDatabase():
             return "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
         case ReadOnlySqlTransaction():
             return "PostgreSQL is read-only (a standby): LISTEN needs the primary; set ORDERS_POSTGRES__LISTEN_DSN"

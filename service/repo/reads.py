@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
-from service.entities.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
+from service.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
 from service.pkg.tx import PREPARED_STATEMENT_ERRORS, Access, ignore_notify
 from service.repo.connection import UTF8, BoundedAsyncConnection, load_text_as_bytes
 from service.repo.connection_errors import CONNECTION_FAILED

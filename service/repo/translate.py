@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.columns import TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, what_failed
 

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import psycopg
 
-from service.entities.errors import OrderRejected, StorageUnavailable
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
+from service.errors import OrderRejected, StorageUnavailable
 from service.pkg.tx import Transactions
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from tenacity import RetryCallState, Retrying
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.entities.errors import (
+from service.errors import (
     DeadLettersUnavailable,
     OrderRejected,
     StatementTimedOut,

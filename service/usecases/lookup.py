@@ -15,7 +15,7 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Final, NamedTuple
 
-from service.entities.errors import StorageUnavailable
+from service.errors import StorageUnavailable
 from service.pkg.batch_loader import BatchLoader
 from service.pkg.etag import split_etag, with_etag
 from service.pkg.lru import Lru

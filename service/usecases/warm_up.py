@@ -7,7 +7,7 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import StorageUnavailable
+from service.errors import StorageUnavailable
 from service.usecases.lookup import Lookup
 
 RETRY_SECONDS: Final = 0.5

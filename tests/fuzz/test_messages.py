@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.errors import DocumentRejected
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.config import REDACTED, redacted_dsn
-from service.entities.errors import InvalidKeysFile
+from service.errors import InvalidKeysFile
 from service.handler.http.etag import matches
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, Scope

@@ -6,7 +6,7 @@ import pytest
 
 from local import broker
 from local.ports import free_port
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.connection_errors import require_kafka
 from tests import servers
 from tests.processes import Spawn

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer
 
 from service.config import Kafka
 from service.entities.dead_letter import Header
-from service.entities.errors import KafkaUnavailable
+from service.errors import KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser

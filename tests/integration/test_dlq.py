@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.app.commands import dlq as commands
 from service.config import Kafka, Settings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import TopicReader

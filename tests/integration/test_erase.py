@@ -22,7 +22,7 @@ from msgspec.json import encode
 from service.app.commands import erase
 from service.config import Kafka, Postgres, Settings
 from service.entities.dead_letter import Header, Headers
-from service.entities.errors import CommandError, InvalidSettings
+from service.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import connection_errors as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from service.entities.errors import StorageUnavailable
+from service.errors import StorageUnavailable
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import SHARE, Erasures
 from service.repo.notifications import Notification, parse

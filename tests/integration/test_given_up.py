@@ -11,13 +11,14 @@ from confluent_kafka import Consumer
 from prometheus_client import CollectorRegistry
 
 from service.config import Kafka
+from service.errors import Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.writes import OrderWriter
 from service.usecases.batch import Batch, BatchLimits
 from service.usecases.ingest import Outcome

@@ -12,8 +12,8 @@ from confluent_kafka.cimpl import NewTopic
 from local import jars
 from local.broker import Broker, MockCluster, kafka, mock
 from local.ports import HOST, is_free
-from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.errors import ServerUnavailable, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration

@@ -22,7 +22,7 @@ from local.commands import Commands
 from local.demo import Demo, add_arguments
 from local.ports import HOST, free_port, is_free
 from local.process import Process
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 

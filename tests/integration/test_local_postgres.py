@@ -15,7 +15,7 @@ import pytest
 from local import postgres as embedded
 from local.ports import HOST, is_free
 from local.postgres import Postgres, postgres
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 pytestmark = pytest.mark.integration
 

@@ -15,8 +15,7 @@ from psycopg.rows import TupleRow
 
 import migrations
 from service.config import Migration
-from service.entities.errors import MigrationError
-from service.pkg.polling import DeadlineExceeded
+from service.errors import DeadlineExceeded, MigrationError
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.migrate import (
     LOCK_KEY,

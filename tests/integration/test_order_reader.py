@@ -12,9 +12,9 @@ import msgspec
 import psycopg
 import pytest
 
-from service.entities.errors import StatementTimedOut, StorageUnavailable
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.etag import with_etag
 from service.pkg.tx import Access, Transactions
 from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from msgspec.json import encode
 
-from service.entities.errors import OrderRejected
+from service.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import OrderWriter
 from service.usecases.ports import OrderStore, Stored

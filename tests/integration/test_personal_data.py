@@ -23,9 +23,9 @@ from generator.faults import FULL_CATALOGUE
 from local import postgres
 from service.config import Migration
 from service.entities.dead_letter import Header
-from service.entities.errors import OrderRejected
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
 from service.repo.writes import OrderWriter

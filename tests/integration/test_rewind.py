@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from service.app.commands import rewind
 from service.config import Kafka, Settings
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client import properties
 from tests import servers
 

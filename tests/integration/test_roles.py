@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from service.app.commands import doctor
 from service.config import Kafka, Migration, Postgres, Settings
-from service.pkg.polling import DeadlineExceeded
+from service.errors import DeadlineExceeded
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING

@@ -13,7 +13,7 @@ from msgspec.json import decode, encode
 
 from service.app.commands import skip_batch
 from service.config import Kafka, Settings
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from tests.factories import Document, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, orders
 from tests.waiting import eventually

@@ -9,10 +9,10 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from confluent_kafka.cimpl import NewTopic
 
 from service.config import Kafka
-from service.entities.errors import MigrationError
+from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
-from service.pkg.polling import DeadlineExceeded, Poller
+from service.pkg.polling import Poller
 from tests import servers
 from tests.processes import Spawn
 from tests.waiting import eventually

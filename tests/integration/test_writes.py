@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
+from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.pkg.tx import GRACE_SECONDS, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse

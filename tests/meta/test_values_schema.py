@@ -16,7 +16,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from service.config import DELIMITER, PREFIX, Group, Settings, load
-from service.entities.errors import InvalidSettings
+from service.errors import InvalidSettings
 from tests.meta.test_configuration import UNITS, plain_type
 
 SCHEMA: Final = Path(__file__).parents[2] / "chart" / "values.schema.json"

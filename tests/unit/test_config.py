@@ -10,7 +10,7 @@ import pytest
 
 from service import config
 from service.config import Settings, load, redacted, redacted_dsn
-from service.entities.errors import InvalidSettings
+from service.errors import InvalidSettings
 
 SECRET = "hunter2-and-more"  # noqa: S105 - must never appear in any output
 

@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from service import logs, main
 from service.app.commands import wait_for_migrations
 from service.config import Settings
-from service.entities.errors import StorageUnavailable
+from service.errors import StorageUnavailable
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",

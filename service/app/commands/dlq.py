@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.mock_cluster import is_mock_cluster

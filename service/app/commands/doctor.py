@@ -21,12 +21,12 @@ from psycopg.rows import TupleRow
 
 from service import config
 from service.config import Kafka, Postgres, Settings
-from service.entities.errors import OrdersError
+from service.errors import CheckFailed, DeadlineExceeded, OrdersError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import TopicReader
-from service.pkg.polling import DeadlineExceeded, Poller, TryAgain, echo
+from service.pkg.polling import Poller, echo
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
 from service.repo.migrate import head_number, schema_number
@@ -39,10 +39,6 @@ CALL_TIMEOUT_SECONDS: Final = 5.0
 MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 """A larger skew breaks the comparison of versions and the check of `date_created`."""
 NOTIFY_CHANNEL: Final = "orders_doctor"
-
-
-class CheckFailed(Exception):
-    """A check failed; the text describes the problem and contains no secrets."""
 
 
 class Check(NamedTuple):
@@ -81,10 +77,10 @@ def _passes(check: Check, failed: set[str]) -> bool:
 
 def _describe(error: Exception) -> str:
     match error:
-        case CheckFailed() | TryAgain() | OrdersError():
-            return str(error)
         case DeadlineExceeded():
             return f"timed out after {CHECK_TIMEOUT_SECONDS:g} s"
+        case OrdersError():
+            return str(error)
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():

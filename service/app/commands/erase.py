@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, KafkaException
 
 from service.app import shared
 from service.config import Kafka, Settings
-from service.entities.errors import CommandError, InvalidSettings, StorageError
 from service.entities.order import MAX_UID_LENGTH, OrderUid
+from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader

@@ -3,24 +3,20 @@
 import argparse
 
 from service.config import Settings
-from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
-from service.pkg.polling import DeadlineExceeded, Poller, echo
+from service.pkg.polling import Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import migrate
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
-    """Create or upgrade schema and topics; return the exit code. Raises MigrationError."""
+    """Create or upgrade schema and topics; return the exit code. Raises MigrationError, DeadlineExceeded."""
     stop = stop_at_signals()
     # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
     dsn = settings.postgres.listen_dsn or settings.postgres.dsn
-    try:
-        migrate(dsn, settings.migration, echo=echo, stop=stop)
-        if settings.kafka.create_topics:
-            admin = DiagnosticAdminClient(properties.common(settings.kafka))
-            topics.create_missing(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
-    except DeadlineExceeded as error:
-        raise MigrationError(str(error)) from None
+    migrate(dsn, settings.migration, echo=echo, stop=stop)
+    if settings.kafka.create_topics:
+        admin = DiagnosticAdminClient(properties.common(settings.kafka))
+        topics.create_missing(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
     return 0

@@ -17,7 +17,7 @@ from msgspec.json import encode
 
 from service.app.shared import require_no_members
 from service.config import Kafka, Settings
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.headers import headers_of

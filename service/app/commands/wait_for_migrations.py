@@ -3,22 +3,21 @@
 import argparse
 
 from service.config import Settings
-from service.entities.errors import MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
-from service.pkg.polling import DeadlineExceeded, Poller, echo
+from service.pkg.polling import Poller, echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.repo.migrate import wait_for_migrations
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
-    """Block until the schema, and Kafka if needed, are ready; return the exit code. Raises MigrationError."""
+    """Block until the schema, and Kafka if needed, are ready; return the exit code.
+
+    Raises MigrationError, DeadlineExceeded.
+    """
     stop = stop_at_signals()
-    try:
-        wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
-        if settings.mode != "api":
-            admin = DiagnosticAdminClient(properties.common(settings.kafka))
-            topics.wait_for_broker(admin, Poller(settings.migration.deadline, echo, stop))
-    except DeadlineExceeded as error:
-        raise MigrationError(str(error)) from None
+    wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
+    if settings.mode != "api":
+        admin = DiagnosticAdminClient(properties.common(settings.kafka))
+        topics.wait_for_broker(admin, Poller(settings.migration.deadline, echo, stop))
     return 0

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import InvalidKeysFile
+from service.errors import InvalidKeysFile
 
 MIN_KEY_LENGTH: Final = 20
 MAX_KEY_LENGTH: Final = 256

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from service.entities.errors import KafkaUnavailable, StorageUnavailable
+from service.errors import KafkaUnavailable, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2

@@ -8,7 +8,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.entities.errors import PortUnavailable
+from service.errors import PortUnavailable
 from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, ConnectionLimits, limited_protocol
 from service.handler.http.fastpath.responder import CacheResponder
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.groups import Commit, progress
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 
 def test_what_the_first_commit_covers_does_not_count() -> None:

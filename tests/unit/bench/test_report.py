@@ -8,7 +8,7 @@ from msgspec import structs
 from bench import report
 from bench.figures import Figure, Figures
 from bench.report import Circumstances, Outcome, Report
-from service.entities.errors import CommandError
+from service.errors import CommandError
 
 CIRCUMSTANCES = Circumstances(
     began="2026-01-01T00:00:00+00:00",

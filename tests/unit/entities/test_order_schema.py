@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import BigInteger, DateTime, SmallInteger, String
 
-from service.entities.errors import DocumentRejected
 from service.entities.order import MAX_BIGINT, json_schema
+from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.repo import tables
 from tests.factories import SAMPLE, Document, order_document

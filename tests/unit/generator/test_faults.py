@@ -9,7 +9,7 @@ from generator.faults import CATALOGUE, FULL_CATALOGUE, MAX_VALUE_BYTES, Fault
 from generator.orders import Orders
 from generator.stream import Plan
 from service.entities.dead_letter import Reason
-from service.entities.errors import DocumentRejected
+from service.errors import DocumentRejected
 from service.handler.kafka.consumer.collect import is_tombstone
 from service.handler.kafka.consumer.decode import Decoder, Rules
 

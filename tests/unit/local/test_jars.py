@@ -8,7 +8,7 @@ import pytest
 from local import jars
 from local.jars import Jar
 from local.java import MIN_VERSION, java
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 CONTENT = "a jar"

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from local.ports import HOST, free_port, is_free, require_free
-from service.entities.errors import ServerUnavailable
+from service.errors import ServerUnavailable
 
 
 class Forbidden(socket.socket):

@@ -11,8 +11,8 @@ import pytest
 from local import process
 from local.ports import HOST, free_port, require_free
 from local.process import Process
-from service.entities.errors import ServerUnavailable
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.errors import ServerUnavailable, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]

@@ -3,8 +3,9 @@ from threading import Event, Timer
 
 import pytest
 
+from service.errors import DeadlineExceeded, TryAgain
 from service.pkg import polling
-from service.pkg.polling import DeadlineExceeded, Poller, TryAgain
+from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 
 

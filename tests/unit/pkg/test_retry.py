@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 from tenacity import RetryCallState
 
+from service.errors import Stopped
 from service.pkg.retry import Backoff, retrying
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 
 
 class Patient(ShutdownEvent):

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.errors import lookup
 
-from service.entities.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo import translate as module
 from service.repo.translate import copy_line, place, translate
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.entities.errors import StatementTimedOut, StorageUnavailable
+from service.errors import StatementTimedOut, Stopped, StorageUnavailable
 from service.pkg.retry import Backoff
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
 from service.usecases.ingest import Decision, Ingest, Outcome, split_around

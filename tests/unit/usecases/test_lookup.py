@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from service.entities.errors import StorageUnavailable
 from service.entities.order import Order
+from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import CachedOrder, Lookup

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, BrokerMetadata  # type: ignore[attr-defined]
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.log_throttle import LogThrottle
 from service.pkg.network import unreachable

@@ -6,7 +6,7 @@ from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of

@@ -8,10 +8,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from service.entities.errors import MigrationError
+from service.errors import MigrationError, TryAgain
 from service.handler.kafka.client.connection_errors import AdvertisedBroker, DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
-from service.pkg.polling import Echo, Poller, TryAgain
+from service.pkg.polling import Echo, Poller
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, Message
 from structlog.typing import FilteringBoundLogger
 
-from service.entities.errors import KafkaClientFailed
+from service.errors import KafkaClientFailed
 from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error

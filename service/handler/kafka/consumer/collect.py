@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import DocumentRejected
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import DocumentRejected
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.decode import Decoder
 from service.usecases.batch import Batch, Entry

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from service.entities.dead_letter import Reason, Violation
-from service.entities.errors import DocumentRejected
 from service.entities.order import MAX_ITEMS, Delivery, Item, Order, Payment, amount_mismatches
+from service.errors import DocumentRejected
 
 _ESCAPED_NUL: Final = rb"\u0000"
 _NUL: Final = "\0"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import offsets_to_commit
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.errors import Stopped
 from service.handler.kafka.client.connection_errors import client_logger
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.breaker_control import BreakerControl, BreakerPause
@@ -27,7 +28,7 @@ from service.handler.kafka.consumer.statistics import Statistics
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.handler.kafka.consumer.worker import BatchWorker, Finished
 from service.pkg.run_with_timeout import run_with_timeout
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Ingest, Outcome
 from service.usecases.ports import Stored

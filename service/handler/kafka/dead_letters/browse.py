@@ -10,7 +10,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException
 
 from service.entities.dead_letter_record import Excerpt
-from service.entities.errors import CommandError, KafkaUnavailable
+from service.errors import CommandError, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent

@@ -6,7 +6,7 @@ from typing import Final
 
 from service.entities.dead_letter import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent

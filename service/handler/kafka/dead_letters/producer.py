@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import Producer
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable, Stopped
 from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,
     DeliveryFailure,
@@ -17,7 +17,7 @@ from service.handler.kafka.dead_letters.delivery import (
     is_unrecoverable,
 )
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
-from service.pkg.shutdown_event import ShutdownEvent, Stopped
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
 _FLUSH_INTERVAL_SECONDS: Final = 0.5

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer
 
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing

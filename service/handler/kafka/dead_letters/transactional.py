@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.errors import DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable
 from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.entities.errors import InvalidKeysFile
+from service.errors import InvalidKeysFile
 from service.handler.http.keys import MAX_FILE_BYTES, MAX_KEY_LENGTH, MIN_KEY_LENGTH, KeyReloader, Keys, Scope, key_with
 
 READS = frozenset({Scope.READ})

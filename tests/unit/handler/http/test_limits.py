@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from service.entities.errors import PortUnavailable
+from service.errors import PortUnavailable
 from service.handler.http.admin import AdminServer
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.protocol import ConnectionLimits

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.entities.dead_letter import Reason
-from service.entities.errors import DocumentRejected
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
+from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from tests.factories import SAMPLE, Document, order_document
 

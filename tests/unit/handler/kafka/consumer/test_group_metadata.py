@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from local import broker
 from service.config import Kafka
-from service.entities.errors import CommandError
+from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.consumer.group_metadata import GroupMetadata, has_generation
 

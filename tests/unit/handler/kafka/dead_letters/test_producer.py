@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 
 from local.broker import mock
 from service.entities.dead_letter import DeadLetter, Reason
-from service.entities.errors import DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import producer as dead_letters
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder

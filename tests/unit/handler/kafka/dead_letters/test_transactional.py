@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.entities.errors import CommandError, DeadLettersUnavailable
+from service.errors import CommandError, DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder

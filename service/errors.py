@@ -1,4 +1,4 @@
-"""The tree of errors.
+"""All errors that `service` raises, and what each means for the caller.
 
 OrdersError
 ├── DocumentRejected             a message is not a valid order: it is dead-lettered
@@ -9,13 +9,20 @@ OrdersError
 ├── DeadLettersUnavailable       the dead-letter topic does not accept messages: retried, and nothing is committed
 ├── KafkaUnavailable             a query of Kafka failed: a later one may succeed
 ├── KafkaClientFailed            the Kafka client reported a fatal error: the process must restart
+├── TryAgain                     an attempt failed: the Poller that made it repeats it
+├── DeadlineExceeded             the attempts of a Poller did not succeed in time: the command fails
+├── Stopped                      shutdown was requested during a wait: return without committing anything
 ├── InvalidSettings              a setting is invalid: nothing starts
 ├── CommandError                 a command failed for a reason that its user can act on
+├── CheckFailed                  a check of `orders doctor` failed: it is reported with a hint, and the next one runs
 ├── UnsupportedEncoding          the database is not UTF8: nothing starts
 ├── MigrationError               the schema or the topics cannot be migrated to this release
 ├── InvalidKeysFile              the file of API keys is invalid
 ├── PortUnavailable              a port is in use, or binding it is not permitted
 └── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited
+
+`orders` prints the text of each as one line and exits with 1 (InvalidSettings: 2). This module imports none of the
+project, so that every package can raise them.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class OrdersError(Exception):
-    """Base of all errors of this package. Their text never contains a value of an order or a secret."""
+    """Base of all errors of `service`. Their text never contains a value of an order or a secret."""
 
 
 class DocumentRejected(OrdersError):
@@ -82,12 +89,31 @@ class KafkaClientFailed(OrdersError):
     """The Kafka client reported a fatal error and is unusable: the process must restart."""
 
 
+class TryAgain(OrdersError):
+    """The attempt failed, and a later one may succeed. The text completes "waiting for …"."""
+
+
+class DeadlineExceeded(OrdersError):
+    """The deadline has passed, or the process is shutting down. The text gives what it was waiting for."""
+
+
+class Stopped(OrdersError):
+    """Shutdown was requested during a wait."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped by a shutdown request")
+
+
 class InvalidSettings(OrdersError):
     """A setting is invalid. The text is one line that names the variable, never its value."""
 
 
 class CommandError(OrdersError):
     """A command failed for a reason that its user can act on. The text is one line for that user."""
+
+
+class CheckFailed(OrdersError):
+    """A check of `orders doctor` failed. The text describes the problem."""
 
 
 class UnsupportedEncoding(OrdersError):

@@ -1,0 +1,62 @@
+"""The tree of errors: `service/errors.py` defines every error that `service` raises, and draws them at its top."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+from types import ModuleType
+
+import pytest
+
+import generator
+import service
+from service import errors
+from service.errors import OrdersError
+
+OUTSIDE = {
+    "service.handler.http.problems.Problem": "a response that a route raises: FastAPI requires its own HTTPException",
+}
+_NODE = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+) +(?P<meaning>\S.+)$", re.MULTILINE)
+_INDENT = 4
+
+
+def test_every_public_error_of_the_service_is_defined_in_the_tree() -> None:
+    found = {f"{each.__module__}.{each.__name__}" for each in _public_errors(service)}
+    assert {name for name in found if not name.startswith(f"{errors.__name__}.")} == OUTSIDE.keys()
+
+
+@pytest.mark.parametrize("package", [service, generator], ids=lambda package: package.__name__)
+def test_every_public_error_has_one_root(package: ModuleType) -> None:
+    outside = {each for each in _public_errors(package) if not issubclass(each, OrdersError)}
+    assert {f"{each.__module__}.{each.__name__}" for each in outside} <= OUTSIDE.keys()
+
+
+def test_the_drawing_shows_every_error_below_its_base() -> None:
+    bases = {each.__name__: each.__bases__[0].__name__ for each in _public_errors(errors) if each is not OrdersError}
+    assert dict(_drawn(errors.__doc__ or "")) == bases
+
+
+def _public_errors(package: ModuleType) -> Iterator[type[BaseException]]:
+    for name in _modules(package):
+        module = import_module(name)
+        for _, each in inspect.getmembers(module, inspect.isclass):
+            if issubclass(each, BaseException) and each.__module__ == name and not each.__name__.startswith("_"):
+                yield each
+
+
+def _modules(package: ModuleType) -> Iterator[str]:
+    prefix = package.__name__
+    yield prefix
+    for module in walk_packages(getattr(package, "__path__", ()), f"{prefix}."):
+        if not module.name.endswith("__main__"):
+            yield module.name
+
+
+def _drawn(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each name of the drawing and that of its base."""
+    path = [OrdersError.__name__]
+    for node in _NODE.finditer(text):
+        del path[len(node["indent"]) // _INDENT + 1 :]
+        yield node["name"], path[-1]
+        path.append(node["name"])
