@@ -1,4 +1,4 @@
-"""Namespaces of a cluster, for `make e2e` alone: no other run may touch what a developer's KUBECONFIG names."""
+"""Namespaces in a cluster. Only `make e2e` runs these tests, because KUBECONFIG may name a developer's cluster."""
 
 import os
 import shutil
@@ -12,54 +12,54 @@ import pytest
 from tests.cluster.loader import Loader
 from tests.cluster.release import Release, run
 
-ASKED_FOR = "ORDERS_TEST_CLUSTER"
+ENABLED = "ORDERS_TEST_CLUSTER"
 HELMS = [name for name in os.environ.get("ORDERS_TEST_HELMS", "helm").split() if shutil.which(name)]
-"""The first one does it all; the last one installs, upgrades and tests once."""
+"""All tests run with the first binary; the last one installs, upgrades and tests a release once."""
 
 numbers = count(1)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    return None if ASKED_FOR in os.environ or collection_path.name == "cluster" else True
+    return None if ENABLED in os.environ or collection_path.name == "cluster" else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that last as long as their load does, so that no process of several ends with one of them."""
+    """Run the longest tests first, so that parallel processes finish at about the same time."""
     items.sort(key=lambda item: item.path.name not in {"test_monitoring.py", "test_faults.py"})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("cluster")
-    told = f"Helm: {', '.join(HELMS)}" if ASKED_FOR in os.environ else "NOT RUN: CLUSTER: IT IS FOR `make e2e`"
-    terminalreporter.line(told)
+    line = f"Helm: {', '.join(HELMS)}" if ENABLED in os.environ else "NOT RUN: CLUSTER: USE `make e2e`"
+    terminalreporter.line(line)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure tells what the cluster tells."""
+    """Add the state of each release's namespace to the report of a failed test."""
     report = yield
     if report.when == "call" and report.failed:
         for each in item.funcargs.values():
             if isinstance(each, Release):
-                report.sections.append((f"namespace {each.namespace}", each.told()))
+                report.sections.append((f"namespace {each.namespace}", each.diagnostics()))
     return report
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    with fresh_namespace() as name:
+    with new_namespace() as name:
         yield name
 
 
 @pytest.fixture
 def other_namespace() -> Iterator[str]:
-    with fresh_namespace() as name:
+    with new_namespace() as name:
         yield name
 
 
 @contextmanager
-def fresh_namespace() -> Iterator[str]:
-    """Yield the name of a namespace that lets only restricted pods in."""
+def new_namespace() -> Iterator[str]:
+    """Yield the name of a new namespace that enforces the restricted pod security standard."""
     name = f"orders-e2e-{os.getpid()}-{next(numbers)}"
     run("kubectl", "create", "namespace", name)
     run("kubectl", "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -75,7 +75,7 @@ def release(namespace: str) -> Release:
 
 @pytest.fixture
 def release_of_another_helm(namespace: str) -> Release:
-    """The same by the last Helm that is named, where there are several."""
+    """A release that is not installed yet, for the last of the Helm binaries."""
     return Release(HELMS[-1], namespace)
 
 

@@ -15,7 +15,7 @@ POD = "loader"
 
 @dataclass
 class Results:
-    answered: int = 0
+    succeeded: int = 0
     failed: dict[str, int] = field(default_factory=dict)
 
 
@@ -25,8 +25,8 @@ class Loader:
 
     @contextmanager
     def get(self) -> Iterator[Results]:
-        """GET orders for as long as the block takes; the results are there after it."""
-        self._place()
+        """Request orders during the block; the results are complete after it."""
+        self._create_pod()
         results = Results()
         command = (
             "kubectl",
@@ -46,11 +46,11 @@ class Loader:
             assert process.stdout
             assert process.stdout.readline() == "started\n"
             yield results
-            told, _ = process.communicate(timeout=60)
-        vars(results).update(json.loads(told))
+            output, _ = process.communicate(timeout=60)
+        vars(results).update(json.loads(output))
 
-    def _place(self) -> None:
-        """Put a pod that does nothing beside the release."""
+    def _create_pod(self) -> None:
+        """Create an idle pod in the release's namespace."""
         image = self.release.pods("api")[0]["spec"]["containers"][0]["image"]
         container = {
             "name": POD,

@@ -1,4 +1,4 @@
-"""A release of the chart in a namespace of its own, as someone with kubectl and helm sees it."""
+"""Installs and inspects a release of the chart with helm and kubectl."""
 
 import json
 import re
@@ -19,7 +19,7 @@ MIX = ("--seed", "7", "--until", "2025-01-01T00:00:00Z", "--invalid", "0.02", "-
 
 
 def run(*command: str, stdin: str | None = None, within: float = 60.0) -> str:
-    """Return what the command prints; AssertionError with all of it where it fails."""
+    """Return the command's output. Raises AssertionError with the output if the command fails."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=within, check=False)  # noqa: S603
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -38,26 +38,26 @@ class Release:
         return run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin, within=within)
 
     def install(self, *options: str, chart: str = CHART) -> None:
-        self._rolled_out("install", options, chart)
+        self._apply("install", options, chart)
 
     def upgrade(self, *options: str, chart: str = CHART) -> None:
-        self._rolled_out("upgrade", options, chart)
+        self._apply("upgrade", options, chart)
 
     @property
-    def undone(self) -> str:
-        """The option by which this Helm undoes what fails, and with it what would tell why: not for every test."""
-        return "--atomic" if self._is_third else "--rollback-on-failure"
+    def rollback_option(self) -> str:
+        """The option to roll back on failure. It also removes the evidence, so not every test uses it."""
+        return "--atomic" if self._is_helm_3 else "--rollback-on-failure"
 
     @property
-    def overruling(self) -> tuple[str, ...]:
-        """The option by which this Helm takes back what kubectl has changed; Helm 3 asks nobody."""
-        return () if self._is_third else ("--force-conflicts",)
+    def force_options(self) -> tuple[str, ...]:
+        """The option to overwrite changes that were made with kubectl. Helm 3 always does."""
+        return () if self._is_helm_3 else ("--force-conflicts",)
 
     @property
-    def _is_third(self) -> bool:
+    def _is_helm_3(self) -> bool:
         return self.helm("version", "--template", "{{.Version}}").startswith("v3.")
 
-    def _rolled_out(self, verb: str, options: Sequence[str], chart: str) -> None:
+    def _apply(self, verb: str, options: Sequence[str], chart: str) -> None:
         self.helm(verb, self.name, chart, "--wait", "--timeout", f"{INSTALL_SECONDS}s", *options)
 
     def uninstall(self) -> None:
@@ -65,7 +65,7 @@ class Release:
         self.helm("uninstall", self.name, "--wait")
 
     def leftovers(self) -> set[str]:
-        """Return what is still there of the release, as Kind/name."""
+        """Return the remaining objects of the release, as Kind/name."""
         return {f"{item['kind']}/{item['metadata']['name']}" for item in self.items(KINDS)}
 
     def items(self, kinds: str, component: str | None = None) -> list[dict[str, Any]]:
@@ -77,35 +77,35 @@ class Release:
         return items
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        """Return those that are not going."""
+        """Return the pods that are not being deleted."""
         return [pod for pod in self.items("pods", component) if "deletionTimestamp" not in pod["metadata"]]
 
     def pod_names(self, component: str) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods(component)}
 
     def restarts(self, component: str) -> int:
-        """Return how often main containers of the component were restarted."""
+        """Return the number of restarts of the component's containers, without init containers."""
         return sum(each["restartCount"] for pod in self.pods(component) for each in pod["status"]["containerStatuses"])
 
-    def rolled_out(self, component: str, kind: str = "deployment") -> None:
+    def wait_for_rollout(self, component: str, kind: str = "deployment") -> None:
         self.kubectl("rollout", "status", f"{kind}/{self.name}-{component}", "--timeout=180s", within=200)
 
     def restart(self, component: str) -> None:
-        """Block until the old pods have gone: for a while after the rollout they still drain and answer."""
+        """Restart the pods and block until the old ones are deleted; they serve for a while after the rollout."""
         old = [f"pod/{name}" for name in self.pod_names(component)]
         self.kubectl("rollout", "restart", f"deployment/{self.name}-{component}")
-        self.rolled_out(component)
+        self.wait_for_rollout(component)
         self.kubectl("wait", *old, "--for=delete", "--timeout=60s", within=70)
 
     def scale(self, component: str, replicas: int, kind: str = "deployment") -> None:
         self.kubectl("scale", f"{kind}/{self.name}-{component}", f"--replicas={replicas}")
-        self.rolled_out(component, kind)
+        self.wait_for_rollout(component, kind)
 
     def kill(self, component: str) -> None:
-        """Kill a pod without notice and block until its successor is ready."""
+        """Kill a pod without a grace period and block until its successor is ready."""
         pod = min(self.pod_names(component))
         self.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
-        self.rolled_out(component, "statefulset" if component in {"kafka", "postgresql"} else "deployment")
+        self.wait_for_rollout(component, "statefulset" if component in {"kafka", "postgresql"} else "deployment")
 
     def generate(self, count: int, *options: str) -> None:
         """Start the generator as the Job of k8s/generator.yaml."""
@@ -116,7 +116,7 @@ class Release:
         container["envFrom"][0]["configMapRef"]["name"] = self.name
         self.kubectl("apply", "--filename", "-", stdin=json.dumps(job))
 
-    def generated(self, within: float = 300.0) -> None:
+    def wait_for_generator(self, within: float = 300.0) -> None:
         wait = ("--for=condition=complete", f"--timeout={within:.0f}s")
         self.kubectl("wait", "job/orders-generator", *wait, within=within + 10)
 
@@ -126,12 +126,12 @@ class Release:
         return self.kubectl("exec", *where, "--", "orders", *arguments, within=within)
 
     def check(self, count: int, *options: str) -> None:
-        """Hold tables and dead letters against what was generated: nothing lost, doubled, or in a wrong version."""
+        """Verify tables and dead letters: no generated message lost, duplicated or stored in a wrong version."""
         self.orders("check", "--count", str(count), *MIX, "--wait", "120", *options)
 
     @contextmanager
     def forwarded(self, service: str, port: int) -> Iterator[int]:
-        """Yield the local port that leads to the Service's."""
+        """Yield a local port that is forwarded to the Service's."""
         command = (
             "kubectl",
             "--namespace",
@@ -143,16 +143,16 @@ class Release:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
             try:
                 assert process.stdout
-                told = process.stdout.readline()
-                found = re.search(r":(\d+) ->", told)
-                assert found, f"port-forward said {told!r}"
+                line = process.stdout.readline()
+                found = re.search(r":(\d+) ->", line)
+                assert found, f"unexpected output of kubectl port-forward: {line!r}"
                 yield int(found[1])
             finally:
                 process.terminate()
 
-    def told(self) -> str:
-        """What someone looks at first when it doesn't work."""
-        looks = (("get", "all,pvc"), ("get", "events", "--sort-by=.lastTimestamp"))
+    def diagnostics(self) -> str:
+        """Return the namespace's objects, events and last log lines."""
+        queries = (("get", "all,pvc"), ("get", "events", "--sort-by=.lastTimestamp"))
         logs = (
             "logs",
             "--selector",
@@ -161,9 +161,9 @@ class Release:
             "--prefix",
             "--tail=15",
         )
-        return "\n".join(self._look(*look) for look in (*looks, logs))
+        return "\n".join(self._output(*query) for query in (*queries, logs))
 
-    def _look(self, *arguments: str) -> str:
+    def _output(self, *arguments: str) -> str:
         command = ("kubectl", "--namespace", self.namespace, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
         return done.stdout + done.stderr

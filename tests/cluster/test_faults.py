@@ -1,4 +1,4 @@
-"""Pods are killed, added and taken away under load; then every message that was produced is accounted for."""
+"""Pods are killed and scaled under load; afterwards every produced message is accounted for."""
 
 from tests.cluster.loader import Loader
 from tests.cluster.release import Release
@@ -7,42 +7,42 @@ from tests.waiting import eventually
 RATE = 400
 
 
-def test_killing_each_pod_in_turn_under_load_costs_no_order(release: Release) -> None:
+def test_killing_each_pod_in_turn_under_load_loses_no_order(release: Release) -> None:
     count = 150 * RATE
     release.install()
     release.generate(count, "--rate", str(RATE))
     for component in ("consumer", "api", "postgresql", "kafka", "consumer"):
         before = stored(release)
         release.kill(component)
-        eventually(lambda before=before: stored(release) > before, within=60, what="orders flow again")  # type: ignore[misc]
-    release.generated()
+        eventually(lambda before=before: stored(release) > before, within=60, what="orders are stored again")  # type: ignore[misc]
+    release.wait_for_generator()
     release.check(count, "--after-crash")
 
 
-def test_scaling_the_consumer_under_load_loses_and_doubles_nothing(release: Release) -> None:
+def test_scaling_the_consumer_under_load_loses_and_duplicates_nothing(release: Release) -> None:
     count = 90 * RATE
     release.install()
     release.generate(count, "--rate", str(RATE))
     for replicas in (3, 1):
         release.upgrade("--reuse-values", "--no-hooks", "--set", f"consumer.replicas={replicas}")
         before = stored(release)
-        eventually(lambda before=before: stored(release) > before, within=60, what="orders flow")  # type: ignore[misc]
-    release.generated()
+        eventually(lambda before=before: stored(release) > before, within=60, what="orders are stored")  # type: ignore[misc]
+    release.wait_for_generator()
     release.check(count)
     assert release.restarts("consumer") == 0
 
 
-def test_without_postgresql_no_container_restarts_and_orders_in_memory_are_served(
+def test_without_postgresql_no_container_restarts_and_cached_orders_are_served(
     release: Release, loader: Loader
 ) -> None:
     count = 60 * RATE
     release.install()
     release.generate(count, "--rate", str(RATE))
-    eventually(lambda: stored(release) > RATE, within=60, what="orders flow")
+    eventually(lambda: stored(release) > RATE, within=60, what="orders are stored")
     with loader.get() as results:
-        release.restart("api")  # both pods warm up, among others with what is asked for
+        release.restart("api")  # both pods cache the requested orders during warm-up
         release.scale("postgresql", 0, "statefulset")
-        release.generated()  # the outage lasts until all is produced
+        release.wait_for_generator()  # the outage lasts until all messages are produced
     assert results.failed == {}
     assert [release.restarts(component) for component in ("api", "consumer")] == [0, 0]
     release.scale("postgresql", 1, "statefulset")
@@ -51,7 +51,7 @@ def test_without_postgresql_no_container_restarts_and_orders_in_memory_are_serve
 
 
 def stored(release: Release) -> int:
-    """Return how many orders PostgreSQL holds."""
+    """Return the number of stored orders."""
     psql = ("psql", "--username", "postgres", "--dbname", "orders", "--tuples-only", "--no-align")
     return int(
         release.kubectl("exec", f"{release.name}-postgresql-0", "--", *psql, "--command", "SELECT count(*) FROM orders")

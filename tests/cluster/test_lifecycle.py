@@ -1,4 +1,4 @@
-"""What someone does with the chart: install, look, upgrade, roll back, uninstall, install again."""
+"""Installing, upgrading, rolling back, uninstalling and reinstalling the chart."""
 
 import json
 import re
@@ -26,74 +26,74 @@ CHANGED = str(Path(__file__).with_name("changed.yaml"))
 
 @pytest.fixture
 def filled(release: Release) -> Release:
-    """Installed, with orders stored."""
+    """An installed release with stored orders."""
     release.install()
     release.generate(COUNT)
-    release.generated()
+    release.wait_for_generator()
     release.check(COUNT)
     return release
 
 
-def test_what_is_generated_is_stored_and_served_and_the_release_passes_its_own_test(filled: Release) -> None:
+def test_generated_orders_are_stored_and_served_and_helm_test_passes(filled: Release) -> None:
     assert served(filled) == expected(PLAN).orders
-    assert_has_its_page(filled)
+    assert_serves_the_page(filled)
     filled.helm("test", filled.name)
     assert_erases(filled, next(iter(expected(PLAN).orders)))
 
 
-def test_a_release_of_any_name_is_taken_by_the_server(release: Release) -> None:
+def test_the_api_server_accepts_any_release_name(release: Release) -> None:
     for name in ("null", "true", "1e3", "0x1f", "12", "off", "7.0"):
         manifests = release.helm("template", name, CHART, "--skip-tests", "--kube-version", server_version())
         assert "created" in release.kubectl("apply", "--dry-run=server", "--filename", "-", stdin=manifests)
 
 
 def served(release: Release) -> dict[str, bytes]:
-    """Return the digest of every order that was generated, as the Service answers."""
+    """Return the digest of each generated order, as served by the API."""
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        return {uid: order_digest(got(connection, uid)) for uid in expected(PLAN).orders}
+        return {uid: order_digest(get_order(connection, uid)) for uid in expected(PLAN).orders}
 
 
-def assert_has_its_page(release: Release) -> None:
-    """Hold that the image was built with the page, and that its script is where the page looks for it."""
+def assert_serves_the_page(release: Release) -> None:
+    """Verify that the image contains the page, and its script at the path that the page uses."""
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        scripts = re.findall(r'<script type="module" [^>]*src="\./(assets/[^"]+)"', fetched(connection, "/").decode())
+        scripts = re.findall(r'<script type="module" [^>]*src="\./(assets/[^"]+)"', fetch(connection, "/").decode())
         assert scripts
-        assert fetched(connection, f"/{scripts[0]}")
+        assert fetch(connection, f"/{scripts[0]}")
 
 
-def fetched(connection: HTTPConnection, path: str) -> bytes:
+def fetch(connection: HTTPConnection, path: str) -> bytes:
     connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    assert answer.status == 200, body
+    response = connection.getresponse()
+    body = response.read()
+    assert response.status == 200, body
     return body
 
 
 def assert_erases(release: Release, uid: str) -> None:
-    """Run k8s/erase.yaml, whose login is the only one that may."""
+    """Run k8s/erase.yaml, which uses the only login that may erase."""
     job = (ROOT / "k8s" / "erase.yaml").read_text(encoding="utf-8").replace("ORDER_UID", uid)
     name = release.kubectl("create", "--filename", "-", "--output", "name", stdin=job).strip()
     release.kubectl("wait", name, "--for=condition=complete", "--timeout=60s", within=70)
     assert f"{uid}: erased" in release.kubectl("logs", name)
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        eventually(lambda: status_of(connection, f"/orders/{quote(uid)}") == 404, what="it is gone")
+        eventually(lambda: status_of(connection, f"/orders/{quote(uid)}") == 404, what="404")
 
 
 def status_of(connection: HTTPConnection, path: str) -> int:
     connection.request("GET", path)
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
-def got(connection: HTTPConnection, uid: str) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(fetched(connection, f"/orders/{quote(uid)}"))
+def get_order(connection: HTTPConnection, uid: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(fetch(connection, f"/orders/{quote(uid)}"))
     return body
 
 
 def test_upgrades_rollbacks_and_restarts_fail_no_request(filled: Release) -> None:
     before = filled.pod_names("api")
-    with Loader(filled).get() as none:
+    with Loader(filled).get() as unchanged:
         filled.upgrade()
     assert filled.pod_names("api") == before
     with Loader(filled).get() as changed:
@@ -103,56 +103,56 @@ def test_upgrades_rollbacks_and_restarts_fail_no_request(filled: Release) -> Non
         filled.helm("rollback", filled.name, "--wait", "--timeout", "300s")
     with Loader(filled).get() as restarted:
         filled.restart("api")
-    for results in (none, changed, rolled_back, restarted):
+    for results in (unchanged, changed, rolled_back, restarted):
         assert results.failed == {}
-        assert results.answered > 20
+        assert results.succeeded > 20
     filled.check(COUNT)
 
 
-def test_an_uninstalled_release_leaves_its_claims_and_finds_them_again(filled: Release) -> None:
-    assert_leaves_its_claims(filled)
-    filled.install(filled.undone)
+def test_a_reinstalled_release_reuses_its_volume_claims(filled: Release) -> None:
+    assert_uninstall_keeps_claims(filled)
+    filled.install(filled.rollback_option)
     filled.check(COUNT)
     filled.helm("test", filled.name)
-    assert_leaves_its_claims(filled)
+    assert_uninstall_keeps_claims(filled)
 
 
-def assert_leaves_its_claims(release: Release) -> None:
+def assert_uninstall_keeps_claims(release: Release) -> None:
     release.uninstall()
     claims = {"PersistentVolumeClaim/data-orders-kafka-0", "PersistentVolumeClaim/data-orders-postgresql-0"}
-    eventually(lambda: release.leftovers() == claims, within=90, what="nothing but the claims")
+    eventually(lambda: release.leftovers() == claims, within=90, what="only the claims are left")
 
 
-def test_another_version_with_other_values_is_upgraded(filled: Release, tmp_path: Path) -> None:
+def test_a_release_is_upgraded_to_another_version_with_other_values(filled: Release, tmp_path: Path) -> None:
     newer = shutil.copytree(CHART, tmp_path / "chart")
-    about = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
-    (newer / "Chart.yaml").write_text(json.dumps(about | {"version": "9.9.9"}), encoding="utf-8")
-    filled.upgrade(filled.undone, "--values", CHANGED, chart=str(newer))
+    metadata = yaml.safe_load((newer / "Chart.yaml").read_text(encoding="utf-8"))
+    (newer / "Chart.yaml").write_text(json.dumps(metadata | {"version": "9.9.9"}), encoding="utf-8")
+    filled.upgrade(filled.rollback_option, "--values", CHANGED, chart=str(newer))
     filled.check(COUNT)
     filled.helm("test", filled.name)
 
 
-def test_another_helm_installs_upgrades_and_tests_the_same(release_of_another_helm: Release) -> None:
+def test_another_helm_version_installs_upgrades_and_tests_a_release(release_of_another_helm: Release) -> None:
     release = release_of_another_helm
-    release.install(release.undone)
+    release.install(release.rollback_option)
     before = release.pod_names("api")
-    release.upgrade(release.undone, "--set", "cache.maxEntries=20000")
+    release.upgrade(release.rollback_option, "--set", "cache.maxEntries=20000")
     assert not release.pod_names("api") & before
     release.helm("test", release.name)
     release.scale("consumer", 2)
-    release.upgrade("--reuse-values", *release.overruling)
-    eventually(lambda: len(release.pods("consumer")) == 1, within=90, what="as many consumers as the values say")
+    release.upgrade("--reuse-values", *release.force_options)
+    eventually(lambda: len(release.pods("consumer")) == 1, within=90, what="as many consumers as in the values")
     release.uninstall()
 
 
-def test_what_is_rendered_can_be_applied_twice_without_helm(release: Release) -> None:
+def test_rendered_manifests_can_be_applied_twice_with_kubectl(release: Release) -> None:
     for _ in range(2):
         rendered = release.helm("template", release.name, CHART, "--skip-tests", "--kube-version", server_version())
         release.kubectl("apply", "--filename", "-", stdin=rendered)
         for component in ("api", "consumer"):
-            release.rolled_out(component)
+            release.wait_for_rollout(component)
     release.generate(100)
-    release.generated()
+    release.wait_for_generator()
     release.check(100)
 
 
@@ -160,26 +160,26 @@ def server_version() -> str:
     return str(json.loads(run("kubectl", "version", "--output", "json"))["serverVersion"]["gitVersion"])
 
 
-def test_with_keys_the_api_wants_one_and_the_release_passes_its_own_test(release: Release) -> None:
+def test_with_api_keys_requests_need_one_and_helm_test_passes(release: Release) -> None:
     key = "k" * 24
     release.kubectl("create", "secret", "generic", "orders-keys", f"--from-literal=keys=read {key}")
     release.install("--set", "auth.existingSecret=orders-keys")
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         for headers, status in (({}, 401), ({"X-API-Key": key}, 200)):
             connection.request("GET", "/orders", headers=headers)
-            answer = connection.getresponse()
-            assert (answer.status, bool(answer.read())) == (status, True)
+            response = connection.getresponse()
+            assert (response.status, bool(response.read())) == (status, True)
     release.helm("test", release.name)
 
 
 @pytest.mark.parametrize("name", ["kafka", "postgresql"])
-def test_a_release_may_be_called_like_one_of_its_servers(namespace: str, name: str, release: Release) -> None:
+def test_a_release_may_have_the_name_of_one_of_its_servers(namespace: str, name: str, release: Release) -> None:
     named = Release(release.helm_binary, namespace, name)
     named.install()
     named.helm("test", name)
 
 
-def test_the_commands_of_the_notes_work_as_they_stand(filled: Release) -> None:
+def test_the_commands_in_the_notes_work(filled: Release) -> None:
     notes = filled.helm("get", "notes", filled.name)
     commands = re.findall(r"^  +(kubectl .*|curl .*|helm .*)$", notes, re.MULTILINE)
     assert len(commands) >= 6
@@ -188,12 +188,12 @@ def test_the_commands_of_the_notes_work_as_they_stand(filled: Release) -> None:
     try:
         for command in commands:
             if command not in background:
-                eventually(lambda command=command: works(command), within=120, what=command)  # type: ignore[misc]
+                eventually(lambda command=command: succeeds(command), within=120, what=command)  # type: ignore[misc]
     finally:
         for forward in forwards:
             forward.terminate()
             forward.wait()
 
 
-def works(command: str) -> bool:
+def succeeds(command: str) -> bool:
     return subprocess.run(["sh", "-c", command], capture_output=True, timeout=120, check=False).returncode == 0  # noqa: S603, S607

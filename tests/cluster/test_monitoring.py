@@ -1,4 +1,4 @@
-"""Prometheus as its operator configures it: by the ServiceMonitors and the rules of a release."""
+"""Prometheus as the operator configures it from the ServiceMonitors and rules of a release."""
 
 import base64
 import gzip
@@ -17,14 +17,14 @@ from tests.cluster.loader import Loader
 from tests.cluster.release import ROOT, Release
 from tests.cluster.test_faults import stored
 from tests.factories import order_document
-from tests.prometheus.panels import assert_all_show_something
+from tests.prometheus.panels import assert_panels_have_data
 from tests.prometheus.server import Prometheus, configured
 from tests.waiting import eventually
 
 RATE = 100
 SECONDS = 300
-"""As long as orders flow: more than all panels and alerts take."""
-BESIDE_THE_STACK = str(ROOT / "k8s" / "values" / "kube-prometheus-stack.yaml")
+"""How long orders are generated: longer than all panels and alerts take."""
+VALUES = str(ROOT / "k8s" / "values" / "kube-prometheus-stack.yaml")
 SELECTOR = {"matchLabels": {"release": "kube-prometheus-stack"}}
 DISCOVERY = shutil.which("prometheus-discovery")
 WATCHER = {
@@ -32,14 +32,14 @@ WATCHER = {
     "kind": "Prometheus",
     "metadata": {"name": "watcher"},
     "spec": {
-        "replicas": 0,  # it runs on this machine, which no image is needed for
+        "replicas": 0,  # Prometheus runs on this machine, so the cluster needs no image
         "version": "v2.42.0",
         "evaluationInterval": "1s",
         "serviceMonitorSelector": SELECTOR,
         "ruleSelector": SELECTOR,
     },
 }
-AT_ONCE = (
+SHORT_INTERVALS = (
     "metrics.serviceMonitor.interval=1s",
     "metrics.serviceMonitor.scrapeTimeout=1s",
     "metrics.prometheusRule.postgresqlUnavailable.for=1s",
@@ -54,17 +54,17 @@ assert not producer.flush(10)
 """
 
 
-@pytest.mark.skipif(not DISCOVERY, reason="only the cluster that is made here has a Prometheus operator")
-def test_the_operators_prometheus_shows_every_panel_and_tells_of_faults(release: Release, tmp_path: Path) -> None:
-    release.install("--values", BESIDE_THE_STACK, *(part for value in AT_ONCE for part in ("--set", value)))
+@pytest.mark.skipif(not DISCOVERY, reason="only the cluster that .ci/cluster creates has a Prometheus operator")
+def test_the_operators_prometheus_has_data_for_every_panel_and_fires_alerts(release: Release, tmp_path: Path) -> None:
+    release.install("--values", VALUES, *(part for value in SHORT_INTERVALS for part in ("--set", value)))
     release.kubectl("apply", "--filename", "-", stdin=json.dumps(WATCHER))
     release.generate(SECONDS * RATE, "--rate", str(RATE))
     produce(release, order_document(order_uid="odd", payment={"amount": 1}, unknown_field=1))
-    eventually(lambda: stored(release) > RATE, within=60, what="orders flow")
-    with watching(release, tmp_path) as server, Loader(release).get():
-        assert_tells_of_an_outage(server, release)
-        assert_all_show_something(server, release.namespace)
-        assert_tells_that_nobody_consumes(server, release)
+    eventually(lambda: stored(release) > RATE, within=60, what="orders are stored")
+    with running_prometheus(release, tmp_path) as server, Loader(release).get():
+        assert_alerts_on_an_outage(server, release)
+        assert_panels_have_data(server, release.namespace)
+        assert_alerts_without_a_consumer(server, release)
 
 
 def produce(release: Release, document: dict[str, Any]) -> None:
@@ -73,30 +73,30 @@ def produce(release: Release, document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def watching(release: Release, folder: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus with the operator's configuration, but for where it finds targets and rules: in a folder."""
+def running_prometheus(release: Release, folder: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus with the operator's configuration, except that targets and rules come from files."""
     eventually(lambda: len(configuration(release)["scrape_configs"]) == 2, within=60, what="both monitors")
-    made, targets = configuration(release), folder / "targets.json"
-    discoveries = [discovery for job in made["scrape_configs"] for discovery in job.pop("kubernetes_sd_configs")]
+    config, targets = configuration(release), folder / "targets.json"
+    discoveries = [discovery for job in config["scrape_configs"] for discovery in job.pop("kubernetes_sd_configs")]
     assert all(each == {"role": "endpoints", "namespaces": {"names": [release.namespace]}} for each in discoveries)
-    for job in made["scrape_configs"]:
+    for job in config["scrape_configs"]:
         job["file_sd_configs"] = [{"files": [str(targets)]}]
     for name, rules in read(release, "configmap/prometheus-watcher-rulefiles-0").items():
         (folder / name).write_text(rules)
-    looker = [str(DISCOVERY), "endpoints", release.namespace, str(targets)]
+    command = [str(DISCOVERY), "endpoints", release.namespace, str(targets)]
     with (
-        Process("Prometheus's discovery", looker, folder / "discovery.log"),
-        configured(folder, made | {"rule_files": [str(folder / f"{release.namespace}-*.yaml")]}) as server,
+        Process("service discovery", command, folder / "discovery.log"),
+        configured(folder, config | {"rule_files": [str(folder / f"{release.namespace}-*.yaml")]}) as server,
     ):
         yield server
 
 
 def configuration(release: Release) -> dict[str, Any]:
-    """Return what the operator made, with that filled in which a sidecar does in its pod."""
+    """Return the operator's configuration, with the variable that a sidecar would replace."""
     packed = read(release, "secret/prometheus-watcher")["prometheus.yaml.gz"]
     text = gzip.decompress(base64.b64decode(packed)).decode()
-    made: dict[str, Any] = yaml.safe_load(text.replace("$(SHARD)", "0"))
-    return made
+    config: dict[str, Any] = yaml.safe_load(text.replace("$(SHARD)", "0"))
+    return config
 
 
 def read(release: Release, name: str) -> dict[str, str]:
@@ -104,16 +104,16 @@ def read(release: Release, name: str) -> dict[str, str]:
     return data
 
 
-def assert_tells_of_an_outage(server: Prometheus, release: Release) -> None:
-    server.tells("sum(rate(orders_stored_total[20s])) > 0")
+def assert_alerts_on_an_outage(server: Prometheus, release: Release) -> None:
+    server.wait_for_samples("sum(rate(orders_stored_total[20s])) > 0")
     release.scale("postgresql", 0, "statefulset")
-    server.fires("OrdersPostgresqlUnavailable")
+    server.wait_until_firing("OrdersPostgresqlUnavailable")
     release.scale("postgresql", 1, "statefulset")
-    server.resolves("OrdersPostgresqlUnavailable")
+    server.wait_until_resolved("OrdersPostgresqlUnavailable")
 
 
-def assert_tells_that_nobody_consumes(server: Prometheus, release: Release) -> None:
+def assert_alerts_without_a_consumer(server: Prometheus, release: Release) -> None:
     release.scale("consumer", 0)
-    server.fires("OrdersNoConsumer")
+    server.wait_until_firing("OrdersNoConsumer")
     release.scale("consumer", 1)
-    server.resolves("OrdersNoConsumer")
+    server.wait_until_resolved("OrdersNoConsumer")

@@ -1,4 +1,4 @@
-"""Repeats the properties for as long as `ORDERS_FUZZ_MINUTES` say, and tells how many examples there were."""
+"""Repeats the properties for `ORDERS_FUZZ_MINUTES`, and reports the number of examples."""
 
 from collections import Counter
 from collections.abc import Callable

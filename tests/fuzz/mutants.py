@@ -1,7 +1,7 @@
-"""Orders as text, spoilt in the ways in which text is spoilt: strategies for Hypothesis.
+"""Hypothesis strategies for mutated orders.
 
-They know the document, the catalogue of faults and what parsers stumble over: random bytes hardly get past the first
-brace.
+They use the document's fields, the generator's faults and tokens that break parsers, because random bytes rarely get
+past the first brace.
 """
 
 import json
@@ -52,7 +52,7 @@ values = st.recursive(
 
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
-    """An order with free texts and numbers in it, mostly a valid one."""
+    """An order with arbitrary texts and numbers, usually valid."""
     document = order_document(order_uid=draw(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)))
     for path in draw(st.lists(st.sampled_from(PATHS), max_size=5, unique=True)):
         container, key = located(document, path)
@@ -63,7 +63,7 @@ def documents(draw: st.DrawFn) -> Document:
 
 
 def located(document: Any, path: str) -> tuple[Any, Any]:
-    """Return container and key; a throw-away one where another change has taken the way there."""
+    """Return container and key; the container is a new dict if an earlier change removed the path."""
     *parents, key = [int(step) if step.isdigit() else step for step in path.split(".")]
     for step in parents:
         try:
@@ -75,7 +75,7 @@ def located(document: Any, path: str) -> tuple[Any, Any]:
 
 @st.composite
 def spellings(draw: st.DrawFn) -> bytes:
-    """Some text of a document: values of any kind anywhere, keys twice, escapes or none, blanks or none."""
+    """A document as JSON: values of any type anywhere, escaped or not, indented or not."""
     document = draw(documents())
     for path in draw(st.lists(st.sampled_from(PATHS), max_size=2)):
         container, key = located(document, path)
@@ -89,13 +89,13 @@ def spellings(draw: st.DrawFn) -> bytes:
 @st.composite
 def faults(draw: st.DrawFn) -> bytes:
     fault = draw(st.sampled_from(CATALOGUE))
-    made: bytes = fault.make(order_document(), Random(draw(st.integers(0, 9))).random)  # noqa: S311 - no secret
-    return made
+    message: bytes = fault.make(order_document(), Random(draw(st.integers(0, 9))).random)  # noqa: S311 - no secret
+    return message
 
 
 @st.composite
 def mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes], tokens: list[bytes]) -> bytes:
-    """The source's bytes, with some cut out, repeated, replaced or put in."""
+    """The source's bytes with some removed, repeated, replaced or inserted."""
     text = draw(source)
     for _ in range(draw(st.integers(0, 4))):
         begin = draw(st.integers(0, len(text)))
@@ -107,10 +107,10 @@ def mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes], tokens: list[byte
 
 @st.composite
 def order_texts(draw: st.DrawFn) -> bytes:
-    """An order as its producer would write it, mostly a valid one."""
+    """An order as a producer would write it, usually valid."""
     return json.dumps(draw(documents()), ensure_ascii=False).encode(errors="surrogatepass")
 
 
 messages = mutated(spellings() | faults(), TOKENS) | spellings() | order_texts()
-"""Values of messages: some orders, some nearly, some not at all."""
+"""Values of messages: valid, almost valid, and invalid orders."""
 notifications = mutated(st.sampled_from([b'{"new":["a"]}', b'{"changed":["a","b"]}', b"{}"]), TOKENS) | st.binary()

@@ -1,4 +1,4 @@
-"""Whatever bytes come as a message: an order, or a reason that tells of rules alone; and soon."""
+"""Any bytes decode quickly to an order or to violations that contain no values."""
 
 import re
 from datetime import UTC, datetime
@@ -23,12 +23,12 @@ from service.repo.rows import CopyRows, copy_rows
 from service.repo.writes import OrderWriter
 from tests.factories import order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
-from tests.fuzz.profile import fuzzed, fuzzed_a_little
+from tests.fuzz.profile import fuzzed, fuzzed_briefly
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SECONDS = 1.0
-"""Of the processor, for one message."""
-SOURCE = RecordPosition(1_000, 2, 3, "orders")
+MAX_CPU_SECONDS = 1.0
+"""To decode one message."""
+POSITION = RecordPosition(1_000, 2, 3, "orders")
 PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
 RULE = re.compile(
     r"Expected (int|str|array|object|datetime|bool|null|float)( \| null)?( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
@@ -37,61 +37,61 @@ RULE = re.compile(
     r"|malformed JSON|not UTF-8|nested too deeply|a number is out of range|contains a NUL character|is missing"
     r"|is in the future|is before year 1"
 )
-"""All that may be said of a value."""
+"""All permitted texts of a violation."""
 
 decoder = Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
 
 
-def decoded(value: bytes) -> Order | DocumentRejected:
+def decode(value: bytes) -> Order | DocumentRejected:
     try:
         return decoder.decode(value)
-    except DocumentRejected as rejected:
-        return rejected
+    except DocumentRejected as error:
+        return error
 
 
 @fuzzed
 @given(messages)
-def test_a_message_is_an_order_or_breaks_rules_that_can_be_named_without_a_value(value: bytes) -> None:
+def test_a_message_is_an_order_or_has_violations_without_values(value: bytes) -> None:
     began = thread_time()
-    verdict = decoded(value)
-    assert thread_time() - began < SECONDS
-    if isinstance(verdict, DocumentRejected):
-        assert verdict.reason in {Reason.INVALID, Reason.UNDECODABLE}
-        assert 1 <= len(verdict.violations) <= 20
-        for path, rule in verdict.violations:
+    result = decode(value)
+    assert thread_time() - began < MAX_CPU_SECONDS
+    if isinstance(result, DocumentRejected):
+        assert result.reason in {Reason.INVALID, Reason.UNDECODABLE}
+        assert 1 <= len(result.violations) <= 20
+        for path, rule in result.violations:
             assert PATH.fullmatch(path), path
             assert RULE.fullmatch(rule), rule
 
 
 @fuzzed
 @given(messages)
-def test_what_is_accepted_is_accepted_again_as_it_is_answered(value: bytes) -> None:
-    order = decoded(value)
+def test_an_accepted_order_is_accepted_again_as_served(value: bytes) -> None:
+    order = decode(value)
     if isinstance(order, Order):
-        assert decoded(msgspec.json.encode(order)) == order
+        assert decode(msgspec.json.encode(order)) == order
 
 
 @fuzzed
 @given(messages)
 @example(msgspec.json.encode(order_document(locale="a\r", entry="\n", customer_id="\t\\N", delivery={"name": "\\."})))
-def test_the_rows_of_an_order_hold_what_it_holds(value: bytes) -> None:
-    order = decoded(value)
+def test_the_rows_of_an_order_have_its_values(value: bytes) -> None:
+    order = decode(value)
     if isinstance(order, Order):
-        made = copy_rows(order, SOURCE, needs_no_escaping=b"\\" not in value)
-        assert made == copy_rows(order, SOURCE)
-        assert texts_in(made) == texts_of(order)
+        copied = copy_rows(order, POSITION, needs_no_escaping=b"\\" not in value)
+        assert copied == copy_rows(order, POSITION)
+        assert texts_in(copied) == texts_of(order)
 
 
-def texts_in(made: CopyRows) -> list[str | None]:
+def texts_in(copied: CopyRows) -> list[str | None]:
     """Return the columns of the order's own fields as PostgreSQL reads them."""
-    (head,), (delivery,), (payment,), items = map(rows, made)
+    (head,), (delivery,), (payment,), items = map(rows, copied)
     fields = [head[:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
     return [each for row in fields for each in row]
 
 
 def rows(text: str) -> list[list[str | None]]:
     assert text.endswith("\n")
-    assert "\r" not in text  # which PostgreSQL refuses
+    assert "\r" not in text  # PostgreSQL rejects it
     return [[unescaped(column) for column in line.split("\t")] for line in text[:-1].split("\n")]
 
 
@@ -107,23 +107,23 @@ def texts_of(order: Order) -> list[str | None]:
     return [None if value is None else str(value) for value in found]
 
 
-@fuzzed_a_little
+@fuzzed_briefly
 @given(values=st.lists(order_texts(), min_size=1, max_size=20))
-def test_postgresql_answers_what_was_sent(database: str, values: list[bytes]) -> None:
-    orders = {order.order_uid: order for order in map(decoded, values) if isinstance(order, Order)}
+def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]) -> None:
+    orders = {order.order_uid: order for order in map(decode, values) if isinstance(order, Order)}
     writer = OrderWriter(Transactions(Access(database, "tests")))
-    writer.store([VersionedOrder(order, RecordPosition(next(MOMENTS), 0, 0, "orders")) for order in orders.values()])
+    writer.store([VersionedOrder(order, RecordPosition(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()])
     writer.close()
     with psycopg.connect(database) as connection:
         found = connection.execute(DOCUMENTS_OF.encode(), [[*orders]]).fetchall()
     assert {uid: msgspec.json.decode(document, type=Order) for uid, document in found} == orders
 
 
-MOMENTS = count(1)
-"""Of records: whatever comes later is newer."""
+TIMESTAMPS = count(1)
+"""Of records; each is newer than the one before."""
 
 
-# What stands beside the value
+# Headers and notifications
 
 NAMES = [name for name in vars(Header).values() if isinstance(name, str) and name.startswith("dlq-")]
 names = st.sampled_from(NAMES) | st.text(max_size=20) | st.just("dlq-")
@@ -139,7 +139,7 @@ headers = st.lists(st.tuples(names, contents), max_size=30) | origins
 @fuzzed
 @given(headers)
 @example([(Header.TOPIC, b"t"), (Header.PARTITION, b"0"), (Header.OFFSET, b"9" * 18), (Header.TIMESTAMP, b"0")])
-def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[tuple[str, bytes | None]]) -> None:
+def test_headers_give_a_valid_origin_or_none(given_headers: list[tuple[str, bytes | None]]) -> None:
     origin = read_origin(given_headers)
     if origin is not None:
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", origin.topic)
@@ -152,7 +152,7 @@ def test_headers_name_an_origin_that_kafka_can_have_or_none(given_headers: list[
 @fuzzed
 @given(headers)
 @example([(Header.REPLAYS, b"3"), (Header.REPLAYS, None), (Header.REASON, None), (Header.REASON, b"invalid")])
-def test_what_is_shown_of_headers_tells_the_same_as_all_of_them(given_headers: list[tuple[str, bytes | None]]) -> None:
+def test_an_excerpt_of_headers_gives_the_same_dead_letter(given_headers: list[tuple[str, bytes | None]]) -> None:
     whole = DeadLetterRecord(0, 0, 0, None, None, given_headers)
     shown = whole.excerpt(10).dead_letter
     assert (shown.reason, shown.replays, shown.is_stub, shown.origin) == (
@@ -164,7 +164,7 @@ def test_what_is_shown_of_headers_tells_the_same_as_all_of_them(given_headers: l
 
 @fuzzed
 @given(notifications)
-def test_a_notification_names_orders_or_counts_as_none(payload: bytes) -> None:
-    told = parse(payload.decode(errors="replace"))
-    if told is not None:
-        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", uid) for uid in told.new + told.changed)
+def test_a_notification_has_valid_ids_or_is_ignored(payload: bytes) -> None:
+    notification = parse(payload.decode(errors="replace"))
+    if notification is not None:
+        assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", uid) for uid in notification.new + notification.changed)

@@ -1,4 +1,4 @@
-"""Whatever a client sends: the fast path and the application answer alike, and neither fails."""
+"""For any bytes from a client, the fast path and the application respond alike, without an internal error."""
 
 import asyncio
 import json
@@ -94,7 +94,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[bytes]:
-    """The pieces in which some requests come, each sound or spoilt."""
+    """A few requests, valid or mutated, split into pieces."""
     each = requests() | st.just(PLAIN) | mutated(requests() | st.just(PLAIN), TOKENS)
     sent = b"".join(draw(st.lists(each, min_size=1, max_size=5)))
     cuts = sorted(draw(st.sets(st.integers(0, len(sent)), max_size=5)))
@@ -116,22 +116,22 @@ def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
 
 @fuzzed
 @given(pieces=conversations(), waits_for_responses=st.booleans())
-def test_nobody_can_tell_the_fast_path_from_the_slow_one(
+def test_the_fast_path_responds_like_the_application(
     open_pair: ServerPair, *, pieces: list[bytes], waits_for_responses: bool
 ) -> None:
-    answered = open_pair.compare(*pieces, waits_for_responses=waits_for_responses)
-    assert b"HTTP/1.1 500 " not in answered
+    response = open_pair.compare(*pieces, waits_for_responses=waits_for_responses)
+    assert b"HTTP/1.1 500 " not in response
 
 
 @fuzzed
 @given(pieces=conversations(), waits_for_responses=st.booleans())
-def test_without_a_key_no_order_is_sent(
+def test_without_a_key_no_order_is_served(
     locked_pair: ServerPair, *, pieces: list[bytes], waits_for_responses: bool
 ) -> None:
-    answered = locked_pair.compare(*pieces, waits_for_responses=waits_for_responses)
-    assert b"HTTP/1.1 500 " not in answered
+    response = locked_pair.compare(*pieces, waits_for_responses=waits_for_responses)
+    assert b"HTTP/1.1 500 " not in response
     if READ_KEY.encode() not in b"".join(pieces):
-        assert b'"order_uid"' not in answered
+        assert b'"order_uid"' not in response
 
 
 # Parameters
@@ -140,10 +140,10 @@ MARK = "Zq7mark"
 numbers = st.integers(-(10**20), 10**20).map(str) | st.text(st.characters(codec="utf-8"), max_size=10)
 uids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True) | st.text(st.characters(codec="utf-8"), max_size=70)
 cursors = st.tuples(numbers, uids).map(".".join) | st.tuples(numbers, numbers).map(".".join) | uids
-names = st.sampled_from(["limit", "cursor", "customer_id", "track_number", "reason", "nobody's"])
+names = st.sampled_from(["limit", "cursor", "customer_id", "track_number", "reason", "unknown"])
 pairs = st.tuples(names, cursors | numbers | uids | st.just(f"{MARK}\0"))
 queries = st.lists(pairs.map(lambda pair: f"{pair[0]}={quote(pair[1])}"), max_size=5).map("&".join)
-"""Well-formed ones, and any bytes at all."""
+"""Well-formed queries; `raw_queries` adds arbitrary bytes."""
 raw_queries = (
     queries
     | st.from_regex(r"cursor=-?[0-9]{15,25}\.[a-z]{1,3}", fullmatch=True)
@@ -159,7 +159,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
     page = server.reader.page
 
     async def page_of_sql(query: PageQuery) -> Page:
-        page_values(query)  # what PostgreSQL would be asked with
+        page_values(query)  # builds the statement's parameters
         return await page(query)
 
     server.reader.page = page_of_sql  # type: ignore[method-assign]
@@ -168,7 +168,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
 
 @fuzzed
 @given(target=st.sampled_from(["/orders", "/dead-letters"]), query=raw_queries)
-def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(
+def test_any_query_returns_a_page_or_names_the_invalid_parameter(
     application: FakeServer, target: str, query: str
 ) -> None:
     request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READ_KEY}\r\n\r\n".encode()
@@ -177,16 +177,22 @@ def test_any_query_gets_a_page_or_is_told_which_parameter_is_wrong(
     )
     status = int(head.split()[1])
     assert status in {HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY}
-    told = json.loads(body)
+    document = json.loads(body)
     if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        assert {each["name"] for each in told["errors"]} <= {"limit", "cursor", "customer_id", "track_number", "reason"}
-        assert all(re.fullmatch(r"[a-z_]+", each["rule"]) for each in told["errors"])
+        assert {each["name"] for each in document["errors"]} <= {
+            "limit",
+            "cursor",
+            "customer_id",
+            "track_number",
+            "reason",
+        }
+        assert all(re.fullmatch(r"[a-z_]+", each["rule"]) for each in document["errors"])
         assert MARK.encode() not in body
 
 
 @fuzzed
 @given(st.from_regex(r"-?[0-9]{1,18}\.[A-Za-z0-9_-]{1,64}", fullmatch=True))
-def test_a_cursor_of_orders_is_read_as_it_was_written(cursor: str) -> None:
+def test_a_cursor_of_orders_survives_a_round_trip(cursor: str) -> None:
     parsed = parse_cursor(cursor)
     assert parsed is not None
     assert parse_cursor(f"{parsed.created_us}.{parsed.order_uid}") == parsed
@@ -195,19 +201,19 @@ def test_a_cursor_of_orders_is_read_as_it_was_written(cursor: str) -> None:
 
 @fuzzed
 @given(st.integers(-(10**18), 10**18), uids)
-def test_a_cursor_of_any_moment_can_be_asked_for(moment: int, uid: str) -> None:
-    page_values(PageQuery(1, Cursor(moment, uid), None, None))
+def test_a_cursor_may_have_any_time(time_us: int, uid: str) -> None:
+    page_values(PageQuery(1, Cursor(time_us, uid), None, None))
 
 
 @fuzzed
 @given(st.dictionaries(st.integers(0, 10**9 - 1), st.integers(1, 10**18 - 1), min_size=1))
-def test_a_cursor_of_dead_letters_is_read_as_it_was_written(before: dict[int, int]) -> None:
+def test_a_cursor_of_dead_letters_survives_a_round_trip(before: dict[int, int]) -> None:
     assert parse_dead_letters_cursor(format_dead_letters_cursor(before)) == before
 
 
 @fuzzed
 @given(st.text(st.characters(codec="latin-1")) | st.from_regex(r'(W/)?"[^"]*"(, ?"[^"]*")*', fullmatch=True), st.text())
-def test_any_list_of_tags_can_be_compared(if_none_match: str, tag: str) -> None:
+def test_any_if_none_match_can_be_compared_with_any_tag(if_none_match: str, tag: str) -> None:
     assert matches(tag, [if_none_match, "*"])
     matches(tag, [if_none_match])
 
@@ -228,7 +234,7 @@ def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> No
     BROADCASTER.remove(stream)
 
 
-# What operators write
+# Settings and files
 
 lines = st.text(st.characters(codec="utf-8"), max_size=60) | st.tuples(
     st.sampled_from(["read", "dead-letters", "read,dead-letters", "read,", "#", ""]),
@@ -245,7 +251,7 @@ def folder() -> Iterator[Path]:
 
 @fuzzed
 @given(content=files, presented=st.text(st.characters(codec="latin-1")))
-def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, content: bytes, presented: str) -> None:
+def test_a_key_file_is_accepted_or_rejected_without_quoting_it(folder: Path, content: bytes, presented: str) -> None:
     path = folder / "keys"
     path.write_bytes(content)
     keys = outcome_of(Keys, path)
@@ -265,8 +271,8 @@ def test_a_file_of_keys_is_used_or_refused_without_a_word_of_it(folder: Path, co
 def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:
     try:
         return call(argument)
-    except (InvalidKeysFile, ValueError) as refused:
-        return refused
+    except (InvalidKeysFile, ValueError) as error:
+        return error
 
 
 sizes = st.text() | st.from_regex(r"\s*\d{1,400}(\.\d+)?\s*(ms|s|m|h|d|B|KiB|MiB|GiB)?\s*")
@@ -274,7 +280,7 @@ sizes = st.text() | st.from_regex(r"\s*\d{1,400}(\.\d+)?\s*(ms|s|m|h|d|B|KiB|MiB
 
 @fuzzed
 @given(text=sizes, parse=st.sampled_from([parse_bytes, parse_seconds]))
-def test_a_size_or_duration_is_a_number_or_refused_without_its_text(text: str, parse: Callable[[str], Any]) -> None:
+def test_a_size_or_duration_is_parsed_or_rejected_without_quoting_it(text: str, parse: Callable[[str], Any]) -> None:
     parsed = outcome_of(parse, text)
     if isinstance(parsed, Exception):
         assert re.fullmatch("must be a (size|duration) such as .*", str(parsed))
@@ -292,6 +298,6 @@ passwords = st.text(st.characters(codec="utf-8", exclude_characters="@", exclude
     passwords,
     st.sampled_from(["postgresql://me:{}@host/db", "postgres://me:{}@h1:1,h2:2/db?a=b", "host=h password={}"]),
 )
-def test_a_connection_string_is_shown_without_its_password(password: str, form: str) -> None:
+def test_a_connection_string_is_redacted(password: str, form: str) -> None:
     assert "Zq7" not in (redacted_dsn(form.format(password)) or "")
     assert redacted_dsn(password) == REDACTED

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes what a test names."""
+"""A real Prometheus that scrapes the given processes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"Prometheus: {PROGRAM}" if PROGRAM else f"NOT RUN: PROMETHEUS: {NOT_RUN.upper()}")
 
 
-def _scraped(pod: Service) -> dict[str, Any]:
+def _scrape_config(pod: Service) -> dict[str, Any]:
     mode = str(pod.process.args[3])  # type: ignore[index]
     labels = {"namespace": NAMESPACE, "pod": f"orders-{mode}-{pod.admin_port}"}
     return {
@@ -31,16 +31,16 @@ def _scraped(pod: Service) -> dict[str, Any]:
 
 @contextmanager
 def prometheus(folder: Path, *pods: Service, rules: Sequence[Any] = ()) -> Iterator[Prometheus]:
-    """Run a server that looks at consumers and APIs every second, with the labels that the operator would give them.
+    """Run a server that scrapes consumers and APIs every second, with the labels that the operator would add.
 
-    `rules` are groups of rules, which it evaluates as often.
+    `rules` are groups of rules, evaluated every second too.
     """
     alerts = folder / "alerts.yaml"
     alerts.write_text(yaml.safe_dump({"groups": [*rules]}))
     configuration = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(alerts)],
-        "scrape_configs": [_scraped(pod) for pod in pods],
+        "scrape_configs": [_scrape_config(pod) for pod in pods],
     }
     with configured(folder, configuration) as server:
         yield server

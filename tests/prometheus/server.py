@@ -1,4 +1,4 @@
-"""A real Prometheus, with a configuration that a test makes."""
+"""A real Prometheus with a given configuration."""
 
 import json
 import shutil
@@ -20,52 +20,52 @@ from service.pkg.shutdown_event import ShutdownEvent
 from tests.waiting import eventually
 
 PROGRAM = shutil.which("prometheus")
-NOT_RUN = "there is no prometheus on the path"
+NOT_RUN = "prometheus not found on PATH"
 START_SECONDS = 60.0
-CALL_SECONDS = 10.0
-FAR = 90.0
+REQUEST_TIMEOUT_SECONDS = 10.0
+WAIT_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
     port: int
 
-    def ask(self, expression: str) -> list[dict[str, Any]]:
-        """Return the samples of an instant query; AssertionError where Prometheus refuses it."""
-        query = urlencode({"query": expression})
-        with urlopen(f"http://{HOST}:{self.port}/api/v1/query?{query}", timeout=CALL_SECONDS) as answer:
-            document = json.load(answer)
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the samples of an instant query. Raises AssertionError if the query fails."""
+        parameters = urlencode({"query": expression})
+        with urlopen(
+            f"http://{HOST}:{self.port}/api/v1/query?{parameters}", timeout=REQUEST_TIMEOUT_SECONDS
+        ) as response:
+            document = json.load(response)
         assert document["status"] == "success"
         found: list[dict[str, Any]] = document["data"]["result"]
         return found
 
-    def tells(self, expression: str) -> list[dict[str, Any]]:
-        """Return the samples of a query as soon as there are some."""
-        found: list[dict[str, Any]] = eventually(lambda: self.ask(expression), FAR, expression)
+    def wait_for_samples(self, expression: str) -> list[dict[str, Any]]:
+        """Block until the query returns samples, and return them."""
+        found: list[dict[str, Any]] = eventually(lambda: self.query(expression), WAIT_SECONDS, expression)
         return found
 
-    def fires(self, alert: str) -> None:
-        """Block until it does."""
-        eventually(lambda: self._fires(alert), FAR, f"{alert} firing")
+    def wait_until_firing(self, alert: str) -> None:
+        eventually(lambda: self._is_firing(alert), WAIT_SECONDS, f"{alert} firing")
 
-    def resolves(self, alert: str) -> None:
-        """Block until it fires no more."""
-        eventually(lambda: not self._fires(alert), FAR, f"{alert} resolved")
+    def wait_until_resolved(self, alert: str) -> None:
+        eventually(lambda: not self._is_firing(alert), WAIT_SECONDS, f"{alert} resolved")
 
     def is_ready(self) -> bool:
         try:
-            with urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=CALL_SECONDS):
+            with urlopen(f"http://{HOST}:{self.port}/-/ready", timeout=REQUEST_TIMEOUT_SECONDS):
                 return True
         except (URLError, OSError):
             return False
 
-    def _fires(self, alert: str) -> bool:
-        return bool(self.ask(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'))
+    def _is_firing(self, alert: str) -> bool:
+        return bool(self.query(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'))
 
 
 @contextmanager
 def configured(folder: Path, configuration: dict[str, Any]) -> Iterator[Prometheus]:
-    """Run a server with what its file of configuration is to hold."""
+    """Run a server with this configuration."""
     config = folder / "prometheus.yaml"
     config.write_text(yaml.safe_dump(configuration))
     server = Prometheus(free_port())

@@ -1,6 +1,6 @@
-"""Alerts on a real Prometheus: each fires by its fault, and resolves when that is fixed.
+"""Alerts on a real Prometheus fire during a fault and resolve after it.
 
-Those that take long by their nature are held by `promtool test rules`, in `tests/chart/test_alerts.py`.
+`tests/chart/test_alerts.py` covers the alerts that take long, with `promtool test rules`.
 """
 
 import shutil
@@ -16,13 +16,13 @@ from tests.factories import order_document
 from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
 from tests.prometheus.conftest import prometheus
-from tests.prometheus.server import FAR, Prometheus
+from tests.prometheus.server import WAIT_SECONDS, Prometheus
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres
 
-AT_ONCE = {
+SHORT_DURATIONS = {
     "noConsumer.for": "1s",
     "noProgress.for": "1s",
     "noProgress.window": "5s",
@@ -32,19 +32,19 @@ AT_ONCE = {
     "circuitBreakerOpen.for": "1s",
     "postgresqlUnavailable.for": "1s",
 }
-"""With windows of minutes the test would take minutes."""
+"""The default windows of minutes would make the tests take minutes."""
 
 
 def rules() -> list[Any]:
-    values = [f"metrics.prometheusRule.{name}={value}" for name, value in AT_ONCE.items()]
+    values = [f"metrics.prometheusRule.{name}={value}" for name, value in SHORT_DURATIONS.items()]
     switches = ["metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true"]
     groups: list[Any] = one(render(settings=[*switches, *values]), "PrometheusRule")["spec"]["groups"]
     return groups
 
 
 @dataclass
-class Watched:
-    """A consumer that a Prometheus looks at."""
+class Monitored:
+    """A consumer that a Prometheus scrapes."""
 
     server: Prometheus
     consumer: Service
@@ -52,11 +52,11 @@ class Watched:
 
 
 @pytest.fixture
-def watched(
+def monitored(
     harness: Harness, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
-) -> Iterator[Watched]:
+) -> Iterator[Monitored]:
     if not shutil.which("helm"):
-        pytest.skip("there is no helm on the path")
+        pytest.skip("helm not found on PATH")
     breaker = {
         "ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE": "50",
         "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "2",
@@ -65,36 +65,36 @@ def watched(
     consumer = spawn("consumer", settings={**settings, **breaker, "ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     with prometheus(tmp_path, consumer, rules=rules()) as server:
         harness.produce(*orders([order_document(order_uid="first")]))
-        server.tells("orders_stored_total == 1")
-        eventually(lambda: not server.ask("ALERTS"), FAR, "no alert")
-        yield Watched(server, consumer, harness)
+        server.wait_for_samples("orders_stored_total == 1")
+        eventually(lambda: not server.query("ALERTS"), WAIT_SECONDS, "no alert")
+        yield Monitored(server, consumer, harness)
 
 
-def test_a_database_that_is_away_and_a_consumer_that_gets_nowhere_are_told(
-    watched: Watched, own_postgres: "Postgres"
+def test_an_outage_of_postgresql_fires_the_postgresql_and_no_progress_alerts(
+    monitored: Monitored, own_postgres: "Postgres"
 ) -> None:
     own_postgres.stop()
-    watched.harness.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
-    watched.server.fires("OrdersPostgresqlUnavailable")
-    watched.server.fires("OrdersNoProgress")
+    monitored.harness.produce(*orders([order_document(order_uid=f"waits-{number}") for number in range(30)]))
+    monitored.server.wait_until_firing("OrdersPostgresqlUnavailable")
+    monitored.server.wait_until_firing("OrdersNoProgress")
     own_postgres.start()
     for alert in ("OrdersPostgresqlUnavailable", "OrdersNoProgress"):
-        watched.server.resolves(alert)
+        monitored.server.wait_until_resolved(alert)
 
 
-def test_dead_letters_are_told_and_then_the_circuit_breaker_and_both_end(watched: Watched) -> None:
-    watched.harness.produce(*[Sent(b"not an order")] * 10)
-    watched.server.fires("OrdersDeadLetters")
-    watched.harness.produce(*[Sent(b"not an order")] * 60)
-    watched.server.fires("OrdersCircuitBreakerOpen")
-    watched.harness.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
-    watched.server.resolves("OrdersCircuitBreakerOpen")
-    watched.server.resolves("OrdersDeadLetters")
+def test_a_flood_of_dead_letters_fires_the_dead_letter_and_circuit_breaker_alerts(monitored: Monitored) -> None:
+    monitored.harness.produce(*[Sent(b"not an order")] * 10)
+    monitored.server.wait_until_firing("OrdersDeadLetters")
+    monitored.harness.produce(*[Sent(b"not an order")] * 60)
+    monitored.server.wait_until_firing("OrdersCircuitBreakerOpen")
+    monitored.harness.produce(*orders([order_document(order_uid=f"good-{number}") for number in range(200)]))
+    monitored.server.wait_until_resolved("OrdersCircuitBreakerOpen")
+    monitored.server.wait_until_resolved("OrdersDeadLetters")
 
 
-def test_a_group_without_a_member_is_told_until_there_is_one(watched: Watched, spawn: Spawn) -> None:
-    watched.consumer.kill()
-    watched.server.fires("OrdersNoConsumer")
-    port = {"ORDERS_ADMIN__PORT": str(watched.consumer.admin_port)}
-    spawn("consumer", settings={**watched.harness.settings, **port})
-    watched.server.resolves("OrdersNoConsumer")
+def test_a_group_without_members_fires_the_no_consumer_alert(monitored: Monitored, spawn: Spawn) -> None:
+    monitored.consumer.kill()
+    monitored.server.wait_until_firing("OrdersNoConsumer")
+    port = {"ORDERS_ADMIN__PORT": str(monitored.consumer.admin_port)}
+    spawn("consumer", settings={**monitored.harness.settings, **port})
+    monitored.server.wait_until_resolved("OrdersNoConsumer")

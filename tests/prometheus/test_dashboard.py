@@ -1,4 +1,4 @@
-"""Every panel of the dashboard has data on a system that runs, with some faults in what it is sent."""
+"""Every panel of the dashboard has data on a running system that receives some invalid messages."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.factories import order_document
 from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
 from tests.prometheus.conftest import NAMESPACE, prometheus
-from tests.prometheus.panels import CHOICES, DASHBOARD, PANELS, ROOT, assert_all_show_something
+from tests.prometheus.panels import DASHBOARD, PANELS, ROOT, VARIABLES, assert_panels_have_data
 from tests.prometheus.server import Prometheus
 
 if TYPE_CHECKING:
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
 
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 UNITS = {"bool", "bool_on_off", "bytes", "ops", "percentunit", "reqps", "s", "short"}
-"""Of the many that Grafana knows by these names, those that are needed."""
+"""The units of Grafana that the dashboard uses."""
 
 
 class Traffic:
-    """Orders, odd ones and bad ones among them, and readers of the API, until the block ends."""
+    """Produces orders, unusual orders and invalid messages, and reads from the API, until the block ends."""
 
     def __init__(self, harness: Harness, api: Service) -> None:
-        self._stage = harness
+        self._harness = harness
         self._api = api
-        self._is_over = Event()
-        self._thread = Thread(target=self._flow)
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._is_over.set()
+        self._stop.set()
         self._thread.join()
 
-    def _flow(self) -> None:
+    def _run(self) -> None:
         number = 0
-        while not self._is_over.wait(0.2):
+        while not self._stop.wait(0.2):
             number += 1
             uid = f"order-{number}"
-            odd = order_document(order_uid=f"odd-{number}", payment={"amount": 1}, unknown_field=1)
-            self._stage.produce(*orders([order_document(order_uid=uid), odd]), Sent(b"not an order"))
+            unusual = order_document(order_uid=f"unusual-{number}", payment={"amount": 1}, unknown_field=1)
+            self._harness.produce(*orders([order_document(order_uid=uid), unusual]), Sent(b"not an order"))
             for path in (f"/orders/{uid}", f"/orders/order-{number - 1}", "/orders?limit=1", "/stats"):
                 httpx2.get(f"{self._api.url}{path}")
 
@@ -57,27 +57,27 @@ class Traffic:
 def observed(
     harness: Harness, spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres", tmp_path: Path
 ) -> Iterator[Prometheus]:
-    """A consumer and an API under traffic, after PostgreSQL was away for a moment."""
-    known = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
-    consumer = spawn("consumer", settings=known).ready()
-    api = spawn("api", settings=known).ready()
+    """A consumer and an API with traffic, after a short outage of PostgreSQL."""
+    own = settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}
+    consumer = spawn("consumer", settings=own).ready()
+    api = spawn("api", settings=own).ready()
     with prometheus(tmp_path, consumer, api) as server, Traffic(harness, api):
-        server.tells("sum(rate(orders_stored_total[20s])) > 0")
+        server.wait_for_samples("sum(rate(orders_stored_total[20s])) > 0")
         own_postgres.stop()
-        server.tells('sum(orders_dependency_up{dependency="postgresql"}) == 0')
+        server.wait_for_samples('sum(orders_dependency_up{dependency="postgresql"}) == 0')
         own_postgres.start()
         yield server
 
 
-def test_every_panel_shows_something(observed: Prometheus) -> None:
-    assert_all_show_something(observed, NAMESPACE)
+def test_every_panel_has_data(observed: Prometheus) -> None:
+    assert_panels_have_data(observed, NAMESPACE)
 
 
-def test_the_dashboard_is_what_its_source_makes() -> None:
+def test_the_dashboard_is_generated_from_its_source() -> None:
     assert json.loads(runpy.run_path(str(ROOT / ".ci" / "dashboard.py"))["written"]()) == DASHBOARD
 
 
-def test_every_panel_says_what_it_shows_and_in_what_unit() -> None:
+def test_every_panel_has_a_description_and_a_unit() -> None:
     assert len(PANELS) > 20
     for panel in PANELS:
         assert panel["title"]
@@ -88,36 +88,36 @@ def test_every_panel_says_what_it_shows_and_in_what_unit() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-# From here on: the rules of Grafana's own dashboard-linter, without an exception.
+# The rules of Grafana's dashboard-linter
 
 
-def test_whoever_looks_chooses_source_and_namespace_and_may_look_closer_at_jobs_and_instances() -> None:
-    assert list(CHOICES) == ["datasource", "namespace", "job", "instance"]
-    assert (CHOICES["datasource"]["query"], CHOICES["datasource"]["label"]) == ("prometheus", "Data source")
-    for choice in (CHOICES["job"], CHOICES["instance"]):
-        assert (choice["type"], choice["datasource"]["uid"]) == ("query", "${datasource}")
-        assert choice["label"] == choice["name"].title()
-        assert (choice["multi"], choice["includeAll"], choice["allValue"]) == (True, True, ".+")
+def test_the_dashboard_has_variables_for_data_source_namespace_job_and_instance() -> None:
+    assert list(VARIABLES) == ["datasource", "namespace", "job", "instance"]
+    assert (VARIABLES["datasource"]["query"], VARIABLES["datasource"]["label"]) == ("prometheus", "Data source")
+    for variable in (VARIABLES["job"], VARIABLES["instance"]):
+        assert (variable["type"], variable["datasource"]["uid"]) == ("query", "${datasource}")
+        assert variable["label"] == variable["name"].title()
+        assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".+")
 
 
-def test_choices_are_looked_up_anew_when_the_time_changes() -> None:
-    assert {choice["refresh"] for choice in CHOICES.values() if choice["type"] == "query"} == {2}
+def test_variables_are_refreshed_when_the_time_range_changes() -> None:
+    assert {variable["refresh"] for variable in VARIABLES.values() if variable["type"] == "query"} == {2}
 
 
-def test_the_dashboard_is_changed_in_its_source_and_not_by_hand() -> None:
+def test_the_dashboard_is_not_editable() -> None:
     assert DASHBOARD["editable"] is False
 
 
-def test_every_metric_is_asked_for_by_what_was_chosen() -> None:
-    for asked in EXPRESSIONS:
-        names = re.findall(r"\b(?:orders|process)_\w+", asked)
-        chosen = r'\b(\w+)\{namespace="\$namespace",job=~"\$job",instance=~"\$instance"[,}]'
+def test_every_query_filters_by_the_variables() -> None:
+    for expression in EXPRESSIONS:
+        names = re.findall(r"\b(?:orders|process)_\w+", expression)
+        filtered = r'\b(\w+)\{namespace="\$namespace",job=~"\$job",instance=~"\$instance"[,}]'
         assert names
-        assert names == re.findall(chosen, asked)
+        assert names == re.findall(filtered, expression)
 
 
-def test_counters_are_rates_over_what_fits_the_width_of_the_panel() -> None:
-    for asked in EXPRESSIONS:
-        counters = re.findall(r"\w+_(?:total|bucket)\{", asked)
-        assert counters == re.findall(r"\b(?:rate|increase)\((\w+_(?:total|bucket)\{)[^}]*\}\[", asked)
-        assert set(re.findall(r"\brate\([^\[]*\[(.*?)\]", asked)) <= {"$__rate_interval"}
+def test_counters_are_queried_as_rates_over_the_rate_interval() -> None:
+    for expression in EXPRESSIONS:
+        counters = re.findall(r"\w+_(?:total|bucket)\{", expression)
+        assert counters == re.findall(r"\b(?:rate|increase)\((\w+_(?:total|bucket)\{)[^}]*\}\[", expression)
+        assert set(re.findall(r"\brate\([^\[]*\[(.*?)\]", expression)) <= {"$__rate_interval"}
