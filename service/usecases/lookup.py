@@ -29,8 +29,8 @@ MAX_IDS_PER_QUERY: Final = 16
 """Few, because a document may have a mebibyte."""
 
 
-class CachedOrder(NamedTuple):
-    """A document, its ETag (a hexadecimal hash of the body), and whether it came from the cache."""
+class LookupResult(NamedTuple):
+    """A document, its ETag (a hexadecimal hash of the body), and whether it is a cache hit or was queried."""
 
     body: bytes | memoryview
     tag: str
@@ -79,7 +79,7 @@ class Lookup:
         self.hits = 0
         self.misses = 0
 
-    async def find(self, uid: str) -> CachedOrder | None:
+    async def find(self, uid: str) -> LookupResult | None:
         """Return the order, or None if there is none. Raises StorageUnavailable on a miss without a database."""
         if (cached := self.cached(uid)) is not None:
             return _found(cached, is_hit=True)
@@ -186,6 +186,6 @@ class Lookup:
             self._cache.put(uid, queried.value)
 
 
-def _found(value: bytes, *, is_hit: bool) -> CachedOrder:
+def _found(value: bytes, *, is_hit: bool) -> LookupResult:
     etag, body = split_etag(value)
-    return CachedOrder(body, etag.decode(), is_hit)
+    return LookupResult(body, etag.decode(), is_hit)

@@ -11,7 +11,7 @@ from service.entities.order import Order
 from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.usecases.lookup import CachedOrder, Lookup
+from service.usecases.lookup import LookupResult, Lookup
 from tests.factories import order
 from tests.fake_reader import FakeReader
 from tests.waiting import turns
@@ -33,7 +33,7 @@ class Scene:
     def _clock(self) -> float:
         return self.now
 
-    async def ask(self, uid: str = "uid") -> "asyncio.Task[CachedOrder | None]":
+    async def ask(self, uid: str = "uid") -> "asyncio.Task[LookupResult | None]":
         """Start a request, and let it send its query."""
         request = asyncio.create_task(self.lookup.find(uid))
         await steps()
@@ -52,7 +52,7 @@ async def steps() -> None:
         await turns()
 
 
-def locale_of(found: CachedOrder | None) -> str | None:
+def locale_of(found: LookupResult | None) -> str | None:
     if found is None:
         return None
     return "old" if b'"locale":"old"' in bytes(found.body) else "new"

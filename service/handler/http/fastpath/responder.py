@@ -15,7 +15,7 @@ from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
 from service.handler.http.routes.orders import order_response
 from service.pkg.etag import ETAG_BYTES
-from service.usecases.lookup import CachedOrder, Lookup
+from service.usecases.lookup import LookupResult, Lookup
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -119,7 +119,7 @@ class CacheResponder:
     def _make_templates(self, default_headers: Headers) -> None:
         """Make templates of the application's own responses."""
         self._default_headers = default_headers
-        order = CachedOrder(b"", _ETAG_PLACEHOLDER, is_hit=True)
+        order = LookupResult(b"", _ETAG_PLACEHOLDER, is_hit=True)
         ok, not_modified = order_response(order, []), order_response(order, ["*"])
         self._ok_template = _template(HTTPStatus.OK, [*default_headers, *ok.raw_headers]) + b"%b"
         self._not_modified_template = _template(HTTPStatus.NOT_MODIFIED, [*default_headers, *not_modified.raw_headers])

@@ -11,7 +11,7 @@ from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 from service.handler.http.etag import matches
 from service.handler.http.openapi import Responses, describe_headers, error_responses, json_response
 from service.handler.http.problems import Problem
-from service.usecases.lookup import CachedOrder, Lookup
+from service.usecases.lookup import LookupResult, Lookup
 from service.usecases.ports import Cursor, OrderReader, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
@@ -114,7 +114,7 @@ async def _get(lookup: Lookup, order_uid: str, request: Request) -> Response:
     return order_response(order, request.headers.getlist("if-none-match"))
 
 
-def order_response(order: CachedOrder, if_none_match: Sequence[str]) -> Response:
+def order_response(order: LookupResult, if_none_match: Sequence[str]) -> Response:
     """Return 200 with the document, or 304 if one of the If-None-Match headers' values has its ETag."""
     headers = {**_CACHE_CONTROL, "etag": f'"{order.tag}"', "x-cache": "hit" if order.is_hit else "miss"}
     if matches(order.tag, if_none_match):
