@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine, or where that can't be had, librdkafka's imitation of it."""
+"""A local Apache Kafka broker, or librdkafka's mock cluster."""
 
 import os
 import tempfile
@@ -19,18 +19,18 @@ from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 MOCK_LIMITS: Final = (
-    "it keeps 5 MiB a partition and drops older messages silently, has 4 partitions a topic, shows aborted "
-    "transactions, and answers no admin request: fit for this demo's rate, never for a delivery guarantee"
+    "it keeps 5 MiB per partition and silently drops older messages, has 4 partitions per topic, returns aborted "
+    "transactions, and supports no admin requests, so it gives no delivery guarantee"
 )
 
 _CLUSTER_ID: Final = "b3JkZXJzLWVtYmVkZGVkIQ"  # any 16 bytes, in base64
-_FORMAT_SECONDS: Final = 60.0
-_START_SECONDS: Final = 90.0  # 2-4 s on an idle machine, 17 s on a loaded one
-_ANSWER_SECONDS: Final = 1.0
-_MOCK_SECONDS: Final = 10.0
+_FORMAT_TIMEOUT_SECONDS: Final = 60.0
+_STARTUP_TIMEOUT_SECONDS: Final = 90.0  # 2-4 s on an idle machine, 17 s on a loaded one
+_METADATA_TIMEOUT_SECONDS: Final = 1.0
+_MOCK_TIMEOUT_SECONDS: Final = 10.0
 
-# Connections that are refused until it is there are no news, and none of them is waited on for long.
-_PATIENT: Final = {"log_level": 2, "reconnect.backoff.max.ms": 200}
+# Until the broker has started, refused connections are expected: do not log them, and reconnect soon.
+_STARTUP_CLIENT: Final = {"log_level": 2, "reconnect.backoff.max.ms": 200}
 
 _PROPERTIES: Final = """\
 process.roles=broker,controller
@@ -56,7 +56,7 @@ share.coordinator.state.topic.min.isr=1
 
 
 class Broker:
-    """One broker whose port and data stay when it is stopped, or killed, and started again."""
+    """One broker. It can be stopped or killed, and started again on the same port with the same data."""
 
     def __init__(self, process: Process, port: int, stop: ShutdownEvent) -> None:
         self._process = process
@@ -65,21 +65,21 @@ class Broker:
         self.kind = f"Apache Kafka {jars.version_of_kafka()}"
 
     def start(self) -> None:
-        """Block until it answers a metadata request. Raises ServerUnavailable; Stopped."""
+        """Block until the broker responds to a metadata request. Raises ServerUnavailable, Stopped."""
         self._process.start()
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, **_PATIENT})
-        self._process.wait_until(partial(_has_broker, admin), _START_SECONDS, self._stop)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, **_STARTUP_CLIENT})
+        self._process.wait_until(partial(_has_broker, admin), _STARTUP_TIMEOUT_SECONDS, self._stop)
 
     def stop(self) -> None:
-        """Let it write everything out; blocks until it is gone."""
+        """Shut down cleanly; block until the broker has exited."""
         self._process.stop()
 
     def kill(self) -> None:
-        """SIGKILL it; blocks until it is gone."""
+        """Send SIGKILL; block until the broker has exited."""
         self._process.kill()
 
     def freeze(self) -> None:
-        """Let it keep its connections and answer nothing."""
+        """Suspend the broker: its connections stay open, but it does not respond."""
         self._process.freeze()
 
     def thaw(self) -> None:
@@ -100,16 +100,16 @@ def kafka(
     stop: ShutdownEvent | None = None,
     properties: Mapping[str, str] | None = None,
 ) -> Iterator[Broker]:
-    """Run Apache Kafka on a port of the loopback address, 0 being a free one; takes 3-10 s once its jars are here.
+    """Run Apache Kafka on `port` of the loopback address (0: a free one). Takes 3-10 s if its jars are cached.
 
-    It creates no topics. Its logs stay in `folder`; its data is deleted at the end. `properties` override the defaults.
-    Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
+    The broker has no topics. Its logs stay in `folder`; its data is deleted at the end. `properties` override the
+    defaults. Raises ServerUnavailable if the broker cannot be started, Stopped if `stop` is set before it is ready.
     """
     port = port or free_port()
     require_free(port, "Apache Kafka")
     stop = stop or ShutdownEvent()
     folder.mkdir(parents=True, exist_ok=True)
-    java_with_jars = [str(java()), "-cp", os.pathsep.join(map(str, jars.fetched(echo, stop)))]
+    java_with_jars = [str(java()), "-cp", os.pathsep.join(map(str, jars.download_missing(echo, stop)))]
     with tempfile.TemporaryDirectory(prefix="kafka-", dir=folder) as name:
         home = Path(name)
         path = _write_properties(home, port, properties or {})
@@ -124,31 +124,31 @@ def kafka(
 
 @contextmanager
 def mock(topics: Sequence[str] = ()) -> Iterator[MockCluster]:
-    """Run librdkafka's mock cluster, of one broker, inside this process; `topics` are there with 4 partitions each.
+    """Run librdkafka's mock cluster with one broker in this process, and create `topics` with 4 partitions each.
 
-    Other processes can use it. It keeps 5 MiB a partition and drops older messages without an error, has no admin
-    requests and no lookup by time, and shows aborted transactions to every reader: for a demo and for unit tests.
+    Other processes can connect to it. It keeps 5 MiB per partition and silently drops older messages, supports neither
+    admin requests nor lookup by timestamp, and returns aborted transactions: for the demo and for unit tests only.
     """
-    producer = Producer({"test.mock.num.brokers": 1, "log_level": 4})  # it would announce itself
+    producer = Producer({"test.mock.num.brokers": 1, "log_level": 4})  # below 5: it logs its own start
     for topic in topics:
-        producer.list_topics(topic, timeout=_MOCK_SECONDS)  # asking for one makes it
-    brokers = producer.list_topics(timeout=_MOCK_SECONDS).brokers.values()
+        producer.list_topics(topic, timeout=_MOCK_TIMEOUT_SECONDS)  # creates the topic
+    brokers = producer.list_topics(timeout=_MOCK_TIMEOUT_SECONDS).brokers.values()
     yield MockCluster(",".join(f"{broker.host}:{broker.port}" for broker in brokers))
-    producer.flush(0)  # and it lives until here
+    producer.flush(0)  # keeps a reference until here: the cluster ends with its producer
 
 
-def _write_properties(home: Path, port: int, more: Mapping[str, str]) -> Path:
+def _write_properties(home: Path, port: int, overrides: Mapping[str, str]) -> Path:
     """Write the defaults first: Java uses the last value of a repeated name."""
     path = home / "server.properties"
-    ours = _PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=home / "data")
-    path.write_text(ours + "".join(f"{name}={value}\n" for name, value in more.items()))
+    defaults = _PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=home / "data")
+    path.write_text(defaults + "".join(f"{name}={value}\n" for name, value in overrides.items()))
     return path
 
 
 def _format(java_with_jars: Sequence[str], properties: Path, log: Path, stop: ShutdownEvent) -> None:
-    brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    command = [*java_with_jars, *brief, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
-    Process("the formatting of Kafka's storage", command, log).run(_FORMAT_SECONDS, stop)
+    fast_startup = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
+    Process("kafka-storage format", [*java_with_jars, *fast_startup, *tool], log).run(_FORMAT_TIMEOUT_SECONDS, stop)
 
 
 def _server(java_with_jars: Sequence[str], properties: Path, log: Path) -> Process:
@@ -156,7 +156,7 @@ def _server(java_with_jars: Sequence[str], properties: Path, log: Path) -> Proce
         "-Xms128m",
         "-Xmx512m",
         "-XX:+UseSerialGC",
-        "-XX:-UsePerfData",  # like the next one: nothing is left elsewhere
+        "-XX:-UsePerfData",  # like the next option: write no files outside the folder
         f"-Djava.io.tmpdir={properties.parent}",
         "-Dlog4j2.level=WARN",
     ]
@@ -165,6 +165,6 @@ def _server(java_with_jars: Sequence[str], properties: Path, log: Path) -> Proce
 
 def _has_broker(admin: AdminClient) -> bool:
     try:
-        return bool(admin.list_topics(timeout=_ANSWER_SECONDS).brokers)
+        return bool(admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).brokers)
     except KafkaException:
         return False

@@ -21,7 +21,7 @@ _MIX: Final = ("--invalid", "0.02", "--duplicates", "0.03", "--stale", "0.02")
 
 
 class Commands:
-    """Each command logs to its own file in `folder`. The context manager stops them in reverse order."""
+    """The running commands, each with a log file in `folder`. Leaving the context stops them in reverse order."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], rate: float, stop: ShutdownEvent) -> None:
         self._folder = folder
@@ -37,25 +37,25 @@ class Commands:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self.stop_all()
 
     def start(self) -> None:
-        """Start all; return when orders are being generated. Raises ServerUnavailable, Stopped."""
+        """Start all commands; return when orders are being generated. Raises ServerUnavailable, Stopped."""
         self._command("migrate").run(_STARTUP_TIMEOUT_SECONDS, self._stop)
         consumer = self._child("consumer", ORDERS_ADMIN__PORT=str(self.consumer_admin))
         api = self._child("api", ORDERS_ADMIN__PORT=str(self.api_admin))
         consumer.wait_until(partial(is_ready, self.consumer_admin), _STARTUP_TIMEOUT_SECONDS, self._stop)
         api.wait_until(partial(is_ready, self.api_admin), _STARTUP_TIMEOUT_SECONDS, self._stop)
-        # A new seed each time: on existing servers, the orders of the last run are stored already.
+        # A new seed each time, because existing servers may already store the orders of an earlier run.
         seed = str(secrets.randbelow(2**31))
         self._child("generate", "--count", "0", "--rate", str(self._rate), "--seed", seed, *_MIX)
 
-    def end(self) -> None:
+    def stop_all(self) -> None:
         self.children.clear()
         self._running.close()
 
     def require_alive(self) -> None:
-        """Return if all are running. Raises ServerUnavailable with the end of the log of one that is not."""
+        """Raise ServerUnavailable, with the last lines of its log, if a command has exited."""
         for child in self.children:
             child.require_alive()
 
@@ -92,8 +92,8 @@ class ReloadedCommands(Commands):
 
     def require_alive(self) -> None:
         if self._sources.have_changed():
-            self._echo("the code has changed: restarting everything but the servers")
-            self.end()
+            self._echo("source code changed: restarting everything except Kafka and PostgreSQL")
+            self.stop_all()
             self.start()
         else:
             self._attempt(super().require_alive)
@@ -102,5 +102,5 @@ class ReloadedCommands(Commands):
         try:
             step()
         except ServerUnavailable as error:
-            self._echo(f"{error}\nwaiting for the next change of the code to restart")
-            self.end()
+            self._echo(f"{error}\nwaiting for a change of the source code to restart")
+            self.stop_all()

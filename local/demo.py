@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=port, default=8000, help="port of the API and its page (default: 8000)")
+    parser.add_argument("--port", type=port, default=8000, help="port of the API and the web page (default: 8000)")
     parser.add_argument("--rate", type=positive_float, default=50, help="orders to generate per second (default: 50)")
     parser.add_argument(
         "--duration", type=positive_float, metavar="S", help="stop after S seconds (default: run until interrupted)"
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of starting one")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of starting one")
     parser.add_argument(
-        "--reload", action="store_true", help="restart everything but the servers when the code changes"
+        "--reload", action="store_true", help="restart everything except the servers when the source code changes"
     )
     parser.add_argument(
-        "--keys", action="store_true", help="require an API key, which is printed; enables the dead-letter endpoints"
+        "--keys", action="store_true", help="require an API key, and print it; enables the dead-letter endpoints"
     )
     parser.add_argument(
         "--broker",
@@ -59,11 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def echo(line: str) -> None:
-    """Print a line. Raises Stopped if standard output is closed: a broken pipe or a closed terminal."""
+    """Print a line. Raises Stopped if standard output is a broken pipe or a closed terminal."""
     try:
         print(line, flush=True)  # noqa: T201 - the demo's output
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards what is still buffered
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards buffered output
         raise Stopped from None
 
 
@@ -126,7 +126,7 @@ class Demo:
         return commands
 
     def _print_address(self) -> None:
-        echo(f"page, API and /docs (press Ctrl-C to stop everything):\n{self.url}")
+        echo(f"web page, API and /docs (press Ctrl-C to stop everything):\n{self.url}")
         if self.args.keys:
             echo(f"API key: {self.key}")
 
@@ -136,16 +136,16 @@ class Demo:
 
     def watch(self, commands: Commands) -> None:
         """Print a line a second until stopped. Raises ServerUnavailable if a command exits."""
-        began, last = monotonic(), self._observe(commands)
-        while not self.stop.wait(_PRINT_INTERVAL_SECONDS) and not self._is_over(began):
+        started_at, last = monotonic(), self._observe(commands)
+        while not self.stop.wait(_PRINT_INTERVAL_SECONDS) and not self._is_over(started_at):
             commands.require_alive()
             now = self._observe(commands)
             if now and last:
                 echo(line(now, last) + self.outages.mark)
             last = now or last
 
-    def _is_over(self, began: float) -> bool:
-        return self.args.duration is not None and monotonic() - began >= self.args.duration
+    def _is_over(self, started_at: float) -> bool:
+        return self.args.duration is not None and monotonic() - started_at >= self.args.duration
 
     def _database(self) -> Mapping[str, str]:
         if self.args.dsn:
@@ -194,7 +194,7 @@ class Demo:
         return Commands(self.folder, environment, self.args.rate, self.stop)
 
     def _observe(self, commands: Commands) -> Flow | None:
-        """Print lost and restored connections; return the counters, None if the consumer or the API does not answer."""
+        """Print lost and restored connections; return the counters, None if consumer or API does not respond."""
         self._read_orders()
         stats = self._query("api", lambda: self._json("/stats"))
         for change in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
@@ -204,7 +204,7 @@ class Demo:
         return None if consumer is None or api is None else _flow(consumer, api)
 
     def _query(self, name: str, request: Callable[[], T]) -> T | None:
-        """Return the response, None without one; print when that changes."""
+        """Return the response, or None if there is none; print a change of that."""
         try:
             response = request()
         except (OSError, HTTPException):
@@ -262,7 +262,7 @@ def _counters(port: int) -> dict[str, float]:
 
 def _get(url: str, key: str = "") -> str:
     """Return the response body. Raises OSError, also for an error status."""
-    request = Request(url, headers={"X-API-Key": key})  # noqa: S310 - our own address
-    with urlopen(request, timeout=_HTTP_TIMEOUT_SECONDS) as answer:  # noqa: S310
-        text: str = answer.read().decode()
+    request = Request(url, headers={"X-API-Key": key})  # noqa: S310 - a loopback address
+    with urlopen(request, timeout=_HTTP_TIMEOUT_SECONDS) as response:  # noqa: S310
+        text: str = response.read().decode()
         return text

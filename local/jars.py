@@ -19,10 +19,10 @@ from service.errors import ServerUnavailable
 from service.pkg.polling import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
-_FETCH_SECONDS: Final = 600.0
-_CONNECT_AND_READ_SECONDS: Final = (10.0, 60.0)
-_AT_ONCE: Final = 6
-_COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_MAVEN_TIMEOUT_SECONDS: Final = 600.0
+_CONNECT_AND_READ_TIMEOUT_SECONDS: Final = (10.0, 60.0)
+_CONCURRENT_DOWNLOADS: Final = 6
+_MAVEN_GOAL: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
 class Jar(NamedTuple):
@@ -40,14 +40,14 @@ class Jar(NamedTuple):
         return f"{self.artifact}-{self.version}.jar"
 
     def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds it, byte for byte."""
+        """Return whether `folder` contains the file, with the listed checksum."""
         try:
             return sha256((folder / self.file_name).read_bytes()).hexdigest() == self.sha256
         except FileNotFoundError:
             return False
 
 
-def listed() -> list[Jar]:
+def read_list() -> list[Jar]:
     lines = files("local").joinpath("kafka-jars.txt").read_text().splitlines()
     return [_jar(*line.split()) for line in lines if not line.startswith("#")]
 
@@ -58,66 +58,68 @@ def _jar(digest: str, coordinates: str) -> Jar:
 
 
 def version_of_kafka() -> str:
-    return next(jar.version for jar in listed() if jar.artifact == "kafka-server")
+    return next(jar.version for jar in read_list() if jar.artifact == "kafka-server")
 
 
-def fetched(echo: Echo, stop: ShutdownEvent) -> list[Path]:
-    """Return the files; download what is missing or damaged. Raises ServerUnavailable, Stopped."""
-    cache = _cache()
+def download_missing(echo: Echo, stop: ShutdownEvent) -> list[Path]:
+    """Download jars that are missing from the cache or damaged; return the files. Raises ServerUnavailable, Stopped."""
+    cache = cache_folder()
     try:
-        return _in_cache(cache, echo, stop)
+        return _download_missing(cache, echo, stop)
     except OSError as error:
         raise ServerUnavailable(
-            f"Kafka's jars can't be kept in {cache} ({error.strerror}): XDG_CACHE_HOME names another place for them"
+            f"cannot write Kafka's jars to {cache}: {error.strerror}. Set XDG_CACHE_HOME to another folder."
         ) from error
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # an account that no list knows, without HOME
-        raise ServerUnavailable("Kafka's jars need a folder, and there is no home: set XDG_CACHE_HOME") from None
+    except RuntimeError:  # HOME is not set, and the user has no entry in the password database
+        raise ServerUnavailable("cannot cache Kafka's jars: no home directory. Set XDG_CACHE_HOME.") from None
     return Path(home, "orders", "jars")
 
 
-def _in_cache(cache: Path, echo: Echo, stop: ShutdownEvent) -> list[Path]:
+def _download_missing(cache: Path, echo: Echo, stop: ShutdownEvent) -> list[Path]:
     cache.mkdir(parents=True, exist_ok=True)
-    jars = listed()
+    jars = read_list()
     if missing := [jar for jar in jars if not jar.is_in(cache)]:
-        echo(f"fetching {len(missing)} jars of Apache Kafka {version_of_kafka()}, once, to {cache}")
-        _fetch(missing, cache, stop)
+        echo(f"downloading {len(missing)} jars of Apache Kafka {version_of_kafka()} to {cache} (only once)")
+        download(missing, cache, stop)
     return [cache / jar.file_name for jar in jars]
 
 
-def _fetch(jars: list[Jar], cache: Path, stop: ShutdownEvent) -> None:
-    with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as name:
+def download(jars: list[Jar], cache: Path, stop: ShutdownEvent) -> None:
+    """Download the jars, verify their checksums, and move them to the cache. Raises ServerUnavailable, Stopped."""
+    with tempfile.TemporaryDirectory(prefix="download-", dir=cache) as name:
         folder = Path(name)
-        _fetch_somehow(jars, folder, stop)
+        _download(jars, folder, stop)
         for jar in jars:
             if not jar.is_in(folder):
-                raise ServerUnavailable(f"{jar.coordinates} is not what was listed: its SHA-256 differs")
-        for jar in jars:  # one by one and whole, so that two processes may do this at once
+                raise ServerUnavailable(f"checksum mismatch: the SHA-256 of {jar.coordinates} differs from the list's")
+        for jar in jars:  # each rename is atomic, so two processes may do this at the same time
             (folder / jar.file_name).replace(cache / jar.file_name)
 
 
-def _fetch_somehow(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
-    """Fetch by Maven, which knows its user's mirrors and proxies, else by maven-artifact."""
+def _download(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
+    """Use Maven, because it has the user's mirrors and proxies; without it, use maven-artifact."""
     if maven := shutil.which("mvn"):
         try:
-            _by_maven(maven, jars, folder, stop)
+            _run_maven(maven, jars, folder, stop)
         except ServerUnavailable:
             if not find_spec("maven_artifact"):
                 raise
         else:
             return
-    _by_maven_artifact(jars, folder, stop)
+    _use_maven_artifact(jars, folder, stop)
 
 
-def _by_maven(maven: str, jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
+def _run_maven(maven: str, jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     pom = folder / "pom.xml"
     pom.write_text(_pom(jars))
     options = [f"-DoutputDirectory={folder}", "-DexcludeTransitive=true"]
-    Process("mvn", [maven, "-q", "-B", "-f", str(pom), _COPY, *options], folder / "mvn.log").run(_FETCH_SECONDS, stop)
+    command = [maven, "-q", "-B", "-f", str(pom), _MAVEN_GOAL, *options]
+    Process("mvn", command, folder / "mvn.log").run(_MAVEN_TIMEOUT_SECONDS, stop)
 
 
 def _pom(jars: Iterable[Jar]) -> str:
@@ -134,25 +136,27 @@ def _element(jar: Jar) -> str:
     return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in parts.items())
 
 
-def _by_maven_artifact(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
+def _use_maven_artifact(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     if not find_spec("maven_artifact"):
-        raise ServerUnavailable(f"neither mvn nor maven-artifact is here: {INSTALL}")
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(partial(_download, folder, stop), jars):
+        raise ServerUnavailable(
+            f"cannot download Kafka's jars: neither mvn nor maven-artifact found. To fix, {INSTALL}"
+        )
+    with ThreadPoolExecutor(_CONCURRENT_DOWNLOADS) as pool:
+        for _ in pool.map(partial(_download_jar, folder, stop), jars):
             pass
 
 
-def _download(folder: Path, stop: ShutdownEvent, jar: Jar) -> None:
+def _download_jar(folder: Path, stop: ShutdownEvent, jar: Jar) -> None:
     from maven_artifact import Artifact, Downloader  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
     stop.sleep(0)
     repository = Downloader()
     address = repository.resolver.uri_for_artifact(Artifact.parse(jar.coordinates))
     try:
-        # Not its download(): that prints, and waits without end.
+        # Not repository.download(), which prints and has no timeout.
         content = repository.requestor.request(
-            address, None, lambda answer: answer.content, timeout=_CONNECT_AND_READ_SECONDS
+            address, None, lambda response: response.content, timeout=_CONNECT_AND_READ_TIMEOUT_SECONDS
         )
-    except OSError as error:  # what requests raises is one
-        raise ServerUnavailable(f"{jar.coordinates} can't be fetched ({type(error).__name__})") from error
+    except OSError as error:  # the base of requests' exceptions
+        raise ServerUnavailable(f"cannot download {jar.coordinates}: {type(error).__name__}") from error
     (folder / jar.file_name).write_bytes(content)

@@ -34,12 +34,12 @@ def _candidates() -> Iterator[Path]:
 
 
 def _version(program: Path) -> int:
-    """Return the feature release, such as 17; 0 if unknown, as for macOS's stub."""
+    """Return the feature release, such as 17; 0 if unknown, as for the stub that macOS installs."""
     try:
-        answer = subprocess.run(  # noqa: S603 - the user's own java
+        completed = subprocess.run(  # noqa: S603 - the user's own java
             [program, "-version"], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    match = re.search(r'version "(\d+)', answer.stderr)
+    match = re.search(r'version "(\d+)', completed.stderr)
     return int(match[1]) if match else 0

@@ -5,29 +5,28 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 
-class _Server(NamedTuple):
+class _Messages(NamedTuple):
     lost: str
-    back: str
-    works: str
-    """What still works meanwhile."""
+    restored: str
+    impact: str
 
 
-_SERVERS: Final = {
-    "postgresql": _Server(
+_MESSAGES: Final = {
+    "postgresql": _Messages(
         "PostgreSQL unreachable",
         "PostgreSQL reachable again",
         "cached orders are still served; new orders wait in Kafka",
     ),
-    "notifications": _Server(
+    "notifications": _Messages(
         "no notifications from PostgreSQL",
-        "notifications from PostgreSQL arrive again",
+        "notifications from PostgreSQL resumed",
         "orders are still stored and served; the live feed is paused",
     ),
-    "kafka": _Server(
+    "kafka": _Messages(
         "Kafka unreachable", "Kafka reachable again", "stored orders are still served; no new ones arrive"
     ),
-    "api": _Server("no answer from the API", "the API answers again", "the consumer stores orders without it"),
-    "consumer": _Server("no answer from the consumer", "the consumer answers again", "new orders wait in Kafka"),
+    "api": _Messages("API not responding", "API responding again", "the consumer still stores orders"),
+    "consumer": _Messages("consumer not responding", "consumer responding again", "new orders wait in Kafka"),
 }
 
 
@@ -36,7 +35,7 @@ def utc_now() -> datetime:
 
 
 class Outages:
-    """The unreachable servers, by their names in `/stats`, and since when."""
+    """The names in `/stats` of the unreachable servers, and the times at which they became unreachable."""
 
     def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
@@ -44,16 +43,17 @@ class Outages:
 
     def note(self, name: str, *, is_up: bool, since: datetime | None = None) -> Iterator[str]:
         """Yield a message if the state has changed. `since` is the time of the change, by default now."""
+        messages = _MESSAGES[name]
         if is_up and name in self._since:
             seconds = (self._now() - self._since.pop(name)).total_seconds()
-            yield f"{_SERVERS[name].back}, after {seconds:.0f} s"
+            yield f"{messages.restored} after {seconds:.0f} s"
         elif not is_up and name not in self._since:
             self._since[name] = since or self._now()
-            yield f"{_SERVERS[name].lost} since {self._since[name].astimezone():%H:%M:%S}: {_SERVERS[name].works}"
+            yield f"{messages.lost} since {self._since[name].astimezone():%H:%M:%S}: {messages.impact}"
 
     def note_dependencies(self, dependencies: Mapping[str, Any]) -> Iterator[str]:
         """Note all dependencies in `/stats`; without PostgreSQL, missing notifications are not reported too."""
-        states = {name: state for name, state in dependencies.items() if state and name in _SERVERS}
+        states = {name: state for name, state in dependencies.items() if state and name in _MESSAGES}
         if not states.get("postgresql", {"is_up": True})["is_up"]:
             states.pop("notifications", None)
         for name, state in states.items():
@@ -62,4 +62,4 @@ class Outages:
     @property
     def mark(self) -> str:
         """The suffix of a line of statistics while a server is unreachable."""
-        return "".join(f" | {_SERVERS[name].lost}" for name in self._since)
+        return "".join(f" | {_MESSAGES[name].lost}" for name in self._since)

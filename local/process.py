@@ -1,4 +1,4 @@
-"""Programs that run beside us and end with us."""
+"""Child processes that never outlive this process, even if it is killed."""
 
 import os
 import signal
@@ -14,23 +14,23 @@ from typing import Final, NamedTuple, Self
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
-_STOP_SECONDS: Final = 10.0
-_LOOK_SECONDS: Final = 0.02
-_LOG_LINES: Final = 20
+_STOP_TIMEOUT_SECONDS: Final = 10.0
+_POLL_INTERVAL_SECONDS: Final = 0.02
+_TAIL_LINES: Final = 20
 
-# Its standard input is a pipe from us that carries nothing: it ends when we do, by whatever way, kill -9 included.
-_GUARD: Final = 'read -r _; kill -s "$1" -- "-$0"; sleep 5; kill -s KILL -- "-$0"'
+# Standard input is a pipe from this process. It reaches end of file when this process ends, even by kill -9.
+_WATCHDOG: Final = 'read -r _; kill -s "$1" -- "-$0"; sleep 5; kill -s KILL -- "-$0"'
 
 
 class Account(NamedTuple):
-    """Whom a program runs as."""
+    """The user and group that a program runs as."""
 
     uid: int
     gid: int
 
 
 class Process:
-    """One program in a session of its own, so that Ctrl-C reaches us alone; what it prints is appended to `log`."""
+    """A program in its own session, so that Ctrl-C does not reach it. Its output is appended to `log`."""
 
     def __init__(
         self,
@@ -58,36 +58,36 @@ class Process:
         self.stop()
 
     def start(self) -> None:
-        """Return as soon as it runs. Raises ServerUnavailable where it can't be executed."""
+        """Start the program without waiting until it is ready. Raises ServerUnavailable if it cannot be executed."""
         try:
             self._running = self._execute()
         except OSError as error:
-            raise ServerUnavailable(f"{self.name} can't be started: {error.strerror}") from error
+            raise ServerUnavailable(f"cannot start {self.name}: {error.strerror}") from error
 
     def stop(self) -> None:
-        """Ask it to end, by force after 10 s; return when it is gone, and all that it started."""
-        self._end(self._stop_signal)
+        """Send the stop signal, and SIGKILL after 10 s; block until it and its child processes have exited."""
+        self._terminate(self._stop_signal)
 
     def kill(self) -> None:
-        """End it with SIGKILL; return when it is gone, and all that it started."""
-        self._end(signal.SIGKILL)
+        """Send SIGKILL; block until it and its child processes have exited."""
+        self._terminate(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it stand still with its connections open."""
+        """Suspend it; its connections stay open."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._send(signal.SIGCONT)
 
     def run(self, seconds: float, stop: ShutdownEvent) -> None:
-        """Start it and block until it has ended. Raises ServerUnavailable unless with 0 and in time; Stopped."""
+        """Start it and block until it exits. Raises ServerUnavailable if it fails or times out; Stopped."""
         with self:
             self._wait(lambda: self.exit_code is not None, seconds, stop)
             if self.exit_code:
-                raise ServerUnavailable(self._obituary())
+                raise ServerUnavailable(self._exit_report())
 
     def wait_until(self, ready: Callable[[], bool], seconds: float, stop: ShutdownEvent) -> None:
-        """Block until `ready()`. Raises ServerUnavailable when it ends, or that takes too long; Stopped."""
+        """Block until `ready()` is true. Raises ServerUnavailable if it exits before or on a timeout; Stopped."""
 
         def ready_and_alive() -> bool:
             self.require_alive()
@@ -96,24 +96,24 @@ class Process:
         self._wait(ready_and_alive, seconds, stop)
 
     def require_alive(self) -> None:
-        """Return if it runs. Raises ServerUnavailable, with the end of its log."""
+        """Raise ServerUnavailable, with the last lines of the log, if it has exited."""
         if self.exit_code is not None:
-            raise ServerUnavailable(self._obituary())
+            raise ServerUnavailable(self._exit_report())
 
     @property
     def pid(self) -> int | None:
-        """None where it was not started, or has been stopped."""
+        """None if it was not started, or was stopped."""
         return self._running.process.pid if self._running else None
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative is the number of the signal that ended it."""
+        """None while it runs; -N if signal N killed it."""
         return self._running.process.poll() if self._running else None
 
     def tail(self) -> str:
-        """Return the last lines of the log, after a line that names it."""
-        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        return "\n".join([f"the end of {self.log}:", *lines])
+        """Return the last lines of the log, after a line with its path."""
+        lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return "\n".join([f"last lines of {self.log}:", *lines])
 
     def _execute(self) -> "_Running":
         reading, writing = os.pipe()
@@ -121,13 +121,13 @@ class Process:
         account = self._account
         try:
             with FileIO(writing, "w"), self.log.open("ab") as output:
-                process = subprocess.Popen(  # noqa: S603 - programs of our own choice
+                process = subprocess.Popen(  # noqa: S603 - the commands are not user input
                     self._command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=self._environment,
-                    cwd="/",  # one that every account may enter
+                    cwd="/",  # accessible for every account
                     pass_fds=(writing,),
                     start_new_session=True,
                     user=account and account.uid,
@@ -137,30 +137,30 @@ class Process:
         except OSError:
             lifeline.close()
             raise
-        return _Running(process, lifeline, _guard(process.pid, self._stop_signal))
+        return _Running(process, lifeline, _start_watchdog(process.pid, self._stop_signal))
 
     def _wait(self, done: Callable[[], bool], seconds: float, stop: ShutdownEvent) -> None:
         deadline = monotonic() + seconds
         while not done():
             if monotonic() > deadline:
-                raise ServerUnavailable(f"{self.name} took more than {seconds:g} s; {self.tail()}")
-            stop.sleep(_LOOK_SECONDS)
+                raise ServerUnavailable(f"{self.name} timed out after {seconds:g} s; {self.tail()}")
+            stop.sleep(_POLL_INTERVAL_SECONDS)
 
-    def _obituary(self) -> str:
-        return f"{self.name} ended with {self.exit_code}; {self.tail()}"
+    def _exit_report(self) -> str:
+        return f"{self.name} exited with code {self.exit_code}; {self.tail()}"
 
     def _send(self, number: signal.Signals) -> None:
-        if self._running and not self._running.gone_within(0):
+        if self._running and not self._running.has_exited(0):
             with suppress(ProcessLookupError):
                 os.killpg(self._running.process.pid, number)
 
-    def _end(self, first: signal.Signals) -> None:
+    def _terminate(self, first: signal.Signals) -> None:
         if self._running is None:
             return
         for number in (first, signal.SIGKILL):
             self._send(number)
-            self._send(signal.SIGCONT)  # a suspended process receives no other signal
-            if self._running.gone_within(_STOP_SECONDS):
+            self._send(signal.SIGCONT)  # a suspended process handles no other signal
+            if self._running.has_exited(_STOP_TIMEOUT_SECONDS):
                 break
         self._running.close()
         self._running = None
@@ -169,27 +169,30 @@ class Process:
 class _Running(NamedTuple):
     process: subprocess.Popen[bytes]
     lifeline: FileIO
-    """Ends when the last one that inherited its other end does: PostgreSQL's processes outlive a killed postmaster."""
-    guard: subprocess.Popen[bytes]
+    """A pipe whose other end all child processes inherit, so it reaches end of file when the last of them exits.
+    PostgreSQL's child processes can outlive a killed postmaster."""
+    watchdog: subprocess.Popen[bytes]
 
-    def gone_within(self, seconds: float) -> bool:
+    def has_exited(self, seconds: float) -> bool:
+        """Block for at most `seconds`; return whether the process and its child processes have exited."""
         return bool(wait([self.lifeline.fileno()], seconds))
 
     def close(self) -> None:
         self.process.wait()
-        self.guard.kill()
-        self.guard.communicate()
+        self.watchdog.kill()
+        self.watchdog.communicate()
         self.lifeline.close()
 
 
-def _guard(group: int, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
-    """Start what ends the process group when we can't any more.
+def _start_watchdog(group: int, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
+    """Start a shell that terminates the process group when this process ends.
 
-    Not PR_SET_PDEATHSIG: that is Linux alone, is cleared by a change of user, and comes when one of our threads ends.
+    PR_SET_PDEATHSIG does not do: it exists on Linux only, a change of user clears it, and it fires when the thread ends
+    that started the program.
     """
     name = stop_signal.name.removeprefix("SIG")
     return subprocess.Popen(  # noqa: S603 - a constant and a number
-        ["/bin/sh", "-c", _GUARD, str(group), name],
+        ["/bin/sh", "-c", _WATCHDOG, str(group), name],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

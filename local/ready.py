@@ -9,7 +9,7 @@ _TIMEOUT_SECONDS: Final = 2.0
 
 
 def is_ready(port: int) -> bool:
-    """Query the readiness probe on this admin port; block for at most two seconds."""
+    """Query the readiness probe on this admin port. Blocks for at most two seconds."""
     try:
         with urlopen(f"http://{HOST}:{port}/readyz", timeout=_TIMEOUT_SECONDS):
             return True

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from local.ports import HOST, free_port
-from local.postgres import folder_for_all, unprivileged
+from local.postgres import shared_temporary_folder, unprivileged_account
 from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -30,8 +30,8 @@ def pgbouncer(dsn: str, log: Path, mode: str = "transaction") -> Iterator[str]:
     parts = urlsplit(dsn)
     port = free_port()
     through = f"postgresql://{parts.username}@{HOST}:{port}{parts.path}"
-    with tempfile.TemporaryDirectory(prefix="orders-pgbouncer-", dir=folder_for_all()) as folder:
-        account = unprivileged() if os.geteuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="orders-pgbouncer-", dir=shared_temporary_folder()) as folder:
+        account = unprivileged_account() if os.geteuid() == 0 else None  # it refuses to run as root
         config = Path(folder) / "pgbouncer.ini"
         config.touch(mode=0o600)
         config.write_text(

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from local.postgres import programs
+from local.postgres import bin_folder
 
 
 def psql(*options: str, **variables: str) -> None:
@@ -13,5 +13,5 @@ def psql(*options: str, **variables: str) -> None:
 
 def client(name: str, *options: str, **variables: str) -> None:
     """Run any of them; CalledProcessError where it fails."""
-    command = [str(programs() / name), *options]
+    command = [str(bin_folder() / name), *options]
     subprocess.run(command, env=os.environ | variables, check=True, timeout=60)  # noqa: S603

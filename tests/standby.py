@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.ports import HOST, free_port
-from local.postgres import Postgres, installed, package_folder, server_process
+from local.postgres import Postgres, installation, package_folder, server_process
 from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -18,9 +18,9 @@ def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postg
     """Run a standby that replays each commit after `delay`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, stop = free_port(), ShutdownEvent()
-    with installed(folder, package_folder()) as here:
+    with installation(folder, package_folder()) as here:
         command = [
-            str(here.programs / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={here.home / 'data'}",
+            str(here.bin / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={here.home / 'data'}",
             "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
         ]  # fmt: skip
         Process("pg_basebackup", command, folder / "pg_basebackup.log", account=here.account).run(COPY_SECONDS, stop)

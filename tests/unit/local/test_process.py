@@ -62,7 +62,7 @@ def test_it_tells_its_process_id_while_it_runs(log: Path) -> None:
 def test_what_ignores_sigterm_is_ended_by_force_with_its_children(
     log: Path, held: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(process, "_STOP_TIMEOUT_SECONDS", 0.2)
     with shell(f"trap '' TERM; sleep 1000 <>{held} & wait; wait", log) as program:
         eventually(lambda: is_held(held))
         program.stop()
@@ -98,13 +98,13 @@ def test_what_we_started_ends_when_we_are_killed(log: Path, held: Path) -> None:
 def test_a_program_that_ends_while_it_is_waited_for_is_told_with_the_end_of_its_log(log: Path) -> None:
     with (
         shell("echo out of eggs; exit 3", log) as program,
-        pytest.raises(ServerUnavailable, match=r"(?s)it ended with 3; the end of .*it\.log:.*out of eggs"),
+        pytest.raises(ServerUnavailable, match=r"(?s)it exited with code 3; last lines of .*it\.log:.*out of eggs"),
     ):
         program.wait_until(lambda: False, 10, ShutdownEvent())
 
 
 def test_what_is_not_ready_in_time_is_told_with_the_end_of_its_log(log: Path) -> None:
-    with shell("sleep 1000", log) as program, pytest.raises(ServerUnavailable, match=r"took more than 0\.1 s"):
+    with shell("sleep 1000", log) as program, pytest.raises(ServerUnavailable, match=r"timed out after 0\.1 s"):
         program.wait_until(lambda: False, 0.1, ShutdownEvent())
 
 
@@ -118,7 +118,7 @@ def test_a_request_to_stop_ends_the_wait_and_the_program(log: Path) -> None:
 
 
 def test_a_run_that_fails_is_an_error(log: Path) -> None:
-    with pytest.raises(ServerUnavailable, match="ended with 4"):
+    with pytest.raises(ServerUnavailable, match="exited with code 4"):
         shell("exit 4", log).run(10, ShutdownEvent())
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_succeeds_returns(log: Path) -> None:
 
 
 def test_a_program_that_is_not_there_is_an_error(log: Path) -> None:
-    with pytest.raises(ServerUnavailable, match="it can't be started: No such file"):
+    with pytest.raises(ServerUnavailable, match="cannot start it: No such file"):
         Process("it", ["/nowhere/it"], log).start()
 
 
@@ -137,7 +137,7 @@ def test_a_taken_port_is_an_error_that_names_it_and_its_user() -> None:
         holder.bind((HOST, 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(ServerUnavailable, match=f"port {port}, which the API needs, is in use"):
+        with pytest.raises(ServerUnavailable, match=f"port {port} for the API: address already in use"):
             require_free(port, "the API")
 
 
