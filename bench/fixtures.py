@@ -18,7 +18,7 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.reads import NEWEST
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 
 PATH: Final = "/orders/"
 
@@ -76,7 +76,7 @@ def mean_document_bytes(dsn: str) -> float:
 
 def _fill(dsn: str, count: int) -> None:
     orders = _orders(count)
-    with closing(OrderWriter(Transactions(Access(dsn, "orders-bench")))) as writer:
+    with closing(PostgresOrderStore(Transactions(Access(dsn, "orders-bench")))) as writer:
         while batch := [*islice(orders, _BATCH)]:
             writer.store(batch)
     with psycopg.connect(dsn, autocommit=True) as connection:

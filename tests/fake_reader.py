@@ -7,7 +7,7 @@ import msgspec
 
 from service.entities.order import Order
 from service.errors import StorageUnavailable
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, ReadResult
 
 
 class FakeReader:
@@ -35,20 +35,20 @@ class FakeReader:
     def store(self, *orders: Order) -> None:
         self.orders |= {order.order_uid: order for order in orders}
 
-    async def documents(self, uids: Sequence[str]) -> dict[str, Read]:
+    async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         self.batches.append([*uids])
         snapshot, replay_lsn = self._snapshot(), self.replay_lsn
         await self.gate.wait()
         self._snapshot()
-        return {uid: Read(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
+        return {uid: ReadResult(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
         replay_lsn = self.replay_lsn
         if replay_lsn is not None:
-            yield "", Read(None, replay_lsn)
+            yield "", ReadResult(None, replay_lsn)
         for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
             await self.gate.wait()
-            yield order.order_uid, Read(_document(order), replay_lsn)
+            yield order.order_uid, ReadResult(_document(order), replay_lsn)
 
     async def page(self, query: PageQuery) -> Page:
         found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]

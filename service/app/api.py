@@ -37,7 +37,7 @@ from service.pkg.lru import Lru
 from service.pkg.refreshing_value import RefreshingValue
 from service.pkg.ttl_set import TTLSet
 from service.repo.listener import Listener
-from service.repo.reads import OrderReads
+from service.repo.reads import PostgresOrderReader
 from service.usecases.lookup import Lookup
 from service.usecases.ports import OrderCount
 from service.usecases.warm_up import WarmUp
@@ -72,7 +72,7 @@ class Api:
         self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
         self.is_draining = False
-        self.reads = OrderReads(shared.access(postgres, "orders-api"), postgres.pool_size)
+        self.reads = PostgresOrderReader(shared.access(postgres, "orders-api"), postgres.pool_size)
         self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
         self.lookup = Lookup(
             self.reads,

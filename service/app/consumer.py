@@ -32,7 +32,7 @@ from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.connection import require_utf8
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
@@ -63,7 +63,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
-    writer = OrderWriter(transactions, settings.version.compare_by)
+    writer = PostgresOrderStore(transactions, settings.version.compare_by)
     member = GroupMetadata(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.repo.listener import ListenerCallbacks
-from service.repo.reads import OrderReads
+from service.repo.reads import PostgresOrderReader
 from service.usecases.lookup import Lookup
 
 
@@ -14,7 +14,11 @@ class NotificationHandler:
     """Runs on the event loop; no method blocks."""
 
     def __init__(
-        self, lookup: Lookup, reads: OrderReads, broadcaster: EventBroadcaster, on_invalidate_all: Callable[[], None]
+        self,
+        lookup: Lookup,
+        reads: PostgresOrderReader,
+        broadcaster: EventBroadcaster,
+        on_invalidate_all: Callable[[], None],
     ) -> None:
         self._lookup = lookup
         self._reads = reads

@@ -57,7 +57,7 @@ class ListenerCallbacks:
     """Consecutive heartbeats timed out although PostgreSQL answers: this does not heal by itself."""
 
 
-class Reads(Protocol):
+class ReadingConnections(Protocol):
     async def tables(self) -> Tables:
         """Return the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
 
@@ -79,7 +79,7 @@ class Listener:
     def __init__(
         self,
         dsn: str,
-        reads: Reads,
+        reads: ReadingConnections,
         callbacks: ListenerCallbacks,
         log: FilteringBoundLogger,
         *,

@@ -21,7 +21,7 @@ from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
 from service.repo.scope import CHANNEL
 from service.repo.translate import PROBLEMS, translate
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, Read
+from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, ReadResult
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -93,7 +93,7 @@ class Tables(NamedTuple):
     database: str
 
 
-class OrderReads:
+class PostgresOrderReader:
     """Implements usecases.ports.OrderReader. For one event loop."""
 
     def __init__(self, access: Access, connections: int) -> None:
@@ -138,21 +138,21 @@ class OrderReads:
             raise StorageUnavailable(PROBLEMS["42"])
         return Tables(channel.decode(), database.decode())
 
-    async def documents(self, uids: Sequence[str]) -> dict[str, Read]:
+    async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         replay_lsn, rows = await self._retrying(partial(_documents, uids))
-        return dict.fromkeys(uids, Read(None, replay_lsn)) | {
-            uid.decode(): Read(found, replay_lsn) for uid, found in rows
+        return dict.fromkeys(uids, ReadResult(None, replay_lsn)) | {
+            uid.decode(): ReadResult(found, replay_lsn) for uid, found in rows
         }
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+    async def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
         async with self._connection() as connection:
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
             [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
             if replay_lsn is not None:
-                yield "", Read(None, replay_lsn)
+                yield "", ReadResult(None, replay_lsn)
             async with connection.cursor().copy(NEWEST.format(count=int(count))) as copy:
                 async for uid, document in copy.rows():
-                    yield uid.decode(), Read(document, replay_lsn)
+                    yield uid.decode(), ReadResult(document, replay_lsn)
             await connection.execute("COMMIT")
 
     async def page(self, query: PageQuery) -> Page:

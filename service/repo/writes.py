@@ -87,7 +87,7 @@ class WritePlan(NamedTuple):
     erased: int
 
 
-class OrderWriter:
+class PostgresOrderStore:
     """Implements usecases.ports.OrderStore. For one thread."""
 
     def __init__(self, transactions: Transactions, version_order: VersionOrder = "timestamp") -> None:

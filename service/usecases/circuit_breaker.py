@@ -19,7 +19,7 @@ class CircuitBreakerPolicy:
     """Opens after this many rejected orders since PostgreSQL last stored one."""
 
 
-class State(Enum):
+class BreakerState(Enum):
     """Open, the next batch is a probe."""
 
     CLOSED = auto()
@@ -39,11 +39,11 @@ class CircuitBreaker:
         self._consecutive = 0
         self._rejected_since_stored = 0
         self._opened_by_ratio = False
-        self.state = State.CLOSED
+        self.state = BreakerState.CLOSED
 
     @property
     def is_open(self) -> bool:
-        return self.state is not State.CLOSED
+        return self.state is not BreakerState.CLOSED
 
     def evaluate(self, outcomes: bytes | bytearray) -> str | None:
         """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
@@ -57,7 +57,7 @@ class CircuitBreaker:
             return None
         problem = self._count(outcomes)
         if problem:
-            self._open(State.OPEN_FOR_MESSAGES)
+            self._open(BreakerState.OPEN_FOR_MESSAGES)
         return problem
 
     def evaluate_orders(self, outcomes: bytes | bytearray) -> str | None:
@@ -68,14 +68,16 @@ class CircuitBreaker:
         """
         if not self._policy.enabled:
             return None
-        problem = self._probe_orders(outcomes) if self.state is State.OPEN_FOR_ORDERS else self._count_orders(outcomes)
+        problem = (
+            self._probe_orders(outcomes) if self.state is BreakerState.OPEN_FOR_ORDERS else self._count_orders(outcomes)
+        )
         if problem:
-            self._open(State.OPEN_FOR_ORDERS)
+            self._open(BreakerState.OPEN_FOR_ORDERS)
         return problem
 
     def _probe(self, outcomes: bytes | bytearray) -> None:
         if sum(outcomes) <= self._policy.ratio * len(outcomes):
-            self.state = State.CLOSED
+            self.state = BreakerState.CLOSED
 
     def _count(self, outcomes: bytes | bytearray) -> str | None:
         if not self._messages.bad and not any(outcomes):
@@ -94,7 +96,7 @@ class CircuitBreaker:
     def _probe_orders(self, outcomes: bytes | bytearray) -> str | None:
         rejected, orders = sum(outcomes), len(outcomes)
         if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
-            self.state = State.CLOSED
+            self.state = BreakerState.CLOSED
             return None
         return f"PostgreSQL stored {orders - rejected} of the probed orders and rejected {rejected}"
 
@@ -111,7 +113,7 @@ class CircuitBreaker:
             return f"PostgreSQL rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
         return None
 
-    def _open(self, state: State) -> None:
+    def _open(self, state: BreakerState) -> None:
         """Reset the counts: only probes count while open, and only later messages after that."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)

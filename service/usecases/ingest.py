@@ -22,7 +22,7 @@ from service.errors import (
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
-from service.usecases.circuit_breaker import CircuitBreaker, State
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
 from service.usecases.ports import DeadLetters, OrderStore, Stored
 
 
@@ -46,7 +46,7 @@ class Decision(Enum):
     """Every order is stored and every dead letter is acknowledged."""
     HOLD_BACK = auto()
     """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
-    REPLAY = auto()
+    REREAD = auto()
     """A probe showed that PostgreSQL stores orders again: everything that was held back must be read again."""
 
 
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     decision: Decision = Decision.COMMIT
     is_committed: bool = False
     """Whether the offsets were committed together with the dead letters."""
-    breaker: State = State.CLOSED
+    breaker: BreakerState = BreakerState.CLOSED
     """The state of the circuit breaker after this batch."""
     problem: str = ""
     """Why the batch is held back."""
@@ -162,10 +162,10 @@ class Ingest:
 
     def _evaluate(self, batch: Batch, outcomes: bytearray) -> tuple[Decision, str]:
         """Return what to do with the offsets, and why the batch is held back if it is."""
-        is_probe = self._breaker.state is State.OPEN_FOR_ORDERS
+        is_probe = self._breaker.state is BreakerState.OPEN_FOR_ORDERS
         problem = self._breaker.evaluate_orders(outcomes)
         if not problem and is_probe:
-            return Decision.REPLAY, ""
+            return Decision.REREAD, ""
         problem = problem or self._breaker.evaluate(batch.outcomes)
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 

@@ -43,7 +43,7 @@ class QueriedOrder(NamedTuple):
     value: bytes | None
     """The document with its ETag in front; None if there is no such order."""
     replay_lsn: int | None
-    """As in `ports.Read`."""
+    """As in `ports.ReadResult`."""
 
 
 class Lookup:

@@ -76,7 +76,7 @@ class OrderCount(NamedTuple):
     is_estimate: bool
 
 
-class Read(NamedTuple):
+class ReadResult(NamedTuple):
     """The result of a query: the document as compact JSON, always the same bytes; None if there is no such order.
 
     `replay_lsn`: the query saw every commit up to this WAL position of a standby. None: it ran on the primary, and saw
@@ -90,10 +90,10 @@ class Read(NamedTuple):
 class OrderReader(Protocol):
     """The API's reads. Every call returns within little more than the statement timeout. Raises StorageUnavailable."""
 
-    async def documents(self, uids: Sequence[str]) -> Mapping[str, Read]:
+    async def documents(self, uids: Sequence[str]) -> Mapping[str, ReadResult]:
         """Read each of these orders in one query."""
 
-    def newest(self, count: int) -> AsyncGenerator[tuple[str, Read], None]:
+    def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
         """Yield ids and documents, newest first, from one snapshot that is taken at the first step.
 
         A standby's `replay_lsn` is yielded first, with an empty id and no document, because there may be no order.

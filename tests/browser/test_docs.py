@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.factories import SAMPLE, versioned
 from tests.processes import Service, Spawn
 
@@ -19,7 +19,7 @@ UID = SAMPLE["order_uid"]
 
 @pytest.fixture
 def service(spawn: Spawn, database: str) -> Service:
-    writer = OrderWriter(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
     writer.store([versioned(0, order_uid=UID)])
     writer.close()
     settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}

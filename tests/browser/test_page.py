@@ -18,7 +18,7 @@ from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests import fresh, servers
 from tests.factories import SAMPLE, versioned
 from tests.harness import Harness, Sent
@@ -46,7 +46,7 @@ Store = Callable[..., None]
 @pytest.fixture
 def store(database: str) -> Iterator[Store]:
     """`store("a", "b", customer_id="c")` stores orders with these ids."""
-    writer = OrderWriter(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
     offsets = iter(range(10**6))
 
     def store(*uids: str, **overrides: Any) -> None:
@@ -73,7 +73,7 @@ def shared_service(
     with (
         fresh.topic(kafka_server.bootstrap_servers) as topic,
         fresh.database(postgres_server.dsn, migrated_template) as (_, dsn),
-        closing(OrderWriter(Transactions(Access(dsn, "tests")))) as writer,
+        closing(PostgresOrderStore(Transactions(Access(dsn, "tests")))) as writer,
     ):
         writer.store([versioned(0, order_uid=UID)])
         log = tmp_path_factory.mktemp("shared") / "api.log"
@@ -376,7 +376,7 @@ def test_an_outage_of_postgresql_is_shown_with_what_still_works_until_it_recover
     visit: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
 ) -> None:
     page = visit.page
-    writer = OrderWriter(Transactions(Access(own_postgres.dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(own_postgres.dsn, "tests")))
     writer.store([versioned(1, order_uid=UID)])
     writer.close()
     service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()

@@ -11,7 +11,7 @@ from local import postgres
 from service.config import Migration
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
 from tests.factories import versioned
 from tests.psql import psql
@@ -86,7 +86,7 @@ def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postg
 
 
 def store(dsn: str, uid: str) -> None:
-    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
     writer.store([versioned(order_uid=uid)])
     writer.close()
 

@@ -85,7 +85,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a redelivered order is recognized as stored",
-        Replacement(WRITES, "OrderWriter._plan", "_probe(cursor, newest)", "({}, set())"),
+        Replacement(WRITES, "PostgresOrderStore._plan", "_probe(cursor, newest)", "({}, set())"),
         (
             "test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-after-commit]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
@@ -98,7 +98,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erasure waits for batches in progress",
-        Replacement(WRITES, "OrderWriter.store", "self._transactions.begin(SHARE)", "self._transactions.begin()"),
+        Replacement(
+            WRITES, "PostgresOrderStore.store", "self._transactions.begin(SHARE)", "self._transactions.begin()"
+        ),
         ("test_erasure.py::test_orders_are_erased_while_members_write_and_one_is_killed[seed-1]",),
     ),
     Mutation(
@@ -148,7 +150,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a session that stopped within a COPY is terminated by whoever waits for its locks",
-        Replacement(WRITES, "OrderWriter.store", "error.sqlstate == LOCK_NOT_AVAILABLE", "False"),
+        Replacement(WRITES, "PostgresOrderStore.store", "error.sqlstate == LOCK_NOT_AVAILABLE", "False"),
         ("test_consumers.py::test_a_member_is_suspended_at_a_failpoint[seed-1-during-copy]",),
     ),
     Mutation(
@@ -389,7 +391,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a connection is closed after a failure of PostgreSQL",
-        Replacement(WRITES, "OrderWriter.store", "self._transactions.close()", ""),
+        Replacement(WRITES, "PostgresOrderStore.store", "self._transactions.close()", ""),
         ("test_postgres.py::test_postgresql_fails_over_to_a_read_only_server[seed-1]",),
     ),
     Mutation(

@@ -20,7 +20,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
 from service.repo.rows import CopyRows, copy_rows
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.factories import order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
@@ -111,7 +111,7 @@ def texts_of(order: Order) -> list[str | None]:
 @given(values=st.lists(order_texts(), min_size=1, max_size=20))
 def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]) -> None:
     orders = {order.order_uid: order for order in map(decode, values) if isinstance(order, Order)}
-    writer = OrderWriter(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
     writer.store([VersionedOrder(order, RecordPosition(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()])
     writer.close()
     with psycopg.connect(database) as connection:

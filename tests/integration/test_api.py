@@ -19,7 +19,7 @@ from psycopg import sql
 
 from local.ports import free_port
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.factories import SAMPLE, versioned
 from tests.processes import Service, Spawn
 from tests.proxy import Proxy, proxied
@@ -42,7 +42,7 @@ COPIES = sql.SQL("""
 
 
 def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
-    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
     writer.store([versioned(version, order_uid=uid, timestamp_ms=1_000 + version, **overrides) for uid in uids])
     writer.close()
 
@@ -280,7 +280,7 @@ def event(lines: Iterator[str]) -> dict[str, str]:
 def test_one_transaction_of_thousands_of_orders_reaches_a_stream_whole(started: Service, database: str) -> None:
     uids = [f"together-{number}" for number in range(TOGETHER)]
     with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
-        writer = OrderWriter(Transactions(Access(database, "tests")))
+        writer = PostgresOrderStore(Transactions(Access(database, "tests")))
         writer.store([versioned(number, order_uid=uid) for number, uid in enumerate(uids)])
         writer.close()
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))

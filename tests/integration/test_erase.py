@@ -28,7 +28,7 @@ from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import Erasures
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests import servers
 from tests.factories import order_document, versioned
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders
@@ -343,7 +343,7 @@ def test_undo_requires_ids(both_settings: Settings) -> None:
 
 
 def store(settings: Settings, *uids: str) -> None:
-    with closing(OrderWriter(Transactions(Access(settings.postgres.dsn, "tests")))) as writer:
+    with closing(PostgresOrderStore(Transactions(Access(settings.postgres.dsn, "tests")))) as writer:
         writer.store([versioned(order_uid=uid) for uid in uids])
 
 

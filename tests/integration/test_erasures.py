@@ -13,7 +13,7 @@ from service.errors import StorageUnavailable
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import SHARE, Erasures
 from service.repo.notifications import Notification, parse
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.factories import versioned
 from tests.notified import listen
@@ -34,8 +34,8 @@ def erasing(dsn: str, **access: Any) -> Iterator[Erasures]:
 
 
 @contextmanager
-def writing(dsn: str, **access: Any) -> Iterator[OrderWriter]:
-    with closing(OrderWriter(Transactions(Access(dsn, "writer", **access)))) as made:
+def writing(dsn: str, **access: Any) -> Iterator[PostgresOrderStore]:
+    with closing(PostgresOrderStore(Transactions(Access(dsn, "writer", **access)))) as made:
         yield made
 
 
@@ -46,7 +46,7 @@ def erasures(database: str) -> Iterator[Erasures]:
 
 
 @pytest.fixture
-def writer(database: str) -> Iterator[OrderWriter]:
+def writer(database: str) -> Iterator[PostgresOrderStore]:
     with writing(database) as made:
         yield made
 
@@ -71,7 +71,7 @@ def wait_held_up(admin: psycopg.Connection, application: str, call: Future[Any])
 
 
 def test_an_erased_order_is_in_no_table_and_its_neighbours_are(
-    erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
+    erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid=uid) for uid in ("a", "A", "b")])
     assert erasures.erase(["a", "unknown"]) == {"a"}
@@ -99,7 +99,7 @@ def test_readers_are_told_of_what_was_stored_and_of_what_was_not(database: str, 
 
 @pytest.mark.parametrize("offset", [1, 5, 9])
 def test_no_version_of_an_erased_order_is_stored_and_the_rest_of_its_batch_is(
-    erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection, offset: int
+    erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection, offset: int
 ) -> None:
     writer.store([versioned(5, order_uid="a"), versioned(5, order_uid="c")])
     erasures.erase(["a"])
@@ -112,13 +112,13 @@ def test_no_version_of_an_erased_order_is_stored_and_the_rest_of_its_batch_is(
     assert stored(admin) == {"b", "c"}
 
 
-def test_an_order_that_was_never_stored_can_be_kept_away(erasures: Erasures, writer: OrderWriter) -> None:
+def test_an_order_that_was_never_stored_can_be_kept_away(erasures: Erasures, writer: PostgresOrderStore) -> None:
     assert erasures.erase(["a"]) == set()
     assert writer.store([versioned(1, order_uid="a")]) == Stored(erased=1)
 
 
 def test_a_full_batch_is_stored_without_the_erased_ones(
-    erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
+    erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     uids = [f"order-{number}" for number in range(2_000)]
     erasures.erase(uids[::2])
@@ -127,7 +127,7 @@ def test_a_full_batch_is_stored_without_the_erased_ones(
 
 
 def test_what_an_earlier_release_brought_back_is_left_to_the_next_erasure(
-    erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
+    erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     admin.execute("INSERT INTO erased VALUES (sha256('a'))")
@@ -144,7 +144,7 @@ def test_erasing_again_changes_nothing_but_the_time_that_counts(erasures: Erasur
 
 
 def test_an_order_may_be_stored_again_when_its_erasure_is_old_enough_to_be_forgotten(
-    erasures: Erasures, writer: OrderWriter, admin: psycopg.Connection
+    erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     erasures.erase(["old"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
@@ -157,7 +157,7 @@ def test_an_order_may_be_stored_again_when_its_erasure_is_old_enough_to_be_forgo
 
 
 def test_an_order_that_is_about_to_be_stored_is_erased_after_it(
-    database: str, writer: OrderWriter, erasures: Erasures, admin: psycopg.Connection, aside: Aside
+    database: str, writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection, aside: Aside
 ) -> None:
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE deliveries IN SHARE MODE")
@@ -186,7 +186,7 @@ def test_an_order_that_comes_while_it_is_erased_is_held_up_and_refused(
     assert stored(admin) == {"b"}
 
 
-def test_writers_hold_up_each_other_no_more_than_before(database: str, writer: OrderWriter) -> None:
+def test_writers_hold_up_each_other_no_more_than_before(database: str, writer: PostgresOrderStore) -> None:
     with psycopg.connect(database) as other:
         other.execute(SHARE)
         assert writer.store([versioned(1)]) == Stored(new=1)
@@ -209,7 +209,7 @@ def test_a_writer_that_waits_for_an_erasure_in_vain_tries_again(
 
 
 def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
-    database: str, writer: OrderWriter, admin: psycopg.Connection
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     with (
@@ -223,7 +223,7 @@ def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
 
 
 def test_an_erasure_that_waits_in_vain_for_a_writer_erases_nothing(
-    database: str, writer: OrderWriter, admin: psycopg.Connection
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     with psycopg.connect(database) as other, erasing(database, lock_timeout=0.2) as erasures:

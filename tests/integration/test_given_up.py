@@ -19,7 +19,7 @@ from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import Batch, BatchLimits
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
@@ -102,7 +102,7 @@ def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: lis
     return OrderConsumer(
         GroupMetadata(properties.consumer(kafka_of(harness)), harness.topic),
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
-        prepare=OrderWriter.prepare,
+        prepare=PostgresOrderStore.prepare,
         ingest=ingest,
         settings=ConsumerSettings(BatchLimits()),
         metrics=Metrics(CollectorRegistry()),

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from service.pkg.tx import Access
 from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.notifications import payloads
-from service.repo.reads import OrderReads
+from service.repo.reads import PostgresOrderReader
 from tests.notified import NOTIFY
 from tests.proxy import Proxy, proxied
 from tests.waiting import until
@@ -41,7 +41,7 @@ class Scene:
             on_disconnect=self._on_disconnect,
             on_repeated_timeouts=lambda: self._record("repeated timeouts"),
         )
-        self.reads = OrderReads(Access(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
+        self.reads = PostgresOrderReader(Access(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
         log = structlog.get_logger()
         self.listener = Listener(dsn, self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 

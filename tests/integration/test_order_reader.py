@@ -17,8 +17,8 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.etag import with_etag
 from service.pkg.tx import Access, Transactions
-from service.repo.reads import ESTIMATE, OrderReads, page_statement, page_values
-from service.repo.writes import OrderWriter
+from service.repo.reads import ESTIMATE, PostgresOrderReader, page_statement, page_values
+from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Cursor, OrderCount, OrderReader, Page, PageQuery
 from tests.factories import order
 from tests.fake_reader import FakeReader
@@ -46,7 +46,7 @@ class Real:
 
     def read(self, read: Read[T]) -> T:
         async def play() -> T:
-            reads = OrderReads(self._access, 3)
+            reads = PostgresOrderReader(self._access, 3)
             await reads.open()
             try:
                 return await read(reads)
@@ -56,8 +56,8 @@ class Real:
         return asyncio.run(play())
 
     @contextmanager
-    def _writer(self) -> Iterator[OrderWriter]:
-        writer = OrderWriter(Transactions(self._access))
+    def _writer(self) -> Iterator[PostgresOrderStore]:
+        writer = PostgresOrderStore(Transactions(self._access))
         try:
             yield writer
         finally:

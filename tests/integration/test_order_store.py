@@ -8,7 +8,7 @@ from msgspec.json import encode
 
 from service.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
 from tests.factories import order_document, versioned
 from tests.fakes import POISON, FakeStore
@@ -24,7 +24,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     database = request.getfixturevalue("database")
     with psycopg.connect(database, autocommit=True) as admin:
         admin.execute(NO_POISON)
-    writer = OrderWriter(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
     yield writer
     writer.close()
 

@@ -28,7 +28,7 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import OrderRejected
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers
@@ -419,7 +419,7 @@ def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path:
         migrate(server.dsn, Migration())
         for statement in [REFUSALS, *of_the_chart, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
-        writer = OrderWriter(Transactions(Access(server.dsn, "tests")))
+        writer = PostgresOrderStore(Transactions(Access(server.dsn, "tests")))
         order = msgspec.json.decode(next(refused()), type=Order)
         eventually(lambda: terse(server.dsn))
         with pytest.raises(OrderRejected):

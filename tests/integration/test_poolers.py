@@ -15,7 +15,7 @@ from service.entities.version import VersionedOrder
 from service.pkg.tx import Access, Transactions
 from service.repo.connection_errors import what_failed
 from service.repo.migrate import head_number, migrate, schema_number
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests import fresh, servers
 from tests.factories import versioned
 from tests.harness import metric
@@ -43,8 +43,8 @@ def pooled(database: str, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def writer(database: str) -> Iterator[OrderWriter]:
-    writer = OrderWriter(Transactions(Access(database, "test")))
+def writer(database: str) -> Iterator[PostgresOrderStore]:
+    writer = PostgresOrderStore(Transactions(Access(database, "test")))
     yield writer
     writer.close()
 
@@ -65,7 +65,7 @@ def test_no_order_is_served_that_was_replaced_or_erased_a_second_ago_and_no_read
     database: str,
     prepared: str,
     listens: str,
-    writer: OrderWriter,
+    writer: PostgresOrderStore,
     spawn: Spawn,
 ) -> None:
     listen = {"ORDERS_POSTGRES__LISTEN_DSN": database} if listens == "directly" else {}
@@ -99,7 +99,10 @@ def is_told(api: Service, *, directly: bool) -> bool:
 def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Connection, statements: bool | None) -> None:  # noqa: FBT001
     """Each gets the connection that the other one has just used, and what that had prepared."""
     access = Access(pooled, "test", prepared_statements=statements)
-    with closing(OrderWriter(Transactions(access))) as one, closing(OrderWriter(Transactions(access))) as other:
+    with (
+        closing(PostgresOrderStore(Transactions(access))) as one,
+        closing(PostgresOrderStore(Transactions(access))) as other,
+    ):
         for version in range(ROUNDS):
             with psycopg.connect(pooled) as between:
                 between.execute("SELECT")  # in a transaction: the next writer gets another connection
@@ -111,7 +114,7 @@ def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Conne
     assert admin.execute("SELECT DISTINCT sm_id FROM orders").fetchall() == [(ROUNDS - 1,)]
 
 
-def is_stored(writer: OrderWriter, batch: list[VersionedOrder]) -> bool:
+def is_stored(writer: PostgresOrderStore, batch: list[VersionedOrder]) -> bool:
     writer.store(batch)
     return True
 

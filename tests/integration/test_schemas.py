@@ -11,7 +11,7 @@ from service.config import Migration
 from service.pkg.tx import Access, Transactions
 from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests import fresh, servers
 from tests.factories import versioned
 from tests.processes import Spawn
@@ -56,7 +56,7 @@ def test_an_api_hears_of_the_orders_that_it_serves_and_of_no_others(both: tuple[
         lines = events.iter_lines()
         for dsn, uid in ((ours, "ours"), (theirs, "theirs")):
             with transactions(dsn) as writing:
-                OrderWriter(writing).store([versioned(1, order_uid=uid)])
+                PostgresOrderStore(writing).store([versioned(1, order_uid=uid)])
         told = next(line for line in lines if line.startswith("data:"))
     assert '"theirs"' in told
     assert httpx2.get(f"{api.url}/orders/theirs").status_code == 200
@@ -67,7 +67,7 @@ def test_nobody_waits_for_the_others_erasures_or_migrations(both: tuple[str, str
     ours, theirs = both
     with transactions(ours) as busy, busy.begin(EXCLUSIVE) as connection, transactions(theirs) as writing:
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
-        OrderWriter(writing).store([versioned(1, order_uid="theirs")])
+        PostgresOrderStore(writing).store([versioned(1, order_uid="theirs")])
         Erasures(writing, "test").erase(["theirs"])
         migrate(theirs, Migration(deadline=1))
     assert schema_number(theirs) == head_number()

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.factories import SAMPLE, versioned
 from tests.processes import ROOT, Service, Spawn
 
@@ -35,7 +35,7 @@ BETWEEN_ORDERS_SECONDS = 0.05
 def stored_all_the_while(dsn: str) -> Iterator[None]:
     """Store an order every moment, so that there are events to look at and lists that change."""
     ended = Event()
-    writer = OrderWriter(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
     writer.store(
         [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
     )

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from service.pkg.tx import Access, Transactions
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from tests.factories import versioned
 from tests.processes import Service, Spawn
 from tests.standby import standby
@@ -34,13 +34,13 @@ def behind(own_postgres: "Postgres", tmp_path: Path) -> Iterator["Postgres"]:
 
 
 @pytest.fixture
-def writer(own_postgres: "Postgres") -> Iterator[OrderWriter]:
-    writer = OrderWriter(Transactions(Access(own_postgres.dsn, "test")))
+def writer(own_postgres: "Postgres") -> Iterator[PostgresOrderStore]:
+    writer = PostgresOrderStore(Transactions(Access(own_postgres.dsn, "test")))
     yield writer
     writer.close()
 
 
-def store(writer: OrderWriter, version: int) -> None:
+def store(writer: PostgresOrderStore, version: int) -> None:
     writer.store([versioned(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in UIDS])
 
 
@@ -55,7 +55,7 @@ def reading(spawn: Spawn, dsn: str, **variables: str) -> Service:
 
 
 def test_what_a_standby_tells_is_cached_once_it_has_replayed_what_was_notified(
-    own_postgres: "Postgres", behind: "Postgres", writer: OrderWriter, spawn: Spawn
+    own_postgres: "Postgres", behind: "Postgres", writer: PostgresOrderStore, spawn: Spawn
 ) -> None:
     api = reading(spawn, behind.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:
@@ -70,7 +70,7 @@ def test_what_a_standby_tells_is_cached_once_it_has_replayed_what_was_notified(
 
 
 def test_a_standby_that_is_listened_to_is_named_and_nothing_is_cached(
-    behind: "Postgres", writer: OrderWriter, spawn: Spawn
+    behind: "Postgres", writer: PostgresOrderStore, spawn: Spawn
 ) -> None:
     store(writer, 1)
     api = reading(spawn, behind.dsn, ORDERS_CACHE__WARM_UP_SIZE="0").ready(within=20)
@@ -82,7 +82,7 @@ def test_a_standby_that_is_listened_to_is_named_and_nothing_is_cached(
 
 
 def test_the_warm_up_waits_for_a_standby_to_be_as_far_as_what_was_not_heard(
-    own_postgres: "Postgres", writer: OrderWriter, spawn: Spawn, tmp_path: Path
+    own_postgres: "Postgres", writer: PostgresOrderStore, spawn: Spawn, tmp_path: Path
 ) -> None:
     """What was stored just before the listener began is not notified to it."""
     store(writer, 1)

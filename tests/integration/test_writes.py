@@ -22,7 +22,7 @@ from service.errors import OrderRejected, StatementTimedOut, StorageError, Stora
 from service.pkg.tx import GRACE_SECONDS, Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.factories import SAMPLE, order, versioned
 from tests.notified import listen
@@ -37,13 +37,13 @@ SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND applica
 
 
 @contextmanager
-def writing(dsn: str, version_order: VersionOrder = "timestamp", **access: Any) -> Iterator[OrderWriter]:
-    with closing(OrderWriter(Transactions(Access(dsn, "tests", **access)), version_order)) as writer:
+def writing(dsn: str, version_order: VersionOrder = "timestamp", **access: Any) -> Iterator[PostgresOrderStore]:
+    with closing(PostgresOrderStore(Transactions(Access(dsn, "tests", **access)), version_order)) as writer:
         yield writer
 
 
 @pytest.fixture
-def writer(database: str) -> Iterator[OrderWriter]:
+def writer(database: str) -> Iterator[PostgresOrderStore]:
     with writing(database) as made:
         yield made
 
@@ -59,7 +59,7 @@ def column(admin: psycopg.Connection, query: LiteralString, *values: Any) -> Any
     return row[0]
 
 
-def refused(writer: OrderWriter, orders: Sequence[VersionedOrder]) -> OrderRejected:
+def refused(writer: PostgresOrderStore, orders: Sequence[VersionedOrder]) -> OrderRejected:
     with pytest.raises(OrderRejected) as caught:
         writer.store(orders)
     return caught.value
@@ -68,7 +68,7 @@ def refused(writer: OrderWriter, orders: Sequence[VersionedOrder]) -> OrderRejec
 # What is stored is what came
 
 
-def test_the_sample_comes_back_as_it_was(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_the_sample_comes_back_as_it_was(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
     writer.store([VersionedOrder(sample, RecordPosition(1_637_907_739_123, 2, 42, "orders"))])
     assert stored(admin, "b563feb7b2b84b6test") == sample
@@ -103,7 +103,7 @@ def nasty_order(text: str, offset: int) -> VersionedOrder:
 
 
 def test_any_text_comes_back_as_it_was_whether_copied_or_replaced(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     orders = [nasty_order(text, offset) for offset, text in enumerate(nasty_texts(100))]
     plain = [versioned(offset, timestamp_ms=1, order_uid=f"nasty-{offset}") for offset in range(0, len(orders), 2)]
@@ -133,7 +133,7 @@ def test_utf_8_is_written_whatever_the_environment_prefers(
      "2021-11-26T06:22:19.000100Z"],
 )  # fmt: skip
 def test_any_date_of_the_calendar_comes_back_as_it_was(
-    writer: OrderWriter, admin: psycopg.Connection, date: str
+    writer: PostgresOrderStore, admin: psycopg.Connection, date: str
 ) -> None:
     dated = versioned(1, order_uid="a", date_created=date)
     writer.store([dated])
@@ -143,7 +143,7 @@ def test_any_date_of_the_calendar_comes_back_as_it_was(
 
 
 def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     greatest = {"chrt_id": MAX_BIGINT, "nm_id": MAX_BIGINT, "price": MAX_BIGINT, "total_price": MAX_BIGINT}
     amounts = dict.fromkeys(["amount", "payment_dt", "delivery_cost", "goods_total", "custom_fee"], MAX_BIGINT)
@@ -158,7 +158,7 @@ OPTIONAL = [(None, None), ("", None), (None, ""), ("", ""), ("x", "y")]
 
 @pytest.mark.parametrize("before", OPTIONAL)
 def test_an_absent_text_stays_absent_and_an_empty_one_empty(
-    writer: OrderWriter, admin: psycopg.Connection, before: tuple[Any, Any]
+    writer: PostgresOrderStore, admin: psycopg.Connection, before: tuple[Any, Any]
 ) -> None:
     def with_texts(texts: tuple[Any, Any], offset: int) -> VersionedOrder:
         made = order(order_uid="a")
@@ -174,7 +174,9 @@ def test_an_absent_text_stays_absent_and_an_empty_one_empty(
 # Versions
 
 
-def test_a_replacement_leaves_nothing_of_the_earlier_order(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_replacement_leaves_nothing_of_the_earlier_order(
+    writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
     many = versioned(1, order_uid="a", items=[ITEM | {"rid": str(number)} for number in range(5)])
     few = versioned(
         2, order_uid="a", items=[ITEM | {"rid": "x"}, ITEM | {"rid": "y"}], entry="2", delivery={"city": "2"}
@@ -187,14 +189,14 @@ def test_a_replacement_leaves_nothing_of_the_earlier_order(writer: OrderWriter, 
     assert stored(admin, "b") == other.order
 
 
-def test_a_replacement_may_have_more_items(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_replacement_may_have_more_items(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1, order_uid="a")])
     more = versioned(2, order_uid="a", items=[ITEM] * 7)
     writer.store([more])
     assert stored(admin, "a") == more.order
 
 
-def test_a_stale_order_changes_nothing(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_stale_order_changes_nothing(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     newer = versioned(5, order_uid="a", items=[ITEM] * 2)
     writer.store([newer])
     before = admin.execute("SELECT * FROM orders").fetchall()
@@ -204,7 +206,7 @@ def test_a_stale_order_changes_nothing(writer: OrderWriter, admin: psycopg.Conne
 
 
 def test_the_same_document_moves_its_version_and_touches_nothing_else(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     rows = "SELECT o.stored_at, d.ctid, p.ctid, i.ctid FROM orders o, deliveries d, payments p, items i"
     writer.store([versioned(1, order_uid="a")])
@@ -215,7 +217,7 @@ def test_the_same_document_moves_its_version_and_touches_nothing_else(
     assert version.fetchall() == [(3, 2, 9)]
 
 
-def test_a_replacement_is_stored_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_replacement_is_stored_anew(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1, order_uid="a")])
     before = column(admin, "SELECT stored_at FROM orders")
     writer.store([versioned(2, order_uid="a", entry="other")])
@@ -236,7 +238,7 @@ def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin
 
 
 def test_rows_that_were_deleted_by_hand_are_restored_by_the_next_version(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     admin.execute("DELETE FROM deliveries")
@@ -245,7 +247,9 @@ def test_rows_that_were_deleted_by_hand_are_restored_by_the_next_version(
     assert stored(admin, "a") == again.order
 
 
-def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(
+    writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
     writer.store([versioned(1, order_uid="a")])
     admin.execute("UPDATE payments SET currency = 'usd'")
     assert writer.store([versioned(2, order_uid="a")]) == Stored(replaced=1)
@@ -293,7 +297,7 @@ def carry_out(plan: Plan, database: str) -> None:
             eventually(partial(attempt, writer, batch), within=30)
 
 
-def attempt(writer: OrderWriter, batch: Sequence[VersionedOrder]) -> bool:
+def attempt(writer: PostgresOrderStore, batch: Sequence[VersionedOrder]) -> bool:
     try:
         writer.store(batch)
     except StorageUnavailable:
@@ -303,7 +307,7 @@ def attempt(writer: OrderWriter, batch: Sequence[VersionedOrder]) -> bool:
 
 @pytest.mark.parametrize("partitions", [0, 2])
 def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
-    database: str, writer: OrderWriter, admin: psycopg.Connection, partitions: int
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection, partitions: int
 ) -> None:
     partition(admin, partitions)
     with psycopg.connect(database) as other:
@@ -339,7 +343,7 @@ def partition(admin: psycopg.Connection, count: int) -> None:
 
 
 def test_in_partitioned_tables_it_stores_alike_and_knows_which_order_is_to_blame(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     partition(admin, 3)
     admin.execute("ALTER TABLE items ADD CHECK (brand <> 'poison')")
@@ -352,7 +356,9 @@ def test_in_partitioned_tables_it_stores_alike_and_knows_which_order_is_to_blame
     assert stored(admin, "uid-3").locale == "de"
 
 
-def copy_of_orders_row(writer: OrderWriter, admin: psycopg.Connection, other: psycopg.Connection, uid: str) -> None:
+def copy_of_orders_row(
+    writer: PostgresOrderStore, admin: psycopg.Connection, other: psycopg.Connection, uid: str
+) -> None:
     """Insert `uid` in the open transaction of `other`, where no probe sees it."""
     writer.store([versioned(1, order_uid="template")])
     names = [name for (name,) in admin.execute(
@@ -374,7 +380,7 @@ def result_of(call: Callable[[], Any]) -> Any:
 
 
 def test_an_order_that_is_deleted_while_it_is_replaced_is_tried_again(
-    database: str, writer: OrderWriter, admin: psycopg.Connection
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     outcome: list[Any] = []
@@ -406,7 +412,7 @@ def add_check(admin: psycopg.Connection, table: str, name: str) -> None:
 
 @pytest.mark.parametrize(("table", "name", "overrides"), [(table, *poison) for table, poison in POISONS.items()])
 def test_the_order_that_is_refused_is_found_by_its_line(
-    writer: OrderWriter, admin: psycopg.Connection, table: str, name: str, overrides: dict[str, Any]
+    writer: PostgresOrderStore, admin: psycopg.Connection, table: str, name: str, overrides: dict[str, Any]
 ) -> None:
     add_check(admin, table, name)
     uids = [f"{(number * 37) % 100:02}" for number in range(100)]
@@ -419,7 +425,7 @@ def test_the_order_that_is_refused_is_found_by_its_line(
 
 @pytest.mark.parametrize("table", ["deliveries", "payments", "items"])
 def test_a_replacement_that_is_refused_is_found_by_its_line(
-    writer: OrderWriter, admin: psycopg.Connection, table: str
+    writer: PostgresOrderStore, admin: psycopg.Connection, table: str
 ) -> None:
     name, overrides = POISONS[table]
     writer.store([versioned(1, order_uid=f"{number}") for number in range(10)])
@@ -431,7 +437,7 @@ def test_a_replacement_that_is_refused_is_found_by_its_line(
 
 
 def test_data_that_the_type_does_not_take_is_found_with_its_column(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     admin.execute("ALTER TABLE items ALTER COLUMN brand TYPE varchar(20)")
     long = versioned(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
@@ -439,7 +445,9 @@ def test_data_that_the_type_does_not_take_is_found_with_its_column(
     assert (refusal.position, refusal.sqlstate, refusal.where) == (1, "22001", "items.brand")
 
 
-def test_what_a_trigger_of_the_operators_raises_is_a_refusal(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_what_a_trigger_of_the_operators_raises_is_a_refusal(
+    writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
     admin.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "IF NEW.city = 'poison' THEN RAISE 'no % here', NEW.name; END IF; RETURN NEW; END $$"
@@ -452,7 +460,7 @@ def test_what_a_trigger_of_the_operators_raises_is_a_refusal(writer: OrderWriter
 
 
 @pytest.mark.parametrize("table", POISONS)
-def test_a_refusal_holds_no_value(writer: OrderWriter, admin: psycopg.Connection, table: str) -> None:
+def test_a_refusal_holds_no_value(writer: PostgresOrderStore, admin: psycopg.Connection, table: str) -> None:
     name, overrides = POISONS[table]
     add_check(admin, table, name)
     refusal = refused(writer, [versioned(1, **overrides)])
@@ -462,7 +470,7 @@ def test_a_refusal_holds_no_value(writer: OrderWriter, admin: psycopg.Connection
         assert not any(value in shown for value in ("Testov", "test@gmail.com", "wbpay", "Mascaras"))
 
 
-def test_after_a_refusal_the_next_batch_is_stored(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_after_a_refusal_the_next_batch_is_stored(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     add_check(admin, *("orders", "customer_id"))
     refused(writer, [versioned(1, customer_id="poison")])
     assert writer.store([versioned(1)]) == Stored(new=1)
@@ -487,7 +495,7 @@ def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
 
 
 def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
-    writer: OrderWriter, heard: Callable[[], list[Notification]]
+    writer: PostgresOrderStore, heard: Callable[[], list[Notification]]
 ) -> None:
     writer.store([versioned(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
     assert heard() == [Notification(new=["changed", "moved", "same", "stale"])]
@@ -506,7 +514,7 @@ def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
 
 
 def test_a_full_batch_is_notified_in_a_few_payloads(
-    writer: OrderWriter, heard: Callable[[], list[Notification]]
+    writer: PostgresOrderStore, heard: Callable[[], list[Notification]]
 ) -> None:
     uids = [f"{number:064}" for number in range(1_000)]
     writer.store([versioned(1, order_uid=uid) for uid in uids])
@@ -516,7 +524,7 @@ def test_a_full_batch_is_notified_in_a_few_payloads(
 
 
 def test_a_batch_that_is_refused_is_not_notified(
-    writer: OrderWriter, admin: psycopg.Connection, heard: Callable[[], list[Notification]]
+    writer: PostgresOrderStore, admin: psycopg.Connection, heard: Callable[[], list[Notification]]
 ) -> None:
     add_check(admin, "items", "brand")
     refused(writer, [versioned(1), versioned(1, **POISONS["items"][1])])
@@ -526,7 +534,7 @@ def test_a_batch_that_is_refused_is_not_notified(
 # Locks, timeouts and silence
 
 
-def failure(writer: OrderWriter, *orders: VersionedOrder) -> StorageUnavailable:
+def failure(writer: PostgresOrderStore, *orders: VersionedOrder) -> StorageUnavailable:
     with pytest.raises(StorageUnavailable) as caught:
         writer.store(orders)
     return caught.value
@@ -562,7 +570,7 @@ def test_timeouts_end_with_the_transaction(database: str) -> None:
     transactions.close()
 
 
-def test_a_connection_that_was_cut_is_opened_anew(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_connection_that_was_cut_is_opened_anew(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1)])
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
     assert failure(writer, versioned(2)).sqlstate in {"57P01", ""}
@@ -575,7 +583,9 @@ def test_a_database_that_is_not_there_yet_can_be_waited_for() -> None:
         assert str(failure(writer, versioned(1))) == failed
 
 
-def test_a_schema_that_is_not_there_yet_can_be_waited_for(writer: OrderWriter, admin: psycopg.Connection) -> None:
+def test_a_schema_that_is_not_there_yet_can_be_waited_for(
+    writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
     admin.execute("ALTER TABLE items RENAME TO later")
     assert failure(writer, versioned(1)).sqlstate == "42P01"
     admin.execute("ALTER TABLE later RENAME TO items")
@@ -588,7 +598,7 @@ def test_a_standby_can_be_waited_for(database: str) -> None:
 
 
 def test_a_type_that_changes_under_a_prepared_statement_can_be_waited_for(
-    writer: OrderWriter, admin: psycopg.Connection
+    writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     for offset in range(8):
         writer.store([versioned(offset, order_uid="a", entry=str(offset))])

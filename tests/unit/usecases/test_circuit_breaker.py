@@ -1,4 +1,4 @@
-from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 
 GOOD, BAD = b"\0", b"\1"
 POLICY = CircuitBreakerPolicy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)
@@ -93,7 +93,7 @@ STORED, REFUSED = b"\0", b"\1"
 def refusing() -> CircuitBreaker:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders(REFUSED * 3)
-    assert breaker.state is State.OPEN_FOR_ORDERS
+    assert breaker.state is BreakerState.OPEN_FOR_ORDERS
     return breaker
 
 
@@ -107,7 +107,7 @@ def test_it_opens_when_every_order_of_several_small_batches_is_rejected() -> Non
     assert [breaker.evaluate_orders(REFUSED) for _ in range(2)] == [None, None]
     assert breaker.evaluate_orders(b"") is None  # a batch of redeliveries proves nothing
     assert breaker.evaluate_orders(REFUSED)
-    assert breaker.state is State.OPEN_FOR_ORDERS
+    assert breaker.state is BreakerState.OPEN_FOR_ORDERS
 
 
 def test_one_stored_order_shows_that_the_rejected_ones_are_at_fault() -> None:
@@ -157,7 +157,11 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
     for outcome in (None, "PostgreSQL rejected the last 4 orders and stored none between them"):
         states.append(breaker.state)
         assert breaker.evaluate_orders(REFUSED * 2) == outcome
-    assert [*states, breaker.state] == [State.OPEN_FOR_MESSAGES, State.OPEN_FOR_MESSAGES, State.OPEN_FOR_ORDERS]
+    assert [*states, breaker.state] == [
+        BreakerState.OPEN_FOR_MESSAGES,
+        BreakerState.OPEN_FOR_MESSAGES,
+        BreakerState.OPEN_FOR_ORDERS,
+    ]
 
 
 def test_it_never_opens_if_disabled() -> None:

@@ -10,7 +10,7 @@ from service.errors import StatementTimedOut, Stopped, StorageUnavailable
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
-from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, State
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Decision, Ingest, Outcome, split_around
 from service.usecases.ports import Stored
 from tests.factories import versioned
@@ -54,7 +54,7 @@ class Setup:
 def held_back(outcome: Outcome) -> str:
     """Return why a batch was held back, of which nothing may be committed."""
     assert (outcome.decision, outcome.dead_letters, outcome.is_committed) == (Decision.HOLD_BACK, (), False)
-    assert outcome.breaker is not State.CLOSED
+    assert outcome.breaker is not BreakerState.CLOSED
     return outcome.problem
 
 
@@ -195,14 +195,14 @@ def test_probed_orders_are_not_dead_lettered_while_orders_are_held_back() -> Non
     setup = rejecting()
     for batch in (batch_of(10, poison=tuple(range(10)), bad=3), batch_of(0, bad=3)):
         assert held_back(setup.ingest(batch))
-    assert setup.ingest(batch_of(10, poison=tuple(range(9)), bad=3)).decision is Decision.REPLAY
+    assert setup.ingest(batch_of(10, poison=tuple(range(9)), bad=3)).decision is Decision.REREAD
     assert (len(setup.store.orders), setup.dead_letters.sent) == (1, [])
     assert not setup.breaker.is_open
 
 
 def test_orders_that_a_probe_found_at_fault_are_dead_lettered() -> None:
     setup = rejecting()
-    assert setup.ingest(batch_of(1)).decision is Decision.REPLAY
+    assert setup.ingest(batch_of(1)).decision is Decision.REREAD
     again = batch_of(20, poison=tuple(range(20)))
     again.probed_until = {0: 12}
     assert len(setup.ingest(again).dead_letters) == 20

@@ -11,7 +11,7 @@ from service.entities.order import Order
 from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.usecases.lookup import LookupResult, Lookup
+from service.usecases.lookup import Lookup, LookupResult
 from tests.factories import order
 from tests.fake_reader import FakeReader
 from tests.waiting import turns

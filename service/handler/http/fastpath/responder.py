@@ -15,7 +15,7 @@ from service.handler.http.keys import Keys, Scope
 from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
 from service.handler.http.routes.orders import order_response
 from service.pkg.etag import ETAG_BYTES
-from service.usecases.lookup import LookupResult, Lookup
+from service.usecases.lookup import Lookup, LookupResult
 
 if TYPE_CHECKING:
     from service.metrics import Metrics

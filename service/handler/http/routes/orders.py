@@ -11,7 +11,7 @@ from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 from service.handler.http.etag import matches
 from service.handler.http.openapi import Responses, describe_headers, error_responses, json_response
 from service.handler.http.problems import Problem
-from service.usecases.lookup import LookupResult, Lookup
+from service.usecases.lookup import Lookup, LookupResult
 from service.usecases.ports import Cursor, OrderReader, PageQuery
 
 MAX_PAGE_SIZE: Final = 200

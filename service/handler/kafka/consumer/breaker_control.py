@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from service.handler.kafka.consumer.probe import Probe
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.usecases.batch import Batch, BatchLimits
-from service.usecases.circuit_breaker import State
+from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class BreakerControl:
         self._settings = settings
         self._metrics = metrics
         self._log = log
-        self._breaker = State.CLOSED
+        self._breaker = BreakerState.CLOSED
         self._probe: Probe | None = None
         self.pause: BreakerPause | None = None
         self.probed_until: dict[int, int] = {}
@@ -52,7 +52,7 @@ class BreakerControl:
     @property
     def is_open(self) -> bool:
         """Whether the next batch is a probe."""
-        return self._breaker is not State.CLOSED
+        return self._breaker is not BreakerState.CLOSED
 
     @property
     def holds_back(self) -> bool:
@@ -74,9 +74,9 @@ class BreakerControl:
         self._breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
             return self._on_commit(batch, unread)
-        if outcome.decision is Decision.REPLAY:
+        if outcome.decision is Decision.REREAD:
             return self._on_replay(batch, unread)
-        if outcome.breaker is State.OPEN_FOR_MESSAGES:
+        if outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
             return self._open(outcome.problem, FIX_PRODUCER, unread.start_offsets | batch.start_offsets)
         probe = self._probe = self._extended_probe(batch, unread)
         return self._open(outcome.problem, FIX_SCHEMA, dict(probe.next))

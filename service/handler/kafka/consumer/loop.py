@@ -23,7 +23,7 @@ from service.handler.kafka.consumer.offsets import Offsets
 from service.handler.kafka.consumer.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.handler.kafka.consumer.settings import ConsumerSettings
-from service.handler.kafka.consumer.state import ConsumerState, State
+from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.statistics import Statistics
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.handler.kafka.consumer.worker import BatchWorker, Finished
@@ -75,7 +75,7 @@ class OrderConsumer:
         self._metrics = metrics
         self._log = log
         self._stop = stop
-        self._state = ConsumerState()
+        self._state = ConsumerStateMachine()
         self._builder = BatchBuilder(decoder, prepare, metrics)
         self._is_writing = ingest.is_writing
         self._worker = BatchWorker(ingest)
@@ -136,7 +136,7 @@ class OrderConsumer:
             self._on_batch_done(finished)
         if self._breaker.pause is not None:
             self._wait_for_breaker(self._breaker.pause)
-        elif self._state.current is State.PROBING and self._worker.is_free:
+        elif self._state.current is ConsumerState.PROBING and self._worker.is_free:
             self._probe()
         else:
             self._submit_batch()
@@ -191,7 +191,7 @@ class OrderConsumer:
             self._builder.add(self._receive(1, PAUSED_POLL_SECONDS))
         elif not self._worker.wait_finished(PAUSE_AFTER_SECONDS):
             self._fetch.pause()
-            self._state.become(State.PAUSED)
+            self._state.become(ConsumerState.PAUSED)
 
     def _submit_batch(self) -> None:
         """Start writing the next batch; not after a stop, when offsets before it may have been given up."""
@@ -201,7 +201,7 @@ class OrderConsumer:
 
     def _resume(self) -> None:
         self._fetch.resume()
-        self._state.become(State.PROBING if self._breaker.is_open else State.RUNNING)
+        self._state.become(ConsumerState.PROBING if self._breaker.is_open else ConsumerState.RUNNING)
 
     # The end of a batch
 
@@ -219,8 +219,8 @@ class OrderConsumer:
         pause = self._breaker.on_outcome(batch, outcome, self._builder.batch)
         if pause is not None:
             self._hold_back()
-        elif self._state.current is State.PROBING and not self._breaker.is_open:
-            self._state.become(State.RUNNING)
+        elif self._state.current is ConsumerState.PROBING and not self._breaker.is_open:
+            self._state.become(ConsumerState.RUNNING)
 
     def _on_committable(self, batch: Batch, outcome: Outcome) -> None:
         self._metrics.tombstones.inc(batch.tombstones)
@@ -261,7 +261,7 @@ class OrderConsumer:
 
     def _hold_back(self) -> None:
         self._fetch.pause()
-        self._state.become(State.BREAKER_OPEN)
+        self._state.become(ConsumerState.BREAKER_OPEN)
         self._ends.clear()
         self._builder.discard(self._breaker.probed_until)
 

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 
-class State(Enum):
+class ConsumerState(Enum):
     RUNNING = "running"
     """One batch is filled while the previous one is written."""
     PAUSED = "paused"
@@ -16,21 +16,21 @@ class State(Enum):
     """A few messages are tried, to find out whether the circuit breaker can close."""
 
 
-TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.RUNNING: frozenset({State.PAUSED, State.BREAKER_OPEN}),
-    State.PAUSED: frozenset({State.RUNNING, State.PROBING, State.BREAKER_OPEN}),
-    State.BREAKER_OPEN: frozenset({State.PROBING, State.RUNNING}),
-    State.PROBING: frozenset({State.RUNNING, State.PAUSED, State.BREAKER_OPEN}),
+TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
+    ConsumerState.RUNNING: frozenset({ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
+    ConsumerState.PAUSED: frozenset({ConsumerState.RUNNING, ConsumerState.PROBING, ConsumerState.BREAKER_OPEN}),
+    ConsumerState.BREAKER_OPEN: frozenset({ConsumerState.PROBING, ConsumerState.RUNNING}),
+    ConsumerState.PROBING: frozenset({ConsumerState.RUNNING, ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
 }
 
 
-class ConsumerState:
+class ConsumerStateMachine:
     """Belongs to the reading thread."""
 
     def __init__(self) -> None:
-        self.current = State.RUNNING
+        self.current = ConsumerState.RUNNING
 
-    def become(self, state: State) -> None:
+    def become(self, state: ConsumerState) -> None:
         """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
         if state is self.current:
             return

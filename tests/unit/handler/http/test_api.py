@@ -19,7 +19,7 @@ from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
-from service.usecases.ports import Read
+from service.usecases.ports import ReadResult
 from tests.factories import order
 from tests.fake_dead_letters import FakeDeadLetters
 from tests.fake_reader import FakeReader
@@ -171,7 +171,7 @@ def test_while_the_database_is_unreachable_orders_that_are_not_cached_get_503(ap
 def test_an_unhandled_error_is_a_problem_without_a_traceback_or_a_value(
     api_fixture: ApiFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_uids: Sequence[str]) -> Mapping[str, Read]:
+    async def fail(_uids: Sequence[str]) -> Mapping[str, ReadResult]:
         raise RuntimeError(CLIENT_VALUE)
 
     monkeypatch.setattr(api_fixture.reader, "documents", fail)

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.breaker_control import BreakerControl
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
 from service.usecases.batch import Batch, BatchLimits
-from service.usecases.circuit_breaker import State
+from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
 
@@ -20,10 +20,10 @@ SETTINGS = ConsumerSettings(
     BatchLimits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
 )
 DONE = Outcome(Stored(new=1))
-PROBE_IS_BAD = DONE._replace(breaker=State.OPEN_FOR_MESSAGES)
-FLOOD = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=State.OPEN_FOR_MESSAGES, problem="a flood")
-REJECTING = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=State.OPEN_FOR_ORDERS, problem="rejected")
-STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REPLAY)
+PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
+FLOOD = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
+REJECTING = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
+STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REREAD)
 
 
 @pytest.fixture

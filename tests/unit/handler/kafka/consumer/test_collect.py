@@ -10,7 +10,7 @@ from service.handler.kafka.client.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.collect import add_record
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.repo.rows import copy_rows
-from service.repo.writes import OrderWriter
+from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import Batch
 from tests.factories import order_document
 
@@ -29,14 +29,14 @@ def test_all_that_a_record_holds_counts_towards_the_bytes_of_a_batch(
     key: bytes | None, value: bytes, headers: Headers | None, size: int
 ) -> None:
     batch = Batch()
-    add_record(Record("orders", 0, 0, 0, key, value, headers), batch, DECODER, OrderWriter.prepare)
+    add_record(Record("orders", 0, 0, 0, key, value, headers), batch, DECODER, PostgresOrderStore.prepare)
     assert batch.bytes == size
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b" null", b"null\n", b"\r\n\tnull \t"])
 def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
     batch = Batch()
-    add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, OrderWriter.prepare)
+    add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
     assert (batch.tombstones, batch.rejected, batch.entries, batch.next_offsets) == (1, [], [], {0: 1})
 
 
@@ -45,14 +45,14 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 )
 def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
     batch = Batch()
-    add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, OrderWriter.prepare)
+    add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
     assert (batch.tombstones, len(batch.rejected)) == (0, 1)
 
 
 @pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])
 def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -> None:
     batch, value = Batch(), encode(order_document(entry=text))
-    add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, OrderWriter.prepare)
+    add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, PostgresOrderStore.prepare)
     (entry,) = batch.entries
     assert entry.versioned.order.entry == text
     assert entry.versioned.prepared == copy_rows(entry.versioned.order, entry.versioned.source)

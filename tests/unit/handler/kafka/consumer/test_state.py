@@ -4,42 +4,42 @@ from itertools import product
 
 import pytest
 
-from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, State
+from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
 
-CHANGES = [(before, after) for before, after in product(State, State) if before is not after]
+CHANGES = [(before, after) for before, after in product(ConsumerState, ConsumerState) if before is not after]
 
 
-def in_state(state: State) -> ConsumerState:
-    consumer = ConsumerState()
+def in_state(state: ConsumerState) -> ConsumerStateMachine:
+    consumer = ConsumerStateMachine()
     consumer.current = state
     return consumer
 
 
 def test_a_consumer_starts_by_running() -> None:
-    assert ConsumerState().current is State.RUNNING
+    assert ConsumerStateMachine().current is ConsumerState.RUNNING
 
 
 @pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] in TRANSITIONS[change[0]]])
-def test_a_change_that_is_allowed_is_made(before: State, after: State) -> None:
+def test_a_change_that_is_allowed_is_made(before: ConsumerState, after: ConsumerState) -> None:
     consumer = in_state(before)
     consumer.become(after)
     assert consumer.current is after
 
 
 @pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] not in TRANSITIONS[change[0]]])
-def test_any_other_change_is_an_error(before: State, after: State) -> None:
+def test_any_other_change_is_an_error(before: ConsumerState, after: ConsumerState) -> None:
     consumer = in_state(before)
     with pytest.raises(ValueError, match=f"{before.value} can't become {after.value}"):
         consumer.become(after)
     assert consumer.current is before
 
 
-@pytest.mark.parametrize("state", State)
-def test_the_same_state_is_no_change(state: State) -> None:
+@pytest.mark.parametrize("state", ConsumerState)
+def test_the_same_state_is_no_change(state: ConsumerState) -> None:
     consumer = in_state(state)
     consumer.become(state)
     assert consumer.current is state
 
 
 def test_a_paused_fetch_is_no_way_out_of_an_open_circuit_breaker() -> None:
-    assert State.PAUSED not in TRANSITIONS[State.BREAKER_OPEN]
+    assert ConsumerState.PAUSED not in TRANSITIONS[ConsumerState.BREAKER_OPEN]
