@@ -138,9 +138,7 @@ def _element(jar: Jar) -> str:
 
 def _use_maven_artifact(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:
     if not find_spec("maven_artifact"):
-        raise ServerUnavailable(
-            f"cannot download Kafka's jars: neither mvn nor maven-artifact found. To fix, {INSTALL}"
-        )
+        raise ServerUnavailable(f"cannot download Kafka's jars: neither mvn nor maven-artifact found: {INSTALL}")
     with ThreadPoolExecutor(_CONCURRENT_DOWNLOADS) as pool:
         for _ in pool.map(partial(_download_jar, folder, stop), jars):
             pass
