@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 DATE_RANGE: Final = timedelta(days=30)
 """Orders are dated within so long before the end of their dates."""
-PAYMENT_WITHIN_S: Final = 900
+MAX_PAYMENT_AGE_SECONDS: Final = 900
 """An order is paid so many seconds at most before it is created."""
 _SECOND: Final = timedelta(seconds=1)
 _ZONES: Final = {zone: datetime.fromisoformat(f"2021-11-26T06:22:19{zone}").tzinfo for zone in words.ZONES}
@@ -102,7 +102,7 @@ class Orders:
             "transaction": uid,
             "currency": currency,
             "provider": self._pick(words.PROVIDERS),
-            "payment_dt": int(created.timestamp()) - self._below(PAYMENT_WITHIN_S),
+            "payment_dt": int(created.timestamp()) - self._below(MAX_PAYMENT_AGE_SECONDS),
             "bank": self._pick(words.BANKS),
         }
         totals = _totals(items, self._pick(words.DELIVERY_COSTS), self._pick(words.CUSTOM_FEES))

@@ -85,9 +85,9 @@ def _problem(producer: Producer, topic: str) -> str | None:
 class Pace:
     """Spreads messages evenly. `rate` is per second, 0 is as fast as can be."""
 
-    SLACK_S: Final = 0.001
+    MIN_SLEEP_SECONDS: Final = 0.001
     """Waits below a millisecond are left to add up: librdkafka counts in milliseconds."""
-    CATCH_UP_S: Final = 1.0
+    MAX_CATCH_UP_SECONDS: Final = 1.0
     """How much of a standstill is made up for."""
 
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -98,10 +98,10 @@ class Pace:
     def early(self) -> float:
         """Return by how many seconds the next message is too early; at most 0 when it may go."""
         early = self._due - self._now()
-        return early if early > self.SLACK_S else 0.0
+        return early if early > self.MIN_SLEEP_SECONDS else 0.0
 
     def step(self) -> None:
-        self._due = max(self._due, self._now() - self.CATCH_UP_S) + self._interval
+        self._due = max(self._due, self._now() - self.MAX_CATCH_UP_SECONDS) + self._interval
 
 
 class Clock:

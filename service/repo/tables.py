@@ -110,8 +110,8 @@ schema_releases = Table(
 """Numbered revisions, so that an older image recognizes a newer schema without its scripts."""
 
 Index("orders_newest_idx", orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""For the warm-up and the unfiltered list."""
+"""Serves `reads.NEWEST`, and the page query of `reads` without a filter."""
 Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""For the list of one customer."""
+"""Serves the page query of `reads` with the filter `customer_id`."""
 Index("orders_track_idx", orders.c.track_number, orders.c.date_created.desc(), orders.c.order_uid.desc())
-"""For the list of one track number."""
+"""Serves the page query of `reads` with the filter `track_number`."""

@@ -48,7 +48,7 @@ def translate(error: psycopg.Error) -> StorageError:
     if not state:
         return StorageUnavailable(what_failed(error))
     if _rejects_data(state, error):
-        return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=place(error))
+        return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
     if state == QUERY_CANCELED:
         return StatementTimedOut("the statement timed out", sqlstate=state)
     return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
@@ -60,7 +60,7 @@ def copy_line(error: psycopg.Error) -> tuple[str, int] | None:
     return (match["table"], int(match["line"])) if match else None
 
 
-def place(error: psycopg.Error) -> str:
+def location(error: psycopg.Error) -> str:
     """Return the table, column and constraint, as far as PostgreSQL names them."""
     match = _COPY_CONTEXT.search(error.diag.context or "")
     table = error.diag.table_name or (match and match["table"])

@@ -8,7 +8,7 @@ from psycopg.errors import lookup
 
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo import translate as module
-from service.repo.translate import copy_line, place, translate
+from service.repo.translate import copy_line, location, translate
 
 TLS = "TLS handshake failed: "
 PERMANENT = [
@@ -201,4 +201,4 @@ def test_the_failed_copy_line_is_parsed_from_the_context(context: str, line: tup
     ],
 )
 def test_the_place_holds_names_only(told: dict[str, str], where: str) -> None:
-    assert place(error("23514", **told)) == where
+    assert location(error("23514", **told)) == where

@@ -49,8 +49,8 @@ class GroupMetadata:
     def have_committed(self, offsets: Mapping[int, int]) -> bool:
         """Return whether the group has committed these offsets; waits for pending ones. Raises KafkaException."""
         with closing(self._client()) as client:
-            committed = client.committed(self.places(offsets), timeout=_CALL_TIMEOUT_SECONDS)
-        return all(place.offset >= offsets[place.partition] for place in committed)
+            committed = client.committed(self.offsets_to_commit(offsets), timeout=_CALL_TIMEOUT_SECONDS)
+        return all(each.offset >= offsets[each.partition] for each in committed)
 
     def refuse_mock(self) -> None:
         """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages."""
@@ -58,7 +58,7 @@ class GroupMetadata:
             if is_mock_cluster(client, _CALL_TIMEOUT_SECONDS):
                 raise CommandError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
-    def places(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
+    def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
         """Return what to commit, with the topic id as metadata."""
         return offsets_to_commit(self.topic, offsets, topic_id)
 

@@ -19,11 +19,11 @@ _QUERY_INTERVAL_SECONDS: Final = 5.0
 """Between two queries for the ends of partitions that are not fetched."""
 _QUERY_TIMEOUT_SECONDS: Final = 0.5
 """For all partitions together."""
-_MS: Final = 1_000
+_MS_PER_SECOND: Final = 1_000
 
 
 @dataclass(slots=True)
-class _Place:
+class _Progress:
     """The progress of a partition."""
 
     offset: int
@@ -48,7 +48,7 @@ class Lag:
             metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages,
             metrics.partition_stalled_seconds,
         )  # fmt: skip
-        self._places: dict[int, _Place] = {}
+        self._progress: dict[int, _Progress] = {}
         self._ends: Mapping[int, PartitionEnd] = {}
         self._queried: dict[int, tuple[int, int]] = {}
         self._to_query: deque[int] = deque()
@@ -58,23 +58,23 @@ class Lag:
     @property
     def done(self) -> dict[int, int]:
         """The next offset of each partition whose position is known."""
-        return {partition: place.offset for partition, place in self._places.items()}
+        return {partition: progress.offset for partition, progress in self._progress.items()}
 
     def advance(self, next_offsets: Mapping[int, int], last_ms: Mapping[int, int]) -> None:
         """Take over the next offsets and last timestamps of a batch that is done."""
         for partition, offset in next_offsets.items():
-            self._places[partition] = _Place(offset, last_ms.get(partition, _now_ms()), monotonic())
+            self._progress[partition] = _Progress(offset, last_ms.get(partition, _now_ms()), monotonic())
 
     def learn(self, committed: Mapping[int, int], ends: "Mapping[int, PartitionEnd]") -> None:
         """Take over the ends of partitions, and committed offsets where no batch is done yet."""
         self._ends = ends
         for partition, offset in committed.items():
-            self._places.setdefault(partition, _Place(offset, _now_ms(), monotonic()))
+            self._progress.setdefault(partition, _Progress(offset, _now_ms(), monotonic()))
 
     def forget(self, partitions: frozenset[int]) -> None:
         """Remove the partitions and their gauges."""
-        for partition in partitions & self._places.keys():
-            del self._places[partition]
+        for partition in partitions & self._progress.keys():
+            del self._progress[partition]
             for gauge in self._gauges:
                 with suppress(KeyError):
                     gauge.remove(str(partition))
@@ -85,23 +85,25 @@ class Lag:
             return
         self._updated_at = monotonic()
         self._query_ends(not_fetched)
-        for partition, place in self._places.items():
-            self._set(partition, place)
+        for partition, progress in self._progress.items():
+            self._set(partition, progress)
 
-    def _set(self, partition: int, place: _Place) -> None:
+    def _set(self, partition: int, progress: _Progress) -> None:
         start, end = self._readable(partition)
-        behind = max(end - max(place.offset, start), 0)
+        behind = max(end - max(progress.offset, start), 0)
         ends = self._ends.get(partition)
         locked = ends.locked if ends else 0
         now, waits = monotonic(), bool(behind or locked)
         if not behind:
-            place.last_ms = max(place.last_ms, _now_ms())
+            progress.last_ms = max(progress.last_ms, _now_ms())
         if not waits:
-            place.moved_at = now
+            progress.moved_at = now
         self._metrics.lag_messages.labels(partition).set(behind)
-        self._metrics.lag_seconds.labels(partition).set(max(_now_ms() - place.last_ms, 0) / _MS if behind else 0)
+        self._metrics.lag_seconds.labels(partition).set(
+            max(_now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
+        )
         self._metrics.open_transaction_messages.labels(partition).set(locked)
-        self._metrics.partition_stalled_seconds.labels(partition).set(now - place.moved_at)
+        self._metrics.partition_stalled_seconds.labels(partition).set(now - progress.moved_at)
 
     def _query_ends(self, not_fetched: Collection[int]) -> None:
         """Query the end of each partition; polling must go on, so what takes too long is left for the next time."""
@@ -109,12 +111,12 @@ class Lag:
             del self._queried[partition]
         if not not_fetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
             return
-        self._to_query = self._to_query or deque(partition for partition in self._places if partition in not_fetched)
+        self._to_query = self._to_query or deque(partition for partition in self._progress if partition in not_fetched)
         deadline = monotonic() + _QUERY_TIMEOUT_SECONDS
         while self._to_query and (left := deadline - monotonic()) > 0:
             partition = self._to_query.popleft()
             with suppress(KafkaException):
-                self._queried[partition] = self._consumer.get_watermark_offsets(self._place(partition), left)
+                self._queried[partition] = self._consumer.get_watermark_offsets(self._topic_partition(partition), left)
         self._queried_at = monotonic()
 
     def _readable(self, partition: int) -> tuple[int, int]:
@@ -123,13 +125,13 @@ class Lag:
             return queried
         start = end = 0
         with suppress(KafkaException):
-            start, end = self._consumer.get_watermark_offsets(self._place(partition), cached=True)
+            start, end = self._consumer.get_watermark_offsets(self._topic_partition(partition), cached=True)
         ends = self._ends.get(partition)
         return start, ends.stable if ends and ends.locked else end  # `end` includes open transactions
 
-    def _place(self, partition: int) -> TopicPartition:
+    def _topic_partition(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
 
 
 def _now_ms() -> int:
-    return round(time() * _MS)
+    return round(time() * _MS_PER_SECOND)

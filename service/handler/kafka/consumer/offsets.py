@@ -78,4 +78,4 @@ class Offsets:
         return succeeded
 
     def _to_commit(self) -> list[TopicPartition]:
-        return self._group.places(self._done, self._group.topic_id)
+        return self._group.offsets_to_commit(self._done, self._group.topic_id)

@@ -44,7 +44,7 @@ class OffsetResets:
         """
         moved = []
         if self._out_of_range:
-            self._out_of_range &= {place.partition for place in self._consumer.assignment()}
+            self._out_of_range &= {each.partition for each in self._consumer.assignment()}
         for partition in sorted(self._out_of_range.difference(unverified)):
             try:
                 moved.append(self._reset_position(partition))
@@ -55,9 +55,9 @@ class OffsetResets:
         return moved
 
     def _reset_position(self, partition: int) -> TopicPartition:
-        place = TopicPartition(self._topic, partition)
-        earliest, end = self._consumer.get_watermark_offsets(place, timeout=_QUERY_TIMEOUT_SECONDS)
-        if (offset := self._position(place)) is not None:
+        topic_partition = TopicPartition(self._topic, partition)
+        earliest, end = self._consumer.get_watermark_offsets(topic_partition, timeout=_QUERY_TIMEOUT_SECONDS)
+        if (offset := self._position(topic_partition)) is not None:
             skipped = max(earliest - offset, offset - end, 0)
             self._metrics.offsets_skipped.inc(skipped)
             self._log.error(
@@ -65,14 +65,14 @@ class OffsetResets:
                 partition=partition, offset=offset, earliest=earliest, end=end, skipped=skipped,
             )  # fmt: skip
         # The client refuses to seek to a position from one that is out of range: assign the partition again.
-        self._consumer.incremental_unassign([place])
-        place.offset = earliest
-        self._consumer.incremental_assign([place])
-        return place
+        self._consumer.incremental_unassign([topic_partition])
+        topic_partition.offset = earliest
+        self._consumer.incremental_assign([topic_partition])
+        return topic_partition
 
-    def _position(self, place: TopicPartition) -> int | None:
+    def _position(self, topic_partition: TopicPartition) -> int | None:
         """Return the expected offset, or None if none was ever committed, so that nothing is lost."""
-        if place.partition in self._reached:
-            return self._reached[place.partition]
-        committed = self._consumer.committed([place], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
+        if topic_partition.partition in self._reached:
+            return self._reached[topic_partition.partition]
+        committed = self._consumer.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
         return committed if committed >= 0 else None

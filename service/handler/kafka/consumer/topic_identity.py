@@ -229,10 +229,10 @@ class TopicIdentity:
         return moved
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
-        places = [TopicPartition(self._member.topic, partition) for partition in partitions]
+        topic_partitions = [TopicPartition(self._member.topic, partition) for partition in partitions]
         if not self._member.topic_id:
-            return places
-        answers = self._consumer.committed(places, timeout=_COMMITTED_TIMEOUT_SECONDS)
+            return topic_partitions
+        answers = self._consumer.committed(topic_partitions, timeout=_COMMITTED_TIMEOUT_SECONDS)
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)

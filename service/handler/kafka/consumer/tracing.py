@@ -1,7 +1,7 @@
 """Spans of OpenTelemetry for what becomes of messages; only where tracing is on, for nothing else imports this.
 
 A batch is one span. A message whose producer sampled its trace gets one in that trace, linked to the batch's, and
-another one if it is dead-lettered: they hold its place in the topic and why, never a value.
+another one if it is dead-lettered: they have its position in the topic and the reason, never a value.
 """
 
 import time
@@ -79,12 +79,12 @@ def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
 
 
 def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
-    given_up = {_place(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
+    given_up = {_position(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
             "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], began
         )
-        dead_letter = given_up.get(_place(record))
+        dead_letter = given_up.get(_position(record))
         if dead_letter is not None:
             _trace_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()
@@ -96,7 +96,7 @@ def _trace_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[s
     tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()
 
 
-def _place(record: Record) -> tuple[int, int]:
+def _position(record: Record) -> tuple[int, int]:
     return record.partition, record.offset
 
 

@@ -93,8 +93,8 @@ class TransactionalDeadLetters:
         self._is_open = True
         producer.begin_transaction()
         self._produce(producer, [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets])
-        places = self._group.places(offsets, topic_id)
-        _with_timeout(lambda: producer.send_offsets_to_transaction(places, metadata, _CALL_TIMEOUT_SECONDS))
+        topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
+        _with_timeout(lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, _CALL_TIMEOUT_SECONDS))
         _end_transaction(producer.commit_transaction)
 
     def _initialise(self, producer: Producer) -> None:
@@ -125,14 +125,14 @@ class TransactionalDeadLetters:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
 
     def _encoded(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
-        return [self._encoder.encode, *self._encoder.fallbacks][self._fallbacks_used.get(_place(dead_letter), 0)](
+        return [self._encoder.encode, *self._encoder.fallbacks][self._fallbacks_used.get(_position(dead_letter), 0)](
             dead_letter
         )
 
     def _use_fallback(self, dead_letter: DeadLetter) -> None:
-        tried = self._fallbacks_used.get(_place(dead_letter), 0)
+        tried = self._fallbacks_used.get(_position(dead_letter), 0)
         if tried < len(self._encoder.fallbacks):
-            self._fallbacks_used[_place(dead_letter)] = tried + 1
+            self._fallbacks_used[_position(dead_letter)] = tried + 1
             self._has_fallback = True
 
     def _give_up(self, producer: Producer, error: KafkaError) -> None:
@@ -148,7 +148,7 @@ def _is_unanswered(error: KafkaError) -> bool:
     return bool(error.code() == KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
-def _place(dead_letter: DeadLetter) -> tuple[int, int]:
+def _position(dead_letter: DeadLetter) -> tuple[int, int]:
     return dead_letter.partition, dead_letter.message.offset
 
 

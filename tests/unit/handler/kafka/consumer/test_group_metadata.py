@@ -35,8 +35,8 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
 
 @pytest.mark.parametrize(("topic_id", "metadata"), [("abc", "topic-id=abc"), ("", ""), (None, "")])
 def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | None, metadata: str) -> None:
-    (place,) = GroupMetadata({}, "orders").places({3: 7}, topic_id)
-    assert (place.partition, place.offset, place.metadata or "") == (3, 7, metadata)
+    (topic_partition,) = GroupMetadata({}, "orders").offsets_to_commit({3: 7}, topic_id)
+    assert (topic_partition.partition, topic_partition.offset, topic_partition.metadata or "") == (3, 7, metadata)
 
 
 def test_the_mock_broker_is_refused() -> None:

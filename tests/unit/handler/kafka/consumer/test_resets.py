@@ -21,17 +21,17 @@ class FakeConsumer:
         assert timeout > 0
         return 5, 10
 
-    def committed(self, places: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+    def committed(self, topic_partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout > 0
-        return places
+        return topic_partitions
 
-    def incremental_unassign(self, places: list[TopicPartition]) -> None:
-        for place in places:
-            if self._assigned.pop(place.partition, None) is None:
+    def incremental_unassign(self, topic_partitions: list[TopicPartition]) -> None:
+        for topic_partition in topic_partitions:
+            if self._assigned.pop(topic_partition.partition, None) is None:
                 raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
 
-    def incremental_assign(self, places: list[TopicPartition]) -> None:
-        self._assigned |= {place.partition: place for place in places}
+    def incremental_assign(self, topic_partitions: list[TopicPartition]) -> None:
+        self._assigned |= {each.partition: each for each in topic_partitions}
 
 
 def resets(consumer: FakeConsumer) -> OffsetResets:
@@ -41,7 +41,7 @@ def resets(consumer: FakeConsumer) -> OffsetResets:
 def test_a_lost_position_is_moved_to_the_earliest_offset_once() -> None:
     lost = resets(FakeConsumer(0, 1))
     lost.add(1)
-    assert [(place.partition, place.offset) for place in lost.reset()] == [(1, 5)]
+    assert [(moved.partition, moved.offset) for moved in lost.reset()] == [(1, 5)]
     assert lost.reset() == []
 
 
@@ -49,5 +49,5 @@ def test_a_partition_that_was_taken_away_meanwhile_holds_up_no_other() -> None:
     lost = resets(FakeConsumer(3))
     lost.add(0)
     lost.add(3)
-    assert [place.partition for place in lost.reset()] == [3]
+    assert [moved.partition for moved in lost.reset()] == [3]
     assert lost.reset() == []

@@ -68,7 +68,7 @@ class FakeMember:
         if self._kafka.cluster == "mockCluster":
             raise CommandError("not the mock")
 
-    def places(self, offsets: dict[int, int], topic_id: str) -> list[TopicPartition]:
+    def offsets_to_commit(self, offsets: dict[int, int], topic_id: str) -> list[TopicPartition]:
         return [TopicPartition("orders", partition, offset, topic_id) for partition, offset in offsets.items()]
 
 
@@ -113,10 +113,10 @@ class FakeProducer:
             report(error, None)
         return len(self._reports)
 
-    def send_offsets_to_transaction(self, places: list[TopicPartition], metadata: bytes, _: float) -> None:
+    def send_offsets_to_transaction(self, topic_partitions: list[TopicPartition], metadata: bytes, _: float) -> None:
         assert metadata == b"metadata"
         self._kafka.answers.wait()
-        self._offsets = {place.partition: place.offset for place in places}
+        self._offsets = {each.partition: each.offset for each in topic_partitions}
         self._kafka.call("offsets")
 
     def commit_transaction(self, _: float) -> None:
