@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from generator.found import GroupProgress, Unanswered, messages, open_consumer, 
 from generator.options import add_plan_options, plan_of
 from service.handler.kafka.client import properties as client_properties
 from service.handler.kafka.client.connection_errors import require_kafka
+from service.pkg.polling import poll
 from service.repo.connection_errors import require_postgres
 
 if TYPE_CHECKING:
@@ -105,10 +105,12 @@ def check(
 
 
 def _wait_for_lag(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
-    deadline = time.monotonic() + seconds
-    while (reached := progress(consumer, topic)).lag and time.monotonic() < deadline:
-        time.sleep(POLL_INTERVAL_SECONDS)
-    return reached
+    return poll(
+        lambda: progress(consumer, topic),
+        lambda reached: not reached.lag,
+        seconds=seconds,
+        interval=POLL_INTERVAL_SECONDS,
+    )
 
 
 def _report(

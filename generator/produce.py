@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, Producer
 from generator.faults import LARGEST_VALUE_BYTES
 from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
+from service.pkg.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 """Timeout of a metadata request, and of the flush after a stop."""
 
-METADATA_ATTEMPTS: Final = 4
-METADATA_BACKOFF_SECONDS: Final = 0.3
+METADATA_TIMEOUT_SECONDS: Final = 1.8
+"""How long to wait for a topic that the broker may be creating."""
+METADATA_INTERVAL_SECONDS: Final = 0.3
 
 DEFAULTS: Final[dict[str, str | int | float | bool]] = {
     "message.max.bytes": 2 * LARGEST_VALUE_BYTES,  # the topic's limit applies
@@ -67,11 +69,14 @@ def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, A
 
 def _require(producer: Producer, topic: str) -> None:
     """Retry, because a broker with `auto.create.topics.enable` creates the topic on the first request."""
-    for attempt in range(METADATA_ATTEMPTS):
-        time.sleep(attempt * METADATA_BACKOFF_SECONDS)
-        if (problem := _problem(producer, topic)) is None:
-            return
-    raise CommandError(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
+    problem = poll(
+        lambda: _problem(producer, topic),
+        lambda problem: problem is None,
+        seconds=METADATA_TIMEOUT_SECONDS,
+        interval=METADATA_INTERVAL_SECONDS,
+    )
+    if problem is not None:
+        raise CommandError(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
 
 
 def _problem(producer: Producer, topic: str) -> str | None:

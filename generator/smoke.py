@@ -22,7 +22,8 @@ from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.pkg.network import cause
-from service.pkg.polling import Poller, echo
+from service.pkg.output import echo
+from service.pkg.polling import Poller, poll
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 DEADLINE_SECONDS: Final = 60.0
@@ -89,12 +90,18 @@ def _read_back(url: str, key: str, message: Message) -> None:
 
 
 def _require_api(url: str, stop: ShutdownEvent) -> None:
-    """Block until there is an HTTP response. Raises CommandError."""
+    """Block until there is an HTTP response. Raises CommandError, Stopped."""
     began = monotonic()
-    while problem := _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - began)):
+    problem = poll(
+        lambda: _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - began)),
+        lambda problem: problem is None,
+        seconds=CONNECT_TIMEOUT_SECONDS - 2 * RETRY_INTERVAL_SECONDS,
+        interval=RETRY_INTERVAL_SECONDS,
+        sleep=stop.sleep,
+    )
+    if problem is not None:
         seconds = monotonic() - began
-        if stop.wait(RETRY_INTERVAL_SECONDS) or seconds + 2 * RETRY_INTERVAL_SECONDS > CONNECT_TIMEOUT_SECONDS:
-            raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
+        raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
 def _problem(url: str, seconds: float) -> str | None:

@@ -15,7 +15,7 @@ from local import jars
 from local.java import java
 from local.ports import HOST, free_port, require_free
 from local.process import Process
-from service.pkg.polling import Echo
+from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 MOCK_LIMITS: Final = (

@@ -13,7 +13,7 @@ from local.process import Process
 from local.ready import is_ready
 from local.sources import Sources
 from service.errors import ServerUnavailable
-from service.pkg.polling import Echo
+from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 _STARTUP_TIMEOUT_SECONDS: Final = 90.0

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from local.extra import INSTALL
 from local.process import Process
 from service.errors import ServerUnavailable
-from service.pkg.polling import Echo
+from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 _MAVEN_TIMEOUT_SECONDS: Final = 600.0

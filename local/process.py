@@ -8,10 +8,10 @@ from contextlib import suppress
 from io import FileIO
 from multiprocessing.connection import wait
 from pathlib import Path
-from time import monotonic
 from typing import Final, NamedTuple, Self
 
 from service.errors import ServerUnavailable
+from service.pkg.polling import poll
 from service.pkg.shutdown_event import ShutdownEvent
 
 _STOP_TIMEOUT_SECONDS: Final = 10.0
@@ -140,11 +140,8 @@ class Process:
         return _Running(process, lifeline, _start_watchdog(process.pid, self._stop_signal))
 
     def _wait(self, done: Callable[[], bool], seconds: float, stop: ShutdownEvent) -> None:
-        deadline = monotonic() + seconds
-        while not done():
-            if monotonic() > deadline:
-                raise ServerUnavailable(f"{self.name} timed out after {seconds:g} s; {self.tail()}")
-            stop.sleep(_POLL_INTERVAL_SECONDS)
+        if not poll(done, bool, seconds=seconds, interval=_POLL_INTERVAL_SECONDS, sleep=stop.sleep):
+            raise ServerUnavailable(f"{self.name} timed out after {seconds:g} s; {self.tail()}")
 
     def _exit_report(self) -> str:
         return f"{self.name} exited with code {self.exit_code}; {self.tail()}"

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import echo
+from service.pkg.output import echo
 
 _AT_ONCE: Final = 2_000
 _WAIT_SECONDS: Final = 10.0

@@ -12,7 +12,7 @@ import psycopg
 from bench import blocks
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import echo
+from service.pkg.output import echo
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from bench.pace import Pace
 from service import config
-from service.pkg.polling import echo
+from service.pkg.output import echo
 
 _WAIT_SECONDS: Final = 30.0
 

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Final
@@ -11,11 +12,12 @@ from uuid import uuid4
 import structlog
 from confluent_kafka import KafkaException
 from structlog.typing import FilteringBoundLogger
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from service.app import shared
 from service.app.tracing import tracing
 from service.config import Kafka, Settings
-from service.errors import MigrationError, StorageError, StorageUnavailable, TryAgain
+from service.errors import MigrationError, Stopped, StorageError, StorageUnavailable, TryAgain
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
@@ -128,21 +130,25 @@ def _dead_letters(
 def _check_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
     """Log at startup, not at the first dead letter, if a topic is missing or its size limit too small."""
     client = DiagnosticAdminClient(properties.common(kafka))
-    while not stop.is_set():
-        try:
-            _log_unreachable_brokers(client, log)
-            missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
-            warning = None if missing else topics.size_mismatch(kafka, client)
-        except TryAgain:
-            stop.wait(_TOPIC_CHECK_INTERVAL_SECONDS)
-            continue
-        except MigrationError as error:
-            warning, missing = str(error), set()
-        for name in sorted(missing):
-            log.error("topic is missing: run `orders migrate`", topic=name)
-        if warning:
-            log.warning("problem with the topics", problem=warning)
-        return
+    retrying = Retrying(
+        retry=retry_if_exception_type(TryAgain), wait=wait_fixed(_TOPIC_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
+    )
+    with suppress(Stopped):
+        retrying(_log_topic_problems, kafka, client, log)
+
+
+def _log_topic_problems(kafka: Kafka, client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
+    """Raises TryAgain if no broker answers."""
+    _log_unreachable_brokers(client, log)
+    try:
+        missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
+        problem = None if missing else topics.size_mismatch(kafka, client)
+    except MigrationError as error:
+        missing, problem = set(), str(error)
+    for name in sorted(missing):
+        log.error("topic is missing: run `orders migrate`", topic=name)
+    if problem:
+        log.warning("problem with the topics", problem=problem)
 
 
 def _log_unreachable_brokers(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:

@@ -1,13 +1,20 @@
-"""Handles a standard output that is closed or not writable, because of a broken pipe or a full disk."""
+"""Standard output, which may be closed or not writable because of a broken pipe or a full disk."""
 
 import errno
 import os
 import select
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 SIGPIPE_EXIT_CODE: Final = 141
 """128 + 13: the code that a shell reports for a process killed by SIGPIPE."""
+
+Echo = Callable[[str], None]
+"""Prints a line for the user of a command."""
+
+echo: Final[Echo] = partial(print, flush=True)
 
 
 def open_missing_streams() -> None:

@@ -1,8 +1,8 @@
-"""A timeout for blocking calls that have none of their own, or do not honour it."""
+"""A timeout for blocking calls that have none, or exceed it."""
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -13,11 +13,19 @@ _THREAD_NAME: Final = "bounded call"
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
     """Block until `work` ends; return its result, or raise its error. Raises TimeoutError.
 
-    `work` runs in a new daemon thread, which keeps running after a timeout.
+    It runs in a new thread, which is abandoned on a timeout.
     """
-    future: Future[T] = Future()
-    threading.Thread(target=settle, args=(future, work), name=_THREAD_NAME, daemon=True).start()
-    return future.result(seconds)
+    call = start(work)
+    if not wait([call], seconds).done:
+        raise TimeoutError(f"timed out after {seconds:g} s")
+    return call.result()
+
+
+def start(work: Callable[[], T]) -> "Future[T]":
+    """Run `work` in a new thread. The caller may abandon it: the process ends without waiting for it."""
+    call: Future[T] = Future()
+    threading.Thread(target=_settle, args=(call, work), name=_THREAD_NAME, daemon=True).start()
+    return call
 
 
 def has_unfinished_calls() -> bool:
@@ -25,9 +33,8 @@ def has_unfinished_calls() -> bool:
     return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
 
 
-def settle(future: "Future[T]", work: Callable[[], T]) -> None:
-    """Set the future to the result or the error of the call."""
+def _settle(call: "Future[T]", work: Callable[[], T]) -> None:
     try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised by future.result()
-        future.set_exception(error)
+        call.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - raised by result()
+        call.set_exception(error)

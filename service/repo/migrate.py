@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from service.errors import MigrationError, TryAgain
-from service.pkg.polling import Echo, Poller
+from service.pkg.output import Echo
+from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable

@@ -91,7 +91,7 @@ class Ingest:
         self._dead_letters = dead_letters
         self._breaker = breaker
         self._observer = observer
-        self._last_error: list[BaseException] = []
+        self._last_error: BaseException | None = None
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
         self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
         forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
@@ -185,10 +185,12 @@ class Ingest:
         return self._retry(self._finish_retrying, attempt)
 
     def _retry(self, retrying: Retrying, attempt: Callable[[], _Result]) -> _Result:
-        self._last_error.clear()
-        result: _Result = retrying(attempt)
-        if self._last_error:
-            self._observer.on_recovery(self._last_error.pop())
+        try:
+            result: _Result = retrying(attempt)
+            if self._last_error:
+                self._observer.on_recovery(self._last_error)
+        finally:
+            self._last_error = None
         return result
 
     def _before_retry(self, state: RetryCallState) -> None:
@@ -196,7 +198,7 @@ class Ingest:
         error = state.outcome and state.outcome.exception()
         wait = state.next_action.sleep if state.next_action else 0
         if error:
-            self._last_error[:] = [error]
+            self._last_error = error
             self._observer.on_retry(error, state.attempt_number, wait)
 
 

@@ -29,7 +29,7 @@ from service.handler.kafka.dead_letters.replay import (
     starts,
 )
 from service.pkg.argtypes import non_negative_int, rate
-from service.pkg.polling import echo
+from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import parse_timestamp
 

@@ -21,12 +21,13 @@ from psycopg.rows import TupleRow
 
 from service import config
 from service.config import Kafka, Postgres, Settings
-from service.errors import CheckFailed, DeadlineExceeded, OrdersError
+from service.errors import CheckFailed, OrdersError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import TopicReader
-from service.pkg.polling import Poller, echo
+from service.pkg.output import echo
+from service.pkg.run_with_timeout import run_with_timeout
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import unreachable
 from service.repo.migrate import head_number, schema_number
@@ -67,7 +68,7 @@ def _passes(check: Check, failed: set[str]) -> bool:
         echo(f"✗ {check.name:<22} skipped: {min(missing)} failed")
         return False
     try:
-        result = Poller(CHECK_TIMEOUT_SECONDS, lambda _: None).call(check.run, check.name)
+        result = run_with_timeout(CHECK_TIMEOUT_SECONDS, check.run)
     except Exception as error:  # noqa: BLE001 - the other checks run whatever the error is
         echo(f"✗ {check.name:<22} {_describe(error)}\n  {'':<22} {check.hint}")
         return False
@@ -77,10 +78,10 @@ def _passes(check: Check, failed: set[str]) -> bool:
 
 def _describe(error: Exception) -> str:
     match error:
-        case DeadlineExceeded():
-            return f"timed out after {CHECK_TIMEOUT_SECONDS:g} s"
         case OrdersError():
             return str(error)
+        case TimeoutError():
+            return str(error) or "timed out"
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():

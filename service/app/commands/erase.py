@@ -24,7 +24,7 @@ from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import search
 from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.argtypes import duration
-from service.pkg.polling import echo
+from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.tx import Transactions
 from service.repo.connection_errors import require_postgres

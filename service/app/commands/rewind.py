@@ -16,7 +16,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
-from service.pkg.polling import echo
+from service.pkg.output import echo
 from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
 

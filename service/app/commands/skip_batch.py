@@ -24,7 +24,7 @@ from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, IDLE_TIMEOUT_SECONDS, TopicReader
 from service.pkg.argtypes import non_negative_int
-from service.pkg.polling import echo
+from service.pkg.output import echo
 from service.pkg.units import parse_bytes
 
 _POLL_TIMEOUT_SECONDS: Final = 0.25

@@ -43,7 +43,7 @@ def test_the_reason_for_waiting_is_reported_when_it_changes_and_then_at_interval
 def test_work_that_never_ends_is_abandoned_at_the_deadline() -> None:
     never = Event()
     with pytest.raises(DeadlineExceeded, match=r"timed out after 0.1 s waiting for a server"):
-        Poller(0.1, print).call(never.wait, "a server")
+        Poller(0.1, print).until(never.wait, "a server")
     never.set()
 
 
@@ -51,7 +51,7 @@ def test_a_shutdown_ends_the_wait() -> None:
     stop, never = ShutdownEvent(), Event()
     Timer(0.05, stop.set).start()
     with pytest.raises(DeadlineExceeded, match="stopped while waiting for a server"):
-        Poller(60, print, stop).call(never.wait, "a server")
+        Poller(60, print, stop).until(never.wait, "a server")
     never.set()
 
 

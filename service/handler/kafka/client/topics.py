@@ -11,7 +11,8 @@ from confluent_kafka.cimpl import NewTopic
 from service.errors import MigrationError, TryAgain
 from service.handler.kafka.client.connection_errors import AdvertisedBroker, DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
-from service.pkg.polling import Echo, Poller
+from service.pkg.output import Echo
+from service.pkg.polling import Poller
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

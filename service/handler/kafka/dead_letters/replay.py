@@ -20,7 +20,7 @@ from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offs
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, TOO_LARGE, DeliveryFailure, Payload, enqueue
 from service.handler.kafka.dead_letters.filters import Filters
-from service.pkg.polling import Echo
+from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 MAX_CHUNK_MESSAGES: Final = 500
