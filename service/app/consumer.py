@@ -138,7 +138,7 @@ def _check_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) 
 
 
 def _log_topic_problems(kafka: Kafka, client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
-    """Raises TryAgain if no broker answers."""
+    """Log each problem once. Raises TryAgain if no broker answers."""
     _log_unreachable_brokers(client, log)
     try:
         missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
