@@ -1,4 +1,4 @@
-"""A local OTLP collector of traces."""
+"""A local OTLP trace collector."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ class Collector:
     services: set[str] = field(default_factory=set)
     received: bytes = b""
 
-    def take(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         self.received += body
         for each in ExportTraceServiceRequest.FromString(body).resource_spans:
-            named = {attribute.key: attribute.value.string_value for attribute in each.resource.attributes}
-            self.services.add(named["service.name"])
+            attributes = {attribute.key: attribute.value.string_value for attribute in each.resource.attributes}
+            self.services.add(attributes["service.name"])
             self.spans.extend(span for scope in each.scope_spans for span in scope.spans)
 
-    def of(self, trace: str) -> dict[str, Any]:
+    def spans_of(self, trace: str) -> dict[str, Any]:
         """Return the spans of a trace by their names."""
         return {span.name: span for span in self.spans if span.trace_id.hex() == trace}
 
@@ -37,7 +37,7 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            collector.take(self.rfile.read(int(self.headers["content-length"])))
+            collector.receive(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(200)
             self.end_headers()
 

@@ -12,7 +12,7 @@ import pytest
 from local import broker, postgres
 from service.config import Migration
 from service.repo.migrate import migrate
-from tests import fresh, pooler, processes, servers
+from tests import pooler, processes, servers, temporary
 from tests.harness import Harness
 
 CHOICE = pytest.StashKey[servers.Choice]()
@@ -26,8 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config.stash[CHOICE] = servers.choose(os.environ)
-    except (servers.TierUnavailable, ValueError) as refused:
-        raise pytest.UsageError(str(refused)) from None
+    except (servers.TierUnavailable, ValueError) as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,7 +66,7 @@ def tier(pytestconfig: pytest.Config) -> servers.Tier:
 @pytest.fixture(scope="session")
 def kafka_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Kafka]:
     with servers.kafka(tier, tmp_path_factory.mktemp("kafka")) as server:
-        fresh.warm_up(server.bootstrap_servers)
+        servers.warm_up_kafka(server.bootstrap_servers)
         yield server
 
 
@@ -79,14 +79,14 @@ def postgres_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def topic(kafka_server: servers.Kafka) -> Iterator[str]:
     """Name of a new topic of three partitions, with `<topic>.dlq`."""
-    with fresh.topic(kafka_server.bootstrap_servers) as name:
+    with temporary.topic(kafka_server.bootstrap_servers) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     """Name of a migrated database without connections. A copy takes a tenth of the time of a migration."""
-    with fresh.database(postgres_server.dsn) as (name, dsn):
+    with temporary.database(postgres_server.dsn) as (name, dsn):
         migrate(dsn, Migration())
         yield name
 
@@ -94,7 +94,7 @@ def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
 @pytest.fixture
 def database(postgres_server: servers.Postgres, migrated_template: str) -> Iterator[str]:
     """URL of a new migrated database."""
-    with fresh.database(postgres_server.dsn, migrated_template) as (_, dsn):
+    with temporary.database(postgres_server.dsn, migrated_template) as (_, dsn):
         yield dsn
 
 
@@ -109,7 +109,7 @@ def admin(database: str) -> Iterator[psycopg.Connection]:
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
     """A broker that the test may stop, suspend and kill: a local process in every tier."""
     with broker.kafka(tmp_path_factory.mktemp("own-kafka"), echo=print) as server:
-        fresh.warm_up(server.bootstrap_servers)
+        servers.warm_up_kafka(server.bootstrap_servers)
         yield server
 
 

@@ -10,12 +10,12 @@ from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 class FakeDeadLetters:
     """Returns the same page for each query, and records the queries."""
 
-    answer: DeadLetterPage = field(default_factory=lambda: DeadLetterPage([], None))
-    is_away: bool = False
+    response: DeadLetterPage = field(default_factory=lambda: DeadLetterPage([], None))
+    is_unreachable: bool = False
     queries: list[DeadLetterQuery] = field(default_factory=list)
 
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         self.queries.append(query)
-        if self.is_away:
-            raise KafkaUnavailable("away")
-        return self.answer
+        if self.is_unreachable:
+            raise KafkaUnavailable("unreachable")
+        return self.response

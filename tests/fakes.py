@@ -14,13 +14,17 @@ POISON = "poison"
 
 
 class FakeStore:
-    """Keeps orders in memory. `failures` are raised first, one a call; `says_position` is whether blame is placed."""
+    """Stores orders in memory.
 
-    def __init__(self, *, says_position: bool = True) -> None:
+    Each call first raises one of `failures`, if any is left. `reports_position` is whether the error of a rejected
+    order contains its position.
+    """
+
+    def __init__(self, *, reports_position: bool = True) -> None:
         self.orders: dict[str, VersionedOrder] = {}
         self.failures: list[StorageError] = []
         self.calls: list[int] = []
-        self._says_position = says_position
+        self._reports_position = reports_position
 
     @staticmethod
     def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
@@ -32,8 +36,8 @@ class FakeStore:
             raise self.failures.pop(0)
         for position, versioned in enumerate(orders):
             if versioned.order.customer_id == POISON:
-                blamed = position if self._says_position else None
-                raise OrderRejected("refused", sqlstate="23514", where="orders no_poison", position=blamed)
+                reported = position if self._reports_position else None
+                raise OrderRejected("rejected", sqlstate="23514", where="orders no_poison", position=reported)
         return sum(map(self._store_one, orders), start=Stored())
 
     def _store_one(self, versioned: VersionedOrder) -> Stored:
@@ -52,7 +56,7 @@ def _change(stored: Order | None, order: Order) -> Stored:
 
 
 class FakeDeadLetters:
-    """Keeps dead letters in memory. While `refusals` is above 0, a call takes only the first one and decrements it."""
+    """Stores dead letters in memory. While `refusals` is positive, a call stores one, decrements it and fails."""
 
     def __init__(self, *, commits: bool = False) -> None:
         self.sent: list[DeadLetter] = []
@@ -69,4 +73,4 @@ class FakeDeadLetters:
             return False
         self.refusals -= 1
         self.sent.extend(dead_letters[:1])
-        raise DeadLettersUnavailable("the topic is away", dead_letters[1:])
+        raise DeadLettersUnavailable("the topic is unavailable", dead_letters[1:])

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.entities.dead_letter import Headers
 from tests.factories import Document
-from tests.fresh import PARTITIONS
 from tests.processes import Service, Spawn
+from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
 TIMEOUT_SECONDS = 10.0

@@ -17,21 +17,21 @@ from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-NOT_RUN = "there is no pgbouncer on the path"
+NOT_RUN = "pgbouncer not found on PATH"
 START_SECONDS = 30.0
 
 
 @contextmanager
 def pgbouncer(dsn: str, log: Path, mode: str = "transaction") -> Iterator[str]:
-    """Run one that leads to the server of a URL, as its user; yield the URL of the same database through it.
+    """Run PgBouncer in front of the server of a URL, and yield the URL of the same database through it.
 
-    It keeps no prepared statements; an idle server connection is lent again at once, the last one first.
+    It does not support prepared statements, and reuses the most recently released server connection first.
     """
     parts = urlsplit(dsn)
     port = free_port()
     through = f"postgresql://{parts.username}@{HOST}:{port}{parts.path}"
     with tempfile.TemporaryDirectory(prefix="orders-pgbouncer-", dir=shared_temporary_folder()) as folder:
-        account = unprivileged_account() if os.geteuid() == 0 else None  # it refuses to run as root
+        account = unprivileged_account() if os.geteuid() == 0 else None  # PgBouncer refuses to run as root
         config = Path(folder) / "pgbouncer.ini"
         config.touch(mode=0o600)
         config.write_text(
@@ -44,11 +44,11 @@ def pgbouncer(dsn: str, log: Path, mode: str = "transaction") -> Iterator[str]:
                 os.chown(path, *account)
         command = [PROGRAM or pytest.skip(NOT_RUN), str(config)]
         with Process("PgBouncer", command, log, account=account) as process:
-            process.wait_until(lambda: _answers(through), START_SECONDS, ShutdownEvent())
+            process.wait_until(lambda: _accepts_connections(through), START_SECONDS, ShutdownEvent())
             yield through
 
 
-def _answers(dsn: str) -> bool:
+def _accepts_connections(dsn: str) -> bool:
     try:
         psycopg.connect(dsn, connect_timeout=2).close()
     except psycopg.OperationalError:

@@ -19,8 +19,8 @@ COLUMNS = {
     "schema_releases": "revision",
     "alembic_version": "version_num",
 }
-"""One of each table."""
-ALL_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+"""A column of each table."""
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 ACLS = """
     SELECT 'table', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
     UNION ALL SELECT 'database', datname, datacl::text FROM pg_database WHERE datname = current_database()
@@ -32,14 +32,14 @@ ACLS = """
 
 
 class Logins(NamedTuple):
-    """URLs of one database."""
+    """URLs of one database, by role."""
 
     superuser: str
     migrate: str
     write: str
     read: str
     owner: str
-    """Of nobody, before a test makes the role."""
+    """A role that only some tests create."""
 
     def name(self, kind: str) -> str:
         return str(urlsplit(getattr(self, kind)).username)
@@ -50,20 +50,21 @@ def rows(dsn: str, statement: str) -> list[TupleRow]:
         return connection.execute(statement.encode()).fetchall()
 
 
-def rights(logins: Logins, kind: str) -> set[tuple[str, str]]:
-    """Return what a role may do to which of the tables."""
+def privileges(logins: Logins, kind: str) -> set[tuple[str, str]]:
+    """Return the role's privileges as pairs of table and privilege."""
     statement = """
-        SELECT relname, how FROM pg_class, unnest(%s::text[]) how
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND has_table_privilege(%s, pg_class.oid, how)"""
+        SELECT relname, privilege FROM pg_class, unnest(%s::text[]) privilege
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+        AND has_table_privilege(%s, pg_class.oid, privilege)"""
     with psycopg.connect(logins.superuser) as connection:
-        return {*connection.execute(statement, [[*ALL_RIGHTS], logins.name(kind)]).fetchall()}
+        return {*connection.execute(statement, [[*PRIVILEGES], logins.name(kind)]).fetchall()}
 
 
-def assert_rights_are_exact(logins: Logins) -> None:
+def assert_privileges_are_exact(logins: Logins) -> None:
     version = {("alembic_version", "SELECT")}
-    assert rights(logins, "read") == READING | version
-    assert rights(logins, "write") == READING | WRITING | version
-    assert rights(logins, "migrate") == {(table, how) for table in COLUMNS for how in ALL_RIGHTS}
+    assert privileges(logins, "read") == READING | version
+    assert privileges(logins, "write") == READING | WRITING | version
+    assert privileges(logins, "migrate") == {(table, privilege) for table in COLUMNS for privilege in PRIVILEGES}
 
 
 def is_denied(dsn: str, statement: str) -> bool:

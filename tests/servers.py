@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from uuid import uuid4
 
 import docker  # type: ignore[import-untyped]
+from confluent_kafka import Consumer, Producer
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.config import testcontainers_config
@@ -18,14 +20,18 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from local import broker
 from local import postgres as postgres_processes
+from tests import temporary
+from tests.waiting import eventually
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:17"
 KAFKA_START_SECONDS = 90  # 4 s on an idle machine, 17 s on a loaded one
+FIRST_USE_SECONDS = 60.0
+JOIN_TIMEOUT_SECONDS = 15.0  # 4 s on an idle machine, half of it pauses of librdkafka
 
 KAFKA_ADDRESS = "ORDERS_TEST_BOOTSTRAP_SERVERS"
 POSTGRES_ADDRESS = "ORDERS_TEST_DSN"
-FORCED = "ORDERS_TEST_TIER"
+REQUESTED_TIER = "ORDERS_TEST_TIER"
 
 
 class Tier(StrEnum):
@@ -62,8 +68,8 @@ def choose(environ: Mapping[str, str]) -> Choice:
 
     Raises TierUnavailable if a tier is requested by its name or by an address and is unavailable.
     """
-    if FORCED in environ:
-        return _requested(Tier(environ[FORCED]), environ)
+    if REQUESTED_TIER in environ:
+        return _requested(Tier(environ[REQUESTED_TIER]), environ)
     if KAFKA_ADDRESS in environ or POSTGRES_ADDRESS in environ:
         return _requested(Tier.ADDRESSES, environ)
     obstacle = _engine_obstacle()
@@ -160,6 +166,31 @@ def settings(kafka: Kafka, topic: str, dsn: str) -> dict[str, str]:
         "ORDERS_KAFKA__GROUP_ID": topic,
         "ORDERS_POSTGRES__DSN": dsn,
     }
+
+
+def warm_up_kafka(bootstrap_servers: str) -> None:
+    """Block until the broker has served its first idempotent producer and its first group, which takes 1 to 3 s."""
+    with temporary.topic(bootstrap_servers) as name:
+        producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
+        producer.produce(name, b"warm-up")
+        assert producer.flush(FIRST_USE_SECONDS) == 0, "the broker did not acknowledge a message"
+        eventually(lambda: _is_read(bootstrap_servers, name), FIRST_USE_SECONDS, "a group reads a message")
+
+
+def _is_read(bootstrap_servers: str, topic: str) -> bool:
+    """Read one message in a new group, because a join that is lost during the broker's start may wait for ever."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"warm-up-{uuid4().hex}",
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 6_000,
+        }
+    )
+    with closing(consumer):
+        consumer.subscribe([topic])
+        message = consumer.poll(JOIN_TIMEOUT_SECONDS)
+        return message is not None and message.error() is None
 
 
 @contextmanager

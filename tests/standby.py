@@ -18,13 +18,13 @@ def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postg
     """Run a standby that replays each commit after `delay`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, stop = free_port(), ShutdownEvent()
-    with installation(folder, package_folder()) as here:
+    with installation(folder, package_folder()) as files:
         command = [
-            str(here.bin / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={here.home / 'data'}",
+            str(files.bin / "pg_basebackup"), f"--dbname={primary.dsn}", f"--pgdata={files.home / 'data'}",
             "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
         ]  # fmt: skip
-        Process("pg_basebackup", command, folder / "pg_basebackup.log", account=here.account).run(COPY_SECONDS, stop)
-        process = server_process(here, port, folder / "postgresql.log", {"recovery_min_apply_delay": delay})
+        Process("pg_basebackup", command, folder / "pg_basebackup.log", account=files.account).run(COPY_SECONDS, stop)
+        process = server_process(files, port, folder / "postgresql.log", {"recovery_min_apply_delay": delay})
         parts = urlsplit(primary.dsn)
         address = parts._replace(netloc=f"{parts.username}:{parts.password}@{HOST}:{port}", path="").geturl()
         server = Postgres(process, address, parts.path.lstrip("/"), stop)

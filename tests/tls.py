@@ -30,9 +30,9 @@ PROGRAMS = {
     ("Darwin", "x86_64"): ("darwin-amd64", "f1d6d39896ca48e65d6dbcb492d809df0d4952c65299de8af6e08d2208eae3e0"),
     ("Darwin", "arm64"): ("darwin-arm64v8", "e87ee36767dee4f00f829d7a52e4a216e2fdebe5934c5683730940aabe570721"),
 }
-"""By system and machine: builds of PostgreSQL that speak TLS, unlike the wheel's, and the SHA-256 of their jars."""
+"""Builds of PostgreSQL with TLS, which the wheel's lack, and the SHA-256 of their jars, by system and machine."""
 VERSION = "17.6.0"
-HERE = ("DNS:localhost",)
+SERVER_NAMES = ("DNS:localhost",)
 """127.0.0.1 is left out, so that it does not match the certificate."""
 
 
@@ -50,7 +50,7 @@ class Certificate:
 
 
 class Authority:
-    """Signs certificates; all files lie in `folder`, whose name is the authority's too."""
+    """A certificate authority with its files in `folder`, whose name is also its common name."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,15 +58,15 @@ class Authority:
         request = ("-x509", "-days", "2", "-subj", f"/CN={folder.name}", "-out", self.certificate)
         openssl("req", *_NEW_KEY, "-keyout", self._key, *request)
 
-    def sign(self, subject: str, names: Sequence[str] = HERE) -> Certificate:
+    def sign(self, subject: str, names: Sequence[str] = SERVER_NAMES) -> Certificate:
         """Return a new certificate for the common name `subject` and the names, such as `DNS:localhost`."""
-        made = Certificate(self._folder / f"{subject}.crt", self._folder / f"{subject}.key")
+        certificate = Certificate(self._folder / f"{subject}.crt", self._folder / f"{subject}.key")
         request, extensions = self._folder / "request.pem", self._folder / "extensions"
         extensions.write_text(f"subjectAltName={','.join(names)}\n")
-        openssl("req", *_NEW_KEY, "-keyout", made.key, "-subj", f"/CN={subject}", "-out", request)
-        by_us = ("-CA", self.certificate, "-CAkey", self._key, "-days", "2", "-extfile", extensions)
-        openssl("x509", "-req", "-in", request, *by_us, "-out", made.certificate)
-        return made
+        openssl("req", *_NEW_KEY, "-keyout", certificate.key, "-subj", f"/CN={subject}", "-out", request)
+        signed = ("-CA", self.certificate, "-CAkey", self._key, "-days", "2", "-extfile", extensions)
+        openssl("x509", "-req", "-in", request, *signed, "-out", certificate.certificate)
+        return certificate
 
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -77,7 +77,7 @@ def openssl(*arguments: str | Path) -> None:
 
 
 def postgres_programs(folder: Path) -> Path:
-    """Return a folder like that of PostgreSQL's wheel, with programs that speak TLS; fetched once, as Kafka's jars."""
+    """Return a folder with PostgreSQL programs that support TLS, laid out like the wheel's. The download is cached."""
     platform, digest = PROGRAMS[system(), machine()]
     jar = Jar("io.zonky.test.postgres", f"embedded-postgres-binaries-{platform}", VERSION, digest)
     cache = jars.cache_folder()
@@ -92,39 +92,39 @@ def postgres_programs(folder: Path) -> Path:
 
 
 def postgres_tls(server: Certificate, clients: Authority) -> Tls:
-    """Return what lets the role `certified` in with its certificate, and every other one with its password."""
+    """Return settings with which the role `certified` logs in by certificate, and every other one by password."""
     access = "hostssl all certified all cert\nhostssl all all all scram-sha-256\n"
     return Tls(server.certificate.read_text(), server.key.read_text(), clients.certificate.read_text(), access)
 
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """A broker with two addresses that speak TLS, beside its own, plain one."""
+    """A broker with two TLS listeners besides the plaintext one."""
 
     broker: Broker
     store: Path
-    """The key and the certificate that it shows, read at its start."""
+    """The server's key and certificate, read when the broker starts."""
     sasl: int
     """Port for clients with a user and a password."""
     mutual: int
     """Port for clients with a certificate."""
 
-    def let_in(self, user: str, password: str) -> None:
-        """Let the user in by SCRAM-SHA-512."""
-        how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
+    def add_user(self, user: str, password: str) -> None:
+        """Create a SCRAM-SHA-512 credential."""
+        credential = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap_servers})
-        admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, how, password.encode())])[user].result(
-            10
-        )
+        admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, credential, password.encode())])[
+            user
+        ].result(10)
 
 
 @contextmanager
 def kafka(folder: Path, server: Certificate, clients: Authority, *, user: str, password: str) -> Iterator[Kafka]:
-    """Run a broker that shows this certificate and lets the user in, by SCRAM-SHA-512 and by PLAIN."""
+    """Run a broker with this certificate and a user for SCRAM-SHA-512 and PLAIN."""
     plain, sasl, mutual, controller = (free_port() for _ in range(4))
     store = folder / "server.pem"
     store.write_text(server.both)
-    own = "org.apache.kafka.common.security"
+    package = "org.apache.kafka.common.security"
     properties = {
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "listeners": f"PLAINTEXT://{HOST}:{plain},SASL_SSL://{HOST}:{sasl},MUTUAL://{HOST}:{mutual},"
@@ -137,12 +137,12 @@ def kafka(folder: Path, server: Certificate, clients: Authority, *, user: str, p
         "ssl.truststore.location": str(clients.certificate),
         "listener.name.mutual.ssl.client.auth": "required",
         "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
-        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{own}.scram.ScramLoginModule required;",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{package}.scram.ScramLoginModule required;",
         "listener.name.sasl_ssl.plain.sasl.jaas.config": (
-            f'{own}.plain.PlainLoginModule required user_{user}="{password}";'
+            f'{package}.plain.PlainLoginModule required user_{user}="{password}";'
         ),
     }
     with broker.kafka(folder / "kafka", port=plain, echo=print, properties=properties) as running:
-        made = Kafka(running, store, sasl, mutual)
-        made.let_in(user, password)
-        yield made
+        kafka = Kafka(running, store, sasl, mutual)
+        kafka.add_user(user, password)
+        yield kafka

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 FAILED_REQUEST = "Failed to load resource: "
 """The console message for every response with a status from 400. The page's tests check how it handles them."""
-NOT_RUN = "there is no chromium on the path"
+NOT_RUN = "chromium not found on PATH"
 OPTIONS = [
     f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {LOCALHOST}",
     *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium refuses to run as root otherwise

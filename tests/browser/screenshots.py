@@ -30,7 +30,7 @@ LATIN_SCRIPT_CURRENCIES = re.compile("USD|GBP|SEK|DKK|PLN")
 
 def main() -> int:
     if not CHROMIUM:
-        print("there is no chromium on the path", file=sys.stderr)  # noqa: T201
+        print("chromium not found on PATH", file=sys.stderr)  # noqa: T201
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (

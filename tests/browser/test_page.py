@@ -19,7 +19,7 @@ from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.tx import Access, Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.factories import SAMPLE, versioned
 from tests.harness import Harness, Sent
 from tests.processes import Service, Spawn, started
@@ -71,8 +71,8 @@ def shared_service(
 ) -> Iterator[Service]:
     """An API with one order, shared by tests that only read: starting one takes longer than most of these tests."""
     with (
-        fresh.topic(kafka_server.bootstrap_servers) as topic,
-        fresh.database(postgres_server.dsn, migrated_template) as (_, dsn),
+        temporary.topic(kafka_server.bootstrap_servers) as topic,
+        temporary.database(postgres_server.dsn, migrated_template) as (_, dsn),
         closing(PostgresOrderStore(Transactions(Access(dsn, "tests")))) as writer,
     ):
         writer.store([versioned(0, order_uid=UID)])
@@ -413,7 +413,7 @@ def test_an_outage_of_kafka_is_shown_until_it_recovers(
     visit: "Visit", spawn: Spawn, settings: dict[str, str], own_kafka: "Broker"
 ) -> None:
     page = visit.page
-    with fresh.topic(own_kafka.bootstrap_servers) as topic:
+    with temporary.topic(own_kafka.bootstrap_servers) as topic:
         here = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers, "ORDERS_KAFKA__TOPIC": topic}
         service = spawn("api", settings=settings | here).ready()
         page.goto(service.url)

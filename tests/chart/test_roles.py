@@ -15,7 +15,7 @@ from service.repo.writes import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
 from tests.factories import versioned
 from tests.psql import psql
-from tests.roles import ACLS, Logins, assert_rights_are_exact, rows
+from tests.roles import ACLS, Logins, assert_privileges_are_exact, rows
 
 ONE_LOGIN = ("postgresql.existingSecret=login",)
 DATABASE = "shop"
@@ -60,7 +60,7 @@ def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
 ) -> None:
     migrate(prepare(server, tmp_path, "first").migrate, Migration())
     logins = prepare(server, tmp_path, "second")
-    assert_rights_are_exact(logins)
+    assert_privileges_are_exact(logins)
     for login in (logins.migrate, logins.write, logins.read):
         assert rows(login, "SELECT order_uid FROM orders") == []
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -80,7 +80,7 @@ def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postg
     migrate(before.migrate, Migration())
     store(before.migrate, "old")
     logins = prepare(server, tmp_path, "same")
-    assert_rights_are_exact(logins)
+    assert_privileges_are_exact(logins)
     store(logins.write, "new")
     assert rows(logins.read, "SELECT order_uid FROM orders ORDER BY 1") == [("new",), ("old",)]
 

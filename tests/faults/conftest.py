@@ -17,7 +17,7 @@ from local import broker, postgres
 from local.ports import HOST, free_port
 from service.config import Migration
 from service.repo.migrate import migrate
-from tests import fresh
+from tests import servers, temporary
 from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
 from tests.faults.workload import Workload, create_topics, delete_topics
@@ -115,9 +115,9 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         broker.kafka(tmp_path_factory.mktemp("kafka"), port=port, echo=print, properties=properties) as kafka,
         postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
         proxied(database.dsn) as (postgres_proxy, _),
-        fresh.database(database.dsn) as (template, dsn),
+        temporary.database(database.dsn) as (template, dsn),
     ):
-        fresh.warm_up(kafka.bootstrap_servers)
+        servers.warm_up_kafka(kafka.bootstrap_servers)
         migrate(dsn, Migration())
         yield Servers(kafka, database, kafka_proxy, postgres_proxy, template)
     kafka_proxy.close()
@@ -165,7 +165,7 @@ def workload(
     """A topic of six partitions, a dead-letter topic, a group and a migrated database for one scenario."""
     name = f"orders-{uuid4().hex[:12]}"
     create_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
-    with fresh.database(breakable.postgres.dsn, breakable.template) as (_, dsn):
+    with temporary.database(breakable.postgres.dsn, breakable.template) as (_, dsn):
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": breakable.kafka.bootstrap_servers,
             "ORDERS_KAFKA__TOPIC": name,

@@ -22,7 +22,7 @@ from service.repo.writes import PostgresOrderStore
 from tests.factories import order_document, versioned
 from tests.faults.workload import stopped
 from tests.harness import metric
-from tests.notified import NOTIFY
+from tests.notifications import NOTIFY
 from tests.pooler import pgbouncer
 from tests.standby import standby
 from tests.waiting import eventually

@@ -1,4 +1,4 @@
-"""The API as a process, on a real PostgreSQL."""
+"""The API as a separate process with a real PostgreSQL."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from local.postgres import Postgres
 
 UID = SAMPLE["order_uid"]
-TOGETHER = 5_000
+TRANSACTION_SIZE = 5_000
 MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
 NO_KAFKA = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
 COPIES = sql.SQL("""
@@ -49,14 +49,16 @@ def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
 
 @contextmanager
 def locked(dsn: str) -> Iterator[Callable[[], None]]:
-    """Hold the table, so that no read of it ends, until the block does or what is yielded is called."""
+    """Lock the table against reads until the end of the block, or until the yielded function is called."""
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         yield connection.rollback
 
 
 def get(service: Service, path: str, **headers: str) -> httpx2.Response:
-    return httpx2.get(f"{service.url}{path}", headers={name.replace("_", "-"): held for name, held in headers.items()})
+    return httpx2.get(
+        f"{service.url}{path}", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def probe(service: Service, path: str) -> httpx2.Response:
@@ -78,19 +80,21 @@ def started(spawn: Spawn, settings: dict[str, str]) -> Service:
     return spawn("api", settings=settings).ready()
 
 
-def test_the_sample_is_answered_as_it_was_sent_and_revalidated(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_the_sample_is_served_unchanged_and_revalidated(spawn: Spawn, settings: dict[str, str]) -> None:
     store(settings["ORDERS_POSTGRES__DSN"], UID)
     service = spawn("api", settings=settings).ready()
     first = get(service, f"/orders/{UID}")
     assert first.content == msgspec.json.encode(SAMPLE)
-    assert first.headers["x-cache"] == "hit"  # it was warmed
+    assert first.headers["x-cache"] == "hit"  # by the warm-up
     assert "server" not in first.headers
     again = get(service, f"/orders/{UID}", if_none_match=first.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
     assert httpx2.head(f"{service.url}/orders/{UID}").headers["etag"] == first.headers["etag"]
 
 
-def test_warmed_and_queried_orders_are_the_same_in_every_process(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_every_process_serves_the_same_bytes_and_etag_from_cache_and_database(
+    spawn: Spawn, settings: dict[str, str]
+) -> None:
     uids = [f"o{number}" for number in range(20)]
     store(settings["ORDERS_POSTGRES__DSN"], *uids, locale='é \\ "\n漢')
     warm = spawn("api", settings=settings).ready()
@@ -102,7 +106,7 @@ def test_warmed_and_queried_orders_are_the_same_in_every_process(spawn: Spawn, s
         assert warmed.headers["etag"] == queried.headers["etag"]
 
 
-def test_of_many_orders_the_newest_are_in_memory_before_it_is_ready(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_the_warm_up_caches_the_newest_orders_before_the_api_is_ready(spawn: Spawn, settings: dict[str, str]) -> None:
     dsn = settings["ORDERS_POSTGRES__DSN"]
     store_many(dsn, 100_000)
     with locked(dsn) as unlock:
@@ -120,7 +124,7 @@ def test_of_many_orders_the_newest_are_in_memory_before_it_is_ready(spawn: Spawn
 
 
 def store_many(dsn: str, count: int) -> None:
-    """Copy the sample to `o1`, `o2`, …, each a second newer than the one before it, faster than a writer would."""
+    """Insert copies `o1`, `o2`, … of the sample in one statement, each a second newer than the one before."""
     store(dsn, UID)
     with psycopg.connect(dsn) as connection:
         for table in ("orders", "deliveries", "payments", "items"):
@@ -132,14 +136,14 @@ def waiting_statements(dsn: str) -> str:
         return str(admin.execute("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall())
 
 
-def test_it_serves_at_the_deadline_although_it_is_not_warm_and_says_so(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_the_api_is_ready_at_the_warm_up_deadline_and_logs_it(spawn: Spawn, settings: dict[str, str]) -> None:
     with locked(settings["ORDERS_POSTGRES__DSN"]):
         service = spawn("api", settings=settings | {"ORDERS_CACHE__WARM_DEADLINE": "1"}).ready()
         assert "serving before cache warm-up has finished" in service.tail()
         assert get(service, "/stats").json()["warm_up"]["seconds"] is None
 
 
-def test_without_a_database_it_starts_waits_and_becomes_ready_when_there_is_one(
+def test_the_api_starts_without_postgresql_and_becomes_ready_once_it_is_reachable(
     spawn: Spawn, own_postgres: "Postgres"
 ) -> None:
     store(own_postgres.dsn, UID)
@@ -152,18 +156,18 @@ def test_without_a_database_it_starts_waits_and_becomes_ready_when_there_is_one(
     assert get(service, f"/orders/{UID}").headers["x-cache"] == "hit"
 
 
-def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Spawn, own_postgres: "Postgres") -> None:
-    store(own_postgres.dsn, "held", "other")
+def test_with_postgresql_down_hits_are_served_and_misses_return_503(spawn: Spawn, own_postgres: "Postgres") -> None:
+    store(own_postgres.dsn, "cached", "other")
     settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__WARM_UP_SIZE": "0", **NO_KAFKA}
     service = spawn("api", settings=settings).ready()
-    get(service, "/orders/held")
+    get(service, "/orders/cached")
     own_postgres.stop()
     eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
-    assert get(service, "/orders/held").headers["x-cache"] == "hit"
+    assert get(service, "/orders/cached").headers["x-cache"] == "hit"
     for path in ("/orders/other", "/orders"):
-        refused = get(service, path)
-        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
-        assert int(refused.headers["retry-after"]) > 0
+        response = get(service, path)
+        assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
+        assert int(response.headers["retry-after"]) > 0
     assert [get(service, "/stats").json()[name] for name in ("stored", "stored_per_second")] == [None, None]
     assert probe(service, "/readyz").status_code == 200
     assert probe(service, "/livez").status_code == 200
@@ -172,7 +176,7 @@ def test_while_the_database_is_away_hits_are_served_and_misses_refused(spawn: Sp
     eventually(lambda: probe(service, "/readyz?verbose").json()["parts"]["notifications"])
 
 
-def test_readiness_follows_the_database_where_that_is_asked_for(spawn: Spawn, own_postgres: "Postgres") -> None:
+def test_readiness_can_depend_on_postgresql(spawn: Spawn, own_postgres: "Postgres") -> None:
     settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__READY_WITHOUT_DATABASE": "false", **NO_KAFKA}
     service = spawn("api", settings=settings).ready()
     own_postgres.stop()
@@ -182,7 +186,7 @@ def test_readiness_follows_the_database_where_that_is_asked_for(spawn: Spawn, ow
     eventually(lambda: probe(service, "/readyz").status_code == 200)
 
 
-def test_a_replaced_order_is_served_in_its_new_version_within_the_bound(started: Service, database: str) -> None:
+def test_a_replaced_order_is_served_in_its_new_version_within_a_second(started: Service, database: str) -> None:
     store(database, UID, locale="v0")
     for version in range(1, 6):
         get(started, f"/orders/{UID}")
@@ -190,32 +194,32 @@ def test_a_replaced_order_is_served_in_its_new_version_within_the_bound(started:
         assert until_served(started, f"v{version}") < MAX_STALE_SECONDS
 
 
-def test_nobody_who_keeps_asking_gets_an_older_version_than_the_bound_allows(started: Service, database: str) -> None:
+def test_frequent_requests_never_get_a_version_that_is_too_old(started: Service, database: str) -> None:
     store(database, UID, locale="0")
-    stored, is_over = [monotonic()], Event()
+    stored, stop = [monotonic()], Event()
     with ThreadPoolExecutor(2) as clients:
-        asking = [clients.submit(versions_until, is_over, started) for _ in range(2)]
+        results = [clients.submit(read_versions, stop, started) for _ in range(2)]
         for version in range(1, 21):
             store(database, UID, version=version, locale=str(version))
             stored.append(monotonic())
         until_served(started, "20")
-        is_over.set()
-        answers = [answer for client in asking for answer in client.result()]
-    assert max(asked - stored[version + 1] for asked, version in answers if version < 20) < MAX_STALE_SECONDS
-    assert len({version for _, version in answers}) > 5
+        stop.set()
+        responses = [response for result in results for response in result.result()]
+    assert max(requested - stored[version + 1] for requested, version in responses if version < 20) < MAX_STALE_SECONDS
+    assert len({version for _, version in responses}) > 5
 
 
-def versions_until(is_over: Event, service: Service) -> list[tuple[float, int]]:
-    """Ask all the while, and return when each question was asked and which version answered it."""
-    answers = []
+def read_versions(stop: Event, service: Service) -> list[tuple[float, int]]:
+    """Request the order until `stop` is set; return the time of each request and the version in its response."""
+    responses = []
     with httpx2.Client(base_url=service.url) as client:
-        while not is_over.is_set():
-            asked = monotonic()
-            answers.append((asked, int(client.get(f"/orders/{UID}").json()["locale"])))
-    return answers
+        while not stop.is_set():
+            requested = monotonic()
+            responses.append((requested, int(client.get(f"/orders/{UID}").json()["locale"])))
+    return responses
 
 
-def test_an_order_asked_for_before_it_is_stored_is_found_within_the_bound(started: Service, database: str) -> None:
+def test_an_order_requested_before_it_is_stored_is_found_within_a_second(started: Service, database: str) -> None:
     assert get(started, f"/orders/{UID}").status_code == 404
     store(database, UID)
     began = monotonic()
@@ -223,16 +227,16 @@ def test_an_order_asked_for_before_it_is_stored_is_found_within_the_bound(starte
     assert monotonic() - began < MAX_STALE_SECONDS
 
 
-@pytest.mark.parametrize("harm", [Proxy.close_connections, Proxy.half_open])
-def test_a_lost_listener_costs_no_more_than_the_bound(
-    spawn: Spawn, settings: dict[str, str], harm: Callable[[Proxy], None]
+@pytest.mark.parametrize("fault", [Proxy.close_connections, Proxy.half_open])
+def test_after_a_lost_listen_connection_orders_are_at_most_a_second_stale(
+    spawn: Spawn, settings: dict[str, str], fault: Callable[[Proxy], None]
 ) -> None:
     dsn = settings["ORDERS_POSTGRES__DSN"]
     store(dsn, UID, locale="v0")
-    with proxied(dsn) as (wire, listen_dsn):
+    with proxied(dsn) as (proxy, listen_dsn):
         service = spawn("api", settings=settings | {"ORDERS_POSTGRES__LISTEN_DSN": listen_dsn}).ready()
         assert get(service, f"/orders/{UID}").headers["x-cache"] == "hit"
-        harm(wire)
+        fault(proxy)
         store(dsn, UID, version=1, locale="v1")
         assert until_served(service, "v1") < MAX_STALE_SECONDS
         store(dsn, UID, version=2, locale="v2")
@@ -245,7 +249,7 @@ def until_served(service: Service, locale: str) -> float:
     return monotonic() - began
 
 
-def test_events_tell_what_is_stored_and_continue_after_the_last_one(started: Service, database: str) -> None:
+def test_events_report_stored_orders_and_continue_after_last_event_id(started: Service, database: str) -> None:
     with httpx2.stream("GET", f"{started.url}/events", timeout=10) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.iter_lines()
@@ -261,24 +265,24 @@ def test_events_tell_what_is_stored_and_continue_after_the_last_one(started: Ser
         assert json.loads(event(stream.iter_lines())["data"]) == data | {"order_uid": "two"}
 
 
-def test_the_rate_is_that_of_what_is_stored(started: Service, database: str) -> None:
-    eventually(lambda: get(started, "/stats").json()["stored_per_second"] == 0, what="a measured rate of nothing")
+def test_stats_report_the_rate_of_stored_orders(started: Service, database: str) -> None:
+    eventually(lambda: get(started, "/stats").json()["stored_per_second"] == 0, what="a rate of 0")
     store(database, "one", "two")
-    eventually(lambda: 0 < get(started, "/stats").json()["stored_per_second"] < 5, what="the rate of two orders")
+    eventually(lambda: 0 < get(started, "/stats").json()["stored_per_second"] < 5, what="a rate above 0")
 
 
 def event(lines: Iterator[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for line in lines:
-        name, _, held = line.partition(": ")
-        fields |= {name: held} if line else {}
+        name, _, value = line.partition(": ")
+        fields |= {name: value} if line else {}
         if not line and "data" in fields:
             return fields
     raise AssertionError("the stream ended")
 
 
-def test_one_transaction_of_thousands_of_orders_reaches_a_stream_whole(started: Service, database: str) -> None:
-    uids = [f"together-{number}" for number in range(TOGETHER)]
+def test_a_transaction_of_thousands_of_orders_is_streamed_completely(started: Service, database: str) -> None:
+    uids = [f"order-{number}" for number in range(TRANSACTION_SIZE)]
     with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
         writer = PostgresOrderStore(Transactions(Access(database, "tests")))
         writer.store([versioned(number, order_uid=uid) for number, uid in enumerate(uids)])
@@ -287,12 +291,10 @@ def test_one_transaction_of_thousands_of_orders_reaches_a_stream_whole(started: 
         assert {json.loads(next(lines).removeprefix("data: "))["order_uid"] for _ in uids} == {*uids}
         store(database, "after")
         assert '"after"' in next(lines)
-    assert get(started, "/orders/together-1").status_code == 200
+    assert get(started, "/orders/order-1").status_code == 200
 
 
-def test_sigterm_fails_readiness_first_ends_streams_finishes_requests_and_exits_0(
-    started: Service, database: str
-) -> None:
+def test_sigterm_fails_readiness_ends_streams_finishes_requests_and_exits_0(started: Service, database: str) -> None:
     store(database, UID)
     with ThreadPoolExecutor(2) as clients, locked(database) as unlock:
         running = clients.submit(get, started, f"/orders/{UID}")
@@ -314,7 +316,7 @@ def refuses(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_idle_connections_are_kept_as_long_as_is_set_and_do_not_hold_up_the_end(
+def test_idle_connections_are_closed_by_the_keep_alive_timeout_or_the_shutdown(
     spawn: Spawn, settings: dict[str, str]
 ) -> None:
     service = spawn("api", settings=settings | {"ORDERS_HTTP__KEEP_ALIVE": "1s"}).ready()
@@ -322,22 +324,22 @@ def test_idle_connections_are_kept_as_long_as_is_set_and_do_not_hold_up_the_end(
         began = monotonic()
         assert client.recv(1) == b""
         assert 0.9 < monotonic() - began < 5
-    patient = spawn("api", settings=settings).ready()
-    with idle_connection(patient) as client:
-        assert patient.stop(within=5) == 0
+    other = spawn("api", settings=settings).ready()
+    with idle_connection(other) as client:
+        assert other.stop(within=5) == 0
         assert client.recv(1) == b""
 
 
 @contextmanager
 def idle_connection(service: Service) -> Iterator[socket.socket]:
-    """Yield a connection that had its answer."""
+    """Yield a connection that has received a response."""
     with socket.create_connection(("127.0.0.1", service.http_port), timeout=10) as client:
         client.sendall(b"HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n")
         assert client.recv(10_000).endswith(b"\r\n\r\n")
         yield client
 
 
-def test_a_request_that_does_not_end_does_not_keep_it_from_ending(spawn: Spawn, settings: dict[str, str]) -> None:
+def test_the_drain_timeout_ends_the_api_despite_an_unfinished_request(spawn: Spawn, settings: dict[str, str]) -> None:
     dsn = settings["ORDERS_POSTGRES__DSN"]
     service = spawn("api", settings=settings | {"ORDERS_HTTP__DRAIN_TIMEOUT": "1"}).ready()
     with ThreadPoolExecutor(1) as clients, locked(dsn):
@@ -348,9 +350,11 @@ def test_a_request_that_does_not_end_does_not_keep_it_from_ending(spawn: Spawn, 
 
 
 @pytest.mark.parametrize("variable", ["ORDERS_HTTP__PORT", "ORDERS_ADMIN__PORT"])
-def test_a_taken_port_is_one_line_and_exit_1(spawn: Spawn, settings: dict[str, str], variable: str) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_reported_in_one_line_with_exit_code_1(
+    spawn: Spawn, settings: dict[str, str], variable: str
+) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as occupied:
+        port = str(occupied.getsockname()[1])
         hosts = {"ORDERS_HTTP__HOST": "127.0.0.1", "ORDERS_ADMIN__HOST": "127.0.0.1"}
         service = spawn("api", settings=settings | hosts | {variable: port})
         assert service.process.wait(20) == 1
@@ -360,11 +364,11 @@ def test_a_taken_port_is_one_line_and_exit_1(spawn: Spawn, settings: dict[str, s
     assert "Traceback" not in lines[0]
 
 
-def test_metrics_tell_of_the_cache_and_of_requests_by_template(started: Service, database: str) -> None:
+def test_metrics_count_cache_hits_and_requests_by_route_template(started: Service, database: str) -> None:
     store(database, UID)
     for _ in range(3):
         eventually(lambda: get(started, f"/orders/{UID}").status_code == 200)
-    told = probe(started, "/metrics").text
+    metrics = probe(started, "/metrics").text
     for line in (
         'orders_http_requests_total{handler="/orders/{order_uid}",method="GET",status="200"} 3.0',
         "orders_cache_entries 1.0",
@@ -372,29 +376,31 @@ def test_metrics_tell_of_the_cache_and_of_requests_by_template(started: Service,
         'orders_dependency_up{dependency="postgresql"} 1.0',
         'orders_dependency_up{dependency="notifications"} 1.0',
     ):
-        assert line in told.splitlines()
-    assert UID not in told
+        assert line in metrics.splitlines()
+    assert UID not in metrics
 
 
-def test_reads_that_wait_for_a_connection_are_counted(spawn: Spawn, settings: dict[str, str], database: str) -> None:
+def test_reads_that_wait_for_a_pool_connection_are_counted(
+    spawn: Spawn, settings: dict[str, str], database: str
+) -> None:
     service = spawn("api", settings={**settings, "ORDERS_POSTGRES__POOL_SIZE": "1"}).ready()
     with ThreadPoolExecutor() as clients, locked(database) as release:
-        lists = [clients.submit(get, service, "/orders") for _ in range(3)]
+        responses = [clients.submit(get, service, "/orders") for _ in range(3)]
         eventually(lambda: "orders_pool_waiting 2.0" in probe(service, "/metrics").text)
         release()
-        assert {answered.result().status_code for answered in lists} <= {200, 503}  # none waits for longer than 2 s
+        assert {response.result().status_code for response in responses} <= {200, 503}  # the pool times out after 2 s
     eventually(lambda: "orders_pool_waiting 0.0" in probe(service, "/metrics").text)
 
 
-def test_nothing_of_an_order_and_no_password_is_logged(spawn: Spawn, own_postgres: "Postgres") -> None:
+def test_order_data_and_passwords_are_not_logged(spawn: Spawn, own_postgres: "Postgres") -> None:
     store(own_postgres.dsn, UID)
     service = spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}).ready()
     get(service, f"/orders/{UID}")
     own_postgres.stop()
     eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
-    get(service, "/orders/not-held")
+    get(service, "/orders/not-cached")
     service.stop()
     logged = service.log.read_text()
     password = own_postgres.dsn.partition("@")[0].rpartition(":")[2]
-    secrets = (password, UID, "not-held", SAMPLE["delivery"]["email"], "Traceback", "psycopg")
+    secrets = (password, UID, "not-cached", SAMPLE["delivery"]["email"], "Traceback", "psycopg")
     assert [secret for secret in secrets if secret in logged] == []

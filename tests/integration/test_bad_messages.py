@@ -16,9 +16,9 @@ from msgspec.json import encode
 
 from service.entities.dead_letter import Header, Headers
 from tests.factories import SAMPLE, Document, order_document
-from tests.fresh import PARTITIONS
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders
 from tests.raw_producer import produce_with_header
+from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
 MARK = "Zzyzx"

@@ -1,4 +1,4 @@
-"""The read side of `orders bench`, small: every figure that it promises is there, whatever its value."""
+"""The read benchmarks of `orders bench` report all their figures; the values are not tested."""
 
 import shutil
 from http import HTTPStatus
@@ -26,7 +26,7 @@ SCALE = 0.001
 
 @pytest.fixture
 def context(postgres_server: Postgres, tmp_path: Path) -> Context:
-    """Where there is no Kafka: reads need none."""
+    """A context without Kafka, which the read benchmarks do not use."""
     return Context(f"{HOST}:{free_port()}", postgres_server.dsn, tmp_path, rounds=1, scale=SCALE, echo=print)
 
 
@@ -34,7 +34,7 @@ def units(samples: list[Sample]) -> dict[str, str]:
     return {sample.name: sample.unit for sample in samples}
 
 
-def test_reads_are_measured_beside_every_baseline_that_is_here(context: Context) -> None:
+def test_reads_are_measured_with_every_available_baseline(context: Context) -> None:
     samples = [*reads.measure(context)]
     cached = ["ours", "fastapi", "asgi", *["go"] * HAS_GO, *["nginx"] * HAS_NGINX]
     rates = {f"get.cached.{name}": "requests/cpu-s" for name in cached}
@@ -68,11 +68,11 @@ def files(tmp_path: Path) -> FixtureFiles:
 def get(server: HttpServer, uid: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     request = Request(f"http://{HOST}:{server.port}/orders/{uid}", headers=headers)
     try:
-        with urlopen(request) as answer:  # noqa: S310 - our own address
-            return answer.status, dict(answer.headers), answer.read()
-    except HTTPError as refused:
-        with refused:
-            return refused.code, dict(refused.headers), refused.read()
+        with urlopen(request) as response:  # noqa: S310 - a local server
+            return response.status, dict(response.headers), response.read()
+    except HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def get(server: HttpServer, uid: str, **headers: str) -> tuple[int, dict[str, st
         pytest.param("nginx", marks=pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed")),
     ],
 )
-def test_a_baseline_answers_the_same_bytes_as_ours_with_a_date_and_a_tag(
+def test_a_baseline_serves_the_same_bytes_as_orders_with_date_and_etag(
     name: str, context: Context, files: FixtureFiles
 ) -> None:
     with baseline(name, context, files) as server:
         for uid, document in files.documents.items():
             status, headers, body = get(server, uid)
-            told = {header.lower(): value for header, value in headers.items()}
+            fields = {header.lower(): value for header, value in headers.items()}
             assert (status, body) == (HTTPStatus.OK, document)
-            assert (told["x-cache"], told["content-type"]) == ("hit", "application/json")
-            assert told.keys() >= {"etag", "date", "content-length", "cache-control"}
-        assert get(server, "nobody")[0] == HTTPStatus.NOT_FOUND
+            assert (fields["x-cache"], fields["content-type"]) == ("hit", "application/json")
+            assert fields.keys() >= {"etag", "date", "content-length", "cache-control"}
+        assert get(server, "unknown")[0] == HTTPStatus.NOT_FOUND
 
 
 @pytest.mark.skipif(not HAS_GO, reason="go is not installed")
-def test_the_go_baseline_tells_who_holds_an_order_that_nothing_changed(context: Context, files: FixtureFiles) -> None:
+def test_the_go_baseline_supports_if_none_match(context: Context, files: FixtureFiles) -> None:
     uid = next(iter(files.documents))
     with baseline("go", context, files) as server:
         tag = get(server, uid)[1]["Etag"]

@@ -1,4 +1,4 @@
-"""`orders check` against real tables and topics, filled as a consumer without fault would have, then spoilt."""
+"""`orders check` on real tables and topics, filled as by a correct consumer and then corrupted."""
 
 import argparse
 import json
@@ -22,10 +22,10 @@ from tests.servers import Kafka
 
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05, until=UNTIL)
-WORDS = shlex.split("--count 300 --seed 5 --invalid .2 --duplicates .1 --stale .1 --updates .1 --tombstones .05")
+OPTIONS = shlex.split("--count 300 --seed 5 --invalid .2 --duplicates .1 --stale .1 --updates .1 --tombstones .05")
 FLUSH_SECONDS = 30.0
 
-# Missing optional fields stay NULL, which is how the schema tells absent from empty.
+# Missing optional fields stay NULL, which distinguishes absent from empty.
 INSERTS = (
     """INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, %(order)s || jsonb_build_object(
        'source_topic', 't', 'source_partition', 0, 'source_offset', 0, 'source_timestamp', now(), 'stored_at', now())
@@ -40,22 +40,22 @@ INSERTS = (
 
 @dataclass(frozen=True)
 class Harness:
-    """The servers of one test; the group is called as the topic is."""
+    """The topic and database of one test; the group has the topic's name."""
 
     bootstrap_servers: str
     topic: str
     dsn: str
 
     @property
-    def dead_letters(self) -> str:
+    def dead_letter_topic(self) -> str:
         return f"{self.topic}.dlq"
 
-    def spoil(self, statement: LiteralString) -> None:
-        """Run a statement on the first order, which is `%(uid)s`."""
+    def corrupt(self, statement: LiteralString) -> None:
+        """Run a statement; `%(uid)s` is the id of the first order."""
         uid = next(stream(PLAN)).key.decode()
         with psycopg.connect(self.dsn) as connection:
             changed = connection.execute(statement, {"uid": uid}).rowcount
-        assert changed, "the statement was to spoil something"
+        assert changed, "the statement changed no row"
 
     def store(self) -> None:
         newest = {message.key: message.value for message in stream(PLAN) if message.kind in {VALID, UPDATE}}
@@ -66,10 +66,10 @@ class Harness:
                 for statement in INSERTS:
                     cursor.execute(statement, parameters)
 
-    def bury(self, message: Message, offset: int, **headers: str) -> None:
+    def dead_letter(self, message: Message, offset: int, **more: str) -> None:
         origin = {Header.TOPIC: self.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "1"}
-        named = {Header.REASON: str(message.reason)} | origin | headers
-        self.send(self.dead_letters, message.key, message.value, [(name, text) for name, text in named.items()])
+        headers = {Header.REASON: str(message.reason)} | origin | more
+        self.send(self.dead_letter_topic, message.key, message.value, [(name, text) for name, text in headers.items()])
 
     def send(
         self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]] | None = None
@@ -88,15 +88,15 @@ class Harness:
         consumer.commit(offsets=partitions, asynchronous=False)
         consumer.close()
 
-    def check(self, *words: str) -> int:
+    def check(self, *options: str) -> int:
         parser = argparse.ArgumentParser()
         check.add_arguments(parser)
         return check.check(
-            parser.parse_args([*WORDS, "--wait", "0", *words]),
+            parser.parse_args([*OPTIONS, "--wait", "0", *options]),
             dsn=self.dsn,
             bootstrap_servers=self.bootstrap_servers,
             topic=self.topic,
-            dead_letter_topic=self.dead_letters,
+            dead_letter_topic=self.dead_letter_topic,
             group_id=self.topic,
             properties={},
         )
@@ -104,13 +104,13 @@ class Harness:
 
 @pytest.fixture
 def harness(kafka_server: Kafka, topic: str, database: str) -> Harness:
-    """A topic that holds the plan, and all that must have become of it."""
+    """A topic with the plan's messages, and the tables and dead letters that they must result in."""
     harness = Harness(kafka_server.bootstrap_servers, topic, database)
     producer = open_producer(harness.bootstrap_servers, topic, {}, compress=False)
     assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
     harness.store()
     for offset, message in enumerate(dead_letters()):
-        harness.bury(message, offset)
+        harness.dead_letter(message, offset)
     harness.commit()
     return harness
 
@@ -120,7 +120,7 @@ def dead_letters() -> list[Message]:
 
 
 def cells(out: str, title: str, row: str = "") -> dict[str, str]:
-    """Read a table of the report: one row's counts by column."""
+    """Return the counts in one row of a table of the report, by column."""
     lines = out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(title))
     counts = next(line for line in lines[start + 1 :] if line.startswith(f"  {row}"))
@@ -131,7 +131,7 @@ def columns(line: str) -> list[str]:
     return [line[start : start + 15].strip() for start in range(16, len(line), 15)]
 
 
-def test_what_is_exact_passes(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+def test_correct_tables_and_dead_letters_pass(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     assert harness.check() == 0
     out = capsys.readouterr().out
     assert out.endswith("\nexact\n")
@@ -140,12 +140,12 @@ def test_what_is_exact_passes(harness: Harness, capsys: pytest.CaptureFixture[st
     assert cells(out, "dead letters", "invalid")["found"] == cells(out, "dead letters", "invalid")["expected"] != "0"
 
 
-def test_the_end_of_the_dates_may_be_told(harness: Harness) -> None:
+def test_until_must_match_the_generator_run(harness: Harness) -> None:
     assert harness.check("--until", "2026-03-01T12:30:00Z") == 0
     assert harness.check("--until", "2026-03-01T12:30:01Z") == 1
 
 
-Spoil = Callable[[Harness], None]
+Corrupt = Callable[[Harness], None]
 
 
 @pytest.mark.parametrize(
@@ -163,16 +163,16 @@ Spoil = Callable[[Harness], None]
             "wrong version",
         ),
         (
-            """INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "none-of-ours"}')).*
+            """INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "foreign"}')).*
                FROM orders o WHERE order_uid = %(uid)s""",
             "unexpected",
         ),
     ],
 )
-def test_a_spoilt_row_fails(
+def test_a_corrupted_row_fails(
     harness: Harness, capsys: pytest.CaptureFixture[str], statement: LiteralString, column: str
 ) -> None:
-    harness.spoil(statement)
+    harness.corrupt(statement)
     assert harness.check() == 1
     out = capsys.readouterr().out
     assert cells(out, "orders")[column] == "1"
@@ -180,24 +180,24 @@ def test_a_spoilt_row_fails(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "column"),
+    ("corrupt", "column"),
     [
-        (lambda harness: harness.bury(dead_letters()[0], 0), "again"),
-        (lambda harness: harness.bury(dead_letters()[0], 1_000), "doubled"),
-        (lambda harness: harness.bury(dead_letters()[0]._replace(value=b"{}"), 0), "unexpected"),
-        (lambda harness: harness.bury(dead_letters()[0]._replace(key=b"other"), 0), "unexpected"),
+        (lambda harness: harness.dead_letter(dead_letters()[0], 0), "again"),
+        (lambda harness: harness.dead_letter(dead_letters()[0], 1_000), "doubled"),
+        (lambda harness: harness.dead_letter(dead_letters()[0]._replace(value=b"{}"), 0), "unexpected"),
+        (lambda harness: harness.dead_letter(dead_letters()[0]._replace(key=b"other"), 0), "unexpected"),
     ],
 )
-def test_a_dead_letter_too_many_fails(
-    harness: Harness, capsys: pytest.CaptureFixture[str], spoil: Spoil, column: str
+def test_an_extra_dead_letter_fails(
+    harness: Harness, capsys: pytest.CaptureFixture[str], corrupt: Corrupt, column: str
 ) -> None:
-    spoil(harness)
+    corrupt(harness)
     assert harness.check() == 1
     assert cells(capsys.readouterr().out, "dead letters", str(dead_letters()[0].reason))[column] == "1"
 
 
-def test_a_dead_letter_may_come_again_after_a_crash(harness: Harness) -> None:
-    harness.bury(dead_letters()[0], 0)
+def test_duplicate_dead_letters_are_allowed_after_a_crash(harness: Harness) -> None:
+    harness.dead_letter(dead_letters()[0], 0)
     assert harness.check("--after-crash") == 0
 
 
@@ -207,7 +207,7 @@ def test_lag_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None
     assert cells(capsys.readouterr().out, "messages")["lag"] == "3"
 
 
-def test_a_topic_that_held_something_else_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_foreign_message_in_the_topic_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     harness.send(harness.topic, b"key", None)
     harness.commit()
     assert harness.check() == 1
@@ -218,7 +218,9 @@ def test_another_seed_fails(harness: Harness) -> None:
     assert harness.check("--seed", "6") == 1
 
 
-def test_a_missing_database_is_one_line_and_exit_1(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
-    away = Harness(harness.bootstrap_servers, harness.topic, "postgresql://someone:secret@127.0.0.1:1/orders")
-    assert away.check() == 1
+def test_an_unreachable_database_is_reported_in_one_line_with_exit_code_1(
+    harness: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unreachable = Harness(harness.bootstrap_servers, harness.topic, "postgresql://someone:secret@127.0.0.1:1/orders")
+    assert unreachable.check() == 1
     assert capsys.readouterr().err == "orders check: PostgreSQL: OperationalError\n"

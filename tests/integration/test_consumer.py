@@ -17,9 +17,9 @@ from msgspec.json import decode, encode
 
 from service.entities.dead_letter import read_origin
 from tests.factories import SAMPLE, Document, order_document
-from tests.fresh import PARTITIONS
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders, samples
 from tests.processes import DRAIN_TIMEOUT_SECONDS, Service
+from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
 UID = SAMPLE["order_uid"]

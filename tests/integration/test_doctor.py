@@ -12,7 +12,7 @@ import pytest
 from service.app.commands import doctor
 from service.config import Kafka, Postgres, Settings
 from service.repo.migrate import head_number
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.pooler import pgbouncer
 from tests.processes import Spawn
 from tests.standby import standby
@@ -121,7 +121,7 @@ def test_a_listen_dsn_of_another_database_is_reported(
     healthy: Settings, postgres_server: servers.Postgres, results: Results
 ) -> None:
     """Notifications do not cross databases."""
-    with fresh.database(postgres_server.dsn) as (_, elsewhere):
+    with temporary.database(postgres_server.dsn) as (_, elsewhere):
         postgres = Postgres(dsn=healthy.postgres.dsn, listen_dsn=elsewhere)
         assert results.of(healthy.model_copy(update={"postgres": postgres}), code=1) == {
             "notifications": "ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases"

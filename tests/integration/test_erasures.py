@@ -16,7 +16,7 @@ from service.repo.notifications import Notification, parse
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.factories import versioned
-from tests.notified import listen
+from tests.notifications import listen
 from tests.waiting import eventually
 
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"

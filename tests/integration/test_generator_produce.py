@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from generator import command
 from generator.options import plan_of
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
-from tests.generating import parsed
+from tests.generate_arguments import parse
 from tests.servers import Kafka
 from tests.waiting import eventually
 
@@ -47,7 +47,7 @@ def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
 
 def generate(server: Kafka, topic: str, *words: str) -> int:
     words = ("--until", UNTIL, *words)
-    return command.generate(parsed(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
+    return command.generate(parse(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
 
 
 def taken(consumer: Consumer, count: int) -> list[Message]:
@@ -71,7 +71,7 @@ def test_the_topic_holds_the_stream_byte_for_byte(
 ) -> None:
     words = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
     assert generate(kafka_server, topic, *words) == 0
-    sent = Counter((message.key, message.value) for message in stream(plan_of(parsed(*words))))
+    sent = Counter((message.key, message.value) for message in stream(plan_of(parse(*words))))
     assert Counter((message.key(), message.value()) for message in taken(read, 2000)) == sent
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_the_topic_holds_the_stream_byte_for_byte(
 def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_messages(
     kafka_server: Kafka, topic: str, read: Consumer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = parsed("--count", "2000", "--seed", "7")
+    args = parse("--count", "2000", "--seed", "7")
     before = datetime.now(UTC)
     assert command.generate(args, bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, properties={}) == 0
     produced = {message.value() for message in taken(read, 2_000)}
@@ -87,7 +87,7 @@ def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_mes
     assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_WITHIN)  # 30 days of 2,000 orders
     until = re.search(r"--until (\S+)$", capsys.readouterr().out)
     assert until
-    again = plan_of(parsed("--count", "2000", "--seed", "7", "--until", until[1]))
+    again = plan_of(parse("--count", "2000", "--seed", "7", "--until", until[1]))
     assert {message.value for message in stream(again)} == produced
 
 
@@ -129,7 +129,7 @@ def test_values_over_1_mib_pass_a_topic_of_stock_limits(kafka_server: Kafka, top
 def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
     kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = parsed("--count", "120", "--invalid", "1", "--too-large")
+    args = parse("--count", "120", "--invalid", "1", "--too-large")
     plain = {"compression.type": "none"}
     servers = kafka_server.bootstrap_servers
     assert command.generate(args, bootstrap_servers=servers, topic=topic, properties=plain) == 1

@@ -24,8 +24,8 @@ from service.usecases.batch import Batch, BatchLimits
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
 from tests.factories import order_document
-from tests.fresh import PARTITIONS
 from tests.harness import Harness, Sent, orders
+from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
 SECONDS = 30.0

@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 from generator.found import open_consumer, progress
 from service.handler.kafka.client.group_lag import GroupLag
 from tests.factories import order_document
-from tests.fresh import PARTITIONS
 from tests.harness import Harness, Sent, metric, orders, samples
 from tests.processes import Service
+from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
 SECONDS = 30.0

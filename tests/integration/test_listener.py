@@ -14,7 +14,7 @@ from service.pkg.tx import Access
 from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.notifications import payloads
 from service.repo.reads import PostgresOrderReader
-from tests.notified import NOTIFY
+from tests.notifications import NOTIFY
 from tests.proxy import Proxy, proxied
 from tests.waiting import until
 

@@ -27,7 +27,7 @@ from service.repo.migrate import (
     wait_for_migrations,
 )
 from service.repo.tables import metadata
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.processes import Spawn
 from tests.waiting import eventually
 
@@ -50,7 +50,7 @@ CATALOGUE = {
 @pytest.fixture
 def empty(postgres_server: servers.Postgres) -> Iterator[str]:
     """URL of a fresh database without a schema."""
-    with fresh.database(postgres_server.dsn) as (_, dsn):
+    with temporary.database(postgres_server.dsn) as (_, dsn):
         yield dsn
 
 

@@ -32,7 +32,7 @@ from service.repo.writes import PostgresOrderStore
 from tests.collector import collecting
 from tests.factories import SAMPLE, Document, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers
-from tests.notified import listen
+from tests.notifications import listen
 from tests.processes import ROOT, Spawn
 from tests.proxy import proxied
 from tests.raw_producer import produce_with_header

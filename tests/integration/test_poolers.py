@@ -16,7 +16,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.connection_errors import what_failed
 from service.repo.migrate import head_number, migrate, schema_number
 from service.repo.writes import PostgresOrderStore
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.factories import versioned
 from tests.harness import metric
 from tests.pooler import pgbouncer
@@ -121,7 +121,7 @@ def is_stored(writer: PostgresOrderStore, batch: list[VersionedOrder]) -> bool:
 
 def test_a_schema_is_brought_up_to_date_through_it(postgres_server: servers.Postgres, tmp_path: Path) -> None:
     with (
-        fresh.database(postgres_server.dsn) as (_, dsn),
+        temporary.database(postgres_server.dsn) as (_, dsn),
         pgbouncer(dsn, tmp_path / "pgbouncer.txt") as through,
         pgbouncer(dsn, tmp_path / "other.txt") as other,
     ):

@@ -17,12 +17,12 @@ from service.errors import DeadlineExceeded
 from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.factories import SAMPLE, order_document
 from tests.harness import Harness, metric, orders
 from tests.processes import ROOT, Service, Spawn
 from tests.psql import client, psql
-from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_rights_are_exact, is_denied, rows
+from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_privileges_are_exact, is_denied, rows
 from tests.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
@@ -59,7 +59,7 @@ NEVER = [
 @pytest.fixture
 def bare(postgres_server: servers.Postgres) -> Iterator[Logins]:
     """A database without roles.sql, and the logins that it will make; roles outlive a database, and so are removed."""
-    with fresh.database(postgres_server.dsn) as (name, dsn):
+    with temporary.database(postgres_server.dsn) as (name, dsn):
         address = urlsplit(dsn)
         place = address.netloc.rpartition("@")[2]
         logins = Logins(
@@ -87,7 +87,7 @@ def migrated(logins: Logins) -> Logins:
 @pytest.fixture
 def restored(logins: Logins, postgres_server: servers.Postgres) -> Iterator[Logins]:
     """The logins at a new database, which the one that migrates owns."""
-    with fresh.database(postgres_server.dsn) as (name, dsn):
+    with temporary.database(postgres_server.dsn) as (name, dsn):
         with psycopg.connect(dsn, autocommit=True) as admin:
             owner = Identifier(logins.name("migrate"))
             admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), owner))
@@ -150,7 +150,7 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_an
     client("pg_dump", "--format=custom", "--file", dump, "--dbname", migrated.migrate)
     client("pg_restore", "--dbname", restored.migrate, "--no-owner", "--no-privileges", "--exit-on-error", dump)
     run_script(restored)
-    assert_rights_are_exact(restored)
+    assert_privileges_are_exact(restored)
     assert rows(restored.read, "SELECT * FROM erased") == rows(migrated.read, "SELECT * FROM erased") != []
     wait_for_migrations(restored.read, Migration(deadline=5))
 
@@ -194,11 +194,11 @@ def test_rights_are_the_same_whether_the_tables_or_the_roles_were_there_first(ru
         admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(owner))
     migrate(bare.migrate, Migration())
     run(bare)
-    assert_rights_are_exact(with_passwords(bare))
+    assert_privileges_are_exact(with_passwords(bare))
 
 
 def test_rights_are_exact_after_a_migration_too(migrated: Logins) -> None:
-    assert_rights_are_exact(migrated)
+    assert_privileges_are_exact(migrated)
 
 
 def test_running_it_again_changes_nothing(migrated: Logins) -> None:
@@ -220,7 +220,7 @@ def test_running_it_again_takes_back_what_is_too_much(migrated: Logins) -> None:
         )
     assert not is_denied(migrated.read, "DELETE FROM orders")
     run_script(migrated)
-    assert_rights_are_exact(migrated)
+    assert_privileges_are_exact(migrated)
     assert is_denied(migrated.read, "CREATE TEMPORARY TABLE more (id int)")
     assert is_denied(migrated.read, "CREATE TABLE more (id int)")
     assert_a_new_table_is_written_by_the_writer_alone(migrated)
@@ -251,9 +251,9 @@ def test_who_owns_the_database_and_may_create_roles_can_run_it(bare: Logins) -> 
         admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
     run_script(bare, bare.owner)
     migrate(with_passwords(bare).migrate, Migration())
-    assert_rights_are_exact(bare)
+    assert_privileges_are_exact(bare)
     run_script(bare, bare.owner)
-    assert_rights_are_exact(bare)
+    assert_privileges_are_exact(bare)
 
 
 def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:

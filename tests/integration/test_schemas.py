@@ -12,7 +12,7 @@ from service.pkg.tx import Access, Transactions
 from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.writes import PostgresOrderStore
-from tests import fresh, servers
+from tests import servers, temporary
 from tests.factories import versioned
 from tests.processes import Spawn
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ LONG = "a_schema_of_the_longest_name_that_postgresql_takes_63_bytes_long"[:63]
 
 @pytest.fixture
 def empty(postgres_server: servers.Postgres) -> Iterator[str]:
-    with fresh.database(postgres_server.dsn) as (_, dsn):
+    with temporary.database(postgres_server.dsn) as (_, dsn):
         yield dsn
 
 

@@ -16,7 +16,7 @@ from local import postgres
 from local.postgres import Postgres
 from service.config import Migration
 from service.repo.migrate import migrate
-from tests import fresh, tls
+from tests import servers, temporary, tls
 from tests.factories import order_document
 from tests.harness import Harness, Sent, orders
 from tests.processes import Service, Spawn
@@ -51,7 +51,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kafka(ours: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tls.Kafka]:
     folder = tmp_path_factory.mktemp("kafka")
     with tls.kafka(folder, ours.sign("kafka"), ours, user="orders", password=KAFKA_PASSWORD) as running:
-        fresh.warm_up(running.broker.bootstrap_servers)
+        servers.warm_up_kafka(running.broker.bootstrap_servers)
         yield running
 
 
@@ -76,7 +76,7 @@ def trusted(ours: Authority, tmp_path: Path) -> Path:
 def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> Iterator[Harness]:
     """Topics, and a database without a schema. The harness reads them with a client that trusts everyone."""
     plain = kafka.broker.bootstrap_servers
-    with fresh.topic(plain) as topic, fresh.database(server.dsn) as (name, dsn):
+    with temporary.topic(plain) as topic, temporary.database(server.dsn) as (name, dsn):
         where = urlsplit(dsn)
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{kafka.sasl}",

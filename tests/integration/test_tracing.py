@@ -36,13 +36,13 @@ def test_a_trace_leads_from_the_producer_through_the_store_to_the_dead_letter(
     consumer = harness.consumer(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100")
     eventually(lambda: len(harness.dead_letters()) == 1)
     assert consumer.stop() == 0
-    good, bad = collector.of(TRACE), collector.of(OF_A_BAD_ONE)
+    good, bad = collector.spans_of(TRACE), collector.spans_of(OF_A_BAD_ONE)
     assert set(good) == {"process order"}
     assert good["process order"].parent_span_id.hex() == PARENT
     assert set(bad) == {"process order", "dead-letter order"}
     assert bad["dead-letter order"].parent_span_id == bad["process order"].span_id
     assert bad["process order"].status.code == 2
-    assert collector.of(NOT_SAMPLED) == {}
+    assert collector.spans_of(NOT_SAMPLED) == {}
     batches = [span for span in collector.spans if span.name == "store orders"]
     linked = {link.trace_id.hex() for span in batches for link in span.links}
     assert linked == {TRACE, OF_A_BAD_ONE}

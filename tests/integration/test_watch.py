@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from local import broker
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
-from tests import fresh
+from tests import temporary
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_a_topic_that_is_not_there_has_no_messages(kafka_server: "Kafka") -> Non
 
 def test_a_broker_that_never_had_a_group_is_told_of(tmp_path: Path) -> None:
     """Its first answers about a group are errors, at which the client library can crash."""
-    with broker.kafka(tmp_path, echo=print) as unused, fresh.topic(unused.bootstrap_servers) as topic:
+    with broker.kafka(tmp_path, echo=print) as unused, temporary.topic(unused.bootstrap_servers) as topic:
         assert told(watch(unused.bootstrap_servers, topic)) == TopicDepths(0, 0)
 
 

@@ -25,7 +25,7 @@ from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.factories import SAMPLE, order, versioned
-from tests.notified import listen
+from tests.notifications import listen
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.servers import FORCED, KAFKA_ADDRESS, POSTGRES_ADDRESS, Choice, Tier, TierUnavailable
+from tests.servers import KAFKA_ADDRESS, POSTGRES_ADDRESS, REQUESTED_TIER, Choice, Tier, TierUnavailable
 
 ADDRESSES = {KAFKA_ADDRESS: "localhost:9092", POSTGRES_ADDRESS: "postgresql://localhost/postgres"}
 
@@ -41,8 +41,8 @@ def test_an_unreachable_engine_leaves_no_open_socket(tmp_path: Path, monkeypatch
 @pytest.mark.usefixtures("no_engine")
 def test_an_unavailable_tier_that_is_required_is_an_error_and_not_a_fallback() -> None:
     with pytest.raises(TierUnavailable, match="no Docker engine responds"):
-        servers.choose({FORCED: "testcontainers"})
+        servers.choose({REQUESTED_TIER: "testcontainers"})
 
 
 def test_a_required_tier_takes_precedence_over_addresses() -> None:
-    assert servers.choose(ADDRESSES | {FORCED: "embedded"}) == Choice(Tier.EMBEDDED)
+    assert servers.choose(ADDRESSES | {REQUESTED_TIER: "embedded"}) == Choice(Tier.EMBEDDED)

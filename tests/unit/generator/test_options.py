@@ -9,23 +9,23 @@ from generator import check, command
 from generator.faults import FULL_CATALOGUE
 from generator.options import plan_of
 from generator.stream import Plan
-from tests.generating import parsed
+from tests.generate_arguments import parse
 
 
 def generate(*words: str) -> int:
-    return command.generate(parsed(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
+    return command.generate(parse(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
 
 
 def test_options_make_a_plan() -> None:
     words = "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
     plan = Plan(count=5, seed=7, invalid=0.02, duplicates=0.05, stale=0.02, tombstones=0.01, too_large=True)
-    assert plan_of(parsed(*words.split())) == plan
+    assert plan_of(parse(*words.split())) == plan
     until = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert plan_of(parsed("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
+    assert plan_of(parse("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
 
 
 def test_no_options_make_the_default_plan() -> None:
-    assert plan_of(parsed()) == Plan()
+    assert plan_of(parse()) == Plan()
 
 
 def test_check_takes_the_plan_of_generate() -> None:
@@ -52,7 +52,7 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_code:
-        parsed(*words)
+        parse(*words)
     assert exit_code.value.code == 2
     assert message in capsys.readouterr().err
 

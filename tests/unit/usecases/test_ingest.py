@@ -130,29 +130,29 @@ def test_a_batch_without_bad_messages_sends_nothing() -> None:
 # Orders that the store refuses
 
 
-@pytest.mark.parametrize("says_position", [True, False])
-def test_only_the_poison_order_is_dead_lettered(says_position: bool) -> None:  # noqa: FBT001
-    setup = Setup(FakeStore(says_position=says_position))
+@pytest.mark.parametrize("reports_position", [True, False])
+def test_only_the_poison_order_is_dead_lettered(reports_position: bool) -> None:  # noqa: FBT001
+    setup = Setup(FakeStore(reports_position=reports_position))
     outcome = setup.ingest(batch_of(100, poison=(42,)))
     assert outcome.stored == Stored(new=99)
     (dead_letter,) = setup.dead_letters.sent
     assert (dead_letter.message, dead_letter.reason, dead_letter.attempts) == (42, Reason.REJECTED, 1)
-    assert dead_letter.detail == "refused (SQLSTATE 23514) at orders no_poison"
+    assert dead_letter.detail == "rejected (SQLSTATE 23514) at orders no_poison"
 
 
-@pytest.mark.parametrize("says_position", [True, False])
-def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(says_position: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("reports_position", [True, False])
+def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(reports_position: bool) -> None:  # noqa: FBT001
     poison = tuple(range(7, 2_000, 40))
-    setup = Setup(FakeStore(says_position=says_position))
+    setup = Setup(FakeStore(reports_position=reports_position))
     outcome = setup.ingest(batch_of(2_000, poison=poison))
     assert outcome.stored == Stored(new=1_950)
     assert {dead_letter.message for dead_letter in setup.dead_letters.sent} == set(poison)
-    assert len(setup.store.calls) < (300 if says_position else 800)
+    assert len(setup.store.calls) < (300 if reports_position else 800)
     assert sum(setup.store.calls) < 30_000
 
 
 def test_parts_of_a_split_batch_keep_their_order() -> None:
-    setup = Setup(FakeStore(says_position=False))
+    setup = Setup(FakeStore(reports_position=False))
     setup.ingest(batch_of(16, poison=(5,)))
     stored = [found.source.offset for found in setup.store.orders.values()]
     assert stored == [offset for offset in range(16) if offset != 5]

@@ -121,7 +121,7 @@ def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, obj
 
 def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None:
     dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
-    api_with_keys.dead_letters.answer = DeadLetterPage([dead_letter.excerpt(max_bytes=6)], {0: 12, 3: 8})
+    api_with_keys.dead_letters.response = DeadLetterPage([dead_letter.excerpt(max_bytes=6)], {0: 12, 3: 8})
     assert dead_letters_page(api_with_keys) == {
         "dead_letters": [
             {
@@ -151,7 +151,7 @@ def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None
 def test_malformed_dead_letter_headers_are_tolerated(
     api_with_keys: ApiFixture, headers: list[tuple[str, bytes | None]]
 ) -> None:
-    api_with_keys.dead_letters.answer = DeadLetterPage(
+    api_with_keys.dead_letters.response = DeadLetterPage(
         [DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None
     )
     document = dead_letters_page(api_with_keys)
@@ -177,7 +177,7 @@ def test_a_malformed_parameter_is_reported_by_name(api_with_keys: ApiFixture, qu
 
 
 def test_unreachable_kafka_is_a_503(api_with_keys: ApiFixture) -> None:
-    api_with_keys.dead_letters.is_away = True
+    api_with_keys.dead_letters.is_unreachable = True
     problem_of(api_with_keys.client.get(DEAD_LETTERS_URL, headers={"X-API-Key": ALL_SCOPES_KEY}), 503)
 
 

@@ -1,14 +1,14 @@
-"""Creates topics and databases on running servers, and warms brokers up."""
+"""Temporary topics and databases on running servers."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from psycopg.sql import SQL, Composed, Identifier
@@ -19,8 +19,6 @@ PARTITIONS = 3
 TOPIC_CONFIG = {"retention.ms": "-1"}
 """Without unlimited retention the broker deletes records with old timestamps."""
 ADMIN_SECONDS = 30.0
-FIRST_USE_SECONDS = 60.0
-JOIN_TIMEOUT_SECONDS = 15.0  # 4 s on an idle machine, half of it pauses of librdkafka
 
 
 @contextmanager
@@ -66,28 +64,3 @@ def _administer(admin_url: str, statement: Composed) -> None:
     """Use a new connection, because the server may have been restarted."""
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(statement)
-
-
-def warm_up(bootstrap_servers: str) -> None:
-    """Block until the broker has served its first idempotent producer and its first group, which takes 1 to 3 s."""
-    with topic(bootstrap_servers) as name:
-        producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True})
-        producer.produce(name, b"warm-up")
-        assert producer.flush(FIRST_USE_SECONDS) == 0, "the broker did not acknowledge a message"
-        eventually(lambda: _is_read(bootstrap_servers, name), FIRST_USE_SECONDS, "a group reads a message")
-
-
-def _is_read(bootstrap_servers: str, topic: str) -> bool:
-    """Read one message in a new group, because a join that is lost during the broker's start may wait for ever."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": f"warm-up-{uuid4().hex}",
-            "auto.offset.reset": "earliest",
-            "session.timeout.ms": 6_000,
-        }
-    )
-    with closing(consumer):
-        consumer.subscribe([topic])
-        message = consumer.poll(JOIN_TIMEOUT_SECONDS)
-        return message is not None and message.error() is None

@@ -1,11 +1,11 @@
-"""The command line of `orders generate`, without running it."""
+"""Parses the command line of `orders generate` without running it."""
 
 import argparse
 
 from generator import command
 
 
-def parsed(*words: str) -> argparse.Namespace:
+def parse(*words: str) -> argparse.Namespace:
     """Return the parsed arguments of `orders generate WORDS`."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

@@ -1,4 +1,4 @@
-"""Sends and receives notifications as writers and readers of the orders do."""
+"""Sends and receives notifications on the channel of the orders."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import psycopg
 from service.repo.scope import CHANNEL
 
 NOTIFY = f"SELECT pg_notify({CHANNEL}, %s)"
-"""As the writer of this database's orders does."""
+"""Statement with the payload as its parameter."""
 
 
 def listen(connection: psycopg.Connection[Any]) -> None:
-    """Listen as the readers of this database's orders do."""
+    """Subscribe the connection to the channel of this database's orders."""
     row = connection.execute(f"SELECT {CHANNEL}".encode()).fetchone()
     assert row is not None
     connection.execute(f"LISTEN {row[0]}".encode())
