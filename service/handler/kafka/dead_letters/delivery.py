@@ -1,7 +1,8 @@
 """Sends dead letters with librdkafka's producer: to the dead-letter topic, and back from it."""
 
+import logging
 from contextlib import suppress
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -53,8 +54,22 @@ def is_unrecoverable(error: KafkaError) -> bool:
     return bool(error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
-def abandon(producer: Producer) -> None:
-    """Drop what was not acknowledged; does not block."""
-    with suppress(KafkaException):  # a producer with a fatal error raises it again
-        producer.purge()
-        producer.flush(0)
+class ReplaceableProducer:
+    """Creates a producer for the first `get`, and a new one for the first `get` after `close`. For one thread."""
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        self._properties = properties
+        self._producer: Producer | None = None
+
+    def get(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return self._producer
+
+    def close(self) -> None:
+        """Drop what was not acknowledged; does not block."""
+        if self._producer is not None:
+            with suppress(KafkaException):  # a producer with a fatal error raises it again
+                self._producer.purge()
+                self._producer.flush(0)
+            self._producer = None

@@ -1,10 +1,7 @@
 """Produces dead letters at least once: what a crash repeats has the same origin headers."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
-
-from confluent_kafka import Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, Stopped
@@ -12,7 +9,7 @@ from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,
     DeliveryFailure,
     Payload,
-    abandon,
+    ReplaceableProducer,
     enqueue,
     is_unrecoverable,
 )
@@ -37,12 +34,11 @@ class DeadLetterProducer:
     """
 
     def __init__(self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, stop: ShutdownEvent) -> None:
-        self._properties = {
-            **properties,
+        timeouts = {
             "message.timeout.ms": _DELIVERY_TIMEOUT_MS,
             "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_TIMEOUT_MS,
         }
-        self._producer: Producer | None = None
+        self._producer = ReplaceableProducer({**properties, **timeouts})
         self._topic = topic
         self._encoder = encoder
         self._stop = stop
@@ -62,9 +58,7 @@ class DeadLetterProducer:
 
     def close(self) -> None:
         """Drop what was not acknowledged: its offsets are not committed either."""
-        if self._producer is not None:
-            abandon(self._producer)
-            self._producer = None
+        self._producer.close()
 
     def _deliver_one(self, dead_letter: DeadLetter) -> list[DeliveryFailure[DeadLetter]]:
         """Send it whole, otherwise as a stub: a message that is too large fails the whole batch of the client.
@@ -79,7 +73,7 @@ class DeadLetterProducer:
 
     def _deliver(self, payloads: list[Payload[DeadLetter]]) -> list[DeliveryFailure[DeadLetter]]:
         """Produce and wait for every acknowledgement; return what failed. Raises Stopped."""
-        producer = self._connected()
+        producer = self._producer.get()
         failed: list[DeliveryFailure[DeadLetter]] = []
         for payload in payloads:
             enqueue(producer, self._topic, payload, failed)
@@ -89,8 +83,3 @@ class DeadLetterProducer:
         if any(is_unrecoverable(error) for _, error in failed):
             self.close()
         return failed
-
-    def _connected(self) -> Producer:
-        if self._producer is None:
-            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        return self._producer

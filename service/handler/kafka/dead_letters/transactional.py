@@ -4,7 +4,6 @@ It starts after the orders are committed in PostgreSQL, where storing them again
 `isolation.level=read_committed`.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -18,7 +17,7 @@ from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,
     DeliveryFailure,
     Payload,
-    abandon,
+    ReplaceableProducer,
     enqueue,
     is_unrecoverable,
 )
@@ -41,11 +40,10 @@ class TransactionalDeadLetters:
     def __init__(
         self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, group: GroupMetadata
     ) -> None:
-        self._properties = properties
+        self._producer = ReplaceableProducer(properties)
         self._topic = topic
         self._encoder = encoder
         self._group = group
-        self._producer: Producer | None = None
         self._is_initialised = False
         self._is_open = False
         self._is_in_doubt = False
@@ -62,13 +60,12 @@ class TransactionalDeadLetters:
 
     def close(self) -> None:
         """Drop what is not committed; the broker aborts it, at the latest after the transaction timeout."""
-        if self._producer is not None:
-            abandon(self._producer)
-            self._producer, self._is_initialised = None, False
+        self._producer.close()
+        self._is_initialised = False
 
     def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return the error that ended the attempt, or None once it is committed."""
-        producer, self._is_open, self._has_fallback = self._connected(), False, False
+        producer, self._is_open, self._has_fallback = self._producer.get(), False, False
         try:
             self._commit(producer, dead_letters, batch)
         except KafkaException as failure:
@@ -76,11 +73,6 @@ class TransactionalDeadLetters:
             self._give_up(producer, error)
             return error
         return None
-
-    def _connected(self) -> Producer:
-        if self._producer is None:
-            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        return self._producer
 
     def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
         # The metadata first: after a later revocation, the broker rejects offsets of this generation. Likewise the

@@ -9,6 +9,7 @@ from local.broker import mock
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import producer as dead_letters
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
@@ -29,7 +30,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_a
         def produced(properties: dict[str, Any], **_: Any) -> Producer:
             return Producer({**properties, "bootstrap.servers": next(servers), "log_level": 0})
 
-        monkeypatch.setattr(dead_letters, "Producer", produced)
+        monkeypatch.setattr(delivery, "Producer", produced)
         producer = DeadLetterProducer({}, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
         with pytest.raises(DeadLettersUnavailable) as refusal:
             producer.finish(Batch(), [LETTER])

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import CommandError, DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
@@ -143,7 +144,7 @@ def kafka() -> FakeKafka:
 
 @pytest.fixture
 def dead_letters(kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
-    monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
+    monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
     member: Any = FakeMember(kafka)
     return TransactionalDeadLetters({}, "orders.dlq", DeadLetterEncoder("orders"), member)
 
@@ -217,7 +218,7 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
         dead_letters.finish(batch(0), batch(0).rejected)
     kafka.answers.set()
     monkeypatch.undo()
-    monkeypatch.setattr(transactions, "Producer", lambda *_, **__: FakeProducer(kafka))
+    monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
