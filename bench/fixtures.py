@@ -15,9 +15,10 @@ from bench.load import Target
 from generator.stream import Plan, stream
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
-from service.pkg.tx import Access, Transactions
+from service.repo.connection import ConnectionSettings
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.reads import NEWEST
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 
 PATH: Final = "/orders/"
@@ -76,7 +77,10 @@ def mean_document_bytes(dsn: str) -> float:
 
 def _fill(dsn: str, count: int) -> None:
     orders = _orders(count)
-    with closing(PostgresOrderStore(Transactions(Access(dsn, "orders-bench")))) as writer:
+    settings = ConnectionSettings(
+        dsn, "orders-bench", connect_timeout=5, statement_timeout=30, lock_timeout=10, prepared_statements=None
+    )
+    with closing(PostgresOrderStore(Transactions(settings))) as writer:
         while batch := [*islice(orders, _BATCH)]:
             writer.store(batch)
     with psycopg.connect(dsn, autocommit=True) as connection:

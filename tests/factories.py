@@ -1,4 +1,4 @@
-"""Factories of order documents and orders."""
+"""Factories of order documents, orders and settings."""
 
 from copy import deepcopy
 from typing import Any
@@ -8,6 +8,7 @@ import msgspec
 
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.repo.connection import ConnectionSettings
 
 Document = dict[str, Any]
 
@@ -83,3 +84,8 @@ def order(**overrides: Any) -> Order:
 def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
     """Return `order(…)` with the version of a record at that offset."""
     return VersionedOrder(order(**overrides), RecordPosition(timestamp_ms, partition, offset, "orders"))
+
+
+def connection_settings(dsn: str, application: str, **overrides: Any) -> ConnectionSettings:
+    defaults = {"connect_timeout": 5, "statement_timeout": 30, "lock_timeout": 10, "prepared_statements": None}
+    return ConnectionSettings(dsn, application, **defaults | overrides)

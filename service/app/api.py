@@ -72,7 +72,7 @@ class Api:
         self.metrics = shared.new_metrics("api")
         self.stop = asyncio.Event()
         self.is_draining = False
-        self.reads = PostgresOrderReader(shared.access(postgres, "orders-api"), postgres.pool_size)
+        self.reads = PostgresOrderReader(shared.connection_settings(postgres, "orders-api"), postgres.pool_size)
         self.cache = Lru(cache.max_entries, cache.max_bytes, self.metrics.cache_evictions.inc)
         self.lookup = Lookup(
             self.reads,

@@ -32,8 +32,8 @@ from service.handler.kafka.dead_letters.transactional import TransactionalDeadLe
 from service.metrics import Metrics
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
-from service.pkg.tx import Transactions
 from service.repo.connection import require_utf8
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
@@ -64,7 +64,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     )  # early, because the dead-letter producer is created only for the first dead letter
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
-    transactions = Transactions(shared.access(settings.postgres, shared.WRITER), require_utf8)
+    transactions = Transactions(shared.connection_settings(settings.postgres, shared.WRITER), require_utf8)
     writer = PostgresOrderStore(transactions, settings.version.compare_by)
     member = GroupMetadata(
         properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once

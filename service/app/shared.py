@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from service.config import Kafka, Postgres
 from service.errors import CommandError
 from service.metrics import Metrics
-from service.pkg.tx import Access
+from service.repo.connection import ConnectionSettings
 
 WRITER: Final = "orders-consumer"
 """`application_name` of the consumers' connections."""
@@ -33,9 +33,9 @@ def new_metrics(mode: str) -> Metrics:
     return metrics
 
 
-def access(postgres: Postgres, application: str) -> Access:
-    """Return the connection parameters; `application` becomes `application_name`."""
-    return Access(
+def connection_settings(postgres: Postgres, application: str) -> ConnectionSettings:
+    """`application` becomes `application_name`."""
+    return ConnectionSettings(
         postgres.dsn,
         application,
         connect_timeout=postgres.connect_timeout,

@@ -1,6 +1,7 @@
-"""Asynchronous connections with a timeout for every call, and the check of the database's encoding."""
+"""Connections with a timeout for every call, their settings, and the check of the database's encoding."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -10,12 +11,61 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from service.errors import UnsupportedEncoding
-from service.pkg.tx import GRACE_SECONDS
 
 UTF8: Final = "UTF8"
+GRACE_SECONDS: Final = 5.0
+"""How long a client waits beyond the server's timeout, because a frozen server never answers."""
+_PREPARE_THRESHOLD: Final = 5
+"""Executions of a statement on a connection after which it is prepared."""
+BACKEND_PID: Final = "SELECT pg_backend_pid()"
+"""Through a pooler, its result differs from the process id that the client received on connecting."""
+PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
+"""SQLSTATEs of prepared statements that are missing or exist already: a pooler has switched server connections."""
 _POLL_INTERVAL_SECONDS: Final = 0.1
 _Result = TypeVar("_Result")
 Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """A DSN, timeouts in seconds, and the `application_name` of the connections."""
+
+    dsn: str
+    application: str
+    connect_timeout: float
+    statement_timeout: float
+    lock_timeout: float
+    prepared_statements: bool | None
+    """None: on a direct connection only, not through a pooler."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Connection parameters in addition to the DSN. Statements outside `begin` commit by themselves."""
+        return {
+            "autocommit": True,
+            "connect_timeout": max(1, round(self.connect_timeout)),
+            "client_encoding": "utf8",
+            "prepare_threshold": None if self.prepared_statements is False else _PREPARE_THRESHOLD,
+            "application_name": self.application,
+        }
+
+    @property
+    def begin(self) -> str:
+        """The statements that begin a transaction, in one round trip.
+
+        SET LOCAL is reset at the end of the transaction, so this works through a pooler in transaction mode.
+
+        The idle timeout releases the locks of a frozen process. Sequential scans are off because the planner chooses
+        them on tables that were never analyzed. READ COMMITTED, whatever the server's default, lets a statement that
+        waited for a lock see what was committed meanwhile.
+        """
+        return (
+            "BEGIN ISOLATION LEVEL READ COMMITTED; "
+            f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
+            f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE_SECONDS * 1000)}; "
+            "SET LOCAL enable_seqscan = off"
+        )
 
 
 def require_utf8(connection: Connection) -> Connection:
@@ -25,6 +75,17 @@ def require_utf8(connection: Connection) -> Connection:
         connection.close()
         raise UnsupportedEncoding(encoding)
     return connection
+
+
+class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A call that blocks for more than `call_timeout` seconds raises psycopg.OperationalError."""
+
+    call_timeout: float = 30 + GRACE_SECONDS
+
+    def wait(
+        self, gen: PQGen[_Result], interval: float = _POLL_INTERVAL_SECONDS, timeout: float | None = None
+    ) -> _Result:
+        return super().wait(gen, interval, self.call_timeout if timeout is None else timeout)
 
 
 class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
@@ -52,6 +113,13 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         with suppress(psycopg.Error):
             await self.cancel_safe(timeout=GRACE_SECONDS)
         await self.close()
+
+
+def ignore_notify(_: psycopg.Notify) -> None:
+    """Drop a notification, because psycopg queues them without limit if there is no handler.
+
+    They can arrive without a LISTEN: a pooler reuses server connections on which another client has executed one.
+    """
 
 
 def load_text_as_bytes(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg.errors import LockNotAvailable
 
-from service.pkg.tx import Transactions
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
+from service.repo.transactions import Transactions
 from service.repo.translate import translate
 
 LOCK_KEY: Final = lock_key("erasures")

@@ -20,8 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
-from service.pkg.tx import ignore_notify
-from service.repo.connection import BoundedAsyncConnection
+from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import what_failed
 from service.repo.notifications import parse
 from service.repo.reads import DATABASE, Tables

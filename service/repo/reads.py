@@ -15,8 +15,14 @@ from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool
 
 from service.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
-from service.pkg.tx import PREPARED_STATEMENT_ERRORS, Access, ignore_notify
-from service.repo.connection import UTF8, BoundedAsyncConnection, load_text_as_bytes
+from service.repo.connection import (
+    PREPARED_STATEMENT_ERRORS,
+    UTF8,
+    BoundedAsyncConnection,
+    ConnectionSettings,
+    ignore_notify,
+    load_text_as_bytes,
+)
 from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
 from service.repo.scope import CHANNEL
@@ -96,21 +102,21 @@ class Tables(NamedTuple):
 class PostgresOrderReader:
     """Implements usecases.ports.OrderReader. For one event loop."""
 
-    def __init__(self, access: Access, connections: int) -> None:
-        self._access = access
+    def __init__(self, settings: ConnectionSettings, connections: int) -> None:
+        self._settings = settings
         self._attempts = connections + 1
         self._pool = Pool(
-            access.dsn,
-            kwargs=access.parameters,
+            settings.dsn,
+            kwargs=settings.parameters,
             connection_class=BoundedAsyncConnection,
             configure=self._configure,
             min_size=1,
             max_size=connections,
             reconnect_timeout=0,  # no backoff: the pool would sleep through a recovery
             open=False,
-            name=access.application,
+            name=settings.application,
         )
-        self._uses_prepared_statements = access.prepared_statements is not False
+        self._uses_prepared_statements = settings.prepared_statements is not False
         self.is_reachable = False
 
     async def open(self) -> None:
@@ -213,13 +219,13 @@ class PostgresOrderReader:
         return _RetryableError(CONNECTION_FAILED) if connection.closed else translate(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
-        connection.call_timeout = self._access.statement_timeout
+        connection.call_timeout = self._settings.statement_timeout
         load_text_as_bytes(connection)
         connection.add_notify_handler(ignore_notify)
         [(backend_pid, is_standby)] = await (await connection.execute(SERVER)).fetchall()
         is_pooled = backend_pid != connection.info.backend_pid
         connection.may_be_behind = is_standby or is_pooled  # a pooler may switch servers
-        if is_pooled and self._access.prepared_statements is None:
+        if is_pooled and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
 
 

@@ -17,12 +17,12 @@ import psycopg
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.errors import OrderRejected, StorageUnavailable
-from service.pkg.tx import Transactions
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG, SHARE
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, record_time
+from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.usecases.ports import Stored
 

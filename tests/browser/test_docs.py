@@ -6,9 +6,9 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, versioned
+from tests.factories import SAMPLE, connection_settings, versioned
 from tests.processes import Service, Spawn
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ UID = SAMPLE["order_uid"]
 
 @pytest.fixture
 def service(spawn: Spawn, database: str) -> Service:
-    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     writer.store([versioned(0, order_uid=UID)])
     writer.close()
     settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}

@@ -17,10 +17,10 @@ from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests import servers, temporary
-from tests.factories import SAMPLE, versioned
+from tests.factories import SAMPLE, connection_settings, versioned
 from tests.harness import Harness, Sent
 from tests.processes import Service, Spawn, started
 from tests.waiting import eventually
@@ -46,7 +46,7 @@ Store = Callable[..., None]
 @pytest.fixture
 def store(database: str) -> Iterator[Store]:
     """`store("a", "b", customer_id="c")` stores orders with these ids."""
-    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     offsets = iter(range(10**6))
 
     def store(*uids: str, **overrides: Any) -> None:
@@ -73,7 +73,7 @@ def shared_service(
     with (
         temporary.topic(kafka_server.bootstrap_servers) as topic,
         temporary.database(postgres_server.dsn, migrated_template) as (_, dsn),
-        closing(PostgresOrderStore(Transactions(Access(dsn, "tests")))) as writer,
+        closing(PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))) as writer,
     ):
         writer.store([versioned(0, order_uid=UID)])
         log = tmp_path_factory.mktemp("shared") / "api.log"
@@ -376,7 +376,7 @@ def test_an_outage_of_postgresql_is_shown_with_what_still_works_until_it_recover
     visit: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
 ) -> None:
     page = visit.page
-    writer = PostgresOrderStore(Transactions(Access(own_postgres.dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(own_postgres.dsn, "tests")))
     writer.store([versioned(1, order_uid=UID)])
     writer.close()
     service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()

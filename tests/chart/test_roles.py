@@ -9,11 +9,11 @@ import pytest
 
 from local import postgres
 from service.config import Migration
-from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
-from tests.factories import versioned
+from tests.factories import connection_settings, versioned
 from tests.psql import psql
 from tests.roles import ACLS, Logins, assert_privileges_are_exact, rows
 
@@ -86,7 +86,7 @@ def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postg
 
 
 def store(dsn: str, uid: str) -> None:
-    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
     writer.store([versioned(order_uid=uid)])
     writer.close()
 

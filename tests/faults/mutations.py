@@ -145,7 +145,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a suspended process releases its locks",
-        Replacement("service/pkg/tx.py", "Access.begin", "round(GRACE_SECONDS * 1000)", "0"),
+        Replacement("service/repo/connection.py", "ConnectionSettings.begin", "round(GRACE_SECONDS * 1000)", "0"),
         ("test_consumers.py::test_a_member_is_suspended_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
@@ -385,7 +385,10 @@ MUTATIONS: Final = (
     Mutation(
         "every write to PostgreSQL has a deadline",
         Replacement(
-            "service/pkg/tx.py", "BoundedConnection.wait", "self.call_timeout if timeout is None else timeout", "1e6"
+            "service/repo/connection.py",
+            "BoundedConnection.wait",
+            "self.call_timeout if timeout is None else timeout",
+            "1e6",
         ),
         ("test_postgres.py::test_postgresql_hangs_with_open_connections[seed-1]",),
     ),

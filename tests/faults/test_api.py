@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from service.pkg.tx import Access, Transactions
 from service.repo.notifications import payloads
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import order_document, versioned
+from tests.factories import connection_settings, order_document, versioned
 from tests.faults.workload import stopped
 from tests.harness import metric
 from tests.notifications import NOTIFY
@@ -113,7 +113,7 @@ def site_of(workload: Workload, **variables: str) -> Iterator[Site]:
     uids = [f"order-{number}" for number in range(CACHED)]
     timeout = {"ORDERS_POSTGRES__STATEMENT_TIMEOUT": f"{STATEMENT_SECONDS}s"}
     with (
-        closing(PostgresOrderStore(Transactions(Access(workload.dsn, "test")))) as writer,
+        closing(PostgresOrderStore(Transactions(connection_settings(workload.dsn, "test")))) as writer,
         httpx2.Client(timeout=30) as client,
     ):
         writer.store([versioned(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])

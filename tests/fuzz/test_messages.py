@@ -16,12 +16,12 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.pkg.tx import Access, Transactions
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
 from service.repo.rows import CopyRows, copy_rows
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import order_document
+from tests.factories import connection_settings, order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
 
@@ -111,7 +111,7 @@ def texts_of(order: Order) -> list[str | None]:
 @given(values=st.lists(order_texts(), min_size=1, max_size=20))
 def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]) -> None:
     orders = {order.order_uid: order for order in map(decode, values) if isinstance(order, Order)}
-    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     writer.store([VersionedOrder(order, RecordPosition(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()])
     writer.close()
     with psycopg.connect(database) as connection:

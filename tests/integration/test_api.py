@@ -18,9 +18,9 @@ import pytest
 from psycopg import sql
 
 from local.ports import free_port
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, versioned
+from tests.factories import SAMPLE, connection_settings, versioned
 from tests.processes import Service, Spawn
 from tests.proxy import Proxy, proxied
 from tests.waiting import eventually
@@ -42,7 +42,7 @@ COPIES = sql.SQL("""
 
 
 def store(dsn: str, *uids: str, version: int = 0, **overrides: Any) -> None:
-    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
     writer.store([versioned(version, order_uid=uid, timestamp_ms=1_000 + version, **overrides) for uid in uids])
     writer.close()
 
@@ -284,7 +284,7 @@ def event(lines: Iterator[str]) -> dict[str, str]:
 def test_a_transaction_of_thousands_of_orders_is_streamed_completely(started: Service, database: str) -> None:
     uids = [f"order-{number}" for number in range(TRANSACTION_SIZE)]
     with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
-        writer = PostgresOrderStore(Transactions(Access(database, "tests")))
+        writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
         writer.store([versioned(number, order_uid=uid) for number, uid in enumerate(uids)])
         writer.close()
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))

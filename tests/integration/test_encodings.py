@@ -6,11 +6,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from service.pkg.tx import Access, Transactions
 from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests import servers
-from tests.factories import order_document, versioned
+from tests.factories import connection_settings, order_document, versioned
 from tests.harness import Harness, orders
 from tests.processes import Spawn
 
@@ -78,7 +78,7 @@ def test_what_an_operator_sets_for_the_database_changes_no_byte(database: str, a
 
 def stored(database: str, connection: psycopg.Connection, uid: str, text: str) -> str:
     """Store an order, then another version of it, and return its document."""
-    writer = PostgresOrderStore(Transactions(Access(database, "test")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "test")))
     for version in (1, 2):
         writer.store(
             [versioned(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)]

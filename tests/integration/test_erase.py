@@ -26,11 +26,11 @@ from service.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import connection_errors as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
-from service.pkg.tx import Access, Transactions
 from service.repo.erasures import Erasures
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests import servers
-from tests.factories import order_document, versioned
+from tests.factories import connection_settings, order_document, versioned
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders
 from tests.processes import Service
 from tests.waiting import eventually
@@ -343,7 +343,7 @@ def test_undo_requires_ids(both_settings: Settings) -> None:
 
 
 def store(settings: Settings, *uids: str) -> None:
-    with closing(PostgresOrderStore(Transactions(Access(settings.postgres.dsn, "tests")))) as writer:
+    with closing(PostgresOrderStore(Transactions(connection_settings(settings.postgres.dsn, "tests")))) as writer:
         writer.store([versioned(order_uid=uid) for uid in uids])
 
 

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from service.errors import StorageUnavailable
-from service.pkg.tx import Access, Transactions
 from service.repo.erasures import SHARE, Erasures
 from service.repo.notifications import Notification, parse
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
-from tests.factories import versioned
+from tests.factories import connection_settings, versioned
 from tests.notifications import listen
 from tests.waiting import eventually
 
@@ -28,14 +28,14 @@ Aside = Callable[[Callable[[], Any]], Future[Any]]
 
 
 @contextmanager
-def erasing(dsn: str, **access: Any) -> Iterator[Erasures]:
-    with closing(Erasures(Transactions(Access(dsn, "eraser", **access)), "writer")) as made:
+def erasing(dsn: str, **settings: Any) -> Iterator[Erasures]:
+    with closing(Erasures(Transactions(connection_settings(dsn, "eraser", **settings)), "writer")) as made:
         yield made
 
 
 @contextmanager
-def writing(dsn: str, **access: Any) -> Iterator[PostgresOrderStore]:
-    with closing(PostgresOrderStore(Transactions(Access(dsn, "writer", **access)))) as made:
+def writing(dsn: str, **settings: Any) -> Iterator[PostgresOrderStore]:
+    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "writer", **settings)))) as made:
         yield made
 
 

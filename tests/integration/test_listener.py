@@ -10,10 +10,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.pkg.tx import Access
 from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.notifications import payloads
 from service.repo.reads import PostgresOrderReader
+from tests.factories import connection_settings
 from tests.notifications import NOTIFY
 from tests.proxy import Proxy, proxied
 from tests.waiting import until
@@ -41,7 +41,9 @@ class Scene:
             on_disconnect=self._on_disconnect,
             on_repeated_timeouts=lambda: self._record("repeated timeouts"),
         )
-        self.reads = PostgresOrderReader(Access(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
+        self.reads = PostgresOrderReader(
+            connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2
+        )
         log = structlog.get_logger()
         self.listener = Listener(dsn, self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 

@@ -16,11 +16,11 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.etag import with_etag
-from service.pkg.tx import Access, Transactions
 from service.repo.reads import ESTIMATE, PostgresOrderReader, page_statement, page_values
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Cursor, OrderCount, OrderReader, Page, PageQuery
-from tests.factories import order
+from tests.factories import connection_settings, order
 from tests.fake_reader import FakeReader
 from tests.waiting import eventually
 
@@ -35,7 +35,7 @@ AWKWARD = 'tab\t, quote ", backslash \\ and \\n, line\nbreak, {brace}, %s, Ã©, æ
 
 class Real:
     def __init__(self, dsn: str) -> None:
-        self._access = Access(dsn, "tests", connect_timeout=2, statement_timeout=2)
+        self._settings = connection_settings(dsn, "tests", connect_timeout=2, statement_timeout=2)
         self._offsets = count()
 
     def store(self, *orders: Order) -> None:
@@ -46,7 +46,7 @@ class Real:
 
     def read(self, read: Read[T]) -> T:
         async def play() -> T:
-            reads = PostgresOrderReader(self._access, 3)
+            reads = PostgresOrderReader(self._settings, 3)
             await reads.open()
             try:
                 return await read(reads)
@@ -57,7 +57,7 @@ class Real:
 
     @contextmanager
     def _writer(self) -> Iterator[PostgresOrderStore]:
-        writer = PostgresOrderStore(Transactions(self._access))
+        writer = PostgresOrderStore(Transactions(self._settings))
         try:
             yield writer
         finally:

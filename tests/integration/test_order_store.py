@@ -7,10 +7,10 @@ import pytest
 from msgspec.json import encode
 
 from service.errors import OrderRejected
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
-from tests.factories import order_document, versioned
+from tests.factories import connection_settings, order_document, versioned
 from tests.fakes import POISON, FakeStore
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
@@ -24,7 +24,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     database = request.getfixturevalue("database")
     with psycopg.connect(database, autocommit=True) as admin:
         admin.execute(NO_POISON)
-    writer = PostgresOrderStore(Transactions(Access(database, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     yield writer
     writer.close()
 

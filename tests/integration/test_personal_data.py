@@ -26,11 +26,11 @@ from service.entities.dead_letter import Header
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import OrderRejected
-from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests.collector import collecting
-from tests.factories import SAMPLE, Document, order_document
+from tests.factories import SAMPLE, Document, connection_settings, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers
 from tests.notifications import listen
 from tests.processes import ROOT, Spawn
@@ -419,7 +419,7 @@ def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path:
         migrate(server.dsn, Migration())
         for statement in [REFUSALS, *of_the_chart, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
-        writer = PostgresOrderStore(Transactions(Access(server.dsn, "tests")))
+        writer = PostgresOrderStore(Transactions(connection_settings(server.dsn, "tests")))
         order = msgspec.json.decode(next(refused()), type=Order)
         eventually(lambda: terse(server.dsn))
         with pytest.raises(OrderRejected):

@@ -12,12 +12,12 @@ import pytest
 
 from service.config import Migration
 from service.entities.version import VersionedOrder
-from service.pkg.tx import Access, Transactions
 from service.repo.connection_errors import what_failed
 from service.repo.migrate import head_number, migrate, schema_number
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests import servers, temporary
-from tests.factories import versioned
+from tests.factories import connection_settings, versioned
 from tests.harness import metric
 from tests.pooler import pgbouncer
 from tests.processes import Service, Spawn
@@ -44,7 +44,7 @@ def pooled(database: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def writer(database: str) -> Iterator[PostgresOrderStore]:
-    writer = PostgresOrderStore(Transactions(Access(database, "test")))
+    writer = PostgresOrderStore(Transactions(connection_settings(database, "test")))
     yield writer
     writer.close()
 
@@ -98,10 +98,10 @@ def is_told(api: Service, *, directly: bool) -> bool:
 @pytest.mark.parametrize("statements", [None, True], ids=["found-out", "asked-for"])
 def test_writers_take_turns_on_its_connections(pooled: str, admin: psycopg.Connection, statements: bool | None) -> None:  # noqa: FBT001
     """Each gets the connection that the other one has just used, and what that had prepared."""
-    access = Access(pooled, "test", prepared_statements=statements)
+    settings = connection_settings(pooled, "test", prepared_statements=statements)
     with (
-        closing(PostgresOrderStore(Transactions(access))) as one,
-        closing(PostgresOrderStore(Transactions(access))) as other,
+        closing(PostgresOrderStore(Transactions(settings))) as one,
+        closing(PostgresOrderStore(Transactions(settings))) as other,
     ):
         for version in range(ROUNDS):
             with psycopg.connect(pooled) as between:

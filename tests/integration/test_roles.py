@@ -14,11 +14,11 @@ from psycopg.sql import SQL, Identifier, Literal
 from service.app.commands import doctor
 from service.config import Kafka, Migration, Postgres, Settings
 from service.errors import DeadlineExceeded
-from service.pkg.tx import Access, Transactions
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
+from service.repo.transactions import Transactions
 from tests import servers, temporary
-from tests.factories import SAMPLE, order_document
+from tests.factories import SAMPLE, connection_settings, order_document
 from tests.harness import Harness, metric, orders
 from tests.processes import ROOT, Service, Spawn
 from tests.psql import client, psql
@@ -167,7 +167,7 @@ def test_a_writer_ends_a_frozen_one_of_its_own_role(migrated: Logins) -> None:
     """Which has sent half of a COPY: PostgreSQL waits for the rest without end."""
     with psycopg.connect(migrated.write, application_name="tests") as frozen:
         frozen.pgconn.send_query(b"COPY orders FROM STDIN")
-        transactions = Transactions(Access(migrated.write, "tests", lock_timeout=0))
+        transactions = Transactions(connection_settings(migrated.write, "tests", lock_timeout=0))
         eventually(lambda: ended_frozen(transactions, frozen.info.backend_pid, migrated), what="its end")
         transactions.close()
         frozen.pgconn.finish()

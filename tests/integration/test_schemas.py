@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from service.config import Migration
-from service.pkg.tx import Access, Transactions
 from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests import servers, temporary
-from tests.factories import versioned
+from tests.factories import connection_settings, versioned
 from tests.processes import Spawn
 from tests.waiting import eventually
 
@@ -43,7 +43,7 @@ def migrated(dsn: str, schema: str) -> str:
 
 @contextmanager
 def transactions(dsn: str) -> Iterator[Transactions]:
-    made = Transactions(Access(dsn, "test", lock_timeout=0.5, statement_timeout=5))
+    made = Transactions(connection_settings(dsn, "test", lock_timeout=0.5, statement_timeout=5))
     yield made
     made.close()
 

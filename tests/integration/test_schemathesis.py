@@ -11,9 +11,9 @@ from threading import Event, Thread
 import httpx2
 import pytest
 
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, versioned
+from tests.factories import SAMPLE, connection_settings, versioned
 from tests.processes import ROOT, Service, Spawn
 
 PROGRAM = Path(sys.executable).parent / "schemathesis"
@@ -35,7 +35,7 @@ BETWEEN_ORDERS_SECONDS = 0.05
 def stored_all_the_while(dsn: str) -> Iterator[None]:
     """Store an order every moment, so that there are events to look at and lists that change."""
     ended = Event()
-    writer = PostgresOrderStore(Transactions(Access(dsn, "tests")))
+    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
     writer.store(
         [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from service.pkg.tx import Access, Transactions
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import versioned
+from tests.factories import connection_settings, versioned
 from tests.processes import Service, Spawn
 from tests.standby import standby
 from tests.waiting import eventually
@@ -35,7 +35,7 @@ def behind(own_postgres: "Postgres", tmp_path: Path) -> Iterator["Postgres"]:
 
 @pytest.fixture
 def writer(own_postgres: "Postgres") -> Iterator[PostgresOrderStore]:
-    writer = PostgresOrderStore(Transactions(Access(own_postgres.dsn, "test")))
+    writer = PostgresOrderStore(Transactions(connection_settings(own_postgres.dsn, "test")))
     yield writer
     writer.close()
 

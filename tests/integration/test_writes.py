@@ -19,12 +19,13 @@ from msgspec.structs import replace
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
-from service.pkg.tx import GRACE_SECONDS, Access, Transactions
+from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
+from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
-from tests.factories import SAMPLE, order, versioned
+from tests.factories import SAMPLE, connection_settings, order, versioned
 from tests.notifications import listen
 from tests.waiting import eventually
 
@@ -37,8 +38,10 @@ SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND applica
 
 
 @contextmanager
-def writing(dsn: str, version_order: VersionOrder = "timestamp", **access: Any) -> Iterator[PostgresOrderStore]:
-    with closing(PostgresOrderStore(Transactions(Access(dsn, "tests", **access)), version_order)) as writer:
+def writing(dsn: str, version_order: VersionOrder = "timestamp", **settings: Any) -> Iterator[PostgresOrderStore]:
+    with closing(
+        PostgresOrderStore(Transactions(connection_settings(dsn, "tests", **settings)), version_order)
+    ) as writer:
         yield writer
 
 
@@ -562,7 +565,7 @@ def test_a_statement_that_takes_too_long_ends_by_the_statement_timeout(database:
 
 
 def test_timeouts_end_with_the_transaction(database: str) -> None:
-    transactions = Transactions(Access(database, "tests", statement_timeout=7, lock_timeout=3))
+    transactions = Transactions(connection_settings(database, "tests", statement_timeout=7, lock_timeout=3))
     with transactions.begin() as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
         assert connection.execute("SHOW lock_timeout").fetchone() == ("3s",)

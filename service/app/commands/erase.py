@@ -26,9 +26,9 @@ from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.argtypes import duration
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
-from service.pkg.tx import Transactions
 from service.repo.connection_errors import require_postgres
 from service.repo.erasures import Erasures
+from service.repo.transactions import Transactions
 
 _DAY_SECONDS: Final = 86_400
 
@@ -188,7 +188,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
     require_postgres(settings.postgres.dsn)
-    transactions = Transactions(shared.access(settings.postgres, "orders-erase"))
+    transactions = Transactions(shared.connection_settings(settings.postgres, "orders-erase"))
     with closing(Erasures(transactions, shared.WRITER)) as erasures:
         try:
             yield erasures

@@ -1,0 +1,98 @@
+"""Transactions on one PostgreSQL connection, each with server-side and client-side timeouts."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from service.repo.connection import (
+    BACKEND_PID,
+    GRACE_SECONDS,
+    PREPARED_STATEMENT_ERRORS,
+    BoundedConnection,
+    ConnectionSettings,
+    ignore_notify,
+)
+
+TERMINATE_FROZEN: Final = """\
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = %s
+  AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
+"""Terminates this role's sessions of an application whose client stopped sending in the middle of a COPY."""
+
+_ROLLBACK_POSSIBLE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+
+class Transactions:
+    """Connects on first use, and again after a failure. Not thread-safe."""
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        accept: Callable[[BoundedConnection], BoundedConnection] = lambda opened: opened,
+    ) -> None:
+        """`accept` checks each new connection, and raises to reject it."""
+        self._settings = settings
+        self._accept = accept
+        self._connection: BoundedConnection | None = None
+
+    @contextlib.contextmanager
+    def begin(self, first: str = "") -> Iterator[BoundedConnection]:
+        """Commit at the end of the block; roll back if it raises. Raises psycopg.Error.
+
+        `first` is a statement without parameters, such as one that takes a lock; it costs no extra round trip.
+        If the connection fails during COMMIT, the outcome is unknown: the transaction must be safe to repeat.
+        """
+        connection = self._open()
+        try:
+            connection.execute(f"{self._settings.begin}; {first}")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if isinstance(error, psycopg.Error) and error.sqlstate in PREPARED_STATEMENT_ERRORS:
+                self._settings = replace(self._settings, prepared_statements=False)
+            self._roll_back(connection)
+            raise
+
+    def terminate_frozen(self, application: str | None = None) -> None:
+        """Terminate the sessions of frozen processes of `application` (default: this one), which may hold locks.
+
+        Between two statements PostgreSQL does so itself (idle_in_transaction_session_timeout), but not during a COPY.
+        Raises psycopg.Error.
+        """
+        self._open().execute(TERMINATE_FROZEN, [application or self._settings.application, self._settings.lock_timeout])
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> BoundedConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> BoundedConnection:
+        connection = self._accept(BoundedConnection.connect(self._settings.dsn, **self._settings.parameters))
+        connection.call_timeout = self._settings.statement_timeout + GRACE_SECONDS
+        connection.add_notify_handler(ignore_notify)
+        if self._settings.prepared_statements is None and _is_pooled(connection):
+            connection.prepare_threshold = None
+        return connection
+
+    def _roll_back(self, connection: BoundedConnection) -> None:
+        """Roll back, or close the connection if its state is unknown after a timeout or a network failure."""
+        try:
+            if connection.info.transaction_status in _ROLLBACK_POSSIBLE:
+                connection.execute("ROLLBACK")
+            else:
+                self.close()
+        except psycopg.Error:
+            self.close()
+
+
+def _is_pooled(connection: BoundedConnection) -> bool:
+    return connection.execute(BACKEND_PID).fetchone() != (connection.info.backend_pid,)
