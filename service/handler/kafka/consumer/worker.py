@@ -19,42 +19,49 @@ class Finished(NamedTuple):
 
 
 class BatchWorker:
-    """Takes one batch at a time. All methods are for the reading thread; only `wait_finished` and `close` block."""
+    """Writes one batch at a time. All methods are for the reading thread; only `wait_finished` and `close` block."""
 
     def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
         self._ingest = ingest
         self._changed = threading.Condition()
-        self._batch: Batch | None = None
-        self._finished: Finished | None = None
+        self._slot: Batch | Finished | None = None
+        """The submitted batch, then its result until that is taken. One attribute, so that no state is between them."""
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     @property
     def is_free(self) -> bool:
-        """Whether a batch can be submitted: the last one has finished and was taken."""
-        return self._batch is None and self._finished is None
+        """Whether a batch can be submitted: the result of the last one was taken."""
+        return self._slot is None
 
     @property
     def batch(self) -> Batch | None:
-        """The batch that was submitted and not taken yet, whether it has finished or not."""
-        with self._changed:
-            return self._finished.batch if self._finished else self._batch
+        """The submitted batch, until its result is taken."""
+        slot = self._slot
+        return slot.batch if isinstance(slot, Finished) else slot
 
     def submit(self, batch: Batch) -> None:
+        """Start writing a batch. Raises ValueError unless the worker is free: an error must not be overwritten."""
         with self._changed:
-            self._batch = batch
+            if self._slot is not None:
+                raise ValueError("the result of the last batch was not taken")
+            self._slot = batch
             self._changed.notify_all()
 
     def wait_finished(self, seconds: float) -> bool:
         """Block until the batch has finished, for at most `seconds`; return whether it has."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._finished is not None, seconds)
+            return self._changed.wait_for(lambda: isinstance(self._slot, Finished), seconds)
 
     def take_finished(self) -> Finished | None:
+        """Return the result of the batch, once; None while it is written."""
         with self._changed:
-            finished, self._finished = self._finished, None
-            return finished
+            slot = self._slot
+            if not isinstance(slot, Finished):
+                return None
+            self._slot = None
+            return slot
 
     def close(self, seconds: float) -> None:
         """End the thread after its batch; block for at most `seconds`."""
@@ -68,13 +75,14 @@ class BatchWorker:
             began = monotonic()
             outcome, error = self._attempt(batch)
             with self._changed:
-                self._batch, self._finished = None, Finished(batch, outcome, error, monotonic() - began)
+                self._slot = Finished(batch, outcome, error, monotonic() - began)
                 self._changed.notify_all()
 
     def _next(self) -> Batch | None:
+        """Block until a batch is submitted; return None if the worker is closed and has none."""
         with self._changed:
-            self._changed.wait_for(lambda: self._batch is not None or self._closing)
-            return self._batch
+            self._changed.wait_for(lambda: isinstance(self._slot, Batch) or self._closing)
+            return self._slot if isinstance(self._slot, Batch) else None
 
     def _attempt(self, batch: Batch) -> tuple[Outcome | None, BaseException | None]:
         try:

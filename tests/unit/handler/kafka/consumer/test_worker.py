@@ -1,4 +1,10 @@
-"""The thread that writes a batch, as the reading thread sees it."""
+"""The thread that writes batches, as the reading thread sees it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.usecases.batch import Batch
@@ -6,16 +12,99 @@ from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
 
 SECONDS = 10.0
+WRITTEN = Outcome(Stored())
 
 
-def test_a_batch_that_is_written_stays_in_sight_until_it_is_taken_back() -> None:
-    """Partitions may be taken away in between, and must be dropped from it."""
-    writer = BatchWorker(lambda _: Outcome(Stored(), [], is_committed=False))
+class ObservedWorker(BatchWorker):
+    """Records whether it is free after each change that the writing thread makes."""
+
+    def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
+        self.was_free: list[bool] = []
+        super().__init__(ingest)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if threading.current_thread() is not threading.main_thread():
+            self.was_free.append(self.is_free)
+
+
+@contextmanager
+def worker(ingest: Callable[[Batch], Outcome] = lambda _: WRITTEN) -> Iterator[ObservedWorker]:
+    """Yield a worker whose `close` ends its thread."""
+    writer = ObservedWorker(ingest)
+    try:
+        yield writer
+    finally:
+        writer.close(SECONDS)
+
+
+def test_a_written_batch_stays_visible_until_its_result_is_taken() -> None:
+    """Partitions may be revoked in between, and must be dropped from it."""
     batch = Batch()
-    writer.submit(batch)
-    assert writer.wait_finished(SECONDS)
-    seen = [writer.batch]
-    writer.take_finished()
-    seen.append(writer.batch)
-    writer.close(SECONDS)
-    assert seen == [batch, None]
+    with worker() as writer:
+        writer.submit(batch)
+        assert writer.wait_finished(SECONDS)
+        assert writer.batch is batch
+        finished = writer.take_finished()
+        assert finished is not None
+        assert (finished.batch, finished.outcome, finished.error) == (batch, WRITTEN, None)
+        assert finished.seconds >= 0
+        assert (writer.batch, writer.take_finished()) == (None, None)
+
+
+def test_the_worker_is_busy_until_the_result_is_taken() -> None:
+    """A batch submitted too early would overwrite an error, and its offsets would be committed."""
+    with worker() as writer:
+        assert writer.is_free
+        writer.submit(Batch())
+        assert writer.wait_finished(SECONDS)
+        writer.take_finished()
+        assert writer.is_free
+    assert writer.was_free == [False]
+
+
+def test_a_busy_worker_rejects_a_batch() -> None:
+    with worker() as writer:
+        writer.submit(Batch())
+        assert writer.wait_finished(SECONDS)
+        with pytest.raises(ValueError, match="was not taken"):
+            writer.submit(Batch())
+
+
+def test_the_error_that_ended_a_batch_is_its_result() -> None:
+    problem = RuntimeError("a bug")
+
+    def fail(_: Batch) -> Outcome:
+        raise problem
+
+    with worker(fail) as writer:
+        writer.submit(Batch())
+        assert writer.wait_finished(SECONDS)
+        finished = writer.take_finished()
+        assert finished is not None
+        assert (finished.outcome, finished.error) == (None, problem)
+
+
+def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
+    proceed = threading.Event()
+
+    def wait(_: Batch) -> Outcome:
+        proceed.wait(SECONDS)
+        return WRITTEN
+
+    with worker(wait) as writer:
+        assert not writer.wait_finished(0)
+        writer.submit(Batch())
+        assert not writer.wait_finished(0.01)
+        assert writer.take_finished() is None
+        assert not writer.is_free
+        proceed.set()
+        assert writer.wait_finished(SECONDS)
+
+
+def test_closing_ends_the_thread_after_its_batch() -> None:
+    before = threading.active_count()
+    with worker() as writer:
+        writer.submit(Batch())
+    assert writer.wait_finished(0)
+    assert threading.active_count() == before
