@@ -22,8 +22,8 @@ from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
@@ -66,10 +66,10 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(shared.connection_settings(settings.postgres, shared.WRITER), require_utf8)
     writer = PostgresOrderStore(transactions, settings.version.compare_by)
-    member = GroupMetadata(
-        properties.consumer(settings.kafka), settings.kafka.topic, commits=settings.dead_letters.exactly_once
+    group = ConsumerGroup(
+        properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
     )
-    dead_letters = _dead_letters(settings, stop, member)
+    dead_letters = _dead_letters(settings, stop, group)
     ingest = Ingest(
         writer,
         dead_letters,
@@ -80,7 +80,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
         middleware,
     )
     consumer = OrderConsumer(
-        member,
+        group,
         decoder=_decoder(settings, metrics),
         prepare=writer.prepare,
         ingest=ingest,
@@ -118,12 +118,12 @@ def _tune_interpreter() -> None:
 
 
 def _dead_letters(
-    settings: Settings, stop: ShutdownEvent, member: GroupMetadata
+    settings: Settings, stop: ShutdownEvent, group: ConsumerGroup
 ) -> DeadLetterProducer | TransactionalDeadLetters:
     kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if settings.dead_letters.exactly_once:
         client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-        return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, member)
+        return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group)
     return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
 
 

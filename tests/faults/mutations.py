@@ -250,14 +250,14 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a failed transaction is aborted",
-        Replacement(TRANSACTIONS, "TransactionalDeadLetters._attempt", "self._give_up(producer, error)", ""),
+        Replacement(TRANSACTIONS, "TransactionalDeadLetters._attempt", "self._abort_or_close(producer, error)", ""),
         ("test_exactly_once.py::test_one_of_two_brokers_with_exactly_once[seed-1-is-killed]",),
     ),
     Mutation(
         "offsets are sent with the group's generation",
         Replacement(
-            "service/handler/kafka/consumer/group_metadata.py",
-            "GroupMetadata.metadata",
+            "service/handler/kafka/client/consumer_group.py",
+            "ConsumerGroup.metadata",
             "return self._metadata",
             "with closing(self._client()) as stranger:\n    return stranger.consumer_group_metadata()",
         ),
@@ -266,9 +266,9 @@ MUTATIONS: Final = (
     Mutation(
         "the generation is refreshed after each rebalance",
         Replacement(
-            "service/handler/kafka/consumer/group_metadata.py",
-            "GroupMetadata.refresh",
-            "self._commits",
+            "service/handler/kafka/client/consumer_group.py",
+            "ConsumerGroup.refresh",
+            "self._is_transactional",
             "... and not self._metadata",
         ),
         ("test_exactly_once.py::test_members_join_and_leave_with_exactly_once[seed-1]",),
@@ -280,7 +280,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a commit without a response is looked up",
-        Replacement(TRANSACTIONS, "TransactionalDeadLetters._was_committed", "self._is_in_doubt", "False"),
+        Replacement(TRANSACTIONS, "TransactionalDeadLetters._was_committed", "self._is_outcome_unknown", "False"),
         ("test_exactly_once.py::test_the_response_to_a_transaction_commit_is_lost[seed-1]",),
     ),
     Mutation(
@@ -315,7 +315,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a deleted and recreated topic is noticed",
-        Replacement(TOPIC_IDENTITY, "TopicIdentity.fetch_topic_id", "if self._member.topic_id:\n    ...", ""),
+        Replacement(TOPIC_IDENTITY, "TopicIdentity.fetch_topic_id", "if self._group.topic_id:\n    ...", ""),
         (
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-at-least-once]",
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-exactly-once]",

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from service.config import Kafka
 from service.errors import Stopped
 from service.handler.kafka.client import properties
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
@@ -100,7 +100,7 @@ def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: lis
         return decoded[-1]
 
     return OrderConsumer(
-        GroupMetadata(properties.consumer(kafka_of(harness)), harness.topic),
+        ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic),
         decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
         prepare=PostgresOrderStore.prepare,
         ingest=ingest,

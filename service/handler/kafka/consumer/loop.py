@@ -11,13 +11,13 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import Stopped
 from service.handler.kafka.client.connection_errors import client_logger
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.breaker_control import BreakerControl, BreakerPause
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.collect import Prepare
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.offsets import Offsets
 from service.handler.kafka.consumer.partition_ends import PartitionEnds
@@ -59,7 +59,7 @@ class OrderConsumer:
 
     def __init__(
         self,
-        group: GroupMetadata,
+        group: ConsumerGroup,
         *,
         decoder: Decoder,
         prepare: Prepare,

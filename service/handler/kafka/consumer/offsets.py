@@ -5,7 +5,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 
 _RETRY_INTERVAL_SECONDS: Final = 0.5
 
@@ -13,7 +13,7 @@ _RETRY_INTERVAL_SECONDS: Final = 0.5
 class Offsets:
     """By partition the offset of the next record to read. Belongs to the reading thread."""
 
-    def __init__(self, group: GroupMetadata) -> None:
+    def __init__(self, group: ConsumerGroup) -> None:
         self._group = group
         self._done: dict[int, int] = {}
         self._abandoned: set[int] = set()

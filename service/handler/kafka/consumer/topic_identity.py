@@ -9,9 +9,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import describe, has_other_topic_id, topic_id_of
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -52,13 +52,13 @@ class TopicIdentity:
     def __init__(
         self,
         consumer: Consumer,
-        member: GroupMetadata,
+        group: ConsumerGroup,
         metrics: "Metrics",
         log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer
-        self._admin = AdminClient(member.properties | _QUIET_PROPERTIES)
-        self._member = member
+        self._admin = AdminClient(group.properties | _QUIET_PROPERTIES)
+        self._group = group
         self._metrics = metrics
         self._log = log
         self._lookup: Future[TopicDescription] | None = None
@@ -73,7 +73,7 @@ class TopicIdentity:
     @property
     def is_in_doubt(self) -> bool:
         """Whether a position was out of range and the id was not fetched since."""
-        return self._in_doubt and self._member.topic_id != ""
+        return self._in_doubt and self._group.topic_id != ""
 
     @property
     def unverified(self) -> Collection[int]:
@@ -90,16 +90,16 @@ class TopicIdentity:
         Never blocks. `begin` has to follow.
         """
         found = self._take_answer()
-        if found is None or found == self._member.topic_id:
+        if found is None or found == self._group.topic_id:
             return None
-        if self._member.topic_id:
+        if self._group.topic_id:
             return found
-        self._member.topic_id, self._known_since = found, monotonic()
+        self._group.topic_id, self._known_since = found, monotonic()
         return None
 
     def begin(self, topic_id: str, partitions: Collection[int]) -> None:
         """Read a new log. What was read of the old one must not be committed any more when this is called."""
-        self._member.topic_id, self._known_since = topic_id, monotonic()
+        self._group.topic_id, self._known_since = topic_id, monotonic()
         self._unverified |= {partition: _Unverified(is_from_another_log=True) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
@@ -137,9 +137,9 @@ class TopicIdentity:
         """Resume verified partitions; return those that were reassigned. Blocks for some seconds if Kafka is slow."""
         if self._unverified and self._is_mock is None:
             self._is_mock = is_mock_cluster(self._consumer, _MOCK_TIMEOUT_SECONDS)
-            if self._is_mock and self._member.topic_id is None:
-                self._member.topic_id = ""  # it never answers
-        if not self._unverified or self._member.topic_id is None:
+            if self._is_mock and self._group.topic_id is None:
+                self._group.topic_id = ""  # it never answers
+        if not self._unverified or self._group.topic_id is None:
             return []
         return self._move(self._seek(self._verify_offsets()) | self._restart_offsets())
 
@@ -147,7 +147,7 @@ class TopicIdentity:
         """Return the answer to the last request, once; None while there is none."""
         if self._lookup is None:
             if monotonic() >= self._next_lookup_at:
-                self._lookup = describe(self._admin, self._member.topic, _LOOKUP_TIMEOUT_SECONDS)
+                self._lookup = describe(self._admin, self._group.topic, _LOOKUP_TIMEOUT_SECONDS)
             return None
         if not self._lookup.done():
             return None
@@ -163,14 +163,14 @@ class TopicIdentity:
 
     def _on_failed_lookup(self, error: KafkaException) -> None:
         """Do without ids if the broker never returns one although it delivers messages."""
-        if self._member.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
+        if self._group.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
             return
         self._failed_since = self._failed_since or monotonic()
         if monotonic() - self._failed_since >= _LOOKUP_DEADLINE_SECONDS:
-            self._member.topic_id = ""
+            self._group.topic_id = ""
             self._log.warning(
                 "Kafka does not return the topic's id: a recreated topic will not be detected",
-                topic=self._member.topic, code=error.args[0].name(),
+                topic=self._group.topic, code=error.args[0].name(),
             )  # fmt: skip
 
     def _verify_offsets(self) -> dict[int, int]:
@@ -187,7 +187,7 @@ class TopicIdentity:
         positions = {}
         for answer in answers:
             unverified = self._unverified[answer.partition]
-            unverified.is_from_another_log = has_other_topic_id(answer, self._member.topic_id)
+            unverified.is_from_another_log = has_other_topic_id(answer, self._group.topic_id)
             if not unverified.is_from_another_log:
                 del self._unverified[answer.partition]
                 if unverified.resume_at is not None:
@@ -195,7 +195,7 @@ class TopicIdentity:
         return positions
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
-        return not unverified.is_from_another_log and (unverified.is_readable or not self._member.topic_id)
+        return not unverified.is_from_another_log and (unverified.is_readable or not self._group.topic_id)
 
     def _restart_offsets(self) -> dict[int, int]:
         """Return where to read partitions whose position belongs to a deleted topic."""
@@ -207,7 +207,7 @@ class TopicIdentity:
             self._metrics.topic_recreations.inc()
             self._log.error(
                 "the topic was deleted and created again: it is read from its beginning",
-                topic=self._member.topic, topic_id=self._member.topic_id, partitions=sorted(restarted),
+                topic=self._group.topic, topic_id=self._group.topic_id, partitions=sorted(restarted),
             )  # fmt: skip
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
 
@@ -216,21 +216,21 @@ class TopicIdentity:
         refused = {}
         for partition, offset in positions.items():
             try:
-                self._consumer.seek(TopicPartition(self._member.topic, partition, offset))
+                self._consumer.seek(TopicPartition(self._group.topic, partition, offset))
             except KafkaException:
                 refused[partition] = offset
         return refused
 
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
-        moved = [TopicPartition(self._member.topic, partition, offset) for partition, offset in positions.items()]
+        moved = [TopicPartition(self._group.topic, partition, offset) for partition, offset in positions.items()]
         if moved:
             self._consumer.incremental_unassign(moved)
             self._consumer.incremental_assign(moved)
         return moved
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
-        topic_partitions = [TopicPartition(self._member.topic, partition) for partition in partitions]
-        if not self._member.topic_id:
+        topic_partitions = [TopicPartition(self._group.topic, partition) for partition in partitions]
+        if not self._group.topic_id:
             return topic_partitions
         answers = self._consumer.committed(topic_partitions, timeout=_COMMITTED_TIMEOUT_SECONDS)
         for answer in answers:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable
-from service.handler.kafka.consumer.group_metadata import GroupMetadata
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,
     DeliveryFailure,
@@ -38,7 +38,7 @@ class TransactionalDeadLetters:
     """
 
     def __init__(
-        self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, group: GroupMetadata
+        self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, group: ConsumerGroup
     ) -> None:
         self._producer = ReplaceableProducer(properties)
         self._topic = topic
@@ -46,7 +46,7 @@ class TransactionalDeadLetters:
         self._group = group
         self._is_initialised = False
         self._is_open = False
-        self._is_in_doubt = False
+        self._is_outcome_unknown = False
         self._fallbacks_used: dict[tuple[int, int], int] = {}
         """By partition and offset of a dead letter: how many of its encodings were too large."""
         self._has_fallback = False
@@ -70,13 +70,13 @@ class TransactionalDeadLetters:
             self._commit(producer, dead_letters, batch)
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
-            self._give_up(producer, error)
+            self._abort_or_close(producer, error)
             return error
         return None
 
     def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
-        # The metadata first: after a later revocation, the broker rejects offsets of this generation. Likewise the
-        # topic id: before it changes, everything that was read is dropped.
+        # Read before `commit_offsets`. If partitions are revoked in between, the broker rejects this generation; if
+        # the topic was recreated, the batch is dropped before the id changes.
         metadata, topic_id = self._group.metadata, self._group.topic_id
         offsets = batch.commit_offsets
         self._initialise(producer)
@@ -90,20 +90,23 @@ class TransactionalDeadLetters:
         _end_transaction(producer.commit_transaction)
 
     def _initialise(self, producer: Producer) -> None:
-        """Have a new producer end the transaction that the last one with its id left open."""
+        """Abort the transaction that the previous producer with this transactional id left open."""
         if not self._is_initialised:
-            self._group.refuse_mock()
+            self._group.reject_mock()
             producer.init_transactions(_CALL_TIMEOUT_SECONDS)
             self._is_initialised = True
 
     def _was_committed(self, offsets: Mapping[int, int]) -> bool:
-        """Return whether a transaction without an answer was committed: only this member commits its partitions."""
-        was_committed = self._is_in_doubt and self._group.have_committed(offsets)
-        self._is_in_doubt = False
+        """Return whether the last transaction was committed, if Kafka did not answer.
+
+        No other member commits the offsets of this member's partitions.
+        """
+        was_committed = self._is_outcome_unknown and self._group.have_committed(offsets)
+        self._is_outcome_unknown = False
         return was_committed
 
     def _produce(self, producer: Producer, dead_letters: Sequence[DeadLetter]) -> None:
-        """Block until all are acknowledged. Raises KafkaException; what was too large is sent as a stub next."""
+        """Block until all are acknowledged. Raises KafkaException; the next attempt sends stubs of those too large."""
         failures: list[DeliveryFailure[DeadLetter]] = []
         for dead_letter in dead_letters:
             enqueue(producer, self._topic, self._encoded(dead_letter), failures)
@@ -127,10 +130,10 @@ class TransactionalDeadLetters:
             self._fallbacks_used[_position(dead_letter)] = tried + 1
             self._has_fallback = True
 
-    def _give_up(self, producer: Producer, error: KafkaError) -> None:
-        """Abort, or if that fails make a new producer, which ends the transaction."""
-        if self._is_open and (_is_unanswered(error) or is_unrecoverable(error) or not _is_aborted(producer)):
-            self._is_in_doubt = True
+    def _abort_or_close(self, producer: Producer, error: KafkaError) -> None:
+        """Abort the transaction. If that is impossible, close the producer: the next one aborts what is still open."""
+        if self._is_open and (_is_unanswered(error) or is_unrecoverable(error) or not _abort(producer)):
+            self._is_outcome_unknown = True
             self.close()
         elif not self._is_initialised:
             self.close()
@@ -161,7 +164,8 @@ def _with_timeout(call: Callable[[], object]) -> None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's name
 
 
-def _is_aborted(producer: Producer) -> bool:
+def _abort(producer: Producer) -> bool:
+    """Abort the transaction; return whether the broker has confirmed it."""
     try:
         _end_transaction(producer.abort_transaction)
     except KafkaException:

@@ -65,7 +65,7 @@ class FakeMember:
         self._kafka.calls.append("committed")
         return offsets.items() <= self._kafka.committed.items()
 
-    def refuse_mock(self) -> None:
+    def reject_mock(self) -> None:
         if self._kafka.cluster == "mockCluster":
             raise CommandError("not the mock")
 

@@ -9,7 +9,7 @@ from local import broker
 from service.config import Kafka
 from service.errors import CommandError
 from service.handler.kafka.client import properties
-from service.handler.kafka.consumer.group_metadata import GroupMetadata, has_generation
+from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
 
 
 def written(generation: int) -> bytes:
@@ -25,7 +25,7 @@ def test_only_a_generation_makes_a_member() -> None:
 def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "orders", "log_level": 0})
     assert consumer.consumer_group_metadata()[:11] == written(-1)[:11]
-    member = GroupMetadata({}, "orders", commits=True)
+    member = ConsumerGroup({}, "orders", is_transactional=True)
     for _ in range(2):
         with pytest.raises(KafkaException, match="UNKNOWN_MEMBER_ID"):
             _ = member.metadata
@@ -35,7 +35,7 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
 
 @pytest.mark.parametrize(("topic_id", "metadata"), [("abc", "topic-id=abc"), ("", ""), (None, "")])
 def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | None, metadata: str) -> None:
-    (topic_partition,) = GroupMetadata({}, "orders").offsets_to_commit({3: 7}, topic_id)
+    (topic_partition,) = ConsumerGroup({}, "orders").offsets_to_commit({3: 7}, topic_id)
     assert (topic_partition.partition, topic_partition.offset, topic_partition.metadata or "") == (3, 7, metadata)
 
 
@@ -43,4 +43,4 @@ def test_the_mock_broker_is_refused() -> None:
     with broker.mock() as mock:
         kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
         with pytest.raises(CommandError, match="EXACTLY_ONCE needs a real Kafka"):
-            GroupMetadata(properties.consumer(kafka), "orders").refuse_mock()
+            ConsumerGroup(properties.consumer(kafka), "orders").reject_mock()

@@ -1,7 +1,4 @@
-"""The consumer's group membership, for the writing thread.
-
-The client serves one thread at a time, which is nearly always the reading one.
-"""
+"""The consumer group, its topic and the topic's id: shared by the consumer and the producer of dead letters."""
 
 import logging
 import struct
@@ -20,50 +17,58 @@ _GENERATION: Final = struct.Struct("=7xi")
 """The position of the generation in librdkafka's serialised group metadata."""
 
 
-class GroupMetadata:
-    """`renew` is for the reading thread, what follows it for the writing one, if that `commits`."""
+class ConsumerGroup:
+    """Each attribute is written by one thread; reading it is safe in any thread.
 
-    def __init__(self, properties: dict[str, Any], topic: str, *, commits: bool = False) -> None:
+    With `is_transactional`, the writing thread commits offsets. It must not call the consumer itself, because a client
+    serves one thread at a time: the reading thread copies the metadata that such a commit needs.
+    """
+
+    def __init__(self, properties: dict[str, Any], topic: str, *, is_transactional: bool = False) -> None:
         self.properties = properties
         self.topic = topic
-        self._commits = commits
+        self._is_transactional = is_transactional
         self._metadata = b""
         self.topic_id: str | None = None
-        """The id of the topic that is read; None until it is known, empty if the broker has no topic ids."""
+        """Set by the reading thread. None until it is known, empty if the broker has no topic ids."""
 
     def refresh(self, consumer: Consumer) -> None:
-        """Take over the current generation, which may change at any poll."""
-        if self._commits:
+        """Copy the metadata, whose generation may change at any poll. For the reading thread."""
+        if self._is_transactional:
             self._metadata = consumer.consumer_group_metadata()
 
     @property
     def metadata(self) -> bytes:
-        """The metadata for committing offsets in a transaction. Raises KafkaException while this is no member.
+        """The metadata for committing offsets in a transaction. For the writing thread.
 
-        Without a generation the broker would accept the offsets although the partitions have another owner.
+        Raises KafkaException without a generation: the broker would accept the offsets even if the partitions have
+        another owner.
         """
         if not has_generation(self._metadata):
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
         return self._metadata
 
     def have_committed(self, offsets: Mapping[int, int]) -> bool:
-        """Return whether the group has committed these offsets; waits for pending ones. Raises KafkaException."""
+        """Return whether the group has committed these offsets. For the writing thread.
+
+        Blocks until pending transactions of these partitions have ended. Raises KafkaException.
+        """
         with closing(self._client()) as client:
             committed = client.committed(self.offsets_to_commit(offsets), timeout=_CALL_TIMEOUT_SECONDS)
         return all(each.offset >= offsets[each.partition] for each in committed)
 
-    def refuse_mock(self) -> None:
-        """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages."""
+    def reject_mock(self) -> None:
+        """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages. For the writing thread."""
         with closing(self._client()) as client:
             if is_mock_cluster(client, _CALL_TIMEOUT_SECONDS):
                 raise CommandError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
     def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
-        """Return what to commit, with the topic id as metadata."""
+        """Return the offsets with the topic id as metadata. For any thread."""
         return offsets_to_commit(self.topic, offsets, topic_id)
 
     def _client(self) -> Consumer:
-        """Return another client with the group's id, which never joins it."""
+        """Return a client with the group's id that never joins the group."""
         return Consumer(self.properties, logger=logging.getLogger("librdkafka"))
 
 
