@@ -191,7 +191,7 @@ class Http(Group):
     max_buffered_bytes: Bytes = 64 * 2**20
     """Memory for the unsent responses, queued requests and incomplete headers of all connections. Above it, the API
     closes the connections that have been stalled the longest."""
-    event_clients: Count = 1_000
+    max_event_clients: Count = 1_000
     """Maximum number of event streams; further ones get 503."""
     event_buffer_size: Count = 50_000
     """Number of events kept for clients that reconnect with `Last-Event-ID` or fall behind."""
@@ -225,7 +225,7 @@ class Cache(Group):
     """How long cached orders may be served while notifications from PostgreSQL don't arrive; empty means forever."""
     negative_ttl: Seconds = 2
     """How long a \"not found\" is cached."""
-    negative_entries: Count = 10_000
+    max_negative_entries: Count = 10_000
     """Maximum number of cached \"not found\" results."""
     ready_without_database: bool = True
     """Whether the API stays ready while PostgreSQL is unreachable."""
@@ -308,7 +308,7 @@ class Logging(Group):
 
 
 class Migration(Group):
-    deadline: Positive = 600
+    timeout: Positive = 600
     """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, the servers and the schema."""
     lock_timeout: Timeout = 10
     """How long a migration waits for a table lock before it is retried."""

@@ -15,7 +15,7 @@
   "ORDERS_CACHE__WARM_UP_SIZE" (include "orders.number" .Values.cache.warmUpSize)
   "ORDERS_CACHE__WARM_DEADLINE" (include "orders.number" .Values.cache.warmDeadline)
   "ORDERS_HTTP__DRAIN_TIMEOUT" (include "orders.number" .Values.api.drainSeconds)
-  "ORDERS_MIGRATION__DEADLINE" (include "orders.number" .Values.migrations.deadline)
+  "ORDERS_MIGRATION__TIMEOUT" (include "orders.number" .Values.migrations.timeout)
 -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}

@@ -77,13 +77,13 @@ class Api:
         self.lookup = Lookup(
             self.reads,
             self.cache,
-            TTLSet(cache.negative_entries, cache.negative_ttl),
+            TTLSet(cache.max_negative_entries, cache.negative_ttl),
             max_stale=cache.max_stale,
             on_hit=self.metrics.cache_hits.labels().inc,
             on_miss=self.metrics.cache_misses.inc,
         )
         self.broadcaster = EventBroadcaster(
-            http.event_buffer_size, http.event_clients, self.metrics.event_clients_dropped.inc
+            http.event_buffer_size, http.max_event_clients, self.metrics.event_clients_dropped.inc
         )
         self.notification_handler = NotificationHandler(
             self.lookup, self.reads, self.broadcaster, self.metrics.cache_invalidations.inc
@@ -139,7 +139,7 @@ class Api:
                 http.max_connections,
                 http.keep_alive,
                 http.max_buffered_bytes,
-                http.event_clients + MAX_CONCURRENT_REQUESTS,
+                http.max_event_clients + MAX_CONCURRENT_REQUESTS,
             )
             responder = CacheResponder(self.lookup, self.metrics, limits.max_head_bytes, self.keys)
             await start(self.serving(app, api_port, http.drain_timeout, limits, responder))

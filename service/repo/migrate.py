@@ -37,7 +37,7 @@ def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: Shutdown
 
     Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
     """
-    Poller(limits.deadline, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
+    Poller(limits.timeout, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
 
 def wait_for_migrations(
@@ -47,7 +47,7 @@ def wait_for_migrations(
 
     Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
     """
-    Poller(limits.deadline, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
+    Poller(limits.timeout, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 
 
 def head_number() -> int:

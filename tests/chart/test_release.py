@@ -69,7 +69,7 @@ def immutable(objects: list[Manifest]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "setting", ["image.tag=v2", "kafka.topic=other", "migrations.deadline=700", "extraEnv[0].name=A"]
+    "setting", ["image.tag=v2", "kafka.topic=other", "migrations.timeout=700", "extraEnv[0].name=A"]
 )
 def test_a_changed_migration_is_another_job(setting: str) -> None:
     before, after = one(render(), "Job"), one(render(settings=[setting]), "Job")

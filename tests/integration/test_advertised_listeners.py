@@ -37,7 +37,7 @@ def test_doctor_reports_the_advertised_address(settings: dict[str, str], port: i
 
 
 def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: int, spawn: Spawn) -> None:
-    migrate = spawn("migrate", settings=settings | {"ORDERS_MIGRATION__DEADLINE": "5s"})
+    migrate = spawn("migrate", settings=settings | {"ORDERS_MIGRATION__TIMEOUT": "5s"})
     assert migrate.process.wait(TIMEOUT_SECONDS) == 1
     assert f"broker 1 at kafka.invalid:{port} (host name does not resolve)" in migrate.tail().splitlines()
 

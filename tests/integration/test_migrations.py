@@ -31,7 +31,7 @@ from tests import servers, temporary
 from tests.processes import Spawn
 from tests.waiting import eventually
 
-LIMITS = Migration(deadline=30, lock_timeout=0.2)
+LIMITS = Migration(timeout=30, lock_timeout=0.2)
 CATALOGUE = {
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
@@ -70,7 +70,7 @@ def without_kafka(dsn: str) -> dict[str, str]:
         "ORDERS_POSTGRES__DSN": dsn,
         "ORDERS_KAFKA__CREATE_TOPICS": "false",
         "ORDERS_MODE": "api",
-        "ORDERS_MIGRATION__DEADLINE": "30s",
+        "ORDERS_MIGRATION__TIMEOUT": "30s",
     }
 
 
@@ -152,7 +152,7 @@ def test_who_comes_second_waits_for_the_first(empty: str) -> None:
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
         with pytest.raises(DeadlineExceeded, match="waiting for another migration to finish"):
-            migrate(empty, Migration(deadline=1.5), echo=said.append)
+            migrate(empty, Migration(timeout=1.5), echo=said.append)
         assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to finish"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
@@ -166,7 +166,7 @@ def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
         other.execute("CREATE TABLE schema_releases (other int)")
         release = Timer(1.0, other.rollback)
         release.start()
-        migrate(empty, Migration(deadline=30, lock_timeout=0.2), echo=said.append)
+        migrate(empty, Migration(timeout=30, lock_timeout=0.2), echo=said.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (head_number(),)
     assert said[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
@@ -204,7 +204,7 @@ def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
 def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: str) -> None:
     said: list[str] = []
     with pytest.raises(DeadlineExceeded) as end:
-        migrate(dsn, Migration(deadline=1.5), echo=said.append)
+        migrate(dsn, Migration(timeout=1.5), echo=said.append)
     assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL at {what}"]
     assert "hunter2" not in str(end.value)
 
@@ -218,14 +218,14 @@ def test_a_stop_ends_the_wait_at_once() -> None:
     stop = ShutdownEvent()
     Timer(0.3, stop.set).start()
     with pytest.raises(DeadlineExceeded, match="stopped while waiting for PostgreSQL at"):
-        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(deadline=600), echo=lambda _: None, stop=stop)
+        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(timeout=600), echo=lambda _: None, stop=stop)
 
 
 def test_a_server_that_never_answers_is_given_up_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://127.0.0.1:{mute.getsockname()[1]}/x"
         with pytest.raises(DeadlineExceeded, match=r"timed out after 1 s waiting for PostgreSQL"):
-            migrate(dsn, Migration(deadline=1))
+            migrate(dsn, Migration(timeout=1))
 
 
 def test_sigterm_ends_the_command_at_once_with_a_failure(spawn: Spawn) -> None:

@@ -458,7 +458,7 @@ def test_a_setting_that_cannot_be_used_is_told_without_its_value(
     spawn: Spawn, command: str, wrong: list[dict[str, str]]
 ) -> None:
     told = Told()
-    common = {"ORDERS_MIGRATION__DEADLINE": "200ms", "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    common = {"ORDERS_MIGRATION__TIMEOUT": "200ms", "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     for process in [spawn(command, settings=common | variables) for variables in wrong]:
         assert process.process.wait(60) > 0
         assert process.log.read_bytes()

@@ -152,7 +152,7 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_an
     run_script(restored)
     assert_privileges_are_exact(restored)
     assert rows(restored.read, "SELECT * FROM erased") == rows(migrated.read, "SELECT * FROM erased") != []
-    wait_for_migrations(restored.read, Migration(deadline=5))
+    wait_for_migrations(restored.read, Migration(timeout=5))
 
 
 def ended(harness: Harness, login: str, command: str, **variables: str) -> int:
@@ -261,14 +261,14 @@ def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
     with pytest.raises(DeadlineExceeded, match=r"permission denied: see roles\.sql"):
-        wait_for_migrations(logins.owner, Migration(deadline=1))
+        wait_for_migrations(logins.owner, Migration(timeout=1))
 
 
 def test_a_role_without_login_is_told(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
     with pytest.raises(DeadlineExceeded, match="authentication failed: the role has no LOGIN"):
-        wait_for_migrations(logins.read, Migration(deadline=1))
+        wait_for_migrations(logins.read, Migration(timeout=1))
 
 
 def test_one_role_for_two_parts_is_refused(bare: Logins) -> None:

@@ -69,5 +69,5 @@ def test_nobody_waits_for_the_others_erasures_or_migrations(both: tuple[str, str
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
         PostgresOrderStore(writing).store([versioned(1, order_uid="theirs")])
         Erasures(writing, "test").erase(["theirs"])
-        migrate(theirs, Migration(deadline=1))
+        migrate(theirs, Migration(timeout=1))
     assert schema_number(theirs) == head_number()

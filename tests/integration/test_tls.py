@@ -90,7 +90,7 @@ def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> 
             "PGPASSWORD": POSTGRES_PASSWORD,
             "PGSSLMODE": "verify-full",
             "PGSSLROOTCERT": str(trusted),
-            "ORDERS_MIGRATION__DEADLINE": "8",
+            "ORDERS_MIGRATION__TIMEOUT": "8",
         }
         yield Harness(plain, topic, dsn, settings, spawn)
 

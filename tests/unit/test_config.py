@@ -77,7 +77,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ORDERS_DOCUMENT__MAX_FUTURE": 86_400,
     "ORDERS_DOCUMENT__AMOUNT_MISMATCH": "warn",
     "ORDERS_VERSION__COMPARE_BY": "timestamp",
-    "ORDERS_MIGRATION__DEADLINE": 600,
+    "ORDERS_MIGRATION__TIMEOUT": 600,
 }
 
 
@@ -117,7 +117,7 @@ def test_every_setting_has_a_description() -> None:
         ("ORDERS_RETRY__GIVE_UP_AFTER", "2h", 7_200),
         ("ORDERS_RETRY__INITIAL_BACKOFF", "250ms", 0.25),
         ("ORDERS_DOCUMENT__MAX_FUTURE", "2d", 172_800),
-        ("ORDERS_MIGRATION__DEADLINE", "10m", 600),
+        ("ORDERS_MIGRATION__TIMEOUT", "10m", 600),
         ("ORDERS_REBALANCE__REVOKE_TIMEOUT", " 1.5 s ", 1.5),
         ("ORDERS_REBALANCE__REVOKE_TIMEOUT", "3", 3),
         ("ORDERS_CACHE__MAX_BYTES", "1GiB", 2**30),
@@ -271,7 +271,7 @@ def test_a_missing_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.Mon
         ("ORDERS_KAFKA__DEAD_LETTER_MAX_BYTES", "4GiB"),
         ("ORDERS_RETRY__GIVE_UP_AFTER", "0"),
         ("ORDERS_CIRCUIT_BREAKER__RETRY_AFTER", "0"),
-        ("ORDERS_MIGRATION__DEADLINE", "0"),
+        ("ORDERS_MIGRATION__TIMEOUT", "0"),
         ("ORDERS_HTTP__PORT", "65536"),
         ("ORDERS_HTTP__PORT", "-1"),
         ("ORDERS_ADMIN__PORT", "70000"),

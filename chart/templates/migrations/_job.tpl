@@ -5,7 +5,7 @@ podFailurePolicy:
   rules:
     - action: FailJob
       onExitCodes: {containerName: migrate, operator: In, values: [2]}
-activeDeadlineSeconds: {{ add .Values.migrations.deadline 60 }}
+activeDeadlineSeconds: {{ add .Values.migrations.timeout 60 }}
 template:
   metadata:
     labels: {{- include "orders.labels" (list . "migration") | nindent 6 }}

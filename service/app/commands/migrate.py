@@ -19,5 +19,5 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     migrate(dsn, settings.migration, echo=echo, stop=stop)
     if settings.kafka.create_topics:
         admin = DiagnosticAdminClient(properties.common(settings.kafka))
-        topics.create_missing(settings.kafka, admin, Poller(settings.migration.deadline, echo, stop), echo)
+        topics.create_missing(settings.kafka, admin, Poller(settings.migration.timeout, echo, stop), echo)
     return 0

@@ -20,5 +20,5 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
     if settings.mode != "api":
         admin = DiagnosticAdminClient(properties.common(settings.kafka))
-        topics.wait_for_broker(admin, Poller(settings.migration.deadline, echo, stop))
+        topics.wait_for_broker(admin, Poller(settings.migration.timeout, echo, stop))
     return 0
