@@ -52,7 +52,7 @@ FAILPOINTS: Mapping[str, Failpoint] = {
     "after-commit": Failpoint(psycopg.Connection, "execute", is_after=True, is_meant=is_commit),
     "before-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=False, is_meant=has_dead_letters),
     "after-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=True, is_meant=has_dead_letters),
-    "before-send-offsets": Failpoint(transactional, "_with_timeout", is_after=False),
+    "before-send-offsets": Failpoint(transactional, "call_within", is_after=False),
     "before-transaction-commit": Failpoint(
         transactional, "_end_transaction", is_after=False, is_meant=is_transaction_commit
     ),

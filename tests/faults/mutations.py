@@ -238,14 +238,14 @@ MUTATIONS: Final = (
         Replacement(
             TRANSACTIONS,
             "TransactionalDeadLetters._commit",
-            "_with_timeout(...)",
+            "call_within(...)",
             "_end_transaction(producer.commit_transaction)\nproducer.begin_transaction()\n...",
         ),
         ("test_exactly_once.py::test_a_member_is_killed_with_exactly_once[seed-1-before-transaction-commit]",),
     ),
     Mutation(
         "offsets are part of that transaction",
-        Replacement(TRANSACTIONS, "TransactionalDeadLetters._commit", "_with_timeout(...)", ""),
+        Replacement(TRANSACTIONS, "TransactionalDeadLetters._commit", "call_within(...)", ""),
         ("test_exactly_once.py::test_a_member_is_killed_with_exactly_once[seed-1-after-transaction-commit]",),
     ),
     Mutation(

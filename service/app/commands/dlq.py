@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
@@ -36,8 +36,6 @@ from service.pkg.timestamps import parse_timestamp
 if TYPE_CHECKING:
     from service.config import Kafka, Settings
 
-Properties = dict[str, Any]
-
 _DEFAULT_LIST_LIMIT: Final = 100
 
 
@@ -56,21 +54,13 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     """Run the parsed command; return the exit code. Raises CommandError, KafkaException."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    consumer, producer = (
-        properties.without_logs(properties.consumer(kafka)),
-        properties.without_logs(properties.producer(kafka)),
-    )
-    commands: dict[str, Callable[[ShutdownEvent], None]] = {
-        "list": lambda stop: _list(args, kafka, consumer, stop),
-        "show": lambda stop: _show(args, kafka, consumer, stop),
-        "replay": lambda stop: _replay(args, kafka, consumer, producer, stop),
-    }
-    commands[args.dlq_command](stop_at_signals())
+    commands = {"list": _list, "show": _show, "replay": _replay}
+    commands[args.dlq_command](args, kafka, stop_at_signals())
     return 0
 
 
-def _list(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
-    with _consumer(properties, kafka.group_id) as consumer:
+def _list(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
+    with _consumer(kafka, kafka.group_id) as consumer:
         for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
             echo(line)
 
@@ -81,8 +71,8 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
     return search.table(topic, [args.order], stop, _filters(args))
 
 
-def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop: ShutdownEvent) -> None:
-    with _consumer(properties, kafka.group_id) as consumer:
+def _show(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
+    with _consumer(kafka, kafka.group_id) as consumer:
         dead_letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
     if args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
@@ -91,15 +81,13 @@ def _show(args: argparse.Namespace, kafka: "Kafka", properties: Properties, stop
         echo("\n".join(listing.description(dead_letter)))
 
 
-def _replay(
-    args: argparse.Namespace, kafka: "Kafka", properties: Properties, producer: Properties, stop: ShutdownEvent
-) -> None:
+def _replay(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
     is_named = _names_dead_letters(args)
     filters = _filters(args)._replace(order=args.order)
     plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
-    with _consumer(properties, plan.group(kafka.group_id)) as consumer:
+    with _consumer(kafka, plan.group(kafka.group_id)) as consumer:
         _require_real_kafka(consumer)
-        topic_id = fetch_topic_id(_admin(properties), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
+        topic_id = fetch_topic_id(_admin(kafka), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
             dead_letters = named(topic, args.partition, args.offset, stop, echo)
@@ -109,7 +97,7 @@ def _replay(
             tally = preview(dead_letters, plan, echo)
             _report(tally, "would be sent")
         else:
-            tally = _send(Replay(consumer, _producer(producer), plan, echo=echo, stop=stop), topic, dead_letters)
+            tally = _send(Replay(consumer, _producer(kafka), plan, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
         raise CommandError(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
     if is_named and (left := len({*args.offset}) - tally.sent.total()):
@@ -148,24 +136,18 @@ def _require_real_kafka(consumer: Consumer) -> None:
         raise CommandError("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
 
 
-@contextmanager
-def _consumer(properties: Properties, group: str) -> Iterator[Consumer]:
-    """Yield a consumer that never joins `group`, where replays commit their progress."""
-    overrides = {"group.id": group, "enable.partition.eof": True, "statistics.interval.ms": 0}
-    consumer = Consumer(properties | overrides)
-    try:
-        yield consumer
-    finally:
-        consumer.close()
+def _consumer(kafka: "Kafka", group: str) -> closing[Consumer]:
+    """Return a consumer that never joins `group`, where replays commit their progress."""
+    return closing(Consumer(properties.command_consumer(kafka) | {"group.id": group}))
 
 
-def _admin(properties: Properties) -> AdminClient:
-    return AdminClient(properties | {"statistics.interval.ms": 0})
+def _admin(kafka: "Kafka") -> AdminClient:
+    return AdminClient(properties.without_logs(properties.common(kafka)))
 
 
-def _producer(properties: Properties) -> Producer:
+def _producer(kafka: "Kafka") -> Producer:
     timeout = {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}
-    return Producer(properties | timeout)
+    return Producer(properties.without_logs(properties.producer(kafka)) | timeout)
 
 
 def _filters(args: argparse.Namespace) -> Filters:

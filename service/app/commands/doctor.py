@@ -7,6 +7,7 @@ import argparse
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -217,12 +218,9 @@ def _group(kafka: Kafka) -> str:
     admin = _admin(kafka)
     described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
     group = described.result(CALL_TIMEOUT_SECONDS)
-    consumer = Consumer(properties.without_logs(properties.consumer(kafka)))
-    try:
+    with closing(Consumer(properties.command_consumer(kafka))) as consumer:
         topic = TopicReader(consumer, kafka.topic)
         position = {**topic.starts, **topic.committed()}
-    finally:
-        consumer.close()
     lag = sum(max(end - position[partition], 0) for partition, end in topic.ends.items())
     summary = f"{group.state.name.lower()}, {len(group.members)} members, lag {lag:,}"
     blocked = _blocked_by_transactions(admin, topic)

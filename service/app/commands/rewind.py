@@ -34,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Set the group's offsets back, never forward; return the exit code. Raises CommandError, KafkaException."""
     require_kafka(properties.common(settings.kafka))
-    client = properties.without_logs(properties.consumer(settings.kafka)) | {"statistics.interval.ms": 0}
-    with closing(Consumer(client)) as consumer:
+    with closing(Consumer(properties.command_consumer(settings.kafka))) as consumer:
         admin = AdminClient(properties.without_logs(properties.common(settings.kafka)))
         require_no_members(settings.kafka, admin)
         topic_id = fetch_topic_id(admin, settings.kafka.topic, CALL_TIMEOUT_SECONDS)

@@ -103,8 +103,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _client(kafka: Kafka) -> properties.Properties:
-    return properties.without_logs(properties.consumer(kafka)) | {
-        "statistics.interval.ms": 0,
+    return properties.command_consumer(kafka) | {
         "fetch.error.backoff.ms": _FETCH_RETRY_MS,
         "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one
     }

@@ -62,6 +62,11 @@ def consumer(kafka: "Kafka") -> Properties:
     }
 
 
+def command_consumer(kafka: "Kafka") -> Properties:
+    """Return the properties of a command's silent consumer, which never joins the group."""
+    return without_logs(consumer(kafka)) | {"statistics.interval.ms": 0}
+
+
 def without_logs(properties: Properties) -> Properties:
     """Silence the client's log, because commands report one-line errors. The user's `log_level` takes precedence."""
     return {"log_level": 0} | properties

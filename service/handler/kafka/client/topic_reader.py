@@ -1,15 +1,16 @@
 """Reads a topic from given offsets up to the end offsets at the time of construction."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.errors import CommandError
-from service.handler.kafka.client.commit import commit_within
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
+from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import has_other_topic_id, offsets_to_commit
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -33,7 +34,7 @@ class TopicReader:
         self._consumer = consumer
         self.name = name
         self._id = topic_id
-        watermarks = {partition: self._watermarks(partition) for partition in self._partitions()}
+        watermarks = {partition: self._watermarks(partition) for partition in partitions_of(name, consumer, "read")}
         self.starts: Offsets = {partition: low for partition, (low, _) in watermarks.items()}
         self.ends: Offsets = {partition: high for partition, (_, high) in watermarks.items()}
 
@@ -55,7 +56,8 @@ class TopicReader:
 
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group. Raises KafkaException."""
-        commit_within(CALL_TIMEOUT_SECONDS, self._consumer, offsets_to_commit(self.name, offsets, self._id))
+        targets = offsets_to_commit(self.name, offsets, self._id)
+        call_within(CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
     def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` up to `ends` (default: `self.ends`), or until a stop is requested."""
@@ -76,14 +78,16 @@ class TopicReader:
             if message.error() is None and (message.offset() or 0) < end:
                 yield record_of(message)
 
-    def _partitions(self) -> list[int]:
-        topic = self._consumer.list_topics(self.name, timeout=CALL_TIMEOUT_SECONDS).topics[self.name]
-        if topic.error is not None:
-            raise CommandError(f"cannot read topic {self.name}: {phrase(topic.error)}; `orders migrate` creates topics")
-        return sorted(topic.partitions)
-
     def _watermarks(self, partition: int) -> tuple[int, int]:
         return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_TIMEOUT_SECONDS)
+
+
+def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
+    """Return the partitions of a topic. Raises CommandError, which names the `action` that needs the topic."""
+    metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
+    if metadata.error is not None:
+        raise CommandError(f"cannot {action} topic {topic}: {phrase(metadata.error)}; `orders migrate` creates topics")
+    return sorted(metadata.partitions)
 
 
 def _is_end(error: KafkaError | None) -> bool:

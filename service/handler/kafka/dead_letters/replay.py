@@ -16,7 +16,7 @@ from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import Offsets, TopicReader, partitions_of
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, TOO_LARGE, DeliveryFailure, Payload, enqueue
 from service.handler.kafka.dead_letters.filters import Filters
@@ -135,7 +135,8 @@ class Replay:
         self._plan = plan
         self._echo = echo
         self._stop = stop
-        self._partitions = _partitions(consumer, plan.to)
+        # A producer's request could make the broker create the topic; a consumer's does not.
+        self._partitions = partitions_of(plan.to, consumer, "write to")
         self.tally = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
@@ -193,7 +194,7 @@ class Replay:
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:
         origin = dead_letter.origin
-        partition = origin.partition if origin and origin.partition < self._partitions else ANY_PARTITION
+        partition = origin.partition if origin and origin.partition in self._partitions else ANY_PARTITION
         payload = Payload(dead_letter, replay_headers(dead_letter), dead_letter.key, dead_letter.value)
         enqueue(self._producer, self._plan.to, payload, failed, partition=partition)
 
@@ -213,11 +214,3 @@ def replay_headers(dead_letter: DeadLetterRecord) -> Headers:
     kept = (Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
     origin: Headers = [(name, value) for name, value in dead_letter.headers if name in kept]
     return [*without_dlq_headers(dead_letter.headers), *origin, (Header.REPLAYS, str(dead_letter.replays + 1).encode())]
-
-
-def _partitions(consumer: Consumer, name: str) -> int:
-    """Return their number, by a consumer's request: a producer's could make the broker create the topic."""
-    topic = consumer.list_topics(name, timeout=CALL_TIMEOUT_SECONDS).topics[name]
-    if topic.error is not None:
-        raise CommandError(f"cannot write to topic {name}: {phrase(topic.error)}; `orders migrate` creates topics")
-    return len(topic.partitions)

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.dead_letters.delivery import (
     TOO_LARGE,
     DeliveryFailure,
@@ -22,7 +23,6 @@ from service.handler.kafka.dead_letters.delivery import (
     is_unrecoverable,
 )
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
-from service.pkg.run_with_timeout import run_with_timeout
 from service.usecases.batch import Batch
 
 _CALL_TIMEOUT_SECONDS: Final = 5.0
@@ -86,7 +86,10 @@ class TransactionalDeadLetters:
         producer.begin_transaction()
         self._produce(producer, [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets])
         topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
-        _with_timeout(lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, _CALL_TIMEOUT_SECONDS))
+        call_within(  # librdkafka#5456: it may exceed its own timeout
+            _CALL_TIMEOUT_SECONDS + 1,
+            lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, _CALL_TIMEOUT_SECONDS),
+        )
         _end_transaction(producer.commit_transaction)
 
     def _initialise(self, producer: Producer) -> None:
@@ -154,14 +157,6 @@ def _flush_all(producer: Producer, failures: list[DeliveryFailure[DeadLetter]]) 
         if failures or monotonic() >= deadline:
             return False
     return True
-
-
-def _with_timeout(call: Callable[[], object]) -> None:
-    """Bound a call that may never return (librdkafka#5456). Raises KafkaException."""
-    try:
-        run_with_timeout(_CALL_TIMEOUT_SECONDS + 1, call)
-    except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's name
 
 
 def _abort(producer: Producer) -> bool:

@@ -1,0 +1,15 @@
+"""A timeout for calls of the Kafka client that may never return: a broker can hang with the connection open."""
+
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, KafkaException
+
+from service.pkg.run_with_timeout import run_with_timeout
+
+
+def call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Block until `call` has returned. Raises KafkaException; after a timeout the call may still succeed."""
+    try:
+        run_with_timeout(seconds, call)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's name
