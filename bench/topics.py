@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from bench.context import Context
 from bench.processes import await_that
-from generator.produce import Pace, Tally, open_producer, produce
+from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import VALID, Plan, stream
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
@@ -55,7 +55,7 @@ def _fill(context: Context, name: str, plan: Plan) -> int:
     if not plan.count:
         return 0
     producer = open_producer(context.bootstrap_servers, name, {}, compress=False)
-    tally = produce(stream(plan), producer, name, pace=Pace(0), stop=ShutdownEvent(), watch=_ignore)
+    tally = produce(stream(plan), producer, name, limiter=RateLimiter(0), stop=ShutdownEvent(), on_progress=_ignore)
     if not tally.complete:
         raise ServerUnavailable(f"Kafka did not take all messages ({', '.join(tally.failed)})")
     return tally.sent[VALID]

@@ -1,1 +1,1 @@
-"""Seeded streams of orders and faults, their producer, and the reconciliation of what became of them."""
+"""Seeded streams of valid and faulty orders, their producer, and the comparison with the stored result."""

@@ -6,10 +6,10 @@ import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from generator.actual import GroupProgress, ReadError, messages, open_consumer, progress, stored_orders
 from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters, compare_orders
-from generator.expected import expected, require_end, until_of
-from generator.found import GroupProgress, Unanswered, messages, open_consumer, progress, stored_orders
-from generator.options import add_plan_options, plan_of
+from generator.expected import expected_result, infer_until, require_finite
+from generator.options import add_plan_options, plan_from
 from service.handler.kafka.client import properties as client_properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.pkg.polling import poll
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 EXACT, FAILED, WRONG_USAGE = 0, 1, 2
+"""Exit codes."""
 POLL_INTERVAL_SECONDS: Final = 0.5
-DEFAULT_WAIT_SECONDS: Final = 60.0
+DEFAULT_LAG_TIMEOUT_SECONDS: Final = 60.0
 
-EPILOG = """Takes the options of the `orders generate` run that filled the topic. Both topics and the tables must
-have been empty before. Without --until, it is derived from the first orders in the topic."""
+EPILOG = """Use the options of the `orders generate` run that filled the topic. Both topics and all tables must
+have been empty before that run. The default of --until is derived from the first orders in the topic."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=float,
-        default=DEFAULT_WAIT_SECONDS,
+        default=DEFAULT_LAG_TIMEOUT_SECONDS,
         metavar="SECONDS",
-        help=f"how long to wait until the consumer has no lag (default: {DEFAULT_WAIT_SECONDS:.0f})",
+        help=f"how long to wait until the consumer has no lag (default: {DEFAULT_LAG_TIMEOUT_SECONDS:.0f})",
     )
     parser.add_argument(
         "--after-crash",
         action="store_true",
-        help="accept repeated dead letters with the same origin, which a crash of the consumer may cause",
+        help="accept repeated dead letters with the same origin, which a crash of the consumer can cause",
     )
 
 
@@ -80,28 +81,28 @@ def check(
 ) -> int:
     """Print the counts; return 0 if all are exact and the group has no lag, else 1.
 
-    Blocks for at most `--wait` seconds until the lag is 0, then until everything is read. Raises the errors of
-    `require_servers`, called first.
+    Blocks for at most `--wait` seconds until the lag is 0, and then while it reads the topic and the tables.
+    `require_servers` is called first, and its errors are raised.
     """
     try:
-        plan = plan_of(args)
-        require_end(plan)
+        plan = plan_from(args)
+        require_finite(plan)
         require_servers()
         consumer = open_consumer(bootstrap_servers, group_id, properties)
         try:
             if not args.until:
-                plan = replace(plan, until=until_of(plan, messages(consumer, topic)))
-            wanted = expected(plan)
+                plan = replace(plan, until=infer_until(plan, messages(consumer, topic)))
+            expected = expected_result(plan)
             reached = _wait_for_lag(consumer, topic, args.wait)
-            orders = compare_orders(wanted.orders, stored_orders(dsn))
-            dead_letters = compare_dead_letters(wanted.dead_letters, messages(consumer, dead_letter_topic), topic)
+            orders = compare_orders(expected.orders, stored_orders(dsn))
+            dead_letters = compare_dead_letters(expected.dead_letters, messages(consumer, dead_letter_topic), topic)
         finally:
             consumer.close()
     except ValueError as problem:
         return _fail(problem, WRONG_USAGE)
-    except Unanswered as problem:
+    except ReadError as problem:
         return _fail(problem, FAILED)
-    return _report(wanted.messages, reached, orders, dead_letters, again_allowed=args.after_crash)
+    return _report(expected.messages, reached, orders, dead_letters, allow_repeated=args.after_crash)
 
 
 def _wait_for_lag(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
@@ -119,13 +120,13 @@ def _report(
     orders: OrderCounts,
     dead_letters: DeadLetterTable,
     *,
-    again_allowed: bool,
+    allow_repeated: bool,
 ) -> int:
     exact = (
         messages_expected == reached.produced
         and not reached.lag
         and orders.exact
-        and all(counts.is_exact(again_allowed=again_allowed) for counts in dead_letters.rows.values())
+        and all(counts.is_exact(allow_repeated=allow_repeated) for counts in dead_letters.rows.values())
     )
     rows = {reason: asdict(counts) for reason, counts in dead_letters.rows.items()}
     total = {"expected": messages_expected, "produced": reached.produced, "lag": reached.lag}

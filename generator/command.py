@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaException
 
 from generator.faults import FULL_CATALOGUE
-from generator.options import add_plan_options, plan_of
+from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
-from generator.produce import Pace, Tally, open_producer, produce
+from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.progress import ProgressLine
 from generator.stream import Plan, stream
 from service.errors import CommandError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+"""Exit codes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=rate, default=0.0, metavar="R", help="messages per second (default: no limit)")
     parser.add_argument("--topic", help="overrides ORDERS_KAFKA__TOPIC")
     parser.add_argument("--bootstrap-servers", type=bootstrap_servers, help="overrides ORDERS_KAFKA__BOOTSTRAP_SERVERS")
-    parser.add_argument("--list-faults", action="store_true", help="print the catalogue of faults and exit")
+    parser.add_argument("--list-faults", action="store_true", help="list all faults and exit")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -64,15 +65,15 @@ def generate(
     properties: Mapping[str, Any],
     require_kafka: Callable[[], None] = lambda: None,
 ) -> int:
-    """Produce the messages of the plan; return the exit code. Raises the errors of `require_kafka`, called first.
+    """Produce the messages of the plan; return the exit code: 1 if a message was not acknowledged.
 
-    SIGINT and SIGTERM stop the run with exit code 0, because they are the only way to end an unlimited one. An
-    unacknowledged message makes the exit code 1.
+    `require_kafka` is called first, and its errors are raised. SIGINT and SIGTERM stop the run with exit code 0,
+    because nothing else ends an unlimited one.
     """
     if args.list_faults:
         return list_faults()
     try:
-        plan = replace(plan_of(args), until=args.until or _latest_date(args.count))
+        plan = replace(plan_from(args), until=args.until or _latest_date(args.count))
     except ValueError as problem:
         return _fail(problem, WRONG_USAGE)
     require_kafka()
@@ -85,7 +86,7 @@ def generate(
 
 
 def _latest_date(count: int) -> datetime | None:
-    """Return now; None for an unlimited stream, whose orders are dated when they are sent."""
+    """Return the current time; None for an unlimited stream, whose orders are dated when they are sent."""
     return utc_now().replace(microsecond=0) if count else None
 
 
@@ -98,7 +99,9 @@ def list_faults() -> int:
 def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
     producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
     progress, started = ProgressLine(sys.stderr, plan.count), time.monotonic()
-    tally = produce(stream(plan), producer, topic, pace=Pace(per_second), stop=stop_at_signals(), watch=progress)
+    tally = produce(
+        stream(plan), producer, topic, limiter=RateLimiter(per_second), stop=stop_at_signals(), on_progress=progress
+    )
     progress.close()
     sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
     if plan.until:

@@ -1,4 +1,4 @@
-"""Expected against found: counts in which every order and every dead letter stands exactly once."""
+"""Compares the expected with the actual result, and counts every order and every dead letter exactly once."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ class OrderCounts:
     stored: int = 0
     missing: int = 0
     wrong_version: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     unexpected: int = 0
 
     @property
     def exact(self) -> bool:
-        return self.stored == self.expected and not self.doubled and not self.unexpected
+        return self.stored == self.expected and not self.duplicated and not self.unexpected
 
 
 @dataclass
 class DeadLetterCounts:
     """Dead letters of one reason.
 
-    `again` has the origin of one that was there before, which a crash of the consumer explains; `doubled` has
-    another origin, which nothing explains.
+    `repeated` ones have the same origin as an earlier one, which a crash of the consumer explains. `duplicated` ones
+    have another origin, which is always an error.
     """
 
     expected: int = 0
     found: int = 0
     missing: int = 0
     wrong_reason: int = 0
-    again: int = 0
-    doubled: int = 0
+    repeated: int = 0
+    duplicated: int = 0
     unexpected: int = 0
 
-    def is_exact(self, *, again_allowed: bool) -> bool:
-        faulty = self.doubled or self.unexpected or (self.again and not again_allowed)
+    def is_exact(self, *, allow_repeated: bool) -> bool:
+        faulty = self.duplicated or self.unexpected or (self.repeated and not allow_repeated)
         return self.found == self.expected and not faulty
 
 
@@ -68,13 +68,13 @@ class DeadLetterTable:
 
 
 def compare_orders(expected: Mapping[str, bytes], stored: Iterable[tuple[str, Any]]) -> OrderCounts:
-    """Count rows of the tables; `expected` maps order_uid to digest."""
+    """Compare the rows of the tables; `expected` maps order_uid to digest."""
     counts, unseen = OrderCounts(len(expected)), set(expected)
     for uid, order in stored:
         if uid not in expected:
             counts.unexpected += 1
         elif uid not in unseen:
-            counts.doubled += 1
+            counts.duplicated += 1
         else:
             unseen.discard(uid)
             exact = _is_exactly(order, expected[uid])
@@ -88,13 +88,13 @@ def _is_exactly(order: Any, digest: bytes) -> bool:
     try:
         return order_digest(order) == digest
     except (KeyError, TypeError, ValueError):
-        return False  # a row without its date
+        return False  # a required field is missing
 
 
 def compare_dead_letters(
     expected: Mapping[bytes, Reason], dead_letters: Iterable[Message], topic: str
 ) -> DeadLetterTable:
-    """Count dead letters; `expected` maps digest to reason, and all must have come from `topic`."""
+    """Compare dead letters; `expected` maps digest to reason. The origin of each must be in `topic`."""
     table = DeadLetterTable()
     seen: dict[bytes, Origin] = {}
     for reason in expected.values():
@@ -114,24 +114,22 @@ def _count(
     topic: str,
 ) -> None:
     headers = headers_of(dead_letter)
-    digest, stated, origin = (
-        dead_letter_digest(dead_letter.key(), dead_letter.value()),
-        _stated_reason(headers),
-        read_origin(headers),
-    )
+    digest = dead_letter_digest(dead_letter.key(), dead_letter.value())
+    reason = _reason_in(headers)
+    origin = read_origin(headers)
     if digest not in expected or origin is None or origin.topic != topic:
-        table[stated].unexpected += 1
+        table[reason].unexpected += 1
     elif digest in seen:
-        repeated = seen[digest] == origin
-        table[expected[digest]].again += repeated
-        table[expected[digest]].doubled += not repeated
+        same_origin = seen[digest] == origin
+        table[expected[digest]].repeated += same_origin
+        table[expected[digest]].duplicated += not same_origin
     else:
         seen[digest] = origin
-        right = stated == expected[digest]
-        table[expected[digest]].found += right
-        table[expected[digest]].wrong_reason += not right
+        is_expected_reason = reason == expected[digest]
+        table[expected[digest]].found += is_expected_reason
+        table[expected[digest]].wrong_reason += not is_expected_reason
 
 
-def _stated_reason(headers: Headers | None) -> str:
+def _reason_in(headers: Headers | None) -> str:
     values = [value for name, value in headers or () if name == Header.REASON and value is not None]
     return values[0].decode(errors="replace") if len(values) == 1 else "(none)"

@@ -1,4 +1,4 @@
-"""What must have become of a stream, as digests: about 200 bytes an order, however large the documents."""
+"""The expected result of a stream, as digests: about 200 bytes per order, whatever the size of the documents."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ if TYPE_CHECKING:
     from service.entities.dead_letter import Reason
 
 DIGEST_BYTES = 16
-DATED_MESSAGES: Final = 1_000
-"""Of the beginning of a stream, in which the end of its dates is looked for."""
+MAX_SEARCHED_MESSAGES: Final = 1_000
+"""Number of messages at the start of a stream from which `until` is inferred."""
 
 _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass
-class Expected:
-    """`orders`: order_uid to the digest of its newest version. `dead_letters`: their digests to their reasons."""
+class ExpectedResult:
+    """`orders` maps order_uid to the digest of the newest version, `dead_letters` maps digest to reason."""
 
     messages: int = 0
     orders: dict[str, bytes] = field(default_factory=dict)
     dead_letters: dict[bytes, Reason] = field(default_factory=dict)
 
 
-def expected(plan: Plan) -> Expected:
-    """Run the stream again, without a broker. Raises ValueError for a plan without end."""
-    require_end(plan)
-    result = Expected()
+def expected_result(plan: Plan) -> ExpectedResult:
+    """Generate the stream again and return its result. Raises ValueError for an unlimited plan."""
+    require_finite(plan)
+    result = ExpectedResult()
     for message in stream(plan):
-        _expect(result, message)
+        _add(result, message)
     return result
 
 
-def require_end(plan: Plan) -> None:
+def require_finite(plan: Plan) -> None:
+    """Raise ValueError for an unlimited plan."""
     if not plan.count:
-        raise ValueError("--count 0 is without end: there is nothing to compare with")
+        raise ValueError("an unlimited run cannot be checked: set --count to more than 0")
 
 
-def _expect(result: Expected, message: Message) -> None:
+def _add(result: ExpectedResult, message: Message) -> None:
     result.messages += 1
     if message.reason is not None:
         result.dead_letters[dead_letter_digest(message.key, message.value)] = message.reason
@@ -59,15 +60,16 @@ def _expect(result: Expected, message: Message) -> None:
         result.orders[message.key.decode()] = order_digest(json.loads(message.value or b""))
 
 
-def until_of(plan: Plan, records: Iterable[Record]) -> datetime | None:
-    """Return the `until` of the run that produced the records, by the first of its first orders among them.
+def infer_until(plan: Plan, records: Iterable[Record]) -> datetime | None:
+    """Return the `until` of the run that produced the records: all dates of a stream are relative to it.
 
-    The dates of a stream move with its `until`, and nothing else does. Where none is found it is the plan's.
+    Compares the date of one order with the date of the same order in the plan. Returns the plan's `until` if none of
+    the first orders is found.
     """
     if plan.until is None:
         return None
-    beginning = islice(stream(plan), DATED_MESSAGES)
-    dates = {message.key: date for message in beginning if (date := _date_within(message.value, plan.until))}
+    start = islice(stream(plan), MAX_SEARCHED_MESSAGES)
+    dates = {message.key: date for message in start if (date := _date_within(message.value, plan.until))}
     for record in records:
         key, date = record.key(), _date(record.value())
         if date and isinstance(key, bytes) and key in dates:
@@ -76,7 +78,7 @@ def until_of(plan: Plan, records: Iterable[Record]) -> datetime | None:
 
 
 def _date_within(value: bytes | None, until: datetime) -> datetime | None:
-    """Return the date of an order unless a fault has put another one there."""
+    """Return the date of an order; None if it is a date that only a fault can contain."""
     date = _date(value)
     return date if date and until - DATE_RANGE - timedelta(seconds=1) <= date <= until else None
 
@@ -90,12 +92,12 @@ def _date(value: Any) -> datetime | None:
 
 
 def order_digest(order: Document) -> bytes:
-    """Equal for documents of equal content: the same moment in any zone, an optional field that is null or absent."""
-    moment = datetime.fromisoformat(order["date_created"]).astimezone(UTC)
-    known = _without_null(order, "internal_signature") | {"date_created": moment.isoformat()}
+    """Return the same digest for equal orders: time zones do not matter, nor whether an optional field is null."""
+    date_created = datetime.fromisoformat(order["date_created"]).astimezone(UTC)
+    normalized = _without_null(order, "internal_signature") | {"date_created": date_created.isoformat()}
     if isinstance(order["payment"], dict):
-        known["payment"] = _without_null(order["payment"], "request_id")
-    return _digest(_canonical(known).encode())
+        normalized["payment"] = _without_null(order["payment"], "request_id")
+    return _digest(_canonical(normalized).encode())
 
 
 def _without_null(part: Document, *fields: str) -> Document:
@@ -103,7 +105,7 @@ def _without_null(part: Document, *fields: str) -> Document:
 
 
 def dead_letter_digest(key: Any, value: Any) -> bytes:
-    """Equal for equal bytes of both; None is not the same as empty."""
+    """Return a digest of key and value; None and empty differ."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for part in (key, value):
         digest.update(b"none" if part is None else b"%d bytes" % len(part))

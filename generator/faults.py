@@ -1,7 +1,7 @@
-"""The catalogue of faults: what producers really send, each named after what is wrong with it.
+"""The catalogue of faults: invalid messages as real producers send them, each with the reason for its dead letter.
 
-`undecodable` can't be read as JSON text, `invalid` is JSON that breaks a rule of the order, `too-large` is both
-readable and right, but over the limit of 1 MiB.
+`undecodable` is not JSON, `invalid` is JSON that violates a rule of the order document, `too-large` is a valid order
+that exceeds 1 MiB.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from generator.orders import Document, Random, encoded
+from generator.orders import Document, Random, encode
 from service.entities.dead_letter import Reason
 from service.entities.order import MAX_BIGINT, MAX_ITEMS
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     Make = Callable[[Document, Random], bytes]
 
 MAX_VALUE_BYTES: Final = 2**20
-"""What the consumer accepts by default."""
+"""The consumer's default limit."""
 LARGEST_VALUE_BYTES: Final = 4 * 2**20
-TOO_DEEP: Final = 32
-"""Levels inside an unknown field: the document itself is one more, and 32 in all are allowed."""
-DEEP_ENOUGH_TO_OVERFLOW: Final = 100_000
-"""Levels at which parsers that recurse run out of stack."""
+EXCESSIVE_DEPTH: Final = 32
+"""Nesting levels inside an unknown field. With the document itself that is one more than the 32 allowed."""
+STACK_OVERFLOW_DEPTH: Final = 100_000
+"""Nesting levels that overflow the stack of a recursive parser."""
 
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""Real compression would differ between builds of zlib, and with it the bytes of a seed."""
+"""Only a header, because compressed bytes differ between builds of zlib, and a seed must always give the same bytes."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`make` turns a valid order, which it may change, into the value of a message.
+    """`make` returns the value of a message, made from a valid order that it may modify.
 
-    The message must be dead-lettered for `reason`, and the detail must name `field`, if there is one.
+    The consumer must dead-letter the message with `reason`, and name `field` in the detail if it is not empty.
     """
 
     name: str
@@ -44,34 +44,34 @@ class Fault:
     make: Make
 
 
-def _replaced(field: str, value: Any) -> Make:
+def _set(field: str, value: Any) -> Make:
     def make(order: Document, _: Random) -> bytes:
-        parent, key = _located(order, field)
+        parent, key = _locate(order, field)
         parent[key] = value
-        return encoded(order)
+        return encode(order)
 
     return make
 
 
-def _removed(field: str) -> Make:
+def _remove(field: str) -> Make:
     def make(order: Document, _: Random) -> bytes:
-        parent, key = _located(order, field)
+        parent, key = _locate(order, field)
         del parent[key]
-        return encoded(order)
+        return encode(order)
 
     return make
 
 
-def _spelt(field: str, token: bytes) -> Make:
-    """Put text where a JSON value belongs, for what no encoder would write."""
+def _set_raw(field: str, token: bytes) -> Make:
+    """Replace a field by raw text that no JSON encoder would write."""
 
     def make(order: Document, random: Random) -> bytes:
-        return _replaced(field, "<token>")(order, random).replace(b'"<token>"', token)
+        return _set(field, "<token>")(order, random).replace(b'"<token>"', token)
 
     return make
 
 
-def _located(order: Document, field: str) -> tuple[Any, Any]:
+def _locate(order: Document, field: str) -> tuple[Any, Any]:
     """Return the container and the key of a path like `items[0].price`."""
     *parents, key = [int(step) if step.isdigit() else step for step in re.findall(r"\w+", field)]
     container: Any = order
@@ -80,37 +80,37 @@ def _located(order: Document, field: str) -> tuple[Any, Any]:
     return container, key
 
 
-def _rewritten(rewrite: Callable[[bytes], bytes]) -> Make:
-    """Spoil the text of a valid order."""
-    return lambda order, _: rewrite(encoded(order))
+def _rewrite(rewrite: Callable[[bytes], bytes]) -> Make:
+    """Change the encoded text of a valid order."""
+    return lambda order, _: rewrite(encode(order))
 
 
 def _constant(value: bytes) -> Make:
     return lambda _, __: value
 
 
-def _truncated(order: Document, random: Random) -> bytes:
-    value = encoded(order)
+def _truncate(order: Document, random: Random) -> bytes:
+    value = encode(order)
     return value[: 1 + int(random() * (len(value) - 1))]
 
 
 def _with_items(count: int) -> Make:
     def make(order: Document, _: Random) -> bytes:
-        return encoded(order | {"items": order["items"][:1] * count})
+        return encode(order | {"items": order["items"][:1] * count})
 
     return make
 
 
-def _nested(levels: int) -> Make:
-    return _spelt("extra", b"[" * levels + b"]" * levels)
+def _nest(levels: int) -> Make:
+    return _set_raw("extra", b"[" * levels + b"]" * levels)
 
 
-def _padded(size: int) -> Make:
-    """Fill an otherwise valid order up to `size` bytes; the filling compresses well, so that brokers let it through."""
+def _pad(size: int) -> Make:
+    """Pad a valid order to `size` bytes. The padding compresses well, because a broker's limit applies afterwards."""
 
     def make(order: Document, _: Random) -> bytes:
-        bare = len(encoded(order | {"extra": ""}))
-        return encoded(order | {"extra": "x" * (size - bare)})
+        bare = len(encode(order | {"extra": ""}))
+        return encode(order | {"extra": "x" * (size - bare)})
 
     return make
 
@@ -124,51 +124,51 @@ def _invalid(name: str, field: str, make: Make) -> Fault:
 
 
 def _wrong(name: str, field: str, value: Any) -> Fault:
-    return _invalid(name, field, _replaced(field, value))
+    return _invalid(name, field, _set(field, value))
 
 
 def _missing(field: str) -> Fault:
-    return _invalid(f"missing-{field.replace('[0].', '-').replace('.', '-')}", field, _removed(field))
+    return _invalid(f"missing-{field.replace('[0].', '-').replace('.', '-')}", field, _remove(field))
 
 
 _UNDECODABLE: Final = (
     _undecodable("whitespace", _constant(b" \n\t ")),
     _undecodable("plain-text", _constant(b"order received, thank you")),
-    _undecodable("truncated", _truncated),
-    _undecodable("trailing-characters", _rewritten(lambda value: value + b";")),
-    _undecodable("two-documents", _rewritten(lambda value: value + b"\n" + value)),
-    _undecodable("trailing-comma", _rewritten(lambda value: value[:-1] + b",}")),
-    _undecodable("single-quotes", _rewritten(lambda value: value.replace(b'"', b"'"))),
-    _undecodable("unquoted-key", _rewritten(lambda value: value.replace(b'"order_uid"', b"order_uid"))),
-    _undecodable("comment", _rewritten(lambda value: b"/* order */" + value)),
-    _undecodable("byte-order-mark", _rewritten(lambda value: b"\xef\xbb\xbf" + value)),
-    _undecodable("utf-16", _rewritten(lambda value: value.decode().encode("utf-16"))),
-    _undecodable("gzip-header", _rewritten(lambda value: GZIP_HEADER + value)),
-    _undecodable("schema-registry-frame", _rewritten(lambda value: b"\x00\x00\x00\x00\x07" + value)),
-    _undecodable("latin-1-text", _spelt("delivery.city", b'"M\xfcnchen"')),
-    _undecodable("overlong-utf-8", _spelt("delivery.city", b'"\xc0\xaf"')),
-    _undecodable("surrogate-in-utf-8", _spelt("delivery.city", b'"\xed\xa0\x80"')),
-    _undecodable("truncated-utf-8", _spelt("delivery.city", b'"\xf0\x9f\xa7"')),
-    _undecodable("lone-surrogate", _spelt("delivery.name", b'"\\ud83e"')),
-    _undecodable("reversed-surrogates", _spelt("delivery.name", b'"\\uddd8\\ud83e"')),
-    _undecodable("lone-surrogate-in-unknown-field", _spelt("extra", b'"\\ud83e"')),
-    _undecodable("unknown-escape", _spelt("delivery.name", b'"\\x41nna"')),
-    _undecodable("raw-line-break", _spelt("delivery.address", b'"Allee 1\nBerlin"')),
-    _undecodable("raw-nul", _spelt("delivery.address", b'"Allee 1\x00"')),
-    _undecodable("nan", _spelt("payment.amount", b"NaN")),
-    _undecodable("infinity", _spelt("payment.amount", b"Infinity")),
-    _undecodable("minus-infinity", _spelt("payment.amount", b"-Infinity")),
-    _undecodable("python-none", _spelt("payment.bank", b"None")),
-    _undecodable("leading-zero", _spelt("payment.amount", b"007")),
-    _undecodable("leading-plus", _spelt("payment.amount", b"+7")),
-    _undecodable("hexadecimal", _spelt("payment.amount", b"0x1F")),
-    _undecodable("out-of-double-range", _spelt("payment.amount", b"1e400")),
-    _undecodable("nested-too-deeply", _nested(TOO_DEEP)),
-    _undecodable("nested-without-end", _nested(DEEP_ENOUGH_TO_OVERFLOW)),
+    _undecodable("truncated", _truncate),
+    _undecodable("trailing-characters", _rewrite(lambda value: value + b";")),
+    _undecodable("two-documents", _rewrite(lambda value: value + b"\n" + value)),
+    _undecodable("trailing-comma", _rewrite(lambda value: value[:-1] + b",}")),
+    _undecodable("single-quotes", _rewrite(lambda value: value.replace(b'"', b"'"))),
+    _undecodable("unquoted-key", _rewrite(lambda value: value.replace(b'"order_uid"', b"order_uid"))),
+    _undecodable("comment", _rewrite(lambda value: b"/* order */" + value)),
+    _undecodable("byte-order-mark", _rewrite(lambda value: b"\xef\xbb\xbf" + value)),
+    _undecodable("utf-16", _rewrite(lambda value: value.decode().encode("utf-16"))),
+    _undecodable("gzip-header", _rewrite(lambda value: GZIP_HEADER + value)),
+    _undecodable("schema-registry-frame", _rewrite(lambda value: b"\x00\x00\x00\x00\x07" + value)),
+    _undecodable("latin-1-text", _set_raw("delivery.city", b'"M\xfcnchen"')),
+    _undecodable("overlong-utf-8", _set_raw("delivery.city", b'"\xc0\xaf"')),
+    _undecodable("surrogate-in-utf-8", _set_raw("delivery.city", b'"\xed\xa0\x80"')),
+    _undecodable("truncated-utf-8", _set_raw("delivery.city", b'"\xf0\x9f\xa7"')),
+    _undecodable("lone-surrogate", _set_raw("delivery.name", b'"\\ud83e"')),
+    _undecodable("reversed-surrogates", _set_raw("delivery.name", b'"\\uddd8\\ud83e"')),
+    _undecodable("lone-surrogate-in-unknown-field", _set_raw("extra", b'"\\ud83e"')),
+    _undecodable("unknown-escape", _set_raw("delivery.name", b'"\\x41nna"')),
+    _undecodable("raw-line-break", _set_raw("delivery.address", b'"Allee 1\nBerlin"')),
+    _undecodable("raw-nul", _set_raw("delivery.address", b'"Allee 1\x00"')),
+    _undecodable("nan", _set_raw("payment.amount", b"NaN")),
+    _undecodable("infinity", _set_raw("payment.amount", b"Infinity")),
+    _undecodable("minus-infinity", _set_raw("payment.amount", b"-Infinity")),
+    _undecodable("python-none", _set_raw("payment.bank", b"None")),
+    _undecodable("leading-zero", _set_raw("payment.amount", b"007")),
+    _undecodable("leading-plus", _set_raw("payment.amount", b"+7")),
+    _undecodable("hexadecimal", _set_raw("payment.amount", b"0x1F")),
+    _undecodable("out-of-double-range", _set_raw("payment.amount", b"1e400")),
+    _undecodable("nested-too-deeply", _nest(EXCESSIVE_DEPTH)),
+    _undecodable("nested-without-end", _nest(STACK_OVERFLOW_DEPTH)),
 )
 
 _INVALID: Final = (
-    _invalid("json-array", "", _rewritten(lambda value: b"[" + value + b"]")),
+    _invalid("json-array", "", _rewrite(lambda value: b"[" + value + b"]")),
     _invalid("json-false", "", _constant(b"false")),
     _invalid("json-text", "", _constant(b'"an order"')),
     _invalid("json-number", "", _constant(b"42")),
@@ -191,10 +191,10 @@ _INVALID: Final = (
     _wrong("object-for-array", "items", {}),
     _wrong("number-for-text", "customer_id", 5),
     _wrong("text-for-number", "payment.amount", "1817"),
-    _invalid("true-for-number", "sm_id", _spelt("sm_id", b"true")),
+    _invalid("true-for-number", "sm_id", _set_raw("sm_id", b"true")),
     _wrong("fraction", "payment.goods_total", 317.5),
-    _invalid("zero-fraction", "items[0].price", _spelt("items[0].price", b"453.0")),
-    _invalid("exponent", "payment.amount", _spelt("payment.amount", b"1e3")),
+    _invalid("zero-fraction", "items[0].price", _set_raw("items[0].price", b"453.0")),
+    _invalid("exponent", "payment.amount", _set_raw("payment.amount", b"1e3")),
     _wrong("negative-amount", "payment.delivery_cost", -1),
     _wrong("over-bigint", "payment.amount", MAX_BIGINT + 1),
     _wrong("over-unsigned-bigint", "items[0].chrt_id", 2**64),
@@ -205,9 +205,9 @@ _INVALID: Final = (
     _wrong("status-over-999", "items[0].status", 1000),
     _wrong("nul-in-text", "delivery.name", "Anna\x00"),
     _wrong("nul-in-item", "items[0].brand", "\x00"),
-    _invalid("nul-in-unknown-field", "", _replaced("extra", "\x00")),
-    _invalid("nul-in-unknown-key", "", _replaced("extra", {"\x00": 1})),
-    _invalid("repeated-key", "order_uid", _rewritten(lambda value: value[:-1] + b',"order_uid":5}')),
+    _invalid("nul-in-unknown-field", "", _set("extra", "\x00")),
+    _invalid("nul-in-unknown-key", "", _set("extra", {"\x00": 1})),
+    _invalid("repeated-key", "order_uid", _rewrite(lambda value: value[:-1] + b',"order_uid":5}')),
     _wrong("empty-text", "track_number", ""),
     _wrong("too-long-text", "delivery.address", "ä" * 20_000),
     _wrong("empty-uid", "order_uid", ""),
@@ -242,12 +242,12 @@ _INVALID: Final = (
 )
 
 _TOO_LARGE: Final = (
-    Fault("one-byte-over-1-mib", Reason.TOO_LARGE, "", _padded(MAX_VALUE_BYTES + 1)),
-    Fault("4-mib", Reason.TOO_LARGE, "", _padded(LARGEST_VALUE_BYTES)),
+    Fault("one-byte-over-1-mib", Reason.TOO_LARGE, "", _pad(MAX_VALUE_BYTES + 1)),
+    Fault("4-mib", Reason.TOO_LARGE, "", _pad(LARGEST_VALUE_BYTES)),
 )
 
 CATALOGUE: Final = _UNDECODABLE + _INVALID
-"""What `invalid` mixes in: topics with stock limits take all of it."""
+"""Faults that a topic with the default size limit accepts."""
 
 FULL_CATALOGUE: Final = CATALOGUE + _TOO_LARGE
-"""With what only passes a broker because it was compressed, or because the topic's limit was raised."""
+"""All faults. The large ones need compression, or a topic with a higher size limit."""

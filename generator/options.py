@@ -1,4 +1,4 @@
-"""Command-line options of a plan; `orders check` needs those of `orders generate`, except `--until`."""
+"""Command-line options of a plan, shared by `orders generate` and `orders check`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARES = {
     "duplicates": "share of messages that repeat an earlier order unchanged",
     "stale": "share of messages with an older version of an earlier order, with an earlier timestamp",
     "updates": "share of messages with a newer version of an earlier order",
-    "tombstones": "share of messages with the key of an earlier order and no value, or the text null",
+    "tombstones": "share of messages with the key of an earlier order and a null value or the text null",
 }
 
 
@@ -46,7 +46,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--too-large", action="store_true", help="include faults with values over 1 MiB")
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
+def plan_from(args: argparse.Namespace) -> Plan:
     """Return the plan for the options. Raises ValueError if the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
     until = args.until or Plan.until

@@ -1,4 +1,4 @@
-"""Valid orders, drawn from a seeded source of randomness."""
+"""Random valid orders, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from generator import vocabulary as words
 
 Document = dict[str, Any]
 Random = Callable[[], float]
-"""`random.Random(seed).random`: the one method whose sequence Python promises to keep across versions."""
+"""`random.Random(seed).random`: the only method whose sequence Python guarantees across versions."""
 
 T = TypeVar("T")
 
 DATE_RANGE: Final = timedelta(days=30)
-"""Orders are dated within so long before the end of their dates."""
+"""Maximum age of an order at `until`."""
 MAX_PAYMENT_AGE_SECONDS: Final = 900
-"""An order is paid so many seconds at most before it is created."""
+"""Maximum age of the payment when the order is created."""
 _SECOND: Final = timedelta(seconds=1)
 _ZONES: Final = {zone: datetime.fromisoformat(f"2021-11-26T06:22:19{zone}").tzinfo for zone in words.ZONES}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def encoded(document: Document) -> bytes:
-    """Compact JSON in UTF-8, keys in the document's order."""
+def encode(document: Document) -> bytes:
+    """Return compact JSON in UTF-8, with the keys in the document's order."""
     return _encode(document).encode()
 
 
@@ -35,10 +35,7 @@ def utc_now() -> datetime:
 
 
 class Orders:
-    """Draws one order after the other; all of them are valid, and their amounts add up by both cross-field rules.
-
-    No date is after `until`. Without it each order is created as it is drawn, by the clock `now`.
-    """
+    """Generates valid orders with consistent amounts. No date is after `until`; None: each order is dated `now()`."""
 
     def __init__(self, random: Random, until: datetime | None, now: Callable[[], datetime] = utc_now) -> None:
         self._random = random
@@ -61,13 +58,13 @@ class Orders:
             "delivery_service": self._pick(words.DELIVERY_SERVICES),
             "shardkey": str(self._below(10)),
             "sm_id": self._below(100),
-            "date_created": self._written(created),
+            "date_created": self._format(created),
             "oof_shard": str(self._below(3)),
         }
         return order | self._optional("internal_signature", 24)
 
-    def revised(self, order: Document) -> Document:
-        """Another version of the same order: a new address and other items, so that rows are added and go away."""
+    def revise(self, order: Document) -> Document:
+        """Return another version of the order, with another address and other items: rows are added and deleted."""
         items, payment = self._items(order["track_number"]), order["payment"]
         address = {"address": self._address(self._pick(words.PLACES))}
         return order | {
@@ -77,10 +74,10 @@ class Orders:
         }
 
     def _created(self) -> datetime:
-        """Return whole seconds, at least one before the end: a fraction may be added."""
-        age = timedelta(seconds=self._below(int(DATE_RANGE.total_seconds())))  # drawn even where it is not needed
-        end = self._now() if self._until is None else self._until - age
-        return end.replace(microsecond=0) - _SECOND
+        """Return whole seconds, at least one second early, because `_format` may add a fraction."""
+        age = timedelta(seconds=self._below(int(DATE_RANGE.total_seconds())))  # always drawn: keeps the sequence equal
+        latest = self._now() if self._until is None else self._until - age
+        return latest.replace(microsecond=0) - _SECOND
 
     def _delivery(self, place: words.Place) -> Document:
         first, last = self._pick(words.FIRST_NAMES), self._pick(words.LAST_NAMES)
@@ -128,13 +125,13 @@ class Orders:
         }
 
     def _optional(self, field: str, length: int) -> Document:
-        """Absent, empty and filled are three different things, and all of them valid; null is the same as absent."""
+        """Return an optional field: absent, null, empty or with a value."""
         return self._pick(({}, {field: None}, {field: ""}, {field: self._hex(length)}))
 
-    def _written(self, moment: datetime) -> str:
-        """RFC 3339, mostly in UTC, at times with a fraction or another zone."""
+    def _format(self, timestamp: datetime) -> str:
+        """Return RFC 3339, mostly in UTC, sometimes with a fraction or another time zone."""
         fraction, zone = self._pick(words.FRACTIONS), self._pick(words.ZONES)
-        return moment.astimezone(_ZONES[zone]).isoformat()[: len("2021-11-26T06:22:19")] + fraction + zone
+        return timestamp.astimezone(_ZONES[zone]).isoformat()[: len("2021-11-26T06:22:19")] + fraction + zone
 
     def _pick(self, choices: Sequence[T]) -> T:
         return choices[int(self._random() * len(choices))]
@@ -146,7 +143,7 @@ class Orders:
         return f"{self._below(10**count):0{count}}"
 
     def _hex(self, count: int) -> str:
-        """`count` hexadecimal digits of two draws, for one holds 53 bits: too few to never repeat among 10^7."""
+        """Return `count` hexadecimal digits from two random numbers. The 53 bits of one would collide among 10^7."""
         right = count // 2
         return f"{self._below(16 ** (count - right)):0{count - right}x}{self._below(16**right):0{right}x}"
 

@@ -63,14 +63,14 @@ def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, A
     compression = {"compression.type": "lz4"} if compress else {}
     guarantees = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True}
     producer = Producer(DEFAULTS | compression | dict(properties) | guarantees)
-    _require(producer, topic)
+    _require_topic(producer, topic)
     return producer
 
 
-def _require(producer: Producer, topic: str) -> None:
+def _require_topic(producer: Producer, topic: str) -> None:
     """Retry, because a broker with `auto.create.topics.enable` creates the topic on the first request."""
     problem = poll(
-        lambda: _problem(producer, topic),
+        lambda: _topic_error(producer, topic),
         lambda problem: problem is None,
         seconds=METADATA_TIMEOUT_SECONDS,
         interval=METADATA_INTERVAL_SECONDS,
@@ -79,45 +79,46 @@ def _require(producer: Producer, topic: str) -> None:
         raise CommandError(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
 
 
-def _problem(producer: Producer, topic: str) -> str | None:
+def _topic_error(producer: Producer, topic: str) -> str | None:
     try:
-        known = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
+        metadata = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise CommandError(f"no broker answers: {phrase(error.args[0])}") from error
-    return None if known.error is None else phrase(known.error)
+        raise CommandError(f"cannot reach Kafka: {phrase(error.args[0])}") from error
+    return None if metadata.error is None else phrase(metadata.error)
 
 
-class Pace:
-    """Spreads messages evenly. `rate` is per second, 0 is as fast as can be."""
+class RateLimiter:
+    """Spaces messages evenly. `rate` is in messages per second; 0 means unlimited."""
 
-    MIN_SLEEP_SECONDS: Final = 0.001
-    """Waits below a millisecond are left to add up: librdkafka counts in milliseconds."""
+    MIN_DELAY_SECONDS: Final = 0.001
+    """Shorter delays accumulate until they reach it, because librdkafka's timeouts are in milliseconds."""
     MAX_CATCH_UP_SECONDS: Final = 1.0
-    """How much of a standstill is made up for."""
+    """After a pause, only the messages of this many seconds are sent without delay."""
 
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1 / rate if rate else 0.0
         self._now = now
         self._due = now()
 
-    def early(self) -> float:
-        """Return by how many seconds the next message is too early; at most 0 when it may go."""
-        early = self._due - self._now()
-        return early if early > self.MIN_SLEEP_SECONDS else 0.0
+    def delay(self) -> float:
+        """Return the seconds until the next message may be sent; 0 if it may be sent now."""
+        delay = self._due - self._now()
+        return delay if delay > self.MIN_DELAY_SECONDS else 0.0
 
-    def step(self) -> None:
+    def advance(self) -> None:
+        """Record that a message was sent."""
         self._due = max(self._due, self._now() - self.MAX_CATCH_UP_SECONDS) + self._interval
 
 
 class Clock:
-    """Wall-clock milliseconds that never run backwards, even if the wall clock is set back."""
+    """Unix time in milliseconds that never decreases, even if the wall clock is set back."""
 
     def __init__(self, wall: Callable[[], float] = time.time, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._epoch = wall() - now()
         self._start_ms = self._now_ms()
 
-    def stamp(self, message: Message) -> int:
+    def timestamp_ms(self, message: Message) -> int:
         return self._start_ms + message.timestamp_offset_ms if message.timestamp_offset_ms else self._now_ms()
 
     def _now_ms(self) -> int:
@@ -129,36 +130,38 @@ def produce(
     producer: Producer,
     topic: str,
     *,
-    pace: Pace,
+    limiter: RateLimiter,
     stop: ShutdownEvent,
-    watch: Callable[[Tally], None],
+    on_progress: Callable[[Tally], None],
 ) -> Tally:
     """Send until the messages end or `stop` is set, then wait for the delivery reports.
 
-    Blocks for as long as librdkafka retries (`message.timeout.ms`), but for at most 10 s after a stop. `watch` sees
-    the tally after each message. Raises KafkaException when librdkafka refuses to go on.
+    Blocks for as long as librdkafka retries (`message.timeout.ms`), but for at most 10 s after a stop. `on_progress`
+    is called after each message. Raises KafkaException on a fatal error of the producer.
     """
     tally, clock = Tally(), Clock()
     for message in messages:
-        _wait(producer, pace, stop)
-        if not _enqueue(producer, topic, message, clock.stamp(message), tally, stop):
+        _wait(producer, limiter, stop)
+        if not _enqueue(producer, topic, message, clock.timestamp_ms(message), tally, stop):
             break
-        watch(tally)
-    _drain(producer, stop, lambda: watch(tally))
+        on_progress(tally)
+    _flush(producer, stop, lambda: on_progress(tally))
     return tally
 
 
-def _wait(producer: Producer, pace: Pace, stop: ShutdownEvent) -> None:
-    while (early := pace.early()) and not stop.is_set():
-        producer.poll(min(early, 0.1))
-    pace.step()
+def _wait(producer: Producer, limiter: RateLimiter, stop: ShutdownEvent) -> None:
+    while (delay := limiter.delay()) and not stop.is_set():
+        producer.poll(min(delay, 0.1))
+    limiter.advance()
 
 
-def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally: Tally, stop: ShutdownEvent) -> bool:
-    """Hand over to librdkafka, waiting for room in its queue; False when asked to stop before there was any."""
+def _enqueue(
+    producer: Producer, topic: str, message: Message, timestamp_ms: int, tally: Tally, stop: ShutdownEvent
+) -> bool:
+    """Add the message to librdkafka's queue, and wait while it is full. Returns False if `stop` was set before."""
     while not stop.is_set():
         try:
-            producer.produce(topic, message.value, message.key, timestamp=stamp, on_delivery=tally.on_delivery)
+            producer.produce(topic, message.value, message.key, timestamp=timestamp_ms, on_delivery=tally.on_delivery)
         except BufferError:
             producer.poll(0.1)
         else:
@@ -168,7 +171,7 @@ def _enqueue(producer: Producer, topic: str, message: Message, stamp: int, tally
     return False
 
 
-def _drain(producer: Producer, stop: ShutdownEvent, watch: Callable[[], None]) -> None:
+def _flush(producer: Producer, stop: ShutdownEvent, on_progress: Callable[[], None]) -> None:
     while not stop.is_set() and producer.flush(0.1):
-        watch()
+        on_progress()
     producer.flush(RESPONSE_TIMEOUT_SECONDS)

@@ -14,21 +14,21 @@ CLEAR_LINE: Final = "\r\x1b[K"
 
 
 class ProgressLine:
-    """Silent unless `out` is a terminal. `count` is the total number of messages, 0 for no limit."""
+    """Writes nothing unless `out` is a terminal. `count` is the total number of messages, 0 for no limit."""
 
-    def __init__(self, out: TextIO, count: int, every_s: float = REDRAW_INTERVAL_SECONDS) -> None:
-        self._out, self._count, self._every_s = out, count, every_s
-        self._shown = out.isatty()
-        self._started = self._last = time.monotonic()
+    def __init__(self, out: TextIO, count: int, interval_seconds: float = REDRAW_INTERVAL_SECONDS) -> None:
+        self._out, self._count, self._interval_seconds = out, count, interval_seconds
+        self._is_terminal = out.isatty()
+        self._started_at = self._drawn_at = time.monotonic()
 
     def __call__(self, tally: Tally) -> None:
         now = time.monotonic()
-        if self._shown and now - self._last >= self._every_s:
-            self._last = now
-            self._write(CLEAR_LINE + self._line(tally.delivered, tally.delivered / (now - self._started)))
+        if self._is_terminal and now - self._drawn_at >= self._interval_seconds:
+            self._drawn_at = now
+            self._write(CLEAR_LINE + self._line(tally.delivered, tally.delivered / (now - self._started_at)))
 
     def close(self) -> None:
-        if self._shown:
+        if self._is_terminal:
             self._write(CLEAR_LINE)
 
     def _line(self, delivered: int, rate: float) -> str:

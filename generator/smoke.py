@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from generator.expected import order_digest
-from generator.produce import Pace, Tally, open_producer, produce
+from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import Kafka, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
@@ -48,18 +48,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     require_kafka(properties.common(settings.kafka))
     _require_api(args.url, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
-    began = monotonic()
+    started_at = monotonic()
     _send(message, settings.kafka, stop)
     echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
     poller.until(partial(_read_back, args.url, key, message), "the API's response")
-    echo(f"read the same order from {args.url} after {monotonic() - began:.2f} s")
+    echo(f"read the same order from {args.url} after {monotonic() - started_at:.2f} s")
     return 0
 
 
 def _send(message: Message, kafka: Kafka, stop: ShutdownEvent) -> None:
     client = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
-    tally = produce([message], producer, kafka.topic, pace=Pace(0), stop=stop, watch=_ignore)
+    tally = produce([message], producer, kafka.topic, limiter=RateLimiter(0), stop=stop, on_progress=_ignore)
     if not tally.complete:
         raise CommandError(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
 
@@ -76,11 +76,11 @@ def _key(settings: Settings) -> str:
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Return if the API returns the order. Raises TryAgain if not yet, CommandError if it is another order."""
+    """Verify that the API returns the order. Raises TryAgain if it does not yet, CommandError if it is another one."""
     request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
-        with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            body = answer.read(MAX_RESPONSE_BYTES)
+        with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
+            body = response.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
         raise TryAgain(_waiting_for(error.code)) from None
     except (HTTPException, OSError) as error:
@@ -91,16 +91,16 @@ def _read_back(url: str, key: str, message: Message) -> None:
 
 def _require_api(url: str, stop: ShutdownEvent) -> None:
     """Block until there is an HTTP response. Raises CommandError, Stopped."""
-    began = monotonic()
+    started_at = monotonic()
     problem = poll(
-        lambda: _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - began)),
+        lambda: _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
         lambda problem: problem is None,
         seconds=CONNECT_TIMEOUT_SECONDS - 2 * RETRY_INTERVAL_SECONDS,
         interval=RETRY_INTERVAL_SECONDS,
         sleep=stop.sleep,
     )
     if problem is not None:
-        seconds = monotonic() - began
+        seconds = monotonic() - started_at
         raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
@@ -124,12 +124,12 @@ def _cause(error: HTTPException | OSError) -> str:
             return "TLS handshake failed"
         case OSError():
             return cause(reason)
-    return "the server does not speak HTTP"
+    return "the response is not HTTP"
 
 
-def _is_same(answer: bytes, produced: bytes) -> bool:
+def _is_same(body: bytes, produced: bytes) -> bool:
     try:
-        return order_digest(json.loads(answer)) == order_digest(json.loads(produced))
+        return order_digest(json.loads(body)) == order_digest(json.loads(produced))
     except (KeyError, TypeError, ValueError):
         return False  # not an order
 

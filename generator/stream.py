@@ -1,4 +1,4 @@
-"""From a plan to messages: the same plan gives the same messages in the same order, everywhere."""
+"""Generates the messages of a plan. The same plan always gives the same messages in the same order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import accumulate, count, cycle
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from generator.faults import CATALOGUE, FULL_CATALOGUE, Fault
-from generator.orders import Document, Orders, Random, encoded
+from generator.orders import Document, Orders, Random, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from service.entities.dead_letter import Reason
 
 WINDOW: Final = 1_000
-"""Earlier orders that can come again. Bounds the memory of a stream of any length."""
+"""Number of newest orders that later messages can refer to. Bounds the memory of a stream of any length."""
 
 STALE_BY_MS: Final = 60_000
 
@@ -26,39 +26,39 @@ UPDATE: Final = "update"
 DUPLICATE: Final = "duplicate"
 STALE: Final = "stale"
 TOMBSTONE: Final = "tombstone"
-NOTHING: Final = (None, b"", b"null", b" null\n")
-"""The values of tombstones: none, an empty one, and the JSON text for none."""
+TOMBSTONE_VALUES: Final = (None, b"", b"null", b" null\n")
+"""Null, empty, and the JSON text `null`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a stream holds: `count` messages in all, 0 for no end; what the shares leave over is new orders.
+    """A stream of `count` messages, 0 for no limit. Messages that belong to none of the shares are new orders.
 
-    Raises ValueError for shares that are not within 0 and 1, alone or together.
+    Raises ValueError unless each share, and their sum, is between 0 and 1.
     """
 
     count: int = 1_000
     seed: int = 1
     invalid: float = 0.0
-    """Faults of the catalogue, each as often as any other."""
+    """Share of faulty messages. All faults of the catalogue are equally frequent."""
     duplicates: float = 0.0
-    """An earlier order again: its newest version, byte for byte."""
+    """Share of messages that repeat the newest version of an earlier order byte for byte."""
     stale: float = 0.0
-    """An earlier order in another version with an earlier timestamp, which must change nothing."""
+    """Share of messages with an older version of an earlier order, which must not be stored."""
     updates: float = 0.0
-    """An earlier order in a newer version, which must replace it."""
+    """Share of messages with a newer version of an earlier order, which must replace it."""
     tombstones: float = 0.0
-    """The key of an earlier order with a null or empty value or the text `null`, which must change nothing."""
+    """Share of messages with the key of an earlier order and no order as value, which must change nothing."""
     too_large: bool = False
     """Whether the faults include values over 1 MiB."""
     until: datetime | None = datetime(2025, 1, 1, tzinfo=UTC)
-    """No order is dated later. With None each is dated as it is drawn, so that its bytes differ from run to run."""
+    """The latest date of an order. None: each order has the current date, so the bytes differ between runs."""
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.seed < 0:
             raise ValueError("count and seed must not be negative")
         if min(self.shares) < 0 or sum(self.shares) > 1:
-            raise ValueError("shares must lie between 0 and 1, and add up to 1 at most")
+            raise ValueError("each share must be between 0 and 1, and their sum at most 1")
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -66,24 +66,27 @@ class Plan:
 
 
 class Message(NamedTuple):
-    """A record to produce. `kind` is one of the five words above, or a fault's name; only a fault has a `reason`."""
+    """A message to produce. `kind` is VALID, UPDATE, DUPLICATE, STALE, TOMBSTONE or a fault's name.
+
+    Only a fault has a `reason`.
+    """
 
     key: bytes
     value: bytes | None
     kind: str
     reason: Reason | None = None
     timestamp_offset_ms: int = 0
-    """Where it is not 0, count from the start of the run and not from now.
+    """0: the timestamp is the time of sending. Otherwise the offset from the start of the run.
 
-    Then a stale version is older than anything that the run sent before it, however slowly it was sent.
+    Counted from the start, a stale version is older than every message that the run has sent before it.
     """
 
 
 def stream(plan: Plan) -> Iterator[Message]:
-    """Yield `plan.count` messages. What repeats an earlier order is a new order as long as there is none."""
-    mixer = _Mixer(plan)
+    """Yield `plan.count` messages. A message that refers to an earlier order is a new order if there is none yet."""
+    messages = _Messages(plan)
     for _ in range(plan.count) if plan.count else count():
-        yield mixer.draw()
+        yield messages.draw()
 
 
 class _Sent(NamedTuple):
@@ -91,11 +94,11 @@ class _Sent(NamedTuple):
     message: Message
 
 
-class _Mixer:
+class _Messages:
     def __init__(self, plan: Plan) -> None:
-        # Two sources: whatever is mixed in, the n-th new order of a seed stays the same.
-        self._new = Orders(_source(2 * plan.seed), plan.until)
-        self._random = _source(2 * plan.seed + 1)
+        # Two sources, so that the n-th new order of a seed does not depend on the shares.
+        self._new = Orders(_seeded(2 * plan.seed), plan.until)
+        self._random = _seeded(2 * plan.seed + 1)
         self._other = Orders(self._random, plan.until)
         self._faults = cycle(_shuffled(FULL_CATALOGUE if plan.too_large else CATALOGUE, self._random))
         self._sent: list[_Sent] = []
@@ -104,10 +107,10 @@ class _Mixer:
         self._limits = tuple(zip(accumulate(plan.shares), makers, strict=True))
 
     def draw(self) -> Message:
-        make = self._chosen()
+        make = self._choose()
         return make() if self._sent or make == self._fault else self._valid()
 
-    def _chosen(self) -> Callable[[], Message]:
+    def _choose(self) -> Callable[[], Message]:
         choice = self._random()
         return next((make for limit, make in self._limits if choice < limit), self._valid)
 
@@ -123,7 +126,7 @@ class _Mixer:
 
     def _update(self) -> Message:
         slot = self._slot()
-        order = self._other.revised(self._sent[slot].order)
+        order = self._other.revise(self._sent[slot].order)
         self._sent[slot] = _Sent(order, _message(order, UPDATE))
         return self._sent[slot].message
 
@@ -131,12 +134,12 @@ class _Mixer:
         return self._sent[self._slot()].message._replace(kind=DUPLICATE)
 
     def _stale(self) -> Message:
-        older = self._other.revised(self._sent[self._slot()].order)
+        older = self._other.revise(self._sent[self._slot()].order)
         return _message(older, STALE)._replace(timestamp_offset_ms=-STALE_BY_MS)
 
     def _tombstone(self) -> Message:
         key = self._sent[self._slot()].message.key
-        return Message(key, NOTHING[int(self._random() * len(NOTHING))], TOMBSTONE)
+        return Message(key, TOMBSTONE_VALUES[int(self._random() * len(TOMBSTONE_VALUES))], TOMBSTONE)
 
     def _fault(self) -> Message:
         fault, order = next(self._faults), self._other.draw()
@@ -148,13 +151,13 @@ class _Mixer:
 
 
 def _message(order: Document, kind: str) -> Message:
-    return Message(order["order_uid"].encode(), encoded(order), kind)
+    return Message(order["order_uid"].encode(), encode(order), kind)
 
 
-def _source(seed: int) -> Random:
-    return random.Random(seed).random  # noqa: S311 - it must be repeatable
+def _seeded(seed: int) -> Random:
+    return random.Random(seed).random  # noqa: S311 - must be reproducible
 
 
 def _shuffled(faults: tuple[Fault, ...], random: Random) -> list[Fault]:
-    """Mix the catalogue, for a short stream would else meet its beginning alone."""
+    """Shuffle the catalogue, so that short streams do not always contain the same faults."""
     return sorted(faults, key=lambda _: random())

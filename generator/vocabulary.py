@@ -1,7 +1,6 @@
-"""What orders are drawn from.
+"""The values of generated orders.
 
-Every entry is part of the promise that a seed gives the same bytes: appending to a table, or reordering one, changes
-the streams of all seeds.
+A seed must always give the same bytes, and any change of a table changes the streams of all seeds.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ PRODUCTS = (
 )
 
 ITEM_COUNTS = (1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6)
-"""Drawn from evenly: an order has 3 items on average."""
+"""All equally likely: an order has 3 items on average."""
 
 SALES = (0, 0, 0, 5, 10, 15, 20, 30, 50, 70)
 STATUSES = (200, 201, 202, 202, 202, 204)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from generator.expected import expected, order_digest
+from generator.expected import expected_result, order_digest
 from generator.stream import Plan
 from tests.cluster.loader import Loader
 from tests.cluster.release import CHART, ROOT, Release, run
@@ -35,10 +35,10 @@ def filled(release: Release) -> Release:
 
 
 def test_generated_orders_are_stored_and_served_and_helm_test_passes(filled: Release) -> None:
-    assert served(filled) == expected(PLAN).orders
+    assert served(filled) == expected_result(PLAN).orders
     assert_serves_the_page(filled)
     filled.helm("test", filled.name)
-    assert_erases(filled, next(iter(expected(PLAN).orders)))
+    assert_erases(filled, next(iter(expected_result(PLAN).orders)))
 
 
 def test_the_api_server_accepts_any_release_name(release: Release) -> None:
@@ -50,7 +50,7 @@ def test_the_api_server_accepts_any_release_name(release: Release) -> None:
 def served(release: Release) -> dict[str, bytes]:
     """Return the digest of each generated order, as served by the API."""
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        return {uid: order_digest(get_order(connection, uid)) for uid in expected(PLAN).orders}
+        return {uid: order_digest(get_order(connection, uid)) for uid in expected_result(PLAN).orders}
 
 
 def assert_serves_the_page(release: Release) -> None:

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from generator.produce import Pace, produce
+from generator.produce import RateLimiter, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.nemesis import orders_locked
@@ -147,7 +147,9 @@ def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: 
     producer.init_transactions(TRANSACTION_SECONDS)
     producer.begin_transaction()
     inside = stream(Plan(count=300, seed=workload.seed + 1_000, until=None))
-    assert produce(inside, producer, workload.topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
+    assert produce(
+        inside, producer, workload.topic, limiter=RateLimiter(0), stop=ShutdownEvent(), on_progress=lambda _: None
+    ).complete
     workload.send(1).wait(TRANSACTION_SECONDS)
     eventually(
         lambda: sum(metric(each, OPEN) for each in members) >= 300 + RATE,

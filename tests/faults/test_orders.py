@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from generator.orders import encoded
+from generator.orders import encode
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
@@ -50,7 +50,7 @@ def poisoned(messages: Iterable[Message], positions: range) -> Iterator[Message]
 
 def _as_poison(message: Message) -> Message:
     document = msgspec.json.decode(message.value or b"") | {"oof_shard": POISON}
-    return message._replace(value=encoded(document), reason=Reason.REJECTED)
+    return message._replace(value=encode(document), reason=Reason.REJECTED)
 
 
 @pytest.mark.parametrize("positions", [range(3_000, 3_001), range(3_000, 3_500)], ids=["1", "500-consecutive"])
@@ -145,7 +145,7 @@ def _with_many_items(message: Message) -> Message:
     document = msgspec.json.decode(message.value or b"")
     item, source = document["items"][0], Random(document["order_uid"])  # noqa: S311 - the same for each seed
     items = [item | {"name": source.randbytes(ITEM_BYTES).hex()} for _ in range(MANY_ITEMS)]
-    return message._replace(value=encoded(document | {"items": items}))
+    return message._replace(value=encode(document | {"items": items}))
 
 
 CLOCK_STEPS_MS = (0, 3_000_000, -3_600_000, 1, 1_800_000, -86_400_000)

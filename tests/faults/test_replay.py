@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from generator.orders import encoded
+from generator.orders import encode
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import read_replays
 from service.handler.kafka.client.headers import headers_of
@@ -61,7 +61,7 @@ def newer(orders: list[Message]) -> list[Message]:
     """Return newer versions of rejected orders, which are valid."""
     documents = [msgspec.json.decode(order.value or b"") for order in orders]
     return [
-        Message(order.key, encoded(document | {"oof_shard": "7", "sm_id": 77}), "update")
+        Message(order.key, encode(document | {"oof_shard": "7", "sm_id": 77}), "update")
         for order, document in zip(orders, documents, strict=True)
     ]
 

@@ -28,9 +28,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from confluent_kafka.cimpl import NewTopic
 
+from generator.actual import STORED_ORDERS, GroupProgress, ReadError, messages, open_consumer, progress, rows
 from generator.expected import dead_letter_digest
-from generator.found import STORED_ORDERS, GroupProgress, Unanswered, messages, open_consumer, progress, rows
-from generator.produce import Pace, Tally, open_producer, produce
+from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
 from service.pkg.shutdown_event import ShutdownEvent
@@ -110,8 +110,8 @@ class Sender:
 
     def _run(self, bootstrap_servers: str, topic: str) -> None:
         producer = open_producer(bootstrap_servers, topic, PRODUCER_PROPERTIES, compress=True)
-        pace, messages = Pace(self._rate), self._recorded()
-        self.tally = produce(messages, producer, topic, pace=pace, stop=self._stop, watch=lambda _: None)
+        limiter, messages = RateLimiter(self._rate), self._recorded()
+        self.tally = produce(messages, producer, topic, limiter=limiter, stop=self._stop, on_progress=lambda _: None)
 
     def _recorded(self) -> Iterator[Message]:
         for message in self._plan:
@@ -430,7 +430,7 @@ class Workload:
     def _is_settled(self, reader: confluent_kafka.Consumer) -> bool:
         try:
             reached = progress(reader, self.topic)
-        except Unanswered:
+        except ReadError:
             return False
         if self._recovery_timer:
             self._recovery_timer.observe(reached.produced - reached.lag, reached.lag)

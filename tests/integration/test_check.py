@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg.types.json import Jsonb
 
 from generator import check
-from generator.produce import Pace, open_producer, produce
+from generator.produce import RateLimiter, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Header
 from service.pkg.shutdown_event import ShutdownEvent
@@ -107,7 +107,9 @@ def harness(kafka_server: Kafka, topic: str, database: str) -> Harness:
     """A topic with the plan's messages, and the tables and dead letters that they must result in."""
     harness = Harness(kafka_server.bootstrap_servers, topic, database)
     producer = open_producer(harness.bootstrap_servers, topic, {}, compress=False)
-    assert produce(stream(PLAN), producer, topic, pace=Pace(0), stop=ShutdownEvent(), watch=lambda _: None).complete
+    assert produce(
+        stream(PLAN), producer, topic, limiter=RateLimiter(0), stop=ShutdownEvent(), on_progress=lambda _: None
+    ).complete
     harness.store()
     for offset, message in enumerate(dead_letters()):
         harness.dead_letter(message, offset)
@@ -182,8 +184,8 @@ def test_a_corrupted_row_fails(
 @pytest.mark.parametrize(
     ("corrupt", "column"),
     [
-        (lambda harness: harness.dead_letter(dead_letters()[0], 0), "again"),
-        (lambda harness: harness.dead_letter(dead_letters()[0], 1_000), "doubled"),
+        (lambda harness: harness.dead_letter(dead_letters()[0], 0), "repeated"),
+        (lambda harness: harness.dead_letter(dead_letters()[0], 1_000), "duplicated"),
         (lambda harness: harness.dead_letter(dead_letters()[0]._replace(value=b"{}"), 0), "unexpected"),
         (lambda harness: harness.dead_letter(dead_letters()[0]._replace(key=b"other"), 0), "unexpected"),
     ],

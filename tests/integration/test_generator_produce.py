@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from generator import command
-from generator.options import plan_of
+from generator.options import plan_from
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
 from tests.generate_arguments import parse
 from tests.servers import Kafka
@@ -71,7 +71,7 @@ def test_the_topic_holds_the_stream_byte_for_byte(
 ) -> None:
     words = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
     assert generate(kafka_server, topic, *words) == 0
-    sent = Counter((message.key, message.value) for message in stream(plan_of(parse(*words))))
+    sent = Counter((message.key, message.value) for message in stream(plan_from(parse(*words))))
     assert Counter((message.key(), message.value()) for message in taken(read, 2000)) == sent
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
 
@@ -87,7 +87,7 @@ def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_mes
     assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_WITHIN)  # 30 days of 2,000 orders
     until = re.search(r"--until (\S+)$", capsys.readouterr().out)
     assert until
-    again = plan_of(parse("--count", "2000", "--seed", "7", "--until", until[1]))
+    again = plan_from(parse("--count", "2000", "--seed", "7", "--until", until[1]))
     assert {message.value for message in stream(again)} == produced
 
 
@@ -140,7 +140,7 @@ def test_a_missing_broker_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[st
     assert generate(Kafka("127.0.0.1:1"), "orders") == 1
     lines = capfd.readouterr().err.splitlines()
     ours = [line for line in lines if "rdkafka" not in line or "127.0.0.1:1/" in line]  # not of other tests' clients
-    assert ours == ["orders generate: no broker answers: broker transport failure (_TRANSPORT)"]
+    assert ours == ["orders generate: cannot reach Kafka: broker transport failure (_TRANSPORT)"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

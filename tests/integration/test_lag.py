@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from generator.found import open_consumer, progress
+from generator.actual import open_consumer, progress
 from service.handler.kafka.client.group_lag import GroupLag
 from tests.factories import order_document
 from tests.harness import Harness, Sent, metric, orders, samples

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from generator.compare import DeadLetterCounts, OrderCounts, compare_dead_letters, compare_orders
-from generator.expected import dead_letter_digest, expected, order_digest, until_of
+from generator.expected import dead_letter_digest, expected_result, infer_until, order_digest
 from generator.stream import UPDATE, VALID, Plan, stream
 from generator.stream import Message as Generated
 from service.entities.dead_letter import Header, Reason
@@ -58,13 +58,15 @@ def dead_letters(*found: FoundDeadLetter) -> Mapping[str, DeadLetterCounts]:
 def test_the_newest_version_is_expected() -> None:
     plan = Plan(count=500, duplicates=0.2, stale=0.2, updates=0.2, tombstones=0.1)
     newest = {m.key.decode(): m.value for m in stream(plan) if m.kind in {VALID, UPDATE}}
-    assert expected(plan).orders == {uid: order_digest(json.loads(value or b"")) for uid, value in newest.items()}
+    assert expected_result(plan).orders == {
+        uid: order_digest(json.loads(value or b"")) for uid, value in newest.items()
+    }
 
 
 def test_every_fault_is_expected_once_with_its_reason() -> None:
     plan = Plan(count=500, invalid=0.5, tombstones=0.1)
     faults = [message.reason for message in stream(plan) if message.reason]
-    assert sorted(expected(plan).dead_letters.values()) == sorted(faults)
+    assert sorted(expected_result(plan).dead_letters.values()) == sorted(faults)
 
 
 @pytest.mark.parametrize("shares", [{}, {"invalid": 1.0}, {"invalid": 0.5, "updates": 0.3}])
@@ -73,12 +75,12 @@ def test_the_first_orders_of_a_topic_tell_the_end_of_its_dates(shares: dict[str,
     plan = Plan(count=200, seed=seed, **shares)
     end = datetime(2031, 5, 5, 23, 59, 59, tzinfo=UTC)
     records = [Record(message) for message in stream(replace(plan, until=end))]
-    assert until_of(plan, cast("list[Message]", records)) == end
+    assert infer_until(plan, cast("list[Message]", records)) == end
 
 
 def test_a_topic_without_an_order_of_the_stream_tells_nothing() -> None:
     others = [Record(message) for message in stream(Plan(count=200, seed=2))]
-    assert until_of(Plan(count=200, seed=1), cast("list[Message]", others)) == Plan.until
+    assert infer_until(Plan(count=200, seed=1), cast("list[Message]", others)) == Plan.until
 
 
 def test_the_same_moment_in_another_zone_is_the_same_order() -> None:
@@ -123,7 +125,7 @@ def test_a_stored_order_is_exact() -> None:
     ("rows", "counts"),
     [
         ([], OrderCounts(1, missing=1)),
-        ([("one", ORDER), ("one", ORDER)], OrderCounts(1, stored=1, doubled=1)),
+        ([("one", ORDER), ("one", ORDER)], OrderCounts(1, stored=1, duplicated=1)),
         ([("one", ORDER), ("two", ORDER)], OrderCounts(1, stored=1, unexpected=1)),
         ([("one", {})], OrderCounts(1, wrong_version=1)),
     ],
@@ -137,7 +139,7 @@ def test_orders_that_are_not_exact(rows: list[tuple[str, Any]], counts: OrderCou
 def test_a_dead_letter_is_exact() -> None:
     counts = dead_letters(FoundDeadLetter())["invalid"]
     assert counts == DeadLetterCounts(1, found=1)
-    assert counts.is_exact(again_allowed=False)
+    assert counts.is_exact(allow_repeated=False)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_a_dead_letter_is_exact() -> None:
     [
         ([], DeadLetterCounts(1, missing=1)),
         ([FoundDeadLetter(reason="undecodable")], DeadLetterCounts(1, wrong_reason=1)),
-        ([FoundDeadLetter(), FoundDeadLetter(offset="6")], DeadLetterCounts(1, found=1, doubled=1)),
+        ([FoundDeadLetter(), FoundDeadLetter(offset="6")], DeadLetterCounts(1, found=1, duplicated=1)),
         ([FoundDeadLetter(), FoundDeadLetter(key=b"other")], DeadLetterCounts(1, found=1, unexpected=1)),
         ([FoundDeadLetter(), FoundDeadLetter(value=None)], DeadLetterCounts(1, found=1, unexpected=1)),
         ([FoundDeadLetter(topic="elsewhere")], DeadLetterCounts(1, missing=1, unexpected=1)),
@@ -154,14 +156,14 @@ def test_a_dead_letter_is_exact() -> None:
 )
 def test_dead_letters_that_are_not_exact(found: list[FoundDeadLetter], counts: DeadLetterCounts) -> None:
     assert dead_letters(*found)["invalid"] == counts
-    assert not counts.is_exact(again_allowed=True)
+    assert not counts.is_exact(allow_repeated=True)
 
 
 def test_a_dead_letter_may_come_again_after_a_crash_alone() -> None:
     counts = dead_letters(FoundDeadLetter(), FoundDeadLetter())["invalid"]
-    assert counts == DeadLetterCounts(1, found=1, again=1)
-    assert counts.is_exact(again_allowed=True)
-    assert not counts.is_exact(again_allowed=False)
+    assert counts == DeadLetterCounts(1, found=1, repeated=1)
+    assert counts.is_exact(allow_repeated=True)
+    assert not counts.is_exact(allow_repeated=False)
 
 
 def test_an_unexpected_dead_letter_stands_under_the_reason_that_it_states() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from generator import check, command
 from generator.faults import FULL_CATALOGUE
-from generator.options import plan_of
+from generator.options import plan_from
 from generator.stream import Plan
 from tests.generate_arguments import parse
 
@@ -19,19 +19,19 @@ def generate(*words: str) -> int:
 def test_options_make_a_plan() -> None:
     words = "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
     plan = Plan(count=5, seed=7, invalid=0.02, duplicates=0.05, stale=0.02, tombstones=0.01, too_large=True)
-    assert plan_of(parse(*words.split())) == plan
+    assert plan_from(parse(*words.split())) == plan
     until = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert plan_of(parse("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
+    assert plan_from(parse("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
 
 
 def test_no_options_make_the_default_plan() -> None:
-    assert plan_of(parse()) == Plan()
+    assert plan_from(parse()) == Plan()
 
 
 def test_check_takes_the_plan_of_generate() -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
-    assert plan_of(parser.parse_args(["--seed", "7", "--stale", "0.5"])) == Plan(seed=7, stale=0.5)
+    assert plan_from(parser.parse_args(["--seed", "7", "--stale", "0.5"])) == Plan(seed=7, stale=0.5)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(
 
 def test_shares_over_1_together_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--invalid", "0.6", "--stale", "0.6") == 2
-    assert "add up to 1 at most" in capsys.readouterr().err
+    assert "and their sum at most 1" in capsys.readouterr().err
 
 
 def test_the_catalogue_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,4 +81,4 @@ def test_check_refuses_a_stream_without_end(capsys: pytest.CaptureFixture[str]) 
         properties={},
     )
     assert code == 2
-    assert "without end" in capsys.readouterr().err
+    assert "an unlimited run cannot be checked" in capsys.readouterr().err

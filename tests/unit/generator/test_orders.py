@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from generator.orders import DATE_RANGE, Document, Orders, encoded
+from generator.orders import DATE_RANGE, Document, Orders, encode
 from service.handler.kafka.consumer.decode import Decoder, Rules
 
 ORDERS = 2_000
@@ -36,23 +36,23 @@ def drawn() -> list[Document]:
 def test_every_order_is_valid_and_its_amounts_add_up(drawn: list[Document]) -> None:
     decoder = strict_decoder()
     for order in drawn:
-        assert decoder.decode(encoded(order)).order_uid == order["order_uid"]
+        assert decoder.decode(encode(order)).order_uid == order["order_uid"]
 
 
 def test_every_revised_order_is_valid_and_another_version_of_the_same_order(drawn: list[Document]) -> None:
     decoder, orders = strict_decoder(), Orders(random.Random(8).random, UNTIL)  # noqa: S311
     for order in drawn:
-        before = encoded(order)
-        revised = orders.revised(order)
-        decoder.decode(encoded(revised))
-        assert encoded(order) == before
+        before = encode(order)
+        revised = orders.revise(order)
+        decoder.decode(encode(revised))
+        assert encode(order) == before
         assert revised != order
         assert revised["order_uid"] == order["order_uid"]
 
 
 def test_revised_orders_gain_and_lose_items(drawn: list[Document]) -> None:
     orders = Orders(random.Random(8).random, UNTIL)  # noqa: S311
-    differences = [len(orders.revised(order)["items"]) - len(order["items"]) for order in drawn]
+    differences = [len(orders.revise(order)["items"]) - len(order["items"]) for order in drawn]
     assert min(differences) < 0 < max(differences)
 
 
@@ -60,7 +60,7 @@ def test_an_order_has_three_items_and_1_3_kilobytes_on_average(drawn: list[Docum
     counts = [len(order["items"]) for order in drawn]
     assert set(counts) == {1, 2, 3, 4, 5, 6}
     assert mean(counts) == pytest.approx(3, abs=0.2)
-    assert mean(len(encoded(order)) for order in drawn) == pytest.approx(1_300, abs=100)
+    assert mean(len(encode(order)) for order in drawn) == pytest.approx(1_300, abs=100)
 
 
 def test_no_two_orders_share_an_id(drawn: list[Document]) -> None:
@@ -111,5 +111,5 @@ def test_without_an_end_an_order_is_created_as_it_is_drawn() -> None:
 
 
 def test_documents_are_compact_utf_8(drawn: list[Document]) -> None:
-    value = encoded(drawn[0])
+    value = encode(drawn[0])
     assert value == json.dumps(drawn[0], ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,10 +1,10 @@
-"""Pace, time stamps and progress, on clocks of their own."""
+"""RateLimiter, time stamps and progress, on clocks of their own."""
 
 import io
 
 import pytest
 
-from generator.produce import Clock, Pace, Tally
+from generator.produce import Clock, RateLimiter, Tally
 from generator.progress import ProgressLine
 from generator.stream import STALE_BY_MS, Message
 
@@ -26,12 +26,12 @@ class Terminal(io.StringIO):
         return True
 
 
-def sent_within(pace: Pace, time: FakeTime, seconds: float) -> int:
-    """Count what may go until `seconds` have passed, for somebody who waits as long as the pace says."""
+def sent_within(limiter: RateLimiter, time: FakeTime, seconds: float) -> int:
+    """Count what may go until `seconds` have passed, for somebody who waits as long as the limiter says."""
     end, sent = time.now + seconds, 0
-    while (due := time.now + pace.early()) < end and sent < LIMIT:
+    while (due := time.now + limiter.delay()) < end and sent < LIMIT:
         time.now = due
-        pace.step()
+        limiter.advance()
         sent += 1
     time.now = end
     return sent
@@ -40,63 +40,63 @@ def sent_within(pace: Pace, time: FakeTime, seconds: float) -> int:
 @pytest.mark.parametrize("rate", [1, 7, 1_000, 20_000])
 def test_a_rate_is_kept(rate: int) -> None:
     time = FakeTime()
-    assert sent_within(Pace(rate, time), time, 10) == pytest.approx(10 * rate, rel=0.01, abs=1)
+    assert sent_within(RateLimiter(rate, time), time, 10) == pytest.approx(10 * rate, rel=0.01, abs=1)
 
 
 def test_a_pace_is_smooth() -> None:
     time = FakeTime()
-    pace = Pace(100, time)
-    assert [sent_within(pace, time, 0.1) for _ in range(10)] == pytest.approx([10] * 10, abs=1)
+    limiter = RateLimiter(100, time)
+    assert [sent_within(limiter, time, 0.1) for _ in range(10)] == pytest.approx([10] * 10, abs=1)
 
 
 def test_at_most_a_second_of_a_standstill_is_made_up_for() -> None:
     time = FakeTime()
-    pace = Pace(100, time)
+    limiter = RateLimiter(100, time)
     time.now += 60
     burst = 0
-    while not pace.early():
-        pace.step()
+    while not limiter.delay():
+        limiter.advance()
         burst += 1
     assert burst == pytest.approx(100, abs=2)
 
 
 def test_no_rate_is_no_wait() -> None:
-    pace = Pace(0, FakeTime())
+    limiter = RateLimiter(0, FakeTime())
     for _ in range(1_000):
-        assert pace.early() == 0
-        pace.step()
+        assert limiter.delay() == 0
+        limiter.advance()
 
 
 def test_messages_carry_the_time_at_which_they_are_sent() -> None:
     time = FakeTime()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 2.5
-    assert clock.stamp(ORDER) == 5_002_500
+    assert clock.timestamp_ms(ORDER) == 5_002_500
 
 
 def test_a_stale_message_is_older_than_the_run_however_long_that_lasts() -> None:
     time = FakeTime()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 86_400
-    assert clock.stamp(STALE) == 5_000_000 - STALE_BY_MS
+    assert clock.timestamp_ms(STALE) == 5_000_000 - STALE_BY_MS
 
 
 def test_progress_is_shown_on_a_terminal() -> None:
     terminal = Terminal()
-    progress = ProgressLine(terminal, 100, every_s=0)
+    progress = ProgressLine(terminal, 100, interval_seconds=0)
     progress(Tally(delivered=50))
     assert "[###############...............] 50 of 100" in terminal.getvalue()
 
 
 def test_progress_without_end_has_no_bar() -> None:
     terminal = Terminal()
-    ProgressLine(terminal, 0, every_s=0)(Tally(delivered=50))
+    ProgressLine(terminal, 0, interval_seconds=0)(Tally(delivered=50))
     assert "50 delivered" in terminal.getvalue()
 
 
 def test_progress_leaves_other_files_alone() -> None:
     file = io.StringIO()
-    progress = ProgressLine(file, 100, every_s=0)
+    progress = ProgressLine(file, 100, interval_seconds=0)
     progress(Tally(delivered=50))
     progress.close()
     assert not file.getvalue()

@@ -129,10 +129,10 @@ def test_only_the_last_orders_come_again() -> None:
 
 
 def test_memory_is_bounded_by_the_window() -> None:
-    mixer = streams._Mixer(Plan(updates=0.2))
+    generated = streams._Messages(Plan(updates=0.2))
     for _ in range(3 * WINDOW):
-        mixer.draw()
-    assert len(mixer._sent) == WINDOW
+        generated.draw()
+    assert len(generated._sent) == WINDOW
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The actual state after a run: rows of the tables, messages of the dead-letter topic, lag of the group."""
+"""Reads the actual result of a run: rows of the tables, messages of the dead-letter topic, lag of the group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 FETCH_ROWS: Final = 2_000
 
-# Independent of the API's statement, which is itself under test. An extra column would make every order differ.
+# Independent of the API's statement, which is itself under test. Reads every column, so an unexpected one is noticed.
 STORED_ORDERS: Final[LiteralString] = """
 SELECT o.order_uid,
        jsonb_strip_nulls(
@@ -32,31 +32,31 @@ SELECT o.order_uid,
 """
 
 
-class Unanswered(OrdersError):
-    """Reading from Kafka or PostgreSQL failed; the text contains no values and no secrets."""
+class ReadError(OrdersError):
+    """Reading from Kafka or PostgreSQL failed. The text contains no values and no secrets."""
 
 
 class GroupProgress(NamedTuple):
-    """The number of messages in the topic, and how many of them the group has not committed."""
+    """The number of messages in the topic, and the lag of the group."""
 
     produced: int
     lag: int
 
 
 def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
-    """Yield each row of `orders` with its children as a document, from one snapshot. Raises Unanswered."""
+    """Yield each row of `orders` with its children as a document, from one snapshot. Raises ReadError."""
     yield from rows(dsn, STORED_ORDERS)
 
 
 def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement, fetched in chunks. Raises Unanswered."""
+    """Yield the rows of a statement, fetched in chunks. Raises ReadError."""
     try:
         with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
             connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for reading all rows
             cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)
     except psycopg.Error as error:
-        raise Unanswered(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
+        raise ReadError(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
 
 
 def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]) -> Consumer:
@@ -74,26 +74,26 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
 
 
 def progress(consumer: Consumer, topic: str) -> GroupProgress:
-    """Compare the group's offsets with the ends of the topic's partitions. Raises Unanswered."""
+    """Compare the group's offsets with the ends of the topic's partitions. Raises ReadError."""
     try:
         committed = consumer.committed(_partitions(consumer, topic), timeout=RESPONSE_TIMEOUT_SECONDS)
         ends = [consumer.get_watermark_offsets(partition, timeout=RESPONSE_TIMEOUT_SECONDS) for partition in committed]
     except KafkaException as error:
-        raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
+        raise ReadError(f"Kafka: {phrase(error.args[0])}") from error
     positions = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
     return GroupProgress(produced, produced - sum(positions))
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
-    """Yield all messages of the topic, in no order across partitions. Raises Unanswered."""
+    """Yield all messages of the topic, in no order across partitions. Raises ReadError."""
     partitions = _partitions(consumer, topic)
     consumer.assign(partitions)
     unread = {partition.partition for partition in partitions}
     while unread:
         message = consumer.poll(RESPONSE_TIMEOUT_SECONDS)
         if message is None:
-            raise Unanswered(
+            raise ReadError(
                 f"reading from Kafka timed out: no message from {topic} for {RESPONSE_TIMEOUT_SECONDS:.0f} s"
             )
         if message.error() is None:
@@ -103,18 +103,18 @@ def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
 
 
 def _partition_at_end(message: Message) -> int | None:
-    """Return the partition of an end-of-partition event. Raises Unanswered for an error."""
+    """Return the partition of an end-of-partition event. Raises ReadError for an error."""
     error = message.error()
     if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
         return message.partition()
-    raise Unanswered(f"Kafka: {phrase(error) if error else 'no message'}")
+    raise ReadError(f"Kafka: {phrase(error) if error else 'no message'}")
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
         known = consumer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise Unanswered(f"Kafka: {phrase(error.args[0])}") from error
+        raise ReadError(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:
-        raise Unanswered(f"cannot read topic {topic}: {phrase(known.error)}; `orders migrate` creates topics")
+        raise ReadError(f"cannot read topic {topic}: {phrase(known.error)}; `orders migrate` creates topics")
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]
