@@ -8,16 +8,17 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from http import HTTPStatus
-from itertools import islice
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final
 
 import httptools
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
+from service.handler.http.fastpath.idle import IdleConnections
+from service.handler.http.fastpath.request_head import RequestHead, RequestRefused
 from service.handler.http.fastpath.responder import HEAD_END, CacheResponder
+from service.handler.http.fastpath.states import ConnectionState, ReceiveState, SendState
 from service.handler.http.fastpath.uvicorn_protocol import RequestResponseCycle, UvicornProtocol
 from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
 from service.handler.http.problems import problem
@@ -26,18 +27,12 @@ HEAD_TIMEOUT_SECONDS: Final = 15.0
 """How long a client may take to send the head of a request."""
 REFUSED_HEAD_TIMEOUT_SECONDS: Final = 1.0
 """The same for a connection over the limit, whose first request is answered with 503."""
-MIN_IDLE_SECONDS: Final = 5.0
-"""At the connection limit, a connection idle for this long is closed to admit a new one."""
-MAX_EVICTION_CANDIDATES: Final = 16
-"""How many idle connections are examined to find one to close."""
 MAX_HITS_PER_READ: Final = 64
 """Cache hits answered from one read before other connections get their turn."""
 MAX_PIPELINED_REQUESTS: Final = 100
 """Requests of a connection that may wait for the responses before theirs."""
 PIPELINED_REQUEST_BYTES: Final = 2 * 2**10
 """Memory of a waiting request besides its head, which may be as short as 18 bytes."""
-MAX_HEADERS: Final = 100
-"""Headers of a request. Each uses about 150 bytes of memory, and may be as short as 5 bytes."""
 SEND_BUFFER_BYTES: Final = 128 * 2**10
 """The kernel's send buffer of a connection. Linux's default of up to 4 MiB would count towards the container's memory
 limit."""
@@ -45,13 +40,13 @@ SEND_TIMEOUT_SECONDS: Final = 60.0
 """How long a client may take to read enough of a response that the rest fits into the socket's buffers."""
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, with a timeout of 0 s: the kernel discards unsent data on close."""
-_HEADER_SEPARATORS_BYTES: Final = len(b": \r\n")
-_ERROR_DETAILS: Final = {
+_REFUSAL_DETAILS: Final = {
     HTTPStatus.BAD_REQUEST: "not a valid HTTP/1.1 request",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request line and headers are too large",
     HTTPStatus.TOO_MANY_REQUESTS: "too many pipelined requests on this connection",
+    HTTPStatus.SERVICE_UNAVAILABLE: "too many connections",
 }
-"""Details of the errors at which the parser is stopped."""
+"""Details of the errors that are sent without the application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ def limited_protocol(
     class Limited(LimitedProtocol):
         _limits = limits
         _responder = responder
-        _idle: ClassVar[dict[LimitedProtocol, float]] = {}
+        _idle = IdleConnections()
         _buffers = BufferBudget(limits.max_buffered_bytes, on_drop)
 
     return Limited
@@ -91,28 +86,18 @@ async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-class ConnectionState(Enum):
-    """What a connection does with further data. Only OPEN changes to another state."""
-
-    OPEN = auto()
-    OVER_LIMIT = auto()
-    """Answers the first data with 503, and closes."""
-    LAST_REQUEST = auto()
-    """Answers the requests so far, ignores further data, and closes."""
-    ERROR_PENDING = auto()
-    """The same, and sends `_pending_error` before it closes."""
-
-
+# For the hot path: Python 3.11 looks up enum members slowly.
 _OPEN: Final = ConnectionState.OPEN
-"""For the hot path: Python 3.11 looks up enum members slowly."""
+_NEW: Final = ReceiveState.NEW
+_BETWEEN: Final = ReceiveState.BETWEEN
+_READY: Final = SendState.READY
+_IN_HEAD: Final = {ReceiveState.NEW, ReceiveState.HEAD}
 
 
 class LimitedProtocol(UvicornProtocol):
     _limits = ConnectionLimits()
     _responder: CacheResponder | None = None
-    _idle: ClassVar[dict["LimitedProtocol", float]] = {}
-    """The server's idle connections, longest idle first, with the loop time at which each became idle. A cache hit does
-    not move its connection: `last_hit_at` is compared instead."""
+    _idle = IdleConnections()
     _overloaded_app: Any = staticmethod(_overloaded)
     _buffers = BufferBudget(ConnectionLimits().max_buffered_bytes)
 
@@ -121,31 +106,24 @@ class LimitedProtocol(UvicornProtocol):
         self.timeout_keep_alive = self._limits.keep_alive_seconds  # type: ignore[assignment]  # uvicorn declares an int
         self.last_hit_at = 0.0
         """Loop time."""
-        # The request that is being received
-        self._heads_begun = 0
-        self._head_bytes = 0
-        self._headers_parsed = 0
-        self._incomplete_head_bytes = 0
-        self._is_in_head = True
-        self._is_between_requests = True
-        self._head_timer: asyncio.TimerHandle | None = None
-        # The end of the connection
         self._state = _OPEN
-        self._parser_error = HTTPStatus.BAD_REQUEST
-        self._pending_error = b""
-        # Responses and pipelined requests
+        self._receiving = _NEW
+        self._head = RequestHead(self._limits.max_head_bytes)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._sending = _READY
         self._send_timer: asyncio.TimerHandle | None = None
         self._pipelined_bytes = 0
-        self._is_start_deferred = False
+        self._pending_error = b""
+        """The response to send in the state ERROR_PENDING."""
 
     # Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(UNCOUNTED_BYTES)
-        if self.connection_count > self._limits.max_connections and not self._close_longest_idle():
+        if self.connection_count > self._limits.max_connections and not self._idle.close_longest(self.loop.time()):
             self._state = ConnectionState.OVER_LIMIT
-        self._expect_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_head_timer()
@@ -159,15 +137,16 @@ class LimitedProtocol(UvicornProtocol):
         """Stop reading from a client that does not read its responses, and start the send timeout."""
         super().pause_writing()
         self.pause_reading()
-        if self._send_timer is None:
+        if self._sending is _READY:
+            self._sending = SendState.PAUSED
             self._send_timer = self.loop.call_later(SEND_TIMEOUT_SECONDS, self._buffers.drop, self)
         self._buffers.update(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._cancel_send_timer()
-        if self._is_start_deferred:
-            self._is_start_deferred = False
+        is_request_deferred, self._sending = self._sending is SendState.REQUEST_DEFERRED, _READY
+        if is_request_deferred:
             self.start_pipelined_request()
         if not self.pipelined_requests:
             self.resume_reading()
@@ -176,7 +155,7 @@ class LimitedProtocol(UvicornProtocol):
     def buffered_bytes(self) -> int:
         if not self.pipelined_requests:
             self._pipelined_bytes = 0
-        incomplete_head = self._incomplete_head_bytes if self._is_in_head else 0
+        incomplete_head = self._head.incomplete_bytes if self._receiving in _IN_HEAD else 0
         unsent = self.transport.get_write_buffer_size()
         return self._pipelined_bytes + incomplete_head + (unsent + SEND_BUFFER_BYTES if unsent else 0)
 
@@ -188,7 +167,7 @@ class LimitedProtocol(UvicornProtocol):
     def data_received(self, data: bytes) -> None:
         if self._state is not _OPEN:
             if self._state is ConnectionState.OVER_LIMIT:
-                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         if self._responder and self._is_idle():
             data = data[self._answer_hits(self._responder, data) :]
@@ -198,68 +177,56 @@ class LimitedProtocol(UvicornProtocol):
     # Parsing
 
     def _parse(self, data: bytes) -> None:
-        heads_before = self._heads_begun
+        head_before = self._head
         self.cancel_keep_alive_timer()
-        try:
-            self.feed_parser(data)
-        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser ignores all that follows
-            self._end_after_this_request()
-        except httptools.HttpParserError:
-            self._refuse(self._parser_error, _ERROR_DETAILS[self._parser_error])
-        if self._is_in_head:  # the parser does not report a header before its end
-            is_new_head = self._heads_begun != heads_before
-            self._incomplete_head_bytes += len(data.rpartition(HEAD_END)[2] if is_new_head else data)
-            if self._incomplete_head_bytes > self._limits.max_head_bytes:
-                self._parser_error = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-                self._refuse(self._parser_error, _ERROR_DETAILS[self._parser_error])
+        self._feed_parser(data)
+        if self._receiving in _IN_HEAD:
+            is_new_head = self._head is not head_before
+            self._head.incomplete_bytes += len(data.rpartition(HEAD_END)[2] if is_new_head else data)
+            if self._head.incomplete_bytes > self._limits.max_head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if self._is_idle() and self._head_timer is None and not self.is_keep_alive_timer_running:
             self.start_keep_alive_timer(self.timeout_keep_alive)  # an empty line cancelled it, and began no request
         self._buffers.update(self)
 
+    def _feed_parser(self, data: bytes) -> None:
+        try:
+            self.feed_parser(data)
+        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser ignores all that follows
+            self._end_after_this_request()
+        except httptools.HttpParserError as error:
+            raised = error.__context__  # by a callback
+            self._refuse(raised.status if isinstance(raised, RequestRefused) else HTTPStatus.BAD_REQUEST)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_between_requests = False
-        self._heads_begun += 1
-        self._head_bytes = self._headers_parsed = self._incomplete_head_bytes = 0
-        self._expect_head()
+        self._receiving = ReceiveState.HEAD
+        self._head = RequestHead(self._limits.max_head_bytes)
+        self._start_head_timer()
 
     def on_url(self, url: bytes) -> None:
-        self._count_head_bytes(len(url))
+        self._head.add_url(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head_bytes(len(name) + len(value) + _HEADER_SEPARATORS_BYTES)
-        self._headers_parsed += 1
-        if self._headers_parsed > MAX_HEADERS:
-            self._stop_parser(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self._head.add_header(name, value)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if self.pipelined_requests >= MAX_PIPELINED_REQUESTS:
-            self._stop_parser(HTTPStatus.TOO_MANY_REQUESTS)
-        self._is_in_head = False
+            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS)
+        self._receiving = ReceiveState.BODY
         self._cancel_head_timer()
         super().on_headers_complete()
         if self.pipelined_requests:
-            self._pipelined_bytes += PIPELINED_REQUEST_BYTES + self._head_bytes
+            self._pipelined_bytes += PIPELINED_REQUEST_BYTES + self._head.parsed_bytes
 
     def on_message_complete(self) -> None:
-        self._is_between_requests = True
+        self._receiving = _BETWEEN
         super().on_message_complete()
 
-    def _count_head_bytes(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._limits.max_head_bytes:
-            self._stop_parser(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    def _stop_parser(self, error: HTTPStatus) -> NoReturn:
-        """Stop from within a parser callback; `_parse` then refuses the request."""
-        self._parser_error = error
-        raise httptools.HttpParserError
-
-    def _expect_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._cancel_head_timer()
-        self._is_in_head = True
         is_over_limit = self._state is ConnectionState.OVER_LIMIT
         seconds = REFUSED_HEAD_TIMEOUT_SECONDS if is_over_limit else HEAD_TIMEOUT_SECONDS
         self._head_timer = self.loop.call_later(seconds, self.transport.close)
@@ -268,8 +235,8 @@ class LimitedProtocol(UvicornProtocol):
 
     def start_application(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Defer the request while an earlier response is unsent, so that only one response is in memory."""
-        if self.is_write_paused:
-            self._is_start_deferred = True
+        if self._sending is not _READY:
+            self._sending = SendState.REQUEST_DEFERRED
             self.defer_request(cycle, app)
             self.pause_reading()
         else:
@@ -281,7 +248,7 @@ class LimitedProtocol(UvicornProtocol):
         if self._pipelined_bytes and not self.pipelined_requests:
             self._buffers.update(self)
         if self.is_keep_alive_timer_running:
-            self._idle[self] = self.loop.time()
+            self._idle.add(self, self.loop.time())
         is_error_due = self._state is ConnectionState.ERROR_PENDING and self.has_answered_all()
         if is_error_due and not self.transport.is_closing():
             self._send_last(self._pending_error)
@@ -291,7 +258,7 @@ class LimitedProtocol(UvicornProtocol):
         begin, default_headers = 0, self.default_headers
         for _ in range(MAX_HITS_PER_READ):
             end = data.find(HEAD_END, begin)
-            if end < 0 or self.is_write_paused:
+            if end < 0 or self._sending is not _READY:
                 break
             response = responder.respond(data[begin : end + 2], default_headers)
             if response is None:
@@ -307,8 +274,9 @@ class LimitedProtocol(UvicornProtocol):
 
     def _on_hit(self) -> None:
         """Set the state that uvicorn sets after a response."""
-        self._is_in_head = False
-        self._cancel_head_timer()
+        if self._receiving is not _BETWEEN:
+            self._receiving = _BETWEEN
+            self._cancel_head_timer()
         self.last_hit_at = self.loop.time()
         if not self.is_keep_alive_timer_running:
             self.start_keep_alive_timer(self.timeout_keep_alive)
@@ -325,27 +293,15 @@ class LimitedProtocol(UvicornProtocol):
 
     def start_keep_alive_timer(self, seconds: float) -> None:
         super().start_keep_alive_timer(seconds)
-        self._idle.setdefault(self, self.loop.time())
+        self._idle.add(self, self.loop.time())
 
     def cancel_keep_alive_timer(self) -> None:
         super().cancel_keep_alive_timer()
-        self._idle.pop(self, None)
+        self._idle.discard(self)
 
     def _is_idle(self) -> bool:
         """Return whether the next byte begins a request and all earlier requests are answered."""
-        return self._is_between_requests and self.has_answered_all()
-
-    def _close_longest_idle(self) -> bool:
-        """Close an idle connection to admit a new one. Return False if none was idle for MIN_IDLE_SECONDS."""
-        for connection, since in [*islice(self._idle.items(), MAX_EVICTION_CANDIDATES)]:
-            if connection.last_hit_at > since:
-                del self._idle[connection]
-                self._idle[connection] = connection.last_hit_at
-            elif since <= self.loop.time() - MIN_IDLE_SECONDS:
-                del self._idle[connection]
-                connection.transport.close()
-                return True
-        return False
+        return (self._receiving is _BETWEEN or self._receiving is _NEW) and self.has_answered_all()
 
     # End of the connection
 
@@ -367,11 +323,11 @@ class LimitedProtocol(UvicornProtocol):
         else:
             self.close_after_response()
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus) -> None:
         if self._state is ConnectionState.ERROR_PENDING or self.transport.is_closing():
             return  # already refused
         request_id = new_request_id()
-        response = problem(status, detail, request_id.decode(), headers={"connection": "close"})
+        response = problem(status, _REFUSAL_DETAILS[status], request_id.decode(), headers={"connection": "close"})
         headers = with_standard_headers([*self.default_headers, *response.raw_headers], request_id)
         serialized = serialize(status, headers, bytes(response.body))
         if self.has_answered_all():

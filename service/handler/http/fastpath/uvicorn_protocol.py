@@ -79,16 +79,6 @@ class UvicornProtocol(HttpToolsProtocol):
 
     # Flow control
 
-    is_write_paused = False
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.is_write_paused = True
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.is_write_paused = False
-
     def pause_reading(self) -> None:
         self.flow.pause_reading()
 

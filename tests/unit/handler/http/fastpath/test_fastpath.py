@@ -20,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.fastpath.protocol import MAX_HITS_PER_READ, MIN_IDLE_SECONDS, ConnectionLimits
+from service.handler.http.fastpath.idle import MIN_IDLE_SECONDS
+from service.handler.http.fastpath.protocol import MAX_HITS_PER_READ, ConnectionLimits
 from service.handler.http.fastpath.responder import MAX_CACHED_BLOCKS, MAX_HEADER_BLOCK_BYTES, CacheResponder
 from service.handler.http.keys import Keys
 from service.handler.http.routes.probes import Health

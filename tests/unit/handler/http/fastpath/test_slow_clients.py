@@ -11,7 +11,8 @@ import pytest
 
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
-from service.handler.http.fastpath.protocol import MAX_HEADERS, ConnectionLimits
+from service.handler.http.fastpath.protocol import ConnectionLimits
+from service.handler.http.fastpath.request_head import MAX_HEADERS
 from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
 from service.pkg.etag import with_etag
 from tests.unit.handler.http.fastpath.test_fastpath import MISS, PLAIN, FakeServer, ServerPair, make_request, serving
