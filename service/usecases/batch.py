@@ -1,4 +1,4 @@
-"""A batch: the messages consumed while the previous batch was being written, as orders and dead letters."""
+"""A batch of consumed messages, decoded to orders and dead letters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,17 +31,18 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class Batch:
-    """Belongs to the reading thread until it is submitted, then to the writing thread until that is done with it.
+    """Messages that are written together.
 
-    After that only `dropped` changes: the reading thread replaces the frozenset (an atomic store), and the writing
-    thread reads it before each attempt. If a partition is dropped later, the broker's generation fences off the commit,
-    or its orders are written twice, which is idempotent.
+    The reading thread fills a batch, and changes only `dropped` after it has submitted it to the writing thread. It
+    replaces the frozenset (an atomic store), which the writing thread reads before each attempt. If a partition is
+    dropped during an attempt, its orders are written twice, which is idempotent, or the broker rejects the commit
+    because of its generation.
     """
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
     outcomes: bytearray = field(default_factory=bytearray)
-    """In order of consumption: 1 for each bad message, 0 for each good one."""
+    """In order of consumption: 1 for each rejected message, 0 for each order."""
     first_offsets: dict[int, int] = field(default_factory=dict)
     """By partition: the offset of the first record."""
     next_offsets: dict[int, int] = field(default_factory=dict)
@@ -51,16 +52,16 @@ class Batch:
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
-    probed_until: Mapping[int, int] = field(default_factory=dict)
-    """By partition: the offset up to which probes have shown that rejected orders are themselves at fault."""
+    probed_offsets: Mapping[int, int] = field(default_factory=dict)
+    """By partition: probes showed that rejected orders before this offset are themselves at fault."""
     dropped: frozenset[int] = frozenset()
-    """Partitions revoked since; their records belong to another member."""
+    """Partitions that were revoked: their records belong to another member."""
 
     def __len__(self) -> int:
         return len(self.entries) + len(self.rejected) + self.tombstones
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Return whether to submit the batch. A dropped partition that is assigned again needs a new one."""
+        """Return whether to submit the batch. After a drop it is full: a reassigned partition needs a new one."""
         return (
             bool(self.dropped)
             or len(self) >= limits.messages
@@ -75,7 +76,7 @@ class Batch:
 
     @property
     def commit_offsets(self) -> dict[int, int]:
-        """By owned partition: the offset to commit when the batch is done."""
+        """By owned partition: the offset to commit once the batch is written."""
         return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
     def track(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
@@ -99,7 +100,7 @@ class Batch:
 
     def is_already_probed(self, rejected: Entry) -> bool:
         """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
-        return rejected.offset < self.probed_until.get(rejected.partition, 0)
+        return rejected.offset < self.probed_offsets.get(rejected.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()

@@ -73,14 +73,14 @@ MUTATIONS: Final = (
         Replacement(
             CONSUMER,
             "OrderConsumer._commit_partition_ends",
-            "self._ends.passed(self._lag.done, ...)",
-            "self._ends.passed(self._lag.done, ())",
+            "self._ends.take_committable(self._lag.done, ...)",
+            "self._ends.take_committable(self._lag.done, ())",
         ),
         ("test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
         "transaction markers after the last order are committed",
-        Replacement(CONSUMER, "OrderConsumer._commit_partition_ends", "self._offsets.advance(passed)", ""),
+        Replacement(CONSUMER, "OrderConsumer._commit_partition_ends", "self._offsets.advance(ends)", ""),
         ("test_kafka.py::test_an_open_producer_transaction_blocks_later_orders_until_it_is[seed-1-committed]",),
     ),
     Mutation(
@@ -160,7 +160,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the log says whether the last offsets were committed",
-        Replacement(CONSUMER, "OrderConsumer._drain", "self._offsets.are_committed and not given_up", "True"),
+        Replacement(CONSUMER, "OrderConsumer._drain", "self._offsets.are_committed and not uncommitted", "True"),
         ("test_kafka.py::test_a_member_is_stopped_while_the_broker_is_suspended[seed-1-at-least-once]",),
     ),
     Mutation(
@@ -213,7 +213,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/handler/kafka/consumer/breaker_control.py",
             "BreakerControl._extended_probe",
-            "self._probe.add(batch, unread)\nself._probe.grow(self._settings.limits.messages)",
+            "self._probe.add(batch, next_batch)\nself._probe.grow(self._settings.limits.messages)",
             "",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),
@@ -223,7 +223,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/usecases/batch.py",
             "Batch.is_already_probed",
-            "rejected.offset < self.probed_until.get(rejected.partition, 0)",
+            "rejected.offset < self.probed_offsets.get(rejected.partition, 0)",
             "False",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),

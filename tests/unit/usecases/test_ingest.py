@@ -204,7 +204,7 @@ def test_orders_that_a_probe_found_at_fault_are_dead_lettered() -> None:
     setup = rejecting()
     assert setup.ingest(batch_of(1)).decision is Decision.REREAD
     again = batch_of(20, poison=tuple(range(20)))
-    again.probed_until = {0: 12}
+    again.probed_offsets = {0: 12}
     assert len(setup.ingest(again).dead_letters) == 20
     assert "PostgreSQL rejected the last 10 orders" in held_back(setup.ingest(batch_of(2, poison=(0, 1))))
 

@@ -47,15 +47,15 @@ class BatchBuilder:
         if messages:
             self._mean_message_bytes = max(1, (self.batch.bytes - bytes_before) // len(messages))
 
-    def take(self, probed_until: "Mapping[int, int]") -> Batch:
-        """Return the batch, count it, and start the next one. `probed_until` is that of the next batch."""
+    def take(self, probed_offsets: "Mapping[int, int]") -> Batch:
+        """Return the batch, count it, and start the next one. `probed_offsets` is that of the next batch."""
         batch = self.batch
         self._metrics.consumed.inc(len(batch))
         self._metrics.batch_messages.observe(len(batch))
         self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
-        self.discard(probed_until)
+        self.discard(probed_offsets)
         return batch
 
-    def discard(self, probed_until: "Mapping[int, int]") -> None:
+    def discard(self, probed_offsets: "Mapping[int, int]") -> None:
         """Start an empty batch: what was taken is read again."""
-        self.batch, self._decode_seconds = Batch(probed_until=probed_until), 0.0
+        self.batch, self._decode_seconds = Batch(probed_offsets=probed_offsets), 0.0

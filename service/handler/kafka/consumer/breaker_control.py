@@ -46,8 +46,8 @@ class BreakerControl:
         self._breaker = BreakerState.CLOSED
         self._probe: Probe | None = None
         self.pause: BreakerPause | None = None
-        self.probed_until: dict[int, int] = {}
-        """By partition: up to which offset probes showed that PostgreSQL stores other orders."""
+        self.probed_offsets: dict[int, int] = {}
+        """By partition: probes showed that rejected orders before this offset are themselves at fault."""
 
     @property
     def is_open(self) -> bool:
@@ -55,7 +55,7 @@ class BreakerControl:
         return self._breaker is not BreakerState.CLOSED
 
     @property
-    def holds_back(self) -> bool:
+    def must_reread(self) -> bool:
         """Whether messages before the position of a partition have yet to be read again."""
         return self.is_open or self.pause is not None or self._probe is not None
 
@@ -66,19 +66,19 @@ class BreakerControl:
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
 
-    def on_outcome(self, batch: Batch, outcome: Outcome, unread: Batch) -> BreakerPause | None:
-        """Return where to pause after this batch, if at all. `unread` is the batch behind it, which is discarded then.
+    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> BreakerPause | None:
+        """Return the pause that must follow this batch, or None. If there is one, the caller discards `next_batch`.
 
-        The pause ends at once if everything that was held back has to be read again.
+        The pause ends at once if all messages that were held back must be read again.
         """
         self._breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
-            return self._on_commit(batch, unread)
+            return self._on_commit(batch, next_batch)
         if outcome.decision is Decision.REREAD:
-            return self._on_replay(batch, unread)
+            return self._on_replay(batch, next_batch)
         if outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
-            return self._open(outcome.problem, FIX_PRODUCER, unread.start_offsets | batch.start_offsets)
-        probe = self._probe = self._extended_probe(batch, unread)
+            return self._open(outcome.problem, FIX_PRODUCER, next_batch.start_offsets | batch.start_offsets)
+        probe = self._probe = self._extended_probe(batch, next_batch)
         return self._open(outcome.problem, FIX_SCHEMA, dict(probe.next))
 
     def end_pause(self) -> dict[int, int]:
@@ -86,7 +86,7 @@ class BreakerControl:
         offsets = self.pause.offsets if self.pause else {}
         self.pause = None
         if self._probe is not None:
-            self._probe.began = monotonic()
+            self._probe.started_at = monotonic()
         return offsets
 
     def restart_probe(self) -> dict[int, int]:
@@ -100,33 +100,35 @@ class BreakerControl:
             self.pause.forget(partitions)
         if self._probe is not None:
             self._probe.forget(partitions)
-        self.probed_until = {
-            partition: offset for partition, offset in self.probed_until.items() if partition not in partitions
+        self.probed_offsets = {
+            partition: offset for partition, offset in self.probed_offsets.items() if partition not in partitions
         }
 
-    def _on_commit(self, batch: Batch, unread: Batch) -> BreakerPause | None:
+    def _on_commit(self, batch: Batch, next_batch: Batch) -> BreakerPause | None:
         committed = batch.commit_offsets
-        self.probed_until = {
-            partition: offset for partition, offset in self.probed_until.items() if committed.get(partition, 0) < offset
+        self.probed_offsets = {
+            partition: offset
+            for partition, offset in self.probed_offsets.items()
+            if committed.get(partition, 0) < offset
         }
         if self.is_open:
-            return self._open("most of the probed messages are bad", FIX_PRODUCER, unread.start_offsets)
+            return self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
         self._metrics.circuit_breaker_open.set(0)
         return None
 
-    def _on_replay(self, batch: Batch, unread: Batch) -> BreakerPause:
+    def _on_replay(self, batch: Batch, next_batch: Batch) -> BreakerPause:
         """Read again what was held back: an order that PostgreSQL rejects now is itself at fault."""
-        probe, self._probe = self._extended_probe(batch, unread), None
-        self.probed_until = probe.probed_until
+        probe, self._probe = self._extended_probe(batch, next_batch), None
+        self.probed_offsets = probe.probed_offsets
         self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
         self._metrics.circuit_breaker_open.set(0)
         self.pause = BreakerPause(monotonic(), probe.held_back)
         return self.pause
 
-    def _extended_probe(self, batch: Batch, unread: Batch) -> Probe:
+    def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
-            return Probe.before(batch, unread, self._settings.breaker_probe_messages)
-        self._probe.add(batch, unread)
+            return Probe.before(batch, next_batch, self._settings.breaker_probe_messages)
+        self._probe.add(batch, next_batch)
         self._probe.grow(self._settings.limits.messages)
         return self._probe
 

@@ -1,4 +1,4 @@
-"""Errors that the client reports: logged with what to do, and kept if the client can't go on."""
+"""Logs the errors that the client reports, with what to do, and remembers a fatal one."""
 
 from typing import TYPE_CHECKING
 
@@ -26,30 +26,30 @@ class ClientErrors:
         self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
         self._fatal: KafkaError | None = None
         self._open_transactions: dict[int, int] = {}
-        self.without_offset: frozenset[int] = frozenset()
+        self.partitions_without_offset: frozenset[int] = frozenset()
         """Partitions for which the client has no offset to fetch from, at the last statistics."""
 
     def raise_fatal(self) -> None:
-        """Raise KafkaException where the client has failed for good."""
+        """Raise KafkaException if the client has reported a fatal error."""
         if self._fatal is not None:
             raise KafkaException(self._fatal)
 
-    def failed(self, error: KafkaError) -> KafkaClientFailed:
-        """Log why the process ends, and return the error that ends it."""
+    def log_failure(self, error: KafkaError) -> KafkaClientFailed:
+        """Log why the client failed; return the error with which the process ends."""
         error = underlying_error(error)
         code, problem = error.name(), explanation(error) or phrase(error)
         self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
         return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
 
     def on_error(self, error: KafkaError) -> None:
-        """Take an error of the whole client."""
+        """Handle an error that concerns the whole client."""
         if is_fatal(error):
             self._fatal = error
         elif self._throttle.is_due(error.name()):
             self._log.warning("Kafka reports a problem", code=error.name())
 
     def on_message_error(self, message: Message, error: KafkaError) -> None:
-        """Take an error that came in the place of a message."""
+        """Handle an error that the client returned instead of a message."""
         if is_fatal(error):
             self._fatal = self._fatal or error
         elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
@@ -65,12 +65,12 @@ class ClientErrors:
     def on_statistics(
         self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"
     ) -> None:
-        """Warn of what stops partitions without an error."""
+        """Log partitions that stand still without an error: behind a transaction, or without an offset."""
         self._warn_of_transactions({p: end for p, end in ends.items() if end.locked and p in assigned})
         self._warn_of_missing_offsets(assigned.difference(fetched))
 
     def _on_bad_compression(self, message: Message) -> None:
-        # The client retries twice a second, and skips nothing.
+        # The client retries twice a second, and never skips the batch.
         if self._throttle.is_due("a batch that can't be decompressed"):
             partition, offset = message.partition(), message.offset()
             self._log.error(
@@ -82,7 +82,7 @@ class ClientErrors:
             )
 
     def _warn_of_transactions(self, ends: "dict[int, PartitionEnd]") -> None:
-        """Log transactions that were open at the last statistics already."""
+        """Log transactions that were already open at the previous statistics."""
         open_transactions = {partition: end.stable for partition, end in ends.items()}
         lasting = {p for p, offset in open_transactions.items() if self._open_transactions.get(p) == offset}
         self._open_transactions = open_transactions
@@ -93,10 +93,10 @@ class ClientErrors:
             )  # fmt: skip
 
     def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:
-        """Log partitions that had no offset at the last statistics already; the client retries silently."""
-        if lasting := self.without_offset & partitions:
+        """Log partitions that already had no offset at the previous statistics. The client retries silently."""
+        if lasting := self.partitions_without_offset & partitions:
             self._log.warning(
                 "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
                 partitions=sorted(lasting),
             )
-        self.without_offset = partitions
+        self.partitions_without_offset = partitions

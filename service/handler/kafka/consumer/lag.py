@@ -61,12 +61,12 @@ class Lag:
         return {partition: progress.offset for partition, progress in self._progress.items()}
 
     def advance(self, next_offsets: Mapping[int, int], last_ms: Mapping[int, int]) -> None:
-        """Take over the next offsets and last timestamps of a batch that is done."""
+        """Record the next offsets and last timestamps of a batch that is written."""
         for partition, offset in next_offsets.items():
             self._progress[partition] = _Progress(offset, last_ms.get(partition, _now_ms()), monotonic())
 
-    def learn(self, committed: Mapping[int, int], ends: "Mapping[int, PartitionEnd]") -> None:
-        """Take over the ends of partitions, and committed offsets where no batch is done yet."""
+    def on_statistics(self, committed: Mapping[int, int], ends: "Mapping[int, PartitionEnd]") -> None:
+        """Record the ends of partitions, and the committed offsets of those from which no batch was written yet."""
         self._ends = ends
         for partition, offset in committed.items():
             self._progress.setdefault(partition, _Progress(offset, _now_ms(), monotonic()))
@@ -79,12 +79,15 @@ class Lag:
                 with suppress(KeyError):
                     gauge.remove(str(partition))
 
-    def update(self, not_fetched: Collection[int]) -> None:
-        """Update the gauges, at most once a second. Blocks for at most half a second if partitions are not fetched."""
+    def update(self, unfetched: Collection[int]) -> None:
+        """Update the gauges, at most once a second. The client reports no ends of `unfetched` partitions.
+
+        Querying their ends blocks for at most half a second.
+        """
         if monotonic() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
             return
         self._updated_at = monotonic()
-        self._query_ends(not_fetched)
+        self._query_ends(unfetched)
         for partition, progress in self._progress.items():
             self._set(partition, progress)
 
@@ -105,13 +108,13 @@ class Lag:
         self._metrics.open_transaction_messages.labels(partition).set(locked)
         self._metrics.partition_stalled_seconds.labels(partition).set(now - progress.moved_at)
 
-    def _query_ends(self, not_fetched: Collection[int]) -> None:
-        """Query the end of each partition; polling must go on, so what takes too long is left for the next time."""
-        for partition in self._queried.keys() - set(not_fetched):
+    def _query_ends(self, unfetched: Collection[int]) -> None:
+        """Query the end of each partition. After _QUERY_TIMEOUT_SECONDS the rest is left for the next call."""
+        for partition in self._queried.keys() - set(unfetched):
             del self._queried[partition]
-        if not not_fetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
+        if not unfetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
             return
-        self._to_query = self._to_query or deque(partition for partition in self._progress if partition in not_fetched)
+        self._to_query = self._to_query or deque(partition for partition in self._progress if partition in unfetched)
         deadline = monotonic() + _QUERY_TIMEOUT_SECONDS
         while self._to_query and (left := deadline - monotonic()) > 0:
             partition = self._to_query.popleft()

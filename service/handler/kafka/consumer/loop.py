@@ -19,7 +19,7 @@ from service.handler.kafka.consumer.collect import Prepare
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.lag import Lag
-from service.handler.kafka.consumer.offsets import Offsets
+from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.handler.kafka.consumer.settings import ConsumerSettings
@@ -83,7 +83,7 @@ class OrderConsumer:
         self._errors = ClientErrors(group.topic, log)
         self._consumer = self._connect(group.properties)
         self._fetch = FetchControl(self._consumer, metrics, log)
-        self._offsets = Offsets(group)
+        self._offsets = OffsetCommitter(group)
         self._identity = TopicIdentity(self._consumer, group, metrics, log)
         self._lag = Lag(self._consumer, group.topic, metrics)
         self._ends = PartitionEnds()
@@ -121,7 +121,7 @@ class OrderConsumer:
                 self._poll_once()
             self._drain()
         except KafkaException as error:
-            raise self._errors.failed(error.args[0]) from error
+            raise self._errors.log_failure(error.args[0]) from error
         finally:
             self._stop.set()
             self._worker.close(WORKER_CLOSE_TIMEOUT_SECONDS)
@@ -146,7 +146,7 @@ class OrderConsumer:
         self._commit_partition_ends()
         self._offsets.commit(self._consumer)
         self._fetch.count_paused_time()
-        self._lag.update(self._assigned() if self._fetch.is_paused else self._errors.without_offset)
+        self._lag.update(self._assigned() if self._fetch.is_paused else self._errors.partitions_without_offset)
 
     def _verify_positions(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
@@ -154,9 +154,9 @@ class OrderConsumer:
             partitions = self._assigned()
             self._builder.batch.drop(partitions)
             self._forget_partitions(partitions)
-            self._identity.begin(topic_id, partitions)
+            self._identity.switch_topic(topic_id, partitions)
         moved = self._identity.verify()
-        if not self._identity.is_in_doubt:
+        if not self._identity.awaits_topic_id:
             moved += self._resets.reset(self._identity.unverified)
         if moved:
             self._fetch.apply(moved)
@@ -172,7 +172,7 @@ class OrderConsumer:
                 self._on_message_error(message, error)
             else:
                 messages.append(message)
-        return self._identity.accepted(messages)
+        return self._identity.drop_unverified(messages)
 
     def _fill(self) -> None:
         if self._builder.batch.is_full(self._breaker.limits):
@@ -196,7 +196,7 @@ class OrderConsumer:
     def _submit_batch(self) -> None:
         """Start writing the next batch; not after a stop, when offsets before it may have been given up."""
         if self._worker.is_free and self._builder.batch.next_offsets and not self._stop.is_set():
-            self._worker.submit(self._builder.take(self._breaker.probed_until))
+            self._worker.submit(self._builder.take(self._breaker.probed_offsets))
             self._resume()
 
     def _resume(self) -> None:
@@ -206,7 +206,7 @@ class OrderConsumer:
     # The end of a batch
 
     def _on_batch_done(self, finished: Finished) -> None:
-        """Take over what may be committed. Raises the error that ended the batch, unless it was a stop."""
+        """Handle the outcome of a batch. Raises the error that ended it, unless it was a stop."""
         batch, outcome = finished.batch, finished.outcome
         if outcome is None:
             if finished.error is not None and not isinstance(finished.error, Stopped):
@@ -248,14 +248,14 @@ class OrderConsumer:
 
         Not while the circuit breaker holds back messages before them.
         """
-        if self._ends.is_empty or self._breaker.holds_back:
+        if self._ends.is_empty or self._breaker.must_reread:
             return
         writing = self._worker.batch
         pending = self._builder.batch.next_offsets.keys() | (writing.next_offsets.keys() if writing else ())
-        if passed := self._ends.passed(self._lag.done, pending):
-            self._offsets.advance(passed)
-            self._lag.advance(passed, {})
-            self._resets.advance(passed)
+        if ends := self._ends.take_committable(self._lag.done, pending):
+            self._offsets.advance(ends)
+            self._lag.advance(ends, {})
+            self._resets.advance(ends)
 
     # The circuit breaker
 
@@ -263,7 +263,7 @@ class OrderConsumer:
         self._fetch.pause()
         self._state.become(ConsumerState.BREAKER_OPEN)
         self._ends.clear()
-        self._builder.discard(self._breaker.probed_until)
+        self._builder.discard(self._breaker.probed_offsets)
 
     def _wait_for_breaker(self, pause: BreakerPause) -> None:
         """Poll and ignore messages until the pause ends; then read from where the circuit breaker opened."""
@@ -292,7 +292,7 @@ class OrderConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
-        self._offsets.reassigned()
+        self._offsets.on_assign()
         self._identity.add(_numbers(partitions))
         self._fetch.apply(partitions)
         self._report_rebalance("assigned", partitions)
@@ -351,13 +351,15 @@ class OrderConsumer:
         self._worker.wait_finished(DRAIN_TIMEOUT_SECONDS if self._worker.batch else 0)
         if finished := self._worker.take_finished():
             self._on_batch_done(finished)
-        given_up = len(self._worker.batch or ()) or (len(finished.batch) if finished and not _is_done(finished) else 0)
+        uncommitted = len(self._worker.batch or ()) or (
+            len(finished.batch) if finished and not _is_done(finished) else 0
+        )
         deadline = monotonic() + LAST_COMMIT_TIMEOUT_SECONDS
         while self._offsets.are_pending and monotonic() < deadline:
             self._offsets.commit(self._consumer)
             self._consumer.consume(1, PAUSED_POLL_SECONDS)
-        self._offsets.give_up()
-        self._log.info("drained", committed=self._offsets.are_committed and not given_up, given_up=given_up)
+        self._offsets.abandon()
+        self._log.info("drained", committed=self._offsets.are_committed and not uncommitted, uncommitted=uncommitted)
 
     def _leave_group(self) -> None:
         """Leave, so that others get the partitions at once and not after the session timeout."""
@@ -370,7 +372,7 @@ class OrderConsumer:
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._metrics.batch_seconds.labels("commit").observe(self._offsets.seconds_since_commit)
-        if not self._offsets.acknowledged(error, partitions):
+        if not self._offsets.on_commit(error, partitions):
             self._metrics.commit_failures.inc()
             self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
 
@@ -379,14 +381,14 @@ class OrderConsumer:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
             self._on_partition_end(partition, offset)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
-            self._identity.doubt(partition)
+            self._identity.on_out_of_range(partition)
             self._resets.add(partition)
         else:
             self._errors.on_message_error(message, error)
 
     def _on_partition_end(self, partition: int, offset: int) -> None:
-        """Note how far a partition was read, unless messages before its end were withheld: they are read again."""
-        if not self._identity.withholds(partition, offset) and self._breaker.pause is None:
+        """Record how far a partition was read, unless messages before its end were withheld and are read again."""
+        if not self._identity.withhold(partition, offset) and self._breaker.pause is None:
             self._ends.add(partition, offset)
 
     def _on_statistics(self, text: str) -> None:
@@ -394,9 +396,9 @@ class OrderConsumer:
         self._metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
         assigned = self._assigned()
         committed, ends = statistics.committed(self._topic), statistics.ends(self._topic)
-        self._lag.learn({p: offset for p, offset in committed.items() if p in assigned}, ends)
+        self._lag.on_statistics({p: offset for p, offset in committed.items() if p in assigned}, ends)
         fetched = statistics.fetched(self._topic)
-        self._identity.readable(fetched)
+        self._identity.mark_position_known(fetched)
         self._errors.on_statistics(ends, assigned, fetched)
 
     def _assigned(self) -> frozenset[int]:

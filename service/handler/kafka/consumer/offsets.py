@@ -1,4 +1,4 @@
-"""Offsets that may be committed, and commits in flight."""
+"""Commits offsets of finished batches without blocking."""
 
 from time import monotonic
 from typing import Final
@@ -10,12 +10,13 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 _RETRY_INTERVAL_SECONDS: Final = 0.5
 
 
-class Offsets:
-    """By partition the offset of the next record to read. Belongs to the reading thread."""
+class OffsetCommitter:
+    """Belongs to the reading thread."""
 
     def __init__(self, group: ConsumerGroup) -> None:
         self._group = group
         self._done: dict[int, int] = {}
+        """By partition: the next offset to read, until the broker has acknowledged its commit."""
         self._abandoned: set[int] = set()
         """Partitions that were revoked before their offset was committed."""
         self._in_flight = False
@@ -44,22 +45,22 @@ class Offsets:
             del self._done[partition]
             self._abandoned.add(partition)
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Commit no pending offset."""
         self.forget(frozenset(self._done))
 
-    def reassigned(self) -> None:
-        """Forget abandoned partitions: their owner repeats what was not committed."""
+    def on_assign(self) -> None:
+        """Forget the abandoned partitions: their new owner reads uncommitted messages again."""
         self._abandoned.clear()
 
     def commit(self, consumer: Consumer) -> None:
-        """Send a commit, if none is in flight; a later poll calls `acknowledged`."""
+        """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
         if self._done and not self._in_flight and monotonic() >= self._retry_at:
             consumer.commit(offsets=self._to_commit(), asynchronous=True)
             self._in_flight, self._committed_at = True, monotonic()
 
     def commit_now(self, consumer: Consumer) -> None:
-        """Send a commit before partitions are revoked: the client revokes none while a commit is in flight.
+        """Send a commit before partitions are revoked, which the client delays until the commit is answered.
 
         Does not block, because a frozen broker never answers. Raises KafkaException.
         """
@@ -67,8 +68,8 @@ class Offsets:
             consumer.commit(offsets=self._to_commit(), asynchronous=True)
             self._in_flight, self._committed_at = True, monotonic()
 
-    def acknowledged(self, error: KafkaError | None, partitions: list[TopicPartition]) -> bool:
-        """Take the broker's answer; return False if the commit has to be retried."""
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> bool:
+        """Handle the broker's answer to a commit; return False if the commit must be retried."""
         self._in_flight = False
         for answer in partitions:
             if error is None and answer.error is None and self._done.get(answer.partition) == answer.offset:

@@ -1,13 +1,12 @@
-"""Ends of partitions whose last offsets hold no records: transaction markers and aborted messages."""
+"""Ends of partitions whose last offsets are transaction markers or aborted messages."""
 
 from collections.abc import Collection, Mapping
 
 
 class PartitionEnds:
-    """The client reports the offset up to which it has read a partition.
+    """Offsets that no record of a batch leads to, but that must be committed: otherwise a lag remains forever.
 
-    No record has that offset if markers or aborted messages follow the last one. Until it is committed, the group has a
-    lag that never ends. Belongs to the reading thread.
+    The client reports the end of a partition when it has read everything before it. Belongs to the reading thread.
     """
 
     def __init__(self) -> None:
@@ -18,22 +17,22 @@ class PartitionEnds:
         return not self._reached
 
     def add(self, partition: int, end: int) -> None:
-        """Note that everything before `end` was read."""
+        """Record that the client has read everything before `end`."""
         self._reached[partition] = end
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Forget partitions that were revoked, or are read again from an earlier offset."""
+        """Forget partitions that were revoked or moved to an earlier offset."""
         for partition in partitions:
             self._reached.pop(partition, None)
 
     def clear(self) -> None:
         self._reached.clear()
 
-    def passed(self, done: Mapping[int, int], pending: Collection[int]) -> dict[int, int]:
-        """Return, once, the ends that are after the offsets that are done, for partitions without pending messages.
+    def take_committable(self, done: Mapping[int, int], pending: Collection[int]) -> dict[int, int]:
+        """Remove the ends of partitions without pending messages; return those that are after the offset in `done`.
 
-        A partition that is not in `done` is left for later, because its committed offset is not known yet.
+        Keeps the ends of partitions that are not in `done`: their committed offset is not known yet.
         """
-        settled = {p: end for p, end in self._reached.items() if p in done and p not in pending}
-        self.forget(settled)
-        return {partition: end for partition, end in settled.items() if end > done[partition]}
+        ends = {p: end for p, end in self._reached.items() if p in done and p not in pending}
+        self.forget(ends)
+        return {partition: end for partition, end in ends.items() if end > done[partition]}

@@ -1,12 +1,12 @@
-"""Which messages are tried while PostgreSQL rejects orders; none of them is committed."""
+"""Selects the messages that are tried while PostgreSQL rejects orders. None of their offsets is committed."""
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from service.usecases.batch import Batch
 
-_END_AFTER_SECONDS = 2.0
-"""If no message arrives for this long, the end of the topic is reached."""
+_END_OF_TOPIC_SECONDS: Final = 2.0
+"""If a probe lasts this long, no more messages arrive: the end of the topic is reached."""
 
 
 @dataclass(slots=True)
@@ -19,38 +19,39 @@ class Probe:
 
     size: int
     held_back: dict[int, int]
-    """By partition the first offset that is held back."""
+    """By partition: the first offset that is held back."""
     next: dict[int, int]
-    """By partition the offset at which the next probe starts."""
-    probed_until: dict[int, int] = field(default_factory=dict)
-    """By partition the offset before which every message was tried."""
-    began: float = 0
+    """By partition: the offset at which the next probe starts."""
+    probed_offsets: dict[int, int] = field(default_factory=dict)
+    """By partition: every message before this offset was tried."""
+    started_at: float = 0
+    """When the current probe started, of time.monotonic()."""
 
     @classmethod
-    def before(cls, batch: Batch, unread: Batch, size: int) -> Self:
-        """Hold back two batches: the rejected one, and the unread one after it."""
-        held_back = unread.start_offsets | batch.start_offsets
+    def before(cls, batch: Batch, next_batch: Batch, size: int) -> Self:
+        """Hold back two batches: the rejected one, and the next one."""
+        held_back = next_batch.start_offsets | batch.start_offsets
         return cls(size, held_back, dict(held_back))
 
-    def add(self, batch: Batch, unread: Batch) -> None:
-        """Note that a batch was tried, and the one after it was not."""
-        self.held_back = unread.start_offsets | batch.start_offsets | self.held_back
-        self.next = self.next | batch.commit_offsets | unread.start_offsets
+    def add(self, batch: Batch, next_batch: Batch) -> None:
+        """Record that `batch` was tried, and that `next_batch` was read but not tried."""
+        self.held_back = next_batch.start_offsets | batch.start_offsets | self.held_back
+        self.next = self.next | batch.commit_offsets | next_batch.start_offsets
         for partition, offset in batch.commit_offsets.items():
-            self.probed_until[partition] = max(offset, self.probed_until.get(partition, 0))
+            self.probed_offsets[partition] = max(offset, self.probed_offsets.get(partition, 0))
 
-    def grow(self, most: int) -> None:
-        self.size = min(2 * self.size, most)
+    def grow(self, max_messages: int) -> None:
+        self.size = min(2 * self.size, max_messages)
 
     def is_at_end(self, now: float) -> bool:
-        return self.next != self.held_back and now - self.began > _END_AFTER_SECONDS
+        return self.next != self.held_back and now - self.started_at > _END_OF_TOPIC_SECONDS
 
     def rewind(self) -> dict[int, int]:
-        """Start again at the first messages that are held back; return their offsets."""
+        """Restart at the first messages that are held back; return their offsets."""
         self.next = dict(self.held_back)
         return self.next
 
     def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
-            for offsets in (self.held_back, self.next, self.probed_until):
+            for offsets in (self.held_back, self.next, self.probed_offsets):
                 offsets.pop(partition, None)

@@ -25,7 +25,7 @@ _LOOKUP_TIMEOUT_SECONDS: Final = 2.0
 _LOOKUP_DEADLINE_SECONDS: Final = 10.0
 _MOCK_TIMEOUT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 1.0
-"""How long an id must be known before its topic is read: brokers learn the id shortly before they serve the topic."""
+"""How long an id must be known before the topic is read: brokers know the id shortly before they serve the topic."""
 _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_INTERVAL_SECONDS: Final = 1.0
 _QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
@@ -36,11 +36,11 @@ _QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
 class _Unverified:
     """A partition whose position may belong to a deleted topic of the same name."""
 
-    is_from_another_log: bool = False
-    is_readable: bool = False
-    """Whether the client has found its position: the group's offsets can be queried then."""
+    is_from_deleted_topic: bool = False
+    is_position_known: bool = False
+    """Whether the client has found the position. Only then can the group's offsets be queried."""
     resume_at: int | None = None
-    """The first offset that was withheld."""
+    """The offset of the first message that was withheld."""
 
 
 class TopicIdentity:
@@ -66,30 +66,27 @@ class TopicIdentity:
         self._next_query_at = 0.0
         self._known_since = 0.0
         self._unverified: dict[int, _Unverified] = {}
-        self._in_doubt = False
+        self._must_refetch_id = False
         self._failed_since = 0.0
         self._is_mock: bool | None = None
 
     @property
-    def is_in_doubt(self) -> bool:
-        """Whether a position was out of range and the id was not fetched since."""
-        return self._in_doubt and self._group.topic_id != ""
+    def awaits_topic_id(self) -> bool:
+        """Whether a position was out of range, and the topic id has not been fetched since."""
+        return self._must_refetch_id and self._group.topic_id != ""
 
     @property
     def unverified(self) -> Collection[int]:
         return self._unverified.keys()
 
-    def doubt(self, partition: int) -> None:
-        """Fetch the id now, because a position is out of range."""
-        self.readable([partition])
-        self._in_doubt, self._lookup, self._next_lookup_at = True, None, 0.0
+    def on_out_of_range(self, partition: int) -> None:
+        """Fetch the topic id at once: a position out of range may belong to a deleted topic."""
+        self.mark_position_known([partition])
+        self._must_refetch_id, self._lookup, self._next_lookup_at = True, None, 0.0
 
     def fetch_topic_id(self) -> str | None:
-        """Return the id of a log that took the place of the one that is read; None while nothing has changed.
-
-        Never blocks. `begin` has to follow.
-        """
-        found = self._take_answer()
+        """Return the id of a recreated topic, for `switch_topic`; None if the topic is still the same. Never blocks."""
+        found = self._take_topic_id()
         if found is None or found == self._group.topic_id:
             return None
         if self._group.topic_id:
@@ -97,44 +94,41 @@ class TopicIdentity:
         self._group.topic_id, self._known_since = found, monotonic()
         return None
 
-    def begin(self, topic_id: str, partitions: Collection[int]) -> None:
-        """Read a new log. What was read of the old one must not be committed any more when this is called."""
+    def switch_topic(self, topic_id: str, partitions: Collection[int]) -> None:
+        """Read the recreated topic. The caller has dropped every message and offset of the deleted one."""
         self._group.topic_id, self._known_since = topic_id, monotonic()
-        self._unverified |= {partition: _Unverified(is_from_another_log=True) for partition in partitions}
+        self._unverified |= {partition: _Unverified(is_from_deleted_topic=True) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
-        """Verify partitions that were assigned.
-
-        It is called by a callback: a question to the client would break off the call that serves the callback.
-        """
+        """Verify newly assigned partitions, later: a callback of the client must not call the client."""
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
     def forget(self, partitions: Collection[int]) -> None:
         for partition in partitions:
             self._unverified.pop(partition, None)
 
-    def readable(self, partitions: Collection[int]) -> None:
-        """Note that the client has found the positions."""
+    def mark_position_known(self, partitions: Collection[int]) -> None:
+        """Record that the client has positions in these partitions."""
         for partition in self._unverified.keys() & partitions:
-            self._unverified[partition].is_readable = True
+            self._unverified[partition].is_position_known = True
 
-    def withholds(self, partition: int, offset: int) -> bool:
-        """Return whether messages of a partition are withheld, and remember the first of them."""
+    def withhold(self, partition: int, offset: int) -> bool:
+        """Return whether a message must be withheld. If so, its partition is read again from it once it is verified."""
         unverified = self._unverified.get(partition)
         if unverified is None:
             return False
-        unverified.is_readable = True
+        unverified.is_position_known = True
         unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
         return True
 
-    def accepted(self, messages: list[Message]) -> list[Message]:
-        """Return the messages that are not withheld."""
+    def drop_unverified(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that need not be withheld."""
         if not self._unverified:
             return messages
-        return [each for each in messages if not self.withholds(each.partition() or 0, each.offset() or 0)]
+        return [each for each in messages if not self.withhold(each.partition() or 0, each.offset() or 0)]
 
     def verify(self) -> list[TopicPartition]:
-        """Resume verified partitions; return those that were reassigned. Blocks for some seconds if Kafka is slow."""
+        """Resume verified partitions; return those whose position was moved. Blocks for seconds if Kafka is slow."""
         if self._unverified and self._is_mock is None:
             self._is_mock = is_mock_cluster(self._consumer, _MOCK_TIMEOUT_SECONDS)
             if self._is_mock and self._group.topic_id is None:
@@ -143,8 +137,8 @@ class TopicIdentity:
             return []
         return self._move(self._seek(self._verify_offsets()) | self._restart_offsets())
 
-    def _take_answer(self) -> str | None:
-        """Return the answer to the last request, once; None while there is none."""
+    def _take_topic_id(self) -> str | None:
+        """Return the topic id of the last lookup, once; None while there is none. Starts the next lookup."""
         if self._lookup is None:
             if monotonic() >= self._next_lookup_at:
                 self._lookup = describe(self._admin, self._group.topic, _LOOKUP_TIMEOUT_SECONDS)
@@ -158,12 +152,12 @@ class TopicIdentity:
         except KafkaException as error:
             self._on_failed_lookup(error)
             return None
-        self._in_doubt = False
+        self._must_refetch_id = False
         return found
 
     def _on_failed_lookup(self, error: KafkaException) -> None:
-        """Do without ids if the broker never returns one although it delivers messages."""
-        if self._group.topic_id is not None or not any(each.is_readable for each in self._unverified.values()):
+        """Stop waiting for the topic id if the broker delivers messages but never returns the id."""
+        if self._group.topic_id is not None or not any(each.is_position_known for each in self._unverified.values()):
             return
         self._failed_since = self._failed_since or monotonic()
         if monotonic() - self._failed_since >= _LOOKUP_DEADLINE_SECONDS:
@@ -174,7 +168,10 @@ class TopicIdentity:
             )  # fmt: skip
 
     def _verify_offsets(self) -> dict[int, int]:
-        """Query to which topic committed offsets belong; return where to read the current one's withheld messages."""
+        """Query to which topic the committed offsets belong.
+
+        Returns the offsets of the first withheld messages of partitions that belong to the current topic.
+        """
         queried = [number for number, each in self._unverified.items() if self._can_be_queried(each)]
         if not queried or monotonic() < self._next_query_at:
             return {}
@@ -187,21 +184,21 @@ class TopicIdentity:
         positions = {}
         for answer in answers:
             unverified = self._unverified[answer.partition]
-            unverified.is_from_another_log = has_other_topic_id(answer, self._group.topic_id)
-            if not unverified.is_from_another_log:
+            unverified.is_from_deleted_topic = has_other_topic_id(answer, self._group.topic_id)
+            if not unverified.is_from_deleted_topic:
                 del self._unverified[answer.partition]
                 if unverified.resume_at is not None:
                     positions[answer.partition] = unverified.resume_at
         return positions
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
-        return not unverified.is_from_another_log and (unverified.is_readable or not self._group.topic_id)
+        return not unverified.is_from_deleted_topic and (unverified.is_position_known or not self._group.topic_id)
 
     def _restart_offsets(self) -> dict[int, int]:
-        """Return where to read partitions whose position belongs to a deleted topic."""
+        """Return the beginning of each partition whose position belongs to a deleted topic."""
         if monotonic() - self._known_since < _SETTLE_SECONDS:
             return {}
-        restarted = [number for number, each in self._unverified.items() if each.is_from_another_log]
+        restarted = [number for number, each in self._unverified.items() if each.is_from_deleted_topic]
         if restarted:
             self.forget(restarted)
             self._metrics.topic_recreations.inc()
@@ -212,14 +209,14 @@ class TopicIdentity:
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
 
     def _seek(self, positions: dict[int, int]) -> dict[int, int]:
-        """Seek; return the positions for which the client refused to."""
-        refused = {}
+        """Seek; return the positions at which the client rejected it."""
+        rejected = {}
         for partition, offset in positions.items():
             try:
                 self._consumer.seek(TopicPartition(self._group.topic, partition, offset))
             except KafkaException:
-                refused[partition] = offset
-        return refused
+                rejected[partition] = offset
+        return rejected
 
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
         moved = [TopicPartition(self._group.topic, partition, offset) for partition, offset in positions.items()]

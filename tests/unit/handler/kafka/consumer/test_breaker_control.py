@@ -45,7 +45,7 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
 
 def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl) -> None:
     assert control.on_outcome(batch_of(0, 1), DONE, batch_of(2)) is None
-    assert (control.is_open, control.holds_back, control.limits.messages) == (False, False, 1_000)
+    assert (control.is_open, control.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
 def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: Metrics) -> None:
@@ -54,7 +54,7 @@ def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metr
     assert pause is not None
     assert pause.offsets == {0: 5}
     assert RETRY_AFTER_SECONDS - 1 < pause.until - monotonic() <= RETRY_AFTER_SECONDS
-    assert (control.is_open, control.holds_back, control.limits.messages) == (True, True, 10)
+    assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["what_to_do"]
 
@@ -79,7 +79,7 @@ def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: Metrics) ->
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     control.end_pause()
     assert control.on_outcome(batch_of(5), DONE, batch_of(6)) is None
-    assert (control.is_open, control.holds_back) == (False, False)
+    assert (control.is_open, control.must_reread) == (False, False)
     assert metrics.circuit_breaker_open._value.get() == 0
 
 
@@ -98,11 +98,11 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(control: Break
     pause = control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
     assert pause is not None
     assert (pause.offsets, pause.until <= monotonic()) == ({0: 0}, True)
-    assert control.probed_until == {0: 4}
+    assert control.probed_offsets == {0: 4}
     assert (control.is_open, metrics.circuit_breaker_open._value.get()) == (False, 0)
-    assert control.holds_back
+    assert control.must_reread
     control.end_pause()
-    assert not control.holds_back
+    assert not control.must_reread
 
 
 def test_what_was_tried_counts_until_it_is_committed(control: BreakerControl) -> None:
@@ -110,9 +110,9 @@ def test_what_was_tried_counts_until_it_is_committed(control: BreakerControl) ->
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
     control.end_pause()
     control.on_outcome(batch_of(0), DONE, batch_of(1))
-    assert control.probed_until == {0: 2}
+    assert control.probed_offsets == {0: 2}
     control.on_outcome(batch_of(1), DONE, batch_of(2))
-    assert control.probed_until == {}
+    assert control.probed_offsets == {}
 
 
 def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerControl) -> None:
@@ -122,4 +122,4 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerCo
     assert pause.offsets == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert control.end_pause() == {1: 3}
-    assert 0 not in control.probed_until
+    assert 0 not in control.probed_offsets
