@@ -12,9 +12,9 @@ from service.pkg.shutdown_event import ShutdownEvent
 class Backoff:
     """The n-th wait is random between 0 and `initial_backoff` * 2^(n-1) seconds, at most `max_backoff`."""
 
-    initial_backoff: float = 0.1
-    max_backoff: float = 5
-    give_up_after: float | None = None
+    initial_backoff: float
+    max_backoff: float
+    give_up_after: float | None
     """Seconds after which the last error is raised; None: never."""
 
 

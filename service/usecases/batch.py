@@ -24,9 +24,9 @@ _Part = TypeVar("_Part", Entry, DeadLetter)
 class BatchLimits:
     """A batch is full when it reaches one of these limits."""
 
-    messages: int = 4_000
-    bytes: int = 16 * 2**20
-    items: int = 50_000
+    messages: int
+    bytes: int
+    items: int
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ from enum import Enum, auto
 class CircuitBreakerPolicy:
     """When the circuit breaker opens."""
 
-    enabled: bool = True
-    ratio: float = 0.5
+    enabled: bool
+    ratio: float
     """Opens if more than this share of the last `window` messages is bad, or of the last `window` orders rejected."""
-    window: int = 1_000
-    max_consecutive: int = 1_000
+    window: int
+    max_consecutive: int
     """Opens after this many consecutive bad messages."""
-    min_rejected: int = 10
+    min_rejected: int
     """Opens after this many rejected orders since PostgreSQL last stored one."""
 
 

@@ -5,6 +5,7 @@ The outcome says whether the batch's offsets may be committed. If Ingest raises,
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from threading import Event
 from typing import NamedTuple, Protocol, TypeVar
@@ -94,7 +95,7 @@ class Ingest:
         self._last_error: BaseException | None = None
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
         self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
-        forever = Backoff(backoff.initial_backoff, backoff.max_backoff)
+        forever = replace(backoff, give_up_after=None)
         self._finish_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
         self._write = middleware(self._ingest)
         self.is_writing = Event()

@@ -15,7 +15,7 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
 from service.repo.reads import DOCUMENTS_OF
 from service.repo.rows import CopyRows, copy_rows
@@ -24,6 +24,7 @@ from service.repo.writes import PostgresOrderStore
 from tests.factories import connection_settings, order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
+from tests.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CPU_SECONDS = 1.0
@@ -39,7 +40,7 @@ RULE = re.compile(
 )
 """All permitted texts of a violation."""
 
-decoder = Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
 
 
 def decode(value: bytes) -> Order | DocumentRejected:

@@ -14,17 +14,17 @@ from service.config import Kafka
 from service.errors import Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
-from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.writes import PostgresOrderStore
-from service.usecases.batch import Batch, BatchLimits
+from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
 from tests.factories import order_document
 from tests.harness import Harness, Sent, orders
+from tests.policies import consumer_settings, decoding_rules
 from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
@@ -101,10 +101,10 @@ def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: lis
 
     return OrderConsumer(
         ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic),
-        decoder=Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
+        decoder=Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now),
         prepare=PostgresOrderStore.prepare,
         ingest=ingest,
-        settings=ConsumerSettings(BatchLimits()),
+        settings=consumer_settings(),
         metrics=Metrics(CollectorRegistry()),
         log=structlog.get_logger("test"),
         stop=stop,

@@ -14,9 +14,10 @@ from sqlalchemy import BigInteger, DateTime, SmallInteger, String
 
 from service.entities.order import MAX_BIGINT, json_schema
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
 from service.repo import tables
 from tests.factories import SAMPLE, Document, order_document
+from tests.policies import decoding_rules
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "order.schema.json"
 DATE_TIME = Draft202012Validator.FORMAT_CHECKER
@@ -39,7 +40,10 @@ def validator() -> Draft202012Validator:
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
     return Decoder(
-        Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)
+        decoding_rules(),
+        on_unknown=lambda _: None,
+        on_mismatch=lambda _: None,
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 

@@ -11,7 +11,8 @@ from generator.stream import Plan
 from service.entities.dead_letter import Reason
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.collect import is_tombstone
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
+from tests.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEEDS = range(3)
@@ -24,7 +25,7 @@ def value_of(fault: Fault, seed: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    return Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+    return Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
 
 
 @pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)

@@ -8,7 +8,8 @@ from statistics import mean
 import pytest
 
 from generator.orders import DATE_RANGE, Document, Orders, encode
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
+from tests.policies import decoding_rules
 
 ORDERS = 2_000
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -20,7 +21,7 @@ def refuse(what: object) -> None:
 
 def strict_decoder() -> Decoder:
     """Accepts neither an unknown field nor amounts that don't add up."""
-    return Decoder(Rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: UNTIL)
+    return Decoder(decoding_rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: UNTIL)
 
 
 def dates_of(order: Document) -> list[datetime]:

@@ -8,6 +8,7 @@ from tenacity import RetryCallState
 from service.errors import Stopped
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
+from tests.policies import retry_backoff
 
 
 class Patient(ShutdownEvent):
@@ -48,11 +49,11 @@ def waits(attempts: int, backoff: Backoff) -> list[float]:
 
 
 def test_a_success_is_called_once() -> None:
-    assert waits(0, Backoff()) == []
+    assert waits(0, retry_backoff()) == []
 
 
 def test_each_wait_is_random_below_a_bound_that_doubles_up_to_the_ceiling() -> None:
-    backoff = Backoff(initial_backoff=0.1, max_backoff=10)
+    backoff = retry_backoff(initial_backoff=0.1, max_backoff=10)
     rounds = [waits(10, backoff) for _ in range(200)]
     for attempt, drawn in enumerate(zip(*rounds, strict=True)):
         bound = min(10, 0.1 * 2**attempt)
@@ -61,13 +62,13 @@ def test_each_wait_is_random_below_a_bound_that_doubles_up_to_the_ceiling() -> N
 
 
 def test_an_outage_of_any_length_overflows_nothing() -> None:
-    assert max(waits(2_000, Backoff(initial_backoff=0.1, max_backoff=5))) <= 5
+    assert max(waits(2_000, retry_backoff(initial_backoff=0.1, max_backoff=5))) <= 5
 
 
 def test_a_permanent_error_is_raised_at_once() -> None:
     stop = Patient()
     with pytest.raises(KeyError):
-        repeat(failing(1, KeyError), Backoff(), stop)
+        repeat(failing(1, KeyError), retry_backoff(), stop)
     assert stop.waits == []
 
 
@@ -79,7 +80,7 @@ def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
         assert state.next_action
         told.append((state.attempt_number, state.next_action.sleep))
 
-    repeat(failing(3), Backoff(), stop, note)
+    repeat(failing(3), retry_backoff(), stop, note)
     assert told == list(enumerate(stop.waits, start=1))
 
 
@@ -87,16 +88,18 @@ def test_shutdown_ends_a_wait() -> None:
     stop = ShutdownEvent()
     stop.set()
     with pytest.raises(Stopped):
-        repeat(failing(1), Backoff(initial_backoff=600, max_backoff=600), stop)
+        repeat(failing(1), retry_backoff(initial_backoff=600, max_backoff=600), stop)
 
 
 def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
     with pytest.raises(TimeoutError, match="away"):
-        repeat(failing(10**6), Backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0.02), ShutdownEvent())
+        repeat(
+            failing(10**6), retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0.02), ShutdownEvent()
+        )
 
 
 def test_no_time_at_all_is_one_attempt() -> None:
     stop = Patient()
     with pytest.raises(TimeoutError):
-        repeat(failing(2), Backoff(give_up_after=0), stop)
+        repeat(failing(2), retry_backoff(give_up_after=0), stop)
     assert stop.waits == []

@@ -5,6 +5,7 @@ import pytest
 from service.entities.dead_letter import DeadLetter, Reason
 from service.usecases.batch import Batch, BatchLimits, Entry
 from tests.factories import SAMPLE, versioned
+from tests.policies import batch_limits
 
 ITEM = SAMPLE["items"][0]
 
@@ -45,7 +46,7 @@ def test_outcomes_are_in_order_of_consumption_without_tombstones() -> None:
     assert (bytes(batch.outcomes), len(batch)) == (b"\0\1\1\0", 5)
 
 
-@pytest.mark.parametrize("limits", [BatchLimits(messages=3), BatchLimits(bytes=21), BatchLimits(items=5)])
+@pytest.mark.parametrize("limits", [batch_limits(messages=3), batch_limits(bytes=21), batch_limits(items=5)])
 def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) -> None:
     batch = Batch()
     for offset in range(2):
@@ -59,7 +60,7 @@ def test_tombstones_and_bad_messages_count_towards_the_limit() -> None:
     batch = Batch()
     skip(batch, 1)
     refuse(batch, 2)
-    assert batch.is_full(BatchLimits(messages=2))
+    assert batch.is_full(batch_limits(messages=2))
 
 
 def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
@@ -75,13 +76,13 @@ def test_a_batch_that_dropped_a_partition_is_full() -> None:
     batch = Batch()
     take(batch, 5)
     batch.drop(frozenset({0}))
-    assert batch.is_full(BatchLimits())
+    assert batch.is_full(batch_limits())
 
 
 def test_dropping_a_partition_without_records_does_not_fill_the_batch() -> None:
     batch = Batch()
     batch.drop(frozenset({0}))
-    assert not batch.is_full(BatchLimits())
+    assert not batch.is_full(batch_limits())
     take(batch, 5)
     assert batch.owns(0)
     assert batch.commit_offsets == {0: 6}

@@ -1,7 +1,8 @@
-from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
+from tests.policies import circuit_breaker_policy
 
 GOOD, BAD = b"\0", b"\1"
-POLICY = CircuitBreakerPolicy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)
+POLICY = circuit_breaker_policy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)
 
 
 def open_breaker() -> CircuitBreaker:
@@ -45,13 +46,13 @@ def test_good_batches_push_bad_messages_out_of_the_window() -> None:
 
 
 def test_consecutive_bad_messages_open_it_whatever_the_ratio() -> None:
-    policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
+    policy = circuit_breaker_policy(ratio=1, window=1_000, max_consecutive=6)
     assert CircuitBreaker(policy).evaluate(BAD * 5 + GOOD + BAD * 5) is None
     assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 consecutive messages are bad"
 
 
 def test_consecutive_messages_are_counted_across_batches_until_a_good_one() -> None:
-    policy = CircuitBreakerPolicy(ratio=1, window=1_000, max_consecutive=6)
+    policy = circuit_breaker_policy(ratio=1, window=1_000, max_consecutive=6)
     breaker = CircuitBreaker(policy)
     assert breaker.evaluate(BAD * 3) is None
     assert breaker.evaluate(b"") is None
@@ -165,7 +166,7 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
 
 
 def test_it_never_opens_if_disabled() -> None:
-    breaker = CircuitBreaker(CircuitBreakerPolicy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
+    breaker = CircuitBreaker(circuit_breaker_policy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
     assert breaker.evaluate(BAD * 1_000) is None
     assert breaker.evaluate_orders(REFUSED * 1_000) is None
     assert not breaker.is_open

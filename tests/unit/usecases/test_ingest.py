@@ -15,8 +15,9 @@ from service.usecases.ingest import Decision, Ingest, Outcome, split_around
 from service.usecases.ports import Stored
 from tests.factories import versioned
 from tests.fakes import POISON, FakeDeadLetters, FakeStore
+from tests.policies import circuit_breaker_policy, retry_backoff
 
-SOON = Backoff(initial_backoff=0.001, max_backoff=0.001)
+SOON = retry_backoff(initial_backoff=0.001, max_backoff=0.001)
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Setup:
     store: FakeStore = field(default_factory=FakeStore)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     backoff: Backoff = SOON
-    policy: CircuitBreakerPolicy = field(default_factory=CircuitBreakerPolicy)
+    policy: CircuitBreakerPolicy = field(default_factory=circuit_breaker_policy)
     before_retry: Callable[[], None] = lambda: None
     retried: list[tuple[str, int]] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
@@ -236,7 +237,7 @@ def test_is_writing_is_cleared_while_it_waits_to_retry() -> None:
 
 
 def test_shutdown_ends_the_wait_and_nothing_is_sent() -> None:
-    setup = Setup(backoff=Backoff(initial_backoff=60, max_backoff=60))
+    setup = Setup(backoff=retry_backoff(initial_backoff=60, max_backoff=60))
     setup.before_retry = setup.stop.set
     setup.store.failures += unavailable(1)
     with pytest.raises(Stopped):
@@ -245,7 +246,7 @@ def test_shutdown_ends_the_wait_and_nothing_is_sent() -> None:
 
 
 def test_a_batch_that_is_given_up_is_dead_lettered_as_a_whole() -> None:
-    setup = Setup(backoff=Backoff(0.001, 0.001, give_up_after=0.02))
+    setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0.02))
     setup.store.failures += unavailable(10_000)
     outcome = setup.ingest(batch_of(20))
     assert (outcome.stored, len(outcome.dead_letters)) == (Stored(), 20)
@@ -314,13 +315,13 @@ def test_only_unacknowledged_dead_letters_are_sent_again() -> None:
 
 
 def test_dead_letters_are_retried_without_limit() -> None:
-    setup = Setup(backoff=Backoff(0.001, 0.001, give_up_after=0))
+    setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0))
     setup.dead_letters.refusals = 50
     assert len(setup.ingest(batch_of(0, bad=60)).dead_letters) == 60
 
 
 def test_shutdown_ends_the_wait_for_the_dead_letter_topic() -> None:
-    setup = Setup(backoff=Backoff(initial_backoff=60, max_backoff=60))
+    setup = Setup(backoff=retry_backoff(initial_backoff=60, max_backoff=60))
     setup.before_retry = setup.stop.set
     setup.dead_letters.refusals = 1
     with pytest.raises(Stopped):
@@ -328,14 +329,14 @@ def test_shutdown_ends_the_wait_for_the_dead_letter_topic() -> None:
 
 
 def test_bad_messages_open_the_circuit_breaker_before_they_are_sent() -> None:
-    setup = Setup(policy=CircuitBreakerPolicy(max_consecutive=5))
+    setup = Setup(policy=circuit_breaker_policy(max_consecutive=5))
     assert "5 consecutive messages are bad" in held_back(setup.ingest(batch_of(3, bad=5)))
     assert setup.dead_letters.sent == []
     assert len(setup.store.orders) == 3
 
 
 def test_bad_probed_messages_are_dead_lettered() -> None:
-    setup = Setup(policy=CircuitBreakerPolicy(max_consecutive=5))
+    setup = Setup(policy=circuit_breaker_policy(max_consecutive=5))
     assert held_back(setup.ingest(batch_of(0, bad=5)))
     assert len(setup.ingest(batch_of(1, bad=2)).dead_letters) == 2
     assert setup.breaker.is_open
@@ -344,7 +345,7 @@ def test_bad_probed_messages_are_dead_lettered() -> None:
 
 
 def test_rejected_orders_are_not_bad_messages() -> None:
-    setup = Setup(policy=CircuitBreakerPolicy(max_consecutive=2, window=20, min_rejected=1_000))
+    setup = Setup(policy=circuit_breaker_policy(max_consecutive=2, window=20, min_rejected=1_000))
     assert len(setup.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
 
 

@@ -31,10 +31,10 @@ _ITEM_COUNT: Final = Annotated[list[Any], msgspec.Meta(min_length=1, max_length=
 class Rules:
     """Limits beyond the schema, and what happens to amounts that do not add up."""
 
-    max_bytes: int = 2**20
-    max_nesting: int = 32
-    max_future: timedelta = timedelta(days=1)
-    amounts: Literal["warn", "reject", "ignore"] = "warn"
+    max_bytes: int
+    max_nesting: int
+    max_future: timedelta
+    amounts: Literal["warn", "reject", "ignore"]
 
 
 class Decoder:

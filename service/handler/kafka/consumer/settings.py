@@ -10,6 +10,6 @@ class ConsumerSettings:
     """Limits of batches, and durations in seconds."""
 
     limits: BatchLimits
-    revoke_timeout: float = 5
-    breaker_retry_after: float = 60
-    breaker_probe_messages: int = 10
+    revoke_timeout: float
+    breaker_retry_after: float
+    breaker_probe_messages: int

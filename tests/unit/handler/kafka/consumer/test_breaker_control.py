@@ -8,16 +8,16 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.breaker_control import BreakerControl
-from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.metrics import Metrics
-from service.usecases.batch import Batch, BatchLimits
+from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
+from tests.policies import batch_limits, consumer_settings
 
 RETRY_AFTER_SECONDS = 60.0
-SETTINGS = ConsumerSettings(
-    BatchLimits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
+SETTINGS = consumer_settings(
+    limits=batch_limits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
 )
 DONE = Outcome(Stored(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)

@@ -8,13 +8,16 @@ from msgspec.json import encode
 from service.entities.dead_letter import Headers
 from service.handler.kafka.client.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.collect import add_record
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decode import Decoder
 from service.repo.rows import copy_rows
 from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import Batch
 from tests.factories import order_document
+from tests.policies import decoding_rules
 
-DECODER = Decoder(Rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC))
+DECODER = Decoder(
+    decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
+)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from tests.factories import SAMPLE, Document, order_document
+from tests.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CITY = "delivery.city"
@@ -31,7 +32,7 @@ class Counted:
         self.unknown = 0
         self.mismatches: Counter[str] = Counter()
         self._decoder = Decoder(
-            rules or Rules(), on_unknown=self._add_unknown, on_mismatch=self._add_mismatch, now=lambda: NOW
+            rules or decoding_rules(), on_unknown=self._add_unknown, on_mismatch=self._add_mismatch, now=lambda: NOW
         )
 
     def decode(self, value: bytes) -> Order:
@@ -289,8 +290,8 @@ def test_an_order_has_1_to_1000_items(decoder: Counted, count: int, accepted: bo
 
 def test_a_value_is_accepted_up_to_the_limit_of_bytes() -> None:
     value = encoded(SAMPLE)
-    Counted(Rules(max_bytes=len(value))).decode(value)
-    rejection = Counted(Rules(max_bytes=len(value) - 1)).rejection(value)
+    Counted(decoding_rules(max_bytes=len(value))).decode(value)
+    rejection = Counted(decoding_rules(max_bytes=len(value) - 1)).rejection(value)
     assert (rejection.reason, str(rejection)) == (
         Reason.TOO_LARGE,
         f"too-large: larger than {len(value) - 1} bytes",
@@ -348,7 +349,7 @@ def test_a_date_without_a_zone_or_beyond_the_calendar_is_rejected(decoder: Count
 
 
 def test_a_date_lies_at_most_so_far_in_the_future() -> None:
-    decoder = Counted(Rules(max_future=timedelta(hours=1)))
+    decoder = Counted(decoding_rules(max_future=timedelta(hours=1)))
     decoder.decode(encoded(order_document(date_created="2026-01-01T01:00:00Z")))
     decoder.decode(encoded(order_document(date_created="2026-01-01T03:00:00+02:00")))
     rejection = decoder.rejection(encoded(order_document(date_created="2026-01-01T01:00:00.000001Z")))
@@ -396,7 +397,7 @@ def test_amounts_that_do_not_add_up_are_counted_by_field(decoder: Counted) -> No
 
 
 def test_amounts_that_do_not_add_up_are_rejected_where_that_is_set() -> None:
-    decoder = Counted(Rules(amounts="reject"))
+    decoder = Counted(decoding_rules(amounts="reject"))
     rejection = decoder.rejection(encoded(order_document(payment={"amount": 1, "goods_total": 5})))
     assert [str(violation) for violation in rejection.violations] == [
         "payment.amount: does not add up",
@@ -406,7 +407,7 @@ def test_amounts_that_do_not_add_up_are_rejected_where_that_is_set() -> None:
 
 
 def test_amounts_that_do_not_add_up_are_ignored_where_that_is_set() -> None:
-    decoder = Counted(Rules(amounts="ignore"))
+    decoder = Counted(decoding_rules(amounts="ignore"))
     decoder.decode(encoded(order_document(payment={"amount": 1})))
     assert not decoder.mismatches
 
@@ -450,7 +451,7 @@ def test_a_rejection_never_holds_a_value_of_the_document(decoder: Counted, path:
             assert MARK not in str(rejection)  # noqa: PT017
 
 
-MOST = Rules().max_bytes
+MOST = decoding_rules().max_bytes
 LARGE = {
     "digits": lambda size: with_text("sm_id", b"9" * size),
     "digits of a fraction": lambda size: with_text("sm_id", b"0." + b"9" * size),

@@ -1,0 +1,40 @@
+"""Factories of policies with the defaults of `service.config`."""
+
+from datetime import timedelta
+from typing import Any
+
+from service.handler.kafka.consumer.decode import Rules
+from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.pkg.retry import Backoff
+from service.usecases.batch import BatchLimits
+from service.usecases.circuit_breaker import CircuitBreakerPolicy
+
+
+def batch_limits(**overrides: Any) -> BatchLimits:
+    return BatchLimits(**{"messages": 4_000, "bytes": 16 * 2**20, "items": 50_000} | overrides)
+
+
+def retry_backoff(**overrides: Any) -> Backoff:
+    return Backoff(**{"initial_backoff": 0.1, "max_backoff": 5, "give_up_after": None} | overrides)
+
+
+def circuit_breaker_policy(**overrides: Any) -> CircuitBreakerPolicy:
+    defaults = {"enabled": True, "ratio": 0.5, "window": 1_000, "max_consecutive": 1_000, "min_rejected": 10}
+    return CircuitBreakerPolicy(**defaults | overrides)
+
+
+def consumer_settings(**overrides: Any) -> ConsumerSettings:
+    defaults: dict[str, Any] = {
+        "limits": batch_limits(), "revoke_timeout": 5, "breaker_retry_after": 60, "breaker_probe_messages": 10,
+    }  # fmt: skip
+    return ConsumerSettings(**defaults | overrides)
+
+
+def decoding_rules(**overrides: Any) -> Rules:
+    defaults: dict[str, Any] = {
+        "max_bytes": 2**20,
+        "max_nesting": 32,
+        "max_future": timedelta(days=1),
+        "amounts": "warn",
+    }
+    return Rules(**defaults | overrides)
