@@ -1,6 +1,7 @@
-"""Pages of dead letters from a real Kafka."""
+"""The contract of DeadLetterReader, for the real one and its fake; and what only a real Kafka can show."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -9,33 +10,68 @@ from confluent_kafka import Consumer, Producer
 
 from service.config import Kafka
 from service.entities.dead_letter import Header
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
-from service.usecases.ports import DeadLetterPage, DeadLetterQuery
+from service.usecases.ports import DeadLetterPage, DeadLetterQuery, DeadLetterReader
 from tests import servers
+from tests.fake_dead_letter_reader import FakeDeadLetterReader
 
 NOON_MS = 1_764_072_000_000
 TIMEOUT_SECONDS = 20.0
 
 
-class DeadLetterTopic:
-    """A dead-letter topic of three partitions with a producer and a browser."""
+class DeadLetterTopic(ABC):
+    """A dead-letter topic of three partitions and its reader."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self.topic = kafka.dead_letter_topic
-        self._kafka = kafka
-        self._browser = Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), self.topic)
+    reader: DeadLetterReader
 
+    @abstractmethod
     def produce(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
         """Produce a dead letter for each minute after noon, with the minute as its key."""
-        producer = Producer(properties.producer(self._kafka))
+
+    def page(self, limit: int, before: Mapping[int, int] | None = None, *reasons: str) -> DeadLetterPage:
+        return asyncio.run(self.reader.page(DeadLetterQuery(limit, before, frozenset(reasons))))
+
+    def all_pages(self, limit: int, *reasons: str) -> list[list[int]]:
+        """Return the minutes of each page."""
+        pages, before = list[list[int]](), None
+        while not pages or before:
+            page = self.page(limit, before, *reasons)
+            pages.append(minutes(page))
+            before = page.before
+        return pages
+
+
+class FakeTopic(DeadLetterTopic):
+    def __init__(self) -> None:
+        self.reader = self._fake = FakeDeadLetterReader(SHOWN_BYTES)
+
+    def produce(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
+        for minute in minutes:
+            offset, key = self._fake.end(partition), str(minute).encode()
+            headers = [(Header.REASON, reason.encode())]
+            self._fake.store(DeadLetterRecord(partition, offset, timestamp_of(minute), key, value, [*headers]))
+
+    def disconnect(self) -> None:
+        self._fake.is_unreachable = True
+
+
+class KafkaTopic(DeadLetterTopic):
+    def __init__(self, kafka: Kafka) -> None:
+        self.topic = kafka.dead_letter_topic
+        self.kafka = kafka
+        self.reader = Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), self.topic)
+
+    def produce(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
+        producer = Producer(properties.producer(self.kafka))
         self._produce(producer, minutes, partition, reason, value)
         assert producer.flush(TIMEOUT_SECONDS) == 0
 
     def produce_in_transaction(self, *minutes: int, is_aborted: bool = False) -> None:
-        producer = Producer(properties.transactional(self._kafka, uuid4().hex))
+        producer = Producer(properties.transactional(self.kafka, uuid4().hex))
         producer.init_transactions(TIMEOUT_SECONDS)
         producer.begin_transaction()
         self._produce(producer, minutes, 0, "invalid", b"{}")
@@ -49,32 +85,40 @@ class DeadLetterTopic:
                 value,
                 str(minute).encode(),
                 partition,
-                timestamp=NOON_MS + minute * 60_000,
+                timestamp=timestamp_of(minute),
                 headers=[(Header.REASON, reason.encode())],
             )
-
-    def page(self, limit: int, before: Mapping[int, int] | None = None, *reasons: str) -> DeadLetterPage:
-        return asyncio.run(self._browser.page(DeadLetterQuery(limit, before, frozenset(reasons))))
-
-    def all_pages(self, limit: int, *reasons: str) -> list[list[int]]:
-        """Return the minutes of each page."""
-        pages, before = list[list[int]](), None
-        while not pages or before:
-            page = self.page(limit, before, *reasons)
-            pages.append(minutes(page))
-            before = page.before
-        return pages
 
 
 def minutes(page: DeadLetterPage) -> list[int]:
     return [int(excerpt.dead_letter.key or b"") for excerpt in page.dead_letters]
 
 
+def timestamp_of(minute: int) -> int:
+    return NOON_MS + minute * 60_000
+
+
 @pytest.fixture
-def dead_letters(kafka_server: servers.Kafka, topic: str) -> DeadLetterTopic:
-    return DeadLetterTopic(
+def kafka_topic(kafka_server: servers.Kafka, topic: str) -> KafkaTopic:
+    return KafkaTopic(
         Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
     )
+
+
+@pytest.fixture(params=["kafka", "fake"])
+def dead_letters(request: pytest.FixtureRequest) -> DeadLetterTopic:
+    made: DeadLetterTopic = request.getfixturevalue("kafka_topic") if request.param == "kafka" else FakeTopic()
+    return made
+
+
+@pytest.fixture(params=["kafka", "fake"])
+def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DeadLetterTopic:
+    if request.param == "kafka":
+        monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
+        return KafkaTopic(Kafka(bootstrap_servers="127.0.0.1:9"))
+    fake = FakeTopic()
+    fake.disconnect()
+    return fake
 
 
 def test_an_empty_topic_gives_one_empty_page(dead_letters: DeadLetterTopic) -> None:
@@ -97,13 +141,11 @@ def test_pages_are_ordered_if_one_partition_has_all_the_newest(dead_letters: Dea
     assert all(len(page) <= 3 for page in pages)
 
 
-def test_a_filter_finds_all_matches_and_reads_a_bounded_number_per_page(dead_letters: DeadLetterTopic) -> None:
+def test_a_filter_finds_all_matches(dead_letters: DeadLetterTopic) -> None:
     dead_letters.produce(1, reason="rejected")
     dead_letters.produce(*range(2, 12))
     dead_letters.produce(12, reason="rejected")
-    pages = dead_letters.all_pages(3, "rejected")
-    assert [minute for page in pages for minute in page] == [12, 1]
-    assert [] in pages
+    assert [minute for page in dead_letters.all_pages(3, "rejected") for minute in page] == [12, 1]
 
 
 def test_a_filter_does_not_change_the_order(dead_letters: DeadLetterTopic) -> None:
@@ -121,13 +163,6 @@ def test_new_dead_letters_do_not_shift_later_pages(dead_letters: DeadLetterTopic
     assert minutes(dead_letters.page(2, first.before)) == [1]
 
 
-def test_transaction_markers_and_aborted_records_are_skipped(dead_letters: DeadLetterTopic) -> None:
-    for number in range(4):
-        dead_letters.produce_in_transaction(number)
-        dead_letters.produce_in_transaction(100 + number, is_aborted=True)
-    assert [minute for page in dead_letters.all_pages(2) for minute in page] == [3, 2, 1, 0]
-
-
 def test_a_cursor_outside_the_topic_is_clamped(dead_letters: DeadLetterTopic) -> None:
     dead_letters.produce(1, 2)
     assert minutes(dead_letters.page(5, {0: 10**17, 31: 5})) == [2, 1]
@@ -140,25 +175,36 @@ def test_only_the_beginning_of_a_large_dead_letter_is_kept(dead_letters: DeadLet
     assert (excerpt.dead_letter.value, excerpt.size) == (b"x" * SHOWN_BYTES, 900_000)
 
 
-def test_an_unreachable_broker_raises_kafka_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
-    unreachable = DeadLetterTopic(Kafka(bootstrap_servers="127.0.0.1:9"))
+def test_an_unreachable_broker_raises_kafka_unavailable(unreachable: DeadLetterTopic) -> None:
     with pytest.raises(KafkaUnavailable):
         unreachable.page(1)
 
 
-def test_a_missing_topic_raises_kafka_unavailable(dead_letters: DeadLetterTopic) -> None:
-    missing = DeadLetterTopic(dead_letters._kafka.model_copy(update={"dead_letter_topic": f"orders-{uuid4().hex}"}))
+def test_a_filter_reads_a_bounded_number_per_page(kafka_topic: KafkaTopic) -> None:
+    kafka_topic.produce(1, reason="rejected")
+    kafka_topic.produce(*range(2, 12))
+    assert [] in kafka_topic.all_pages(3, "rejected")
+
+
+def test_transaction_markers_and_aborted_records_are_skipped(kafka_topic: KafkaTopic) -> None:
+    for number in range(4):
+        kafka_topic.produce_in_transaction(number)
+        kafka_topic.produce_in_transaction(100 + number, is_aborted=True)
+    assert [minute for page in kafka_topic.all_pages(2) for minute in page] == [3, 2, 1, 0]
+
+
+def test_a_missing_topic_raises_kafka_unavailable(kafka_topic: KafkaTopic) -> None:
+    missing = KafkaTopic(kafka_topic.kafka.model_copy(update={"dead_letter_topic": f"orders-{uuid4().hex}"}))
     with pytest.raises(KafkaUnavailable):
         missing.page(1)
 
 
 def test_a_page_that_takes_too_long_raises_kafka_unavailable(
-    dead_letters: DeadLetterTopic, monkeypatch: pytest.MonkeyPatch
+    kafka_topic: KafkaTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dead_letters.produce(1)
+    kafka_topic.produce(1)
     monkeypatch.setattr(browse, "PAGE_TIMEOUT_SECONDS", 0.0)
     with pytest.raises(KafkaUnavailable, match="within 0 s"):
-        dead_letters.page(1)
+        kafka_topic.page(1)
     monkeypatch.undo()
-    assert minutes(dead_letters.page(1)) == [1]
+    assert minutes(kafka_topic.page(1)) == [1]

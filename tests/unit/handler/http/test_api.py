@@ -21,7 +21,7 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from service.usecases.ports import ReadResult
 from tests.factories import order
-from tests.fake_dead_letters import FakeDeadLetters
+from tests.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.fake_reader import FakeReader
 
 ORDER: Order = order(order_uid="b563feb7b2b84b6test")
@@ -38,7 +38,7 @@ class ApiFixture:
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
-        self.dead_letters = FakeDeadLetters()
+        self.dead_letters = FakeDeadLetterReader()
         backends = Backends(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
         app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)

@@ -8,7 +8,7 @@ import pytest
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
-from service.usecases.ports import DeadLetterPage, DeadLetterQuery
+from service.usecases.ports import DeadLetterQuery
 from tests.unit.handler.http.test_api import ORDER, URL, ApiFixture, problem_of
 
 READ_KEY, DEAD_LETTERS_KEY, ALL_SCOPES_KEY = "r" * 20, "d" * 20, "a" * 20
@@ -112,6 +112,10 @@ ORIGINAL = [
 ]
 
 
+OLDER = [(0, 11), (3, 6), (3, 7)]
+"""Partition and offset of dead letters on later pages."""
+
+
 def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, object]:
     response = api_fixture.client.get(f"{DEAD_LETTERS_URL}{query}", headers={"X-API-Key": DEAD_LETTERS_KEY})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
@@ -121,8 +125,10 @@ def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, obj
 
 def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None:
     dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
-    api_with_keys.dead_letters.response = DeadLetterPage([dead_letter.excerpt(max_bytes=6)], {0: 12, 3: 8})
-    assert dead_letters_page(api_with_keys) == {
+    older = [dead_letter._replace(partition=partition, offset=offset, timestamp_ms=0) for partition, offset in OLDER]
+    api_with_keys.dead_letters.store(*older, dead_letter)
+    api_with_keys.dead_letters.max_bytes = 6
+    assert dead_letters_page(api_with_keys, "?limit=1") == {
         "dead_letters": [
             {
                 "partition": 0,
@@ -151,9 +157,7 @@ def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None
 def test_malformed_dead_letter_headers_are_tolerated(
     api_with_keys: ApiFixture, headers: list[tuple[str, bytes | None]]
 ) -> None:
-    api_with_keys.dead_letters.response = DeadLetterPage(
-        [DeadLetterRecord(0, 0, -1, None, None, headers).excerpt(6)], None
-    )
+    api_with_keys.dead_letters.store(DeadLetterRecord(0, 0, -1, None, None, headers))
     document = dead_letters_page(api_with_keys)
     assert document["next_cursor"] is None
 

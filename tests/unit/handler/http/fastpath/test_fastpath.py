@@ -32,7 +32,7 @@ from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.factories import order
-from tests.fake_dead_letters import FakeDeadLetters
+from tests.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.fake_reader import FakeReader
 from tests.waiting import eventually, turns
 
@@ -108,7 +108,7 @@ class FakeServer:
             self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
         )
         health = Health({}, {}, {}, {})
-        backends = Backends(self.lookup, self.reader, FakeDeadLetters(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
+        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
         self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()
