@@ -138,7 +138,7 @@
 {{- include "orders.showsSecret" $literal }}{{ include "orders.assignsSecret" $literal }}
 {{- end }}
 
-{{- /* Not empty for names whose values `orders doctor` redacts. Same patterns as in service/config.py. (name) */}}
+{{- /* Not empty for names whose values `orders doctor` redacts. Same patterns as in service/config/redaction.py. (name) */}}
 {{- define "orders.isSecretName" -}}
 {{- $isSecret := regexMatch `(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers` . -}}
 {{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|client[._]id)$` .)) }}true{{ end }}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from service import config
+from service.config import redaction
 from tests.chart.helm import CHART, KUBERNETES, render_yaml
 
 SECRET: Final = "Zq7-hush"  # noqa: S105
@@ -144,11 +145,11 @@ def test_references_to_variables_are_accepted(tmp_path: Path) -> None:
 
 def test_the_chart_detects_secrets_by_the_patterns_that_the_service_redacts() -> None:
     validation = (CHART / "templates" / "_validation.tpl").read_text(encoding="utf-8")
-    for pattern in (config.SECRET_NAME, config.PLAIN_NAME):
+    for pattern in (redaction.SECRET_NAME, redaction.PLAIN_NAME):
         assert f"`{pattern.pattern}`" in validation
 
 
 @pytest.mark.parametrize("name", [*SECRET_PROPERTIES, *PLAIN_PROPERTIES])
 def test_the_service_redacts_exactly_the_secret_properties(name: str) -> None:
-    shown = config.redacted(config.load(kafka={"properties": {name: SECRET}}))["kafka"]["properties"][name]
-    assert (shown == config.REDACTED) is (name in SECRET_PROPERTIES)
+    shown = redaction.redacted(config.load(kafka={"properties": {name: SECRET}}))["kafka"]["properties"][name]
+    assert (shown == redaction.REDACTED) is (name in SECRET_PROPERTIES)

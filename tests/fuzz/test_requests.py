@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.config import REDACTED, redacted_dsn
+from service.config.redaction import REDACTED, redacted_dsn
 from service.errors import InvalidKeysFile
 from service.handler.http.etag import matches
 from service.handler.http.event_broadcaster import EventBroadcaster

@@ -1,4 +1,4 @@
-"""docs/configuration.md is generated from `service/config.py`: run `make reference` after changing a setting."""
+"""docs/configuration.md is generated from `service/config/settings.py`: after a change, run `make reference`."""
 
 import json
 import os
@@ -11,14 +11,16 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import _RESERVED_PROPERTIES, DELIMITER, PREFIX, Group, Settings, load
+from service.config import Group, Settings, load
+from service.config.kafka_properties import RESERVED
+from service.config.sources import DELIMITER, PREFIX
 from service.pkg.units import parse_bytes, parse_seconds
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "configuration.md"
 INTRODUCTION = f"""\
 # Configuration
 
-This page is generated from `service/config.py`.
+This page is generated from `service/config/settings.py`.
 
 Set each setting as an environment variable, or as a file with the same name in the directory
 `ORDERS_SECRETS_DIR`. Variables take precedence over files; an empty variable counts as unset.
@@ -54,7 +56,7 @@ These properties are rejected:
 
 | property | reason |
 |---|---|
-{"".join(f"| `{name}` | {reason} |{chr(10)}" for name, reason in _RESERVED_PROPERTIES.items())}
+{"".join(f"| `{name}` | {reason} |{chr(10)}" for name, reason in RESERVED.items())}
 ## Variables of libraries
 
 libpq reads its own variables (`PGUSER`, `PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …) for what the
@@ -100,7 +102,7 @@ class Variable(NamedTuple):
 
 
 def variables() -> Iterator[Variable]:
-    """Yield all settings, in the order of `service/config.py`."""
+    """Yield all settings, in the order of `service/config/settings.py`."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, Group):
             for of_group, each in type(field.default).model_fields.items():

@@ -1,4 +1,4 @@
-"""The settings in the schema of the chart's values, made of `service/config.py`: Helm refuses what the service would.
+"""The schema of the chart values has the limits of `service/config/settings.py`: Helm rejects invalid settings.
 
 After a change of a setting, run `make reference`.
 """
@@ -15,7 +15,8 @@ from jsonschema import Draft7Validator
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import DELIMITER, PREFIX, Group, Settings, load
+from service.config import Group, Settings, load
+from service.config.sources import DELIMITER, PREFIX
 from service.errors import InvalidSettings
 from tests.meta.test_configuration import UNITS, plain_type
 

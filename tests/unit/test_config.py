@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service import config
-from service.config import Settings, load, redacted, redacted_dsn
+from service.config import Settings, load
+from service.config.redaction import redacted, redacted_dsn
 from service.errors import InvalidSettings
 
 SECRET = "hunter2-and-more"  # noqa: S105 - must never appear in any output

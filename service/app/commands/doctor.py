@@ -20,8 +20,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 
-from service import config
 from service.config import Kafka, Postgres, Settings
+from service.config.redaction import redacted
+from service.config.sources import DELIMITER
 from service.errors import CheckFailed, OrdersError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
@@ -54,7 +55,7 @@ class Check(NamedTuple):
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Print the settings without secrets and the result of each check; return 0 if all checks pass, else 1."""
-    for line in _variables("ORDERS", config.redacted(settings)):
+    for line in _variables("ORDERS", redacted(settings)):
         echo(line)
     echo("")
     failed: set[str] = set()
@@ -92,7 +93,7 @@ def _describe(error: Exception) -> str:
 
 def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
-        variable = f"{prefix}{config.DELIMITER if prefix != 'ORDERS' else '_'}{name.upper()}"
+        variable = f"{prefix}{DELIMITER if prefix != 'ORDERS' else '_'}{name.upper()}"
         if isinstance(value, dict) and name != "properties":
             yield from _variables(variable, value)
         else:

@@ -1,73 +1,15 @@
-"""All settings: environment variables `ORDERS_<GROUP>__<NAME>`, or files with those names in `ORDERS_SECRETS_DIR`.
+"""All settings, with their defaults and limits."""
 
-Variables take precedence over files. Unknown names and unsafe values are rejected.
-"""
-
-import json
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_origin
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    NestedSecretsSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.errors import InvalidSettings
+from service.config import kafka_properties
+from service.config.sources import DELIMITER, PREFIX, sources
 from service.pkg import addresses
 from service.pkg.units import Bytes, Seconds
-
-PREFIX: Final = "ORDERS_"
-DELIMITER: Final = "__"
-REDACTED: Final = "***"
-
-SECRET_NAME: Final = re.compile(
-    r"(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers"
-)
-PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|client[._]id)$")
-"""Exceptions from `SECRET_NAME`: these only locate a secret. A test keeps the chart's `_validation.tpl` in sync."""
-_COMMITTED_BY_US: Final = "the consumer commits offsets itself, after it has stored the orders"
-_IDEMPOTENT: Final = "dead letters need an idempotent producer and acks=all"
-_FUNCTION: Final = "it takes a Python function"
-_RESERVED_PROPERTIES: Final = {
-    "bootstrap.servers": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
-    "metadata.broker.list": "set ORDERS_KAFKA__BOOTSTRAP_SERVERS",
-    "group.id": "set ORDERS_KAFKA__GROUP_ID",
-    "group.protocol": "set ORDERS_KAFKA__GROUP_PROTOCOL",
-    "partition.assignment.strategy": "the consumer supports incremental rebalancing only (cooperative-sticky)",
-    "enable.auto.commit": _COMMITTED_BY_US,
-    "auto.commit.enable": _COMMITTED_BY_US,
-    "enable.auto.offset.store": _COMMITTED_BY_US,
-    "auto.offset.reset": "the consumer counts and logs offsets that are out of range, and resets them itself",
-    "enable.partition.eof": "the consumer needs end-of-partition events to measure its progress",
-    "isolation.level": "the consumer must not store messages of aborted transactions",
-    "enable.idempotence": _IDEMPOTENT,
-    "acks": _IDEMPOTENT,
-    "request.required.acks": _IDEMPOTENT,
-    "message.timeout.ms": "the consumer retries a dead letter until it is acknowledged",
-    "delivery.timeout.ms": "the consumer retries a dead letter until it is acknowledged",
-    "message.max.bytes": "max.message.bytes of the dead-letter topic sets the limit",
-    "transactional.id": "set ORDERS_DEAD_LETTERS__EXACTLY_ONCE",
-    "transaction.timeout.ms": "an open transaction of a crashed consumer blocks the next owner of its partitions",
-    "allow.auto.create.topics": "`orders migrate` creates the topics, with the right settings",
-    "default.topic.config": "set each property by its own name",
-    "logger": _FUNCTION,
-    "on_commit": _FUNCTION,
-    "on_delivery": _FUNCTION,
-}
-"""librdkafka properties that users can't set, and why. Names that end in `_cb` are rejected as functions."""
-
-_URL: Final = re.compile(
-    r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
-)
 
 
 def _topic_name(value: str) -> str:
@@ -77,6 +19,11 @@ def _topic_name(value: str) -> str:
 
 
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic_name)]
+Properties = Annotated[
+    dict[str, str | int | float | bool],
+    BeforeValidator(kafka_properties.require_scalars),
+    AfterValidator(kafka_properties.reject_reserved),
+]
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
@@ -98,7 +45,7 @@ class Kafka(Group):
     """The consumer group."""
     dead_letter_topic: Topic = "orders.dlq"
     """The topic for messages that are invalid or that PostgreSQL rejects."""
-    properties: dict[str, str | int | float | bool] = {}
+    properties: Properties = {}
     """JSON object of librdkafka properties for every client: SASL, TLS, timeouts.
     `ORDERS_KAFKA__PROPERTIES__<property>` sets a single property and takes precedence. Properties that the delivery
     guarantee depends on are rejected."""
@@ -122,29 +69,11 @@ class Kafka(Group):
     create_topics: bool = True
     """Whether `orders migrate` creates missing topics."""
 
-    @field_validator("properties", mode="before")
-    @classmethod
-    def validate_property_types(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic's interface
-        for name, each in value.items():
-            if not isinstance(each, str | int | float | bool):
-                raise ValueError(f"{name} must be a string, a number or a boolean")  # noqa: TRY004
-        return value
-
     @field_validator("replication_factor")
     @classmethod
     def validate_replication_factor(cls, value: int) -> int:
         if value == 0:
             raise ValueError("must be 1 or more, or -1 for the broker's default")
-        return value
-
-    @field_validator("properties")
-    @classmethod
-    def reject_reserved_properties(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if reason := _FUNCTION if name.endswith("_cb") else _RESERVED_PROPERTIES.get(name):
-                raise ValueError(f"{name} can't be set here: {reason}")
         return value
 
     @model_validator(mode="after")
@@ -357,142 +286,4 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - for the type checker
-        variables = _single_properties(settings_cls, env_settings), env_settings
-        folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
-        if not folder:
-            return init_settings, *variables
-        files = _PrefixedSecrets(
-            file_secret_settings,
-            secrets_dir=folder,
-            secrets_dir_missing="error",
-            secrets_prefix=PREFIX,
-            secrets_nested_delimiter=DELIMITER,
-        )
-        return init_settings, *variables, _single_properties(settings_cls, files), files
-
-
-class _PrefixedSecrets(NestedSecretsSettingsSource):
-    """Reads only files whose names start with the prefix; other files in the folder may be unreadable or not text."""
-
-    @classmethod
-    def load_secrets(cls, path: Path) -> dict[str, str]:
-        files = (each for each in cls._iter_secret_files(path) if each.name.upper().startswith(PREFIX))
-        return {str(each.relative_to(path)): _read_secret(each) for each in files}
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise InvalidSettings(f"{path.name}: cannot read the file ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InvalidSettings(f"{path.name}: the file is not UTF-8 text") from None
-
-
-def _single_properties(settings_cls: type[BaseSettings], source: EnvSettingsSource) -> InitSettingsSource:
-    """Return the librdkafka properties that have their own variable or file.
-
-    pydantic-settings alone would let the JSON override them, depending on the order of the environment.
-    """
-    prefix = f"{PREFIX}KAFKA{DELIMITER}PROPERTIES{DELIMITER}".lower()
-    single = {name.removeprefix(prefix): text for name, text in source.env_vars.items() if name.startswith(prefix)}
-    return InitSettingsSource(settings_cls, {"kafka": {"properties": single}} if single else {})
-
-
-def load(**overrides: Any) -> Settings:
-    """Read the settings from the environment; `overrides` replace whole groups. Raises InvalidSettings."""
-    try:
-        _reject_unknown_groups()
-        return Settings(**overrides)
-    except ValidationError as error:
-        raise InvalidSettings("; ".join(map(_line, error.errors(include_input=False, include_url=False)))) from None
-    except (SettingsError, OSError) as error:
-        # Invalid JSON or a missing folder. The text of the original error may contain the value.
-        raise InvalidSettings(_source_problem(error)) from None
-
-
-def _reject_unknown_groups() -> None:
-    """Raise InvalidSettings for an unknown group.
-
-    Names without `__` are ignored: Kubernetes sets such variables for a Service named `orders`.
-    """
-    for name in _names():
-        group, delimiter, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
-        if name.upper().startswith(PREFIX) and delimiter and group.lower() not in Settings.model_fields:
-            raise InvalidSettings(f"{name}: unknown setting")
-
-
-def _names() -> list[str]:
-    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
-    files = os.listdir(folder) if folder and os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - one call each
-    return [*os.environ, *files]
-
-
-def _line(problem: Any) -> str:
-    names = [str(part) for part in problem["loc"]]
-    variable = PREFIX + DELIMITER.join(names).upper() if names else "settings"
-    message = (
-        "unknown setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
-    )
-    return f"{variable}: {message[:1].lower()}{message[1:]}"
-
-
-def _source_problem(error: Exception) -> str:
-    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
-    if folder and not os.path.isdir(folder):  # noqa: PTH112 - one call
-        return f"{PREFIX}SECRETS_DIR: not a directory"
-    if isinstance(error, OSError):
-        return f"{PREFIX}SECRETS_DIR: cannot read the directory ({error.strerror})"
-    return "; ".join(f"{name}: invalid JSON" for name in _invalid_json(folder)) or "settings: invalid JSON"
-
-
-def _invalid_json(folder: str | None) -> Iterator[str]:
-    """Yield the variables and files with invalid JSON: pydantic names only their group."""
-    for name in _names():
-        if _takes_json(name.upper()) and not _is_json(os.environ.get(name) or (Path(folder or "") / name).read_text()):
-            yield name
-
-
-def _takes_json(variable: str) -> bool:
-    group, _, field = variable.removeprefix(PREFIX).lower().partition(DELIMITER)
-    known = Settings.model_fields.get(group)
-    if not variable.startswith(PREFIX) or known is None or not isinstance(known.default, Group):
-        return False
-    info = type(known.default).model_fields.get(field)
-    return not field or (info is not None and get_origin(info.annotation) in {dict, tuple})
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def redacted(settings: Settings) -> dict[str, Any]:
-    """Return the settings as plain values, with secrets replaced by `REDACTED`."""
-    plain = settings.model_dump(mode="json")
-    for name in ("dsn", "listen_dsn"):
-        plain["postgres"][name] = redacted_dsn(plain["postgres"][name])
-    properties = plain["kafka"]["properties"]
-    plain["kafka"]["properties"] = {name: REDACTED if _is_secret(name) else value for name, value in properties.items()}
-    return plain
-
-
-def redacted_dsn(dsn: str | None) -> str | None:
-    """Keep only user, host, port and database of a URL; replace any other connection string whole.
-
-    A malformed URL is replaced whole too: an unescaped slash in a password would make part of it look like a path.
-    """
-    if not dsn:
-        return dsn
-    match = _URL.fullmatch(dsn)
-    if match is None:
-        return REDACTED
-    user = f"{match['user']}@" if match["user"] else ""
-    return f"{match['scheme']}://{user}{match['where']}"
-
-
-def _is_secret(name: str) -> bool:
-    return bool(SECRET_NAME.search(name)) and not PLAIN_NAME.search(name)
+        return init_settings, *sources(settings_cls, env_settings, file_secret_settings)

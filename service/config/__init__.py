@@ -1,0 +1,9 @@
+"""All settings: environment variables `ORDERS_<GROUP>__<NAME>`, or files with those names in `ORDERS_SECRETS_DIR`.
+
+Variables take precedence over files. Unknown names and unsafe values are rejected.
+"""
+
+from service.config.loading import load
+from service.config.settings import Group, Kafka, Migration, Postgres, Settings
+
+__all__ = ["Group", "Kafka", "Migration", "Postgres", "Settings", "load"]

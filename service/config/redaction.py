@@ -1,0 +1,47 @@
+"""The settings without secrets, for output."""
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from service.config.settings import Settings
+
+REDACTED: Final = "***"
+
+SECRET_NAME: Final = re.compile(
+    r"(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers"
+)
+PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|client[._]id)$")
+"""Exceptions from `SECRET_NAME`: these only locate a secret. A test keeps the chart's `_validation.tpl` in sync."""
+
+_URL: Final = re.compile(
+    r"(?P<scheme>postgres(ql)?)://((?P<user>[^\s:@/?#]*)(:[^/?#]*)?@)?(?P<where>[^\s@/?#]*(/[^\s@/?#]*)?)(\?[^@#]*)?"
+)
+
+
+def redacted(settings: "Settings") -> dict[str, Any]:
+    """Return the settings as plain values, with secrets replaced by `REDACTED`."""
+    plain = settings.model_dump(mode="json")
+    for name in ("dsn", "listen_dsn"):
+        plain["postgres"][name] = redacted_dsn(plain["postgres"][name])
+    properties = plain["kafka"]["properties"]
+    plain["kafka"]["properties"] = {name: REDACTED if _is_secret(name) else value for name, value in properties.items()}
+    return plain
+
+
+def redacted_dsn(dsn: str | None) -> str | None:
+    """Keep only user, host, port and database of a URL; replace any other connection string whole.
+
+    A malformed URL is replaced whole too: an unescaped slash in a password would make part of it look like a path.
+    """
+    if not dsn:
+        return dsn
+    match = _URL.fullmatch(dsn)
+    if match is None:
+        return REDACTED
+    user = f"{match['user']}@" if match["user"] else ""
+    return f"{match['scheme']}://{user}{match['where']}"
+
+
+def _is_secret(name: str) -> bool:
+    return bool(SECRET_NAME.search(name)) and not PLAIN_NAME.search(name)
