@@ -21,7 +21,7 @@ from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
-from service.pkg.network import cause
+from service.pkg.network import os_error_phrase
 from service.pkg.output import echo
 from service.pkg.polling import Poller, poll
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
@@ -123,7 +123,7 @@ def _cause(error: HTTPException | OSError) -> str:
         case SSLError():
             return "TLS handshake failed"
         case OSError():
-            return cause(reason)
+            return os_error_phrase(reason)
     return "the response is not HTTP"
 
 

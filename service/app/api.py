@@ -117,12 +117,17 @@ class Api:
         """Start everything, wait for a stop signal, drain."""
         self.stop_at_signals()
         http = self.settings.http
-        about = shared.about("api")
+        build_info = shared.build_info("api")
         backends = Backends(self.lookup, self.reads, self.dead_letters, self.broadcaster, self.stats, self.health())
         app = create_app(
-            backends, self.metrics, self.log, version=about["version"], cors_origins=http.cors_origins, keys=self.keys
+            backends,
+            self.metrics,
+            self.log,
+            version=build_info["version"],
+            cors_origins=http.cors_origins,
+            keys=self.keys,
         )
-        admin = admin_app(backends.health, self.metrics.registry, about, self.log)
+        admin = admin_app(backends.health, self.metrics.registry, build_info, self.log)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             await start(self.serving(admin, admin_port, 1, ConnectionLimits()))
@@ -197,18 +202,18 @@ class Api:
             self.broadcaster.clients,
             lag,
             dead_letters,
-            Dependencies(self.postgresql.figures, self.notifications.figures, self.kafka.figures),
+            Dependencies(self.postgresql.status, self.notifications.status, self.kafka.status),
         )
 
     async def read_topic_depths(self) -> TopicDepths | None:
         depths = await asyncio.to_thread(self.group_lag.read)
-        self.kafka.note(is_up=depths is not None)
+        self.kafka.set_state(is_up=depths is not None)
         return depths
 
     async def poll_dependencies(self) -> None:
         while True:
-            self.postgresql.note(is_up=self.has_database())
-            self.notifications.note(is_up=self.listener.is_verified)
+            self.postgresql.set_state(is_up=self.has_database())
+            self.notifications.set_state(is_up=self.listener.is_verified)
             await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
 
     def register_gauges(self) -> None:

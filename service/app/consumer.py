@@ -52,7 +52,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
     Raises PortUnavailable or InvalidSettings.
     """
-    with tracing(**shared.about("consumer")) as middleware:
+    with tracing(**shared.build_info("consumer")) as middleware:
         _run_until_stopped(settings, middleware)
     return 0
 
@@ -64,7 +64,9 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     )  # early, because the dead-letter producer is created only for the first dead letter
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
-    transactions = Transactions(shared.connection_settings(settings.postgres, shared.WRITER), require_utf8)
+    transactions = Transactions(
+        shared.connection_settings(settings.postgres, shared.CONSUMER_APPLICATION_NAME), require_utf8
+    )
     writer = PostgresOrderStore(transactions, settings.version.compare_by)
     group = ConsumerGroup(
         properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
@@ -90,7 +92,7 @@ def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
         stop=stop,
     )
     admin = AdminServer(
-        admin_app(_consumer_health(consumer, settings), metrics.registry, shared.about("consumer"), log),
+        admin_app(_consumer_health(consumer, settings), metrics.registry, shared.build_info("consumer"), log),
         settings.admin.host,
         settings.admin.port,
     )

@@ -19,13 +19,13 @@ class Dependency:
         self._is_up: bool | None = None
         self._started_at = self._since = now()
 
-    def note(self, *, is_up: bool) -> None:
+    def set_state(self, *, is_up: bool) -> None:
         now = self._now()
         is_starting = self._is_up is None and not is_up and now - self._started_at < STARTUP_GRACE
         if is_up is not self._is_up and not is_starting:
             self._is_up, self._since = is_up, now
 
     @property
-    def figures(self) -> DependencyStatus | None:
+    def status(self) -> DependencyStatus | None:
         """None until the dependency was up, or has not been for STARTUP_GRACE."""
         return None if self._is_up is None else DependencyStatus(self._is_up, rfc3339(self._since))

@@ -12,14 +12,14 @@ from service.errors import CommandError
 from service.metrics import Metrics
 from service.repo.connection import ConnectionSettings
 
-WRITER: Final = "orders-consumer"
+CONSUMER_APPLICATION_NAME: Final = "orders-consumer"
 """`application_name` of the consumers' connections."""
 
 _CALL_TIMEOUT_SECONDS: Final = 10.0
 _STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
-def about(mode: str) -> dict[str, str]:
+def build_info(mode: str) -> dict[str, str]:
     return {"version": version("orders"), "mode": mode}
 
 
@@ -29,7 +29,7 @@ def new_metrics(mode: str) -> Metrics:
     metrics = Metrics(registry := CollectorRegistry())
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
-    metrics.build_info.labels(**about(mode)).set(1)
+    metrics.build_info.labels(**build_info(mode)).set(1)
     return metrics
 
 

@@ -34,14 +34,14 @@ UnixSeconds = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Seconds sinc
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone; returned in UTC.")]
 
 
-class Document(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """Base of all parts of the document: immutable, closed, and untracked by the garbage collector.
+class DocumentPart(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Base of the parts of an order's document: immutable, closed, and untracked by the garbage collector.
 
     Only optional fields have a default, None: a field that is absent stays absent when encoded.
     """
 
 
-class Delivery(Document, frozen=True):
+class Delivery(DocumentPart, frozen=True):
     name: LongText
     phone: Phone
     zip: Text
@@ -51,7 +51,7 @@ class Delivery(Document, frozen=True):
     email: Email
 
 
-class Payment(Document, frozen=True, kw_only=True):
+class Payment(DocumentPart, frozen=True, kw_only=True):
     transaction: Text
     request_id: OptionalText = None
     currency: Currency
@@ -64,7 +64,7 @@ class Payment(Document, frozen=True, kw_only=True):
     custom_fee: Amount
 
 
-class Item(Document, frozen=True):
+class Item(DocumentPart, frozen=True):
     chrt_id: Number
     track_number: Text
     price: Amount
@@ -78,7 +78,7 @@ class Item(Document, frozen=True):
     status: Annotated[int, Meta(ge=0, le=999)]
 
 
-class Order(Document, frozen=True, kw_only=True):
+class Order(DocumentPart, frozen=True, kw_only=True):
     order_uid: OrderUid
     track_number: Text
     entry: Text

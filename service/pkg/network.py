@@ -5,17 +5,17 @@ import socket
 from service.pkg.run_with_timeout import run_with_timeout
 
 
-def unreachable(host: str, port: int, seconds: float) -> str | None:
+def connection_problem(host: str, port: int, seconds: float) -> str | None:
     """Return why no TCP connection can be established within `seconds`; None if one can."""
     try:
         # Name resolution has no timeout of its own.
         run_with_timeout(seconds, lambda: socket.create_connection((host, port), seconds).close())
     except OSError as error:
-        return cause(error)
+        return os_error_phrase(error)
     return None
 
 
-def cause(error: OSError) -> str:
+def os_error_phrase(error: OSError) -> str:
     """Return the standard phrase for a connection error."""
     match error:
         case TimeoutError():

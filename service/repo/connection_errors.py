@@ -51,21 +51,21 @@ _PHRASES: Final = (
 )
 
 
-def cause(error: psycopg.Error) -> str | None:
+def phrase(error: psycopg.Error) -> str | None:
     """Return the standard phrase for an error without SQLSTATE, or None if it is unknown."""
     message = str(error)
-    return next((phrase for pattern, phrase in _PHRASES if re.search(pattern, message)), None)
+    return next((text for pattern, text in _PHRASES if re.search(pattern, message)), None)
 
 
-def unreachable(error: psycopg.Error, dsn: str) -> str:
-    """Return the address and the cause of an error without SQLSTATE."""
-    return f"{address(dsn)}: {cause(error) or 'no connection'}"
+def describe_with_address(error: psycopg.Error, dsn: str) -> str:
+    """Return the address, and the phrase for an error without SQLSTATE."""
+    return f"{address(dsn)}: {phrase(error) or 'no connection'}"
 
 
-def what_failed(error: psycopg.Error) -> str:
-    """Return a message for an error without SQLSTATE, with the cause if it is known."""
-    known = cause(error)
-    return f"{CONNECTION_FAILED}: {known}" if known else CONNECTION_FAILED
+def describe(error: psycopg.Error) -> str:
+    """Return a message for an error without SQLSTATE, with its phrase if it is known."""
+    problem = phrase(error)
+    return f"{CONNECTION_FAILED}: {problem}" if problem else CONNECTION_FAILED
 
 
 def address(dsn: str) -> str:
@@ -96,7 +96,7 @@ def require_postgres(dsn: str) -> None:
     except TimeoutError:
         pass
     except psycopg.Error as error:
-        problem = cause(error) or f"no connection ({type(error).__name__})"
+        problem = phrase(error) or f"no connection ({type(error).__name__})"
     else:
         return
     seconds = monotonic() - began

@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
-from service.repo.connection_errors import what_failed
+from service.repo.connection_errors import describe
 from service.repo.notifications import parse
 from service.repo.reads import DATABASE, Tables
 from service.usecases.minimum_lsn import UNKNOWN_LSN
@@ -255,5 +255,5 @@ def _reason(error: Exception) -> str:
         case StorageUnavailable():
             return error.problem
         case psycopg.OperationalError() if not error.sqlstate:
-            return what_failed(error)
+            return describe(error)
     return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

@@ -18,7 +18,7 @@ from service.pkg.output import Echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
-from service.repo.connection_errors import unreachable
+from service.repo.connection_errors import describe_with_address
 from service.repo.scope import lock_key
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _translated(dsn: str) -> Iterator[None]:
 
 def _translate(error: BaseException | None, dsn: str) -> Exception:
     if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return TryAgain(f"PostgreSQL at {unreachable(error, dsn)}")
+        return TryAgain(f"PostgreSQL at {describe_with_address(error, dsn)}")
     state = getattr(error, "sqlstate", None)
     if not state:
         return MigrationError("invalid connection string")

@@ -10,7 +10,7 @@ import psycopg
 
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.columns import TABLES
-from service.repo.connection_errors import CONNECTION_FAILED, what_failed
+from service.repo.connection_errors import CONNECTION_FAILED, describe
 
 QUERY_CANCELED: Final = "57014"
 UNIQUE_VIOLATION: Final = "23505"
@@ -46,7 +46,7 @@ def translate(error: psycopg.Error) -> StorageError:
     """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRejected)."""
     state = error.sqlstate or ""
     if not state:
-        return StorageUnavailable(what_failed(error))
+        return StorageUnavailable(describe(error))
     if _rejects_data(state, error):
         return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
     if state == QUERY_CANCELED:

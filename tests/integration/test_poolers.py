@@ -12,7 +12,7 @@ import pytest
 
 from service.config import Migration
 from service.entities.version import VersionedOrder
-from service.repo.connection_errors import what_failed
+from service.repo.connection_errors import describe
 from service.repo.migrate import head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -132,4 +132,4 @@ def test_a_schema_is_brought_up_to_date_through_it(postgres_server: servers.Post
 def test_options_that_it_refuses_are_named(pooled: str) -> None:
     with pytest.raises(psycopg.OperationalError) as refused:
         psycopg.connect(f"{pooled}?options=-csearch_path%3Dother")
-    assert what_failed(refused.value).endswith("the pooler rejects the connection string's options")
+    assert describe(refused.value).endswith("the pooler rejects the connection string's options")

@@ -24,9 +24,9 @@ from service.handler.kafka.dead_letters.replay import (
     Replay,
     ReplayCounts,
     ReplayPlan,
-    named,
+    named_dead_letters,
     preview,
-    starts,
+    start_offsets,
 )
 from service.pkg.argtypes import non_negative_int, rate
 from service.pkg.output import echo
@@ -73,7 +73,9 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
 
 def _show(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
     with _consumer(kafka, kafka.group_id) as consumer:
-        dead_letter = listing.find(TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop)
+        dead_letter = listing.require_dead_letter(
+            TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop
+        )
     if args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
         sys.stdout.buffer.flush()
@@ -90,17 +92,17 @@ def _replay(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> No
         topic_id = fetch_topic_id(_admin(kafka), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
         topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
-            dead_letters = named(topic, args.partition, args.offset, stop, echo)
+            dead_letters = named_dead_letters(topic, args.partition, args.offset, stop, echo)
         else:
-            dead_letters = map(dead_letter_of, topic.read(starts(topic, plan), stop))
+            dead_letters = map(dead_letter_of, topic.read(start_offsets(topic, plan), stop.is_set))
         if args.dry_run:
-            tally = preview(dead_letters, plan, echo)
-            _report(tally, "would be sent")
+            counts = preview(dead_letters, plan, echo)
+            _report(counts, "would be sent")
         else:
-            tally = _send(Replay(consumer, _producer(kafka), plan, echo=echo, stop=stop), topic, dead_letters)
+            counts = _send(Replay(consumer, _producer(kafka), plan, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
         raise CommandError(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
-    if is_named and (left := len({*args.offset}) - tally.sent.total()):
+    if is_named and (left := len({*args.offset}) - counts.sent.total()):
         raise CommandError(f"{left:,} of {len({*args.offset}):,} dead letters were not sent")
 
 
@@ -109,9 +111,9 @@ def _names_dead_letters(args: argparse.Namespace) -> bool:
     if args.partition is None:
         return False
     if not args.offset:
-        args.refuse("OFFSET is missing: name dead letters as PARTITION OFFSET…")
+        args.usage_error("OFFSET is missing: name dead letters as PARTITION OFFSET…")
     if args.reason or args.since or args.order is not None or args.max:
-        args.refuse("PARTITION OFFSET… can't be combined with --reason, --since, --order or --max")
+        args.usage_error("PARTITION OFFSET… can't be combined with --reason, --since, --order or --max")
     return True
 
 
@@ -119,16 +121,16 @@ def _send(replay: Replay, topic: TopicReader, dead_letters: Iterator[DeadLetterR
     try:
         replay.run(topic, dead_letters)
     finally:
-        _report(replay.tally, "sent")
-    return replay.tally
+        _report(replay.counts, "sent")
+    return replay.counts
 
 
-def _report(tally: ReplayCounts, verb: str) -> None:
-    for reason, count in sorted(tally.sent.items()):
+def _report(counts: ReplayCounts, verb: str) -> None:
+    for reason, count in sorted(counts.sent.items()):
         echo(f"{count:>10,}  {reason}")
-    for refusal, count in sorted(tally.refused.items()):
+    for refusal, count in sorted(counts.refused.items()):
         echo(f"{count:>10,}  refused: {refusal}")
-    echo(f"{tally.sent.total():>10,}  {verb}")
+    echo(f"{counts.sent.total():>10,}  {verb}")
 
 
 def _require_real_kafka(consumer: Consumer) -> None:
@@ -176,7 +178,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(refuse=parser.error)
+    parser.set_defaults(usage_error=parser.error)
     parser.add_argument(
         "partition", type=non_negative_int, nargs="?", metavar="PARTITION",
         help="send only the dead letters at these offsets, even if already sent: partition of the dead-letter topic …",

@@ -31,7 +31,7 @@ from service.handler.kafka.client.topic_reader import TopicReader
 from service.pkg.output import echo
 from service.pkg.run_with_timeout import run_with_timeout
 from service.repo.connection import require_utf8
-from service.repo.connection_errors import unreachable
+from service.repo.connection_errors import describe_with_address
 from service.repo.migrate import head_number, schema_number
 from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
@@ -246,7 +246,7 @@ def _connect(dsn: str, postgres: Postgres) -> psycopg.Connection[TupleRow]:
     try:
         return psycopg.connect(dsn, connect_timeout=max(2, round(postgres.connect_timeout)), autocommit=True)
     except psycopg.OperationalError as error:
-        raise CheckFailed(unreachable(error, dsn)) from None
+        raise CheckFailed(describe_with_address(error, dsn)) from None
 
 
 def _server(postgres: Postgres) -> str:

@@ -151,7 +151,7 @@ def _undo_result(uid: str, erased: Collection[str], existing: Mapping[str, str],
 def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: ShutdownEvent) -> dict[str, str]:
     """Return the position of the first record of each of these orders. Raises CommandError on a stop."""
     found: dict[str, str] = {}
-    for record in topic.read(starts, stop) if uids else ():
+    for record in topic.read(starts, stop.is_set) if uids else ():
         if record.value and (uid := order_of(record.key, record.value, [*uids])) is not None:
             found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
     if stop.is_set():
@@ -189,7 +189,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
 def _erasures(settings: Settings) -> Iterator[Erasures]:
     require_postgres(settings.postgres.dsn)
     transactions = Transactions(shared.connection_settings(settings.postgres, "orders-erase"))
-    with closing(Erasures(transactions, shared.WRITER)) as erasures:
+    with closing(Erasures(transactions, shared.CONSUMER_APPLICATION_NAME)) as erasures:
         try:
             yield erasures
         except StorageError as error:

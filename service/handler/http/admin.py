@@ -27,16 +27,16 @@ STOP_TIMEOUT_SECONDS: Final = 5
 
 
 def admin_app(
-    health: probes.Health, registry: CollectorRegistry, about: Mapping[str, str], log: FilteringBoundLogger
+    health: probes.Health, registry: CollectorRegistry, build_info: Mapping[str, str], log: FilteringBoundLogger
 ) -> Starlette:
-    """Return the application of the admin port. `about` is the answer of `/version`."""
+    """Return the application of the admin port. `build_info` is the answer of `/version`."""
 
     async def metrics(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": media_type})
 
     async def version(_request: Request) -> Response:
-        return JSONResponse(dict(about))
+        return JSONResponse(dict(build_info))
 
     return Starlette(
         routes=[

@@ -13,8 +13,8 @@ def test_since_when_is_told_from_the_change_on() -> None:
     dependency = Dependency(now=lambda: next(times))
     told = []
     for is_up in (True, True, False, False, True):
-        dependency.note(is_up=is_up)
-        told.append(dependency.figures)
+        dependency.set_state(is_up=is_up)
+        told.append(dependency.status)
     up, down, again = (f"2026-03-01T12:0{minute}:00.000Z" for minute in (1, 3, 5))
     assert told == [
         DependencyStatus(is_up=True, since=up),
@@ -28,11 +28,11 @@ def test_since_when_is_told_from_the_change_on() -> None:
 def test_a_dependency_that_is_still_connecting_is_not_down() -> None:
     times = iter(START + timedelta(seconds=second) for second in (0, 1, 3))
     dependency = Dependency(now=lambda: next(times))
-    dependency.note(is_up=False)
-    assert dependency.figures is None
-    dependency.note(is_up=False)
-    assert dependency.figures == DependencyStatus(is_up=False, since="2026-03-01T12:00:03.000Z")
+    dependency.set_state(is_up=False)
+    assert dependency.status is None
+    dependency.set_state(is_up=False)
+    assert dependency.status == DependencyStatus(is_up=False, since="2026-03-01T12:00:03.000Z")
 
 
 def test_nothing_is_told_before_anything_is_known() -> None:
-    assert Dependency().figures is None
+    assert Dependency().status is None

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.log_throttle import LogThrottle
-from service.pkg.network import unreachable
+from service.pkg.network import connection_problem
 
 LOG_INTERVAL_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
@@ -234,7 +234,7 @@ def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, be
 
 
 def _check_advertised(broker: BrokerMetadata) -> AdvertisedBroker:
-    problem = unreachable(str(broker.host), broker.port, ADVERTISED_TIMEOUT_SECONDS)
+    problem = connection_problem(str(broker.host), broker.port, ADVERTISED_TIMEOUT_SECONDS)
     return AdvertisedBroker(broker.id, f"{broker.host}:{broker.port}", problem)
 
 

@@ -11,7 +11,7 @@ _EXPLANATIONS: Final = {
     ),
     KafkaError.UNRELEASED_INSTANCE_ID: (
         f"the group still has a member with the same {_INSTANCE_ID}: give each member its own. "
-        "After a crash it is released when the session ends (group.consumer.session.timeout.ms of the broker)"
+        "After a crash, the broker removes that member when its session times out (group.consumer.session.timeout.ms)"
     ),
     KafkaError.UNSUPPORTED_ASSIGNOR: "the broker lacks the group.remote.assignor in ORDERS_KAFKA__PROPERTIES",
     KafkaError.INCONSISTENT_GROUP_PROTOCOL: (
@@ -29,7 +29,10 @@ def is_fatal(error: KafkaError) -> bool:
 
 
 def underlying_error(error: KafkaError) -> KafkaError:
-    """Return the cause of a fatal error. As the error of a message it only has text, which ends with the cause's."""
+    """Return the cause of a fatal error.
+
+    If the client returned it instead of a message, its code is only _FATAL, and its text ends with the cause's text.
+    """
     causes = (KafkaError(code) for code in _EXPLANATIONS)
     return next((each for each in causes if each.str() in error.str()), error)
 

@@ -1,6 +1,6 @@
 """Reads a topic from given offsets up to the end offsets at the time of construction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -12,7 +12,6 @@ from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import has_other_topic_id, offsets_to_commit
-from service.pkg.shutdown_event import ShutdownEvent
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
 IDLE_TIMEOUT_SECONDS: Final = 30.0
@@ -59,13 +58,13 @@ class TopicReader:
         targets = offsets_to_commit(self.name, offsets, self._id)
         call_within(CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
-    def read(self, starts: Offsets, stop: ShutdownEvent, ends: Offsets | None = None) -> Iterator[Record]:
-        """Yield the records from `starts` up to `ends` (default: `self.ends`), or until a stop is requested."""
+    def read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets | None = None) -> Iterator[Record]:
+        """Yield the records from `starts` up to `ends` (default: `self.ends`), or until `should_stop` returns True."""
         ends = self.ends if ends is None else ends
-        unread = {partition for partition, start in starts.items() if start < ends[partition]}
-        self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in unread])
+        remaining = {partition for partition, start in starts.items() if start < ends[partition]}
+        self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in remaining])
         received_at = monotonic()
-        while unread and not stop.is_set():
+        while remaining and not should_stop():
             message = self._consumer.poll(_POLL_TIMEOUT_SECONDS)
             if message is None:
                 _check_idle_timeout(received_at)
@@ -74,7 +73,7 @@ class TopicReader:
             partition = message.partition() or 0
             end = ends[partition]
             if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
-                unread.discard(partition)
+                remaining.discard(partition)
             if message.error() is None and (message.offset() or 0) < end:
                 yield record_of(message)
 

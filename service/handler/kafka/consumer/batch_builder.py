@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 MAX_CHUNK_MESSAGES: Final = 200
-"""Messages taken from the client at once: few enough that the end of a write is noticed soon."""
+"""Messages taken from the client at once: few, so that the end of a write is noticed soon."""
 MAX_CHUNK_BYTES: Final = 2**21
-"""Few enough that large messages don't take the batch far beyond its limit: the client copies what it returns."""
+"""Bytes taken from the client at once: few, so that large messages exceed the batch's limit by little."""
 
 
 class BatchBuilder:
-    """Belongs to the reading thread."""
+    """Holds the batch that is being filled. Belongs to the reading thread."""
 
     def __init__(self, decoder: Decoder, prepare: Prepare, metrics: "Metrics") -> None:
         self._decoder = decoder
@@ -33,7 +33,7 @@ class BatchBuilder:
         self.batch = Batch()
 
     def room(self, limits: BatchLimits) -> int:
-        """Return how many messages to take at once, at least 1, if they are as large as the last ones."""
+        """Return how many messages to take at once, at least 1. Assumes that they are as large as the last ones."""
         left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
         return max(1, min(MAX_CHUNK_MESSAGES, limits.messages, left // self._mean_message_bytes))
 
@@ -48,7 +48,7 @@ class BatchBuilder:
             self._mean_message_bytes = max(1, (self.batch.bytes - bytes_before) // len(messages))
 
     def take(self, probed_offsets: "Mapping[int, int]") -> Batch:
-        """Return the batch, count it, and start the next one. `probed_offsets` is that of the next batch."""
+        """Count and return the batch, and start an empty one with these `probed_offsets`."""
         batch = self.batch
         self._metrics.consumed.inc(len(batch))
         self._metrics.batch_messages.observe(len(batch))
@@ -57,5 +57,5 @@ class BatchBuilder:
         return batch
 
     def discard(self, probed_offsets: "Mapping[int, int]") -> None:
-        """Start an empty batch: what was taken is read again."""
+        """Start an empty batch. The caller reads the discarded messages again."""
         self.batch, self._decode_seconds = Batch(probed_offsets=probed_offsets), 0.0

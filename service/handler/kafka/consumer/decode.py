@@ -61,16 +61,18 @@ class Decoder:
         try:
             order = self._parse(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            order = self._decode_slowly(value)
+            order = self._decode_tolerantly(value)
         else:
             if _ESCAPED_NUL in value:
-                self._decode_slowly(value)
+                document = _read_json(value)
+                _reject_nul(document, document)
         self._check_date(order)
         if self._rules.amounts != "ignore":
             self._check_amounts(order)
         return order if order.date_created.tzinfo is UTC else _in_utc(order)
 
-    def _decode_slowly(self, value: bytes) -> Order:
+    def _decode_tolerantly(self, value: bytes) -> Order:
+        """Decode a document without its unknown fields. Raises DocumentRejected with all violations."""
         document = _read_json(value)
         if value.count(b"[") + value.count(b"{") > self._rules.max_nesting:
             _reject_nesting(document, self._rules.max_nesting)
@@ -79,8 +81,8 @@ class Decoder:
             order = msgspec.convert(known, Order)
         except msgspec.ValidationError:
             raise DocumentRejected(Reason.INVALID, _first(_violations(known, Order))) from None
-        if _ESCAPED_NUL in value and _contains_nul(document):
-            raise DocumentRejected(Reason.INVALID, _first(_nuls(known)) or [Violation("", _NUL_RULE)])
+        if _ESCAPED_NUL in value:
+            _reject_nul(document, known)
         if unknown:
             self._on_unknown(unknown)
         return order
@@ -126,6 +128,12 @@ def _reject_nesting(document: Any, max_nesting: int) -> None:
         if depth > max_nesting:
             raise DocumentRejected(Reason.UNDECODABLE, [Violation("", "nested too deeply")])
         level = [child for node in containers for child in _children(node)]
+
+
+def _reject_nul(document: Any, known: Any) -> None:
+    """Raise DocumentRejected if the document contains a NUL character, also in its unknown fields."""
+    if _contains_nul(document):
+        raise DocumentRejected(Reason.INVALID, _first(_nuls(known)) or [Violation("", _NUL_RULE)])
 
 
 def _contains_nul(node: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Spans of OpenTelemetry for what becomes of messages; only where tracing is on, for nothing else imports this.
+"""OpenTelemetry spans of batches and messages. Imported only if tracing is enabled.
 
-A batch is one span. A message whose producer sampled its trace gets one in that trace, linked to the batch's, and
-another one if it is dead-lettered: they have its position in the topic and the reason, never a value.
+Each batch has a span. Each message whose producer sampled its trace has a span in that trace, linked to the batch's
+span, and a second one if it is dead-lettered. Attributes are topic, partition, offset and reason, never a value.
 """
 
 import time
@@ -19,7 +19,7 @@ from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome, Write
 
 MAX_MESSAGES: Final = 128
-"""Sampled messages of a batch that get spans: if all are sampled, only some get one."""
+"""Maximum of message spans per batch; further sampled messages have none."""
 
 _TRACEPARENT: Final = "traceparent"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -36,11 +36,11 @@ def traced(tracer: Tracer, write: Write) -> Write:
     def write_traced(batch: Batch) -> Outcome:
         messages = list(islice(_sampled(batch), MAX_MESSAGES))
         links = [_link(message.context) for message in messages]
-        began = time.time_ns()
+        started_ns = time.time_ns()
         with tracer.start_as_current_span("store orders", kind=SpanKind.CONSUMER, links=links) as span:
             outcome = write(batch)
             span.set_attributes(_attributes(batch, outcome))
-        _trace_messages(tracer, messages, outcome, began, span)
+        _trace_messages(tracer, messages, outcome, started_ns, span)
         return outcome
 
     return write_traced
@@ -78,13 +78,13 @@ def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
     }
 
 
-def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, began: int, batch: Span) -> None:
-    given_up = {_position(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
+def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, started_ns: int, batch: Span) -> None:
+    dead_letters = {_position(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
-            "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], began
+            "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], started_ns
         )
-        dead_letter = given_up.get(_position(record))
+        dead_letter = dead_letters.get(_position(record))
         if dead_letter is not None:
             _trace_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()

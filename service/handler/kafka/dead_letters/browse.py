@@ -13,7 +13,6 @@ from service.entities.dead_letter_record import Excerpt
 from service.errors import CommandError, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 SHOWN_BYTES: Final = 16 * 2**10
@@ -89,12 +88,16 @@ def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _Window
 
 def _fill(windows: Mapping[int, _Window], topic: TopicReader) -> None:
     """Read the dead letters. Raises KafkaUnavailable after PAGE_TIMEOUT_SECONDS."""
-    deadline = _Deadline(PAGE_TIMEOUT_SECONDS)
+    deadline = monotonic() + PAGE_TIMEOUT_SECONDS
+
+    def is_over() -> bool:
+        return monotonic() >= deadline
+
     lows = {partition: window.low for partition, window in windows.items()}
     highs = {partition: window.high for partition, window in windows.items()}
-    for dead_letter in map(dead_letter_of, topic.read(lows, deadline, highs)):
+    for dead_letter in map(dead_letter_of, topic.read(lows, is_over, highs)):
         windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
-    if deadline.is_set():
+    if is_over():
         raise KafkaUnavailable(f"the dead-letter topic can't be read within {PAGE_TIMEOUT_SECONDS:g} s")
     for window in windows.values():
         window.high = window.high if window.dead_letters else window.low
@@ -110,14 +113,3 @@ def _newest(windows: list[_Window]) -> Iterator[Excerpt]:
         yield window.take()
         if not window.dead_letters and window.low > window.first:
             return
-
-
-class _Deadline(ShutdownEvent):
-    """A stop that is requested when the time is over."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._at = monotonic() + seconds
-
-    def is_set(self) -> bool:
-        return monotonic() >= self._at

@@ -1,4 +1,4 @@
-"""Which dead letters a command or a page is about."""
+"""Filters that select the dead letters of a command or a page."""
 
 from datetime import datetime
 from hashlib import sha256

@@ -17,46 +17,46 @@ _DETAIL_WIDTH: Final = 80
 
 
 def table(topic: TopicReader, filters: Filters, limit: int, stop: ShutdownEvent) -> Iterator[str]:
-    """Yield the lines of a table, oldest dead letters of each partition first; never a value.
+    """Yield the lines of a table without values, the oldest dead letters of each partition first.
 
     Raises CommandError on a stop.
     """
-    found = filter(filters.matches, map(dead_letter_of, topic.read(topic.offsets_at(filters.since_ms), stop)))
+    found = filter(filters.matches, map(dead_letter_of, topic.read(topic.offsets_at(filters.since_ms), stop.is_set)))
     yield HEADINGS
     shown = 0
     for dead_letter in islice(found, limit):
         shown += 1
         yield row(dead_letter)
     more = next(found, None) is not None
-    require_end(stop)
+    require_all_read(stop)
     yield f"{shown} shown{', there are more: --max shows them' if more else ''}"
 
 
-def at(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
-    """Return one dead letter; None where there is none, and on a stop."""
+def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
+    """Return the dead letter at this offset; None if there is none, and on a stop."""
     if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
         return None
-    record = next(topic.read({partition: offset}, stop), None)
+    record = next(topic.read({partition: offset}, stop.is_set), None)
     dead_letter = record and dead_letter_of(record)
     return dead_letter if dead_letter is not None and dead_letter.offset == offset else None
 
 
-def find(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
-    """Return one dead letter. Raises CommandError where there is none, and on a stop."""
-    if (dead_letter := at(topic, partition, offset, stop)) is not None:
+def require_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
+    """Return the dead letter at this offset. Raises CommandError if there is none, and on a stop."""
+    if (dead_letter := find_dead_letter(topic, partition, offset, stop)) is not None:
         return dead_letter
-    require_end(stop)
+    require_all_read(stop)
     raise CommandError(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
 
-def require_end(stop: ShutdownEvent) -> None:
-    """Return unless a stop ended the reading. Raises CommandError: what was found may not be all."""
+def require_all_read(stop: ShutdownEvent) -> None:
+    """Raise CommandError if a stop ended the reading: there may be more dead letters."""
     if stop.is_set():
         raise CommandError("stopped before the end of the dead letters")
 
 
 def description(dead_letter: DeadLetterRecord) -> Iterator[str]:
-    """Yield all but the value, which may hold personal data."""
+    """Yield key, size and headers, but not the value, which may contain personal data."""
     yield f"key: {printable(dead_letter.key)}"
     stub = ", a stub: the original was too large" if dead_letter.is_stub else ""
     yield f"size: {len(dead_letter.value or b'')} bytes{stub}"

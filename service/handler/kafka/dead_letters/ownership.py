@@ -13,7 +13,9 @@ _QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID_LENGTH}}})(?=")'.en
 """A quoted text that may be an id. The closing quote may open the next one."""
 
 
-class _Document(Struct):
+class _OrderUid(Struct):
+    """The only field of a document that is decoded."""
+
     order_uid: Any = None
 
 
@@ -22,18 +24,18 @@ def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str
 
     If the document has no readable `order_uid`, a quoted id anywhere in the value counts.
     """
-    names = {key, *_names(value or b"")}
-    return next((uid for uid in uids if uid.encode() in names), None)
+    possible = {key, *_possible_uids(value or b"")}
+    return next((uid for uid in uids if uid.encode() in possible), None)
 
 
-def _names(value: bytes) -> Iterable[bytes]:
-    named = _order_uid(value)
-    return _QUOTED.findall(value) if named is None else [named.encode()]
+def _possible_uids(value: bytes) -> Iterable[bytes]:
+    uid = _order_uid(value)
+    return _QUOTED.findall(value) if uid is None else [uid.encode()]
 
 
 def _order_uid(value: bytes) -> str | None:
     try:
-        named = decode(value, type=_Document).order_uid
+        uid = decode(value, type=_OrderUid).order_uid
     except (DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return named if isinstance(named, str) else None
+    return uid if isinstance(uid, str) else None

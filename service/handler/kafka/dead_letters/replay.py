@@ -35,9 +35,10 @@ _FLUSH_INTERVAL_SECONDS: Final = 0.5
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What to replay `to` the order topic. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
+    """What to replay, and how. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
 
-    to: str
+    target_topic: str
+    """The order topic."""
     filters: Filters
     max_replays: int = 3
     limit: int = 0
@@ -52,7 +53,7 @@ class ReplayPlan:
 
     def group(self, group_id: str) -> str:
         """Return the group whose offsets are the progress of this replay; each selection has its own."""
-        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.to, self.max_replays)}"
+        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
 
     def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
         """Return why a dead letter must not be replayed, or None."""
@@ -61,15 +62,16 @@ class ReplayPlan:
             return "is a stub: its original was too large for the dead-letter topic"
         if origin is None:
             return "has no origin headers"
-        if origin.topic != self.to:
+        if origin.topic != self.target_topic:
             return "came from another topic"
         return "was replayed too often: see --max-replays" if dead_letter.replays >= self.max_replays else None
 
     def sends(self, dead_letter: DeadLetterRecord) -> bool:
+        """Return whether a dead letter matches the filters and is not refused."""
         return self.filters.matches(dead_letter) and self.refusal(dead_letter) is None
 
     def limited(self, dead_letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield dead letters until `limit` of them match the filters."""
+        """Yield dead letters until `limit` of them are to be sent; refused ones do not count."""
         sent = 0
         for dead_letter in dead_letters:
             yield dead_letter
@@ -86,17 +88,17 @@ class ReplayCounts:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def starts(topic: TopicReader, plan: ReplayPlan) -> Offsets:
+def start_offsets(topic: TopicReader, plan: ReplayPlan) -> Offsets:
     """Return the offsets to start at: where the last run of the same plan ended, otherwise those of `since`."""
     return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
 
 
-def named(
+def named_dead_letters(
     topic: TopicReader, partition: int, offsets: Sequence[int], stop: ShutdownEvent, echo: Echo
 ) -> Iterator[DeadLetterRecord]:
     """Yield the dead letters at these offsets, and print a line for each offset without one."""
     for offset in dict.fromkeys(offsets):
-        dead_letter = listing.at(topic, partition, offset, stop)
+        dead_letter = listing.find_dead_letter(topic, partition, offset, stop)
         if dead_letter is not None:
             yield dead_letter
         elif not stop.is_set():
@@ -105,16 +107,16 @@ def named(
 
 def preview(dead_letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Echo) -> ReplayCounts:
     """Return what a replay would do."""
-    tally = ReplayCounts()
+    counts = ReplayCounts()
     for dead_letter in filter(plan.filters.matches, plan.limited(dead_letters)):
         refusal = plan.refusal(dead_letter)
         if refusal:
-            tally.refused[refusal] += 1
+            counts.refused[refusal] += 1
         else:
-            tally.sent[dead_letter.reason] += 1
+            counts.sent[dead_letter.reason] += 1
         if plan.reports_each:
             echo(f"would be {_refused(dead_letter, refusal) if refusal else _sent(dead_letter)}")
-    return tally
+    return counts
 
 
 def _sent(dead_letter: DeadLetterRecord) -> str:
@@ -136,8 +138,8 @@ class Replay:
         self._echo = echo
         self._stop = stop
         # A producer's request could make the broker create the topic; a consumer's does not.
-        self._partitions = partitions_of(plan.to, consumer, "write to")
-        self.tally = ReplayCounts()
+        self._partitions = partitions_of(plan.target_topic, consumer, "write to")
+        self.counts = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
         """Send them; block until all are sent or a stop is requested. Raises KafkaException, CommandError."""
@@ -154,20 +156,20 @@ class Replay:
         matching = [dead_letter for dead_letter in chunk if self._plan.filters.matches(dead_letter)]
         for dead_letter in matching:
             if refusal := self._plan.refusal(dead_letter):
-                self._refuse(dead_letter, refusal)
+                self._count_refusal(dead_letter, refusal)
         chosen = [dead_letter for dead_letter in matching if self._plan.refusal(dead_letter) is None]
-        self.tally.sent.update(dead_letter.reason for dead_letter in chosen)
+        self.counts.sent.update(dead_letter.reason for dead_letter in chosen)
         too_large = self._deliver(chosen)
         for dead_letter in too_large:
-            self.tally.sent[dead_letter.reason] -= 1
-            self._refuse(dead_letter, f"is larger than {self._plan.to} takes")
+            self.counts.sent[dead_letter.reason] -= 1
+            self._count_refusal(dead_letter, f"is larger than {self._plan.target_topic} takes")
         for dead_letter in chosen if self._plan.reports_each else ():
             if dead_letter not in too_large:
                 self._echo(_sent(dead_letter))
         return len(chosen)
 
-    def _refuse(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
-        self.tally.refused[refusal] += 1
+    def _count_refusal(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
+        self.counts.refused[refusal] += 1
         self._echo(_refused(dead_letter, refusal))
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
@@ -179,7 +181,7 @@ class Replay:
     def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in TOO_LARGE:
-                raise CommandError(f"topic {self._plan.to} did not take a dead letter: {phrase(error)}")
+                raise CommandError(f"topic {self._plan.target_topic} did not take a dead letter: {phrase(error)}")
         return [dead_letter for dead_letter, _ in failed]
 
     def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:
@@ -196,7 +198,7 @@ class Replay:
         origin = dead_letter.origin
         partition = origin.partition if origin and origin.partition in self._partitions else ANY_PARTITION
         payload = Payload(dead_letter, replay_headers(dead_letter), dead_letter.key, dead_letter.value)
-        enqueue(self._producer, self._plan.to, payload, failed, partition=partition)
+        enqueue(self._producer, self._plan.target_topic, payload, failed, partition=partition)
 
 
 def take_chunk(dead_letters: Iterator[DeadLetterRecord], size: int) -> list[DeadLetterRecord]:
