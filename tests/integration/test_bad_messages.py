@@ -1,4 +1,4 @@
-"""Whatever comes through the topic: good orders are stored, bad messages become dead letters, nothing is dropped."""
+"""Good orders are stored, bad messages become dead letters, and no message is dropped."""
 
 import json
 import re
@@ -24,20 +24,20 @@ from tests.waiting import eventually
 MARK = "Zzyzx"
 MARKED_NUMBER = 70_707_071
 MARKS = re.compile(rb"zzyzx|70707071|9223372036854775808|18446744073709551616", re.IGNORECASE)
-"""What no header that we write may hold: each document is full of it."""
+"""Values in every document that no header of a dead letter may contain."""
 
 ITEM = SAMPLE["items"][0] | {"name": MARK, "brand": MARK, "price": MARKED_NUMBER}
 RECEIVER = {"name": MARK, "city": MARK, "address": MARK, "email": f"{MARK}@{MARK}.org"}
 MONEY = {"bank": MARK, "amount": MARKED_NUMBER}
 
 ORIGINAL_HEADERS: Headers = [("traceparent", b"00-ab"), ("twice", b"1"), ("twice", b"\xff\x00"), ("null", None)]
-LARGEST = 8 * 2**20
+MAX_MESSAGE_BYTES = 8 * 2**20
 FLOOD = 2_500
-"""More than the 1,000 messages in a row at which the circuit breaker opens."""
+"""More than the 1,000 consecutive messages that open the circuit breaker."""
 
 
 def marked(**overrides: Any) -> Document:
-    """Return a valid order full of what must not be told, changed as `order_document` does it."""
+    """Return a valid order with marks in every section, merged with `overrides` like `order_document`."""
     base = order_document(customer_id=MARK, delivery=RECEIVER, payment=MONEY, items=[ITEM])
     merged = {name: base[name] | value if isinstance(value, dict) else value for name, value in overrides.items()}
     return base | merged
@@ -51,17 +51,17 @@ def without(name: str) -> bytes:
     return encode({field: value for field, value in marked().items() if field != name})
 
 
-def spelt(token: bytes, **overrides: Any) -> bytes:
-    """Put text where the overrides say `<token>`, for what no encoder would write."""
+def document_with_token(token: bytes, **overrides: Any) -> bytes:
+    """Encode a document and replace the string `<token>` by raw bytes, which an encoder would not produce."""
     return document(**overrides).replace(b'"<token>"', token)
 
 
 def city(token: bytes) -> bytes:
-    return spelt(token, delivery={"city": "<token>"})
+    return document_with_token(token, delivery={"city": "<token>"})
 
 
 def amount(token: bytes) -> bytes:
-    return spelt(token, payment={"amount": "<token>"})
+    return document_with_token(token, payment={"amount": "<token>"})
 
 
 def item(**overrides: Any) -> bytes:
@@ -72,7 +72,7 @@ class Bad(NamedTuple):
     value: bytes
     reason: str
     detail: str
-    """How the detail begins: with the field that is wrong, if there is one."""
+    """Prefix of the detail: the invalid field, if there is one."""
 
 
 def undecodable(value: bytes, detail: str = "malformed JSON") -> Bad:
@@ -97,7 +97,7 @@ BAD = [
     undecodable(city(b'"Zzyzx \xff"'), "not UTF-8"),
     undecodable(city(b'"\xed\xa0\x80"'), "not UTF-8"),
     undecodable(city(rb'"\ud83e"')),
-    undecodable(spelt(b"[" * 32 + b"]" * 32, extra="<token>"), "nested too deeply"),
+    undecodable(document_with_token(b"[" * 32 + b"]" * 32, extra="<token>"), "nested too deeply"),
     undecodable(b'{"Zzyzx":' * 100_000, "nested too deeply"),
     Bad(b"true", "invalid", "Expected object"),
     Bad(b"[" + document() + b"]", "invalid", "Expected object"),
@@ -142,7 +142,7 @@ BAD = [
 
 
 def bad_messages() -> list[Sent]:
-    """Return a message of each kind, with keys and headers of all sorts."""
+    """Return a message of each kind, with various keys and headers."""
     keys = [None, b"", b"\0\xff", b"Zzyzx"]
     began = int(time() * 1_000) - 60_000
     return [
@@ -159,24 +159,24 @@ def uids(messages: Sequence[Sent]) -> set[str]:
     return {message.key.decode() for message in messages if message.key}
 
 
-def between(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
-    """Return good and bad messages in turns, the first one a good one."""
+def interleaved(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
+    """Return good and bad messages alternately, starting with a good one."""
     return [message for message in chain.from_iterable(zip_longest(good, bad)) if message]
 
 
-def told(dead_letter: Message) -> dict[str, str]:
-    """Return the headers that we wrote."""
+def dlq_headers(dead_letter: Message) -> dict[str, str]:
+    """Return the headers that the consumer added."""
     return {name: (value or b"").decode() for name, value in headers(dead_letter) if name.startswith(Header.PREFIX)}
 
 
-def came_with(dead_letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
-    """Return what is not ours: value, key, original headers."""
-    kept = [(name, value) for name, value in headers(dead_letter) if not name.startswith(Header.PREFIX)]
-    return dead_letter.value(), dead_letter.key(), kept
+def original(dead_letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
+    """Return value, key and original headers."""
+    others = [(name, value) for name, value in headers(dead_letter) if not name.startswith(Header.PREFIX)]
+    return dead_letter.value(), dead_letter.key(), others
 
 
-def origin(dead_letter: Message) -> int:
-    return int(told(dead_letter)[Header.OFFSET])
+def original_offset(dead_letter: Message) -> int:
+    return int(dlq_headers(dead_letter)[Header.OFFSET])
 
 
 def create_topic(harness: Harness, name: str) -> None:
@@ -185,60 +185,60 @@ def create_topic(harness: Harness, name: str) -> None:
 
 
 def delete_topic(harness: Harness, name: str) -> None:
-    """Block until it is gone."""
+    """Delete the topic and block until its metadata is gone."""
     admin = harness.admin()
     admin.delete_topics([name])[name].result(TIMEOUT_SECONDS)
-    eventually(lambda: name not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what=f"{name} gone")
+    eventually(lambda: name not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what=f"{name} is deleted")
 
 
 # Bad messages among good ones
 
 
-def test_every_bad_message_between_good_orders_is_dead_lettered_once_as_it_came(harness: Harness) -> None:
-    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
+def test_bad_messages_among_good_orders_are_dead_lettered_once_and_unchanged(harness: Harness) -> None:
+    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
-    harness.produce(*between(good, bad))
+    harness.produce(*interleaved(good, bad))
     harness.consumer()
     harness.wait_committed({0: len(good) + len(bad)})
     dead_letters = harness.dead_letters()
     assert harness.stored() == uids(good)
     assert_in_order(dead_letters)
-    dead_letters.sort(key=origin)
-    assert [came_with(dead_letter) for dead_letter in dead_letters] == [
+    dead_letters.sort(key=original_offset)
+    assert [original(dead_letter) for dead_letter in dead_letters] == [
         (each.value, each.key, [*each.headers]) for each in bad
     ]
-    assert [origin(dead_letter) for dead_letter in dead_letters] == list(range(1, 2 * len(bad), 2))
+    assert [original_offset(dead_letter) for dead_letter in dead_letters] == list(range(1, 2 * len(bad), 2))
     for dead_letter, expected in zip(dead_letters, BAD, strict=True):
-        assert told(dead_letter)[Header.REASON] == expected.reason
-        assert told(dead_letter)[Header.DETAIL].startswith(expected.detail)
-        assert MARKS.search(repr(told(dead_letter)).encode()) is None
+        assert dlq_headers(dead_letter)[Header.REASON] == expected.reason
+        assert dlq_headers(dead_letter)[Header.DETAIL].startswith(expected.detail)
+        assert MARKS.search(repr(dlq_headers(dead_letter)).encode()) is None
 
 
 def assert_in_order(dead_letters: Sequence[Message]) -> None:
     for partition in range(PARTITIONS):
-        offsets = [origin(dead_letter) for dead_letter in dead_letters if dead_letter.partition() == partition]
+        offsets = [original_offset(dead_letter) for dead_letter in dead_letters if dead_letter.partition() == partition]
         assert offsets == sorted(offsets)
 
 
-def test_no_bad_message_costs_a_pause(harness: Harness) -> None:
-    """Each message is a batch of its own, so that its neighbours' moments tell how long it took."""
-    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
+def test_bad_messages_do_not_delay_their_neighbours(harness: Harness) -> None:
+    """Each message is a batch of its own, so that the times of its neighbours bound its processing time."""
+    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
-    harness.produce(*between(good, bad))
+    harness.produce(*interleaved(good, bad))
     harness.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
     harness.wait_committed({0: len(good) + len(bad)})
     stored = dict(harness.query("SELECT source_offset, stored_at FROM orders"))
     failed = {
-        origin(dead_letter): datetime.fromisoformat(told(dead_letter)[Header.FAILED_AT])
+        original_offset(dead_letter): datetime.fromisoformat(dlq_headers(dead_letter)[Header.FAILED_AT])
         for dead_letter in harness.dead_letters()
     }
-    moments = [moment for _, moment in sorted((stored | failed).items())]
-    assert len(moments) == len(good) + len(bad)
+    times = [finished_at for _, finished_at in sorted((stored | failed).items())]
+    assert len(times) == len(good) + len(bad)
     assert len(set(stored.values())) == len(good)
-    assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(seconds=1)
+    assert max(later - earlier for earlier, later in pairwise(times)) < timedelta(seconds=1)
 
 
-def test_a_message_without_a_value_is_counted_and_is_no_dead_letter(harness: Harness) -> None:
+def test_tombstones_are_counted_and_not_dead_lettered(harness: Harness) -> None:
     good = good_orders(2)
     harness.produce(good[0], Sent(None, b"key"), Sent(b"", b"key"), Sent(b" null\n", b"key"), good[1], Sent(None, None))
     service = harness.consumer()
@@ -249,26 +249,26 @@ def test_a_message_without_a_value_is_counted_and_is_no_dead_letter(harness: Har
     assert harness.dead_letters() == []
 
 
-# What a dead letter tells
+# Headers of dead letters
 
 
-def test_a_dead_letter_tells_where_it_came_from_and_why(harness: Harness) -> None:
-    moment = int(time() * 1_000) - 5_000
+def test_the_headers_of_a_dead_letter_give_origin_and_reason(harness: Harness) -> None:
+    timestamp_ms = int(time() * 1_000) - 5_000
     partition = 1
     harness.produce(*orders([order_document(), order_document()], partition))
-    harness.produce(Sent(item(sale=101), b"key", partition, moment, ORIGINAL_HEADERS))
+    harness.produce(Sent(item(sale=101), b"key", partition, timestamp_ms, ORIGINAL_HEADERS))
     harness.consumer()
     harness.wait_committed({partition: 3})
     (dead_letter,) = harness.dead_letters()
-    failed_at = told(dead_letter).pop(Header.FAILED_AT)
+    failed_at = dlq_headers(dead_letter).pop(Header.FAILED_AT)
     assert headers(dead_letter)[: len(ORIGINAL_HEADERS)] == ORIGINAL_HEADERS
-    assert told(dead_letter) == {
+    assert dlq_headers(dead_letter) == {
         "dlq-reason": "invalid",
         "dlq-detail": "items[1].sale: Expected int <= 100",
         "dlq-original-topic": harness.topic,
         "dlq-original-partition": "1",
         "dlq-original-offset": "2",
-        "dlq-original-timestamp": str(moment),
+        "dlq-original-timestamp": str(timestamp_ms),
         "dlq-consumer-group": harness.settings["ORDERS_KAFKA__GROUP_ID"],
         "dlq-failed-at": failed_at,
         "dlq-attempts": "1",
@@ -276,10 +276,13 @@ def test_a_dead_letter_tells_where_it_came_from_and_why(harness: Harness) -> Non
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", failed_at)
     assert abs(datetime.fromisoformat(failed_at).timestamp() - time()) < 60
-    assert [name for name, _ in headers(dead_letter)] == [*(name for name, _ in ORIGINAL_HEADERS), *told(dead_letter)]
+    assert [name for name, _ in headers(dead_letter)] == [
+        *(name for name, _ in ORIGINAL_HEADERS),
+        *dlq_headers(dead_letter),
+    ]
 
 
-EARLIER: Headers = [
+EARLIER_HEADERS: Headers = [
     ("dlq-reason", b"rejected"), ("dlq-reason", b"too-large"), ("traceparent", b"00-ab"),
     ("dlq-detail", b"PostgreSQL rejected the data"), ("dlq-original-topic", b"first"), ("dlq-original-partition", b"7"),
     ("dlq-original-offset", b"4711"), ("dlq-original-timestamp", b"1700000000000"), ("dlq-consumer-group", b"others"),
@@ -288,14 +291,14 @@ EARLIER: Headers = [
 ]  # fmt: skip
 
 
-def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kept(harness: Harness) -> None:
-    harness.produce(Sent(document(sm_id=-1), headers=EARLIER))
+def test_headers_of_an_earlier_dead_letter_are_replaced_except_for_the_first_origin(harness: Harness) -> None:
+    harness.produce(Sent(document(sm_id=-1), headers=EARLIER_HEADERS))
     harness.consumer()
     harness.wait_committed({0: 1})
     (dead_letter,) = harness.dead_letters()
-    assert [name for name, _ in headers(dead_letter)] == ["traceparent", *told(dead_letter)]
-    assert told(dead_letter).pop(Header.FAILED_AT) > "2026"
-    assert told(dead_letter) | {Header.FAILED_AT: ""} == {
+    assert [name for name, _ in headers(dead_letter)] == ["traceparent", *dlq_headers(dead_letter)]
+    assert dlq_headers(dead_letter).pop(Header.FAILED_AT) > "2026"
+    assert dlq_headers(dead_letter) | {Header.FAILED_AT: ""} == {
         "dlq-reason": "invalid",
         "dlq-detail": "sm_id: Expected int >= 0",
         "dlq-original-topic": "first",
@@ -309,44 +312,46 @@ def test_headers_of_an_earlier_dead_letter_are_replaced_and_its_first_origin_kep
     }
 
 
-FORGED = [
+FORGED_HEADERS = [
     ("dlq-original-topic", b"a\0b"), ("dlq-original-topic", b"x" * 30_000), ("dlq-original-topic", b"\xff"),
     ("dlq-original-partition", b"%d" % 2**31), ("dlq-original-partition", b"9" * 30),
     ("dlq-original-offset", b"9" * 19), ("dlq-original-offset", b"-1"), ("dlq-original-timestamp", b"1e400"),
 ]  # fmt: skip
 
 
-def test_a_forged_origin_costs_no_order_and_holds_nothing_up(harness: Harness) -> None:
+def test_a_forged_origin_is_ignored_and_delays_nothing(harness: Harness) -> None:
     harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
-    origins = [[*dict(EARLIER, **{name: value}).items()] for name, value in FORGED]
+    origins = [[*dict(EARLIER_HEADERS, **{name: value}).items()] for name, value in FORGED_HEADERS]
     good = [sent._replace(headers=each) for sent, each in zip(good_orders(len(origins)), origins, strict=True)]
     bad = [Sent(b"hello", b"key", headers=each) for each in origins]
     harness.produce(*good, *bad)
     harness.consumer()
     harness.wait_committed({0: len(good) + len(bad)})
     assert harness.stored() == uids(good)
-    assert [told(dead_letter)[Header.TOPIC] for dead_letter in harness.dead_letters()] == [harness.topic] * len(bad)
+    assert [dlq_headers(dead_letter)[Header.TOPIC] for dead_letter in harness.dead_letters()] == [harness.topic] * len(
+        bad
+    )
 
 
-def test_a_header_whose_name_is_not_utf_8_costs_the_headers_alone(harness: Harness) -> None:
+def test_a_header_name_that_is_not_utf_8_drops_only_the_headers(harness: Harness) -> None:
     good = good_orders(102)
-    harness.produce(*good[:100])  # after so many calls the interpreter takes another way to the client library
+    harness.produce(*good[:100])  # the interpreter specializes its calls of the client after that many
     for value in (good[100].value, b"hello"):
         produce_with_header(harness.bootstrap_servers, harness.topic, value or b"", b"\xff\xfe")
     harness.produce(good[101])
     service = harness.consumer()
     harness.wait_committed({0: 103})
     assert harness.stored() == uids(good)
-    assert [came_with(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", None, [])]
+    assert [original(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", None, [])]
     assert metric(service, "orders_unreadable_headers_total") == 2
 
 
-# The dead-letter topic's own limits
+# Limits of the dead-letter topic
 
 
-def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(harness: Harness) -> None:
+def test_a_message_too_large_for_the_dead_letter_topic_becomes_a_stub(harness: Harness) -> None:
     harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
-    noise = Random(3).randbytes(30_000)  # noqa: S311 - so that no compression makes it fit
+    noise = Random(3).randbytes(30_000)  # noqa: S311 - incompressible
     large = [
         Sent(document(sm_id=-1, extra=noise.hex()), b"key", headers=ORIGINAL_HEADERS),
         Sent(document(extra=MARK * 210_000), b"key"),
@@ -358,24 +363,29 @@ def test_what_is_larger_than_the_dead_letter_topic_takes_becomes_a_stub(harness:
     harness.produce(good[0], small[0], *large[:2], good[1], small[1], *large[2:], good[2])
     harness.consumer()
     harness.wait_committed({0: 9})
-    dead_letters = sorted(harness.dead_letters(), key=origin)
+    dead_letters = sorted(harness.dead_letters(), key=original_offset)
     stubs = [dead_letter for dead_letter in dead_letters if is_stub(dead_letter)]
     assert harness.stored() == uids(good)
-    assert [came_with(dead_letter) for dead_letter in dead_letters if dead_letter not in stubs] == [
+    assert [original(dead_letter) for dead_letter in dead_letters if dead_letter not in stubs] == [
         (each.value, b"key", []) for each in small
     ]
     assert [json.loads(stub.value() or b"") for stub in stubs] == [
-        stub_of(harness, each, offset) for each, offset in zip(large, (2, 3, 6, 7), strict=True)
+        expected_stub(harness, each, offset) for each, offset in zip(large, (2, 3, 6, 7), strict=True)
     ]
-    assert [told(stub)[Header.REASON] for stub in stubs] == ["invalid", "too-large", "undecodable", "undecodable"]
-    assert [came_with(stub)[1:] for stub in stubs] == [(b"key", ORIGINAL_HEADERS), (b"key", []), (None, []), (None, [])]
+    assert [dlq_headers(stub)[Header.REASON] for stub in stubs] == [
+        "invalid",
+        "too-large",
+        "undecodable",
+        "undecodable",
+    ]
+    assert [original(stub)[1:] for stub in stubs] == [(b"key", ORIGINAL_HEADERS), (b"key", []), (None, []), (None, [])]
 
 
 def is_stub(dead_letter: Message) -> bool:
-    return told(dead_letter).get(Header.STUB) == "true"
+    return dlq_headers(dead_letter).get(Header.STUB) == "true"
 
 
-def stub_of(harness: Harness, message: Sent, offset: int) -> dict[str, Any]:
+def expected_stub(harness: Harness, message: Sent, offset: int) -> dict[str, Any]:
     value = message.value or b""
     return {
         "original_topic": harness.topic,
@@ -386,13 +396,13 @@ def stub_of(harness: Harness, message: Sent, offset: int) -> dict[str, Any]:
     }
 
 
-def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(harness: Harness) -> None:
+def test_without_a_dead_letter_topic_the_consumer_waits_until_it_is_created(harness: Harness) -> None:
     delete_topic(harness, harness.dead_letter_topic)
     good = good_orders(2)
     bad = Sent(b"hello", b"key")
     harness.produce(bad, *good)
     service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
-    eventually(lambda: len(service.logged("rejected a message")) >= 1, 20, "a word on it")
+    eventually(lambda: len(service.logged("rejected a message")) >= 1, 20, "rejected a message")
     assert service.logged("topic is missing")[0]["topic"] == harness.dead_letter_topic
     assert harness.dead_letter_topic in service.logged("rejected a message")[0]["event"]
     assert harness.committed() == {}
@@ -400,17 +410,17 @@ def test_a_missing_dead_letter_topic_stops_progress_until_it_is_there(harness: H
     create_topic(harness, harness.dead_letter_topic)
     harness.wait_committed({0: 3})
     assert harness.stored() == uids(good)
-    assert [came_with(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", b"key", [])]
+    assert [original(dead_letter) for dead_letter in harness.dead_letters()] == [(b"hello", b"key", [])]
 
 
-def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(harness: Harness) -> None:
+def test_no_dead_letter_is_lost_if_the_dead_letter_topic_is_deleted_and_recreated(harness: Harness) -> None:
     good = good_orders(4)
     service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
     harness.produce(Sent(b"before", b"key"), good[0])
     harness.wait_committed({0: 2})
     delete_topic(harness, harness.dead_letter_topic)
     harness.produce(Sent(b"meanwhile", b"key"), *good[1:])
-    eventually(lambda: service.logged("rejected a message"), 20, "a word on it")
+    eventually(lambda: service.logged("rejected a message"), 20, "rejected a message")
     assert harness.committed() == {0: 2}
     create_topic(harness, harness.dead_letter_topic)
     harness.wait_committed({0: 6})
@@ -418,58 +428,58 @@ def test_a_dead_letter_topic_that_is_deleted_costs_no_dead_letter(harness: Harne
     assert [dead_letter.value() for dead_letter in harness.dead_letters()] == [b"meanwhile"]
 
 
-# What only PostgreSQL refuses
+# Orders that PostgreSQL rejects
 
-REFUSALS = """
+REJECT_SOME = """
     ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (left(order_uid, 6) <> 'poison');
     ALTER TABLE items ALTER COLUMN brand TYPE varchar(20);
     ALTER TABLE payments ALTER COLUMN request_id SET NOT NULL;
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION USING MESSAGE = NEW.city; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW WHEN (NEW.city = 'Zzyzx') EXECUTE FUNCTION refuse();
+    CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW WHEN (NEW.city = 'Zzyzx') EXECUTE FUNCTION reject();
 """
-REFUSE_ALL = """
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse();
+REJECT_ALL = """
+    CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+    CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION reject();
 """
-REFUSED = "PostgreSQL rejected the data (SQLSTATE {}) at {}"
+REJECTED = "PostgreSQL rejected the data (SQLSTATE {}) at {}"
 
 
 def poison(count: int) -> list[Sent]:
     return orders([order_document(order_uid=f"poison-{number}") for number in range(count)])
 
 
-def test_a_lone_order_that_postgresql_refuses_is_dead_lettered_without_a_value(harness: Harness) -> None:
-    harness.query(REFUSALS)
+def test_the_detail_of_a_rejected_order_contains_no_value(harness: Harness) -> None:
+    harness.query(REJECT_SOME)
     no_request = order_document()
     del no_request["payment"]["request_id"]
-    refused = [
+    rejected = [
         *poison(1),
         *orders([order_document(items=[ITEM | {"brand": MARK * 5}])]),
         *orders([no_request]),
         *orders([order_document(delivery={"city": MARK})]),
     ]
     service = harness.consumer()
-    for number, message in enumerate(refused, start=1):
+    for number, message in enumerate(rejected, start=1):
         harness.produce(message)
         harness.wait_committed({0: number})
-    dead_letters = sorted(harness.dead_letters(), key=origin)
+    dead_letters = sorted(harness.dead_letters(), key=original_offset)
     assert [(dead_letter.value(), dead_letter.key()) for dead_letter in dead_letters] == [
-        (each.value, each.key) for each in refused
+        (each.value, each.key) for each in rejected
     ]
-    assert {told(dead_letter)[Header.REASON] for dead_letter in dead_letters} == {"rejected"}
-    assert [told(dead_letter)[Header.DETAIL] for dead_letter in dead_letters] == [
-        REFUSED.format("23514", "orders no_poison"),
-        REFUSED.format("22001", "items.brand"),
-        REFUSED.format("23502", "payments.request_id"),
-        REFUSED.format("P0001", "deliveries"),
+    assert {dlq_headers(dead_letter)[Header.REASON] for dead_letter in dead_letters} == {"rejected"}
+    assert [dlq_headers(dead_letter)[Header.DETAIL] for dead_letter in dead_letters] == [
+        REJECTED.format("23514", "orders no_poison"),
+        REJECTED.format("22001", "items.brand"),
+        REJECTED.format("23502", "payments.request_id"),
+        REJECTED.format("P0001", "deliveries"),
     ]
     assert harness.stored() == set()
     assert not re.search(f"{MARK}|poison-", service.log.read_text())
 
 
-def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(harness: Harness) -> None:
-    harness.query(REFUSALS)
+def test_of_2000_orders_only_the_50_rejected_by_postgresql_are_dead_lettered(harness: Harness) -> None:
+    harness.query(REJECT_SOME)
     good, bad = good_orders(1_950), poison(50)
     scattered = [message for number, each in enumerate(bad) for message in (*good[number::50], each)]
     harness.produce(*scattered)
@@ -478,60 +488,60 @@ def test_of_2000_orders_only_the_50_that_postgresql_refuses_are_dead_lettered(ha
     dead_letters = harness.dead_letters()
     assert harness.stored() == uids(good)
     assert sorted(dead_letter.key() or b"" for dead_letter in dead_letters) == sorted(each.key or b"" for each in bad)
-    assert {told(dead_letter)[Header.DETAIL] for dead_letter in dead_letters} == {
-        REFUSED.format("23514", "orders no_poison")
+    assert {dlq_headers(dead_letter)[Header.DETAIL] for dead_letter in dead_letters} == {
+        REJECTED.format("23514", "orders no_poison")
     }
     assert metric(service, "orders_dead_letters_total", reason="rejected") == 50
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_where_postgresql_refuses_every_order_the_circuit_breaker_stays_open_until_it_takes_them(
+def test_while_postgresql_rejects_every_order_the_circuit_breaker_is_open(
     harness: Harness,
 ) -> None:
-    harness.query("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
+    harness.query("ALTER TABLE orders ADD CONSTRAINT reject_all CHECK (false)")
     good = good_orders(30)
     harness.produce(*good)
     service = harness.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
-    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
+    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second probe")
     assert "PostgreSQL rejected the last" in service.logged("the circuit breaker is open")[0]["problem"]
     assert "constraint" in service.logged("the circuit breaker is open")[0]["what_to_do"]
     assert metric(service, "orders_circuit_breaker_open") == 1
     assert harness.committed() == {}
-    harness.query("ALTER TABLE orders DROP CONSTRAINT nothing")
+    harness.query("ALTER TABLE orders DROP CONSTRAINT reject_all")
     harness.wait_committed({0: 30})
     assert harness.stored() == uids(good)
     assert harness.dead_letters() == []
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_orders_that_a_trigger_refuses_one_by_one_are_held_back_and_stored_when_it_is_gone(harness: Harness) -> None:
-    """Batches are far smaller than the number of refusals that tells."""
-    harness.query(REFUSE_ALL)
+def test_small_batches_rejected_by_a_trigger_wait_and_are_stored_once_it_is_dropped(harness: Harness) -> None:
+    """The batches are much smaller than the number of rejections that opens the circuit breaker."""
+    harness.query(REJECT_ALL)
     good = good_orders(60)
     service = harness.consumer(ORDERS_BATCH__MAX_MESSAGES="3", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     harness.produce(*good)
-    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second try")
-    held_back_from = harness.committed().get(0, 0)
-    assert held_back_from == len(harness.dead_letters()) < 10
-    harness.query("DROP TRIGGER refuse ON deliveries")
+    eventually(lambda: len(service.logged("the circuit breaker is open")) > 2, what="a second probe")
+    first_waiting = harness.committed().get(0, 0)
+    assert first_waiting == len(harness.dead_letters()) < 10
+    harness.query("DROP TRIGGER reject ON deliveries")
     harness.wait_committed({0: 60})
-    assert harness.stored() == uids(good[held_back_from:])
-    assert len(harness.dead_letters()) == held_back_from
+    assert harness.stored() == uids(good[first_waiting:])
+    assert len(harness.dead_letters()) == first_waiting
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stored_or_dead_lettered(
+def test_orders_behind_permanently_rejected_orders_are_stored(
     harness: Harness,
 ) -> None:
     """Rejected orders alone open the circuit breaker; each probe continues after the last one and skips nothing."""
-    harness.query(REFUSALS)
+    harness.query(REJECT_SOME)
     bad = poison(75)
     harness.produce(*bad[:40])
     harness.produce(*[each._replace(partition=1) for each in bad[40:]])
     service = harness.consumer(ORDERS_CIRCUIT_BREAKER__MIN_REJECTED="1", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms")
     eventually(
         lambda: len(service.logged("the circuit breaker is open")) > 5,
-        what="all was tried, and again from the beginning",
+        what="probes reach the end and start over",
     )
     assert (harness.committed(), harness.dead_letters()) == ({}, [])
     good = good_orders(500)
@@ -547,58 +557,58 @@ def test_orders_behind_some_that_are_refused_for_good_are_found_and_each_is_stor
     assert metric(service, "orders_circuit_breaker_open") == 0
 
 
-def test_a_member_that_is_stopped_while_orders_are_held_back_leaves_all_of_them_to_the_next(harness: Harness) -> None:
-    harness.query(REFUSALS)
+def test_a_member_stopped_with_an_open_circuit_breaker_leaves_the_orders_to_the_next(harness: Harness) -> None:
+    harness.query(REJECT_SOME)
     bad, good = poison(30), good_orders(30)
     harness.produce(*bad)
-    at_once = {"ORDERS_CIRCUIT_BREAKER__MIN_REJECTED": "1", "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "200ms"}
-    first = harness.consumer(**at_once)
-    eventually(lambda: len(first.logged("the circuit breaker is open")) > 2, what="a second try")
+    fast_probes = {"ORDERS_CIRCUIT_BREAKER__MIN_REJECTED": "1", "ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "200ms"}
+    first = harness.consumer(**fast_probes)
+    eventually(lambda: len(first.logged("the circuit breaker is open")) > 2, what="a second probe")
     assert first.stop() == 0
     assert harness.committed() == {}
     harness.produce(*good)
-    harness.consumer(**at_once)
+    harness.consumer(**fast_probes)
     harness.wait_committed({0: 60})
     assert harness.stored() == uids(good)
-    assert sorted(map(origin, harness.dead_letters())) == list(range(30))
+    assert sorted(map(original_offset, harness.dead_letters())) == list(range(30))
 
 
 # The circuit breaker
 
 
-def test_the_circuit_breaker_stops_a_flood_before_it_reaches_the_dead_letter_topic(harness: Harness) -> None:
+def test_the_circuit_breaker_keeps_most_of_a_flood_out_of_the_dead_letter_topic(harness: Harness) -> None:
     good = good_orders(10)
     service = harness.consumer()
     harness.produce(*good)
     harness.wait_committed({0: 10})
     harness.produce(*[Sent(document(sm_id=-1))] * FLOOD)
-    eventually(lambda: metric(service, "orders_circuit_breaker_open") == 1, what="the circuit breaker")
-    (said,) = service.logged("the circuit breaker is open")
-    assert re.fullmatch("1000 consecutive messages are bad|.* of the last 1000 messages are bad", said["problem"])
-    assert "ORDERS_CIRCUIT_BREAKER__ENABLED=false" in said["what_to_do"]
+    eventually(lambda: metric(service, "orders_circuit_breaker_open") == 1, what="the circuit breaker opens")
+    (event,) = service.logged("the circuit breaker is open")
+    assert re.fullmatch("1000 consecutive messages are bad|.* of the last 1000 messages are bad", event["problem"])
+    assert "ORDERS_CIRCUIT_BREAKER__ENABLED=false" in event["what_to_do"]
     assert service.stop() == 0
     before = len(harness.dead_letters())
     assert before < 1_000
     assert harness.committed() == {0: 10 + before}
     harness.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     harness.wait_committed({0: 10 + FLOOD})
-    assert sorted(map(origin, harness.dead_letters())) == list(range(10, 10 + FLOOD))
+    assert sorted(map(original_offset, harness.dead_letters())) == list(range(10, 10 + FLOOD))
     assert harness.stored() == uids(good)
 
 
-def test_the_circuit_breaker_lets_ten_through_at_a_time_and_closes_by_itself_when_the_flood_is_over(
+def test_the_circuit_breaker_probes_ten_messages_at_a_time_and_closes_after_the_flood(
     harness: Harness,
 ) -> None:
     bad = [Sent(document(sm_id=-1))] * 34
-    ebbing = [*bad[:29], *good_orders(1), *bad[29:], *good_orders(100)]
-    harness.produce(*ebbing)
+    messages = [*bad[:29], *good_orders(1), *bad[29:], *good_orders(100)]
+    harness.produce(*messages)
     service = harness.consumer(
         ORDERS_CIRCUIT_BREAKER__MAX_CONSECUTIVE="20", ORDERS_CIRCUIT_BREAKER__RETRY_AFTER="200ms"
     )
-    harness.wait_committed({0: len(ebbing)})
-    assert harness.stored() == uids(ebbing)
-    assert sorted(map(origin, harness.dead_letters())) == [*range(29), *range(30, 35)]
+    harness.wait_committed({0: len(messages)})
+    assert harness.stored() == uids(messages)
+    assert sorted(map(original_offset, harness.dead_letters())) == [*range(29), *range(30, 35)]
     assert metric(service, "orders_circuit_breaker_open") == 0
     assert (
         1 < len(service.logged("the circuit breaker is open")) <= 4
-    )  # at first, and after each ten that are mostly bad
+    )  # once at first, then after each probe with mostly bad messages

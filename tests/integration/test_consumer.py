@@ -1,4 +1,4 @@
-"""A consumer as a process, on a real Kafka and a real PostgreSQL: each order is stored once, whatever comes between."""
+"""A consumer as a separate process with a real Kafka and PostgreSQL stores each order exactly once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,13 +51,13 @@ def spread(documents: Sequence[Document]) -> list[Sent]:
 
 
 def ends(sent: Sequence[Sent]) -> dict[int, int]:
-    """Return what is to be committed when all is done that was sent to a fresh topic."""
+    """Return the offsets to be committed once all these messages, the topic's first, are processed."""
     partitions = [each.partition for each in sent]
     return {partition: partitions.count(partition) for partition in partitions}
 
 
 def commit(harness: Harness, offsets: Mapping[int, int]) -> None:
-    """Set the group's offsets by hand; it must have no member."""
+    """Commit offsets for the group, which must have no members."""
     client = Consumer({"bootstrap.servers": harness.bootstrap_servers, "group.id": harness.topic})
     places = [TopicPartition(harness.topic, partition, offset) for partition, offset in offsets.items()]
     client.commit(offsets=places, asynchronous=False)
@@ -65,23 +65,23 @@ def commit(harness: Harness, offsets: Mapping[int, int]) -> None:
 
 
 @contextmanager
-def held(harness: Harness) -> Iterator[None]:
-    """Let no transaction write orders, as long as the block lasts."""
+def table_locked(harness: Harness) -> Iterator[None]:
+    """Lock the table against writes within the block."""
     with psycopg.connect(harness.database) as connection:
         connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         yield
 
 
-def wait_held(harness: Harness) -> None:
-    """Block until a transaction waits for the one that holds the table."""
+def wait_for_blocked_batch(harness: Harness) -> None:
+    """Block until a transaction waits for the lock."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    eventually(lambda: harness.query(waiting), what="a batch is being written")
+    eventually(lambda: harness.query(waiting), what="a batch waits for the lock")
 
 
 # One order
 
 
-def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_produced(harness: Harness) -> None:
+def test_the_sample_is_stored_in_four_tables_and_served_within_a_second(harness: Harness) -> None:
     assigned(harness.consumer())
     api = harness.spawn("api", settings=harness.settings).ready()
     url = f"{api.url}/orders/{UID}"
@@ -90,7 +90,7 @@ def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_prod
     producer.produce(harness.topic, encode(SAMPLE), on_delivery=lambda *_: None)
     assert producer.flush(TIMEOUT_SECONDS) == 0
     produced_at = monotonic()
-    eventually(lambda: httpx2.get(url).status_code == 200, what="an answer")
+    eventually(lambda: httpx2.get(url).status_code == 200, what="200")
     assert monotonic() - produced_at < 1
     assert {table: [row[0] for row in found] for table, found in rows(harness).items()} == {
         table: [UID] for table in TABLES
@@ -103,24 +103,24 @@ def test_the_sample_is_in_four_tables_and_answered_within_a_second_of_being_prod
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
-def test_a_lone_order_is_stored_at_once(harness: Harness) -> None:
+def test_a_single_order_does_not_wait_for_a_full_batch(harness: Harness) -> None:
     assigned(harness.consumer())
     for number in range(1, 4):
         harness.produce(*orders([order_document()]))
         harness.wait_committed({0: number})
     delays = [delay for (delay,) in harness.query("SELECT stored_at - source_timestamp FROM orders")]
-    assert min(delays) < timedelta(seconds=1)  # the best of three: a slow machine is not a wait for a full batch
+    assert min(delays) < timedelta(seconds=1)  # the best of three, to tolerate a slow machine
 
 
 # A backlog
 
 
-def test_a_backlog_is_stored_exactly_and_in_bounded_memory(harness: Harness) -> None:
+def test_a_backlog_is_stored_exactly_once_in_bounded_memory(harness: Harness) -> None:
     backlog = spread([order_document() for _ in range(BACKLOG)])
     harness.produce(*backlog)
-    with held(harness):
+    with table_locked(harness):
         service = harness.consumer()
-        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
+        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "fetching is paused")
     harness.wait_committed(ends(backlog), timeout_seconds=60)
     assert harness.stored() == uids(backlog)
     assert harness.query("SELECT count(*), count(DISTINCT order_uid) FROM items") == [(BACKLOG, BACKLOG)]
@@ -129,19 +129,21 @@ def test_a_backlog_is_stored_exactly_and_in_bounded_memory(harness: Harness) -> 
     assert service.peak_mib() < PEAK_MIB
 
 
-def test_lag_is_told_while_fetching_is_paused(harness: Harness) -> None:
+def test_lag_is_reported_while_fetching_is_paused(harness: Harness) -> None:
     known, backlog, later = (
         [*spread([order_document() for _ in range(count)])] for count in (PARTITIONS, BACKLOG, 100)
     )
     harness.produce(*known)
     service = harness.consumer()
-    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
-    with held(harness):
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "a lag of 0")
+    with table_locked(harness):
         harness.produce(*backlog)
-        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "no more than two batches are taken")
+        eventually(lambda: service.logged("fetching is paused"), JOIN_SECONDS, "fetching is paused")
         harness.produce(*later)
         behind = len(backlog) + len(later)
-        eventually(lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "all that waits is counted")
+        eventually(
+            lambda: metric(service, "orders_lag_messages") == behind, JOIN_SECONDS, "the lag includes later messages"
+        )
         eventually(lambda: metric(service, "orders_paused_seconds_total") > 1, JOIN_SECONDS, "the pause is counted")
     eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "no lag")
 
@@ -153,25 +155,28 @@ OUTCOMES = ("stored", "replaced", "unchanged", "stale")
 
 
 def version(uid: str, number: int, timestamp_ms: int, partition: int = 0) -> Sent:
-    """Return an order whose `sm_id` tells its versions apart."""
+    """Return a version of an order, with its number as `sm_id`."""
     return Sent(encode(order_document(order_uid=uid, sm_id=number)), uid.encode(), partition, timestamp_ms)
 
 
 def one_batch(harness: Harness, earlier: Sequence[Sent], batch: Sequence[Sent]) -> dict[str, float]:
-    """Have all of `batch` read while PostgreSQL holds up an order before it; return what it added to the counters."""
+    """Process `batch` as one batch, and return what it added to the counters.
+
+    An order before it waits for a lock until all of `batch` has been fetched.
+    """
     before = [*earlier, *(version(f"first-{number}", 0, 1, number) for number in range(PARTITIONS))]
-    held_up = version("held-up", 0, 1)
+    blocked = version("blocked-0", 0, 1)
     harness.produce(*before)
     service = harness.consumer()
-    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "the lag is known")
+    eventually(lambda: samples(service, "orders_lag_messages") == [0] * PARTITIONS, JOIN_SECONDS, "a lag of 0")
     harness.wait_committed(ends(before))
     began = counted(service)
-    with held(harness):
-        harness.produce(held_up)
-        wait_held(harness)
+    with table_locked(harness):
+        harness.produce(blocked)
+        wait_for_blocked_batch(harness)
         harness.produce(*batch)
-        eventually(lambda: metric(service, "orders_lag_messages") == 1 + len(batch), what="all of it is read")
-    harness.wait_committed(ends([*before, held_up, *batch]))
+        eventually(lambda: metric(service, "orders_lag_messages") == 1 + len(batch), what="the batch is fetched")
+    harness.wait_committed(ends([*before, blocked, *batch]))
     added = {name: count - began[name] for name, count in counted(service).items()}
     assert added.pop("batches") == 2
     assert added.pop("consumed") == 1 + len(batch)
@@ -184,10 +189,10 @@ def counted(service: Service) -> dict[str, float]:
 
 
 def stored_versions(harness: Harness) -> dict[str, int]:
-    return dict(harness.query("SELECT order_uid, sm_id FROM orders WHERE order_uid !~ '^(first|held)-'"))
+    return dict(harness.query("SELECT order_uid, sm_id FROM orders WHERE order_uid !~ '^(first|blocked)-'"))
 
 
-def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted_once(harness: Harness) -> None:
+def test_the_greatest_version_in_a_batch_is_stored_and_each_version_counted_once(harness: Harness) -> None:
     earlier = [version("replaced", 0, 1_000), version("older", 0, 5_000), version("same", 0, 1_000)]
     batch = [
         *(version("newest", 1, 3_000, 0), version("newest", 2, 4_000, 2), version("newest", 3, 3_500, 1)),
@@ -202,7 +207,7 @@ def test_of_the_versions_in_one_batch_the_greatest_is_stored_and_each_is_counted
     }  # fmt: skip
 
 
-def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_counts_add_up(harness: Harness) -> None:
+def test_the_greatest_of_hundreds_of_versions_in_random_order_is_stored(harness: Harness) -> None:
     chance = Random(5)  # noqa: S311 - the same in every run
     sent = [
         version(f"o{chance.randrange(20)}", number, chance.randrange(1, 6) * 1_000, chance.randrange(PARTITIONS))
@@ -219,16 +224,16 @@ def test_of_hundreds_of_versions_in_any_order_the_greatest_are_stored_and_the_co
     assert stored_versions(harness) == {(key or b"").decode(): number for key, number in greatest.items()}
 
 
-# What comes again
+# Redelivery
 
 
-def test_null_for_an_optional_field_is_stored_and_answered_as_absent(harness: Harness) -> None:
+def test_null_in_an_optional_field_is_stored_and_served_as_absent(harness: Harness) -> None:
     bare = order_document()
     del bare["internal_signature"], bare["payment"]["request_id"]
-    written = bare | {"internal_signature": None, "payment": bare["payment"] | {"request_id": None}}
+    with_nulls = bare | {"internal_signature": None, "payment": bare["payment"] | {"request_id": None}}
     filled = order_document(internal_signature="s", payment={"request_id": "r"})
     emptied = filled | {"internal_signature": None, "payment": filled["payment"] | {"request_id": ""}}
-    harness.produce(*orders([written, filled]))
+    harness.produce(*orders([with_nulls, filled]))
     consumer = harness.consumer()
     harness.wait_committed({0: 2})
     harness.produce(*orders([bare, emptied]))
@@ -237,8 +242,8 @@ def test_null_for_an_optional_field_is_stored_and_answered_as_absent(harness: Ha
     assert harness.dead_letters() == []
     api = harness.spawn("api", settings=harness.settings).ready()
     del emptied["internal_signature"]
-    answers = [httpx2.get(f"{api.url}/orders/{each['order_uid']}").json() for each in (bare, emptied)]
-    assert answers == [bare, emptied]
+    responses = [httpx2.get(f"{api.url}/orders/{each['order_uid']}").json() for each in (bare, emptied)]
+    assert responses == [bare, emptied]
 
 
 def test_a_redelivery_changes_nothing(harness: Harness) -> None:
@@ -258,8 +263,8 @@ def test_a_redelivery_changes_nothing(harness: Harness) -> None:
 
 def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(harness: Harness) -> None:
     harness.query("ALTER TABLE orders ADD CONSTRAINT not_yet CHECK (sm_id <> 13)")
-    refused = [version("overtaken", 13, 1_700_000_000_000), version("alone", 13, 1_700_000_000_001)]
-    harness.produce(*refused, version("overtaken", 14, 1_700_000_000_002))
+    rejected = [version("overtaken", 13, 1_700_000_000_000), version("alone", 13, 1_700_000_000_001)]
+    harness.produce(*rejected, version("overtaken", 14, 1_700_000_000_002))
     service = harness.consumer()
     harness.wait_committed({0: 3})
     assert stored_versions(harness) == {"overtaken": 14}
@@ -276,24 +281,22 @@ def test_a_replayed_dead_letter_keeps_its_version_and_overwrites_nothing_newer(h
 
 
 @PROTOCOLS
-def test_a_consumer_that_is_stopped_in_the_stream_has_committed_exactly_what_is_done(
-    harness: Harness, protocol: str
-) -> None:
+def test_a_stopped_consumer_has_committed_exactly_what_it_has_processed(harness: Harness, protocol: str) -> None:
     sent = spread([order_document(**({"sm_id": -1} if number % 10 == 0 else {})) for number in range(3_000)])
     harness.produce(*sent)
     service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol, ORDERS_BATCH__MAX_MESSAGES="10")
-    eventually(harness.stored, JOIN_SECONDS, "orders flow")
+    eventually(harness.stored, JOIN_SECONDS, "orders are stored")
     assert service.stop() == 0
-    assert 0 < len(done(harness)) < len(sent)
-    assert done(harness) == up_to(harness.committed())
+    assert 0 < len(processed(harness)) < len(sent)
+    assert processed(harness) == up_to(harness.committed())
     harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
     harness.wait_committed(ends(sent))
-    assert done(harness) == up_to(ends(sent))
+    assert processed(harness) == up_to(ends(sent))
     assert len(harness.dead_letters()) == 300
 
 
-def done(harness: Harness) -> list[tuple[int, int]]:
-    """Return partition and offset of what is stored or dead-lettered, as often as it is."""
+def processed(harness: Harness) -> list[tuple[int, int]]:
+    """Return partition and offset of each stored order and each dead letter."""
     stored = harness.query("SELECT source_partition, source_offset FROM orders")
     origins = [read_origin(headers(dead_letter)) for dead_letter in harness.dead_letters()]
     return sorted([*stored, *((origin.partition, origin.offset) for origin in origins if origin)])
@@ -303,13 +306,13 @@ def up_to(offsets: Mapping[int, int]) -> list[tuple[int, int]]:
     return [(partition, offset) for partition in sorted(offsets) for offset in range(offsets[partition])]
 
 
-def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(harness: Harness) -> None:
+def test_sigterm_waits_for_the_running_transaction_and_commits_its_offsets(harness: Harness) -> None:
     service = assigned(
         harness.consumer(ORDERS_REBALANCE__REVOKE_TIMEOUT="100ms")
-    )  # or leaving the group would wait for it too
-    with held(harness):
+    )  # otherwise the revocation would wait for it too
+    with table_locked(harness):
         harness.produce(*orders([order_document()]))
-        wait_held(harness)
+        wait_for_blocked_batch(harness)
         with pytest.raises(TimeoutExpired):
             service.stop(within=2.5)
     assert service.process.wait(DRAIN_TIMEOUT_SECONDS) == 0
@@ -317,23 +320,23 @@ def test_a_transaction_that_runs_when_sigterm_comes_is_waited_for_and_committed(
     assert harness.committed() == {0: 1}
 
 
-# Members that come and go
+# Members that join and leave
 
 
 @contextmanager
 def load(harness: Harness) -> Iterator[None]:
-    """Have orders produced, a few hundred a second, as long as the block lasts."""
+    """Produce 300 orders a second within the block."""
     generator = harness.spawn("generate", "--count", "0", "--rate", "300", settings=harness.settings)
     yield
     assert generator.stop() == 0, generator.tail()
 
 
 def wait_storing(service: Service) -> None:
-    eventually(lambda: metric(service, "orders_stored_total") > 0, JOIN_SECONDS, "it stores")
+    eventually(lambda: metric(service, "orders_stored_total") > 0, JOIN_SECONDS, "the member stores orders")
 
 
 def assert_exact(harness: Harness) -> None:
-    """Each order of the topic is stored, once and whole, and none is a dead letter."""
+    """Assert that each order of the topic is stored completely and once, and none is a dead letter."""
     sent = [decode(message.value() or b"") for message in harness.messages(harness.topic)]
     harness.wait_stored({document["order_uid"] for document in sent})
     items = sum(len(document["items"]) for document in sent)
@@ -344,9 +347,7 @@ def assert_exact(harness: Harness) -> None:
 
 
 @PROTOCOLS
-def test_a_member_that_joins_and_leaves_under_load_loses_nothing_and_has_nothing_done_twice(
-    harness: Harness, protocol: str
-) -> None:
+def test_a_member_that_joins_and_leaves_under_load_loses_and_repeats_nothing(harness: Harness, protocol: str) -> None:
     first = assigned(harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol))
     with load(harness):
         second = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
@@ -358,7 +359,7 @@ def test_a_member_that_joins_and_leaves_under_load_loses_nothing_and_has_nothing
     assert metric(first, "orders_unchanged_total") == 0
 
 
-def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_stored_once(harness: Harness) -> None:
+def test_orders_are_stored_once_while_members_are_killed_join_and_leave(harness: Harness) -> None:
     first, killed = assigned(harness.consumer()), assigned(harness.consumer())
     with load(harness):
         wait_storing(first)
@@ -370,10 +371,10 @@ def test_while_one_of_two_members_is_killed_and_a_third_joins_and_leaves_all_is_
     assert_exact(harness)
 
 
-# Offsets that have left the topic
+# Offsets outside the topic
 
 
-def test_records_that_are_deleted_before_they_were_read_are_counted_and_reading_goes_on(harness: Harness) -> None:
+def test_records_deleted_before_they_are_read_are_counted_and_skipped(harness: Harness) -> None:
     sent = orders([order_document() for _ in range(20)])
     harness.produce(*sent)
     commit(harness, {0: 4})
@@ -382,10 +383,10 @@ def test_records_that_are_deleted_before_they_were_read_are_counted_and_reading_
     harness.wait_committed({0: 20})
     assert harness.stored() == uids(sent[15:])
     assert metric(service, "orders_offsets_skipped_total") == 11
-    assert_said(service, offset=4, earliest=15, end=20, skipped=11)
+    assert_logged(service, offset=4, earliest=15, end=20, skipped=11)
 
 
-def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_read(harness: Harness) -> None:
+def test_a_committed_offset_beyond_the_end_is_counted_and_the_topic_is_read_from_the_start(harness: Harness) -> None:
     sent = orders([order_document() for _ in range(20)])
     harness.produce(*sent)
     commit(harness, {0: 31})
@@ -393,7 +394,7 @@ def test_a_committed_offset_beyond_the_end_is_counted_and_all_that_is_there_is_r
     harness.wait_stored(uids(sent))
     harness.wait_committed({0: 20})
     assert metric(service, "orders_offsets_skipped_total") == 11
-    assert_said(service, offset=31, earliest=0, end=20, skipped=11)
+    assert_logged(service, offset=31, earliest=0, end=20, skipped=11)
 
 
 def delete_before(harness: Harness, offset: int) -> None:
@@ -402,25 +403,25 @@ def delete_before(harness: Harness, offset: int) -> None:
     admin.delete_records([place])[place].result(TIMEOUT_SECONDS)
 
 
-def assert_said(service: Service, **fields: int) -> None:
-    (said,) = service.logged("the offset is no longer in the topic")
-    assert said.items() >= ({"partition": 0, "level": "error"} | fields).items()
+def assert_logged(service: Service, **fields: int) -> None:
+    (event,) = service.logged("the offset is no longer in the topic")
+    assert event.items() >= ({"partition": 0, "level": "error"} | fields).items()
 
 
-def test_partitions_whose_offsets_a_transaction_holds_are_told_of_and_read_when_it_ends(harness: Harness) -> None:
+def test_partitions_with_offsets_in_an_open_transaction_are_logged_and_read_when_it_ends(harness: Harness) -> None:
     sent = orders([order_document()])
     harness.produce(*sent)
-    with a_transaction_with_offsets(harness):
+    with transaction_with_offsets(harness):
         service = harness.consumer()
-        told = eventually(lambda: service.logged("a transaction holds them"), 30)
-        assert told[0]["partitions"] == [*range(PARTITIONS)]
+        events = eventually(lambda: service.logged("a transaction holds them"), 30)
+        assert events[0]["partitions"] == [*range(PARTITIONS)]
         assert harness.stored() == set()
     harness.wait_stored(uids(sent))
 
 
 @contextmanager
-def a_transaction_with_offsets(harness: Harness) -> Iterator[None]:
-    """Hold offsets of the group in a transaction that is aborted at the end."""
+def transaction_with_offsets(harness: Harness) -> Iterator[None]:
+    """Keep offsets of the group in an open transaction within the block, then abort it."""
     servers = {"bootstrap.servers": harness.bootstrap_servers}
     producer = Producer({**servers, "transactional.id": harness.topic})
     member = Consumer({**servers, "group.id": harness.topic})
@@ -436,18 +437,18 @@ def a_transaction_with_offsets(harness: Harness) -> Iterator[None]:
         member.close()
 
 
-# A topic that comes later
+# A topic that is created later
 
 
 @PROTOCOLS
-def test_a_topic_that_is_created_after_the_consumer_has_started_is_read_without_a_restart(
-    harness: Harness, protocol: str
-) -> None:
+def test_a_topic_created_after_the_consumer_started_is_read_without_a_restart(harness: Harness, protocol: str) -> None:
     admin = harness.admin()
     admin.delete_topics([harness.topic])[harness.topic].result(TIMEOUT_SECONDS)
-    eventually(lambda: harness.topic not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what="it is gone")
+    eventually(
+        lambda: harness.topic not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what="the topic is deleted"
+    )
     service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
-    eventually(lambda: service.logged("topic is missing"), what="a word on it")
+    eventually(lambda: service.logged("topic is missing"), what="topic is missing")
     assert service.logged("topic is missing")[0]["topic"] == harness.topic
     admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(TIMEOUT_SECONDS)
     sent = spread([order_document() for _ in range(9)])

@@ -1,4 +1,4 @@
-"""Nothing starts on a database that has no code for some character of an order; what else is set changes nothing."""
+"""Databases that are not encoded in UTF-8 are rejected; other settings of a database do not change documents."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -15,8 +15,8 @@ from tests.harness import Harness, orders
 from tests.processes import Spawn
 
 EXIT_SECONDS = 30.0
-REFUSED = "orders: unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'"
-FOREIGN = {
+ERROR = "orders: unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'"
+UNUSUAL_SETTINGS = {
     "datestyle": "German, DMY",
     "intervalstyle": "sql_standard",
     "timezone": "Asia/Kathmandu",
@@ -28,7 +28,7 @@ FOREIGN = {
     "default_transaction_read_only": "off",
     "transform_null_equals": "on",
 }
-"""What an operator may have set for a database, and what COPY, JSON or comparisons could depend on."""
+"""Settings of a database that could affect COPY, JSON or comparisons."""
 
 
 @pytest.fixture(params=["LATIN1", "SQL_ASCII"])
@@ -37,8 +37,8 @@ def encoding(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def foreign(postgres_server: servers.Postgres, encoding: str) -> Iterator[str]:
-    """URL of an empty database in that encoding."""
+def unsupported(postgres_server: servers.Postgres, encoding: str) -> Iterator[str]:
+    """URL of an empty database with this encoding."""
     name = f"orders_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
@@ -47,33 +47,33 @@ def foreign(postgres_server: servers.Postgres, encoding: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-migrations", "doctor", "api"])
-def test_nothing_starts_on_a_database_that_is_not_in_utf8(
-    foreign: str, encoding: str, command: str, settings: dict[str, str], spawn: Spawn
+def test_commands_reject_a_database_that_is_not_encoded_in_utf8(
+    unsupported: str, encoding: str, command: str, settings: dict[str, str], spawn: Spawn
 ) -> None:
-    process = spawn(command, settings=settings | {"ORDERS_POSTGRES__DSN": foreign})
+    process = spawn(command, settings=settings | {"ORDERS_POSTGRES__DSN": unsupported})
     assert process.process.wait(EXIT_SECONDS) == 1
-    line = REFUSED.format(encoding=encoding)
+    line = ERROR.format(encoding=encoding)
     assert (line.removeprefix("orders: ") if command == "doctor" else line) in process.tail()
     assert "Traceback" not in process.tail()
 
 
-def test_a_consumer_ends_and_no_order_is_dead_lettered(foreign: str, encoding: str, harness: Harness) -> None:
-    consumer = harness.consumer(ORDERS_POSTGRES__DSN=foreign)
+def test_a_consumer_exits_without_dead_lettering_orders(unsupported: str, encoding: str, harness: Harness) -> None:
+    consumer = harness.consumer(ORDERS_POSTGRES__DSN=unsupported)
     harness.produce(*orders([order_document(order_uid="uid")]))
     assert consumer.process.wait(EXIT_SECONDS) == 1
-    assert REFUSED.format(encoding=encoding) in consumer.tail()
+    assert ERROR.format(encoding=encoding) in consumer.tail()
     assert harness.dead_letters() == []
     assert harness.committed() == {}
 
 
-def test_what_an_operator_sets_for_the_database_changes_no_byte(database: str, admin: psycopg.Connection) -> None:
+def test_settings_of_the_database_do_not_change_documents(database: str, admin: psycopg.Connection) -> None:
     text = "Ж, ü, 漢字, back\\slash"
-    wanted = stored(database, admin, "plain", text)
-    for name, value in FOREIGN.items():
+    expected = stored(database, admin, "plain", text)
+    for name, value in UNUSUAL_SETTINGS.items():
         admin.execute(f"ALTER DATABASE {admin.info.dbname} SET {name} = '{value}'".encode())
     with psycopg.connect(database, autocommit=True, client_encoding="utf8") as other:
-        assert stored(database, other, "other", text).replace("other", "plain") == wanted
-    assert "2021-11-26T06:22:19Z" in wanted
+        assert stored(database, other, "other", text).replace("other", "plain") == expected
+    assert "2021-11-26T06:22:19Z" in expected
 
 
 def stored(database: str, connection: psycopg.Connection, uid: str, text: str) -> str:

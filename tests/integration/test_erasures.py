@@ -1,4 +1,4 @@
-"""An erased order is gone and stays away, whatever a writer is about to do when it is erased."""
+"""An erased order is deleted and not stored again, whatever concurrent writers do."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,40 +20,40 @@ from tests.notifications import listen
 from tests.waiting import eventually
 
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
-WAITS: LiteralString = """\
+WAITING_FOR_LOCK: LiteralString = """\
 SELECT FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = %s"""
 
-Aside = Callable[[Callable[[], Any]], Future[Any]]
+Background = Callable[[Callable[[], Any]], Future[Any]]
 
 
 @contextmanager
 def erasing(dsn: str, **settings: Any) -> Iterator[Erasures]:
-    with closing(Erasures(Transactions(connection_settings(dsn, "eraser", **settings)), "writer")) as made:
-        yield made
+    with closing(Erasures(Transactions(connection_settings(dsn, "eraser", **settings)), "writer")) as opened:
+        yield opened
 
 
 @contextmanager
 def writing(dsn: str, **settings: Any) -> Iterator[PostgresOrderStore]:
-    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "writer", **settings)))) as made:
-        yield made
+    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "writer", **settings)))) as opened:
+        yield opened
 
 
 @pytest.fixture
 def erasures(database: str) -> Iterator[Erasures]:
-    with erasing(database) as made:
-        yield made
+    with erasing(database) as opened:
+        yield opened
 
 
 @pytest.fixture
 def writer(database: str) -> Iterator[PostgresOrderStore]:
-    with writing(database) as made:
-        yield made
+    with writing(database) as opened:
+        yield opened
 
 
 @pytest.fixture
-def aside() -> Iterator[Aside]:
-    """Runs a call in a thread of its own."""
+def background() -> Iterator[Background]:
+    """Runs a call in another thread."""
     with ThreadPoolExecutor() as threads:
         yield threads.submit
 
@@ -62,15 +62,15 @@ def stored(admin: psycopg.Connection, table: LiteralString = "orders") -> set[st
     return {uid for (uid,) in admin.execute(f"SELECT order_uid FROM {table}")}  # noqa: S608
 
 
-def wait_held_up(admin: psycopg.Connection, application: str, call: Future[Any]) -> None:
-    """Block until the call waits for a lock, or until it is done, where nothing holds it up."""
-    eventually(lambda: call.done() or admin.execute(WAITS, [application]).fetchone() is not None)
+def wait_until_blocked(admin: psycopg.Connection, application: str, call: Future[Any]) -> None:
+    """Return once the call waits for a lock or is done."""
+    eventually(lambda: call.done() or admin.execute(WAITING_FOR_LOCK, [application]).fetchone() is not None)
 
 
-# Gone
+# Erasing
 
 
-def test_an_erased_order_is_in_no_table_and_its_neighbours_are(
+def test_an_erased_order_is_deleted_from_every_table(
     erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid=uid) for uid in ("a", "A", "b")])
@@ -79,26 +79,26 @@ def test_an_erased_order_is_in_no_table_and_its_neighbours_are(
         assert stored(admin, table) == {"A", "b"}
 
 
-def test_of_an_erased_order_only_the_hash_of_its_id_is_kept(erasures: Erasures, admin: psycopg.Connection) -> None:
+def test_only_the_hash_of_an_erased_id_is_kept(erasures: Erasures, admin: psycopg.Connection) -> None:
     erasures.erase(["a"])
     assert admin.execute("SELECT order_uid_hash, erased_at <= now() FROM erased").fetchall() == [
         (sha256(b"a").digest(), True)
     ]
 
 
-def test_readers_are_told_of_what_was_stored_and_of_what_was_not(database: str, erasures: Erasures) -> None:
+def test_readers_are_notified_of_every_erased_id(database: str, erasures: Erasures) -> None:
     with psycopg.connect(database, autocommit=True) as listener:
         listen(listener)
         erasures.erase(["a", "b"])
-        (told,) = listener.notifies(timeout=10, stop_after=1)
-    assert parse(told.payload) == Notification(changed=["a", "b"])
+        (notification,) = listener.notifies(timeout=10, stop_after=1)
+    assert parse(notification.payload) == Notification(changed=["a", "b"])
 
 
-# Kept away
+# Storing again
 
 
 @pytest.mark.parametrize("offset", [1, 5, 9])
-def test_no_version_of_an_erased_order_is_stored_and_the_rest_of_its_batch_is(
+def test_no_version_of_an_erased_order_is_stored_but_the_rest_of_its_batch_is(
     erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection, offset: int
 ) -> None:
     writer.store([versioned(5, order_uid="a"), versioned(5, order_uid="c")])
@@ -112,7 +112,7 @@ def test_no_version_of_an_erased_order_is_stored_and_the_rest_of_its_batch_is(
     assert stored(admin) == {"b", "c"}
 
 
-def test_an_order_that_was_never_stored_can_be_kept_away(erasures: Erasures, writer: PostgresOrderStore) -> None:
+def test_an_order_can_be_erased_before_it_is_stored(erasures: Erasures, writer: PostgresOrderStore) -> None:
     assert erasures.erase(["a"]) == set()
     assert writer.store([versioned(1, order_uid="a")]) == Stored(erased=1)
 
@@ -126,7 +126,7 @@ def test_a_full_batch_is_stored_without_the_erased_ones(
     assert stored(admin) == {*uids[1::2]}
 
 
-def test_what_an_earlier_release_brought_back_is_left_to_the_next_erasure(
+def test_an_order_restored_by_an_earlier_release_is_deleted_by_the_next_erasure(
     erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
@@ -136,70 +136,70 @@ def test_what_an_earlier_release_brought_back_is_left_to_the_next_erasure(
     assert stored(admin) == set()
 
 
-def test_erasing_again_changes_nothing_but_the_time_that_counts(erasures: Erasures, admin: psycopg.Connection) -> None:
+def test_erasing_again_only_updates_the_time(erasures: Erasures, admin: psycopg.Connection) -> None:
     erasures.erase(["a"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '1 day'")
     assert erasures.erase(["a"]) == set()
     assert admin.execute("SELECT erased_at > now() - interval '1 hour' FROM erased").fetchall() == [(True,)]
 
 
-def test_an_order_may_be_stored_again_when_its_erasure_is_old_enough_to_be_forgotten(
+def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     erasures.erase(["old"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
-    erasures.erase(["young"])
+    erasures.erase(["recent"])
     assert erasures.delete_expired(86_400) == 1
-    assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="young")]) == Stored(new=1, erased=1)
+    assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == Stored(new=1, erased=1)
 
 
-# At the same time
+# Concurrent writers
 
 
-def test_an_order_that_is_about_to_be_stored_is_erased_after_it(
-    database: str, writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection, aside: Aside
+def test_an_erasure_waits_for_a_writer_and_then_erases_its_order(
+    database: str, writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection, background: Background
 ) -> None:
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE deliveries IN SHARE MODE")
-        storing = aside(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
-        wait_held_up(admin, "writer", storing)
-        erased = aside(lambda: erasures.erase(["a"]))
-        wait_held_up(admin, "eraser", erased)
+        storing = background(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
+        wait_until_blocked(admin, "writer", storing)
+        erased = background(lambda: erasures.erase(["a"]))
+        wait_until_blocked(admin, "eraser", erased)
         other.rollback()
         assert (storing.result(), erased.result()) == (Stored(new=2), {"a"})
     assert stored(admin) == {"b"}
 
 
 @pytest.mark.parametrize("default", ["", SERIALIZABLE], ids=["read-committed", "serializable"])
-def test_an_order_that_comes_while_it_is_erased_is_held_up_and_refused(
-    database: str, erasures: Erasures, admin: psycopg.Connection, aside: Aside, default: str
+def test_a_writer_waits_for_an_erasure_and_then_skips_the_erased_order(
+    database: str, erasures: Erasures, admin: psycopg.Connection, background: Background, default: str
 ) -> None:
     with writing(database + default) as writer, psycopg.connect(database) as other:
         writer.store([versioned(1, order_uid="z")])
         other.execute("SELECT FROM orders FOR UPDATE")
-        erased = aside(lambda: erasures.erase(["a", "z"]))
-        wait_held_up(admin, "eraser", erased)
-        storing = aside(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
-        wait_held_up(admin, "writer", storing)
+        erased = background(lambda: erasures.erase(["a", "z"]))
+        wait_until_blocked(admin, "eraser", erased)
+        storing = background(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
+        wait_until_blocked(admin, "writer", storing)
         other.rollback()
         assert (erased.result(), storing.result()) == ({"z"}, Stored(new=1, erased=1))
     assert stored(admin) == {"b"}
 
 
-def test_writers_hold_up_each_other_no_more_than_before(database: str, writer: PostgresOrderStore) -> None:
+def test_writers_do_not_block_each_other(database: str, writer: PostgresOrderStore) -> None:
     with psycopg.connect(database) as other:
         other.execute(SHARE)
         assert writer.store([versioned(1)]) == Stored(new=1)
 
 
-def test_a_writer_that_waits_for_an_erasure_in_vain_tries_again(
-    database: str, erasures: Erasures, admin: psycopg.Connection, aside: Aside
+def test_a_writer_that_times_out_waiting_for_an_erasure_can_retry(
+    database: str, erasures: Erasures, admin: psycopg.Connection, background: Background
 ) -> None:
     with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
         writer.store([versioned(1, order_uid="z")])
         other.execute("SELECT FROM orders FOR UPDATE")
-        erased = aside(lambda: erasures.erase(["z"]))
-        wait_held_up(admin, "eraser", erased)
+        erased = background(lambda: erasures.erase(["z"]))
+        wait_until_blocked(admin, "eraser", erased)
         with pytest.raises(StorageUnavailable) as caught:
             writer.store([versioned(1, order_uid="b")])
         assert caught.value.sqlstate == "55P03"
@@ -208,7 +208,7 @@ def test_a_writer_that_waits_for_an_erasure_in_vain_tries_again(
         assert writer.store([versioned(1, order_uid="b")]) == Stored(new=1)
 
 
-def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
+def test_an_erasure_terminates_a_writer_that_hangs_in_a_copy(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
@@ -222,7 +222,7 @@ def test_a_writer_that_froze_in_the_midst_of_a_copy_is_ended_by_the_erasure(
     assert stored(admin) == set()
 
 
-def test_an_erasure_that_waits_in_vain_for_a_writer_erases_nothing(
+def test_an_erasure_that_times_out_waiting_for_a_writer_erases_nothing(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])

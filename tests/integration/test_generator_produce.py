@@ -1,4 +1,4 @@
-"""`orders generate` against a real broker."""
+"""`orders generate` with a real broker."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from tests.generate_arguments import parse
 from tests.servers import Kafka
 from tests.waiting import eventually
 
-READ_WITHIN = 30.0
-UNTIL = "2025-01-01T00:00:00Z"  # that of a plan
+READ_TIMEOUT_SECONDS = 30.0
+UNTIL = "2025-01-01T00:00:00Z"  # the default of Plan
 
 
 @pytest.fixture(autouse=True)
-def signals_left_alone() -> Iterator[None]:
-    """A run in this process takes SIGINT and SIGTERM for itself."""
+def restored_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM, which `generate` replaces."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -36,97 +36,97 @@ def signals_left_alone() -> Iterator[None]:
 
 
 @pytest.fixture
-def read(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
-    """A consumer that stands at the beginning of all partitions."""
+def reader(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
+    """A consumer at the beginning of all partitions."""
     consumer = Consumer({"bootstrap.servers": kafka_server.bootstrap_servers, "group.id": topic})
-    partitions = consumer.list_topics(topic, READ_WITHIN).topics[topic].partitions
+    partitions = consumer.list_topics(topic, READ_TIMEOUT_SECONDS).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     yield consumer
     consumer.close()
 
 
-def generate(server: Kafka, topic: str, *words: str) -> int:
-    words = ("--until", UNTIL, *words)
-    return command.generate(parse(*words), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
+def generate(server: Kafka, topic: str, *options: str) -> int:
+    options = ("--until", UNTIL, *options)
+    return command.generate(parse(*options), bootstrap_servers=server.bootstrap_servers, topic=topic, properties={})
 
 
-def taken(consumer: Consumer, count: int) -> list[Message]:
+def consume(consumer: Consumer, count: int) -> list[Message]:
     messages: list[Message] = []
 
     def complete() -> bool:
         messages.extend(consumer.consume(count - len(messages), 1.0))
         return len(messages) >= count
 
-    eventually(complete, READ_WITHIN, f"{count} messages")
+    eventually(complete, READ_TIMEOUT_SECONDS, f"{count} messages")
     return messages
 
 
-def end_of(consumer: Consumer) -> int:
-    ends = (consumer.get_watermark_offsets(partition, READ_WITHIN)[1] for partition in consumer.assignment())
+def message_count(consumer: Consumer) -> int:
+    ends = (consumer.get_watermark_offsets(partition, READ_TIMEOUT_SECONDS)[1] for partition in consumer.assignment())
     return sum(ends)
 
 
-def test_the_topic_holds_the_stream_byte_for_byte(
-    kafka_server: Kafka, topic: str, read: Consumer, capsys: pytest.CaptureFixture[str]
+def test_the_topic_receives_the_stream_byte_for_byte(
+    kafka_server: Kafka, topic: str, reader: Consumer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
-    assert generate(kafka_server, topic, *words) == 0
-    sent = Counter((message.key, message.value) for message in stream(plan_from(parse(*words))))
-    assert Counter((message.key(), message.value()) for message in taken(read, 2000)) == sent
+    options = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
+    assert generate(kafka_server, topic, *options) == 0
+    sent = Counter((message.key, message.value) for message in stream(plan_from(parse(*options))))
+    assert Counter((message.key(), message.value()) for message in consume(reader, 2000)) == sent
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
 
 
-def test_dates_end_as_a_run_begins_and_the_end_that_it_prints_gives_the_same_messages(
-    kafka_server: Kafka, topic: str, read: Consumer, capsys: pytest.CaptureFixture[str]
+def test_dates_end_at_the_start_of_the_run_and_until_reproduces_it(
+    kafka_server: Kafka, topic: str, reader: Consumer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = parse("--count", "2000", "--seed", "7")
     before = datetime.now(UTC)
     assert command.generate(args, bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, properties={}) == 0
-    produced = {message.value() for message in taken(read, 2_000)}
+    produced = {message.value() for message in consume(reader, 2_000)}
     newest = max(datetime.fromisoformat(json.loads(value)["date_created"]) for value in produced if value)
-    assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_WITHIN)  # 30 days of 2,000 orders
+    assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_TIMEOUT_SECONDS)  # 30 days of 2,000 orders
     until = re.search(r"--until (\S+)$", capsys.readouterr().out)
     assert until
     again = plan_from(parse("--count", "2000", "--seed", "7", "--until", until[1]))
     assert {message.value for message in stream(again)} == produced
 
 
-def test_the_newest_record_of_a_key_is_the_newest_version_of_its_order(
-    kafka_server: Kafka, topic: str, read: Consumer
+def test_the_newest_record_of_a_key_has_the_newest_version_of_the_order(
+    kafka_server: Kafka, topic: str, reader: Consumer
 ) -> None:
     plan = Plan(count=2_000, seed=3, duplicates=0.2, stale=0.2, updates=0.2)
-    words = shlex.split("--count 2000 --seed 3 --duplicates 0.2 --stale 0.2 --updates 0.2")
-    assert generate(kafka_server, topic, *words) == 0
+    options = shlex.split("--count 2000 --seed 3 --duplicates 0.2 --stale 0.2 --updates 0.2")
+    assert generate(kafka_server, topic, *options) == 0
     expected = {message.key: message.value for message in stream(plan) if message.kind in {VALID, UPDATE}}
-    records = sorted(taken(read, 2_000), key=lambda record: (record.timestamp()[1], record.offset()))
+    records = sorted(consume(reader, 2_000), key=lambda record: (record.timestamp()[1], record.offset()))
     assert {record.key(): record.value() for record in records} == expected
 
 
-def test_the_records_of_a_key_share_a_partition(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+def test_the_records_of_a_key_share_a_partition(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
     assert generate(kafka_server, topic, "--count", "1000", "--duplicates", "0.5") == 0
-    places: dict[bytes | str | None, set[int | None]] = {}
-    for record in taken(read, 1_000):
-        places.setdefault(record.key(), set()).add(record.partition())
-    assert {len(partitions) for partitions in places.values()} == {1}
+    partitions: dict[bytes | str | None, set[int | None]] = {}
+    for record in consume(reader, 1_000):
+        partitions.setdefault(record.key(), set()).add(record.partition())
+    assert {len(each) for each in partitions.values()} == {1}
 
 
-def test_stale_records_are_a_minute_older_than_the_run(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+def test_stale_records_are_a_minute_older_than_the_run(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
     assert generate(kafka_server, topic, "--count", "500", "--stale", "0.2") == 0
     kinds = [message.kind for message in stream(Plan(count=500, stale=0.2))]
-    stamps = sorted(record.timestamp()[1] for record in taken(read, 500))
+    timestamps = sorted(record.timestamp()[1] for record in consume(reader, 500))
     stale = kinds.count(STALE)
-    assert stamps[stale] - stamps[stale - 1] >= STALE_BY_MS
+    assert timestamps[stale] - timestamps[stale - 1] >= STALE_BY_MS
 
 
-def test_values_over_1_mib_pass_a_topic_of_stock_limits(kafka_server: Kafka, topic: str, read: Consumer) -> None:
+def test_values_over_1_mib_fit_a_topic_with_default_limits(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
     plan = Plan(count=120, invalid=1.0, too_large=True)
     assert generate(kafka_server, topic, "--count", "120", "--invalid", "1", "--too-large") == 0
     sizes = sorted(len(message.value or b"") for message in stream(plan))
-    assert sorted(len(record.value() or b"") for record in taken(read, 120)) == sizes
+    assert sorted(len(record.value() or b"") for record in consume(reader, 120)) == sizes
     assert sizes[-1] > 2**20
 
 
-def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
+def test_rejected_messages_are_counted_and_fail_the_run(
     kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = parse("--count", "120", "--invalid", "1", "--too-large")
@@ -136,29 +136,33 @@ def test_messages_that_the_broker_refuses_are_counted_and_fail_the_run(
     assert "MSG_SIZE_TOO_LARGE" in capsys.readouterr().out
 
 
-def test_a_missing_broker_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_broker_is_reported_in_one_line_with_exit_code_1(capfd: pytest.CaptureFixture[str]) -> None:
     assert generate(Kafka("127.0.0.1:1"), "orders") == 1
     lines = capfd.readouterr().err.splitlines()
-    ours = [line for line in lines if "rdkafka" not in line or "127.0.0.1:1/" in line]  # not of other tests' clients
-    assert ours == ["orders generate: cannot reach Kafka: broker transport failure (_TRANSPORT)"]
+    own = [line for line in lines if "rdkafka" not in line or "127.0.0.1:1/" in line]  # not of other tests' clients
+    assert own == ["orders generate: cannot reach Kafka: broker transport failure (_TRANSPORT)"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_without_end_and_nothing_is_left_unacknowledged(
-    kafka_server: Kafka, topic: str, read: Consumer, number: signal.Signals
+def test_a_signal_ends_an_endless_run_after_all_acknowledgements(
+    kafka_server: Kafka, topic: str, reader: Consumer, number: signal.Signals
 ) -> None:
-    words = ["--count", "0", "--rate", "500", "--topic", topic, "--bootstrap-servers", kafka_server.bootstrap_servers]
+    options = ["--count", "0", "--rate", "500", "--topic", topic, "--bootstrap-servers", kafka_server.bootstrap_servers]
     program = (
         "import argparse, sys; from generator import command; parser = argparse.ArgumentParser();"
         "command.add_arguments(parser);"
         "sys.exit(command.generate(parser.parse_args(), bootstrap_servers='', topic='', properties={}))"
     )
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-c", program, *words], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with subprocess.Popen(  # noqa: S603 - a fixed program
+        [sys.executable, "-c", program, *options],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        eventually(lambda: end_of(read) > 100, READ_WITHIN, "a hundred messages")
+        eventually(lambda: message_count(reader) > 100, READ_TIMEOUT_SECONDS, "100 messages")
         process.send_signal(number)
-        out, err = process.communicate(timeout=READ_WITHIN)
+        out, err = process.communicate(timeout=READ_TIMEOUT_SECONDS)
     assert (process.returncode, err) == (0, "")
-    assert f"delivered {end_of(read):,}, failed 0" in out
+    assert f"delivered {message_count(reader):,}, failed 0" in out

@@ -1,4 +1,4 @@
-"""The listener on a real PostgreSQL, through a proxy that cuts and silences its connection."""
+"""The listener on a real PostgreSQL, through a proxy that closes its connection or makes it half-open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -65,7 +65,7 @@ class Scene:
                 await connection.execute(NOTIFY.encode(), [each])
 
 
-def play(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
+def run_steps(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
         async with running(scene):
             await until(lambda: scene.listener.is_verified)
@@ -89,8 +89,8 @@ async def running(scene: Scene) -> AsyncIterator[None]:
 
 @pytest.fixture
 def proxy(database: str) -> Iterator[tuple[Proxy, str]]:
-    with proxied(database) as made:
-        yield made
+    with proxied(database) as created:
+        yield created
 
 
 def test_notifications_of_new_and_changed_orders_arrive_in_order(database: str) -> None:
@@ -101,10 +101,10 @@ def test_notifications_of_new_and_changed_orders_arrive_in_order(database: str) 
         await until(lambda: len(scene.calls) == 4)
         assert scene.calls == ["listening", "new a", "new b", "changed c"]
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
-def test_every_one_of_many_notifications_at_once_arrives(database: str) -> None:
+def test_none_of_many_notifications_at_once_is_lost(database: str) -> None:
     scene = Scene(database, database, heartbeat=0.2)  # so that heartbeats fall in between
 
     async def steps() -> None:
@@ -113,7 +113,7 @@ def test_every_one_of_many_notifications_at_once_arrives(database: str) -> None:
         await until(lambda: len(scene.calls) >= 20_001)
         assert scene.calls == ["listening", *(f"new {uid}" for uid in uids)]
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
 def test_foreign_payloads_are_ignored(database: str) -> None:
@@ -125,7 +125,7 @@ def test_foreign_payloads_are_ignored(database: str) -> None:
         await until(lambda: "new a" in scene.calls)
         assert scene.calls == ["listening", "new a"]
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
 def test_every_heartbeat_verifies_the_connection(database: str) -> None:
@@ -136,19 +136,19 @@ def test_every_heartbeat_verifies_the_connection(database: str) -> None:
         gaps = [later - earlier for earlier, later in zip(scene.verified_at, scene.verified_at[1:], strict=False)]
         assert max(gaps) < HEARTBEAT * 1.5
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
-@pytest.mark.parametrize("harm", [Proxy.close_connections, Proxy.half_open])
-def test_a_broken_connection_is_replaced_within_the_bound_and_listens_before_it_reports(
-    proxy: tuple[Proxy, str], database: str, harm: Callable[[Proxy], None]
+@pytest.mark.parametrize("fault", [Proxy.close_connections, Proxy.half_open])
+def test_a_broken_connection_is_replaced_within_a_second(
+    proxy: tuple[Proxy, str], database: str, fault: Callable[[Proxy], None]
 ) -> None:
-    wire, dsn = proxy
+    connection, dsn = proxy
     scene = Scene(dsn, database, reading=database)
 
     async def steps() -> None:
         await until(lambda: len(scene.verified_at) >= 2)
-        harm(wire)
+        fault(connection)
         await scene.notify(*payloads(["missed"], []))
         took = await until(lambda: scene.calls.count("listening") == 2)
         assert took < MAX_STALE_SECONDS
@@ -157,18 +157,18 @@ def test_a_broken_connection_is_replaced_within_the_bound_and_listens_before_it_
         await until(lambda: "new received" in scene.calls)
         assert scene.calls == ["listening", "disconnected, can read", "listening", "new received"]
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
-def test_a_disconnect_is_logged_once_whatever_the_number_of_attempts_and_the_next_one_at_once(
+def test_each_disconnect_is_logged_once_regardless_of_the_number_of_attempts(
     proxy: tuple[Proxy, str], database: str
 ) -> None:
-    wire, dsn = proxy
+    connection, dsn = proxy
 
     async def outage() -> None:
-        with wire.unreachable():
-            enough = wire.accepted + 3
-            await until(lambda: wire.accepted >= enough, within=5)
+        with connection.unreachable():
+            attempts = connection.accepted + 3
+            await until(lambda: connection.accepted >= attempts, within=5)
         await until(lambda: scene.listener.is_verified)
 
     async def steps() -> None:
@@ -177,7 +177,7 @@ def test_a_disconnect_is_logged_once_whatever_the_number_of_attempts_and_the_nex
 
     with capture_logs() as log:
         scene = Scene(dsn, database)
-        play(scene, steps)
+        run_steps(scene, steps)
     connected, lost = "receiving notifications", "not receiving notifications"
     assert [line["event"] for line in log] == [connected, lost, connected, lost, connected]
 
@@ -189,14 +189,14 @@ def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
 
     async def run() -> None:
         async with running(scene):
-            await until(lambda: scene.calls.count("repeated timeouts") >= 2, within=5)  # tries again and again
+            await until(lambda: scene.calls.count("repeated timeouts") >= 2, within=5)  # it keeps retrying
             assert not scene.listener.is_verified
             assert scene.calls == ["repeated timeouts"] * scene.calls.count("repeated timeouts")
 
     asyncio.run(run())
 
 
-def test_a_frozen_server_is_a_disconnect_and_a_thawed_one_is_listened_to_again(own_postgres: "Postgres") -> None:
+def test_a_frozen_server_counts_as_disconnected_until_it_is_thawed(own_postgres: "Postgres") -> None:
     scene = Scene(own_postgres.dsn, own_postgres.dsn)
 
     async def steps() -> None:
@@ -209,10 +209,10 @@ def test_a_frozen_server_is_a_disconnect_and_a_thawed_one_is_listened_to_again(o
         await until(lambda: scene.listener.is_verified)
         assert scene.calls == ["listening", "disconnected", "listening"]
 
-    play(scene, steps)
+    run_steps(scene, steps)
 
 
-def test_it_retries_until_the_server_starts(own_postgres: "Postgres") -> None:
+def test_the_listener_retries_until_the_server_starts(own_postgres: "Postgres") -> None:
     own_postgres.stop()
     scene = Scene(own_postgres.dsn, own_postgres.dsn)
 
@@ -225,17 +225,17 @@ def test_it_retries_until_the_server_starts(own_postgres: "Postgres") -> None:
     asyncio.run(run())
 
 
-def test_the_pool_is_replaced_together_with_a_half_open_listening_connection(
+def test_the_pool_is_replaced_together_with_a_half_open_listen_connection(
     proxy: tuple[Proxy, str], database: str
 ) -> None:
     """The pool's connections are half-open too."""
-    silent, dsn = proxy
+    connection, dsn = proxy
     scene = Scene(dsn, database)
 
     async def steps() -> None:
         await scene.reads.estimate()
-        silent.half_open()
+        connection.half_open()
         await until(lambda: scene.calls.count("listening") == 2)
         await scene.reads.estimate()  # on a half-open connection it would time out
 
-    play(scene, steps)
+    run_steps(scene, steps)

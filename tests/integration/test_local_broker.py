@@ -1,3 +1,5 @@
+"""The Kafka broker that runs as a local process."""
+
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +20,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-ANSWER_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker with one message in the topic `kept`."""
     with kafka(tmp_path / "kafka", echo=print) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
-        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(ANSWER_SECONDS)
+        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(TIMEOUT_SECONDS)
         send(broker, "kept", b"42")
         yield broker
 
@@ -34,19 +36,19 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 def send(server: Broker | MockCluster, topic: str, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": server.bootstrap_servers})
     producer.produce(topic, value, partition=0)
-    assert producer.flush(ANSWER_SECONDS) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
 
 
 def first(server: Broker | MockCluster, topic: str) -> bytes | None:
     consumer = Consumer({"bootstrap.servers": server.bootstrap_servers, "group.id": "unused"})
     with closing(consumer):
         consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
-        message = consumer.poll(ANSWER_SECONDS)
+        message = consumer.poll(TIMEOUT_SECONDS)
         assert message
         return message.value()
 
 
-def answers(server: Broker) -> bool:
+def responds(server: Broker) -> bool:
     admin = AdminClient({"bootstrap.servers": server.bootstrap_servers, "log_level": 2})
     try:
         return bool(admin.list_topics(timeout=2).brokers)
@@ -54,56 +56,56 @@ def answers(server: Broker) -> bool:
         return False
 
 
-def test_a_broker_that_was_killed_and_one_that_was_stopped_come_back_with_port_and_data(broker: Broker) -> None:
+def test_a_killed_or_stopped_broker_restarts_with_its_port_and_data(broker: Broker) -> None:
     broker.kill()
-    assert not answers(broker)
+    assert not responds(broker)
     broker.start()
     assert first(broker, "kept") == b"42"
     broker.stop()
-    assert not answers(broker)
+    assert not responds(broker)
     broker.start()
     assert first(broker, "kept") == b"42"
 
 
-def test_a_frozen_broker_answers_nothing_until_it_is_thawed(broker: Broker) -> None:
+def test_a_frozen_broker_does_not_respond_until_it_is_thawed(broker: Broker) -> None:
     broker.freeze()
-    assert not answers(broker)
+    assert not responds(broker)
     broker.thaw()
-    eventually(lambda: answers(broker))
+    eventually(lambda: responds(broker))
 
 
-def test_a_topic_is_not_made_by_asking_for_it(broker: Broker) -> None:
+def test_topics_are_not_created_automatically(broker: Broker) -> None:
     consumer = Consumer(
         {"bootstrap.servers": broker.bootstrap_servers, "group.id": "t", "allow.auto.create.topics": True}
     )
     with closing(consumer):
-        assert consumer.list_topics("missing", timeout=ANSWER_SECONDS).topics["missing"].error
+        assert consumer.list_topics("missing", timeout=TIMEOUT_SECONDS).topics["missing"].error
 
 
-def test_nothing_but_logs_is_left_behind_even_by_a_frozen_broker(tmp_path: Path) -> None:
+def test_a_stopped_broker_leaves_only_logs_even_if_it_was_frozen(tmp_path: Path) -> None:
     with kafka(tmp_path, echo=print) as broker:
         broker.freeze()
     assert {path.name for path in tmp_path.iterdir()} == {"format.log", "kafka.log"}
     assert is_free(int(broker.bootstrap_servers.rpartition(":")[2]))
 
 
-def test_a_broker_tells_what_it_is(broker: Broker) -> None:
+def test_the_kind_of_a_broker_includes_the_version(broker: Broker) -> None:
     assert broker.kind == f"Apache Kafka {jars.version_of_kafka()}"
 
 
-def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with closing(socket()) as holder:
-        holder.bind((HOST, 0))
-        holder.listen()
-        taken = holder.getsockname()[1]
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
+    with closing(socket()) as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken} for Apache Kafka: address already in use"),
-            kafka(tmp_path, port=taken, echo=print),
+            pytest.raises(ServerUnavailable, match=f"port {port} for Apache Kafka: address already in use"),
+            kafka(tmp_path, port=port, echo=print),
         ):
             pass
 
 
-def test_a_request_to_stop_ends_the_start(tmp_path: Path) -> None:
+def test_a_shutdown_request_aborts_the_start(tmp_path: Path) -> None:
     stop = ShutdownEvent()
     stop.set()
     with pytest.raises(Stopped), kafka(tmp_path, echo=print, stop=stop):
@@ -111,10 +113,10 @@ def test_a_request_to_stop_ends_the_start(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
-def test_without_maven_and_java_the_broker_comes_from_packages_of_python(
+def test_without_maven_and_java_the_broker_runs_from_python_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All but one of its jars are here already, so that this asks for no more than it must."""
+    """All jars but one are cached, to download as little as possible."""
     for jar in jars.download_missing(print, ShutdownEvent()):
         if not jar.name.startswith("jspecify"):
             (tmp_path / "orders" / "jars").mkdir(parents=True, exist_ok=True)
@@ -122,13 +124,13 @@ def test_without_maven_and_java_the_broker_comes_from_packages_of_python(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    said: list[str] = []
-    with kafka(tmp_path / "kafka", echo=said.append) as broker:
-        assert answers(broker)
-    assert [line.partition(" of ")[0] for line in said] == ["fetching 1 jars"]
+    lines: list[str] = []
+    with kafka(tmp_path / "kafka", echo=lines.append) as broker:
+        assert responds(broker)
+    assert [line.partition(" of ")[0] for line in lines] == ["fetching 1 jars"]
 
 
-def test_the_mock_cluster_has_the_topics_that_were_asked_for_and_tells_what_it_is() -> None:
+def test_the_mock_cluster_has_the_given_topics() -> None:
     with mock(["orders"]) as cluster:
         send(cluster, "orders", b"42")
         assert first(cluster, "orders") == b"42"
