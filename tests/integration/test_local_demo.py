@@ -1,4 +1,4 @@
-"""`orders demo`, run as a process."""
+"""`orders demo` as a separate process."""
 
 import argparse
 import os
@@ -29,9 +29,9 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-FIRST_LINES_SECONDS = 120.0
-STOP_SECONDS = 60.0  # on a disk that others keep busy, thousands of files are not gone at once
-FLOW = re.compile(
+START_TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 60.0  # deleting thousands of files is slow on a busy disk
+FIGURES = re.compile(
     r"^stored +\d+/s, +(?P<stored>\d+) total \| dead letters +\d+ \| cache: (?P<hits>\d+) hits", re.MULTILINE
 )
 
@@ -43,27 +43,27 @@ class Running:
     port: int
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text()
 
-    def flows(self) -> bool:
-        """Whether orders were stored and some were answered from memory."""
-        assert self.process.poll() is None, self.told
-        last = [(int(line["stored"]), int(line["hits"])) for line in FLOW.finditer(self.told)][-1]
+    def has_orders_and_hits(self) -> bool:
+        """Return whether orders were stored and some were served from the cache."""
+        assert self.process.poll() is None, self.printed
+        last = [(int(line["stored"]), int(line["hits"])) for line in FIGURES.finditer(self.printed)][-1]
         return all(last)
 
     @property
-    def marked(self) -> int:
-        """How many lines of figures say that PostgreSQL is not reached."""
-        return len(re.findall(r"^stored .* \| PostgreSQL unreachable$", self.told, re.MULTILINE))
+    def outage_lines(self) -> int:
+        """The number of lines of figures that report PostgreSQL as unreachable."""
+        return len(re.findall(r"^stored .* \| PostgreSQL unreachable$", self.printed, re.MULTILINE))
 
     @property
     def stored(self) -> int:
-        return [int(line["stored"]) for line in FLOW.finditer(self.told)][-1]
+        return [int(line["stored"]) for line in FIGURES.finditer(self.printed)][-1]
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        eventually(lambda: self.process.poll() is not None, STOP_SECONDS, f"an end, after {self.told}")
+        eventually(lambda: self.process.poll() is not None, TIMEOUT_SECONDS, f"the exit after {self.printed}")
         return self.process.returncode
 
 
@@ -71,8 +71,8 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture(autouse=True)
-def _hangs_up() -> Iterator[None]:
-    """Let a demo hear that its terminal has hung up, although whoever runs the tests may not wish to (nohup)."""
+def _default_sighup() -> Iterator[None]:
+    """Reset SIGHUP, which demos inherit and `nohup pytest` ignores."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -80,7 +80,7 @@ def _hangs_up() -> Iterator[None]:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """The demo's folder of temporary files, as open as the real one."""
+    """The demo's folder for temporary files, with the permissions of /tmp."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         yield Path(name)
@@ -88,7 +88,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.fixture
 def start(tmp_path: Path, temporary: Path) -> Iterator[Start]:
-    """`start("--broker", "mock")` runs a demo on a free port; the test's end stops it."""
+    """`start("--broker", "mock")` runs a demo on a free port, which is stopped at the end of the test."""
     with ExitStack() as running:
 
         def start(*arguments: str, checkout: Path = ROOT) -> Running:
@@ -106,7 +106,7 @@ def start(tmp_path: Path, temporary: Path) -> Iterator[Start]:
 def demo_of(
     temporary: Path, output: IO[bytes] | int, *arguments: str, checkout: Path = ROOT
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 our own program
+    return subprocess.Popen(  # noqa: S603 - a fixed program
         [sys.executable, "-m", "service", "demo", *arguments],
         cwd=checkout,
         env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(checkout)},
@@ -115,8 +115,8 @@ def demo_of(
     )
 
 
-def left_over(temporary: Path) -> list[str]:
-    """Return the processes that were told of the demo's temporary files; Linux tells."""
+def remaining_processes(temporary: Path) -> list[str]:
+    """Return the /proc files of processes that refer to the demo's temporary files; none except on Linux."""
     files = [path for name in ("environ", "cmdline") for path in Path("/proc").glob(f"[0-9]*/{name}")]
     return [str(path) for path in files if str(temporary).encode() in content(path)]
 
@@ -124,139 +124,147 @@ def left_over(temporary: Path) -> list[str]:
 def content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # another user's, or gone
+    except OSError:  # of another user, or of a process that has exited
         return b""
 
 
 @pytest.mark.parametrize(
-    ("kind", "said", "end"),
+    ("kind", "line", "number"),
     [
         ("kafka", r"^started Apache Kafka \d", signal.SIGINT),
         ("mock", r"^started librdkafka mock.*5 MiB", signal.SIGTERM),
         ("mock", r"^started librdkafka mock.*5 MiB", signal.SIGHUP),
     ],
 )
-def test_orders_flow_until_a_signal_after_which_nothing_is_left(
-    kind: str, said: str, end: signal.Signals, start: Start, temporary: Path
+def test_a_signal_ends_the_demo_and_removes_processes_and_files(
+    kind: str, line: str, number: signal.Signals, start: Start, temporary: Path
 ) -> None:
     demo = start("--broker", kind)
-    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
-    assert re.search(said, demo.told, re.MULTILINE)
-    assert demo.stop(end) == 0, demo.told
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
+    assert re.search(line, demo.printed, re.MULTILINE)
+    assert demo.stop(number) == 0, demo.printed
     assert list(temporary.iterdir()) == []
-    assert left_over(temporary) == []
+    assert remaining_processes(temporary) == []
     assert is_free(demo.port)
 
 
-def test_the_first_address_that_is_printed_is_that_of_the_page_alone_on_its_line(start: Start) -> None:
+def test_the_first_url_printed_is_the_page_on_a_line_of_its_own(start: Start) -> None:
     demo = start("--broker", "mock", "--duration", "2")
-    assert demo.process.wait(FIRST_LINES_SECONDS) == 0, demo.told
-    first = next(line for line in demo.told.splitlines() if "http://" in line)
+    assert demo.process.wait(START_TIMEOUT_SECONDS) == 0, demo.printed
+    first = next(line for line in demo.printed.splitlines() if "http://" in line)
     assert first == f"http://{HOST}:{demo.port}"
 
 
-def test_a_demo_with_keys_prints_one_that_opens_the_dead_letters(start: Start) -> None:
+def test_a_demo_with_keys_prints_a_key_for_dead_letters(start: Start) -> None:
     demo = start("--broker", "mock", "--keys")
-    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
-    key = re.search(r"^API key: (\S+)$", demo.told, re.MULTILINE)
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
+    key = re.search(r"^API key: (\S+)$", demo.printed, re.MULTILINE)
     assert key
     url = f"http://{HOST}:{demo.port}/dead-letters"
     assert httpx2.get(url).status_code == 401
     dead_letters = eventually(
-        lambda: httpx2.get(url, headers={"X-API-Key": key[1]}).json()["dead_letters"], STOP_SECONDS
+        lambda: httpx2.get(url, headers={"X-API-Key": key[1]}).json()["dead_letters"], TIMEOUT_SECONDS
     )
     assert dead_letters[0]["original"]["topic"] == "orders"
 
 
-def test_a_demo_that_nobody_reads_any_more_ends_and_leaves_nothing(temporary: Path) -> None:
+def test_a_closed_output_pipe_ends_the_demo_and_removes_processes_and_files(temporary: Path) -> None:
     arguments = ("--broker", "mock", "--port", str(free_port()))
     with demo_of(temporary, subprocess.PIPE, *arguments) as demo, ExitStack() as ending:
         ending.callback(demo.terminate)
         assert demo.stdout
-        told: list[str] = []
-        while not (told and FLOW.match(told[-1])):
-            told.append(demo.stdout.readline().decode())
-            assert told[-1], "".join(told)
+        lines: list[str] = []
+        while not (lines and FIGURES.match(lines[-1])):
+            lines.append(demo.stdout.readline().decode())
+            assert lines[-1], "".join(lines)
         demo.stdout.close()
-        assert demo.wait(STOP_SECONDS) == 0
+        assert demo.wait(TIMEOUT_SECONDS) == 0
     assert list(temporary.iterdir()) == []
-    assert left_over(temporary) == []
+    assert remaining_processes(temporary) == []
 
 
-def test_nothing_outlives_a_demo_that_is_killed(start: Start, temporary: Path) -> None:
+def test_no_process_outlives_a_killed_demo(start: Start, temporary: Path) -> None:
     demo = start("--broker", "mock")
-    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
-    assert len(left_over(temporary)) > 1 or sys.platform != "linux"
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
+    assert len(remaining_processes(temporary)) > 1 or sys.platform != "linux"
     demo.process.kill()
-    eventually(lambda: not left_over(temporary), STOP_SECONDS, "no process")
+    eventually(lambda: not remaining_processes(temporary), TIMEOUT_SECONDS, "no process is left")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells which processes PostgreSQL has")
-def test_a_postgresql_that_stands_still_or_dies_is_said_and_the_lines_go_on(start: Start, temporary: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="uses /proc to find PostgreSQL's processes")
+def test_a_suspended_or_killed_postgresql_is_reported_and_the_demo_continues(start: Start, temporary: Path) -> None:
     demo = start("--broker", "mock")
-    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
     (file,) = temporary.rglob("postmaster.pid")
     postmaster = int(file.read_text().split()[0])
     lost = r"^PostgreSQL unreachable since \d\d:\d\d:\d\d: cached orders are still served; new orders wait in Kafka$"
     send_to_all(postmaster, signal.SIGSTOP)
-    eventually(lambda: re.findall(lost, demo.told, re.MULTILINE), STOP_SECONDS, "the loss is said")
-    assert "Kafka unreachable" not in demo.told
-    eventually(lambda: demo.marked > 2, STOP_SECONDS, "lines of figures that say so")
+    eventually(lambda: re.findall(lost, demo.printed, re.MULTILINE), TIMEOUT_SECONDS, "the outage is reported")
+    assert "Kafka unreachable" not in demo.printed
+    eventually(lambda: demo.outage_lines > 2, TIMEOUT_SECONDS, "figures that report the outage")
     send_to_all(postmaster, signal.SIGCONT)
-    eventually(lambda: "PostgreSQL reachable again after " in demo.told, STOP_SECONDS, "the return is said")
+    eventually(lambda: "PostgreSQL reachable again after " in demo.printed, TIMEOUT_SECONDS, "the recovery is reported")
     stored = demo.stored
-    eventually(lambda: demo.stored > stored, STOP_SECONDS, "orders that flow again")
+    eventually(lambda: demo.stored > stored, TIMEOUT_SECONDS, "orders are stored again")
     send_to_all(postmaster, signal.SIGKILL)
-    eventually(lambda: len(re.findall(lost, demo.told, re.MULTILINE)) == 2, STOP_SECONDS, "the death is said")
-    marked = demo.marked
-    eventually(lambda: demo.marked > marked + 2, STOP_SECONDS, "lines of figures that say so")
-    assert demo.stop(signal.SIGINT) == 0, demo.told
+    eventually(
+        lambda: len(re.findall(lost, demo.printed, re.MULTILINE)) == 2, TIMEOUT_SECONDS, "the second outage is reported"
+    )
+    before = demo.outage_lines
+    eventually(lambda: demo.outage_lines > before + 2, TIMEOUT_SECONDS, "figures that report the outage")
+    assert demo.stop(signal.SIGINT) == 0, demo.printed
 
 
 def send_to_all(postmaster: int, number: signal.Signals) -> None:
-    """Send it to PostgreSQL's first process and to its children, which have process groups of their own."""
+    """Send the signal to the postmaster and to its children, which have their own process groups."""
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
     for pid in (postmaster, *map(int, children)):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
-def test_a_change_of_the_code_is_seen_without_a_restart_and_a_mistake_waits_for_the_next_one(
+def test_reload_restarts_on_changes_and_waits_for_the_next_one_after_a_syntax_error(
     start: Start, tmp_path: Path
 ) -> None:
     for folder in ("service", "generator", "migrations", "local", "docs", "chart/files"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     demo = start("--broker", "mock", "--reload", checkout=tmp_path)
     changed = tmp_path / "service/handler/http/api.py"
-    eventually(demo.flows, FIRST_LINES_SECONDS, "orders that flow")
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
     assert title(demo) == "Orders"
     before = changed.read_text()
-    changed.write_text("an unfinished thought")
-    eventually(lambda: "orders api exited with code 1" in demo.told, FIRST_LINES_SECONDS, "the mistake is told")
+    changed.write_text("a syntax error")
+    eventually(
+        lambda: "orders api exited with code 1" in demo.printed, START_TIMEOUT_SECONDS, "the syntax error is reported"
+    )
     changed.write_text(before.replace('title="Orders"', 'title="Orders, changed"'))
-    eventually(lambda: title(demo) == "Orders, changed", FIRST_LINES_SECONDS, "the change is seen")
-    eventually(lambda: FLOW.search(demo.told.split("source code changed")[-1]), STOP_SECONDS, "orders flow on")
+    eventually(lambda: title(demo) == "Orders, changed", START_TIMEOUT_SECONDS, "the change is loaded")
+    eventually(
+        lambda: FIGURES.search(demo.printed.split("source code changed")[-1]),
+        TIMEOUT_SECONDS,
+        "figures are printed again",
+    )
 
 
 def title(demo: Running) -> str | None:
-    assert demo.process.poll() is None, demo.told
+    assert demo.process.poll() is None, demo.printed
     try:
         return str(httpx2.get(f"http://{HOST}:{demo.port}/openapi.json").json()["info"]["title"])
     except httpx2.TransportError:
         return None
 
 
-def test_a_taken_port_is_one_line_that_names_port_and_option(start: Start) -> None:
-    with closing(socket()) as holder:
-        holder.bind((HOST, 0))
-        holder.listen()
-        taken = holder.getsockname()[1]
-        demo = start("--port", str(taken))
-        assert demo.process.wait(STOP_SECONDS) == 1
-    assert demo.told == f"orders: cannot listen on port {taken} for the API (--port): address already in use\n"
+def test_a_port_in_use_is_reported_in_one_line_with_port_and_option(start: Start) -> None:
+    with closing(socket()) as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        demo = start("--port", str(port))
+        assert demo.process.wait(TIMEOUT_SECONDS) == 1
+    assert demo.printed == f"orders: cannot listen on port {port} for the API (--port): address already in use\n"
 
 
-def test_a_command_that_ends_by_itself_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
+def test_a_command_that_exits_ends_the_demo_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "consumer.log"
     with (
         ExitStack() as running,

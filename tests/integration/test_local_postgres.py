@@ -1,4 +1,4 @@
-"""Each test runs as whoever runs the tests, and once more as an ordinary user where that is root."""
+"""PostgreSQL as a local process; if the tests run as root, each runs again as an unprivileged user."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of temporary files: empty, and as open as the real one, which pytest's own are not."""
+    """An empty folder for temporary files with the permissions of /tmp, unlike pytest's `tmp_path`."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         monkeypatch.setattr(tempfile, "tempdir", name)
@@ -31,33 +31,33 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def package(temporary: Path) -> Path:
-    """A copy of the wheel's files that everybody may enter, wherever the virtual environment is."""
+    """A world-readable copy of the wheel's files, wherever the virtual environment is."""
     site = temporary / "site"
     site.mkdir()
     return embedded._copy(embedded.package_folder(), site)
 
 
-@pytest.fixture(params=["ourselves", "an ordinary user"])
+@pytest.fixture(params=["current user", "unprivileged user"])
 def folder(
     request: pytest.FixtureRequest, temporary: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A folder of the one who runs the test."""
+    """A folder that the user who runs the test owns."""
     folder = temporary / "folder"
     folder.mkdir()
-    if request.param == "ourselves" or os.geteuid() != 0:
+    if request.param == "current user" or os.geteuid() != 0:
         yield folder
         return
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    user = pwd.getpwnam("nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
     monkeypatch.setattr(embedded, "package_folder", lambda: package)
-    with_root = os.getgroups()
+    groups_of_root = os.getgroups()
     os.setgroups([])
-    os.setresgid(nobody.pw_gid, nobody.pw_gid, 0)
-    os.setresuid(nobody.pw_uid, nobody.pw_uid, 0)
+    os.setresgid(user.pw_gid, user.pw_gid, 0)
+    os.setresuid(user.pw_uid, user.pw_uid, 0)
     yield folder
     os.setresuid(0, 0, 0)
     os.setresgid(0, 0, 0)
-    os.setgroups(with_root)
+    os.setgroups(groups_of_root)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def kept(server: Postgres) -> int:
     return int(row[0])
 
 
-def test_a_server_that_was_killed_and_one_that_was_stopped_come_back_with_port_and_data(server: Postgres) -> None:
+def test_a_killed_or_stopped_server_restarts_with_its_port_and_data(server: Postgres) -> None:
     server.kill()
     server.start()
     assert kept(server) == 42
@@ -90,7 +90,7 @@ def test_a_stopped_server_refuses_connections(server: Postgres) -> None:
         psycopg.connect(server.dsn)
 
 
-def test_a_frozen_server_answers_nothing_until_it_is_thawed(server: Postgres) -> None:
+def test_a_frozen_server_does_not_respond_until_it_is_thawed(server: Postgres) -> None:
     server.freeze()
     with pytest.raises(psycopg.OperationalError, match="timeout"):
         psycopg.connect(server.dsn, connect_timeout=2)
@@ -105,67 +105,69 @@ def test_a_frozen_server_can_be_killed(server: Postgres) -> None:
     assert kept(server) == 42
 
 
-def test_nothing_but_logs_is_left_behind(folder: Path, temporary: Path) -> None:
+def test_a_stopped_server_leaves_only_logs(folder: Path, temporary: Path) -> None:
     before = set(temporary.iterdir())
     with postgres(folder) as server:
-        assert len({*temporary.iterdir(), *folder.iterdir()} - before) > 2, "data and logs are somewhere"
+        assert len({*temporary.iterdir(), *folder.iterdir()} - before) > 2, "no data and logs found"
     assert set(temporary.iterdir()) == before
     assert {path.name for path in folder.iterdir()} == {"initdb.log", "postgresql.log"}
     assert is_free(port_of(server))
 
 
-def test_nothing_but_logs_is_left_behind_by_a_server_that_was_killed(folder: Path, temporary: Path) -> None:
+def test_a_killed_server_leaves_no_temporary_files(folder: Path, temporary: Path) -> None:
     before = set(temporary.iterdir())
     with postgres(folder) as server:
         server.kill()
     assert set(temporary.iterdir()) == before
 
 
-def test_nobody_comes_in_without_the_password(server: Postgres) -> None:
-    stranger = f"postgresql://orders:guess@{HOST}:{port_of(server)}/orders"
+def test_the_server_requires_the_password(server: Postgres) -> None:
+    dsn = f"postgresql://orders:guess@{HOST}:{port_of(server)}/orders"
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(stranger)
+        psycopg.connect(dsn)
 
 
-def test_a_taken_port_is_an_error_that_names_it(folder: Path) -> None:
-    with closing(socket()) as holder:
-        holder.bind((HOST, 0))
-        holder.listen()
-        taken = holder.getsockname()[1]
+def test_a_port_in_use_is_reported(folder: Path) -> None:
+    with closing(socket()) as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with (
-            pytest.raises(ServerUnavailable, match=f"port {taken} for PostgreSQL: address already in use"),
-            postgres(folder, port=taken),
+            pytest.raises(ServerUnavailable, match=f"port {port} for PostgreSQL: address already in use"),
+            postgres(folder, port=port),
         ):
             pass
 
 
-def test_a_given_port_and_name_are_used(folder: Path) -> None:
-    with postgres(folder, database="elsewhere") as first:
+def test_the_given_port_and_database_name_are_used(folder: Path) -> None:
+    with postgres(folder, database="other") as first:
         port = port_of(first)
-    with postgres(folder, port=port, database="elsewhere") as second, psycopg.connect(second.dsn) as connection:
-        assert (port_of(second), connection.info.dbname) == (port, "elsewhere")
+    with postgres(folder, port=port, database="other") as second, psycopg.connect(second.dsn) as connection:
+        assert (port_of(second), connection.info.dbname) == (port, "other")
 
 
-def test_a_virtual_environment_that_others_cannot_enter_is_no_obstacle_and_stays_closed(
+def test_the_server_starts_from_a_private_virtual_environment_without_changing_its_mode(
     temporary: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = package.parent
     site.chmod(0o700)
     monkeypatch.setattr(embedded, "package_folder", lambda: package)
-    folder = temporary / "closed"
+    folder = temporary / "private"
     folder.mkdir(mode=0o700)
     with postgres(folder) as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert [path.stat().st_mode & 0o777 for path in (site, folder)] == [0o700, 0o700]
 
 
-def test_without_the_wheel_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_wheel_the_error_names_the_extra_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "find_spec", lambda _name: None)
     with pytest.raises(ServerUnavailable, match=r"install this project's extra `demo`"), postgres(tmp_path):
         pass
 
 
-def test_a_closed_folder_of_temporary_files_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_folder_for_temporary_files_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert embedded.shared_temporary_folder() != tmp_path

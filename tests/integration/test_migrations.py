@@ -1,4 +1,4 @@
-"""The schema's history on a real PostgreSQL: what it makes, who runs it, and what it waits for."""
+"""Schema migrations on a real PostgreSQL: results, concurrency, and waiting."""
 
 import socket
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ CATALOGUE = {
 
 @pytest.fixture
 def empty(postgres_server: servers.Postgres) -> Iterator[str]:
-    """URL of a fresh database without a schema."""
+    """URL of a new database without a schema."""
     with temporary.database(postgres_server.dsn) as (_, dsn):
         yield dsn
 
@@ -60,12 +60,12 @@ def rows(dsn: str, statement: str) -> list[TupleRow]:
 
 
 def catalogue(dsn: str) -> dict[str, list[TupleRow]]:
-    described = {what: rows(dsn, statement) for what, statement in CATALOGUE.items()}
-    return {what: [row for row in found if row[0] != "alembic_version"] for what, found in described.items()}
+    result = {what: rows(dsn, statement) for what, statement in CATALOGUE.items()}
+    return {what: [row for row in found if row[0] != "alembic_version"] for what, found in result.items()}
 
 
 def without_kafka(dsn: str) -> dict[str, str]:
-    """Environment of a process that has a database alone."""
+    """Environment of a process that uses a database and no Kafka."""
     return {
         "ORDERS_POSTGRES__DSN": dsn,
         "ORDERS_KAFKA__CREATE_TOPICS": "false",
@@ -74,13 +74,13 @@ def without_kafka(dsn: str) -> dict[str, str]:
     }
 
 
-def test_migrating_makes_what_the_metadata_says(database: str) -> None:
+def test_migrations_match_the_metadata(database: str) -> None:
     with engine(database, LIMITS).connect() as connection:
         options = {"compare_server_default": True, "target_metadata": metadata}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
-def test_migrating_makes_the_same_catalogue_as_the_metadata(database: str, empty: str) -> None:
+def test_migrations_create_the_same_catalogue_as_the_metadata(database: str, empty: str) -> None:
     with engine(empty, LIMITS).begin() as connection:
         metadata.create_all(connection)
     assert catalogue(database) == catalogue(empty)
@@ -96,14 +96,14 @@ def test_every_revision_is_numbered(database: str) -> None:
 
 def test_migrating_again_changes_nothing(database: str) -> None:
     before = rows(database, "SELECT * FROM schema_releases")
-    said: list[str] = []
-    migrate(database, LIMITS, echo=said.append)
+    lines: list[str] = []
+    migrate(database, LIMITS, echo=lines.append)
     assert rows(database, "SELECT * FROM schema_releases") == before
     newest = f"{head_number():04}"
-    assert said == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
+    assert lines == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
 
 
-def test_each_revision_keeps_what_the_one_before_it_had_and_what_its_release_writes(empty: str) -> None:
+def test_each_revision_keeps_the_schema_and_the_writes_of_earlier_releases(empty: str) -> None:
     with engine(empty, LIMITS).connect() as connection:
         command.upgrade(alembic_config(connection), "0001")
         before = catalogue(empty)
@@ -118,7 +118,7 @@ def test_each_revision_keeps_what_the_one_before_it_had_and_what_its_release_wri
 
 
 def write_order(dsn: str, uid: str) -> None:
-    """Write what the first release writes; a later one may not demand more of it."""
+    """Insert an order like the first release; later revisions must still accept it."""
     with psycopg.connect(dsn) as connection:
         connection.execute(
             "INSERT INTO orders (order_uid, track_number, entry, locale, internal_signature, customer_id,"
@@ -130,7 +130,9 @@ def write_order(dsn: str, uid: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-migrations"])
-def test_an_older_release_leaves_a_newer_schema_alone_and_is_content(database: str, spawn: Spawn, command: str) -> None:
+def test_an_older_release_succeeds_and_leaves_a_newer_schema_unchanged(
+    database: str, spawn: Spawn, command: str
+) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO schema_releases (number, revision) VALUES (9999, '9999')")
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -140,107 +142,107 @@ def test_an_older_release_leaves_a_newer_schema_alone_and_is_content(database: s
     assert rows(database, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
-def test_two_at_once_end_well_and_migrate_once(empty: str, spawn: Spawn) -> None:
+def test_concurrent_migrations_succeed_and_migrate_once(empty: str, spawn: Spawn) -> None:
     both = [spawn("migrate", settings=without_kafka(empty)) for _ in range(2)]
     assert [each.process.wait(60) for each in both] == [0, 0]
     assert sum("migrated from 0000" in each.tail() for each in both) == 1
     assert schema_number(empty) == head_number()
 
 
-def test_who_comes_second_waits_for_the_first(empty: str) -> None:
-    said: list[str] = []
+def test_a_second_migration_waits_for_the_first(empty: str) -> None:
+    lines: list[str] = []
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
         with pytest.raises(DeadlineExceeded, match="waiting for another migration to finish"):
-            migrate(empty, Migration(timeout=1.5), echo=said.append)
-        assert [line.partition(" (")[0] for line in said] == ["waiting for another migration to finish"]
+            migrate(empty, Migration(timeout=1.5), echo=lines.append)
+        assert [line.partition(" (")[0] for line in lines] == ["waiting for another migration to finish"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
     assert schema_number(empty) == head_number()
 
 
-def test_a_lock_that_is_not_had_in_time_is_tried_for_again(empty: str) -> None:
-    """A table of the same name, locked by somebody else's statement, stands for any table that a migration alters."""
-    said: list[str] = []
+def test_a_lock_timeout_is_retried(empty: str) -> None:
+    """Another transaction creates a table of the same name, which blocks like a lock on any altered table."""
+    lines: list[str] = []
     with psycopg.connect(empty) as other, psycopg.connect(empty, autocommit=True) as probe:
         other.execute("CREATE TABLE schema_releases (other int)")
         release = Timer(1.0, other.rollback)
         release.start()
-        migrate(empty, Migration(timeout=30, lock_timeout=0.2), echo=said.append)
+        migrate(empty, Migration(timeout=30, lock_timeout=0.2), echo=lines.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (head_number(),)
-    assert said[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
+    assert lines[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
 
 
-def test_what_postgresql_refuses_ends_at_once_without_its_words(empty: str) -> None:
+def test_a_rejected_statement_fails_at_once_without_quoting_postgresql(empty: str) -> None:
     with psycopg.connect(empty) as connection:
         connection.execute("CREATE TABLE orders (secret_column int)")
-    with pytest.raises(MigrationError) as refused:
+    with pytest.raises(MigrationError) as raised:
         migrate(empty, LIMITS)
-    assert str(refused.value) == "PostgreSQL rejected a statement (DuplicateTable, SQLSTATE 42P07)"
-    assert refused.value.__cause__ is None
+    assert str(raised.value) == "PostgreSQL rejected a statement (DuplicateTable, SQLSTATE 42P07)"
+    assert raised.value.__cause__ is None
     assert rows(empty, "SELECT to_regclass('schema_releases')") == [(None,)]
 
 
-def test_waiting_ends_when_the_schema_is_there(empty: str) -> None:
-    late = Timer(1.2, migrate, (empty, LIMITS))
-    said: list[str] = []
-    late.start()
-    wait_for_migrations(empty, LIMITS, echo=said.append)
-    assert said[0].startswith(
+def test_waiting_ends_when_the_schema_is_migrated(empty: str) -> None:
+    migration = Timer(1.2, migrate, (empty, LIMITS))
+    lines: list[str] = []
+    migration.start()
+    wait_for_migrations(empty, LIMITS, echo=lines.append)
+    assert lines[0].startswith(
         f"waiting for the schema migration: it is at 0000, this release needs {head_number():04} ("
     )
-    late.join()
+    migration.join()
 
 
 @pytest.mark.parametrize(
-    ("dsn", "what"),
+    ("dsn", "problem"),
     [
         ("postgresql://u:hunter2@nowhere.invalid/x", "nowhere.invalid:5432: host name does not resolve"),
         ("postgresql://u:hunter2@127.0.0.1:1/x", "127.0.0.1:1: connection refused"),
         ("host=/nowhere password=hunter2", "/nowhere: no such socket"),
     ],
 )
-def test_a_server_that_is_away_is_waited_for_until_the_deadline(dsn: str, what: str) -> None:
-    said: list[str] = []
-    with pytest.raises(DeadlineExceeded) as end:
-        migrate(dsn, Migration(timeout=1.5), echo=said.append)
-    assert [line.rpartition(" (")[0] for line in said] == [f"waiting for PostgreSQL at {what}"]
-    assert "hunter2" not in str(end.value)
+def test_an_unreachable_server_is_retried_until_the_deadline(dsn: str, problem: str) -> None:
+    lines: list[str] = []
+    with pytest.raises(DeadlineExceeded) as raised:
+        migrate(dsn, Migration(timeout=1.5), echo=lines.append)
+    assert [line.rpartition(" (")[0] for line in lines] == [f"waiting for PostgreSQL at {problem}"]
+    assert "hunter2" not in str(raised.value)
 
 
-def test_a_dsn_that_can_not_be_read_is_no_reason_to_wait() -> None:
+def test_an_invalid_dsn_fails_at_once() -> None:
     with pytest.raises(MigrationError, match="invalid connection string"):
         migrate("password=hunter2 nonsense", LIMITS)
 
 
-def test_a_stop_ends_the_wait_at_once() -> None:
+def test_a_shutdown_request_ends_the_wait_at_once() -> None:
     stop = ShutdownEvent()
     Timer(0.3, stop.set).start()
     with pytest.raises(DeadlineExceeded, match="stopped while waiting for PostgreSQL at"):
         wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(timeout=600), echo=lambda _: None, stop=stop)
 
 
-def test_a_server_that_never_answers_is_given_up_at_the_deadline() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        dsn = f"postgresql://127.0.0.1:{mute.getsockname()[1]}/x"
+def test_a_server_that_never_responds_times_out_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dsn = f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x"
         with pytest.raises(DeadlineExceeded, match=r"timed out after 1 s waiting for PostgreSQL"):
             migrate(dsn, Migration(timeout=1))
 
 
-def test_sigterm_ends_the_command_at_once_with_a_failure(spawn: Spawn) -> None:
+def test_sigterm_ends_the_command_at_once_with_exit_code_1(spawn: Spawn) -> None:
     waiting = spawn("wait-for-migrations", settings=without_kafka("postgresql://127.0.0.1:1/x"))
     eventually(lambda: "waiting for PostgreSQL" in waiting.tail(), within=30)
     assert waiting.stop(within=5) == 1
     assert "stopped while waiting for PostgreSQL at 127.0.0.1:1: connection refused" in waiting.tail()
 
 
-def test_the_lock_does_not_stay_behind(database: str) -> None:
+def test_the_lock_is_released(database: str) -> None:
     migrate(database, LIMITS)
     assert rows(database, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})") == [(True,)]
 
 
-def test_every_transaction_of_a_migration_has_its_timeouts(database: str) -> None:
+def test_every_transaction_of_a_migration_has_timeouts(database: str) -> None:
     limits: dict[str, Any] = {"lock_timeout": 0.25, "statement_timeout": 7}
     with engine(database, Migration(**limits)).connect() as connection:
         shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in limits]
