@@ -1,4 +1,4 @@
-"""What an OrderReader promises, held by the real one and by its stand-in; and what only the real one can show."""
+"""The contract of OrderReader, on PostgreSQL and on the fake, and behaviour that only the real one has."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ class Real:
             )
 
     def read(self, read: Read[T]) -> T:
-        async def play() -> T:
+        async def run() -> T:
             reads = PostgresOrderReader(self._settings, 3)
             await reads.open()
             try:
@@ -53,7 +53,7 @@ class Real:
             finally:
                 await reads.close()
 
-        return asyncio.run(play())
+        return asyncio.run(run())
 
     @contextmanager
     def _writer(self) -> Iterator[PostgresOrderStore]:
@@ -72,10 +72,10 @@ class Fake:
         self._reader.store(*orders)
 
     def read(self, read: Read[T]) -> T:
-        async def play() -> T:
+        async def run() -> T:
             return await read(self._reader)
 
-        return asyncio.run(play())
+        return asyncio.run(run())
 
 
 Store = Real | Fake
@@ -88,8 +88,8 @@ def real(database: str) -> Real:
 
 @pytest.fixture(params=["real", "fake"])
 def store(request: pytest.FixtureRequest) -> Store:
-    made: Store = request.getfixturevalue("real") if request.param == "real" else Fake()
-    return made
+    store: Store = request.getfixturevalue("real") if request.param == "real" else Fake()
+    return store
 
 
 async def document(reader: OrderReader, uid: str) -> bytes | None:
@@ -112,7 +112,7 @@ def uids(found: Sequence[Page]) -> list[str]:
 
 
 def awkward_orders() -> list[Order]:
-    """Return orders with what is absent, empty, large, escaped, fractional and early."""
+    """Return orders with absent, empty, large and escaped values, fractional seconds and early dates."""
     items = [order().items[0], msgspec.structs.replace(order().items[0], name=AWKWARD, nm_id=2**63 - 1, sale=0)]
     return [
         order(order_uid="sample"),
@@ -148,13 +148,13 @@ def _decoded(document: bytes | None) -> Order:
     return msgspec.json.decode(document, type=Order)
 
 
-def test_there_is_none_under_an_unknown_id(store: Store) -> None:
+def test_an_unknown_id_has_no_document(store: Store) -> None:
     store.store(order(order_uid="Known"))
     assert store.read(lambda reader: document(reader, "known")) is None
 
 
 @pytest.mark.parametrize(
-    ("sent", "answered"),
+    ("sent", "served"),
     [
         ("2021-11-26T06:22:19Z", "2021-11-26T06:22:19Z"),
         ("2021-11-26T06:22:19.000Z", "2021-11-26T06:22:19Z"),
@@ -163,11 +163,11 @@ def test_there_is_none_under_an_unknown_id(store: Store) -> None:
         ("2021-11-26T00:22:00+03:00", "2021-11-25T21:22:00Z"),
     ],
 )
-def test_times_are_told_in_utc_with_a_fraction_only_where_there_is_one(real: Real, sent: str, answered: str) -> None:
+def test_times_are_served_in_utc_without_zero_fractions(real: Real, sent: str, served: str) -> None:
     real.store(order(order_uid="uid", date_created=sent))
     queried = real.read(lambda reader: document(reader, "uid"))
     summary = real.read(lambda reader: reader.page(PageQuery(1))).summaries[0]
-    assert [msgspec.json.decode(each or b"{}")["date_created"] for each in (queried, summary)] == [answered] * 2
+    assert [msgspec.json.decode(each or b"{}")["date_created"] for each in (queried, summary)] == [served] * 2
 
 
 def test_queried_and_streamed_documents_have_the_same_bytes(store: Store) -> None:
@@ -186,12 +186,12 @@ def test_queried_and_streamed_documents_have_the_same_bytes(store: Store) -> Non
     }
 
 
-def test_the_newest_orders_come_first_and_only_as_many_as_asked(store: Store) -> None:
+def test_newest_returns_the_given_number_of_orders_newest_first(store: Store) -> None:
     store.store(*(order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 6)))
     assert [uid for uid, _ in store.read(lambda reader: newest(reader, 3))] == ["o5", "o4", "o3"]
 
 
-def test_a_stream_may_be_left_before_its_end(store: Store) -> None:
+def test_newest_may_be_closed_before_its_end(store: Store) -> None:
     store.store(*(order(order_uid=f"o{number}") for number in range(500)))
 
     async def read(reader: OrderReader) -> bytes | None:
@@ -204,16 +204,16 @@ def test_a_stream_may_be_left_before_its_end(store: Store) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-def test_pages_hold_every_order_once_whatever_their_size_and_whatever_is_equally_old(store: Store, limit: int) -> None:
-    moments = ["1960-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z"]
-    store.store(*(order(order_uid=f"o{number}", date_created=moments[number % 4]) for number in range(12)))
+def test_pages_of_any_size_contain_every_order_once_despite_equal_dates(store: Store, limit: int) -> None:
+    dates = ["1960-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z"]
+    store.store(*(order(order_uid=f"o{number}", date_created=dates[number % 4]) for number in range(12)))
     found = store.read(lambda reader: pages(reader, PageQuery(limit)))
     by_age = sorted(range(12), key=lambda number: (number % 4, f"o{number}"))
     assert [len(page.summaries) for page in found[:-1]] == [limit] * (len(found) - 1)
     assert uids(found) == [f"o{number}" for number in reversed(by_age)]
 
 
-def test_filters_narrow_a_list_alone_and_together(store: Store) -> None:
+def test_filters_apply_alone_and_together(store: Store) -> None:
     store.store(
         order(order_uid="a", customer_id="ann", track_number="T1"),
         order(order_uid="b", customer_id="ann", track_number="T2"),
@@ -227,10 +227,10 @@ def test_filters_narrow_a_list_alone_and_together(store: Store) -> None:
     assert listed(customer_id="ann") == ["b", "a"]
     assert listed(track_number="T1") == ["c", "a"]
     assert listed(customer_id="ann", track_number="T1") == ["a"]
-    assert listed(customer_id="nobody' OR '1'='1") == []
+    assert listed(customer_id="none' OR '1'='1") == []
 
 
-def test_a_summary_says_what_a_list_needs(store: Store) -> None:
+def test_a_summary_has_these_fields(store: Store) -> None:
     store.store(order(order_uid="uid", date_created="2026-01-01T00:00:00Z"))
     page = store.read(lambda reader: reader.page(PageQuery(10)))
     summary = msgspec.json.decode(page.summaries[0])
@@ -248,7 +248,9 @@ def test_a_summary_says_what_a_list_needs(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("created_us", "expected"), [(10**18 - 1, ["uid"]), (-(10**18) + 1, [])])
-def test_a_cursor_beyond_all_time_is_no_error(store: Store, created_us: int, expected: list[str]) -> None:
+def test_a_cursor_outside_the_range_of_timestamps_is_accepted(
+    store: Store, created_us: int, expected: list[str]
+) -> None:
     store.store(order(order_uid="uid"))
     page = store.read(lambda reader: reader.page(PageQuery(10, Cursor(created_us, "x"))))
     assert uids([page]) == expected
@@ -263,7 +265,7 @@ MULTIPLY = """INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_ob
 FROM orders o, generate_series(1, %s) n WHERE o.order_uid = 'uid'"""
 
 
-def test_many_orders_are_estimated_by_what_is_there_now(real: Real, database: str) -> None:
+def test_many_orders_are_estimated_from_the_current_size(real: Real, database: str) -> None:
     real.store(order(order_uid="uid"))
     with psycopg.connect(database, autocommit=True) as connection:
         # An ANALYZE in the middle of so large an insert would count pages whose rows are not visible yet.
@@ -279,14 +281,14 @@ def test_many_orders_are_estimated_by_what_is_there_now(real: Real, database: st
             estimate = real.read(lambda reader: reader.estimate())
             return estimate.is_estimate and estimate.orders == pytest.approx(stored, rel=0.1)
 
-        eventually(is_near, what=f"an estimate near {stored:,}")  # statistics are written a moment after a commit
+        eventually(is_near, what=f"an estimate near {stored:,}")  # statistics are updated shortly after a commit
 
 
-def test_each_list_is_served_by_its_index(real: Real, database: str) -> None:
+def test_each_list_uses_its_index(real: Real, database: str) -> None:
     real.store(*(order(order_uid=f"o{n}", customer_id=f"c{n % 50}", track_number=f"T{n % 50}") for n in range(2_000)))
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ANALYZE")
-        connection.execute("SET enable_sort = off")  # so few rows are sorted quickly
+        connection.execute("SET enable_sort = off")  # the planner prefers sorting few rows
         for query, index in (
             (PageQuery(20, Cursor(1_800_000_000_000_000, "o1")), "orders_newest_idx"),
             (PageQuery(20, customer_id="c1"), "orders_customer_idx"),
@@ -297,7 +299,7 @@ def test_each_list_is_served_by_its_index(real: Real, database: str) -> None:
             assert "Sort" not in plan
 
 
-def test_a_database_that_is_away_is_an_error_soon_and_none_once_it_is_back(own_postgres: "Postgres") -> None:
+def test_reader_fails_soon_without_postgresql_and_recovers_after_its_restart(own_postgres: "Postgres") -> None:
     store = Real(own_postgres.dsn)
     store.store(order(order_uid="uid"))
 
@@ -315,11 +317,11 @@ def test_a_database_that_is_away_is_an_error_soon_and_none_once_it_is_back(own_p
     assert store.read(read)
 
 
-def test_connections_that_died_while_idle_are_replaced_without_an_error(real: Real, database: str) -> None:
+def test_terminated_idle_connections_are_replaced_without_an_error(real: Real, database: str) -> None:
     real.store(order(order_uid="uid"))
 
     async def read(reader: OrderReader) -> bytes | None:
-        await asyncio.gather(*(document(reader, "uid") for _ in range(50)))  # opens what the pool may open
+        await asyncio.gather(*(document(reader, "uid") for _ in range(50)))  # fills the pool
         with psycopg.connect(database, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
         return await document(reader, "uid")
@@ -327,8 +329,8 @@ def test_connections_that_died_while_idle_are_replaced_without_an_error(real: Re
     assert real.read(read)
 
 
-def test_a_pool_that_found_nobody_works_as_soon_as_somebody_is_there(own_postgres: "Postgres") -> None:
-    """The pool's own back-off would double with the outage, and sleep through the recovery."""
+def test_the_pool_recovers_as_soon_as_the_server_is_reachable(own_postgres: "Postgres") -> None:
+    """The pool's own exponential backoff would delay the recovery."""
     store = Real(own_postgres.dsn)
     store.store(order(order_uid="uid"))
     own_postgres.stop()
@@ -345,7 +347,7 @@ def test_a_pool_that_found_nobody_works_as_soon_as_somebody_is_there(own_postgre
     assert store.read(read) < 1
 
 
-def test_a_frozen_server_costs_a_reader_no_more_than_its_deadline(own_postgres: "Postgres") -> None:
+def test_reads_from_a_frozen_server_time_out(own_postgres: "Postgres") -> None:
     store = Real(own_postgres.dsn)
     store.store(order(order_uid="uid"))
 
@@ -359,13 +361,13 @@ def test_a_frozen_server_costs_a_reader_no_more_than_its_deadline(own_postgres: 
             took = monotonic() - began
         finally:
             await asyncio.to_thread(own_postgres.thaw)
-        assert await _soon(reader)
+        assert await _retried(reader)
         return took
 
-    assert store.read(read) < 2 + 5 + 1  # statement timeout, grace for the cancel, a slow machine
+    assert store.read(read) < 2 + 5 + 1  # statement timeout, time to cancel, margin for a slow machine
 
 
-async def _soon(reader: OrderReader) -> bytes | None:
+async def _retried(reader: OrderReader) -> bytes | None:
     async with asyncio.timeout(30):
         while True:
             try:
@@ -374,7 +376,7 @@ async def _soon(reader: OrderReader) -> bytes | None:
                 continue
 
 
-def test_a_statement_that_takes_too_long_is_cancelled_on_the_server(
+def test_a_statement_that_times_out_is_cancelled_on_the_server(
     real: Real, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_sleep(60)")

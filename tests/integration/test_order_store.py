@@ -1,4 +1,4 @@
-"""The contract of OrderStore, kept by the one on PostgreSQL and by the fake that the use cases are tested on."""
+"""The contract of OrderStore, on PostgreSQL and on the fake that tests of the use cases use."""
 
 from collections.abc import Iterator
 
@@ -29,31 +29,31 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     writer.close()
 
 
-def test_orders_that_are_not_there_are_new(store: OrderStore) -> None:
+def test_unknown_orders_are_new(store: OrderStore) -> None:
     assert store.store([versioned(offset) for offset in range(5)]) == Stored(new=5)
 
 
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
-def test_what_was_prepared_ahead_of_time_is_stored_as_it_is(store: OrderStore, text: str) -> None:
-    made, source, _ = versioned(1, order_uid="a", entry=text)
+def test_a_prepared_order_is_stored_unchanged(store: OrderStore, text: str) -> None:
+    order, source, _ = versioned(1, order_uid="a", entry=text)
     document = encode(order_document(order_uid="a", entry=text))
-    assert store.store([store.prepare(made, source, document)]) == Stored(new=1)
+    assert store.store([store.prepare(order, source, document)]) == Stored(new=1)
     assert store.store([versioned(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
 
 
-def test_an_order_that_comes_again_is_unchanged(store: OrderStore) -> None:
+def test_a_redelivered_order_is_unchanged(store: OrderStore) -> None:
     order = versioned(1)
     store.store([order])
     assert store.store([order]) == Stored(unchanged=1)
 
 
-def test_the_same_document_in_a_greater_version_is_unchanged_but_moves_the_version(store: OrderStore) -> None:
+def test_the_same_document_in_a_greater_version_only_updates_the_version(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
     assert store.store([versioned(3, order_uid="a")]) == Stored(unchanged=1)
     assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(stale=1)
 
 
-def test_another_document_in_a_greater_version_replaces(store: OrderStore) -> None:
+def test_another_document_in_a_greater_version_replaces_the_order(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
     assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
 
@@ -73,7 +73,7 @@ def test_a_smaller_version_is_stale_by_timestamp_then_partition_then_offset(
     assert store.store([versioned(**older, order_uid="a", entry="other")]) == Stored(stale=1)
 
 
-def test_the_greatest_version_of_a_batch_wins_wherever_it_stands(store: OrderStore) -> None:
+def test_the_greatest_version_in_a_batch_wins_in_any_order(store: OrderStore) -> None:
     versions = [versioned(offset, order_uid="a", entry=f"entry-{offset}") for offset in (2, 3, 1)]
     stored = store.store(versions)
     assert (stored.new, sum(stored)) == (1, 3)
@@ -81,7 +81,7 @@ def test_the_greatest_version_of_a_batch_wins_wherever_it_stands(store: OrderSto
     assert store.store([versions[0], versions[2]]) == Stored(stale=2)
 
 
-def test_all_kinds_are_told_apart_in_one_batch(store: OrderStore) -> None:
+def test_a_batch_may_contain_all_outcomes(store: OrderStore) -> None:
     first = [versioned(offset, order_uid=uid) for offset, uid in enumerate("abcd", start=10)]
     store.store(first)
     batch = [
@@ -94,21 +94,21 @@ def test_all_kinds_are_told_apart_in_one_batch(store: OrderStore) -> None:
     assert store.store(batch) == Stored(new=1, replaced=1, unchanged=2, stale=1)
 
 
-def test_nothing_of_nothing_is_stored(store: OrderStore) -> None:
+def test_an_empty_batch_stores_nothing(store: OrderStore) -> None:
     assert store.store([]) == Stored()
 
 
-def test_a_refused_order_is_to_blame_and_nothing_of_its_batch_is_stored(store: OrderStore) -> None:
+def test_a_rejected_order_is_identified_and_its_batch_rolled_back(store: OrderStore) -> None:
     orders = [versioned(offset, order_uid=f"{9 - offset}") for offset in range(9)]
     orders[6] = versioned(6, order_uid="3", customer_id=POISON)
-    with pytest.raises(OrderRejected) as refused:
+    with pytest.raises(OrderRejected) as raised:
         store.store(orders)
-    assert (refused.value.position, refused.value.sqlstate) == (6, "23514")
-    assert "no_poison" in refused.value.where
+    assert (raised.value.position, raised.value.sqlstate) == (6, "23514")
+    assert "no_poison" in raised.value.where
     assert store.store(orders[:6]) == Stored(new=6)
 
 
-def test_the_order_to_blame_may_be_unknown_but_alone_it_is_refused_too(store: OrderStore) -> None:
+def test_an_order_that_is_rejected_alone_does_not_affect_later_ones(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
     with pytest.raises(OrderRejected):
         store.store([versioned(2, order_uid="a", customer_id=POISON)])

@@ -1,8 +1,8 @@
-"""Whatever happens to an order or to a request, nothing that is told of it holds a value of it.
+"""Order data never appears in logs, metrics, traces, headers or errors.
 
-Every text and number of the orders here, keys, headers, whatever clients send and every secret carries a mark, and all
-that comes out is searched for it: but for the answers that are orders, and for what lies in the dead-letter topic as it
-came. Ids of orders have a mark of their own: they are told to readers, and nowhere else.
+All texts and numbers of orders, keys, headers, requests and secrets contain a mark. All output is searched for marks,
+except responses with orders and the original parts of dead letters. Ids of orders have another mark, which may appear
+in notifications and events only.
 """
 
 import re
@@ -44,15 +44,15 @@ UID = "Uq7id"
 PERSONAL = re.compile(f"{MARK}|{DIGITS}".encode(), re.IGNORECASE)
 IDENTIFYING = re.compile(UID.encode(), re.IGNORECASE)
 PLAIN = {"delivery.phone": f"+{DIGITS}", "delivery.email": f"{MARK}@{MARK}.example", "payment.currency": "USD"}
-"""What a valid order has where a mark alone would not do."""
-KEPT = {"order_uid", "date_created", "items[0].sale", "items[0].status"}
+"""Values of a valid order where the mark alone would be invalid."""
+UNMARKED = {"order_uid", "date_created", "items[0].sale", "items[0].status"}
 IN_SUMMARIES = ("track_number", "delivery_service", "payment.amount")
-"""What a list may tell of an order."""
-LARGEST = 100_000
-"""Bytes that the dead-letter topic takes here: some dead letters become stubs."""
-PREPARED = ROOT / "chart" / "templates" / "postgresql" / "configmap.yaml"
+"""Fields that a list contains."""
+MAX_MESSAGE_BYTES = 100_000
+"""Limit of the dead-letter topic, so that some dead letters become stubs."""
+CONFIG_MAP = ROOT / "chart" / "templates" / "postgresql" / "configmap.yaml"
 PARENT = f"00-{'a' * 32}-{'d' * 16}-01"
-CARRIED = [("traceparent", PARENT.encode()), ("tracestate", f"{MARK.lower()}=1".encode()), (MARK, MARK.encode())]
+HEADERS = [("traceparent", PARENT.encode()), ("tracestate", f"{MARK.lower()}=1".encode()), (MARK, MARK.encode())]
 PASSWORDS = f'{{"sasl.password": "{MARK}", "ssl.key.password": "{MARK}", "debug": "conf,consumer,msg"}}'
 
 
@@ -60,7 +60,7 @@ PASSWORDS = f'{{"sasl.password": "{MARK}", "ssl.key.password": "{MARK}", "debug"
 
 
 def mark_of(path: str) -> Any:
-    """Return what stands there in a marked order."""
+    """Return the value at the path in a marked order."""
     if path in PLAIN:
         return PLAIN[path]
     is_text = isinstance(value_at(SAMPLE, path), str)
@@ -68,11 +68,11 @@ def mark_of(path: str) -> Any:
 
 
 def marked(**overrides: Any) -> Document:
-    """Return a valid order under an id of its own."""
+    """Return a valid order with a unique id and marks in all other fields."""
     document = order_document(**overrides)
     for path in leaves(SAMPLE):
-        if path not in KEPT:
-            put(document, path, mark_of(path))
+        if path not in UNMARKED:
+            set_value(document, path, mark_of(path))
     document["order_uid"] = UID + document["order_uid"]
     return document
 
@@ -97,85 +97,86 @@ def value_at(document: Any, path: str) -> Any:
     return document
 
 
-def put(document: Any, path: str, value: Any) -> None:
+def set_value(document: Any, path: str, value: Any) -> None:
     *parents, key = steps(path)
     for step in parents:
         document = document[step]
     document[key] = value
 
 
-WRONG: list[Any] = [
+INVALID_VALUES: list[Any] = [
     MARK, MARK * 200, int(DIGITS), -int(DIGITS), float(DIGITS) + 0.5, 10**25 * int(DIGITS), [MARK], {MARK: MARK},
     f"{MARK}\0",
 ]  # fmt: skip
 
 
-def spoilt() -> Iterator[bytes]:
-    """Yield orders with a wrong value at each place, and with fields that nobody knows."""
+def invalid_orders() -> Iterator[bytes]:
+    """Yield orders with an invalid value at each path, and with unknown fields."""
     for path in [*leaves(SAMPLE), "delivery", "payment", "items", "items[0]"]:
-        for value in WRONG[path == "order_uid" :]:  # the first one is an id like any other
+        for value in INVALID_VALUES[path == "order_uid" :]:  # the first value is a valid id
             document = marked()
-            put(document, path, value)
+            set_value(document, path, value)
             yield encode(document | {MARK: {MARK: MARK}})
         yield encode(marked()).replace(b'"sm_id"', f'"{MARK}"'.encode())
 
 
-def faulty() -> Iterator[bytes]:
-    """Yield one message for every fault of the catalogue."""
+def generated_faults() -> Iterator[bytes]:
+    """Yield a message for each of the generator's faults."""
     random = Random(1).random  # noqa: S311 - the same each time
     yield from (fault.make(marked(), random) for fault in FULL_CATALOGUE)
 
 
-REFUSALS = f"""
-    ALTER TABLE orders ADD CONSTRAINT no_refused CHECK (entry <> '{MARK}-refused');
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+REJECT_MARKED = f"""
+    ALTER TABLE orders ADD CONSTRAINT no_rejected CHECK (entry <> '{MARK}-rejected');
+    CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION USING MESSAGE = NEW.city, DETAIL = NEW.name, HINT = NEW.email; END $$;
-    CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW
-        WHEN (NEW.city = '{MARK}-refused') EXECUTE FUNCTION refuse();
+    CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW
+        WHEN (NEW.city = '{MARK}-rejected') EXECUTE FUNCTION reject();
 """
 
 
-def refused() -> Iterator[bytes]:
-    """Yield orders that PostgreSQL refuses, with its own words full of their values."""
+def rejected_orders() -> Iterator[bytes]:
+    """Yield orders that PostgreSQL rejects with messages that quote their values."""
     by_constraint, by_trigger = marked(), marked()
-    by_constraint["entry"] = by_trigger["delivery"]["city"] = f"{MARK}-refused"
+    by_constraint["entry"] = by_trigger["delivery"]["city"] = f"{MARK}-rejected"
     yield from map(encode, (by_constraint, by_trigger))
 
 
 def sent(values: Iterable[bytes]) -> list[Sent]:
-    return [Sent(value, f"{MARK}-key".encode(), headers=[*CARRIED]) for value in values]
+    return [Sent(value, f"{MARK}-key".encode(), headers=[*HEADERS]) for value in values]
 
 
-# What is told
+# Output
 
 
-class Told:
-    """All that came out, by where it came from."""
+class Output:
+    """All output, by its source."""
 
     def __init__(self) -> None:
         self._texts: dict[str, bytes] = {}
 
-    def add(self, where: str, text: bytes) -> None:
-        self._texts[where] = self._texts.get(where, b"") + text + b"\n"
+    def add(self, source: str, text: bytes) -> None:
+        self._texts[source] = self._texts.get(source, b"") + text + b"\n"
 
-    def text(self, where: str) -> bytes:
-        return self._texts[where]
+    def text(self, source: str) -> bytes:
+        return self._texts[source]
 
-    def assert_silent(self, expected: set[str], *, but_for_ids: frozenset[str] = frozenset()) -> None:
-        """Hold that something came from everywhere that is expected, and that none of it has a mark."""
-        assert expected == {where for where, text in self._texts.items() if text.strip()}
-        found = {where: surroundings(PERSONAL, text) for where, text in self._texts.items()}
-        named = {w: surroundings(IDENTIFYING, text) for w, text in self._texts.items() if w not in but_for_ids}
-        assert {where: places for where, places in found.items() if places} == {}
-        assert {where: places for where, places in named.items() if places} == {}
+    def assert_has_no_marks(self, expected: set[str], *, with_ids: frozenset[str] = frozenset()) -> None:
+        """Assert that there is output of exactly these sources, and no mark in it, except for ids in `with_ids`."""
+        assert expected == {source for source, text in self._texts.items() if text.strip()}
+        found = {source: matches(PERSONAL, text) for source, text in self._texts.items()}
+        ids = {name: matches(IDENTIFYING, text) for name, text in self._texts.items() if name not in with_ids}
+        assert {source: each for source, each in found.items() if each} == {}
+        assert {source: each for source, each in ids.items() if each} == {}
 
 
-def surroundings(pattern: re.Pattern[bytes], text: bytes) -> list[bytes]:
+def matches(pattern: re.Pattern[bytes], text: bytes) -> list[bytes]:
+    """Return the first three matches with their context."""
     return [text[max(0, match.start() - 80) : match.end() + 40] for match in pattern.finditer(text)][:3]
 
 
-def of_dead_letters(harness: Harness) -> bytes:
-    """Return what we wrote into the dead-letter topic: our headers and the stubs."""
+def added_to_dead_letters(harness: Harness) -> bytes:
+    """Return what the consumer added to the dead-letter topic: headers and stubs."""
     written = [
         b"%s: %s" % (name.encode(), value or b"")
         for dead_letter in harness.dead_letters()
@@ -192,18 +193,18 @@ def of_dead_letters(harness: Harness) -> bytes:
 
 
 def run(harness: Harness, *arguments: str, **variables: str) -> bytes:
-    """Run a command to its end, and return all that it printed."""
+    """Run a command until it exits, and return its output."""
     command = harness.spawn(*arguments, settings={**harness.settings, **variables})
     command.process.wait(60)
     return command.log.read_bytes()
 
 
-def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(harness: Harness) -> None:
-    told = Told()
-    harness.query(REFUSALS)
-    harness.set_max_message_bytes(harness.dead_letter_topic, LARGEST)
-    with collecting() as collector, proxied(harness.database) as (proxy, dsn), listening(harness) as notified:
-        bad = sent([*faulty(), *spoilt(), *refused()])
+def test_consumer_and_commands_output_no_order_data(harness: Harness) -> None:
+    output = Output()
+    harness.query(REJECT_MARKED)
+    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
+    with collecting() as collector, proxied(harness.database) as (proxy, dsn), listening(harness) as notifications:
+        bad = sent([*generated_faults(), *invalid_orders(), *rejected_orders()])
         good = sent(encode(marked()) for _ in range(5))
         harness.produce(*good, *bad, Sent(None, MARK.encode()))
         produce_with_header(harness.bootstrap_servers, harness.topic, encode(marked()), MARK.encode() + b"\xff")
@@ -219,21 +220,23 @@ def test_the_consumer_and_the_commands_tell_nothing_of_what_they_read(harness: H
             harness.produce(*sent([encode(marked())]))
             eventually(lambda: "connection to PostgreSQL failed" in consumer.log.read_text(), what="the outage")
         harness.wait_committed({0: read + 1})
-        told.add("metrics", httpx2.get(f"http://127.0.0.1:{consumer.admin_port}/metrics").content)
+        output.add("metrics", httpx2.get(f"http://127.0.0.1:{consumer.admin_port}/metrics").content)
         with proxy.unreachable():
             harness.produce(*sent([encode(marked())]))
-            eventually(lambda: consumer.log.read_text().count("connection to PostgreSQL failed") > 3, what="another")
+            eventually(
+                lambda: consumer.log.read_text().count("connection to PostgreSQL failed") > 3, what="another outage"
+            )
             assert consumer.stop() == 0
-        told.add("notifications", eventually(notified))
-    told.add("consumer's log", consumer.log.read_bytes())
-    told.add("traces", collector.received)
-    told.add("dead letters", of_dead_letters(harness))
+        output.add("notifications", eventually(notifications))
+    output.add("consumer's log", consumer.log.read_bytes())
+    output.add("traces", collector.received)
+    output.add("dead letters", added_to_dead_letters(harness))
     for name, arguments in COMMANDS.items():
-        told.add(name, run(harness, *arguments, ORDERS_LOG__LEVEL="debug", ORDERS_KAFKA__PROPERTIES=PASSWORDS))
+        output.add(name, run(harness, *arguments, ORDERS_LOG__LEVEL="debug", ORDERS_KAFKA__PROPERTIES=PASSWORDS))
     assert {span.name for span in collector.spans} >= {"store orders", "process order", "dead-letter order"}
-    told.assert_silent(
+    output.assert_has_no_marks(
         {"metrics", "notifications", "consumer's log", "traces", "dead letters", *COMMANDS},
-        but_for_ids=frozenset({"notifications"}),
+        with_ids=frozenset({"notifications"}),
     )
 
 
@@ -247,12 +250,12 @@ COMMANDS = {
 
 @contextmanager
 def listening(harness: Harness) -> Iterator[Callable[[], bytes]]:
-    """Hear what the writer notifies of: what is yielded returns all that came so far."""
-    heard: list[bytes] = []
+    """Listen for notifications; the yielded function returns all payloads received so far."""
+    received: list[bytes] = []
 
     def payloads() -> bytes:
-        heard.extend(each.payload.encode() for each in connection.notifies(timeout=0.1))
-        return b"\n".join(heard)
+        received.extend(each.payload.encode() for each in connection.notifies(timeout=0.1))
+        return b"\n".join(received)
 
     with psycopg.connect(harness.database, autocommit=True) as connection:
         listen(connection)
@@ -262,71 +265,71 @@ def listening(harness: Harness) -> Iterator[Callable[[], bytes]]:
 # The API
 
 KEY = f"{MARK}-a-key-that-reads"
-KEY_OF_LETTERS = f"{MARK}-a-key-of-dead-letters"
+DEAD_LETTER_KEY = f"{MARK}-a-key-of-dead-letters"
 HAS_KEY = f"authorization: Bearer {KEY}"
-MAY_SEE_LETTERS = f"x-api-key: {KEY_OF_LETTERS}"
+HAS_DEAD_LETTER_KEY = f"x-api-key: {DEAD_LETTER_KEY}"
 
 
-def asked(target: str, *lines: str, method: str = "GET") -> bytes:
-    """Return a request whose headers are full of marks; `lines` come first."""
+def request_with_marks(target: str, *lines: str, method: str = "GET") -> bytes:
+    """Return a request with the header lines `lines`, followed by headers full of marks."""
     names = ("user-agent", "referer", "cookie", "x-request-id", "x-forwarded-for", "accept-language", MARK)
     everywhere = [f"{name}: {MARK} {DIGITS}" for name in names]
     head = [f"{method} {target} HTTP/1.1", "host: x", *lines, *everywhere, "connection: close"]
     return "\r\n".join([*head, "", ""]).encode()
 
 
-REFUSED = [
-    (404, asked(f"/orders/{UID}-unknown", HAS_KEY)),
-    (422, asked(f"/orders/{MARK}%20{UID}", HAS_KEY)),
-    (422, asked(f"/orders/{MARK * 20}", HAS_KEY)),
-    (401, asked(f"/orders/{MARK}", f"authorization: Bearer {MARK}-no-key")),
-    (401, asked(f"/orders/{MARK}", f"authorization: {MARK} {MARK}")),
-    (403, asked(f"/orders/{MARK}", MAY_SEE_LETTERS)),
-    (401, asked(f"/orders/{MARK}?key={KEY}")),
-    (422, asked(f"/orders?cursor={MARK}&{MARK}={MARK}", HAS_KEY)),
-    (422, asked(f"/orders?cursor=1.{MARK}%20", HAS_KEY)),
-    (422, asked(f"/orders?limit={MARK}", HAS_KEY)),
-    (422, asked(f"/orders?limit={DIGITS}", HAS_KEY)),
-    (422, asked(f"/orders?customer_id={MARK}%00", HAS_KEY)),
-    (422, asked(f"/orders?track_number={MARK * 50}", HAS_KEY)),
-    (422, asked(f"/dead-letters?cursor={MARK}", MAY_SEE_LETTERS)),
-    (422, asked(f"/dead-letters?reason={MARK}&limit={DIGITS}", MAY_SEE_LETTERS)),
-    (403, asked("/dead-letters", HAS_KEY)),
-    (404, asked(f"/{MARK}/{UID}", HAS_KEY)),
-    (404, asked(f"//{MARK}//{UID}/", HAS_KEY)),
-    (405, asked(f"/orders/{MARK}", HAS_KEY, method="POST")),
-    (413, asked(f"/orders/{MARK}", "content-length: 7", HAS_KEY) + MARK.encode()),
-    (431, asked(f"/orders/{MARK}", f"x: {MARK * 5_000}")),
+REJECTED_REQUESTS = [
+    (404, request_with_marks(f"/orders/{UID}-unknown", HAS_KEY)),
+    (422, request_with_marks(f"/orders/{MARK}%20{UID}", HAS_KEY)),
+    (422, request_with_marks(f"/orders/{MARK * 20}", HAS_KEY)),
+    (401, request_with_marks(f"/orders/{MARK}", f"authorization: Bearer {MARK}-no-key")),
+    (401, request_with_marks(f"/orders/{MARK}", f"authorization: {MARK} {MARK}")),
+    (403, request_with_marks(f"/orders/{MARK}", HAS_DEAD_LETTER_KEY)),
+    (401, request_with_marks(f"/orders/{MARK}?key={KEY}")),
+    (422, request_with_marks(f"/orders?cursor={MARK}&{MARK}={MARK}", HAS_KEY)),
+    (422, request_with_marks(f"/orders?cursor=1.{MARK}%20", HAS_KEY)),
+    (422, request_with_marks(f"/orders?limit={MARK}", HAS_KEY)),
+    (422, request_with_marks(f"/orders?limit={DIGITS}", HAS_KEY)),
+    (422, request_with_marks(f"/orders?customer_id={MARK}%00", HAS_KEY)),
+    (422, request_with_marks(f"/orders?track_number={MARK * 50}", HAS_KEY)),
+    (422, request_with_marks(f"/dead-letters?cursor={MARK}", HAS_DEAD_LETTER_KEY)),
+    (422, request_with_marks(f"/dead-letters?reason={MARK}&limit={DIGITS}", HAS_DEAD_LETTER_KEY)),
+    (403, request_with_marks("/dead-letters", HAS_KEY)),
+    (404, request_with_marks(f"/{MARK}/{UID}", HAS_KEY)),
+    (404, request_with_marks(f"//{MARK}//{UID}/", HAS_KEY)),
+    (405, request_with_marks(f"/orders/{MARK}", HAS_KEY, method="POST")),
+    (413, request_with_marks(f"/orders/{MARK}", "content-length: 7", HAS_KEY) + MARK.encode()),
+    (431, request_with_marks(f"/orders/{MARK}", f"x: {MARK * 5_000}")),
     (400, f"{MARK} /{MARK} {MARK}\r\n\r\n".encode()),
     (400, f"GET /{MARK} HTTP/1.1\r\n{MARK}\r\n\r\n".encode()),
 ]
-"""What gets a problem for an answer, and with what status."""
+"""Requests that are rejected, with the status of the response."""
 
 
-class Visitor:
-    """Asks an API, and notes what may not hold a mark."""
+class Client:
+    """Sends requests to an API, and records output that may not contain a mark."""
 
-    def __init__(self, port: int, told: Told) -> None:
+    def __init__(self, port: int, output: Output) -> None:
         self._port = port
-        self._told = told
+        self._output = output
 
-    def get(self, where: str, status: int, request: bytes, *, allowed: Iterable[object] = ()) -> None:
-        """Note head and body, but for what is `allowed`."""
+    def get(self, source: str, status: int, request: bytes, *, allowed: Iterable[object] = ()) -> None:
+        """Record head and body, without the `allowed` values."""
         head, body = self._exchange(request)
         assert head.startswith(b"HTTP/1.1 %d " % status), head
         for each in allowed:
             body = body.replace(str(each).encode(), b"")
-        self._told.add(where, head + b"\n" + body)
+        self._output.add(source, head + b"\n" + body)
 
-    def get_content(self, where: str, request: bytes) -> None:
-        """Note the head alone, for the body is what was asked for: personal."""
+    def get_content(self, source: str, request: bytes) -> None:
+        """Record the head only, because the body is the requested order data."""
         head, body = self._exchange(request)
         assert head.startswith(b"HTTP/1.1 200 ")
         assert len(body) > 500
-        self._told.add(where, head)
+        self._output.add(source, head)
 
-    def leave(self, request: bytes) -> None:
-        """Ask, and go before the answer has come."""
+    def send_and_close(self, request: bytes) -> None:
+        """Send a request and close the connection without waiting for the response."""
         with self._connected() as client:
             client.sendall(request)
 
@@ -340,34 +343,36 @@ class Visitor:
         return closing(socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_SECONDS))
 
 
-def visit(visitor: Visitor, document: Document) -> None:
-    """Ask for everything that there is, rightly and wrongly."""
+def request_everything(client: Client, document: Document) -> None:
+    """Send valid and invalid requests to every endpoint."""
     uid, allowed = document["order_uid"], [*map(mark_of, IN_SUMMARIES), document["order_uid"]]
-    for _ in range(2):  # from PostgreSQL and from memory
-        visitor.get_content("orders", asked(f"/orders/{uid}", HAS_KEY))
-    visitor.get_content("orders", f"GET /orders/{uid} HTTP/1.1\r\n{HAS_KEY}\r\n\r\n".encode() + LAST)
-    visitor.get_content("dead letters", asked("/dead-letters", MAY_SEE_LETTERS, f"origin: https://{MARK}.example"))
+    for _ in range(2):  # from PostgreSQL and from the cache
+        client.get_content("orders", request_with_marks(f"/orders/{uid}", HAS_KEY))
+    client.get_content("orders", f"GET /orders/{uid} HTTP/1.1\r\n{HAS_KEY}\r\n\r\n".encode() + LAST)
+    client.get_content(
+        "dead letters", request_with_marks("/dead-letters", HAS_DEAD_LETTER_KEY, f"origin: https://{MARK}.example")
+    )
     for query in ("", f"?customer_id={mark_of('customer_id')}", f"?track_number={mark_of('track_number')}"):
-        visitor.get("lists", 200, asked(f"/orders{query}", HAS_KEY), allowed=allowed)
-    visitor.get("figures", 200, asked("/stats", HAS_KEY))
-    for status, request in REFUSED:
-        visitor.get("refusals", status, request)
+        client.get("lists", 200, request_with_marks(f"/orders{query}", HAS_KEY), allowed=allowed)
+    client.get("figures", 200, request_with_marks("/stats", HAS_KEY))
+    for status, request in REJECTED_REQUESTS:
+        client.get("rejected", status, request)
 
 
 LAST = b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"
 
 
-def visit_without_database(visitor: Visitor) -> None:
+def request_during_outage(client: Client) -> None:
     for target in (f"/orders/{UID}-missed", f"/orders?customer_id={MARK}"):
-        visitor.get("outage", 503, asked(target, HAS_KEY))
+        client.get("outage", 503, request_with_marks(target, HAS_KEY))
 
 
-def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(harness: Harness, tmp_path: Path) -> None:
-    told = Told()
+def test_the_api_outputs_order_data_only_in_responses_with_orders(harness: Harness, tmp_path: Path) -> None:
+    output = Output()
     document = marked()
     keys = tmp_path / "keys"
-    keys.write_text(f"read {KEY}\ndead-letters {KEY_OF_LETTERS}\n")
-    harness.produce(*sent([encode(document), *faulty()]))
+    keys.write_text(f"read {KEY}\ndead-letters {DEAD_LETTER_KEY}\n")
+    harness.produce(*sent([encode(document), *generated_faults()]))
     harness.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     harness.wait_stored({document["order_uid"]})
     eventually(harness.dead_letters)
@@ -377,31 +382,31 @@ def test_the_api_tells_nothing_but_the_orders_that_it_is_asked_for(harness: Harn
             "ORDERS_AUTH__KEYS_FILE": str(keys), "ORDERS_LOG__LEVEL": "debug", "ORDERS_CACHE__WARM_UP_SIZE": "0",
             "ORDERS_HTTP__CORS_ORIGINS": '["https://shop.example"]', "ORDERS_POSTGRES__STATEMENT_TIMEOUT": "1s",
         }).ready()  # fmt: skip
-        visitor, probes = Visitor(api.http_port, told), Visitor(api.admin_port, told)
+        client, probes = Client(api.http_port, output), Client(api.admin_port, output)
         with httpx2.stream("GET", f"{api.url}/events", headers={"X-API-Key": KEY, "Last-Event-ID": MARK}) as events:
-            visit(visitor, document)
+            request_everything(client, document)
             harness.produce(*sent([encode(document | {"sm_id": 1}), encode(marked())]))
-            told.add("events", "\n".join(lines_until(events, "event: replaced")).encode())
+            output.add("events", "\n".join(lines_until(events, "event: replaced")).encode())
         with proxy.delayed(0.5):
-            visitor.leave(asked(f"/orders/{UID}-left", HAS_KEY))
-            visitor.leave(asked(f"/orders?customer_id={MARK}", HAS_KEY))
+            client.send_and_close(request_with_marks(f"/orders/{UID}-left", HAS_KEY))
+            client.send_and_close(request_with_marks(f"/orders?customer_id={MARK}", HAS_KEY))
         with proxy.unreachable():
-            visit_without_database(visitor)
+            request_during_outage(client)
         keys.write_text(f"read {KEY} {MARK}\n")
-        eventually(lambda: "the API key file has errors" in api.log.read_text(), what="the keys are looked at")
+        eventually(lambda: "the API key file has errors" in api.log.read_text(), what="the key file is reloaded")
         accepted = f"accept: application/openmetrics-text; version=1.0.0; escaping={MARK}"
-        probes.get("metrics", 200, asked(f"/metrics?name[]={MARK}", accepted))
-        probes.get("probes", 200, asked(f"/readyz?verbose={MARK}"))
+        probes.get("metrics", 200, request_with_marks(f"/metrics?name[]={MARK}", accepted))
+        probes.get("probes", 200, request_with_marks(f"/readyz?verbose={MARK}"))
         assert api.stop() == 0
-    told.add("log", api.log.read_bytes())
-    told.assert_silent(
-        {"orders", "dead letters", "lists", "figures", "refusals", "events", "outage", "metrics", "probes", "log"},
-        but_for_ids=frozenset({"events"}),
+    output.add("log", api.log.read_bytes())
+    output.assert_has_no_marks(
+        {"orders", "dead letters", "lists", "figures", "rejected", "events", "outage", "metrics", "probes", "log"},
+        with_ids=frozenset({"events"}),
     )
 
 
 def lines_until(events: httpx2.Response, last: str) -> Iterator[str]:
-    """Yield the lines of a stream until there was one like `last`, and the one after it."""
+    """Yield the lines of a stream up to the line after the first that equals `last`."""
     lines = events.iter_lines()
     for line in lines:
         yield line
@@ -410,41 +415,41 @@ def lines_until(events: httpx2.Response, last: str) -> Iterator[str]:
             return
 
 
-# PostgreSQL itself
+# PostgreSQL's log
 
 
-def test_the_log_of_the_charts_postgresql_holds_no_row_that_it_refused(tmp_path: Path) -> None:
-    of_the_chart = [line for line in PREPARED.read_text().splitlines() if "ALTER SYSTEM" in line]
+def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Path) -> None:
+    chart_settings = [line for line in CONFIG_MAP.read_text().splitlines() if "ALTER SYSTEM" in line]
     with postgres.postgres(tmp_path) as server, psycopg.connect(server.dsn, autocommit=True) as connection:
         migrate(server.dsn, Migration())
-        for statement in [REFUSALS, *of_the_chart, "SELECT pg_reload_conf()"]:
+        for statement in [REJECT_MARKED, *chart_settings, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
         writer = PostgresOrderStore(Transactions(connection_settings(server.dsn, "tests")))
-        order = msgspec.json.decode(next(refused()), type=Order)
-        eventually(lambda: terse(server.dsn))
+        order = msgspec.json.decode(next(rejected_orders()), type=Order)
+        eventually(lambda: is_terse(server.dsn))
         with pytest.raises(OrderRejected):
             writer.store([VersionedOrder(order, RecordPosition(0, 0, 0, "orders"))])
         writer.close()
-    told = Told()
-    told.add("log", (tmp_path / "postgresql.log").read_bytes())
-    assert b"no_refused" in told.text("log")
-    told.assert_silent({"log"})
+    output = Output()
+    output.add("log", (tmp_path / "postgresql.log").read_bytes())
+    assert b"no_rejected" in output.text("log")
+    output.assert_has_no_marks({"log"})
 
 
-def terse(dsn: str) -> bool:
+def is_terse(dsn: str) -> bool:
     with psycopg.connect(dsn) as connection:
         return connection.execute("SHOW log_error_verbosity").fetchone() == ("terse",)
 
 
 # Settings
 
-UNUSABLE = [
+INVALID_SETTINGS = [
     {"ORDERS_KAFKA__PROPERTIES": f'{{"sasl.password": "{MARK}"'},
     {"ORDERS_KAFKA__PROPERTIES": f'{{"{MARK.lower()}": "{MARK}", "ssl.key.password": ["{MARK}"]}}'},
     {"ORDERS_KAFKA__PROPERTIES": f'{{"security.protocol": "nonsense", "sasl.password": "{MARK}"}}'},
     {"ORDERS_POSTGRES__CONNECT_TIMEOUT": MARK, "ORDERS_CACHE": MARK, "ORDERS_BATCH__MAX_BYTES": f"{DIGITS}{MARK}"},
 ]
-UNREACHABLE = [
+INVALID_DSNS = [
     {"ORDERS_POSTGRES__DSN": f"postgresql://me:{MARK}@127.0.0.1:1/orders"},
     {"ORDERS_POSTGRES__DSN": f"postgresql://me:{MARK}@[/orders"},
     {"ORDERS_POSTGRES__DSN": f"host=127.0.0.1 port=1 password={MARK} {MARK}"},
@@ -452,15 +457,16 @@ UNREACHABLE = [
 
 
 @pytest.mark.parametrize(
-    ("command", "wrong"), [("consumer", UNUSABLE), ("doctor", UNREACHABLE), ("wait-for-migrations", UNREACHABLE)]
+    ("command", "invalid"),
+    [("consumer", INVALID_SETTINGS), ("doctor", INVALID_DSNS), ("wait-for-migrations", INVALID_DSNS)],
 )
-def test_a_setting_that_cannot_be_used_is_told_without_its_value(
-    spawn: Spawn, command: str, wrong: list[dict[str, str]]
+def test_errors_for_invalid_settings_do_not_contain_their_values(
+    spawn: Spawn, command: str, invalid: list[dict[str, str]]
 ) -> None:
-    told = Told()
+    output = Output()
     common = {"ORDERS_MIGRATION__TIMEOUT": "200ms", "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-    for process in [spawn(command, settings=common | variables) for variables in wrong]:
+    for process in [spawn(command, settings=common | variables) for variables in invalid]:
         assert process.process.wait(60) > 0
         assert process.log.read_bytes()
-        told.add(command, process.log.read_bytes())
-    told.assert_silent({command})
+        output.add(command, process.log.read_bytes())
+    output.assert_has_no_marks({command})

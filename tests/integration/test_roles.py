@@ -1,4 +1,4 @@
-"""A role for each mode, as roles.sql makes them: everything works with its own one, and nothing else does."""
+"""The roles that roles.sql creates have exactly the privileges that each command needs."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from tests.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
 DSN = "ORDERS_POSTGRES__DSN"
-PASSWORD = "a-password"  # noqa: S105 - of roles that end with their test
+PASSWORD = "a-password"  # noqa: S105 - of temporary roles
 Run = Callable[[Logins], None]
 UID = SAMPLE["order_uid"]
 
@@ -38,7 +38,7 @@ CHANGES = {
     **{f"SELECT FROM {table} FOR UPDATE": (table, "UPDATE") for table in COLUMNS},
     **{f"DELETE FROM {table}": (table, "DELETE") for table in COLUMNS},  # noqa: S608
 }
-"""Statements with the right that each takes."""
+"""Statements, with the privilege that each requires."""
 NEVER = [
     *(f"TRUNCATE {table} CASCADE" for table in COLUMNS),
     *(f"DROP TABLE {table} CASCADE" for table in COLUMNS),
@@ -58,12 +58,12 @@ NEVER = [
 
 @pytest.fixture
 def bare(postgres_server: servers.Postgres) -> Iterator[Logins]:
-    """A database without roles.sql, and the logins that it will make; roles outlive a database, and so are removed."""
+    """A database before roles.sql, and the logins that roles.sql creates. Roles are dropped with the database."""
     with temporary.database(postgres_server.dsn) as (name, dsn):
         address = urlsplit(dsn)
-        place = address.netloc.rpartition("@")[2]
+        host = address.netloc.rpartition("@")[2]
         logins = Logins(
-            dsn, *(address._replace(netloc=f"{name}_{kind}:{PASSWORD}@{place}").geturl() for kind in (*KINDS, "owner"))
+            dsn, *(address._replace(netloc=f"{name}_{kind}:{PASSWORD}@{host}").geturl() for kind in (*KINDS, "owner"))
         )
         yield logins
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
@@ -73,7 +73,7 @@ def bare(postgres_server: servers.Postgres) -> Iterator[Logins]:
 
 @pytest.fixture
 def logins(bare: Logins) -> Logins:
-    """The same after roles.sql, and without a table."""
+    """The database after roles.sql, without tables."""
     run_script(bare)
     return with_passwords(bare)
 
@@ -86,7 +86,7 @@ def migrated(logins: Logins) -> Logins:
 
 @pytest.fixture
 def restored(logins: Logins, postgres_server: servers.Postgres) -> Iterator[Logins]:
-    """The logins at a new database, which the one that migrates owns."""
+    """The logins for a new database, which the migrating role owns."""
     with temporary.database(postgres_server.dsn) as (name, dsn):
         with psycopg.connect(dsn, autocommit=True) as admin:
             owner = Identifier(logins.name("migrate"))
@@ -96,7 +96,7 @@ def restored(logins: Logins, postgres_server: servers.Postgres) -> Iterator[Logi
 
 @pytest.fixture
 def database(logins: Logins) -> str:
-    """What the stage looks at tables with."""
+    """The URL with which the harness queries tables."""
     return logins.superuser
 
 
@@ -120,29 +120,29 @@ def run_script_by_psql(logins: Logins) -> None:
     psql("--dbname", logins.superuser, *names, "--file", str(SCRIPT))
 
 
-def test_each_command_does_all_its_work_with_a_role_of_its_own(harness: Harness, logins: Logins) -> None:
-    assert ended(harness, logins.migrate, "migrate") == 0
-    assert ended(harness, logins.write, "migrate") == 0  # which has only topics to make, if any
+def test_each_command_works_with_its_own_role(harness: Harness, logins: Logins) -> None:
+    assert exit_code(harness, logins.migrate, "migrate") == 0
+    assert exit_code(harness, logins.write, "migrate") == 0  # the schema is current, so only topics may be missing
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
-        assert ended(harness, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
+        assert exit_code(harness, login, "wait-for-migrations", ORDERS_MODE=mode) == 0
     consumer = harness.consumer(**{DSN: logins.write})
     api = harness.spawn("api", settings={**harness.settings, DSN: logins.read}).ready()
     harness.produce(*orders([order_document(order_uid=UID)]))
-    eventually(lambda: answer(api).status_code == 200, what="the order")
+    eventually(lambda: get_order(api).status_code == 200, what="the order")
     harness.produce(*orders([order_document(order_uid=UID, locale="new")]))
-    eventually(lambda: answer(api).json()["locale"] == "new", 5, "the replaced order")
+    eventually(lambda: get_order(api).json()["locale"] == "new", 5, "the replaced order")
     harness.produce(*orders([order_document(order_uid=UID, locale="new")]))
-    eventually(lambda: metric(consumer, "orders_unchanged_total") > 0, what="the order that only moved")
+    eventually(lambda: metric(consumer, "orders_unchanged_total") > 0, what="the order with an unchanged document")
     assert metric(consumer, "orders_replaced_total") == 1
     warm = harness.spawn("api", settings={**harness.settings, DSN: logins.read}).ready()
-    assert answer(warm).headers["x-cache"] == "hit"
+    assert get_order(warm).headers["x-cache"] == "hit"
     assert httpx2.get(f"{api.url}/orders").json()["orders"][0]["order_uid"] == UID
     eventually(lambda: httpx2.get(f"{api.url}/stats").json()["stored"] == 1, what="the estimate")
     for mode, login in (("consumer", logins.write), ("api", logins.read)):
-        assert ended(harness, login, "doctor", ORDERS_MODE=mode) == 0
+        assert exit_code(harness, login, "doctor", ORDERS_MODE=mode) == 0
 
 
-def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_anew(
+def test_a_dump_is_restored_to_a_new_database_and_the_script_grants_the_privileges(
     migrated: Logins, restored: Logins, tmp_path: Path
 ) -> None:
     dump = str(tmp_path / "orders.dump")
@@ -155,39 +155,39 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_gives_its_rights_an
     wait_for_migrations(restored.read, Migration(timeout=5))
 
 
-def ended(harness: Harness, login: str, command: str, **variables: str) -> int:
+def exit_code(harness: Harness, login: str, command: str, **variables: str) -> int:
     return harness.spawn(command, settings={**harness.settings, DSN: login, **variables}).process.wait(60)
 
 
-def answer(api: Service) -> httpx2.Response:
+def get_order(api: Service) -> httpx2.Response:
     return httpx2.get(f"{api.url}/orders/{UID}")
 
 
-def test_a_writer_ends_a_frozen_one_of_its_own_role(migrated: Logins) -> None:
-    """Which has sent half of a COPY: PostgreSQL waits for the rest without end."""
+def test_a_writer_terminates_a_frozen_one_of_its_role(migrated: Logins) -> None:
+    """The frozen writer has sent half of a COPY, for whose rest PostgreSQL waits without a timeout."""
     with psycopg.connect(migrated.write, application_name="tests") as frozen:
         frozen.pgconn.send_query(b"COPY orders FROM STDIN")
         transactions = Transactions(connection_settings(migrated.write, "tests", lock_timeout=0))
-        eventually(lambda: ended_frozen(transactions, frozen.info.backend_pid, migrated), what="its end")
+        eventually(lambda: is_terminated(transactions, frozen.info.backend_pid, migrated), what="its termination")
         transactions.close()
         frozen.pgconn.finish()
 
 
-def ended_frozen(transactions: Transactions, pid: int, logins: Logins) -> bool:
+def is_terminated(transactions: Transactions, pid: int, logins: Logins) -> bool:
     transactions.terminate_frozen()
     return rows(logins.superuser, f"SELECT FROM pg_stat_activity WHERE pid = {pid}") == []
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_a_role_may_do_nothing_but_its_part(kind: str, migrated: Logins) -> None:
+def test_a_role_has_no_other_privileges(kind: str, migrated: Logins) -> None:
     allowed = READING | WRITING if kind == "write" else READING
-    forbidden = [statement for statement, right in CHANGES.items() if right not in allowed] + NEVER
+    forbidden = [statement for statement, privilege in CHANGES.items() if privilege not in allowed] + NEVER
     assert [each for each in forbidden if not is_denied(getattr(migrated, kind), each)] == []
 
 
 @pytest.mark.parametrize("run", [run_script, run_script_by_psql])
-def test_rights_are_the_same_whether_the_tables_or_the_roles_were_there_first(run: Run, bare: Logins) -> None:
-    """An installation of one login comes through: whoever owned the tables is the one who migrates."""
+def test_privileges_are_exact_if_the_script_runs_after_the_migration(run: Run, bare: Logins) -> None:
+    """An installation with one login can be upgraded: the owner of the tables becomes the migrating role."""
     with psycopg.connect(bare.superuser) as admin:
         owner = Identifier(bare.name("migrate"))
         admin.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, Literal(PASSWORD)))
@@ -197,17 +197,17 @@ def test_rights_are_the_same_whether_the_tables_or_the_roles_were_there_first(ru
     assert_privileges_are_exact(with_passwords(bare))
 
 
-def test_rights_are_exact_after_a_migration_too(migrated: Logins) -> None:
+def test_privileges_are_exact_if_the_migration_runs_after_the_script(migrated: Logins) -> None:
     assert_privileges_are_exact(migrated)
 
 
-def test_running_it_again_changes_nothing(migrated: Logins) -> None:
+def test_running_the_script_again_changes_nothing(migrated: Logins) -> None:
     before = rows(migrated.superuser, ACLS)
     run_script(migrated)
     assert rows(migrated.superuser, ACLS) == before
 
 
-def test_running_it_again_takes_back_what_is_too_much(migrated: Logins) -> None:
+def test_running_the_script_again_revokes_extra_privileges(migrated: Logins) -> None:
     reader = Identifier(migrated.name("read"))
     with psycopg.connect(migrated.superuser) as admin:
         admin.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(reader))
@@ -223,18 +223,18 @@ def test_running_it_again_takes_back_what_is_too_much(migrated: Logins) -> None:
     assert_privileges_are_exact(migrated)
     assert is_denied(migrated.read, "CREATE TEMPORARY TABLE more (id int)")
     assert is_denied(migrated.read, "CREATE TABLE more (id int)")
-    assert_a_new_table_is_written_by_the_writer_alone(migrated)
+    assert_only_the_writer_may_write_a_new_table(migrated)
 
 
 def database_of(logins: Logins) -> str:
     return urlsplit(logins.superuser).path[1:]
 
 
-def test_a_table_of_a_later_migration_can_be_read_by_both_and_written_by_the_writer(migrated: Logins) -> None:
-    assert_a_new_table_is_written_by_the_writer_alone(migrated)
+def test_a_table_of_a_later_migration_gets_default_privileges(migrated: Logins) -> None:
+    assert_only_the_writer_may_write_a_new_table(migrated)
 
 
-def assert_a_new_table_is_written_by_the_writer_alone(migrated: Logins) -> None:
+def assert_only_the_writer_may_write_a_new_table(migrated: Logins) -> None:
     with psycopg.connect(migrated.migrate) as owner:
         owner.execute("CREATE TABLE later (id int)")
     for login in (migrated.read, migrated.write):
@@ -243,7 +243,7 @@ def assert_a_new_table_is_written_by_the_writer_alone(migrated: Logins) -> None:
     assert not is_denied(migrated.write, "INSERT INTO later VALUES (1)")
 
 
-def test_who_owns_the_database_and_may_create_roles_can_run_it(bare: Logins) -> None:
+def test_the_owner_of_the_database_can_run_the_script_with_createrole(bare: Logins) -> None:
     database = Identifier(database_of(bare))
     owner = Identifier(bare.name("owner"))
     with psycopg.connect(bare.superuser) as admin:
@@ -256,7 +256,7 @@ def test_who_owns_the_database_and_may_create_roles_can_run_it(bare: Logins) -> 
     assert_privileges_are_exact(bare)
 
 
-def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
+def test_other_roles_may_not_connect(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
@@ -264,27 +264,27 @@ def test_nobody_else_may_connect_and_waiting_says_so(logins: Logins) -> None:
         wait_for_migrations(logins.owner, Migration(timeout=1))
 
 
-def test_a_role_without_login_is_told(logins: Logins) -> None:
+def test_a_role_without_login_is_reported(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
     with pytest.raises(DeadlineExceeded, match="authentication failed: the role has no LOGIN"):
         wait_for_migrations(logins.read, Migration(timeout=1))
 
 
-def test_one_role_for_two_parts_is_refused(bare: Logins) -> None:
+def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
     with pytest.raises(RaiseException, match="these are to be three roles"):
         run_script(bare._replace(read=bare.write))
     assert rows(bare.superuser, f"SELECT FROM pg_roles WHERE rolname = '{bare.name('migrate')}'") == []
 
 
-def test_tables_that_belong_to_another_role_are_refused_with_what_to_do(bare: Logins) -> None:
+def test_the_script_rejects_tables_of_another_role_with_a_hint(bare: Logins) -> None:
     migrate(bare.superuser, Migration())
-    with pytest.raises(RaiseException, match="belongs to") as refused:
+    with pytest.raises(RaiseException, match="belongs to") as raised:
         run_script(bare)
-    assert f"TO {bare.name('migrate')}" in str(refused.value.diag.message_hint)
+    assert f"TO {bare.name('migrate')}" in str(raised.value.diag.message_hint)
 
 
-def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(harness: Harness, migrated: Logins) -> None:
+def test_a_consumer_without_write_privileges_logs_it_and_waits(harness: Harness, migrated: Logins) -> None:
     consumer = harness.consumer(**{DSN: migrated.read})
     harness.produce(*orders([order_document(order_uid=UID)]))
     eventually(lambda: '"sqlstate":"42501"' in consumer.log.read_text().replace(": ", ":"), what="the reason")
@@ -296,7 +296,7 @@ def test_a_consumer_without_the_right_to_write_waits_for_it_and_says_why(harness
     harness.wait_stored({UID})
 
 
-def test_an_api_without_the_right_to_read_waits_for_it_and_says_why(spawn: Spawn, migrated: Logins) -> None:
+def test_an_api_without_read_privileges_logs_it_and_waits(spawn: Spawn, migrated: Logins) -> None:
     reader = Identifier(migrated.name("read"))
     with psycopg.connect(migrated.superuser) as admin:
         admin.execute(SQL("REVOKE SELECT ON items FROM {}").format(reader))
@@ -306,7 +306,7 @@ def test_an_api_without_the_right_to_read_waits_for_it_and_says_why(spawn: Spawn
     api.ready()
 
 
-def test_the_doctor_names_the_missing_privileges(
+def test_doctor_lists_the_missing_privileges(
     migrated: Logins, settings: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     kafka = Kafka(
@@ -314,11 +314,11 @@ def test_the_doctor_names_the_missing_privileges(
         topic=settings["ORDERS_KAFKA__TOPIC"],
         dead_letter_topic=settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"],
     )
-    lacking = "DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
-    for mode, login, told in (
+    missing = "DELETE on deliveries, INSERT on deliveries, DELETE on items, INSERT on items"
+    for mode, login, line in (
         ("api", migrated.read, "✓ privileges             can only read orders\n"),
         ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
-        ("consumer", migrated.read, f"✗ privileges             permission denied: {lacking}"),
+        ("consumer", migrated.read, f"✗ privileges             permission denied: {missing}"),
     ):
         doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
-        assert told in capsys.readouterr().out
+        assert line in capsys.readouterr().out

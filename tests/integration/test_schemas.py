@@ -1,4 +1,4 @@
-"""Two deployments in one database, each in a schema of its own, know nothing of each other."""
+"""Two deployments in different schemas of one database do not affect each other."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def empty(postgres_server: servers.Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(params=["b", "B quoted", LONG])
-def both(empty: str, request: pytest.FixtureRequest) -> tuple[str, str]:
+def schemas(empty: str, request: pytest.FixtureRequest) -> tuple[str, str]:
     """URLs of two migrated schemas."""
     return migrated(empty, "a"), migrated(empty, str(request.param))
 
@@ -43,31 +43,31 @@ def migrated(dsn: str, schema: str) -> str:
 
 @contextmanager
 def transactions(dsn: str) -> Iterator[Transactions]:
-    made = Transactions(connection_settings(dsn, "test", lock_timeout=0.5, statement_timeout=5))
-    yield made
-    made.close()
+    transactions = Transactions(connection_settings(dsn, "test", lock_timeout=0.5, statement_timeout=5))
+    yield transactions
+    transactions.close()
 
 
-def test_an_api_hears_of_the_orders_that_it_serves_and_of_no_others(both: tuple[str, str], spawn: Spawn) -> None:
-    ours, theirs = both
-    api = spawn("api", settings={"ORDERS_POSTGRES__DSN": theirs}).ready()
+def test_an_api_receives_notifications_of_its_own_schema_only(schemas: tuple[str, str], spawn: Spawn) -> None:
+    first, second = schemas
+    api = spawn("api", settings={"ORDERS_POSTGRES__DSN": second}).ready()
     eventually(lambda: api.logged("receiving notifications"), 10, "the heartbeat")
     with httpx2.stream("GET", f"{api.url}/events", timeout=30) as events:
         lines = events.iter_lines()
-        for dsn, uid in ((ours, "ours"), (theirs, "theirs")):
+        for dsn, uid in ((first, "first"), (second, "second")):
             with transactions(dsn) as writing:
                 PostgresOrderStore(writing).store([versioned(1, order_uid=uid)])
-        told = next(line for line in lines if line.startswith("data:"))
-    assert '"theirs"' in told
-    assert httpx2.get(f"{api.url}/orders/theirs").status_code == 200
-    assert httpx2.get(f"{api.url}/orders/ours").status_code == 404
+        event = next(line for line in lines if line.startswith("data:"))
+    assert '"second"' in event
+    assert httpx2.get(f"{api.url}/orders/second").status_code == 200
+    assert httpx2.get(f"{api.url}/orders/first").status_code == 404
 
 
-def test_nobody_waits_for_the_others_erasures_or_migrations(both: tuple[str, str]) -> None:
-    ours, theirs = both
-    with transactions(ours) as busy, busy.begin(EXCLUSIVE) as connection, transactions(theirs) as writing:
+def test_erasures_and_migrations_do_not_block_the_other_schema(schemas: tuple[str, str]) -> None:
+    first, second = schemas
+    with transactions(first) as busy, busy.begin(EXCLUSIVE) as connection, transactions(second) as writing:
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
-        PostgresOrderStore(writing).store([versioned(1, order_uid="theirs")])
-        Erasures(writing, "test").erase(["theirs"])
-        migrate(theirs, Migration(timeout=1))
-    assert schema_number(theirs) == head_number()
+        PostgresOrderStore(writing).store([versioned(1, order_uid="second")])
+        Erasures(writing, "test").erase(["second"])
+        migrate(second, Migration(timeout=1))
+    assert schema_number(second) == head_number()

@@ -1,4 +1,4 @@
-"""Schemathesis asks the running API all that `/openapi.json` allows and much that it doesn't."""
+"""Schemathesis sends the running API valid and invalid requests for `/openapi.json`."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from tests.processes import ROOT, Service, Spawn
 
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 OPTIONS = ["--max-examples", "50", "--generation-deterministic"]
-ASKED = [
+OPERATIONS = [
     'handler="/orders/{order_uid}",method="GET"',
     'handler="/orders/{order_uid}",method="HEAD"',
     'handler="/orders",method="GET"',
@@ -27,14 +27,14 @@ ASKED = [
     'handler="/dead-letters",method="GET"',
 ]
 KEY = "k" * 24
-SECONDS = 120
-BETWEEN_ORDERS_SECONDS = 0.05
+TIMEOUT_SECONDS = 120
+STORE_INTERVAL_SECONDS = 0.05
 
 
 @contextmanager
-def stored_all_the_while(dsn: str) -> Iterator[None]:
-    """Store an order every moment, so that there are events to look at and lists that change."""
-    ended = Event()
+def storing_orders(dsn: str) -> Iterator[None]:
+    """Store orders continuously, so that there are events and lists change."""
+    stop = Event()
     writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
     writer.store(
         [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
@@ -42,7 +42,7 @@ def stored_all_the_while(dsn: str) -> Iterator[None]:
 
     def store() -> None:
         for number in count():
-            if ended.wait(BETWEEN_ORDERS_SECONDS):
+            if stop.wait(STORE_INTERVAL_SECONDS):
                 return
             writer.store([versioned(number, order_uid=f"new{number // 2}", sm_id=number)])  # each is replaced once
 
@@ -51,17 +51,17 @@ def stored_all_the_while(dsn: str) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        stop.set()
         thread.join()
         writer.close()
 
 
 @pytest.fixture
 def service(spawn: Spawn, settings: dict[str, str], database: str, tmp_path: Path) -> Iterator[Service]:
-    """An API that asks for a key, so that dead letters are there too."""
+    """An API with keys, which enable the dead-letter endpoints."""
     keys = tmp_path / "keys"
     keys.write_text(f"read,dead-letters {KEY}\n")
-    with stored_all_the_while(database):
+    with storing_orders(database):
         yield spawn("api", settings={**settings, "ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
 
 
@@ -69,11 +69,11 @@ def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text((ROOT / "schemathesis.toml").read_text() + f'\n[auth.openapi.HTTPBearer]\nbearer = "{KEY}"\n')
     command = ["--config-file", str(config), "run", f"{service.url}/openapi.json", *OPTIONS]
-    run = subprocess.run(  # noqa: S603 our own program
-        [PROGRAM, *command], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
+    run = subprocess.run(  # noqa: S603 - a fixed program
+        [PROGRAM, *command], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
     assert run.returncode == 0, run.stdout
     assert "Operations:       6 selected / 6 total" in run.stdout
-    answered = httpx2.get(f"http://127.0.0.1:{service.admin_port}/metrics").text
-    for asked in ASKED:
-        assert f'orders_http_requests_total{{{asked},status="200"}}' in answered
+    metrics = httpx2.get(f"http://127.0.0.1:{service.admin_port}/metrics").text
+    for operation in OPERATIONS:
+        assert f'orders_http_requests_total{{{operation},status="200"}}' in metrics

@@ -1,4 +1,4 @@
-"""An API that reads from a real standby, which is behind, and listens on the primary."""
+"""An API that reads from a real, lagging standby and listens on the primary."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -18,18 +18,18 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from local.postgres import Postgres
 
-BEHIND_SECONDS = 1.5
+REPLAY_DELAY_SECONDS = 1.5
 MARGIN_SECONDS = 4.0
-"""What this machine may add, being busy with the test itself, and the next heartbeat."""
-WITHIN = BEHIND_SECONDS + MARGIN_SECONDS
-FAR_BEHIND = "8s"
-"""More than an API takes to start."""
+"""For the next heartbeat, and for a machine that is busy with the test itself."""
+TIMEOUT_SECONDS = REPLAY_DELAY_SECONDS + MARGIN_SECONDS
+LONG_REPLAY_DELAY = "8s"
+"""Longer than an API takes to start."""
 UIDS = [f"uid-{number}" for number in range(20)]
 
 
 @pytest.fixture
-def behind(own_postgres: "Postgres", tmp_path: Path) -> Iterator["Postgres"]:
-    with standby(own_postgres, tmp_path / "standby", f"{BEHIND_SECONDS * 1_000:.0f}ms") as server:
+def lagging(own_postgres: "Postgres", tmp_path: Path) -> Iterator["Postgres"]:
+    with standby(own_postgres, tmp_path / "standby", f"{REPLAY_DELAY_SECONDS * 1_000:.0f}ms") as server:
         yield server
 
 
@@ -44,50 +44,50 @@ def store(writer: PostgresOrderStore, version: int) -> None:
     writer.store([versioned(version, timestamp_ms=version, order_uid=uid, sm_id=version) for uid in UIDS])
 
 
-def answers(client: httpx2.Client) -> set[tuple[int, int, str]]:
-    """Return the different status, version and X-Cache of all orders; 0 where there is none."""
+def responses(client: httpx2.Client) -> set[tuple[int, int, str]]:
+    """Return the distinct triples of status, version (0 without an order) and X-Cache of all orders."""
     found = [client.get(f"/orders/{uid}") for uid in UIDS]
     return {(each.status_code, each.json().get("sm_id", 0), each.headers.get("x-cache", "")) for each in found}
 
 
-def reading(spawn: Spawn, dsn: str, **variables: str) -> Service:
+def start_api(spawn: Spawn, dsn: str, **variables: str) -> Service:
     return spawn("api", settings={"ORDERS_POSTGRES__DSN": dsn, **variables})
 
 
-def test_what_a_standby_tells_is_cached_once_it_has_replayed_what_was_notified(
-    own_postgres: "Postgres", behind: "Postgres", writer: PostgresOrderStore, spawn: Spawn
+def test_reads_from_a_standby_are_cached_once_it_has_replayed_the_notified_changes(
+    own_postgres: "Postgres", lagging: "Postgres", writer: PostgresOrderStore, spawn: Spawn
 ) -> None:
-    api = reading(spawn, behind.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=20)
+    api = start_api(spawn, lagging.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:
         for version in (1, 2, 3):
             store(writer, version)
             eventually(lambda: api.logged("receiving notifications"), 10, "the heartbeat")
-            before = answers(client)  # the version before, or that there is none: neither may be kept
+            before = responses(client)  # the previous version or a 404, neither of which may be cached
             assert {found for _, found, _ in before} <= {version - 1, version}
             cached = {(HTTPStatus.OK.value, version, "hit")}
-            eventually(lambda: answers(client) == cached, WITHIN, f"version {version} is cached")  # noqa: B023 - at once
-            assert answers(client) == cached
+            eventually(lambda: responses(client) == cached, TIMEOUT_SECONDS, f"version {version} is cached")  # noqa: B023 - called immediately
+            assert responses(client) == cached
 
 
-def test_a_standby_that_is_listened_to_is_named_and_nothing_is_cached(
-    behind: "Postgres", writer: PostgresOrderStore, spawn: Spawn
+def test_an_api_that_listens_on_a_standby_logs_it_and_caches_nothing(
+    lagging: "Postgres", writer: PostgresOrderStore, spawn: Spawn
 ) -> None:
     store(writer, 1)
-    api = reading(spawn, behind.dsn, ORDERS_CACHE__WARM_UP_SIZE="0").ready(within=20)
+    api = start_api(spawn, lagging.dsn, ORDERS_CACHE__WARM_UP_SIZE="0").ready(within=20)
     with httpx2.Client(base_url=api.url, timeout=30) as client:
-        eventually(lambda: answers(client) == {(HTTPStatus.OK.value, 1, "miss")}, WITHIN, "version 1")
+        eventually(lambda: responses(client) == {(HTTPStatus.OK.value, 1, "miss")}, TIMEOUT_SECONDS, "version 1")
         store(writer, 2)
-        eventually(lambda: answers(client) == {(HTTPStatus.OK.value, 2, "miss")}, WITHIN, "version 2")
+        eventually(lambda: responses(client) == {(HTTPStatus.OK.value, 2, "miss")}, TIMEOUT_SECONDS, "version 2")
     assert "(a standby)" in api.logged("not receiving notifications")[0]["reason"]
 
 
-def test_the_warm_up_waits_for_a_standby_to_be_as_far_as_what_was_not_heard(
+def test_the_warm_up_waits_until_the_standby_has_replayed_earlier_changes(
     own_postgres: "Postgres", writer: PostgresOrderStore, spawn: Spawn, tmp_path: Path
 ) -> None:
-    """What was stored just before the listener began is not notified to it."""
+    """The listener receives no notification of orders stored just before it started."""
     store(writer, 1)
-    with standby(own_postgres, tmp_path / "standby", FAR_BEHIND) as server:
+    with standby(own_postgres, tmp_path / "standby", LONG_REPLAY_DELAY) as server:
         store(writer, 2)
-        api = reading(spawn, server.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=30)
+        api = start_api(spawn, server.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=30)
         with httpx2.Client(base_url=api.url, timeout=30) as client:
-            assert answers(client) == {(HTTPStatus.OK.value, 2, "hit")}
+            assert responses(client) == {(HTTPStatus.OK.value, 2, "hit")}

@@ -1,4 +1,4 @@
-"""`orders migrate` and the topics, on a real Kafka."""
+"""`orders migrate` creates topics in a real Kafka."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -17,79 +17,81 @@ from tests import servers
 from tests.processes import Spawn
 from tests.waiting import eventually
 
-FAR = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture
 def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
-    """Settings that name topics which aren't there yet."""
+    """Settings with topics that do not exist yet."""
     name = f"orders-{uuid4().hex[:12]}"
     yield Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=name, dead_letter_topic=f"{name}.dlq")
     admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
-    there = admin.list_topics(timeout=FAR).topics.keys() & {name, f"{name}.dlq"}
-    for request in (admin.delete_topics(list(there)) if there else {}).values():
-        request.result(FAR)
+    existing = admin.list_topics(timeout=TIMEOUT_SECONDS).topics.keys() & {name, f"{name}.dlq"}
+    for request in (admin.delete_topics(list(existing)) if existing else {}).values():
+        request.result(TIMEOUT_SECONDS)
 
 
-def provide(kafka: Kafka, deadline: float = 30) -> list[str]:
-    said: list[str] = []
+def create_topics(kafka: Kafka, deadline: float = 30) -> list[str]:
+    lines: list[str] = []
     topics.create_missing(
-        kafka, DiagnosticAdminClient(properties.common(kafka)), Poller(deadline, said.append), said.append
+        kafka, DiagnosticAdminClient(properties.common(kafka)), Poller(deadline, lines.append), lines.append
     )
-    broker, *topics_of_ours = said
+    broker, *results = lines
     assert broker.startswith("broker ")
-    return topics_of_ours
+    return results
 
 
 def partitions(kafka: Kafka) -> list[int]:
-    there = topics.partition_counts(DiagnosticAdminClient(properties.common(kafka)))
-    return [there.get(kafka.topic, 0), there.get(kafka.dead_letter_topic, 0)]
+    counts = topics.partition_counts(DiagnosticAdminClient(properties.common(kafka)))
+    return [counts.get(kafka.topic, 0), counts.get(kafka.dead_letter_topic, 0)]
 
 
 def configured(kafka: Kafka, name: str, *options: str) -> list[str]:
     admin = AdminClient(properties.common(kafka))
     (request,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)]).values()
-    return [request.result(FAR)[option].value for option in options]
+    return [request.result(TIMEOUT_SECONDS)[option].value for option in options]
 
 
-def make(kafka: Kafka, name: str, count: int, **options: str) -> None:
+def create_topic(kafka: Kafka, name: str, count: int, **options: str) -> None:
     config = {option.replace("_", "."): value for option, value in options.items()}
     topic = NewTopic(name, count, 1, config=config)
     admin = AdminClient(properties.common(kafka))
-    admin.create_topics([topic])[name].result(FAR)
-    eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "the topic")
+    admin.create_topics([topic])[name].result(TIMEOUT_SECONDS)
+    eventually(
+        lambda: name in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, TIMEOUT_SECONDS, "the topic is created"
+    )
 
 
-def test_missing_topics_are_made_as_the_settings_say(kafka: Kafka) -> None:
+def test_missing_topics_are_created_with_the_settings(kafka: Kafka) -> None:
     kafka = kafka.model_copy(update={"partitions": 4, "retention": 3_600.0, "dead_letter_retention": 7_200.0})
-    said = provide(kafka)
+    lines = create_topics(kafka)
     assert partitions(kafka) == [4, 4]
     assert configured(kafka, kafka.topic, "retention.ms") == ["3600000"]
-    wanted = ["7200000", str(10 * 2**20), "delete"]
-    assert configured(kafka, kafka.dead_letter_topic, "retention.ms", topics.SIZE_LIMIT, "cleanup.policy") == wanted
-    made = [line for line in said if not line.startswith("waiting")]  # for a broker that is slow to show what it made
-    assert made == [f"topic {name}: created, 4 partitions" for name in (kafka.topic, kafka.dead_letter_topic)]
+    expected = ["7200000", str(10 * 2**20), "delete"]
+    assert configured(kafka, kafka.dead_letter_topic, "retention.ms", topics.SIZE_LIMIT, "cleanup.policy") == expected
+    created = [line for line in lines if not line.startswith("waiting")]  # the broker may be slow to list a new topic
+    assert created == [f"topic {name}: created, 4 partitions" for name in (kafka.topic, kafka.dead_letter_topic)]
 
 
-def test_topics_that_are_there_are_left_alone(kafka: Kafka) -> None:
-    make(kafka, kafka.topic, 2)
-    make(kafka, kafka.dead_letter_topic, 1, retention_ms="5")
-    assert [line.split(": ")[1] for line in provide(kafka)] == ["exists, 2 partitions", "exists, 1 partitions"]
+def test_existing_topics_are_not_changed(kafka: Kafka) -> None:
+    create_topic(kafka, kafka.topic, 2)
+    create_topic(kafka, kafka.dead_letter_topic, 1, retention_ms="5")
+    assert [line.split(": ")[1] for line in create_topics(kafka)] == ["exists, 2 partitions", "exists, 1 partitions"]
     assert partitions(kafka) == [2, 1]
     assert configured(kafka, kafka.dead_letter_topic, "retention.ms") == ["5"]
 
 
-def test_a_dead_letter_topic_has_as_many_partitions_as_the_topic_that_is_there(kafka: Kafka) -> None:
-    make(kafka, kafka.topic, 5)
-    provide(kafka)
+def test_the_dead_letter_topic_gets_as_many_partitions_as_the_existing_topic(kafka: Kafka) -> None:
+    create_topic(kafka, kafka.topic, 5)
+    create_topics(kafka)
     assert partitions(kafka) == [5, 5]
 
 
-def test_a_dead_letter_topic_that_takes_less_than_the_order_topic_is_warned_of(kafka: Kafka) -> None:
-    make(kafka, kafka.topic, 1, max_message_bytes="2000000")
-    make(kafka, kafka.dead_letter_topic, 1, max_message_bytes="1000000")
+def test_a_dead_letter_topic_with_a_smaller_message_limit_causes_a_warning(kafka: Kafka) -> None:
+    create_topic(kafka, kafka.topic, 1, max_message_bytes="2000000")
+    create_topic(kafka, kafka.dead_letter_topic, 1, max_message_bytes="1000000")
     name = kafka.dead_letter_topic
-    assert provide(kafka)[-1] == (
+    assert create_topics(kafka)[-1] == (
         f"warning: max.message.bytes of {name} is 1000000, less than the 2000000 of {kafka.topic}"
     )
 
@@ -98,19 +100,19 @@ def test_a_message_for_a_missing_topic_does_not_create_it(kafka: Kafka) -> None:
     failed: list[KafkaError | None] = []
     producer = Producer(properties.producer(kafka) | {"topic.metadata.propagation.max.ms": 500})
     producer.produce(kafka.topic, b"x", on_delivery=lambda error, _: failed.append(error))
-    assert producer.flush(FAR) == 0
+    assert producer.flush(TIMEOUT_SECONDS) == 0
     assert [error and error.code() for error in failed] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
     assert partitions(kafka) == [0, 0]
 
 
-def test_who_finds_a_topic_just_made_by_another_is_content(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(kafka, kafka.topic, 2)
-    really, looks = topics.partition_counts, iter(range(9))
-    monkeypatch.setattr(topics, "partition_counts", lambda admin: really(admin) if next(looks) else {})
-    assert provide(kafka)[0] == f"topic {kafka.topic}: exists, 2 partitions"
+def test_a_topic_created_concurrently_is_accepted(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_topic(kafka, kafka.topic, 2)
+    original, calls = topics.partition_counts, iter(range(9))
+    monkeypatch.setattr(topics, "partition_counts", lambda admin: original(admin) if next(calls) else {})
+    assert create_topics(kafka)[0] == f"topic {kafka.topic}: exists, 2 partitions"
 
 
-def test_two_at_once_end_well(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
+def test_concurrent_migrations_succeed(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
     environment = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": kafka.topic,
@@ -122,7 +124,7 @@ def test_two_at_once_end_well(kafka: Kafka, postgres_server: servers.Postgres, s
     assert partitions(kafka) == [6, 6]
 
 
-def test_topics_are_left_to_others_where_the_setting_says_so(kafka: Kafka, database: str, spawn: Spawn) -> None:
+def test_topics_are_not_created_if_create_topics_is_false(kafka: Kafka, database: str, spawn: Spawn) -> None:
     environment = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": kafka.topic,
@@ -133,21 +135,21 @@ def test_topics_are_left_to_others_where_the_setting_says_so(kafka: Kafka, datab
     assert partitions(kafka)[0] == 0
 
 
-def test_what_kafka_refuses_for_good_ends_at_once(kafka: Kafka) -> None:
+def test_a_permanent_error_of_kafka_fails_at_once(kafka: Kafka) -> None:
     impossible = kafka.model_copy(update={"dead_letter_max_bytes": -5})
     with pytest.raises(MigrationError, match=r"Kafka rejected the request: .*\(INVALID_CONFIG\)"):
-        provide(impossible)
+        create_topics(impossible)
 
 
-def test_too_few_brokers_are_waited_for(kafka: Kafka) -> None:
+def test_too_few_brokers_are_retried_until_the_deadline(kafka: Kafka) -> None:
     with pytest.raises(DeadlineExceeded, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
-        provide(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
+        create_topics(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
 
 
-def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
-    away = Kafka(bootstrap_servers="127.0.0.1:1")
+def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
+    unreachable = Kafka(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(DeadlineExceeded, match="timed out after 1 s waiting for Kafka"):
-        topics.wait_for_broker(DiagnosticAdminClient(properties.common(away)), Poller(1, print))
+        topics.wait_for_broker(DiagnosticAdminClient(properties.common(unreachable)), Poller(1, print))
 
 
 @pytest.mark.parametrize(
@@ -159,10 +161,10 @@ def test_a_broker_that_is_away_is_waited_for_until_the_deadline() -> None:
         ({"retention_ms": "-1"}, topics.FOREVER),
     ],
 )
-def test_a_record_may_stay_for_the_retention_and_the_time_of_its_segment(
+def test_the_maximum_age_of_a_record_is_retention_plus_segment_time(
     kafka: Kafka, config: dict[str, str], seconds: float
 ) -> None:
-    make(kafka, kafka.topic, 1, segment_ms="60000", **config)
+    create_topic(kafka, kafka.topic, 1, segment_ms="60000", **config)
     assert topics.max_record_ages([kafka.topic], DiagnosticAdminClient(properties.common(kafka))) == {
         kafka.topic: seconds
     }

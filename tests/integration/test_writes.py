@@ -1,6 +1,6 @@
-"""What the writer leaves in PostgreSQL, and what PostgreSQL's refusals, locks and silences become.
+"""Rows that the writer stores, and the errors it raises for rejected orders, locks, timeouts and unresponsive servers.
 
-Which orders count as new, replaced, unchanged and stale is tests/integration/test_order_store.py.
+tests/integration/test_order_store.py tests which orders count as new, replaced, unchanged and stale.
 """
 
 import random
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from local.postgres import Postgres
 
 ITEM = SAMPLE["items"][0]
-WAITING: LiteralString = """\
+WAITING_FOR_LOCK: LiteralString = """\
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'tests'"""
 
 
@@ -47,8 +47,8 @@ def writing(dsn: str, version_order: VersionOrder = "timestamp", **settings: Any
 
 @pytest.fixture
 def writer(database: str) -> Iterator[PostgresOrderStore]:
-    with writing(database) as made:
-        yield made
+    with writing(database) as opened:
+        yield opened
 
 
 def stored(admin: psycopg.Connection, uid: str) -> Order:
@@ -62,16 +62,16 @@ def column(admin: psycopg.Connection, query: LiteralString, *values: Any) -> Any
     return row[0]
 
 
-def refused(writer: PostgresOrderStore, orders: Sequence[VersionedOrder]) -> OrderRejected:
+def rejection(writer: PostgresOrderStore, orders: Sequence[VersionedOrder]) -> OrderRejected:
     with pytest.raises(OrderRejected) as caught:
         writer.store(orders)
     return caught.value
 
 
-# What is stored is what came
+# Round trips
 
 
-def test_the_sample_comes_back_as_it_was(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+def test_the_sample_survives_a_round_trip(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
     writer.store([VersionedOrder(sample, RecordPosition(1_637_907_739_123, 2, 42, "orders"))])
     assert stored(admin, "b563feb7b2b84b6test") == sample
@@ -81,22 +81,22 @@ def test_the_sample_comes_back_as_it_was(writer: PostgresOrderStore, admin: psyc
     assert origin == ("orders", 2, 42, 1_637_907_739_123)
 
 
-NASTY = [
+AWKWARD = [
     "\t", "\n", "\r", "\r\n", "\\", "\\\\", r"\N", r"\n", r"\.", "\\\n", "\n\\.\n", "\x01", "\x08\x0b\x0c\x1b\x7f",
     "\x85", "\u2028\u2029", "🧘🏽‍♀️", "ß", "é", "e\u0301", "\ufeff", "\ufffe", "\U0010ffff", "'", '"',
     "''; DROP TABLE orders --", "$$", "{}", "%s", "NULL", "null", "a\tb", " a ", "\u00a0", "٣", "עברית", '{"a":1}',
 ]  # fmt: skip
 
 
-def nasty_texts(count: int) -> list[str]:
+def awkward_texts(count: int) -> list[str]:
     draw = random.Random(7)  # noqa: S311
-    return [*NASTY, *("".join(draw.choices(NASTY, k=draw.randint(2, 8))) for _ in range(count))]
+    return [*AWKWARD, *("".join(draw.choices(AWKWARD, k=draw.randint(2, 8))) for _ in range(count))]
 
 
-def nasty_order(text: str, offset: int) -> VersionedOrder:
+def awkward_order(text: str, offset: int) -> VersionedOrder:
     return versioned(
         offset,
-        order_uid=f"nasty-{offset}",
+        order_uid=f"awkward-{offset}",
         entry=text,
         internal_signature=text,
         delivery={"name": text, "city": text},
@@ -105,11 +105,9 @@ def nasty_order(text: str, offset: int) -> VersionedOrder:
     )
 
 
-def test_any_text_comes_back_as_it_was_whether_copied_or_replaced(
-    writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
-    orders = [nasty_order(text, offset) for offset, text in enumerate(nasty_texts(100))]
-    plain = [versioned(offset, timestamp_ms=1, order_uid=f"nasty-{offset}") for offset in range(0, len(orders), 2)]
+def test_any_text_survives_an_insert_and_a_replacement(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+    orders = [awkward_order(text, offset) for offset, text in enumerate(awkward_texts(100))]
+    plain = [versioned(offset, timestamp_ms=1, order_uid=f"awkward-{offset}") for offset in range(0, len(orders), 2)]
     writer.store(plain)
     assert writer.store(orders) == Stored(new=len(orders) // 2, replaced=len(plain))
     for each in orders:
@@ -119,7 +117,7 @@ def test_any_text_comes_back_as_it_was_whether_copied_or_replaced(
     )
 
 
-def test_utf_8_is_written_whatever_the_environment_prefers(
+def test_the_client_encoding_of_the_environment_is_ignored(
     database: str, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
@@ -135,9 +133,7 @@ def test_utf_8_is_written_whatever_the_environment_prefers(
     ["0001-01-02T00:00:00Z", "0099-12-31T23:59:59.000001Z", "9999-12-31T23:59:59.999999Z", "2021-11-26T06:22:19.5Z",
      "2021-11-26T06:22:19.000100Z"],
 )  # fmt: skip
-def test_any_date_of_the_calendar_comes_back_as_it_was(
-    writer: PostgresOrderStore, admin: psycopg.Connection, date: str
-) -> None:
+def test_any_date_survives_a_round_trip(writer: PostgresOrderStore, admin: psycopg.Connection, date: str) -> None:
     dated = versioned(1, order_uid="a", date_created=date)
     writer.store([dated])
     assert stored(admin, "a") == dated.order
@@ -145,7 +141,7 @@ def test_any_date_of_the_calendar_comes_back_as_it_was(
     assert writer.store([dated._replace(source=versioned(2).source)]) == Stored(unchanged=1)
 
 
-def test_the_greatest_numbers_and_most_items_come_back_as_they_were(
+def test_the_greatest_numbers_and_most_items_survive_a_round_trip(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     greatest = {"chrt_id": MAX_BIGINT, "nm_id": MAX_BIGINT, "price": MAX_BIGINT, "total_price": MAX_BIGINT}
@@ -160,13 +156,13 @@ OPTIONAL = [(None, None), ("", None), (None, ""), ("", ""), ("x", "y")]
 
 
 @pytest.mark.parametrize("before", OPTIONAL)
-def test_an_absent_text_stays_absent_and_an_empty_one_empty(
+def test_absent_and_empty_texts_stay_distinct(
     writer: PostgresOrderStore, admin: psycopg.Connection, before: tuple[Any, Any]
 ) -> None:
     def with_texts(texts: tuple[Any, Any], offset: int) -> VersionedOrder:
-        made = order(order_uid="a")
-        payment = replace(made.payment, request_id=texts[1])
-        return VersionedOrder(replace(made, internal_signature=texts[0], payment=payment), versioned(offset).source)
+        base = order(order_uid="a")
+        payment = replace(base.payment, request_id=texts[1])
+        return VersionedOrder(replace(base, internal_signature=texts[0], payment=payment), versioned(offset).source)
 
     for offset, texts in enumerate([before, *OPTIONAL]):
         expected = with_texts(texts, offset)
@@ -177,7 +173,7 @@ def test_an_absent_text_stays_absent_and_an_empty_one_empty(
 # Versions
 
 
-def test_a_replacement_leaves_nothing_of_the_earlier_order(
+def test_a_replacement_removes_all_rows_of_the_earlier_version(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     many = versioned(1, order_uid="a", items=[ITEM | {"rid": str(number)} for number in range(5)])
@@ -208,9 +204,7 @@ def test_a_stale_order_changes_nothing(writer: PostgresOrderStore, admin: psycop
     assert stored(admin, "a") == newer.order
 
 
-def test_the_same_document_moves_its_version_and_touches_nothing_else(
-    writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
+def test_the_same_document_updates_only_the_version(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     rows = "SELECT o.stored_at, d.ctid, p.ctid, i.ctid FROM orders o, deliveries d, payments p, items i"
     writer.store([versioned(1, order_uid="a")])
     before = admin.execute(rows).fetchall()
@@ -220,14 +214,14 @@ def test_the_same_document_moves_its_version_and_touches_nothing_else(
     assert version.fetchall() == [(3, 2, 9)]
 
 
-def test_a_replacement_is_stored_anew(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+def test_a_replacement_updates_stored_at(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1, order_uid="a")])
     before = column(admin, "SELECT stored_at FROM orders")
     writer.store([versioned(2, order_uid="a", entry="other")])
     assert column(admin, "SELECT stored_at FROM orders") > before
 
 
-def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin: psycopg.Connection) -> None:
+def test_versions_can_be_compared_by_offset_before_timestamp(database: str, admin: psycopg.Connection) -> None:
     with writing(database, "offset") as writer:
         writer.store([versioned(5, timestamp_ms=9_000, order_uid="a")])
         later = versioned(6, timestamp_ms=1_000, order_uid="a", entry="later")
@@ -240,7 +234,7 @@ def test_the_log_decides_before_the_clock_where_that_is_set(database: str, admin
         assert stored(admin, "b") == both[0].order
 
 
-def test_rows_that_were_deleted_by_hand_are_restored_by_the_next_version(
+def test_rows_deleted_manually_are_restored_by_the_next_version(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
@@ -250,7 +244,7 @@ def test_rows_that_were_deleted_by_hand_are_restored_by_the_next_version(
     assert stored(admin, "a") == again.order
 
 
-def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(
+def test_a_stored_document_that_violates_a_newer_rule_is_replaced(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
@@ -258,11 +252,11 @@ def test_a_stored_document_that_breaks_a_newer_rule_is_replaced(
     assert writer.store([versioned(2, order_uid="a")]) == Stored(replaced=1)
 
 
-# Several writers
+# Concurrent writers
 
 
 Plan = list[tuple[int, list[str]]]
-"""Batches in the order in which one writer stores them: an offset and the orders that get it."""
+"""The batches of one writer: pairs of an offset and the ids of the orders that are stored with it."""
 
 
 def random_plan(seed: int) -> Plan:
@@ -271,11 +265,9 @@ def random_plan(seed: int) -> Plan:
     return [(offset, draw.sample([f"order-{number}" for number in range(30)], 15)) for offset in offsets]
 
 
-def test_writers_of_the_same_orders_lose_no_newer_version_and_never_stand_still(
-    database: str, admin: psycopg.Connection
-) -> None:
+def test_concurrent_writers_lose_no_newer_version_and_do_not_deadlock(database: str, admin: psycopg.Connection) -> None:
     plans = [random_plan(seed) for seed in range(3)]
-    writers = [Thread(target=carry_out, args=[plan, database], daemon=True) for plan in plans]
+    writers = [Thread(target=execute_plan, args=[plan, database], daemon=True) for plan in plans]
     for thread in writers:
         thread.start()
     for thread in writers:
@@ -293,14 +285,14 @@ def version(uid: str, offset: int) -> VersionedOrder:
     return versioned(offset, order_uid=uid, entry=f"{uid} {offset}", items=[ITEM] * (1 + offset % 3))
 
 
-def carry_out(plan: Plan, database: str) -> None:
+def execute_plan(plan: Plan, database: str) -> None:
     with writing(database) as writer:
         for offset, uids in plan:
             batch = [version(uid, offset) for uid in uids]
-            eventually(partial(attempt, writer, batch), within=30)
+            eventually(partial(try_to_store, writer, batch), within=30)
 
 
-def attempt(writer: PostgresOrderStore, batch: Sequence[VersionedOrder]) -> bool:
+def try_to_store(writer: PostgresOrderStore, batch: Sequence[VersionedOrder]) -> bool:
     try:
         writer.store(batch)
     except StorageUnavailable:
@@ -309,16 +301,16 @@ def attempt(writer: PostgresOrderStore, batch: Sequence[VersionedOrder]) -> bool
 
 
 @pytest.mark.parametrize("partitions", [0, 2])
-def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
+def test_of_two_writers_of_a_new_order_the_second_fails_and_succeeds_on_retry(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection, partitions: int
 ) -> None:
     partition(admin, partitions)
     with psycopg.connect(database) as other:
-        copy_of_orders_row(writer, admin, other, "a")
+        insert_uncommitted_order(writer, admin, other, "a")
         outcome: list[Any] = []
         thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([versioned(5, order_uid="a")]))))
         thread.start()
-        eventually(lambda: column(admin, WAITING))
+        eventually(lambda: column(admin, WAITING_FOR_LOCK))
         other.commit()
         thread.join(timeout=10)
     (failure,) = outcome
@@ -328,7 +320,7 @@ def test_of_two_writers_of_a_new_order_the_second_tries_again_and_is_right(
 
 
 def partition(admin: psycopg.Connection, count: int) -> None:
-    """Put partitioned tables of so many partitions in the place of those that are there, if it is any number."""
+    """Replace the tables by tables with `count` partitions each; do nothing if `count` is 0."""
     if not count:
         return
     admin.execute("CREATE SCHEMA plain")
@@ -345,24 +337,24 @@ def partition(admin: psycopg.Connection, count: int) -> None:
             admin.execute(f"ALTER TABLE {table} ADD {key}".encode())
 
 
-def test_in_partitioned_tables_it_stores_alike_and_knows_which_order_is_to_blame(
+def test_partitioned_tables_are_supported_and_rejected_orders_identified(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     partition(admin, 3)
     admin.execute("ALTER TABLE items ADD CHECK (brand <> 'poison')")
     orders = [versioned(number, order_uid=f"uid-{number}") for number in range(20)]
     poison = versioned(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
-    assert refused(writer, [*orders[:7], poison, *orders[7:]]).position == 7
+    assert rejection(writer, [*orders[:7], poison, *orders[7:]]).position == 7
     assert writer.store(orders) == Stored(new=20)
     changed = [versioned(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
     assert writer.store([*changed, *orders[10:]]) == Stored(replaced=10, unchanged=10)
     assert stored(admin, "uid-3").locale == "de"
 
 
-def copy_of_orders_row(
+def insert_uncommitted_order(
     writer: PostgresOrderStore, admin: psycopg.Connection, other: psycopg.Connection, uid: str
 ) -> None:
-    """Insert `uid` in the open transaction of `other`, where no probe sees it."""
+    """Insert an order in the open transaction of `other`, which other connections cannot see."""
     writer.store([versioned(1, order_uid="template")])
     names = [name for (name,) in admin.execute(
         "SELECT column_name FROM information_schema.columns"
@@ -382,7 +374,7 @@ def result_of(call: Callable[[], Any]) -> Any:
         return error
 
 
-def test_an_order_that_is_deleted_while_it_is_replaced_is_tried_again(
+def test_an_order_deleted_during_its_replacement_is_inserted_on_retry(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
@@ -392,14 +384,14 @@ def test_an_order_that_is_deleted_while_it_is_replaced_is_tried_again(
         replacement = versioned(2, order_uid="a", entry="other")
         thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([replacement]))))
         thread.start()
-        eventually(lambda: column(admin, WAITING))
+        eventually(lambda: column(admin, WAITING_FOR_LOCK))
         other.commit()
         thread.join(timeout=10)
     assert isinstance(outcome[0], StorageUnavailable)
     assert writer.store([replacement]) == Stored(new=1)
 
 
-# Refusals
+# Rejected orders
 
 POISONS: dict[str, tuple[str, dict[str, Any]]] = {
     "orders": ("customer_id", {"customer_id": "poison"}),
@@ -414,20 +406,20 @@ def add_check(admin: psycopg.Connection, table: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("table", "name", "overrides"), [(table, *poison) for table, poison in POISONS.items()])
-def test_the_order_that_is_refused_is_found_by_its_line(
+def test_a_rejected_new_order_is_identified(
     writer: PostgresOrderStore, admin: psycopg.Connection, table: str, name: str, overrides: dict[str, Any]
 ) -> None:
     add_check(admin, table, name)
     uids = [f"{(number * 37) % 100:02}" for number in range(100)]
     orders = [versioned(at, order_uid=uid, items=[ITEM] * (1 + at % 4)) for at, uid in enumerate(uids)]
     orders[63] = versioned(63, order_uid=uids[63], **{"items": [ITEM] * 4, **overrides})
-    refusal = refused(writer, orders)
-    assert (refusal.position, refusal.sqlstate, refusal.where) == (63, "23514", f"{table} no_poison")
+    error = rejection(writer, orders)
+    assert (error.position, error.sqlstate, error.where) == (63, "23514", f"{table} no_poison")
     assert column(admin, "SELECT count(*) FROM orders") == 0
 
 
 @pytest.mark.parametrize("table", ["deliveries", "payments", "items"])
-def test_a_replacement_that_is_refused_is_found_by_its_line(
+def test_a_rejected_replacement_is_identified(
     writer: PostgresOrderStore, admin: psycopg.Connection, table: str
 ) -> None:
     name, overrides = POISONS[table]
@@ -435,47 +427,47 @@ def test_a_replacement_that_is_refused_is_found_by_its_line(
     add_check(admin, table, name)
     orders = [versioned(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
     orders[7] = versioned(2, order_uid="2", **overrides)
-    assert refused(writer, [*orders, versioned(3, order_uid="new")]).position == 7
+    assert rejection(writer, [*orders, versioned(3, order_uid="new")]).position == 7
     assert writer.store(orders[:7]) == Stored(replaced=7)
 
 
-def test_data_that_the_type_does_not_take_is_found_with_its_column(
+def test_a_value_too_long_for_its_column_is_identified_with_the_column(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     admin.execute("ALTER TABLE items ALTER COLUMN brand TYPE varchar(20)")
     long = versioned(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
-    refusal = refused(writer, [versioned(1, order_uid="c"), long, versioned(1, order_uid="a")])
-    assert (refusal.position, refusal.sqlstate, refusal.where) == (1, "22001", "items.brand")
+    error = rejection(writer, [versioned(1, order_uid="c"), long, versioned(1, order_uid="a")])
+    assert (error.position, error.sqlstate, error.where) == (1, "22001", "items.brand")
 
 
-def test_what_a_trigger_of_the_operators_raises_is_a_refusal(
-    writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
+def test_an_exception_in_a_trigger_rejects_the_order(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     admin.execute(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "IF NEW.city = 'poison' THEN RAISE 'no % here', NEW.name; END IF; RETURN NEW; END $$"
     )
-    admin.execute("CREATE TRIGGER refuse BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION refuse()")
+    admin.execute("CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION reject()")
     orders = [versioned(1, order_uid="a"), versioned(1, order_uid="b", delivery={"city": "poison", "name": "Testov"})]
-    refusal = refused(writer, orders)
-    assert (refusal.position, refusal.sqlstate) == (1, "P0001")
-    assert "Testov" not in f"{refusal} {refusal.where} {refusal.problem}"
+    error = rejection(writer, orders)
+    assert (error.position, error.sqlstate) == (1, "P0001")
+    assert "Testov" not in f"{error} {error.where} {error.problem}"
 
 
 @pytest.mark.parametrize("table", POISONS)
-def test_a_refusal_holds_no_value(writer: PostgresOrderStore, admin: psycopg.Connection, table: str) -> None:
+def test_the_error_for_a_rejected_order_contains_no_value(
+    writer: PostgresOrderStore, admin: psycopg.Connection, table: str
+) -> None:
     name, overrides = POISONS[table]
     add_check(admin, table, name)
-    refusal = refused(writer, [versioned(1, **overrides)])
-    assert isinstance(refusal.__cause__, psycopg.Error)
-    assert "Failing row contains" in str(refusal.__cause__), "the driver's text is what must not be shown"
-    for shown in (str(refusal), repr(refusal), refusal.where, refusal.problem):
+    error = rejection(writer, [versioned(1, **overrides)])
+    assert isinstance(error.__cause__, psycopg.Error)
+    assert "Failing row contains" in str(error.__cause__), "the driver's message no longer contains the row"
+    for shown in (str(error), repr(error), error.where, error.problem):
         assert not any(value in shown for value in ("Testov", "test@gmail.com", "wbpay", "Mascaras"))
 
 
-def test_after_a_refusal_the_next_batch_is_stored(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+def test_the_next_batch_after_a_rejection_is_stored(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     add_check(admin, *("orders", "customer_id"))
-    refused(writer, [versioned(1, customer_id="poison")])
+    rejection(writer, [versioned(1, customer_id="poison")])
     assert writer.store([versioned(1)]) == Stored(new=1)
 
 
@@ -483,25 +475,25 @@ def test_after_a_refusal_the_next_batch_is_stored(writer: PostgresOrderStore, ad
 
 
 @pytest.fixture
-def heard(database: str) -> Iterator[Callable[[], list[Notification]]]:
-    """Returns what was notified so far."""
+def received(database: str) -> Iterator[Callable[[], list[Notification]]]:
+    """A function that returns the notifications received since its last call."""
     with psycopg.connect(database, autocommit=True) as listener:
         listen(listener)
 
-        def hear() -> list[Notification]:
+        def receive() -> list[Notification]:
             payloads = [notify.payload for notify in listener.notifies(timeout=0.2)]
             assert all(len(payload.encode()) <= MAX_PAYLOAD_BYTES for payload in payloads)
             parsed = [parse(payload) for payload in payloads]
             return [each for each in parsed if each is not None]
 
-        yield hear
+        yield receive
 
 
-def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
-    writer: PostgresOrderStore, heard: Callable[[], list[Notification]]
+def test_only_new_and_changed_orders_are_notified(
+    writer: PostgresOrderStore, received: Callable[[], list[Notification]]
 ) -> None:
     writer.store([versioned(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
-    assert heard() == [Notification(new=["changed", "moved", "same", "stale"])]
+    assert received() == [Notification(new=["changed", "moved", "same", "stale"])]
     writer.store(
         [
             versioned(5, order_uid="same"),
@@ -511,30 +503,30 @@ def test_new_and_changed_orders_are_told_apart_and_nothing_else_is_notified(
             versioned(6, order_uid="new"),
         ]
     )
-    assert heard() == [Notification(new=["new"]), Notification(changed=["changed"])]
+    assert received() == [Notification(new=["new"]), Notification(changed=["changed"])]
     writer.store([versioned(7, order_uid="moved"), versioned(4, order_uid="stale", entry="other")])
-    assert heard() == []
+    assert received() == []
 
 
 def test_a_full_batch_is_notified_in_a_few_payloads(
-    writer: PostgresOrderStore, heard: Callable[[], list[Notification]]
+    writer: PostgresOrderStore, received: Callable[[], list[Notification]]
 ) -> None:
     uids = [f"{number:064}" for number in range(1_000)]
     writer.store([versioned(1, order_uid=uid) for uid in uids])
-    notified = heard()
-    assert [uid for each in notified for uid in each.new] == uids
-    assert len(notified) == 9
+    notifications = received()
+    assert [uid for each in notifications for uid in each.new] == uids
+    assert len(notifications) == 9
 
 
-def test_a_batch_that_is_refused_is_not_notified(
-    writer: PostgresOrderStore, admin: psycopg.Connection, heard: Callable[[], list[Notification]]
+def test_a_rejected_batch_is_not_notified(
+    writer: PostgresOrderStore, admin: psycopg.Connection, received: Callable[[], list[Notification]]
 ) -> None:
     add_check(admin, "items", "brand")
-    refused(writer, [versioned(1), versioned(1, **POISONS["items"][1])])
-    assert heard() == []
+    rejection(writer, [versioned(1), versioned(1, **POISONS["items"][1])])
+    assert received() == []
 
 
-# Locks, timeouts and silence
+# Locks, timeouts and unresponsive servers
 
 
 def failure(writer: PostgresOrderStore, *orders: VersionedOrder) -> StorageUnavailable:
@@ -543,7 +535,7 @@ def failure(writer: PostgresOrderStore, *orders: VersionedOrder) -> StorageUnava
     return caught.value
 
 
-def test_a_lock_that_is_not_released_ends_by_the_lock_timeout(database: str) -> None:
+def test_waiting_for_a_lock_ends_at_the_lock_timeout(database: str) -> None:
     with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
         writer.store([versioned(1, order_uid="a")])
         other.execute("SELECT * FROM orders FOR UPDATE")
@@ -554,7 +546,7 @@ def test_a_lock_that_is_not_released_ends_by_the_lock_timeout(database: str) -> 
         assert writer.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
 
 
-def test_a_statement_that_takes_too_long_ends_by_the_statement_timeout(database: str) -> None:
+def test_a_slow_statement_ends_at_the_statement_timeout(database: str) -> None:
     with writing(database, statement_timeout=0.2, lock_timeout=10) as writer, psycopg.connect(database) as other:
         other.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         timed_out = failure(writer, versioned(1))
@@ -564,7 +556,7 @@ def test_a_statement_that_takes_too_long_ends_by_the_statement_timeout(database:
         assert writer.store([versioned(1)]) == Stored(new=1)
 
 
-def test_timeouts_end_with_the_transaction(database: str) -> None:
+def test_timeouts_apply_to_the_transaction_only(database: str) -> None:
     transactions = Transactions(connection_settings(database, "tests", statement_timeout=7, lock_timeout=3))
     with transactions.begin() as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("7s",)
@@ -573,43 +565,41 @@ def test_timeouts_end_with_the_transaction(database: str) -> None:
     transactions.close()
 
 
-def test_a_connection_that_was_cut_is_opened_anew(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+def test_a_terminated_connection_is_replaced(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1)])
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
     assert failure(writer, versioned(2)).sqlstate in {"57P01", ""}
     assert writer.store([versioned(2)]) == Stored(new=1)
 
 
-def test_a_database_that_is_not_there_yet_can_be_waited_for() -> None:
+def test_an_unreachable_server_is_a_temporary_error() -> None:
     with writing("postgresql://127.0.0.1:1/orders", connect_timeout=1) as writer:
         failed = "the connection to PostgreSQL failed: connection refused"
         assert str(failure(writer, versioned(1))) == failed
 
 
-def test_a_schema_that_is_not_there_yet_can_be_waited_for(
-    writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
+def test_a_missing_table_is_a_temporary_error(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     admin.execute("ALTER TABLE items RENAME TO later")
     assert failure(writer, versioned(1)).sqlstate == "42P01"
     admin.execute("ALTER TABLE later RENAME TO items")
     assert writer.store([versioned(1)]) == Stored(new=1)
 
 
-def test_a_standby_can_be_waited_for(database: str) -> None:
+def test_a_read_only_server_is_a_temporary_error(database: str) -> None:
     with writing(f"{database}?options=-cdefault_transaction_read_only%3Don") as writer:
         assert failure(writer, versioned(1)).sqlstate == "25006"
 
 
-def test_a_type_that_changes_under_a_prepared_statement_can_be_waited_for(
+def test_a_type_changed_under_a_prepared_statement_is_a_temporary_error(
     writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     for offset in range(8):
         writer.store([versioned(offset, order_uid="a", entry=str(offset))])
     admin.execute("ALTER TABLE orders ALTER COLUMN source_topic TYPE text")
-    eventually(lambda: attempt(writer, [versioned(9, order_uid="a", entry="9")]))
+    eventually(lambda: try_to_store(writer, [versioned(9, order_uid="a", entry="9")]))
 
 
-def test_without_prepared_statements_it_stores_alike(database: str, admin: psycopg.Connection) -> None:
+def test_orders_are_stored_without_prepared_statements(database: str, admin: psycopg.Connection) -> None:
     with writing(database, prepared_statements=False) as writer:
         for offset in range(8):
             writer.store([versioned(offset, order_uid="a", entry=str(offset))])
@@ -619,7 +609,7 @@ def test_without_prepared_statements_it_stores_alike(database: str, admin: psyco
     assert stored(admin, "a").entry == "7"
 
 
-def test_a_server_that_says_nothing_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
+def test_a_frozen_server_times_out(own_postgres: "Postgres") -> None:
     with writing(own_postgres.dsn, statement_timeout=1, connect_timeout=1) as writer:
         writer.store([versioned(1)])
         own_postgres.freeze()
@@ -633,7 +623,7 @@ def test_a_server_that_says_nothing_is_given_up_on_by_the_deadline(own_postgres:
         assert writer.store([versioned(2)]) == Stored(new=1)
 
 
-def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline(own_postgres: "Postgres") -> None:
+def test_a_server_that_freezes_during_a_copy_times_out(own_postgres: "Postgres") -> None:
     with (
         psycopg.connect(own_postgres.dsn) as other,
         psycopg.connect(own_postgres.dsn, autocommit=True) as watcher,
@@ -644,7 +634,7 @@ def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline
         thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([versioned(1)]))))
         began = monotonic()
         thread.start()
-        eventually(lambda: column(watcher, WAITING))
+        eventually(lambda: column(watcher, WAITING_FOR_LOCK))
         own_postgres.freeze()
         thread.join(timeout=60)
         took = monotonic() - began
@@ -652,14 +642,14 @@ def test_a_server_that_falls_silent_during_a_copy_is_given_up_on_by_the_deadline
         other.rollback()
         assert isinstance(outcome[0], StorageUnavailable)
         assert took < 1 + GRACE_SECONDS + 3
-        eventually(lambda: attempt(writer, [versioned(1)]))
+        eventually(lambda: try_to_store(writer, [versioned(1)]))
 
 
-def test_a_server_that_is_killed_and_started_again_is_found_again(own_postgres: "Postgres") -> None:
+def test_writer_recovers_after_postgresql_restarts(own_postgres: "Postgres") -> None:
     with writing(own_postgres.dsn) as writer:
         writer.store([versioned(1, order_uid="a")])
         own_postgres.kill()
-        assert not attempt(writer, [versioned(2)])
+        assert not try_to_store(writer, [versioned(2)])
         own_postgres.start()
-        eventually(lambda: attempt(writer, [versioned(2)]))
+        eventually(lambda: try_to_store(writer, [versioned(2)]))
         assert writer.store([versioned(1, order_uid="a")]) == Stored(unchanged=1)

@@ -1,4 +1,4 @@
-"""What `/stats` tells of Kafka, on a real one."""
+"""Lag and dead letters in `/stats`, read from a real Kafka."""
 
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.servers import Kafka
 
 
-def watch(bootstrap_servers: str, topic: str) -> GroupLag:
+def group_lag(bootstrap_servers: str, topic: str) -> GroupLag:
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": topic})
     return GroupLag(partial(AdminClient, quiet), group, topic, f"{topic}.dlq")
@@ -36,37 +36,35 @@ def commit(bootstrap_servers: str, topic: str, partition: int, offset: int) -> N
     consumer.close()
 
 
-def told(watching: GroupLag) -> TopicDepths:
-    """Ask until the broker answers in time: a busy one may not."""
-    read = eventually(watching.read, within=30, what="an answer")
-    assert read
-    return read
+def read(lag: GroupLag) -> TopicDepths:
+    """Retry until the broker responds in time, which a busy one may not."""
+    depths = eventually(lag.read, within=30, what="a response")
+    assert depths
+    return depths
 
 
-def test_lag_is_what_the_group_has_not_committed_and_dead_letters_are_counted(
-    kafka_server: "Kafka", topic: str
-) -> None:
+def test_lag_and_dead_letters_are_counted(kafka_server: "Kafka", topic: str) -> None:
     servers = kafka_server.bootstrap_servers
-    watching = watch(servers, topic)
-    assert told(watching) == TopicDepths(0, 0)
+    lag = group_lag(servers, topic)
+    assert read(lag) == TopicDepths(0, 0)
     produce(servers, topic, 9)
     produce(servers, f"{topic}.dlq", 4)
-    assert told(watching) == TopicDepths(9, 4)
+    assert read(lag) == TopicDepths(9, 4)
     commit(servers, topic, 0, 2)
-    assert told(watching) == TopicDepths(7, 4)
+    assert read(lag) == TopicDepths(7, 4)
 
 
-def test_a_topic_that_is_not_there_has_no_messages(kafka_server: "Kafka") -> None:
-    assert told(watch(kafka_server.bootstrap_servers, "no-such-topic")) == TopicDepths(0, 0)
+def test_a_missing_topic_has_no_messages(kafka_server: "Kafka") -> None:
+    assert read(group_lag(kafka_server.bootstrap_servers, "no-such-topic")) == TopicDepths(0, 0)
 
 
-def test_a_broker_that_never_had_a_group_is_told_of(tmp_path: Path) -> None:
-    """Its first answers about a group are errors, at which the client library can crash."""
-    with broker.kafka(tmp_path, echo=print) as unused, temporary.topic(unused.bootstrap_servers) as topic:
-        assert told(watch(unused.bootstrap_servers, topic)) == TopicDepths(0, 0)
+def test_a_broker_without_any_group_gives_a_lag_of_0(tmp_path: Path) -> None:
+    """Its first responses about a group are errors, which can crash the client library."""
+    with broker.kafka(tmp_path, echo=print) as new, temporary.topic(new.bootstrap_servers) as topic:
+        assert read(group_lag(new.bootstrap_servers, topic)) == TopicDepths(0, 0)
 
 
-def test_while_kafka_is_away_nothing_is_told_and_nobody_waits_long() -> None:
+def test_an_unreachable_kafka_gives_no_lag_within_seconds() -> None:
     began = monotonic()
-    assert watch("127.0.0.1:9", "orders").read() is None
+    assert group_lag("127.0.0.1:9", "orders").read() is None
     assert monotonic() - began < 5
