@@ -7,7 +7,7 @@ output.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-
-Run = Callable[[argparse.Namespace, "Settings"], int]
-LogFormat = str | None
 
 
 class Command(NamedTuple):
@@ -139,13 +136,14 @@ def _run(arguments: list[str]) -> int:
     options = _parser(name, module).parse_args(arguments)
 
     from service import config, logs
+    from service.app.run import run_command
 
     logs.configure()
     settings = config.load()
     logs.configure(settings.log.level, options.log_format or settings.log.format)
     if module is None:
         module = _import(_mode(settings))
-    return _run_module(module, options, settings)
+    return run_command(module.run, options, settings)
 
 
 def _import(name: str) -> ModuleType:
@@ -185,19 +183,3 @@ def _mode(settings: "Settings") -> str:
             "ORDERS_MODE: not set, and no command given; run `orders --help` for the list of commands"
         )
     return settings.mode
-
-
-def _run_module(module: ModuleType, options: argparse.Namespace, settings: "Settings") -> int:
-    """Run the command, and explain errors of the Kafka client. Raises OrdersError."""
-    from confluent_kafka import KafkaException
-
-    from service.handler.kafka.client import properties
-    from service.handler.kafka.client.connection_errors import to_command_error
-
-    run: Run = module.run
-    try:
-        return run(options, settings)
-    except KafkaException as error:
-        if (problem := properties.invalid_property(error)) is None:
-            raise to_command_error(error, properties.common(settings.kafka)) from None
-        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None

@@ -30,7 +30,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.config": {ERRORS, "service.pkg"},
     "service.logs": {"service.pkg"},
     "service.metrics": {"service.pkg"},
-    "service.main": SERVICE,
+    "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app"},
     "service.__main__": {"service.main"},
     # Beside the service, which imports none of them: main finds their commands by name.
     "migrations": {"service.repo", "service.config"},  # env.py is where the `alembic` command enters

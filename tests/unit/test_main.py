@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 
 from service import logs, main
 from service.app.commands import wait_for_migrations
+from service.app.run import Run
 from service.config import Settings
 from service.errors import StorageUnavailable
 
@@ -37,7 +38,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def recorder(name: str, names: list[str]) -> main.Run:
+def recorder(name: str, names: list[str]) -> Run:
     def run(_options: Any, _settings: Settings) -> int:
         names.append(name)
         return 0

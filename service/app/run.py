@@ -1,0 +1,26 @@
+"""Runs a command, and explains errors of the Kafka client to its user."""
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+
+from service.errors import InvalidSettings
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.connection_errors import to_command_error
+
+if TYPE_CHECKING:
+    from service.config import Settings
+
+Run = Callable[[argparse.Namespace, "Settings"], int]
+
+
+def run_command(run: Run, args: argparse.Namespace, settings: "Settings") -> int:
+    """Return the exit code of the command. Raises OrdersError."""
+    try:
+        return run(args, settings)
+    except KafkaException as error:
+        if (problem := properties.invalid_property(error)) is None:
+            raise to_command_error(error, properties.common(settings.kafka)) from None
+        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None
