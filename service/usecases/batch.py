@@ -41,7 +41,7 @@ class Batch:
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[DeadLetter] = field(default_factory=list)
-    outcomes: bytearray = field(default_factory=bytearray)
+    rejection_flags: bytearray = field(default_factory=bytearray)
     """In order of consumption: 1 for each rejected message, 0 for each order."""
     first_offsets: dict[int, int] = field(default_factory=dict)
     """By partition: the offset of the first record."""
@@ -88,12 +88,12 @@ class Batch:
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.outcomes.append(0)
+        self.rejection_flags.append(0)
         self.items += len(entry.versioned.order.items)
 
     def reject(self, dead_letter: DeadLetter) -> None:
         self.rejected.append(dead_letter)
-        self.outcomes.append(1)
+        self.rejection_flags.append(1)
 
     def skip(self) -> None:
         self.tombstones += 1

@@ -20,7 +20,7 @@ class CircuitBreakerPolicy:
 
 
 class BreakerState(Enum):
-    """Open, the next batch is a probe."""
+    """Whether the circuit breaker is open, and why. While it is open, each batch is a probe."""
 
     CLOSED = auto()
     OPEN_FOR_MESSAGES = auto()
@@ -45,22 +45,22 @@ class CircuitBreaker:
     def is_open(self) -> bool:
         return self.state is not BreakerState.CLOSED
 
-    def evaluate(self, outcomes: bytes | bytearray) -> str | None:
+    def evaluate(self, flags: bytes | bytearray) -> str | None:
         """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
 
         While open, each call is a probe: the circuit breaker closes if at most `ratio` of the messages is bad.
         """
-        if not self._policy.enabled or not outcomes:
+        if not self._policy.enabled or not flags:
             return None
         if self.is_open:
-            self._probe(outcomes)
+            self._probe(flags)
             return None
-        problem = self._count(outcomes)
+        problem = self._count(flags)
         if problem:
             self._open(BreakerState.OPEN_FOR_MESSAGES)
         return problem
 
-    def evaluate_orders(self, outcomes: bytes | bytearray) -> str | None:
+    def evaluate_orders(self, flags: bytes | bytearray) -> str | None:
         """Return why the circuit breaker opens at these orders (1 was rejected, 0 stored), or None if it does not.
 
         Orders that were neither, such as redelivered ones, are left out. While rejections keep the circuit breaker
@@ -68,22 +68,20 @@ class CircuitBreaker:
         """
         if not self._policy.enabled:
             return None
-        problem = (
-            self._probe_orders(outcomes) if self.state is BreakerState.OPEN_FOR_ORDERS else self._count_orders(outcomes)
-        )
+        problem = self._probe_orders(flags) if self.state is BreakerState.OPEN_FOR_ORDERS else self._count_orders(flags)
         if problem:
             self._open(BreakerState.OPEN_FOR_ORDERS)
         return problem
 
-    def _probe(self, outcomes: bytes | bytearray) -> None:
-        if sum(outcomes) <= self._policy.ratio * len(outcomes):
+    def _probe(self, flags: bytes | bytearray) -> None:
+        if sum(flags) <= self._policy.ratio * len(flags):
             self.state = BreakerState.CLOSED
 
-    def _count(self, outcomes: bytes | bytearray) -> str | None:
-        if not self._messages.bad and not any(outcomes):
-            self._messages.extend(outcomes)
+    def _count(self, flags: bytes | bytearray) -> str | None:
+        if not self._messages.bad and not any(flags):
+            self._messages.extend(flags)
             return None
-        return next(filter(None, map(self._count_one, outcomes)), None)
+        return next(filter(None, map(self._count_one, flags)), None)
 
     def _count_one(self, bad: int) -> str | None:
         self._consecutive = self._consecutive + 1 if bad else 0
@@ -93,22 +91,22 @@ class CircuitBreaker:
             return f"{self._messages.bad} of the last {self._policy.window} messages are bad"
         return None
 
-    def _probe_orders(self, outcomes: bytes | bytearray) -> str | None:
-        rejected, orders = sum(outcomes), len(outcomes)
+    def _probe_orders(self, flags: bytes | bytearray) -> str | None:
+        rejected, orders = sum(flags), len(flags)
         if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
             self.state = BreakerState.CLOSED
             return None
         return f"PostgreSQL stored {orders - rejected} of the probed orders and rejected {rejected}"
 
-    def _count_orders(self, outcomes: bytes | bytearray) -> str | None:
-        rejected = sum(outcomes)
-        self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(outcomes) else 0
+    def _count_orders(self, flags: bytes | bytearray) -> str | None:
+        rejected = sum(flags)
+        self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(flags) else 0
         if self._rejected_since_stored >= self._policy.min_rejected:
             self._opened_by_ratio = False
             return f"PostgreSQL rejected the last {self._rejected_since_stored} orders and stored none between them"
         if not self._orders.bad and not rejected:
-            self._orders.extend(outcomes)
-        elif any(self._orders.add(outcome) for outcome in outcomes):
+            self._orders.extend(flags)
+        elif any(self._orders.add(flag) for flag in flags):
             self._opened_by_ratio = True
             return f"PostgreSQL rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
         return None
@@ -121,20 +119,20 @@ class CircuitBreaker:
 
 
 class _Window:
-    """A sliding window of outcomes, and the number of bad ones among them."""
+    """A sliding window of flags (1 is bad, 0 is good), and the number of bad ones."""
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._max_bad = policy.ratio * policy.window
-        self._outcomes: deque[int] = deque(maxlen=policy.window)
+        self._flags: deque[int] = deque(maxlen=policy.window)
         self.bad = 0
 
     def extend(self, good: bytes | bytearray) -> None:
-        self._outcomes.extend(good)
+        self._flags.extend(good)
 
     def add(self, bad: int) -> bool:
         """Return whether too many are bad. Only a full window counts."""
-        if len(self._outcomes) == self._outcomes.maxlen:
-            self.bad -= self._outcomes[0]
-        self._outcomes.append(bad)
+        if len(self._flags) == self._flags.maxlen:
+            self.bad -= self._flags[0]
+        self._flags.append(bad)
         self.bad += bad
-        return len(self._outcomes) == self._outcomes.maxlen and self.bad > self._max_bad
+        return len(self._flags) == self._flags.maxlen and self.bad > self._max_bad

@@ -5,7 +5,7 @@ The outcome says whether the batch's offsets may be committed. If Ingest raises,
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from threading import Event
 from typing import NamedTuple, Protocol, TypeVar
@@ -31,13 +31,13 @@ class RetryObserver(Protocol):
     """Counts and logs attempts that failed, and how their retries ended."""
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        """Take the error of an attempt that is retried after `wait_seconds`."""
+        """Called with the error of an attempt that is retried after `wait_seconds`."""
 
     def on_recovery(self, error: BaseException) -> None:
-        """Take the last error before an attempt that succeeded."""
+        """Called with the last error before an attempt that succeeded."""
 
     def on_give_up(self, error: StorageUnavailable) -> None:
-        """Take the last error before orders are dead-lettered."""
+        """Called with the last error before orders are dead-lettered."""
 
 
 class Decision(Enum):
@@ -75,8 +75,28 @@ def no_middleware(write: Write) -> Write:
     return write
 
 
+@dataclass(slots=True)
+class _StoreResult:
+    """What became of a batch's orders."""
+
+    stored: Stored = Stored()
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
+    rejection_flags: bytearray = field(default_factory=bytearray)
+    """For the circuit breaker: 1 for each rejected order, 0 for each stored one."""
+
+    def add_stored(self, stored: Stored) -> None:
+        self.stored += stored
+        self.rejection_flags.extend(bytes(stored.new + stored.replaced))
+
+    def add_rejected(self, dead_letter: DeadLetter, *, counts: bool) -> None:
+        self.dead_letters.append(dead_letter)
+        if counts:
+            self.rejection_flags.append(1)
+
+
 class Ingest:
-    """Belongs to the writing thread. `is_writing` is cleared while it waits to retry; any thread may read it."""
+    """Belongs to the writing thread, but for `is_waiting_to_retry`, which any thread may read."""
 
     def __init__(
         self,
@@ -98,40 +118,33 @@ class Ingest:
         forever = replace(backoff, give_up_after=None)
         self._finish_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
         self._write = middleware(self._ingest)
-        self.is_writing = Event()
-        self.is_writing.set()
+        self.is_waiting_to_retry = Event()
 
     def __call__(self, batch: Batch) -> Outcome:
         """Block until the batch is written, or held back. Raises Stopped."""
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
-        stored, rejected, given_up, outcomes = self._store_all(batch)
-        decision, problem = self._evaluate(batch, outcomes)
+        result = self._store_all(batch)
+        decision, problem = self._evaluate(batch, result.rejection_flags)
         if decision is not Decision.COMMIT:
-            return Outcome(stored, decision=decision, breaker=self._breaker.state, problem=problem)
-        dead_letters = batch.owned([*batch.rejected, *rejected, *given_up])
+            return Outcome(result.stored, decision=decision, breaker=self._breaker.state, problem=problem)
+        dead_letters = batch.owned([*batch.rejected, *result.dead_letters])
         is_committed = self._finish(dead_letters, batch)
-        return Outcome(stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
+        return Outcome(result.stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
 
-    def _store_all(self, batch: Batch) -> tuple[Stored, list[DeadLetter], list[DeadLetter], bytearray]:
-        """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own.
-
-        Return the counts of stored orders, the rejected orders, those given up after `give_up_after` without
-        PostgreSQL, and the outcomes for the circuit breaker.
-        """
-        stored, rejected, given_up, outcomes = Stored(), list[DeadLetter](), list[DeadLetter](), bytearray()
+    def _store_all(self, batch: Batch) -> _StoreResult:
+        """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own."""
+        result = _StoreResult()
         parts = deque([batch.entries] if batch.entries else [])
         while parts:
             part = parts.popleft()
             try:
-                done = self._store_part(part, batch)
-                stored += done
-                outcomes.extend(bytes(done.new + done.replaced))
+                result.add_stored(self._store_part(part, batch))
             except OrderRejected as error:
                 if len(part) == 1:
-                    rejected.append(_dead_letter(part[0], error))
-                    outcomes.extend(b"" if batch.is_already_probed(part[0]) else b"\1")
+                    counts = not batch.is_already_probed(part[0])
+                    result.add_rejected(_dead_letter(part[0], error), counts=counts)
                 else:
                     parts.extendleft(reversed(split_around(part, error.position)))
             except StatementTimedOut as error:
@@ -139,15 +152,15 @@ class Ingest:
                 parts.extendleft(reversed(split_in_half(part)))
             except StorageUnavailable as error:
                 self._observer.on_give_up(error)
-                given_up.extend(_dead_letter(entry, error) for entry in part)
-        return stored, rejected, given_up, outcomes
+                result.dead_letters.extend(_dead_letter(entry, error) for entry in part)
+        return result
 
     def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
         """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
             part[:] = batch.owned(part)
-            self.is_writing.set()
+            self.is_waiting_to_retry.clear()
             try:
                 return self._store.store([entry.versioned for entry in part]) if part else Stored()
             except StatementTimedOut as error:
@@ -161,13 +174,13 @@ class Ingest:
             error.attempts = self._store_retrying.statistics["attempt_number"]
             raise
 
-    def _evaluate(self, batch: Batch, outcomes: bytearray) -> tuple[Decision, str]:
+    def _evaluate(self, batch: Batch, rejection_flags: bytearray) -> tuple[Decision, str]:
         """Return what to do with the offsets, and why the batch is held back if it is."""
         is_probe = self._breaker.state is BreakerState.OPEN_FOR_ORDERS
-        problem = self._breaker.evaluate_orders(outcomes)
+        problem = self._breaker.evaluate_orders(rejection_flags)
         if not problem and is_probe:
             return Decision.REREAD, ""
-        problem = problem or self._breaker.evaluate(batch.outcomes)
+        problem = problem or self._breaker.evaluate(batch.rejection_flags)
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
     def _finish(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
@@ -176,7 +189,7 @@ class Ingest:
 
         def attempt() -> bool:
             nonlocal unsent
-            self.is_writing.set()
+            self.is_waiting_to_retry.clear()
             try:
                 return self._dead_letters.finish(batch, unsent)
             except DeadLettersUnavailable as error:
@@ -195,7 +208,7 @@ class Ingest:
         return result
 
     def _before_retry(self, state: RetryCallState) -> None:
-        self.is_writing.clear()
+        self.is_waiting_to_retry.set()
         error = state.outcome and state.outcome.exception()
         wait = state.next_action.sleep if state.next_action else 0
         if error:

@@ -195,12 +195,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the circuit breaker opens",
-        Replacement(BREAKER, "CircuitBreaker.evaluate", "self._count(outcomes)", "None"),
+        Replacement(BREAKER, "CircuitBreaker.evaluate", "self._count(flags)", "None"),
         ("test_dead_letters.py::test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled[seed-1]",),
     ),
     Mutation(
         "the circuit breaker closes by itself",
-        Replacement(BREAKER, "CircuitBreaker._probe", "sum(outcomes)", "len(outcomes)"),
+        Replacement(BREAKER, "CircuitBreaker._probe", "sum(flags)", "len(flags)"),
         ("test_dead_letters.py::test_the_circuit_breaker_closes_after_a_flood_of_invalid_messages[seed-1]",),
     ),
     Mutation(

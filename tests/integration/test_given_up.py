@@ -41,13 +41,13 @@ class SecondIsGivenUp:
     sizes: list[int] = field(default_factory=list)
 
     @property
-    def is_writing(self) -> "SecondIsGivenUp":
+    def is_waiting_to_retry(self) -> "SecondIsGivenUp":
         return self
 
     def is_set(self) -> bool:
-        """Return what `is_writing` does; asked when partitions are revoked whose batch is being written."""
+        """Return what `is_waiting_to_retry` does; called when partitions are revoked whose batch is being written."""
         self.taken_away.set()
-        return True
+        return False
 
     def __call__(self, batch: Batch) -> Outcome:
         self.sizes.append(len(batch))

@@ -32,7 +32,7 @@ class Setup:
     retried: list[tuple[str, int]] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
-    is_writing_while_waiting: list[bool] = field(default_factory=list)
+    was_waiting_to_retry: list[bool] = field(default_factory=list)
     stop: ShutdownEvent = field(default_factory=ShutdownEvent)
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Setup:
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
         assert 0 <= wait_seconds <= self.backoff.max_backoff
         self.retried.append((type(error).__name__, attempts))
-        self.is_writing_while_waiting.append(self.ingest.is_writing.is_set())
+        self.was_waiting_to_retry.append(self.ingest.is_waiting_to_retry.is_set())
         self.before_retry()
 
     def on_recovery(self, error: BaseException) -> None:
@@ -228,12 +228,12 @@ def test_a_temporary_error_is_retried_until_it_succeeds() -> None:
     assert setup.dead_letters.sent == []
 
 
-def test_is_writing_is_cleared_while_it_waits_to_retry() -> None:
+def test_waiting_to_retry_is_visible_until_the_next_attempt() -> None:
     setup = Setup()
     setup.store.failures += unavailable(2)
     setup.ingest(batch_of(1))
-    assert setup.is_writing_while_waiting == [False, False]
-    assert setup.ingest.is_writing.is_set()
+    assert setup.was_waiting_to_retry == [True, True]
+    assert not setup.ingest.is_waiting_to_retry.is_set()
 
 
 def test_shutdown_ends_the_wait_and_nothing_is_sent() -> None:
@@ -311,7 +311,7 @@ def test_only_unacknowledged_dead_letters_are_sent_again() -> None:
     assert setup.dead_letters.sent == batch.rejected
     assert setup.retried == [("DeadLettersUnavailable", attempt) for attempt in (1, 2, 3)]
     assert setup.recovered == ["DeadLettersUnavailable"]
-    assert setup.is_writing_while_waiting == [False] * 3
+    assert setup.was_waiting_to_retry == [True] * 3
 
 
 def test_dead_letters_are_retried_without_limit() -> None:

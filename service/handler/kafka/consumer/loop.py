@@ -77,7 +77,7 @@ class OrderConsumer:
         self._stop = stop
         self._state = ConsumerStateMachine()
         self._builder = BatchBuilder(decoder, prepare, metrics)
-        self._is_writing = ingest.is_writing
+        self._is_waiting_to_retry = ingest.is_waiting_to_retry
         self._worker = BatchWorker(ingest)
         self._breaker = BreakerControl(settings, metrics, log)
         self._errors = ClientErrors(group.topic, log)
@@ -322,7 +322,7 @@ class OrderConsumer:
     def _wait_for_write(self, revoked: frozenset[int]) -> None:
         """Wait for a running transaction that has orders of these partitions; not for a retry during an outage."""
         batch = self._worker.batch
-        if batch is not None and revoked & batch.next_offsets.keys() and self._is_writing.is_set():
+        if batch is not None and revoked & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
             self._worker.wait_finished(self._revoke_timeout)
         if finished := self._worker.take_finished():
             if not _is_done(finished):
