@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
+from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_result, wait_fixed
 
 from service.errors import StorageUnavailable
 from service.usecases.lookup import Lookup
@@ -49,16 +50,20 @@ class WarmUp:
         self._on_done()
 
     async def _load(self, listening: asyncio.Event) -> int:
-        while True:
-            await listening.wait()
-            try:
-                loaded = await self._lookup.warm(self._count)
-            except StorageUnavailable as error:
-                self._log.warning("cache warm-up failed and will be retried", sqlstate=error.sqlstate)
-                loaded = None
-            if loaded is not None:
-                return loaded
-            await asyncio.sleep(RETRY_SECONDS)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StorageUnavailable) | retry_if_result(lambda loaded: loaded is None),
+            wait=wait_fixed(RETRY_SECONDS),
+        )
+        loaded: int = await retrying(self._attempt, listening)
+        return loaded
+
+    async def _attempt(self, listening: asyncio.Event) -> int | None:
+        await listening.wait()
+        try:
+            return await self._lookup.warm(self._count)
+        except StorageUnavailable as error:
+            self._log.warning("cache warm-up failed and will be retried", sqlstate=error.sqlstate)
+            raise
 
     def stop_waiting(self, reason: str) -> None:
         """Let the API become ready. Loading continues in the background."""
