@@ -24,6 +24,8 @@ except SystemExit:
 """
 MIGRATING = {"migrate", "wait-for-migrations", "doctor"}
 GENERATING = {"generate", "check", "smoke"}
+SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase"}
+"""They fail if a server is unreachable, and repeat nothing."""
 OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
 
 
@@ -42,6 +44,7 @@ def test_a_command_loads_only_what_it_runs_on(command: str) -> None:
     assert not loaded & {"local", "bench"}
     assert ("generator" in loaded) == (command in GENERATING)
     assert ("sqlalchemy" in loaded) == (command in MIGRATING)
+    assert ("tenacity" in loaded) == (command not in SINGLE_ATTEMPT)
     assert ("uvicorn" in loaded) == (command in {"consumer", "api"})
     assert ("uvloop" in loaded) == (command == "api")
 

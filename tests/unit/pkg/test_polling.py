@@ -3,9 +3,10 @@ from threading import Event, Timer
 
 import pytest
 
-from service.errors import DeadlineExceeded, TryAgain
+from service.errors import DeadlineExceeded, Stopped, TryAgain
 from service.pkg import polling
-from service.pkg.polling import Poller
+from service.pkg.polling import Poller, poll
+from service.pkg.run_with_timeout import has_unfinished_calls
 from service.pkg.shutdown_event import ShutdownEvent
 
 
@@ -23,6 +24,22 @@ def failing(times: int, what: str = "Kafka") -> Callable[[], str]:
         return "done"
 
     return attempt
+
+
+def test_a_call_is_repeated_until_its_result_is_accepted() -> None:
+    results = iter(range(10))
+    assert poll(lambda: next(results), lambda result: result == 3, seconds=10, interval=0) == 3
+
+
+def test_the_last_result_is_returned_after_the_timeout() -> None:
+    assert poll(lambda: 7, lambda result: result == 3, seconds=0, interval=10) == 7
+
+
+def test_a_shutdown_ends_the_wait_for_the_next_call() -> None:
+    stop = ShutdownEvent()
+    stop.set()
+    with pytest.raises(Stopped):
+        poll(lambda: 7, lambda result: result == 3, seconds=60, interval=60, sleep=stop.sleep)
 
 
 def test_an_attempt_is_repeated_until_it_succeeds() -> None:
@@ -44,6 +61,7 @@ def test_work_that_never_ends_is_abandoned_at_the_deadline() -> None:
     never = Event()
     with pytest.raises(DeadlineExceeded, match=r"timed out after 0.1 s waiting for a server"):
         Poller(0.1, print).until(never.wait, "a server")
+    assert has_unfinished_calls()
     never.set()
 
 

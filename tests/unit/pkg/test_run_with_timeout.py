@@ -39,7 +39,7 @@ def test_the_error_of_a_call_is_raised() -> None:
 
 def test_a_call_that_does_not_end_is_abandoned() -> None:
     for_ever = Event()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"timed out after 0\.01 s"):
         run_with_timeout(0.01, for_ever.wait)
     assert has_unfinished_calls()
     for_ever.set()

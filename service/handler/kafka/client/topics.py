@@ -12,12 +12,12 @@ from service.errors import MigrationError, TryAgain
 from service.handler.kafka.client.connection_errors import AdvertisedBroker, DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.output import Echo
-from service.pkg.polling import Poller
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from service.config import Kafka
+    from service.pkg.polling import Poller
 
 CALL_TIMEOUT_SECONDS: Final = 10
 _METADATA_TIMEOUT_SECONDS: Final = 5.0
@@ -35,7 +35,7 @@ _PERMANENT_ERRORS: Final = {
 """Errors that retrying does not fix. Others may pass, such as too few brokers for the replication factor."""
 
 
-def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, poller: Poller, echo: Echo) -> None:
+def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
     """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
     Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
@@ -50,7 +50,7 @@ def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, poller: Poller,
         echo(f"warning: {warning}")
 
 
-def wait_for_broker(admin: DiagnosticAdminClient, poller: Poller) -> None:
+def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
     """Block until a broker answers. Raises DeadlineExceeded."""
     poller.until(lambda: partition_counts(admin), "Kafka")
 
