@@ -31,13 +31,13 @@ class RetryObserver(Protocol):
     """Counts and logs attempts that failed, and how their retries ended."""
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        """Called with the error of an attempt that is retried after `wait_seconds`."""
+        """Report the error of an attempt that is retried after `wait_seconds`."""
 
     def on_recovery(self, error: BaseException) -> None:
-        """Called with the last error before an attempt that succeeded."""
+        """Report the last error before an attempt that succeeded."""
 
     def on_give_up(self, error: StorageUnavailable) -> None:
-        """Called with the last error before orders are dead-lettered."""
+        """Report the last error before orders are dead-lettered."""
 
 
 class Decision(Enum):
@@ -79,7 +79,7 @@ def no_middleware(write: Write) -> Write:
 class _StoreResult:
     """What became of a batch's orders."""
 
-    stored: Stored = Stored()
+    stored: Stored = field(default_factory=Stored)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
     rejection_flags: bytearray = field(default_factory=bytearray)
