@@ -229,6 +229,12 @@ class Api:
         metrics.dependency_up.labels("postgresql").set_function(self.has_database)
         metrics.dependency_up.labels("notifications").set_function(lambda: self.listener.is_verified)
 
+    def start_task(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Run `work` in a task whose error stops the API."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self.stop_if_failed)
+        return task
+
     def stop_if_failed(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception():
             self.stop.set()
@@ -245,8 +251,7 @@ class Api:
         """Serve until the block ends, then drain. A failed server stops the API."""
         on_drop = self.metrics.http_clients_dropped.inc
         server = Server(app, drain_seconds=drain_seconds, limits=limits, responder=responder, on_drop=on_drop)
-        task = asyncio.create_task(server.serve(port))
-        task.add_done_callback(self.stop_if_failed)
+        task = self.start_task(server.serve(port))
         try:
             yield
         finally:
@@ -256,8 +261,7 @@ class Api:
     @asynccontextmanager
     async def in_background(self, work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         """Run `work` until the block ends. An error stops the API and is raised at the end of the block."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(self.stop_if_failed)
+        task = self.start_task(work)
         try:
             yield
         finally:
