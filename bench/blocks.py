@@ -1,6 +1,6 @@
-"""Stored orders as blocks that COPY takes as they are: the least work with which the same rows can come in again.
+"""Stored orders as blocks for COPY: inserting the same rows again takes the least possible work.
 
-They are in COPY's binary format; its text format takes as much of the server's time (40 us an order, both).
+The format is binary. The text format takes the same CPU time of the server (40 us per order).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,18 +16,18 @@ from bench.databases import TABLES, Database
 ORDERS_PER_TRANSACTION: Final = 2_000
 _MANIFEST: Final = "blocks.json"
 
-_NUMBER: Final = SQL("""\
+_NUMBER_ORDERS: Final = SQL("""\
 CREATE TEMPORARY TABLE numbered AS
 SELECT order_uid, (row_number() OVER (ORDER BY source_offset, source_partition) - 1) / {size} AS batch
 FROM orders""")
-"""Orders by the transaction in which they will come, as they came: in the order of the topic."""
-_INDEX: Final = SQL("CREATE INDEX ON numbered (batch)")
-_SELECT: Final = SQL("""\
+"""Assigns the orders to transactions, in the order of the topic."""
+_INDEX_BATCHES: Final = SQL("CREATE INDEX ON numbered (batch)")
+_COPY_OUT: Final = SQL("""\
 COPY (
     SELECT {columns} FROM {table} t JOIN numbered USING (order_uid)
     WHERE batch = {number} ORDER BY order_uid
 ) TO STDOUT (FORMAT binary)""")
-_COPY: Final = SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
+_COPY_IN: Final = SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
 
 
 class Block(NamedTuple):
@@ -44,17 +44,17 @@ class _Entry(msgspec.Struct):
 
 class Manifest(msgspec.Struct):
     orders: list[int]
-    """How many each transaction holds."""
+    """The number of orders in each transaction."""
     transactions: list[list[_Entry]]
 
 
 def prepare(database: Database, folder: Path) -> None:
-    """Write the orders of `database` to `folder`, 2,000 a transaction, sorted by id in each, as our consumer does."""
+    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by id as the consumer sorts them."""
     folder.mkdir()
     columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:
-        connection.execute(_NUMBER.format(size=ORDERS_PER_TRANSACTION))
-        connection.execute(_INDEX)
+        connection.execute(_NUMBER_ORDERS.format(size=ORDERS_PER_TRANSACTION))
+        connection.execute(_INDEX_BATCHES)
         counts = connection.execute("SELECT count(*) FROM numbered GROUP BY batch ORDER BY batch")
         orders = [count for (count,) in counts]
         transactions = [
@@ -65,7 +65,7 @@ def prepare(database: Database, folder: Path) -> None:
 
 
 def read(folder: Path, limit: int | None = None) -> tuple[list[int], list[list[Block]]]:
-    """Return how many orders each transaction holds, and its blocks; `limit` is how many transactions at most."""
+    """Return the number of orders and the blocks of each transaction, of at most `limit` transactions."""
     manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
     transactions = [
         [Block(entry.statement, (folder / entry.file).read_bytes()) for entry in entries]
@@ -75,7 +75,7 @@ def read(folder: Path, limit: int | None = None) -> tuple[list[int], list[list[B
 
 
 def load(connection: psycopg.Connection, transactions: Sequence[Sequence[Block]]) -> Iterator[None]:
-    """Copy one transaction after the other; yield after each commit."""
+    """Copy one transaction after another; yield after each commit."""
     for blocks in transactions:
         with connection.transaction():
             for block in blocks:
@@ -91,12 +91,13 @@ def _copy_in(connection: psycopg.Connection, block: Block) -> None:
 def _write(connection: psycopg.Connection, folder: Path, table: str, columns: Sequence[str], number: int) -> _Entry:
     file = f"{number}-{table}"
     listed = SQL(", ").join(map(Identifier, columns))
-    select = _SELECT.format(columns=listed, table=Identifier(table), number=number)
-    (folder / file).write_bytes(_copied_out(connection, select))
-    statement = _COPY.format(table=Identifier(table), columns=listed)
+    (folder / file).write_bytes(
+        _copy_out(connection, _COPY_OUT.format(columns=listed, table=Identifier(table), number=number))
+    )
+    statement = _COPY_IN.format(table=Identifier(table), columns=listed)
     return _Entry(statement.as_string(connection), file)
 
 
-def _copied_out(connection: psycopg.Connection, select: Composed) -> bytes:
-    with connection.cursor().copy(select) as copy:
+def _copy_out(connection: psycopg.Connection, statement: Composed) -> bytes:
+    with connection.cursor().copy(statement) as copy:
         return b"".join(copy)

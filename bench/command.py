@@ -1,4 +1,4 @@
-"""`orders bench`: one run on real servers, in which everything is measured that is compared."""
+"""`orders bench`: measures Orders and its baselines in the same run, on real servers."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ import psycopg
 
 from bench import ingest, latency, reads, report, usage, warm_up
 from bench.context import Context
-from bench.figures import Sample, gathered
+from bench.figures import Sample, figures_of
 from local import broker, postgres
 from service.pkg.argtypes import positive_float, positive_int
 
@@ -42,15 +42,21 @@ ROUNDS: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=positive_int, help=f"how often each is measured (default {ROUNDS}, quick 1)")
-    parser.add_argument("--scale", type=positive_float, help="share of the full sizes (default 1)")
-    parser.add_argument("--quick", action="store_true", help=f"one round at scale {QUICK_SCALE}: to see that it runs")
-    parser.add_argument("--long", action="store_true", help="also a backlog of 10^6 orders and a table of 10^7")
-    parser.add_argument("--only", action="append", choices=[*MEASURES], help="measure this alone; may be repeated")
+    parser.add_argument(
+        "--rounds",
+        type=positive_int,
+        help=f"number of measurements of each figure (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
+    )
+    parser.add_argument("--scale", type=positive_float, help="fraction of the full sizes (default: 1)")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"one round at scale {QUICK_SCALE}, to check that the benchmark works"
+    )
+    parser.add_argument("--long", action="store_true", help="add a backlog of 10^6 orders and a table of 10^7")
+    parser.add_argument("--only", action="append", choices=[*MEASURES], help="run only this group; can be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures and ratios to this file")
-    parser.add_argument("--against", type=Path, metavar="FILE", help="compare with what --json wrote in an earlier run")
-    parser.add_argument("--bootstrap-servers", help="use this Kafka instead of one of its own")
-    parser.add_argument("--dsn", help="use this PostgreSQL instead of one of its own; databases are made in it")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="compare with an earlier run's --json file")
+    parser.add_argument("--bootstrap-servers", help="use this Kafka instead of starting one")
+    parser.add_argument("--dsn", help="use this PostgreSQL instead of starting one; creates databases in it")
 
 
 def rounds_of(args: argparse.Namespace) -> int:
@@ -65,16 +71,16 @@ def scale_of(args: argparse.Namespace) -> float:
 def run(args: argparse.Namespace, _settings: object = None) -> int:
     """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
 
-    Raises CommandError where the report to compare with can't be read, or this is not Linux; ServerUnavailable.
+    Raises ServerUnavailable, and CommandError if the earlier report cannot be read or the system is not Linux.
     """
-    usage.require()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or what was started would outlive us
+    usage.require_linux()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that child processes are stopped
     earlier = report.read(args.against) if args.against else None
     with tempfile.TemporaryDirectory(prefix="orders-bench-") as folder, ExitStack() as running:
         kafka = _kafka(args, Path(folder), running)
         dsn = args.dsn or running.enter_context(postgres.postgres(Path(folder) / "postgresql")).dsn
         context = Context(kafka.bootstrap_servers, dsn, Path(folder), rounds_of(args), scale_of(args), echo)
-        echo("Kafka and PostgreSQL are there")
+        echo("Kafka and PostgreSQL are ready")
         now = _report(context, args, _versions(dsn) | {"Kafka": kafka.version})
     if args.json:
         report.write(now, args.json)
@@ -88,7 +94,7 @@ class _Kafka(NamedTuple):
 
 
 def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka:
-    """Return the one that is given, or start Apache Kafka. Raises ServerUnavailable: a mock broker measures nothing."""
+    """Return the given Kafka, or start one (never the mock cluster). Raises ServerUnavailable."""
     if args.bootstrap_servers:
         return _Kafka(args.bootstrap_servers, "as given")
     started = running.enter_context(broker.kafka(folder / "kafka", echo=echo))
@@ -96,10 +102,10 @@ def _kafka(args: argparse.Namespace, folder: Path, running: ExitStack) -> _Kafka
 
 
 def _report(context: Context, args: argparse.Namespace, versions: dict[str, str]) -> report.Report:
-    began, load = datetime.now(UTC), os.getloadavg()
-    figures = gathered(_samples(context, args))
+    started_at, load = datetime.now(UTC), os.getloadavg()
+    figures = figures_of(_samples(context, args))
     circumstances = report.Circumstances(
-        began=began.isoformat(timespec="seconds"),
+        began=started_at.isoformat(timespec="seconds"),
         rounds=context.rounds,
         scale=context.scale,
         cpus=os.cpu_count() or 1,
@@ -107,7 +113,7 @@ def _report(context: Context, args: argparse.Namespace, versions: dict[str, str]
         load_after=os.getloadavg(),
         versions=versions,
     )
-    return report.made(figures, circumstances)
+    return report.create(figures, circumstances)
 
 
 def _samples(context: Context, args: argparse.Namespace) -> Iterator[Sample]:

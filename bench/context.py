@@ -1,4 +1,4 @@
-"""Where a measurement takes place."""
+"""The servers and parameters of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from pathlib import Path
 class Context:
     bootstrap_servers: str
     dsn: str
-    """Of the server's own maintenance database; each measurement makes and drops its own database."""
+    """Connection string of the maintenance database. Each measurement creates and drops its own databases."""
     folder: Path
-    """Scratch space."""
+    """For temporary files."""
     rounds: int
     """Interleaved rounds, 3 by default."""
     scale: float
-    """1.0 is the full sizes; `--quick` is 0.05."""
+    """1.0 means the full sizes; `--quick` uses 0.05."""
     echo: Callable[[str], None]
 
-    def scaled(self, full: int, least: int = 1) -> int:
-        """Return the size that is `full` at scale 1, and at any scale `least`."""
-        return max(round(full * self.scale), least)
+    def scaled(self, full: int, minimum: int = 1) -> int:
+        """Return `full` times the scale, but at least `minimum`."""
+        return max(round(full * self.scale), minimum)

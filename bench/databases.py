@@ -1,4 +1,4 @@
-"""Databases of a measurement's own, each a copy of another one."""
+"""Databases for one measurement each, created from a template."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +16,10 @@ from bench.processes import child
 from service.pkg.shutdown_event import ShutdownEvent
 
 TABLES: Final = ("orders", "deliveries", "payments", "items")
-"""In the order in which their rows can come."""
+"""In an order of insertion that satisfies the foreign keys."""
 
-_MIGRATION_SECONDS: Final = 60.0
-_STORED: Final = SQL("SELECT count(*) FROM orders")
+_MIGRATION_TIMEOUT_SECONDS: Final = 60.0
+_COUNT_ORDERS: Final = SQL("SELECT count(*) FROM orders")
 _COLUMNS: Final = """\
 SELECT column_name FROM information_schema.columns
 WHERE table_schema = current_schema AND table_name = %s AND column_default IS NULL ORDER BY ordinal_position"""
@@ -32,39 +32,40 @@ class Database:
     server: str
     """Connection string of the maintenance database."""
 
-    def close(self) -> None:
-        """Refuse new connections; existing ones remain."""
+    def refuse_connections(self) -> None:
+        """Refuse new connections; existing ones stay open."""
         _administer(self.server, SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(self.name)))
 
-    def open(self) -> None:
+    def allow_connections(self) -> None:
         _administer(self.server, SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(self.name)))
 
     def stored(self) -> int:
-        """Return how many orders it holds."""
+        """Return the number of orders."""
         with psycopg.connect(self.dsn) as connection:
-            row = connection.execute(_STORED).fetchone()
+            row = connection.execute(_COUNT_ORDERS).fetchone()
         return row[0] if row else 0
 
     def columns(self, table: str) -> list[str]:
-        """Return the tables that a writer fills, in order."""
+        """Return the columns without a default, which an INSERT must set."""
         with psycopg.connect(self.dsn) as connection:
             return [name for (name,) in connection.execute(_COLUMNS, [table])]
 
 
 @contextmanager
 def migrated(context: Context) -> Iterator[Database]:
-    """Yield a database with this release's schema and no order, to be copied; dropped at the end."""
+    """Yield an empty database with this release's schema, to use as a template; it is dropped at the end."""
     with copied(context, "template1") as template:
         settings = {"ORDERS_POSTGRES__DSN": template.dsn, "ORDERS_KAFKA__CREATE_TOPICS": "false"}
-        child(context, "orders migrate", ["service", "migrate"], settings).run(_MIGRATION_SECONDS, ShutdownEvent())
+        command = child(context, "orders migrate", ["service", "migrate"], settings)
+        command.run(_MIGRATION_TIMEOUT_SECONDS, ShutdownEvent())
         yield template
 
 
 @contextmanager
 def copied(context: Context, template: str) -> Iterator[Database]:
-    """Yield a copy of `template`, which must have no connections; dropped at the end.
+    """Yield a copy of `template`, which must have no connections; the copy is dropped at the end.
 
-    The server checkpoints first, so that earlier writes cost the measurement nothing.
+    The server does a checkpoint first, so that flushing earlier writes does not slow the measurement.
     """
     name = f"orders_bench_{uuid4().hex[:12]}"
     _administer(context.dsn, SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
@@ -76,7 +77,7 @@ def copied(context: Context, template: str) -> Iterator[Database]:
 
 
 def checkpoint(context: Context) -> None:
-    """Have the server write what it still has to; one that does not let us does it when it likes."""
+    """Do a checkpoint, if the role has the privilege."""
     with suppress(InsufficientPrivilege):
         _administer(context.dsn, SQL("CHECKPOINT"))
 

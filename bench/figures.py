@@ -1,4 +1,4 @@
-"""Figures: what each round measured becomes a median with its range."""
+"""Figures: the samples of all rounds, with their median and range."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """One figure of one round."""
+    """The value of one figure in one round."""
 
     name: str
     """For example "ingest.ours" or "get.cached.go"."""
@@ -17,7 +17,7 @@ class Sample(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """What the rounds say together; `values` are in the order of the rounds."""
+    """`values` are in the order of the rounds."""
 
     unit: str
     values: tuple[float, ...]
@@ -42,8 +42,8 @@ class Figure(NamedTuple):
 Figures = dict[str, Figure]
 
 
-def gathered(samples: Iterable[Sample]) -> Figures:
-    """Return a figure for each name, in the order in which the names first came."""
+def figures_of(samples: Iterable[Sample]) -> Figures:
+    """Group samples by name, in the order of each name's first sample."""
     figures: Figures = {}
     for name, unit, value in samples:
         known = figures.get(name, Figure(unit, ()))
@@ -51,7 +51,7 @@ def gathered(samples: Iterable[Sample]) -> Figures:
     return figures
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of them do not exceed; `values` is not empty."""
+def percentile(values: Sequence[float], fraction: float) -> float:
+    """Return the nearest-rank percentile of at least one value; `fraction` is 0.99 for the 99th."""
     ranked = sorted(values)
-    return ranked[max(math.ceil(share * len(ranked)) - 1, 0)]
+    return ranked[max(math.ceil(fraction * len(ranked)) - 1, 0)]

@@ -1,4 +1,4 @@
-"""Orders stored before a measurement: in a database, and in the files that the baselines read."""
+"""Orders that exist before a measurement, in a database and in files for the baselines."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -24,29 +24,29 @@ from service.repo.writes import PostgresOrderStore
 PATH: Final = "/orders/"
 
 _SEED: Final = 1
-_BATCH: Final = 2_000
-_MEAN: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FROM_ORDERS}"
+_BATCH_ORDERS: Final = 2_000
+_MEAN_DOCUMENT_BYTES: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FROM_ORDERS}"
 
 
 class FixtureFiles(NamedTuple):
     folder: Path
     documents: Mapping[str, bytes]
-    """By id."""
+    """By order id."""
 
     @property
     def lines(self) -> Path:
-        """A document in each line."""
+        """The documents, one per line."""
         return self.folder / "documents.jsonl"
 
     @property
     def targets(self) -> Path:
-        """What bench.load takes."""
+        """The list of Targets for bench.load."""
         return self.folder / "targets.json"
 
 
 @contextmanager
 def stored_orders(context: Context, count: int) -> Iterator[Database]:
-    """Yield a vacuumed and analyzed database of `count` orders; dropped at the end."""
+    """Yield a vacuumed and analyzed database of `count` orders; it is dropped at the end."""
     with migrated(context) as database:
         _fill(database.dsn, count)
         checkpoint(context)
@@ -54,14 +54,14 @@ def stored_orders(context: Context, count: int) -> Iterator[Database]:
 
 
 def documents(dsn: str, count: int) -> dict[str, bytes]:
-    """Return the newest orders as the API answers them, by id."""
+    """Return the newest orders by id, encoded as in the API's responses."""
     with psycopg.connect(dsn) as connection, connection.cursor().copy(NEWEST.format(count=count)) as copy:
-        copy.set_types(["text", "bytea"])  # the document's bytes as they are
+        copy.set_types(["text", "bytea"])  # do not decode the documents
         return dict(copy.rows())
 
 
-def written(folder: Path, documents: Mapping[str, bytes]) -> FixtureFiles:
-    """Write what the baselines and the load generator read."""
+def write_files(folder: Path, documents: Mapping[str, bytes]) -> FixtureFiles:
+    """Write the input files of the baselines and the load generator."""
     files = FixtureFiles(folder, documents)
     files.lines.write_bytes(b"".join(b"%s\n" % document for document in documents.values()))
     targets = [Target(f"{PATH}{uid}", len(document)) for uid, document in documents.items()]
@@ -71,7 +71,7 @@ def written(folder: Path, documents: Mapping[str, bytes]) -> FixtureFiles:
 
 def mean_document_bytes(dsn: str) -> float:
     with psycopg.connect(dsn) as connection:
-        (mean,) = connection.execute(_MEAN).fetchone() or (0.0,)
+        (mean,) = connection.execute(_MEAN_DOCUMENT_BYTES).fetchone() or (0.0,)
         return float(mean)
 
 
@@ -81,10 +81,10 @@ def _fill(dsn: str, count: int) -> None:
         dsn, "orders-bench", connect_timeout=5, statement_timeout=30, lock_timeout=10, prepared_statements=None
     )
     with closing(PostgresOrderStore(Transactions(settings))) as writer:
-        while batch := [*islice(orders, _BATCH)]:
+        while batch := [*islice(orders, _BATCH_ORDERS)]:
             writer.store(batch)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")  # or the server does, at a moment of its own choice
+        connection.execute("VACUUM ANALYZE")  # otherwise autovacuum may run during a measurement
 
 
 def _orders(count: int) -> Iterator[VersionedOrder]:

@@ -1,4 +1,4 @@
-"""Servers that answer `GET /orders/{order_uid}`: ours, and the baselines."""
+"""Servers of `GET /orders/{order_uid}`: the API and its baselines."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ from local.process import Process
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
-_ROOM: Final = {"ORDERS_CACHE__MAX_BYTES": "1GiB", "ORDERS_CACHE__WARM_DEADLINE": "600"}
-_START_SECONDS: Final = 30.0
-_BUILD_SECONDS: Final = 300.0
-_CONNECT_SECONDS: Final = 1.0
+_LARGE_CACHE: Final = {"ORDERS_CACHE__MAX_BYTES": "1GiB", "ORDERS_CACHE__WARM_DEADLINE": "600"}
+_STARTUP_TIMEOUT_SECONDS: Final = 30.0
+_BUILD_TIMEOUT_SECONDS: Final = 300.0
+_CONNECT_TIMEOUT_SECONDS: Final = 1.0
 _WITHOUT_DOWNLOADS: Final = {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 _NGINX_FOLDERS: Final = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _NGINX: Final = """\
@@ -54,25 +54,25 @@ class HttpServer(NamedTuple):
     port: int
     pid: int
     admin_port: int | None = None
-    """Of its metrics; baselines have none."""
+    """The port of its metrics; baselines have none."""
 
     def cpu_seconds(self) -> float:
-        """Return what it used until now, with its workers."""
+        """Return the CPU time of the server and its workers since their start."""
         return sum(map(usage.fine_cpu_seconds, (self.pid, *usage.children(self.pid))))
 
     def resident_bytes(self) -> int:
         return usage.resident_bytes(self.pid)
 
 
-Make = Callable[[Context, FixtureFiles, int], Process]
-"""Makes a process that serves the files' documents on a port, and doesn't start it. Raises ServerUnavailable."""
+Create = Callable[[Context, FixtureFiles, int], Process]
+"""Returns a process, not started yet, that serves the files' documents on a port. Raises ServerUnavailable."""
 
 
 @contextmanager
 def ours(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[HttpServer]:
-    """Run `orders api` until the block ends; it is ready, which is to say warm. Raises ServerUnavailable."""
+    """Run `orders api` until the block ends. Its warm-up is finished. Raises ServerUnavailable."""
     servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers}
-    api = Service(context, "api", {**servers, **_ROOM, **settings})
+    api = Service(context, "api", {**servers, **_LARGE_CACHE, **settings})
     with api.process:
         api.wait_until_ready()
         yield _server("ours", api.port, api.process)._replace(admin_port=api.admin_port)
@@ -80,10 +80,10 @@ def ours(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[Ht
 
 @contextmanager
 def baseline(name: str, context: Context, files: FixtureFiles) -> Iterator[HttpServer]:
-    """Run it until the block ends. Raises ServerUnavailable, not least where it is not installed."""
+    """Run a baseline until the block ends. Raises ServerUnavailable, also if it is not installed."""
     port = free_port()
     with BASELINES[name](context, files, port) as process:
-        process.wait_until(partial(_listens, port), _START_SECONDS, ShutdownEvent())
+        process.wait_until(partial(_listens, port), _STARTUP_TIMEOUT_SECONDS, ShutdownEvent())
         yield _server(name, port, process)
 
 
@@ -94,7 +94,7 @@ def _python(module: str, context: Context, files: FixtureFiles, port: int) -> Pr
 def _go(context: Context, files: FixtureFiles, port: int) -> Process:
     program = context.folder / "go-baseline"
     if not program.exists():
-        _build(context, _installed("go"), program)
+        _build(context, _find_program("go"), program)
     return Process("go", [str(program), str(files.lines), str(port)], context.folder / "go.log")
 
 
@@ -104,12 +104,12 @@ def _build(context: Context, go: str, program: Path) -> None:
     environment = os.environ | _WITHOUT_DOWNLOADS
     context.echo("building the Go baseline; the first time takes a minute")
     Process("go build", command, context.folder / "go-build.log", environment=environment).run(
-        _BUILD_SECONDS, ShutdownEvent()
+        _BUILD_TIMEOUT_SECONDS, ShutdownEvent()
     )
 
 
 def _nginx(context: Context, files: FixtureFiles, port: int) -> Process:
-    program = _installed("nginx")
+    program = _find_program("nginx")
     served = files.folder / PATH.strip("/")
     served.mkdir()
     for uid, document in files.documents.items():
@@ -123,7 +123,7 @@ def _nginx_configuration(files: FixtureFiles, port: int) -> str:
     temporary = (f'{name}_temp_path "{files.folder}/{name}";' for name in _NGINX_FOLDERS)
     return _NGINX.format(
         folder=files.folder,
-        user="user root;" if os.geteuid() == 0 else "",  # or its worker may not be let into the folder
+        user="user root;" if os.geteuid() == 0 else "",  # the worker's default user may have no access to the folder
         files=len(files.documents),
         temporary=" ".join(temporary),
         host=HOST,
@@ -131,15 +131,15 @@ def _nginx_configuration(files: FixtureFiles, port: int) -> str:
     )
 
 
-def _installed(program: str) -> str:
-    """Return its path; a server may be where only root looks. Raises ServerUnavailable."""
+def _find_program(program: str) -> str:
+    """Return the path of a program in PATH or /usr/sbin. Raises ServerUnavailable."""
     path = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
     if path is None:
         raise ServerUnavailable(f"{program} is not installed")
     return path
 
 
-BASELINES: Final[Mapping[str, Make]] = {
+BASELINES: Final[Mapping[str, Create]] = {
     "fastapi": partial(_python, "plain_fastapi"),
     "asgi": partial(_python, "bare_asgi"),
     "go": _go,
@@ -149,13 +149,13 @@ BASELINES: Final[Mapping[str, Make]] = {
 
 def _server(name: str, port: int, process: Process) -> HttpServer:
     if process.pid is None:
-        raise ServerUnavailable(f"{process.name} is gone")
+        raise ServerUnavailable(f"{process.name} is not running")
     return HttpServer(name, port, process.pid)
 
 
 def _listens(port: int) -> bool:
     try:
-        create_connection((HOST, port), _CONNECT_SECONDS).close()
+        create_connection((HOST, port), _CONNECT_TIMEOUT_SECONDS).close()
     except OSError:
         return False
     return True

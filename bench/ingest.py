@@ -1,10 +1,10 @@
-"""How fast orders come in, and what that costs: our consumer beside the limit, the usual way, and itself elsewhere.
+"""Throughput, CPU time and memory of the consumer, compared with baselines and with itself under other conditions.
 
-Consumers are processes as users run them. They join, share the partitions and read, but the database lets nobody in
-until all of them have: what is timed holds no start of an interpreter and no rebalance, and two batches at most are
-decoded by then. The time is that between the first commit and the last, and what the first one covers is not counted,
-for all variants alike: ours commit offsets after each batch, and the broker keeps the time; the others commit rows,
-and tell the time themselves. Processor time is counted from when the database opens until the last offset is committed.
+Consumers are processes as users run them. The database refuses connections until all of them have joined the group, so
+that neither startup nor a rebalance is measured; by then each has decoded at most two batches.
+All variants are timed from the first commit to the last, without the messages of the first one. Consumers commit
+offsets after each batch, and the broker records the time; the baselines commit rows, and report the time themselves.
+CPU time is measured from the first allowed connection until the last offset is committed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,8 @@ from bench.context import Context
 from bench.databases import TABLES, Database, checkpoint, copied, migrated
 from bench.figures import Sample
 from bench.groups import Group
-from bench.processes import Service, await_that, child, told
+from bench.pace import Pace
+from bench.processes import Service, child, run_for_result, wait_until
 from bench.topics import Topic, filled
 from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
 from generator.stream import Plan
@@ -30,30 +31,34 @@ from service.errors import ServerUnavailable
 
 BACKLOG: Final = 100_000
 LONG_BACKLOG: Final = 1_000_000
-_LEAST_BACKLOG: Final = 10_000
-"""Below that a run has too few batches to be timed."""
-_BASELINE: Final = 2_000
-_GROWTH: Final = 50_000
-LARGE: Final = 1_000_000
-LONG_LARGE: Final = 10_000_000
-_SMALL_TRANSACTIONS: Final = 5
+_MIN_BACKLOG: Final = 10_000
+"""A smaller backlog has too few batches to be timed."""
+_BASELINE_MESSAGES: Final = 2_000
+_GROWTH_ORDERS: Final = 50_000
+LARGE_TABLE: Final = 1_000_000
+LONG_LARGE_TABLE: Final = 10_000_000
+_SMALL_TABLE_TRANSACTIONS: Final = 5
 """10^4 orders."""
 
-_JOIN_SECONDS: Final = 60.0
-_SOON_SHARED: Final = '{"heartbeat.interval.ms": 300}'
-"""With a heartbeat a member learns that others came; it costs nothing that could be measured."""
-_RUN_SECONDS: Final = 600.0
+_JOIN_TIMEOUT_SECONDS: Final = 60.0
+_FAST_REBALANCE: Final = '{"heartbeat.interval.ms": 300}'
+"""A member learns of new members with its next heartbeat. The cost of the heartbeats is not measurable."""
+_RUN_TIMEOUT_SECONDS: Final = 600.0
 
 _CLEAN_SEED, _DIRTY_SEED, _LONG_SEED, _GROWTH_SEED = 1, 2, 3, 1_000
 
 
 class Run(NamedTuple):
-    """What one variant did in one round: messages a second, and microseconds and bytes where they are known."""
+    """The result of one variant in one round. None: not measured."""
 
     rate: float
+    """Messages per second."""
     client: float | None = None
+    """CPU microseconds per message."""
     postgresql: float | None = None
+    """CPU microseconds per message."""
     memory: int | None = None
+    """Bytes."""
 
     def samples(self, name: str, unit: str = "orders/s") -> Iterator[Sample]:
         yield Sample(name, unit, self.rate)
@@ -68,7 +73,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """All that is made before the first round."""
+    """Everything that is created before the first round."""
 
     context: Context
     usage: PostgresUsage
@@ -76,18 +81,18 @@ class Setup:
     clean: Topic
     dirty: Topic
     stored: Database
-    """Holds the orders of the clean topic."""
+    """Contains the orders of the clean topic."""
     blocks: Path
-    """The same orders, prepared for COPY."""
+    """The same orders as blocks for COPY."""
     small: Database
-    """Holds 10^4 orders, and is copied."""
+    """Contains 10^4 orders; copied in each round."""
     large: Database
-    """Holds many, and grows by a few in each round."""
+    """Contains many orders; more are added in each round."""
 
 
 def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
-    """Yield the figures of each round, variant by variant. `long` adds a backlog of 10^6 and a table of 10^7."""
-    with _setup(context, LONG_LARGE if long else LARGE) as setup:
+    """Yield the samples of each round, variant by variant. `long` adds a backlog of 10^6 and a table of 10^7."""
+    with _setup(context, LONG_LARGE_TABLE if long else LARGE_TABLE) as setup:
         yield Sample("ingest.large.stored", "orders", setup.large.stored())
         for number in range(context.rounds):
             context.echo(f"ingest: round {number + 1} of {context.rounds}")
@@ -97,7 +102,7 @@ def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
 
 
 def _round(setup: Setup, number: int) -> Iterator[Sample]:
-    """Yield from each variant; each round starts with another one, so that none is always the first."""
+    """Yield the samples of each variant. Each round starts with another variant, so that none is always the first."""
     variants: list[tuple[str, Callable[[Setup], Run]]] = [
         ("ingest.ours", _ours),
         ("ingest.raw", _copy_blocks),
@@ -117,9 +122,9 @@ def _round(setup: Setup, number: int) -> Iterator[Sample]:
 @contextmanager
 def _setup(context: Context, large: int) -> Iterator[Setup]:
     usage, prepared = PostgresUsage(context.dsn), context.folder / "blocks"
-    count = context.scaled(BACKLOG, _LEAST_BACKLOG)
+    count = context.scaled(BACKLOG, _MIN_BACKLOG)
     dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
-    context.echo(f"ingest: making topics with {count} orders each, and databases of up to {context.scaled(large)}")
+    context.echo(f"ingest: creating topics of {count} orders, and databases of up to {context.scaled(large)} orders")
     with (
         migrated(context) as template,
         filled(context, Plan(count=count, seed=_CLEAN_SEED)) as clean,
@@ -129,7 +134,7 @@ def _setup(context: Context, large: int) -> Iterator[Setup]:
     ):
         consume(context, usage, clean, stored)
         blocks.prepare(stored, prepared)
-        _load(small, prepared, _SMALL_TRANSACTIONS)
+        _load(small, prepared, _SMALL_TABLE_TRANSACTIONS)
         with copied(context, stored.name) as grown:
             _multiply(grown, context.scaled(large) // clean.orders)
             yield Setup(context, usage, template, clean, dirty, stored, prepared, small, grown)
@@ -144,27 +149,27 @@ def consume(
     members: int = 1,
     new: int | None = None,
 ) -> Run:
-    """Have consumers of a new group work off `topic`, and look that `database` then has `new` orders more.
+    """Consume `topic` with a new group, and verify that `database` then contains `new` more orders.
 
-    All of the topic's by default. Raises ServerUnavailable.
+    `new` is by default the number of orders in the topic. Raises ServerUnavailable.
     """
-    wanted = database.stored() + (topic.orders if new is None else new)
+    expected = database.stored() + (topic.orders if new is None else new)
     group = Group(context, topic.name)
-    database.close()
+    database.refuse_connections()
     with ExitStack() as running:
         consumers = [_consumer(context, topic, database, group) for _ in range(members)]
         for each in consumers:
             running.enter_context(each.process)
-        _await(consumers, partial(group.is_shared_by, members), "the consumers to share the partitions", _JOIN_SECONDS)
+        _wait(consumers, partial(group.is_balanced, members), "the consumers to join the group", _JOIN_TIMEOUT_SECONDS)
         before = _clients_cpu(consumers), usage.cpu_seconds()
-        database.open()
-        _await(consumers, lambda: group.committed() >= topic.messages, "the topic to be worked off", _RUN_SECONDS)
+        database.allow_connections()
+        _wait(consumers, lambda: group.committed() >= topic.messages, "the topic to be consumed", _RUN_TIMEOUT_SECONDS)
         after = _clients_cpu(consumers), usage.cpu_seconds()
         memory = max(peak_bytes(each.process.pid) for each in consumers if each.process.pid)
     messages, seconds = group.progress()
-    group.forget()
-    _require_stored(database, wanted)
-    client, postgresql = (_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
+    group.delete()
+    _require_stored(database, expected)
+    client, postgresql = (_microseconds_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
     return Run(messages / seconds, client, postgresql, memory)
 
 
@@ -178,31 +183,32 @@ def _consumer(context: Context, topic: Topic, database: Database, group: Group) 
         "ORDERS_KAFKA__TOPIC": topic.name,
         "ORDERS_KAFKA__DEAD_LETTER_TOPIC": topic.dead_letters,
         "ORDERS_KAFKA__GROUP_ID": group.id,
-        "ORDERS_KAFKA__PROPERTIES": _SOON_SHARED,
+        "ORDERS_KAFKA__PROPERTIES": _FAST_REBALANCE,
         "ORDERS_POSTGRES__DSN": database.dsn,
-        "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # how long after the database opened one may still wait
-        "ORDERS_LOG__LEVEL": "error",  # and until then it warns
+        "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # the longest delay after the database allows connections
+        "ORDERS_LOG__LEVEL": "error",  # no warnings about refused connections
     }
     return Service(context, "consumer", settings)
 
 
-def _await(consumers: Sequence[Service], holds: Callable[[], bool], what: str, seconds: float) -> None:
-    def holds_and_all_live() -> bool:
+def _wait(consumers: Sequence[Service], condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Block until the condition is true. Raises ServerUnavailable on a timeout, or if a consumer exits."""
+
+    def condition_with_all_alive() -> bool:
         for each in consumers:
             each.process.require_alive()
-        return holds()
+        return condition()
 
-    await_that(holds_and_all_live, what, seconds)
-
-
-def _require_stored(database: Database, wanted: int) -> None:
-    """Raise ServerUnavailable where it holds another number of orders: what was measured is then worth nothing."""
-    if (stored := database.stored()) != wanted:
-        raise ServerUnavailable(f"{stored} orders are stored, and not {wanted}: the measurement is worth nothing")
+    wait_until(condition_with_all_alive, what, seconds)
 
 
-def _each(before: float | None, after: float | None, messages: int) -> float | None:
-    """Return microseconds a message."""
+def _require_stored(database: Database, expected: int) -> None:
+    """Raise ServerUnavailable if another number of orders is stored, because the measurement is then invalid."""
+    if (stored := database.stored()) != expected:
+        raise ServerUnavailable(f"invalid measurement: {stored} orders are stored instead of {expected}")
+
+
+def _microseconds_each(before: float | None, after: float | None, messages: int) -> float | None:
     return None if before is None or after is None else (after - before) / messages * 1e6
 
 
@@ -222,20 +228,21 @@ def _redelivery(setup: Setup) -> Run:
 
 
 def _copy_blocks(setup: Setup) -> Run:
-    return _of_child(setup, "copy_blocks", str(setup.blocks))
+    return _run_baseline(setup, "copy_blocks", str(setup.blocks))
 
 
 def _baseline(setup: Setup) -> Run:
-    return _of_child(setup, "message_at_a_time", setup.clean.name, str(setup.context.scaled(_BASELINE, 200)))
+    count = setup.context.scaled(_BASELINE_MESSAGES, 200)
+    return _run_baseline(setup, "message_at_a_time", setup.clean.name, str(count))
 
 
 def _consume(setup: Setup) -> Run:
-    run = _of_child(setup, "consume_only", setup.clean.name, str(setup.clean.messages), stores=False)
+    run = _run_baseline(setup, "consume_only", setup.clean.name, str(setup.clean.messages), stores=False)
     return run._replace(postgresql=None)
 
 
-def _of_child(setup: Setup, module: str, *arguments: str, stores: bool = True) -> Run:
-    """Run one of the programs beside this file on a fresh database, and look that it stored what it says it did."""
+def _run_baseline(setup: Setup, module: str, *arguments: str, stores: bool = True) -> Run:
+    """Run a module of bench.baselines on a new database, and verify the number of stored orders."""
     with copied(setup.context, setup.template.name) as database:
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": setup.context.bootstrap_servers,
@@ -243,16 +250,16 @@ def _of_child(setup: Setup, module: str, *arguments: str, stores: bool = True) -
         }
         process = child(setup.context, module, [f"bench.baselines.{module}", *arguments], settings)
         before = setup.usage.cpu_seconds()
-        pace = told(process, _RUN_SECONDS)
+        pace = run_for_result(process, Pace, _RUN_TIMEOUT_SECONDS)
         after = setup.usage.cpu_seconds()
         _require_stored(database, pace.all_messages if stores else 0)
-    return Run(pace.rate, pace.cpu_microseconds, _each(before, after, pace.all_messages))
+    return Run(pace.rate, pace.cpu_microseconds, _microseconds_each(before, after, pace.all_messages))
 
 
 def _growth(setup: Setup, number: int) -> Iterator[Sample]:
-    """Yield how fast the same orders come into a small table and into a large one."""
+    """Store the same orders in a small and in a large table."""
     context = setup.context
-    plan = Plan(count=context.scaled(_GROWTH, _LEAST_BACKLOG), seed=_GROWTH_SEED + number)
+    plan = Plan(count=context.scaled(_GROWTH_ORDERS, _MIN_BACKLOG), seed=_GROWTH_SEED + number)
     with filled(context, plan) as topic, copied(context, setup.small.name) as small:
         yield from consume(context, setup.usage, topic, small).samples("ingest.small")
         checkpoint(context)
@@ -260,8 +267,8 @@ def _growth(setup: Setup, number: int) -> Iterator[Sample]:
 
 
 def _long_backlog(context: Context) -> Iterator[Sample]:
-    """Yield what one consumer holds at most while it works off a backlog that lasts."""
-    count = context.scaled(LONG_BACKLOG, _LEAST_BACKLOG)
+    """Consume a long backlog with one consumer, to measure its peak memory."""
+    count = context.scaled(LONG_BACKLOG, _MIN_BACKLOG)
     context.echo(f"ingest: a backlog of {count} orders")
     with (
         migrated(context) as database,
@@ -278,29 +285,29 @@ def _load(database: Database, folder: Path, transactions: int) -> None:
             pass
 
 
-_WITHOUT_CHECKS: Final = SQL("SET LOCAL session_replication_role = replica")
-"""What is a copy of valid rows need not be checked row by row."""
-_AGAIN: Final = SQL("""\
+_DISABLE_CONSTRAINTS: Final = SQL("SET LOCAL session_replication_role = replica")
+"""Foreign keys need no checks, because the rows are copies of valid ones."""
+_MULTIPLY: Final = SQL("""\
 INSERT INTO {table} ({columns})
 SELECT {values} FROM {table} CROSS JOIN generate_series(1, {copies}) AS number""")
-_OTHER_ID: Final = SQL("left(md5(order_uid || number), 19)")
-"""As long as a generated one, and as random."""
+_NEW_ID: Final = SQL("left(md5(order_uid || number), 19)")
+"""Random, with the length of generated ids."""
 
 
-def _multiply(database: Database, times: int) -> None:
-    """Have the server store each of its orders `times` - 1 times more, under other ids."""
-    statements = [_again(table, database.columns(table), times - 1) for table in TABLES]
+def _multiply(database: Database, factor: int) -> None:
+    """Copy each order `factor` - 1 times on the server, with new ids."""
+    statements = [_multiply_statement(table, database.columns(table), factor - 1) for table in TABLES]
     with psycopg.connect(database.dsn) as connection:
-        connection.execute(_WITHOUT_CHECKS)
+        connection.execute(_DISABLE_CONSTRAINTS)
         for statement in statements:
             connection.execute(statement)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def _again(table: str, columns: Sequence[str], copies: int) -> Composed:
-    values = [_OTHER_ID if name == "order_uid" else Identifier(name) for name in columns]
-    return _AGAIN.format(
+def _multiply_statement(table: str, columns: Sequence[str], copies: int) -> Composed:
+    values = [_NEW_ID if name == "order_uid" else Identifier(name) for name in columns]
+    return _MULTIPLY.format(
         table=Identifier(table),
         columns=SQL(", ").join(map(Identifier, columns)),
         values=SQL(", ").join(values),

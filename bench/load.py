@@ -1,8 +1,8 @@
-"""A load of GETs over connections that are kept alive, in a process of its own: its time is not the server's.
+"""An HTTP load generator for GETs on keep-alive connections. It is a separate process, so its CPU time does not count.
 
-`python -m bench.load TARGETS PORT CONNECTIONS REQUESTS`: TARGETS is a JSON list of paths with the lengths of
-their bodies. Each connection sends its next request when the answer to its last one is complete. The last line of the
-output is a Report in JSON; an answer other than the expected one ends everything.
+`python -m bench.load TARGETS PORT CONNECTIONS REQUESTS`: TARGETS is a JSON file with a list of paths and the lengths of
+their bodies. Each connection sends its next request when the previous response is complete. The last line of the output
+is a Report in JSON. Any unexpected response aborts the run.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _LENGTH: Final = b"\r\ncontent-length:"
 class Target(NamedTuple):
     path: str
     length: int
-    """Bytes of the body that a 200 has."""
+    """The expected length of the body in bytes."""
 
 
 class Report(Struct, frozen=True):
@@ -39,8 +39,8 @@ class Report(Struct, frozen=True):
     p99_ms: float
 
 
-class WrongAnswer(Exception):
-    """The server answered something else than it was to; nothing that was measured counts."""
+class UnexpectedResponse(Exception):
+    """The server returned another response than expected: the measurement is invalid."""
 
 
 class _Request(NamedTuple):
@@ -48,32 +48,32 @@ class _Request(NamedTuple):
     length: int
 
 
-def is_whole(received: bytes, length: int) -> bool:
-    """Tell whether these are all bytes of a 200 with a body of `length`.
+def is_complete(received: bytes, length: int) -> bool:
+    """Return whether a 200 with a body of `length` has been received completely.
 
-    Raises WrongAnswer as soon as they can't become that.
+    Raises UnexpectedResponse if the bytes are not the start of such a response.
     """
     if not received.startswith(_OK[: len(received)]):
-        raise WrongAnswer(f"not a 200: {received[:60]!r}")
+        raise UnexpectedResponse(f"not a 200: {received[:60]!r}")
     end = received.find(_HEAD_END)
     if end < 0:
         return False
-    if (told := _told_length(received[:end].lower() + b"\r\n")) != length:
-        raise WrongAnswer(f"a body of {told} bytes instead of {length}")
+    if (actual := _content_length(received[:end].lower() + b"\r\n")) != length:
+        raise UnexpectedResponse(f"a body of {actual} bytes instead of {length}")
     missing = end + len(_HEAD_END) + length - len(received)
     if missing < 0:
-        raise WrongAnswer(f"{-missing} unexpected bytes")
+        raise UnexpectedResponse(f"{-missing} unexpected bytes")
     return missing == 0
 
 
-def _told_length(head: bytes) -> int | None:
-    """Return what Content-Length says; `head` is in lower case, and each of its lines has an end."""
+def _content_length(head: bytes) -> int | None:
+    """Return Content-Length. `head` must be in lower case and end with a line break."""
     _, found, rest = head.partition(_LENGTH)
     return int(rest[: rest.index(b"\r\n")]) if found else None
 
 
 class Client(asyncio.Protocol):
-    """One connection; all connections take their requests from one queue."""
+    """One connection. All connections take their requests from the same iterator."""
 
     def __init__(self, requests: Iterator[_Request], latencies: list[float], finished: "asyncio.Future[None]") -> None:
         self._requests = requests
@@ -82,32 +82,32 @@ class Client(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a TCP connection's is one
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # always true for TCP
 
     def send(self) -> None:
-        """Ask for the next one, or finish when there is none."""
+        """Send the next request; finish if there is none."""
         request = next(self._requests, None)
         if request is None:
             self._finished.set_result(None)
         else:
             self._length = request.length
-            self._began = perf_counter()
+            self._sent_at = perf_counter()
             self._transport.write(request.data)
 
     def data_received(self, data: bytes) -> None:
         self._received = self._received + data if self._received else data
         try:
-            whole = is_whole(self._received, self._length)
-        except WrongAnswer as error:
+            complete = is_complete(self._received, self._length)
+        except UnexpectedResponse as error:
             self._fail(error)
             return
-        if whole:
-            self._latencies.append(perf_counter() - self._began)
+        if complete:
+            self._latencies.append(perf_counter() - self._sent_at)
             self._received = b""
             self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(exc or WrongAnswer("the connection was closed"))
+        self._fail(exc or UnexpectedResponse("the server closed the connection"))
 
     def close(self) -> None:
         self._finished.cancel()
@@ -120,18 +120,18 @@ class Client(asyncio.Protocol):
 
 
 async def load(port: int, targets: Sequence[Target], *, connections: int, requests: int) -> Report:
-    """Send `requests` to `targets` in turn; the time begins when all connections are there. Raises WrongAnswer."""
+    """Send `requests` to `targets` in turn, timed from when all connections are open. Raises UnexpectedResponse."""
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
-    todo = iter([*islice(cycle(map(_request, targets)), requests)])
+    queue = iter([*islice(cycle(map(_request, targets)), requests)])
     ends = [loop.create_future() for _ in range(connections)]
-    clients = [(await loop.create_connection(partial(Client, todo, latencies, end), HOST, port))[1] for end in ends]
+    clients = [(await loop.create_connection(partial(Client, queue, latencies, end), HOST, port))[1] for end in ends]
     try:
-        began = perf_counter()
+        started_at = perf_counter()
         for client in clients:
             client.send()
         await asyncio.gather(*ends)
-        seconds = perf_counter() - began
+        seconds = perf_counter() - started_at
     finally:
         for client in clients:
             client.close()
@@ -139,7 +139,7 @@ async def load(port: int, targets: Sequence[Target], *, connections: int, reques
 
 
 def _request(target: Target) -> _Request:
-    """Return what curl would send."""
+    """Return a request with the headers that curl sends."""
     head = f"GET {target.path} HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: orders-bench\r\nAccept: */*\r\n\r\n"
     return _Request(head.encode(), target.length)
 

@@ -1,19 +1,17 @@
-"""A pace, and how one process reports it to another."""
-
-from typing import Self
+"""The result that an ingest baseline reports to its parent process."""
 
 import msgspec
 
 
 class Pace(msgspec.Struct, frozen=True):
     messages: int
-    """Done between the first commit and the last; what the first one covers was begun before and does not count."""
+    """Messages between the first commit and the last. Those of the first commit do not count."""
     seconds: float
-    """Between these two."""
+    """Seconds between the first commit and the last."""
     all_messages: int
-    """With those of the first commit."""
+    """All messages, including those of the first commit."""
     cpu_seconds: float
-    """Of the client, for all of them."""
+    """CPU time of the client for all messages."""
 
     @property
     def rate(self) -> float:
@@ -24,10 +22,5 @@ class Pace(msgspec.Struct, frozen=True):
         """Per message."""
         return self.cpu_seconds / self.all_messages * 1e6
 
-    def line(self) -> str:
+    def to_json(self) -> str:
         return msgspec.json.encode(self).decode()
-
-    @classmethod
-    def read(cls, line: str) -> Self:
-        """Parse a reported line. Raises msgspec.DecodeError."""
-        return msgspec.json.decode(line, type=cls)

@@ -1,4 +1,4 @@
-"""Processes that are measured, run as users run them: `python -m service consumer` and the like."""
+"""The processes of a measurement, run as users run them, such as `python -m service consumer`."""
 
 import os
 import sys
@@ -6,35 +6,36 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from bench.context import Context
-from bench.pace import Pace
 from local.ports import HOST, free_port
 from local.process import Process
 from local.ready import is_ready
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
-_READY_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 0.1
+_READY_TIMEOUT_SECONDS: Final = 60.0
+_RESULT_TIMEOUT_SECONDS: Final = 300.0
+_POLL_INTERVAL_SECONDS: Final = 0.1
 _ROOT: Final = Path(__file__).parents[1]
+_Result = TypeVar("_Result")
 
 
-def environment_of_ours(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which Python finds this very code, and of Orders' settings these alone."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
-    return {**kept, "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Python imports this checkout, with no other settings of Orders."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+    return {**inherited, "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
 
 
 def child(context: Context, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> Process:
-    """Return a process that is not started yet: `python -m ARGUMENTS`; its log has a name of its own."""
+    """Return a process, not started yet, of `python -m ARGUMENTS`, with its own log file."""
     command = [sys.executable, "-m", *arguments]
     log = context.folder / f"{name}-{uuid4().hex[:8]}.log"
-    return Process(name, command, log, environment=environment_of_ours(settings))
+    return Process(name, command, log, environment=_environment(settings))
 
 
 class Service:
@@ -51,24 +52,24 @@ class Service:
         self.process = child(context, f"orders {mode}", ["service", mode], ports | dict(settings))
 
     def wait_until_ready(self) -> None:
-        """Block until `/readyz` answers 200. Raises ServerUnavailable."""
-        self.process.wait_until(partial(is_ready, self.admin_port), _READY_SECONDS, ShutdownEvent())
+        """Block until `/readyz` returns 200. Raises ServerUnavailable."""
+        self.process.wait_until(partial(is_ready, self.admin_port), _READY_TIMEOUT_SECONDS, ShutdownEvent())
 
 
-def told(process: Process, seconds: float) -> Pace:
-    """Run a process to its end and return the pace that its last line reports. Raises ServerUnavailable."""
+def run_for_result(process: Process, kind: type[_Result], seconds: float = _RESULT_TIMEOUT_SECONDS) -> _Result:
+    """Run the process until it exits; return the JSON in the last line of its output. Raises ServerUnavailable."""
     process.run(seconds, ShutdownEvent())
-    lines = process.log.read_text().splitlines()
+    lines = process.log.read_bytes().splitlines() or [b""]
     try:
-        return Pace.read(lines[-1] if lines else "")
+        return msgspec.json.decode(lines[-1], type=kind)
     except msgspec.DecodeError:
-        raise ServerUnavailable(f"{process.name} reported nothing; {process.tail()}") from None
+        raise ServerUnavailable(f"{process.name} reported no result; {process.tail()}") from None
 
 
-def await_that(holds: Callable[[], bool], what: str, seconds: float) -> None:
-    """Block until it holds. Raises ServerUnavailable."""
+def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Block until the condition is true. Raises ServerUnavailable on a timeout."""
     deadline = monotonic() + seconds
-    while not holds():
+    while not condition():
         if monotonic() > deadline:
-            raise ServerUnavailable(f"waited {seconds:g} s in vain for {what}")
-        sleep(_LOOK_SECONDS)
+            raise ServerUnavailable(f"timed out after {seconds:g} s waiting for {what}")
+        sleep(_POLL_INTERVAL_SECONDS)

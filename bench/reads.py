@@ -1,4 +1,4 @@
-"""How fast an order is answered: from memory, beside other servers, and from PostgreSQL, beside a bare loop."""
+"""Throughput of GETs: from the cache, compared with other servers, and from PostgreSQL, compared with a bare loop."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,13 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench import load
-from bench.answers import answer_of
 from bench.baselines import psycopg_loop
 from bench.context import Context
 from bench.figures import Sample
-from bench.fixtures import FixtureFiles, documents, stored_orders, written
+from bench.fixtures import FixtureFiles, documents, stored_orders, write_files
 from bench.http_servers import BASELINES, HttpServer, baseline, ours
-from bench.processes import child
+from bench.processes import child, run_for_result
 from service.errors import ServerUnavailable
 
 ORDERS: Final = 10_000
@@ -22,21 +21,21 @@ CACHED_REQUESTS: Final = 40_000
 UNCACHED_CONNECTIONS: Final = 8
 UNCACHED_REQUESTS: Final = 8_000
 
-_LEAST: Final = 200
-"""Orders, and requests, below which nothing can be measured."""
-_SHARES: Final = {"fastapi": 0.25}
-"""Who gets fewer requests, for each takes it so much longer."""
+_MIN_COUNT: Final = 200
+"""Minimum number of orders and of requests for a usable measurement."""
+_REQUEST_FRACTIONS: Final = {"fastapi": 0.25}
+"""Slower servers get only this fraction of the requests."""
 
 
 def measure(context: Context) -> Iterator[Sample]:
     """Yield get.cached.* and get.uncached.* of each round.
 
-    "requests/cpu-s" is requests per second of the server's processor time; "ms" is as seen by CACHED_CONNECTIONS
-    clients that each send the next request at once: it holds the wait for the others.
+    "requests/cpu-s" is requests per second of the server's CPU time. "ms" is the latency with CACHED_CONNECTIONS
+    concurrent clients without think time, so it includes queueing.
     """
-    count = context.scaled(ORDERS, _LEAST)
+    count = context.scaled(ORDERS, _MIN_COUNT)
     with stored_orders(context, count) as database, TemporaryDirectory(dir=context.folder) as folder:
-        files = written(Path(folder), documents(database.dsn, count))
+        files = write_files(Path(folder), documents(database.dsn, count))
         yield from _cached(context, database.dsn, files)
         yield from _uncached(context, database.dsn, files)
 
@@ -44,8 +43,8 @@ def measure(context: Context) -> Iterator[Sample]:
 def _cached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]:
     count = len(files.documents)
     with ExitStack() as running:
-        warm = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_UP_SIZE": str(count)}
-        servers = [running.enter_context(ours(context, dsn, warm)), *_baselines(context, files, running)]
+        all_cached = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_UP_SIZE": str(count)}
+        servers = [running.enter_context(ours(context, dsn, all_cached)), *_baselines(context, files, running)]
         for server in servers:
             _load(context, files, server, CACHED_CONNECTIONS, count)
         for _ in range(context.rounds):
@@ -54,33 +53,33 @@ def _cached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]
 
 
 def _baselines(context: Context, files: FixtureFiles, running: ExitStack) -> Iterator[HttpServer]:
-    """Start the baselines, and yield those that are installed."""
+    """Start and yield the baselines that are installed."""
     for name in BASELINES:
         try:
             yield running.enter_context(baseline(name, context, files))
-        except ServerUnavailable as obstacle:
-            context.echo(f"cached GET without {name}: {obstacle}")
+        except ServerUnavailable as error:
+            context.echo(f"reads: skipping baseline {name}: {error}")
 
 
 def _cached_round(context: Context, files: FixtureFiles, server: HttpServer) -> Iterator[Sample]:
-    requests = context.scaled(round(CACHED_REQUESTS * _SHARES.get(server.name, 1)), _LEAST)
-    used = server.cpu_seconds()
+    requests = context.scaled(round(CACHED_REQUESTS * _REQUEST_FRACTIONS.get(server.name, 1)), _MIN_COUNT)
+    before = server.cpu_seconds()
     report = _load(context, files, server, CACHED_CONNECTIONS, requests)
-    used = server.cpu_seconds() - used
+    cpu_seconds = server.cpu_seconds() - before
     name = f"get.cached.{server.name}"
-    yield Sample(name, "requests/cpu-s", requests / used)
+    yield Sample(name, "requests/cpu-s", requests / cpu_seconds)
     yield Sample(f"{name}.p50", "ms", report.p50_ms)
     yield Sample(f"{name}.p99", "ms", report.p99_ms)
 
 
 def _uncached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]:
-    requests = context.scaled(UNCACHED_REQUESTS, _LEAST)
+    requests = context.scaled(UNCACHED_REQUESTS, _MIN_COUNT)
     with ours(context, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_UP_SIZE": "0"}) as api:
-        _load(context, files, api, UNCACHED_CONNECTIONS, _LEAST)
+        _load(context, files, api, UNCACHED_CONNECTIONS, _MIN_COUNT)
         for _ in range(context.rounds):
-            used = api.cpu_seconds()
+            before = api.cpu_seconds()
             report = _load(context, files, api, UNCACHED_CONNECTIONS, requests)
-            yield from _uncached_samples("ours", requests, report.seconds, api.cpu_seconds() - used)
+            yield from _uncached_samples("ours", requests, report.seconds, api.cpu_seconds() - before)
             bare = _bare_loop(context, dsn, files, requests)
             yield from _uncached_samples("bare", requests, bare.seconds, bare.cpu_seconds)
 
@@ -93,11 +92,11 @@ def _uncached_samples(name: str, requests: int, seconds: float, cpu_seconds: flo
 def _load(context: Context, files: FixtureFiles, server: HttpServer, connections: int, requests: int) -> load.Report:
     arguments = map(str, (files.targets, server.port, connections, requests))
     generator = child(context, f"load of {server.name}", [load.__name__, *arguments], {})
-    return answer_of(generator, load.Report)
+    return run_for_result(generator, load.Report)
 
 
 def _bare_loop(context: Context, dsn: str, files: FixtureFiles, requests: int) -> psycopg_loop.Report:
     arguments = map(str, (files.targets, UNCACHED_CONNECTIONS, requests))
     settings = {"ORDERS_POSTGRES__DSN": dsn}
     loop = child(context, "psycopg loop", [psycopg_loop.__name__, *arguments], settings)
-    return answer_of(loop, psycopg_loop.Report)
+    return run_for_result(loop, psycopg_loop.Report)

@@ -1,4 +1,4 @@
-"""The report of a run: the ratios with goals, every figure, and a comparison with an earlier run."""
+"""The report of a run: ratios and their goals, all figures, and a comparison with an earlier run."""
 
 import math
 import operator
@@ -14,13 +14,11 @@ from bench.figures import Figure, Figures
 from service.errors import CommandError
 
 _MIB: Final = 2**20
-_COMPARED: Final = ("before", "change")
-_ALONE: Final = 2
-"""Rounds of two runs that have one each."""
+_COMPARISON_COLUMNS: Final = ("before", "change")
 
 
 class Ratio(NamedTuple):
-    """A promise: one figure over another, or a figure alone, and its limit."""
+    """The goal for one figure divided by another, or for one figure."""
 
     number: int
     text: str
@@ -40,24 +38,24 @@ RATIOS: Final = (
     Ratio(3, "our consumer / message at a time", "ingest.ours", "ingest.baseline", ">=", 50),
     Ratio(4, "5 % duplicates and 1 % invalid / clean", "ingest.dirty", "ingest.ours", ">=", 0.85),
     Ratio(5, "redelivery of stored orders / clean", "ingest.redelivery", "ingest.ours", ">=", 1.5),
-    Ratio(6, "lone order to visible in GET, idle, p50", "latency.idle.p50", None, "<=", 15),
-    Ratio(6, "lone order to visible in GET, idle, p99", "latency.idle.p99", None, "<=", 40),
-    Ratio(7, "the same beside 1,000 orders/s, p99", "latency.1000.p99", None, "<=", 60),
-    Ratio(8, "PostgreSQL's CPU an order / COPY's", "ingest.ours.postgresql", "ingest.raw.postgresql", "<=", 1.3),
-    Ratio(9, "cached GETs of a CPU-second / Go net/http's", "get.cached.ours", "get.cached.go", ">=", 1.2),
+    Ratio(6, "latency from producer to GET, idle, p50", "latency.idle.p50", None, "<=", 15),
+    Ratio(6, "latency from producer to GET, idle, p99", "latency.idle.p99", None, "<=", 40),
+    Ratio(7, "the same at 1,000 orders/s, p99", "latency.1000.p99", None, "<=", 60),
+    Ratio(8, "PostgreSQL's CPU per order / COPY", "ingest.ours.postgresql", "ingest.raw.postgresql", "<=", 1.3),
+    Ratio(9, "cached GETs per CPU-second / Go net/http", "get.cached.ours", "get.cached.go", ">=", 1.2),
     Ratio(10, "the same / nginx, static files", "get.cached.ours", "get.cached.nginx", ">=", 1.1),
     Ratio(11, "the same / plain FastAPI", "get.cached.ours", "get.cached.fastapi", ">=", 15),
     Ratio(12, "uncached GET / bare psycopg loop", "get.uncached.ours", "get.uncached.bare", ">=", 0.5),
     Ratio(13, "warm-up / bare COPY of the same statement", "warm.ours", "warm.bare", ">=", 0.8),
     Ratio(14, "memory of a cached order / its bytes", "memory.entry", "memory.document", "<=", 1.4),
-    Ratio(15, "ingest into the large table / 10^4 stored", "ingest.large", "ingest.small", ">=", 0.6),
+    Ratio(15, "ingest into the large table / into 10^4 orders", "ingest.large", "ingest.small", ">=", 0.6),
     Ratio(16, "consumer's memory, this backlog", "ingest.ours.memory", None, "<=", 256 * _MIB),
     Ratio(16, "consumer's memory, backlog of 10^6", "ingest.backlog.memory", None, "<=", 256 * _MIB),
 )
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A ratio as it came out."""
+    """The measured value of a ratio."""
 
     number: int
     text: str
@@ -66,7 +64,7 @@ class Outcome(msgspec.Struct, frozen=True):
     direction: Literal[">=", "<="]
     goal: float
     values: tuple[float, ...]
-    """Of each round, where each has one."""
+    """One per round, or the quotient of the medians."""
 
     @property
     def median(self) -> float:
@@ -81,16 +79,17 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.median >= self.goal if self.direction == ">=" else self.median <= self.goal
 
     def is_worse_than(self, earlier: "Outcome") -> bool:
-        """Whether it moved the wrong way by more than either run's rounds differ among themselves.
+        """Return whether the median is worse by more than the spread of either run.
 
-        Not for two runs of one round each: their random variation is unknown.
+        False for two runs of one round each, whose spread is unknown.
         """
         gain = self.median - earlier.median if self.direction == ">=" else earlier.median - self.median
-        return len(self.values) + len(earlier.values) > _ALONE and -gain > max(self.spread, earlier.spread)
+        is_spread_known = len(self.values) > 1 or len(earlier.values) > 1
+        return is_spread_known and -gain > max(self.spread, earlier.spread)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A figure in the file."""
+    """A figure in the JSON file."""
 
     unit: str
     median: float
@@ -100,14 +99,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """What a figure is worthless without."""
+    """The conditions of a run."""
 
     began: str
     rounds: int
     scale: float
     cpus: int
     load_before: tuple[float, ...]
-    """Averages of 1, 5 and 15 minutes."""
+    """Load averages over 1, 5 and 15 minutes."""
     load_after: tuple[float, ...]
     versions: dict[str, str]
 
@@ -118,8 +117,8 @@ class Report(msgspec.Struct, frozen=True):
     figures: dict[str, Entry]
 
 
-def made(figures: Figures, circumstances: Circumstances) -> Report:
-    """Return the report of a run; a ratio whose figures were not measured is not in it."""
+def create(figures: Figures, circumstances: Circumstances) -> Report:
+    """Return the report of a run, without ratios whose figures were not measured."""
     ratios = (_outcome(ratio, figures) for ratio in RATIOS if _is_measured(ratio, figures))
     entries = {name: _entry(figure) for name, figure in figures.items()}
     return Report(circumstances, tuple(ratios), entries)
@@ -130,11 +129,11 @@ def write(report: Report, path: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """Return a report that `write` wrote. Raises CommandError."""
+    """Read a report written by `write`. Raises CommandError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError):
-        raise CommandError(f"{path} holds no report of `orders bench`") from None
+        raise CommandError(f"cannot read {path}: not a report of `orders bench --json`") from None
 
 
 def _is_measured(ratio: Ratio, figures: Figures) -> bool:
@@ -150,7 +149,7 @@ def _outcome(ratio: Ratio, figures: Figures) -> Outcome:
 
 
 def _quotients(numerator: Figure, denominator: Figure) -> tuple[float, ...]:
-    """Divide round by round, for what disturbs a round disturbs both; medians where the rounds don't match."""
+    """Divide round by round, because a disturbance affects both figures; medians if the number of rounds differs."""
     if len(numerator.values) != len(denominator.values):
         return (numerator.median / denominator.median,)
     return tuple(starmap(operator.truediv, zip(numerator.values, denominator.values, strict=True)))
@@ -161,9 +160,9 @@ def _entry(figure: Figure) -> Entry:
 
 
 def markdown(report: Report, earlier: Report | None = None) -> str:
-    """Return the tables of a report; with an `earlier` one, how each line differs from it."""
+    """Return the report as tables, with columns that compare it with an `earlier` one."""
     blocks = [
-        _told(report.circumstances),
+        _describe(report.circumstances),
         *([_compared_with(report.circumstances, earlier.circumstances)] if earlier else []),
         _ratio_table(report, earlier),
         _figure_table(report, earlier),
@@ -171,7 +170,7 @@ def markdown(report: Report, earlier: Report | None = None) -> str:
     return "\n\n".join(blocks)
 
 
-def _told(circumstances: Circumstances) -> str:
+def _describe(circumstances: Circumstances) -> str:
     before, after = (f"{load[0]:.1f}" for load in (circumstances.load_before, circumstances.load_after))
     versions = ", ".join(f"{name} {version}" for name, version in circumstances.versions.items())
     return (
@@ -181,13 +180,13 @@ def _told(circumstances: Circumstances) -> str:
 
 
 def _compared_with(now: Circumstances, earlier: Circumstances) -> str:
-    warning = "" if now.scale == earlier.scale else " The sizes differ: a change need not be one of the program."
-    return f"Compared with {_told(earlier)}{warning}"
+    warning = "" if now.scale == earlier.scale else " The sizes differ, so changes may not be caused by the code."
+    return f"Compared with {_describe(earlier)}{warning}"
 
 
 def _ratio_table(report: Report, earlier: Report | None) -> str:
     known = {each.name: each for each in earlier.ratios} if earlier else {}
-    lines = [["", "ratio", "goal", "median", "range", "", *_COMPARED]]
+    lines = [["", "ratio", "goal", "median", "range", "", *_COMPARISON_COLUMNS]]
     lines += [_ratio_line(each, known.get(each.name)) for each in report.ratios]
     return _table(lines, compared=earlier is not None)
 
@@ -198,21 +197,21 @@ def _ratio_line(outcome: Outcome, earlier: Outcome | None) -> list[str]:
         str(outcome.number),
         outcome.text,
         f"{outcome.direction} {_limit(outcome.goal, unit)}",
-        _shown(outcome.median, unit),
+        _format(outcome.median, unit),
         _range(outcome.values, unit),
-        _verdict(outcome, earlier),
-        *_compared(outcome.median, unit, earlier.median if earlier else None),
+        _result(outcome, earlier),
+        *_comparison(outcome.median, unit, earlier.median if earlier else None),
     ]
 
 
-def _verdict(outcome: Outcome, earlier: Outcome | None) -> str:
-    verdict = "met" if outcome.is_met else "missed"
-    return f"{verdict}, **worse**" if earlier and outcome.is_worse_than(earlier) else verdict
+def _result(outcome: Outcome, earlier: Outcome | None) -> str:
+    result = "met" if outcome.is_met else "missed"
+    return f"{result}, **worse**" if earlier and outcome.is_worse_than(earlier) else result
 
 
 def _figure_table(report: Report, earlier: Report | None) -> str:
     known = earlier.figures if earlier else {}
-    lines = [["figure", "unit", "median", "range", *_COMPARED]]
+    lines = [["figure", "unit", "median", "range", *_COMPARISON_COLUMNS]]
     lines += [_figure_line(name, entry, known.get(name)) for name, entry in report.figures.items()]
     return _table(lines, compared=earlier is not None)
 
@@ -222,36 +221,36 @@ def _figure_line(name: str, entry: Entry, earlier: Entry | None) -> list[str]:
     return [
         name,
         unit,
-        _shown(entry.median, unit),
+        _format(entry.median, unit),
         _range(entry.values, unit),
-        *_compared(entry.median, unit, earlier.median if earlier else None),
+        *_comparison(entry.median, unit, earlier.median if earlier else None),
     ]
 
 
-def _compared(now: float, unit: str, before: float | None) -> list[str]:
-    """Return the cells under `_COMPARED`, which stay empty where there is nothing to compare with."""
+def _comparison(now: float, unit: str, before: float | None) -> list[str]:
+    """Return the cells of `_COMPARISON_COLUMNS`, empty if there is no earlier value."""
     if not before:
         return ["", ""]
-    return [_shown(before, unit), f"{(now / before - 1) * 100:+.0f} %"]
+    return [_format(before, unit), f"{(now / before - 1) * 100:+.0f} %"]
 
 
 def _table(lines: Sequence[Sequence[str]], *, compared: bool) -> str:
-    """Lay out lines of cells in Markdown, the first one as the head; without the comparison where there is none."""
-    width = len(lines[0]) if compared else len(lines[0]) - len(_COMPARED)
+    """Return a Markdown table whose first line is the head, without the comparison columns unless `compared`."""
+    width = len(lines[0]) if compared else len(lines[0]) - len(_COMPARISON_COLUMNS)
     head, *rows = (line[:width] for line in lines)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * width, *rows))
 
 
 def _range(values: Sequence[float], unit: str) -> str:
-    return f"{_shown(min(values), unit)} to {_shown(max(values), unit)}"
+    return f"{_format(min(values), unit)} to {_format(max(values), unit)}"
 
 
 def _limit(goal: float, unit: str) -> str:
-    return _shown(goal, unit) if unit == "bytes" else f"{goal:g} {unit}".rstrip()
+    return _format(goal, unit) if unit == "bytes" else f"{goal:g} {unit}".rstrip()
 
 
-def _shown(value: float, unit: str) -> str:
-    """Return three digits or more."""
+def _format(value: float, unit: str) -> str:
+    """Return the value with at least three significant digits."""
     if unit == "bytes" and value >= _MIB:
         return f"{value / _MIB:,.1f} MiB"
     decimals = max(2 - math.floor(math.log10(value)), 0) if value > 0 else 0

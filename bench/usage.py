@@ -9,27 +9,28 @@ import psycopg
 
 from service.errors import CommandError
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_PARENT: Final = 1  # places of fields after the command's name, which may hold spaces
-_TIMES: Final = slice(11, 15)  # own user and system time, and those of children that ended and were waited for
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+# Positions in /proc/PID/stat after the command's name, which may contain spaces.
+_PARENT_FIELD: Final = 1
+_TIME_FIELDS: Final = slice(11, 15)  # utime, stime, cutime, cstime
 
 
-def require() -> None:
-    """Return where there is something to read. Raises CommandError."""
+def require_linux() -> None:
+    """Raise CommandError on other systems."""
     if not Path("/proc/self/stat").exists():
-        raise CommandError("`orders bench` reads from /proc what processes use: it needs Linux")
+        raise CommandError("`orders bench` needs Linux: it reads CPU time and memory from /proc")
 
 
 def cpu_seconds(pid: int, *, children: bool = False) -> float:
-    """Return user and system time of all threads; with `children`, also of ended child processes."""
-    times = _fields(pid)[_TIMES]
-    return sum(map(int, times if children else times[:2])) / _TICKS
+    """Return user and system time of all threads; with `children`, also of child processes that have exited."""
+    times = _fields(pid)[_TIME_FIELDS]
+    return sum(map(int, times if children else times[:2])) / _TICKS_PER_SECOND
 
 
 def fine_cpu_seconds(pid: int) -> float:
-    """Return the same, without children, in nanoseconds rather than in ticks: for what is over in a moment.
+    """Return user and system time of all threads with nanosecond resolution, for short measurements.
 
-    It is the clock of clock_getcpuclockid(3), which Python has for threads alone, numbered as Linux does.
+    Reads the clock of clock_getcpuclockid(3), whose id is computed as in Linux: Python offers it for threads only.
     """
     return clock_gettime((~pid << 3) | 2)
 
@@ -40,7 +41,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that it holds."""
+    """Return the resident memory."""
     return _status_bytes(pid, "VmRSS")
 
 
@@ -50,25 +51,25 @@ def children(pid: int) -> list[int]:
 
 
 class PostgresUsage:
-    """The processor time of a server: its postmaster, the processes that it has, and those that it had."""
+    """The CPU time of a server: of its postmaster and of all current and former child processes."""
 
     def __init__(self, dsn: str) -> None:
         self._postmaster = _postmaster(dsn)
 
     def cpu_seconds(self) -> float | None:
-        """None where the server is on another machine."""
+        """Return None if the server runs on another machine."""
         if self._postmaster is None:
             return None
-        return cpu_seconds(self._postmaster, children=True) + sum(map(_seconds_or_gone, children(self._postmaster)))
+        return cpu_seconds(self._postmaster, children=True) + sum(map(_cpu_seconds_or_0, children(self._postmaster)))
 
 
 def _postmaster(dsn: str) -> int | None:
-    """Return the parent of our own backend, if that is a process of this machine."""
+    """Return the process id of the postmaster, None if it runs on another machine."""
     with psycopg.connect(dsn) as connection:
         backend = connection.info.backend_pid
         try:
-            ours = Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:")
-            return int(_fields(backend)[_PARENT]) if ours else None
+            is_local = Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:")
+            return int(_fields(backend)[_PARENT_FIELD]) if is_local else None
         except (FileNotFoundError, ProcessLookupError):
             return None
 
@@ -80,8 +81,8 @@ def _status_bytes(pid: int, name: str) -> int:
     raise ProcessLookupError(f"process {pid} has no {name}")
 
 
-def _seconds_or_gone(pid: int) -> float:
-    """Return 0 for one that has just ended: its parent's account has it then, or will."""
+def _cpu_seconds_or_0(pid: int) -> float:
+    """Return 0 for a process that has just exited: its CPU time is added to its parent's."""
     try:
         return cpu_seconds(pid)
     except (FileNotFoundError, ProcessLookupError):

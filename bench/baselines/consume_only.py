@@ -1,4 +1,4 @@
-"""Consumption alone: messages are read and dropped. `python -m bench.baselines.consume_only TOPIC COUNT`."""
+"""Baseline for consuming: reads messages and drops them. `python -m bench.baselines.consume_only TOPIC COUNT`."""
 
 import sys
 from contextlib import closing
@@ -11,22 +11,22 @@ from bench.pace import Pace
 from service import config
 from service.pkg.output import echo
 
-_AT_ONCE: Final = 2_000
-_WAIT_SECONDS: Final = 10.0
+_MAX_MESSAGES: Final = 2_000
+_POLL_TIMEOUT_SECONDS: Final = 10.0
 
 
 def main() -> None:
-    """Tell the pace between the first messages and the last, as one line of JSON."""
+    """Print the Pace from the first chunk of messages to the last, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
     with closing(Consumer(_properties(config.load().kafka))) as consumer:
         partitions = consumer.list_topics(topic).topics[topic].partitions
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         cpu = process_time()
-        first = left = count - len(consumer.consume(_AT_ONCE, _WAIT_SECONDS))
-        began = monotonic()
-        while left > 0 and (messages := consumer.consume(min(_AT_ONCE, left), _WAIT_SECONDS)):
+        first = left = count - len(consumer.consume(_MAX_MESSAGES, _POLL_TIMEOUT_SECONDS))
+        started_at = monotonic()
+        while left > 0 and (messages := consumer.consume(min(_MAX_MESSAGES, left), _POLL_TIMEOUT_SECONDS)):
             left -= len(messages)
-        echo(Pace(first - left, monotonic() - began, count - left, process_time() - cpu).line())
+        echo(Pace(first - left, monotonic() - started_at, count - left, process_time() - cpu).to_json())
 
 
 def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:
@@ -35,7 +35,7 @@ def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:
         "group.id": "orders-bench",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-        "queued.max.messages.kbytes": kafka.prefetch // 1024,  # as our consumer has it, like the next one
+        "queued.max.messages.kbytes": kafka.prefetch // 1024,  # like the next property, as in the consumer
         "fetch.queue.backoff.ms": 20,
     }
 

@@ -1,6 +1,6 @@
-"""The limit that ingest is compared with: a client that sends prepared blocks, and does nothing else.
+"""Baseline for storing, the upper limit: a client that only sends prepared blocks to COPY.
 
-Run as `python -m bench.baselines.copy_blocks FOLDER`; ORDERS_POSTGRES__DSN is where to.
+Run as `python -m bench.baselines.copy_blocks FOLDER`, with ORDERS_POSTGRES__DSN.
 """
 
 import sys
@@ -16,13 +16,13 @@ from service.pkg.output import echo
 
 
 def main() -> None:
-    """Tell the pace between the first commit and the last, as one line of JSON."""
+    """Print the Pace from the first commit to the last, as one line of JSON."""
     orders, transactions = blocks.read(Path(sys.argv[1]))
     with psycopg.connect(config.load().postgres.dsn) as connection:
         cpu = process_time()
         commits = [monotonic() for _ in blocks.load(connection, transactions)]
         cpu = process_time() - cpu
-    echo(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).line())
+    echo(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).to_json())
 
 
 if __name__ == "__main__":

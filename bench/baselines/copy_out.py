@@ -1,7 +1,6 @@
-"""The warm-up's statement, without a warm-up: what it gives is taken from PostgreSQL and thrown away.
+"""Baseline for the warm-up: executes its statement and drops the result.
 
-`python -m bench.baselines.copy_out ORDERS`, with the settings' connection string. The last line of the output is
-a Report in JSON.
+`python -m bench.baselines.copy_out ORDERS`, with ORDERS_POSTGRES__DSN. The last line of the output is a Report in JSON.
 """
 
 import os
@@ -21,13 +20,13 @@ class Report(Struct, frozen=True):
 
 
 def measure(dsn: str, count: int) -> Report:
-    """Return once all is read; the time begins when the connection is there."""
+    """Read all rows, timed from when the connection is open."""
     with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
-        began = perf_counter()
+        started_at = perf_counter()
         with cursor.copy(NEWEST.format(count=count)) as copy:
             for _ in copy:
                 pass
-        return Report(cursor.rowcount, perf_counter() - began)
+        return Report(cursor.rowcount, perf_counter() - started_at)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a baseline serves: a file of order documents, one in each line."""
+"""The documents that a baseline serves, from a file with one document per line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,6 @@ class _Identified(Struct):
 
 
 def documents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the id of each document, and its bytes."""
+    """Yield the order id and the bytes of each document."""
     for line in path.read_bytes().splitlines():
         yield msgspec.json.decode(line, type=_Identified).order_uid, line

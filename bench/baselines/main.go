@@ -1,8 +1,7 @@
-// The same cache behind Go's net/http: a bounded LRU of encoded bytes, ETag, If-None-Match, X-Cache, a counter of each status.
+// Baseline for cached GETs: the API's cache behind Go's net/http, with a bounded LRU of encoded bytes, ETag,
+// If-None-Match, X-Cache and a counter for each status. It uses the standard library only.
 //
 //	main DOCUMENTS PORT
-//
-// The standard library only. GET /orders/{order_uid} answers from memory; what is not there is a 404.
 package main
 
 import (
@@ -23,16 +22,16 @@ import (
 
 const (
 	prefix         = "/orders/"
-	longestLine    = 2 << 20
-	tagBytes       = 16
-	highestStatus  = 599
+	maxLineBytes   = 2 << 20
+	digestBytes    = 16
+	maxStatus      = 599
 	maxCachedBytes = 1 << 30
 )
 
 type entry struct {
 	uid  string
 	body []byte
-	tag  string
+	etag string
 }
 
 type lru struct {
@@ -50,8 +49,8 @@ func newLRU(maxEntries int) *lru {
 func (cache *lru) get(uid string) (*entry, bool) {
 	cache.mutex.Lock()
 	defer cache.mutex.Unlock()
-	element, held := cache.entries[uid]
-	if !held {
+	element, found := cache.entries[uid]
+	if !found {
 		return nil, false
 	}
 	cache.order.MoveToFront(element)
@@ -61,10 +60,10 @@ func (cache *lru) get(uid string) (*entry, bool) {
 func (cache *lru) put(uid string, body []byte) {
 	cache.mutex.Lock()
 	defer cache.mutex.Unlock()
-	if element, held := cache.entries[uid]; held {
+	if element, found := cache.entries[uid]; found {
 		cache.remove(element)
 	}
-	cache.entries[uid] = cache.order.PushFront(&entry{uid, body, tagOf(body)})
+	cache.entries[uid] = cache.order.PushFront(&entry{uid, body, etagOf(body)})
 	cache.bytes += len(body)
 	for cache.order.Len() > cache.maxEntries || cache.bytes > maxCachedBytes {
 		cache.remove(cache.order.Back())
@@ -77,45 +76,45 @@ func (cache *lru) remove(element *list.Element) {
 	cache.bytes -= len(old.body)
 }
 
-func tagOf(body []byte) string {
+func etagOf(body []byte) string {
 	sum := sha256.Sum256(body)
-	return `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
+	return `"` + hex.EncodeToString(sum[:digestBytes]) + `"`
 }
 
-type orders struct {
+type handler struct {
 	cache    *lru
-	statuses [highestStatus + 1]atomic.Uint64
+	statuses [maxStatus + 1]atomic.Uint64
 }
 
-func (served *orders) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
-	status := served.answer(writer, request)
-	served.statuses[status].Add(1)
+func (handler *handler) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
+	status := handler.respond(writer, request)
+	handler.statuses[status].Add(1)
 }
 
-func (served *orders) answer(writer http.ResponseWriter, request *http.Request) int {
+func (handler *handler) respond(writer http.ResponseWriter, request *http.Request) int {
 	uid, found := strings.CutPrefix(request.URL.Path, prefix)
 	if !found {
-		return refuse(writer, http.StatusNotFound)
+		return fail(writer, http.StatusNotFound)
 	}
-	held, found := served.cache.get(uid)
+	order, found := handler.cache.get(uid)
 	if !found {
-		return refuse(writer, http.StatusNotFound)
+		return fail(writer, http.StatusNotFound)
 	}
 	header := writer.Header()
-	header.Set("Etag", held.tag)
+	header.Set("Etag", order.etag)
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("X-Cache", "hit")
-	if asked := request.Header.Get("If-None-Match"); asked != "" && strings.Contains(asked, held.tag) {
+	if etags := request.Header.Get("If-None-Match"); etags != "" && strings.Contains(etags, order.etag) {
 		writer.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(held.body)))
-	writer.Write(held.body)
+	header.Set("Content-Length", strconv.Itoa(len(order.body)))
+	writer.Write(order.body)
 	return http.StatusOK
 }
 
-func refuse(writer http.ResponseWriter, status int) int {
+func fail(writer http.ResponseWriter, status int) int {
 	http.Error(writer, http.StatusText(status), status)
 	return status
 }
@@ -128,7 +127,7 @@ func read(path string) ([][]byte, error) {
 	defer file.Close()
 	var documents [][]byte
 	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, longestLine)
+	lines.Buffer(nil, maxLineBytes)
 	for lines.Scan() {
 		documents = append(documents, append([]byte(nil), lines.Bytes()...))
 	}
@@ -156,9 +155,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	served := &orders{cache: newLRU(len(documents))}
-	if err := fill(served.cache, documents); err != nil {
+	handler := &handler{cache: newLRU(len(documents))}
+	if err := fill(handler.cache, documents); err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe(fmt.Sprintf("127.0.0.1:%s", os.Args[2]), served))
+	log.Fatal(http.ListenAndServe(fmt.Sprintf("127.0.0.1:%s", os.Args[2]), handler))
 }

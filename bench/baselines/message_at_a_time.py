@@ -1,9 +1,8 @@
-"""What is written by hand for this job most often: each message is validated, stored and committed by itself.
+"""Baseline for ingest, the usual implementation: validates, stores and commits one message at a time.
 
-It is what a careful author makes of pydantic models, SQLAlchemy's ORM and a poll loop: one session and one transaction
-a message, an order that is there already is left alone, and the offset is committed after the row. It knows no
-versions, dead letters or retries, all of which cost ours time. Run as
-`python -m bench.baselines.message_at_a_time TOPIC COUNT`.
+It uses pydantic models, SQLAlchemy's ORM and a poll loop, with one session and one transaction per message. It skips
+orders that are stored already, and commits the offset after the row. It lacks versions, dead letters and retries, which
+cost the consumer time. Run as `python -m bench.baselines.message_at_a_time TOPIC COUNT`.
 """
 
 import sys
@@ -23,7 +22,7 @@ from bench.pace import Pace
 from service import config
 from service.pkg.output import echo
 
-_WAIT_SECONDS: Final = 30.0
+_POLL_TIMEOUT_SECONDS: Final = 30.0
 
 Whole = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Text = Annotated[str, Field(max_length=256)]
@@ -158,7 +157,7 @@ class OrderRow(Row):
 
 
 def main() -> None:
-    """Store `COUNT` orders and print the pace between the first and the last commit, as one line of JSON."""
+    """Store `COUNT` orders and print the Pace from the first commit to the last, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
     settings = config.load()
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(settings.postgres.dsn))
@@ -166,13 +165,13 @@ def main() -> None:
         consumer.subscribe([topic])
         cpu = process_time()
         commits: list[float] = []
-        while len(commits) < count and (message := consumer.poll(_WAIT_SECONDS)) is not None:
+        while len(commits) < count and (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
             with Session(engine) as session:
                 _store(session, message)
             consumer.commit(message=message, asynchronous=False)
             commits.append(monotonic())
         cpu = process_time() - cpu
-    echo(Pace(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).line())
+    echo(Pace(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).to_json())
 
 
 def _consumer(bootstrap_servers: str) -> Consumer:

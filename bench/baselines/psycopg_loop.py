@@ -1,7 +1,7 @@
-"""The API's statement for one order, without an API: a loop of asyncio and psycopg on each connection.
+"""Baseline for uncached GETs: an asyncio loop per psycopg connection that executes the API's statement.
 
-`python -m bench.baselines.psycopg_loop TARGETS CONNECTIONS REQUESTS`, with the settings' connection string.
-TARGETS is what bench.load takes. The last line of the output is a Report in JSON.
+`python -m bench.baselines.psycopg_loop TARGETS CONNECTIONS REQUESTS`, with ORDERS_POSTGRES__DSN and TARGETS as in
+bench.load. The last line of the output is a Report in JSON.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import psycopg
 import uvloop
 from msgspec import Struct
 
-from bench.load import Target, WrongAnswer
+from bench.load import Target, UnexpectedResponse
 from service.repo.connection import load_text_as_bytes
 from service.repo.reads import DOCUMENTS_OF
 
@@ -33,29 +33,29 @@ class Report(Struct, frozen=True):
 
 
 async def measure(dsn: str, targets: Sequence[Target], *, connections: int, requests: int) -> Report:
-    """Read the targets' orders in turn; the time begins when all connections are there. Raises WrongAnswer."""
-    todo = iter([*islice(cycle(targets), requests)])
-    async with AsyncExitStack() as opened:
-        lent = [await opened.enter_async_context(await _connected(dsn)) for _ in range(connections)]
-        began, used = perf_counter(), process_time()
-        await asyncio.gather(*(_read(connection, todo) for connection in lent))
-        return Report(requests, perf_counter() - began, process_time() - used)
+    """Read the targets' orders in turn, timed from when all connections are open. Raises UnexpectedResponse."""
+    queue = iter([*islice(cycle(targets), requests)])
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(await _connect(dsn)) for _ in range(connections)]
+        started_at, cpu = perf_counter(), process_time()
+        await asyncio.gather(*(_read(connection, queue) for connection in opened))
+        return Report(requests, perf_counter() - started_at, process_time() - cpu)
 
 
-async def _connected(dsn: str) -> Connection:
-    """Return a connection as the API's pool makes them, but that it prepares the statement at once."""
+async def _connect(dsn: str) -> Connection:
+    """Return a connection like those of the API's pool, except that it prepares the statement immediately."""
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0)
     load_text_as_bytes(connection)
     return connection
 
 
-async def _read(connection: Connection, todo: Iterator[Target]) -> None:
-    for target in todo:
+async def _read(connection: Connection, queue: Iterator[Target]) -> None:
+    for target in queue:
         uid = target.path.rpartition("/")[2]
         cursor = await connection.cursor(binary=True).execute(DOCUMENTS_OF, [[uid]])
         rows = await cursor.fetchall()
         if [len(document) for _, document in rows] != [target.length]:
-            raise WrongAnswer(f"not one document of {target.length} bytes")
+            raise UnexpectedResponse(f"not one document of {target.length} bytes")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 from bench import reads, warm_up
 from bench.context import Context
 from bench.figures import Sample
-from bench.fixtures import FixtureFiles, written
+from bench.fixtures import FixtureFiles, write_files
 from bench.http_servers import HttpServer, baseline
 from generator.stream import Plan, stream
 from local.ports import HOST, free_port
@@ -62,7 +62,7 @@ def test_the_warm_up_and_its_memory_are_measured(context: Context) -> None:
 def files(tmp_path: Path) -> FixtureFiles:
     folder = tmp_path / "files"
     folder.mkdir()
-    return written(folder, {message.key.decode(): message.value or b"" for message in stream(Plan(count=3))})
+    return write_files(folder, {message.key.decode(): message.value or b"" for message in stream(Plan(count=3))})
 
 
 def get(server: HttpServer, uid: str, **headers: str) -> tuple[int, dict[str, str], bytes]:

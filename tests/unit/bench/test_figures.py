@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.figures import Figure, Sample, gathered, percentile
+from bench.figures import Figure, Sample, figures_of, percentile
 
 
 def test_the_samples_of_a_name_become_one_figure_in_the_order_of_their_rounds() -> None:
     samples = [Sample("a", "ms", 3.0), Sample("b", "bytes", 1.0), Sample("a", "ms", 1.0), Sample("a", "ms", 2.0)]
-    assert gathered(samples) == {"a": Figure("ms", (3.0, 1.0, 2.0)), "b": Figure("bytes", (1.0,))}
+    assert figures_of(samples) == {"a": Figure("ms", (3.0, 1.0, 2.0)), "b": Figure("bytes", (1.0,))}
 
 
 def test_a_figure_tells_its_median_and_its_range() -> None:

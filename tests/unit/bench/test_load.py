@@ -12,7 +12,7 @@ import pytest
 from bench import http_servers, reads
 from bench.context import Context
 from bench.fixtures import FixtureFiles
-from bench.load import Report, Target, WrongAnswer, is_whole, load
+from bench.load import Report, Target, UnexpectedResponse, is_complete, load
 from local.ports import HOST
 from tests.waiting import turns
 
@@ -26,12 +26,12 @@ def answer(status: str = "200 OK", length: int | None = len(BODY), body: bytes =
 
 
 def test_an_answer_is_whole_with_its_last_byte_and_not_before() -> None:
-    assert [cut for cut in range(len(WHOLE) + 1) if is_whole(WHOLE[:cut], len(BODY))] == [len(WHOLE)]
+    assert [cut for cut in range(len(WHOLE) + 1) if is_complete(WHOLE[:cut], len(BODY))] == [len(WHOLE)]
 
 
 @pytest.mark.parametrize("name", ["Content-Length: ", "content-length:", "CONTENT-LENGTH:  "])
 def test_a_length_is_found_however_it_is_written(name: str) -> None:
-    assert is_whole(f"HTTP/1.1 200 OK\r\n{name}17\r\n\r\n".encode() + BODY, len(BODY))
+    assert is_complete(f"HTTP/1.1 200 OK\r\n{name}17\r\n\r\n".encode() + BODY, len(BODY))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_length_is_found_however_it_is_written(name: str) -> None:
     ids=["another status", "the begin of one", "a short body", "no length", "a long body", "more than was asked for"],
 )
 def test_a_wrong_answer_is_noticed_as_soon_as_it_is_one(received: bytes, told: str) -> None:
-    with pytest.raises(WrongAnswer, match=told):
-        is_whole(received, len(BODY))
+    with pytest.raises(UnexpectedResponse, match=told):
+        is_complete(received, len(BODY))
 
 
 class Server:
@@ -92,12 +92,12 @@ def test_connections_without_a_request_are_no_failure() -> None:
 
 
 def test_one_wrong_answer_fails_it_all() -> None:
-    with pytest.raises(WrongAnswer, match="a body of 17 bytes instead of 18"):
+    with pytest.raises(UnexpectedResponse, match="a body of 17 bytes instead of 18"):
         loaded(Server(WHOLE), [Target("/a", len(BODY)), Target("/b", len(BODY) + 1)])
 
 
 def test_a_connection_that_is_closed_early_fails_it_all() -> None:
-    with pytest.raises((WrongAnswer, ConnectionError)):
+    with pytest.raises((UnexpectedResponse, ConnectionError)):
         loaded(Server(), [Target("/a", len(BODY))])
 
 
@@ -121,4 +121,4 @@ def test_a_baseline_that_is_not_installed_is_said_and_left_out(
     baselines_of_nowhere: list[http_servers.HttpServer], said: list[str]
 ) -> None:
     assert baselines_of_nowhere == []
-    assert said == ["cached GET without go: go is not installed", "cached GET without nginx: nginx is not installed"]
+    assert said == [f"reads: skipping baseline {name}: {name} is not installed" for name in ("go", "nginx")]

@@ -24,7 +24,7 @@ CIRCUMSTANCES = Circumstances(
 def report_of(**figures: tuple[float, ...]) -> Report:
     """Of figures whose names have `_` for a dot."""
     named: Figures = {name.replace("_", "."): Figure("orders/s", values) for name, values in figures.items()}
-    return report.made(named, CIRCUMSTANCES)
+    return report.create(named, CIRCUMSTANCES)
 
 
 def only(made: Report) -> Outcome:
@@ -80,7 +80,7 @@ def test_a_file_that_holds_no_report_is_refused(tmp_path: Path, content: bytes |
     path = tmp_path / "bench.json"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CommandError, match=r"bench\.json holds no report"):
+    with pytest.raises(CommandError, match=r"bench\.json: not a report of"):
         report.read(path)
 
 
@@ -107,7 +107,7 @@ def test_two_runs_of_one_round_each_do_not_tell_whether_anything_is_worse() -> N
 
 def test_a_comparison_with_a_run_of_another_size_says_so() -> None:
     made = report_of(ingest_ours=(80.0,))
-    quick = report.made({}, structs.replace(CIRCUMSTANCES, scale=0.05))
+    quick = report.create({}, structs.replace(CIRCUMSTANCES, scale=0.05))
     assert "The sizes differ" in report.markdown(made, quick)
     assert "The sizes differ" not in report.markdown(made, made)
 
@@ -137,10 +137,10 @@ def test_a_report_tells_under_which_load_and_with_what_it_was_made() -> None:
 
 
 def test_bytes_are_told_in_mebibytes() -> None:
-    made = report.made({"ingest.ours.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
+    made = report.create({"ingest.ours.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
     assert "| <= 256.0 MiB | 128.0 MiB |" in report.markdown(made)
 
 
 def test_what_is_less_than_a_mebibyte_is_told_in_bytes() -> None:
-    made = report.made({"memory.entry": Figure("bytes", (1_660.5,))}, CIRCUMSTANCES)
+    made = report.create({"memory.entry": Figure("bytes", (1_660.5,))}, CIRCUMSTANCES)
     assert line_of(report.markdown(made), "memory.entry") == "| memory.entry | bytes | 1,660 | 1,660 to 1,660 |"
