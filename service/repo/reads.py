@@ -126,6 +126,10 @@ class PostgresOrderReader:
     async def close(self) -> None:
         await self._pool.close()
 
+    def mark_unreachable(self) -> None:
+        """Record that the database cannot be read, until a read succeeds."""
+        self.is_reachable = False
+
     async def replace_connections(self) -> None:
         """Close the idle connections, and the others after their read: they may be half-open."""
         await self._pool.drain()

@@ -15,7 +15,10 @@ RETRY_SECONDS: Final = 0.5
 
 
 class WarmUp:
-    """`is_over`: finished, or the deadline has passed. `orders` and `seconds` are set when it has finished."""
+    """`is_over`: finished, or the deadline has passed. `orders` and `seconds` are set when it has finished.
+
+    `on_done` is called then, with both.
+    """
 
     def __init__(
         self,
@@ -23,7 +26,7 @@ class WarmUp:
         count: int,
         deadline_seconds: float,
         log: FilteringBoundLogger,
-        on_done: Callable[[], None],
+        on_done: Callable[[int, float], None],
     ) -> None:
         self._lookup = lookup
         self._count = count
@@ -47,7 +50,7 @@ class WarmUp:
         self.seconds = monotonic() - began
         self._log.info("cache warm-up finished", orders=self.orders, seconds=round(self.seconds, 3))
         self.is_over = True
-        self._on_done()
+        self._on_done(self.orders, self.seconds)
 
     async def _load(self, listening: asyncio.Event) -> int:
         retrying = AsyncRetrying(

@@ -1,0 +1,144 @@
+"""Creates the parts of the API and connects them. Nothing is started here."""
+
+import gc
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+from structlog.typing import FilteringBoundLogger
+
+from service.app import shared
+from service.config import Kafka, Settings
+from service.errors import InvalidKeysFile, InvalidSettings
+from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.keys import Keys
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.group_lag import GroupLag
+from service.handler.kafka.dead_letters.browse import Browser
+from service.metrics import Metrics
+from service.pkg.lru import Lru
+from service.pkg.ttl_set import TTLSet
+from service.repo.listener import Listener, ListenerCallbacks
+from service.repo.reads import PostgresOrderReader
+from service.usecases.change_propagation import ChangePropagation
+from service.usecases.lookup import Lookup
+from service.usecases.warm_up import WarmUp
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    settings: Settings
+    log: FilteringBoundLogger
+    metrics: Metrics
+    keys: Keys | None
+    reader: PostgresOrderReader
+    cache: Lru
+    lookup: Lookup
+    broadcaster: EventBroadcaster
+    changes: ChangePropagation
+    warm_up: WarmUp
+    listener: Listener
+    dead_letters: Browser
+    group_lag: GroupLag
+
+    def has_database(self) -> bool:
+        return self.listener.is_verified or self.reader.is_reachable
+
+
+def build(settings: Settings) -> Parts:
+    """Create the parts. Raises InvalidSettings."""
+    log, metrics = structlog.get_logger("orders.api"), shared.new_metrics("api")
+    keys = _keys(settings)
+    reader = PostgresOrderReader(
+        shared.connection_settings(settings.postgres, "orders-api"), settings.postgres.pool_size
+    )
+    cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache_evictions.inc)
+    lookup = _lookup(settings, reader, cache, metrics)
+    broadcaster = EventBroadcaster(
+        settings.http.event_buffer_size, settings.http.max_event_clients, metrics.event_clients_dropped.inc
+    )
+    changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache_invalidations.inc)
+    warm_up = WarmUp(lookup, settings.cache.warm_up_size, settings.cache.warm_deadline, log, partial(_on_warm, metrics))
+    return Parts(
+        settings=settings,
+        log=log,
+        metrics=metrics,
+        keys=keys,
+        reader=reader,
+        cache=cache,
+        lookup=lookup,
+        broadcaster=broadcaster,
+        changes=changes,
+        warm_up=warm_up,
+        listener=_listener(settings, reader, lookup, changes, warm_up, log),
+        dead_letters=Browser(partial(_dead_letter_consumer, settings.kafka), settings.kafka.dead_letter_topic),
+        group_lag=_group_lag(settings.kafka),
+    )
+
+
+def _keys(settings: Settings) -> Keys | None:
+    path = settings.auth.keys_file
+    try:
+        return None if path is None else Keys(path)
+    except InvalidKeysFile as error:
+        raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
+
+
+def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: Metrics) -> Lookup:
+    lookup = Lookup(
+        reader,
+        cache,
+        TTLSet(settings.cache.max_negative_entries, settings.cache.negative_ttl),
+        max_stale=settings.cache.max_stale,
+        on_hit=metrics.cache_hits.labels().inc,
+        on_miss=metrics.cache_misses.inc,
+    )
+    lookup.suspend_caching(can_read=True)  # until the first heartbeat arrives
+    return lookup
+
+
+def _listener(
+    settings: Settings,
+    reader: PostgresOrderReader,
+    lookup: Lookup,
+    changes: ChangePropagation,
+    warm_up: WarmUp,
+    log: FilteringBoundLogger,
+) -> Listener:
+    callbacks = ListenerCallbacks(
+        on_listen=changes.on_listen,
+        on_lsn=lookup.advance,
+        on_verified=changes.on_verified,
+        on_notify=changes.on_notify,
+        on_disconnect=changes.on_disconnect,
+        on_repeated_timeouts=partial(warm_up.stop_waiting, "not receiving notifications"),
+    )
+    return Listener(
+        settings.postgres.listen_dsn or settings.postgres.dsn,
+        reader,
+        callbacks,
+        log,
+        heartbeat=settings.listener.heartbeat,
+        connect_timeout=settings.postgres.connect_timeout,
+    )
+
+
+def _on_warm(metrics: Metrics, orders: int, seconds: float) -> None:
+    """Record the warm-up, and exempt the objects that exist now from garbage collection."""
+    metrics.warm_up_orders.set(orders)
+    metrics.warm_up_seconds.set(seconds)
+    gc.collect()
+    gc.freeze()
+
+
+def _group_lag(kafka: Kafka) -> GroupLag:
+    # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
+    client = properties.common(kafka) | {"log_level": 0}
+    group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
+    return GroupLag(partial(AdminClient, client), group, kafka.topic, kafka.dead_letter_topic)
+
+
+def _dead_letter_consumer(kafka: Kafka) -> Consumer:
+    return Consumer(properties.dead_letter_browser(kafka))

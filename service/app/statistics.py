@@ -1,0 +1,76 @@
+"""The numbers of `/stats`, and the gauges that are computed on each scrape."""
+
+import asyncio
+from typing import Final
+
+from service.app.api_parts import Parts
+from service.app.dependencies import Dependency
+from service.errors import StorageUnavailable
+from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
+from service.handler.kafka.client.group_lag import TopicDepths
+from service.pkg.refreshing_value import RefreshingValue
+from service.usecases.ports import OrderCount
+
+MAX_AGE_SECONDS: Final = 5.0
+"""Maximum age of the numbers from PostgreSQL and Kafka."""
+TIMEOUT_SECONDS: Final = 1.0
+DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
+
+
+class Statistics:
+    """For one event loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._order_count = RefreshingValue(self._estimate_orders, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
+        self._topic_depths = RefreshingValue(self._read_topic_depths, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
+        self._postgresql, self._notifications, self._kafka = Dependency(), Dependency(), Dependency()
+
+    async def read(self) -> Stats:
+        parts = self._parts
+        lookup, cache, warm_up = parts.lookup, parts.cache, parts.warm_up
+        order_count, topic_depths = await asyncio.gather(self._order_count.get(), self._topic_depths.get())
+        lag, dead_letters = topic_depths or (None, None)
+        return Stats(
+            CacheStats(len(cache), cache.size, lookup.hits, lookup.misses, hit_ratio(lookup.hits, lookup.misses)),
+            WarmUpStats(warm_up.is_over, warm_up.orders, warm_up.seconds),
+            order_count.orders if order_count else None,
+            order_count is not None and order_count.is_estimate,
+            parts.broadcaster.rate.per_second,
+            parts.broadcaster.clients,
+            lag,
+            dead_letters,
+            Dependencies(self._postgresql.status, self._notifications.status, self._kafka.status),
+        )
+
+    async def poll_dependencies(self) -> None:
+        """Record changes of their state until cancelled."""
+        while True:
+            self._postgresql.set_state(is_up=self._parts.has_database())
+            self._notifications.set_state(is_up=self._parts.listener.is_verified)
+            await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
+
+    async def _estimate_orders(self) -> OrderCount | None:
+        try:
+            return await self._parts.reader.estimate()
+        except StorageUnavailable:
+            return None
+
+    async def _read_topic_depths(self) -> TopicDepths | None:
+        depths = await asyncio.to_thread(self._parts.group_lag.read)
+        self._kafka.set_state(is_up=depths is not None)
+        return depths
+
+
+def register_gauges(parts: Parts) -> None:
+    """Compute these gauges on each scrape."""
+    metrics = parts.metrics
+    metrics.cache_entries.set_function(lambda: len(parts.cache))
+    metrics.cache_bytes.set_function(lambda: parts.cache.size)
+    metrics.pool_waiting.set_function(lambda: parts.reader.waiting)
+    metrics.event_clients.set_function(lambda: parts.broadcaster.clients)
+    if keys := parts.keys:
+        metrics.api_keys.set_function(lambda: len(keys))
+        metrics.api_keys_file_errors.set_function(lambda: len(keys.problems))
+    metrics.dependency_up.labels("postgresql").set_function(parts.has_database)
+    metrics.dependency_up.labels("notifications").set_function(lambda: parts.listener.is_verified)

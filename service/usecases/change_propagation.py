@@ -1,0 +1,70 @@
+"""Propagates changes that PostgreSQL notifies of: invalidates the cache first, then publishes events."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from service.pkg.rate import Rate
+from service.usecases.lookup import Lookup
+
+
+class EventPublisher(Protocol):
+    @property
+    def rate(self) -> Rate:
+        """The rate of events."""
+
+    def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
+
+    def reset(self, since: datetime | None) -> None:
+        """Tell the clients that events may be missing since this time."""
+
+
+class ReadAvailability(Protocol):
+    def mark_unreachable(self) -> None:
+        """Record that the database cannot be read."""
+
+
+class ChangePropagation:
+    """Its methods are the callbacks of a listener. Runs on the event loop; no method blocks."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        reader: ReadAvailability,
+        publisher: EventPublisher,
+        on_invalidate_all: Callable[[], None],
+    ) -> None:
+        self._lookup = lookup
+        self._reader = reader
+        self._publisher = publisher
+        self._on_invalidate_all = on_invalidate_all
+        self._verified_at: datetime | None = None
+        """Every notification sent before has been received."""
+        self.listening = asyncio.Event()
+        """Set while LISTEN is active."""
+
+    def on_listen(self, lsn: int) -> None:
+        self._lookup.invalidate_all(lsn)
+        self._on_invalidate_all()
+        self._publisher.reset(self._verified_at)
+        self._publisher.rate.restart()
+        self.listening.set()
+
+    def on_verified(self, at: float) -> None:
+        self._lookup.mark_verified(at)
+        self._verified_at = datetime.now(UTC)
+        self._publisher.rate.observe()
+
+    def on_notify(self, new: list[str], changed: list[str]) -> None:
+        self._lookup.invalidate(new)
+        self._lookup.invalidate(changed)
+        self._publisher.publish("stored", new)
+        self._publisher.publish("replaced", changed)
+
+    def on_disconnect(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
+        self.listening.clear()
+        self._publisher.rate.restart()
+        if not can_read:
+            self._reader.mark_unreachable()
+        self._lookup.suspend_caching(can_read=can_read)

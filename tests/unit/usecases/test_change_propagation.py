@@ -1,0 +1,67 @@
+"""What a notification does to the cache, the event streams and the readiness of the API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from service.pkg.lru import Lru
+from service.pkg.rate import Rate
+from service.pkg.ttl_set import TTLSet
+from service.usecases.change_propagation import ChangePropagation
+from service.usecases.lookup import Lookup
+from tests.fake_reader import FakeReader
+
+
+class Setup:
+    """Records the calls of the use case in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[object] = []
+        self.rate = Rate(10)
+        self.lookup = Lookup(FakeReader(), Lru(10, 2**20), TTLSet(10, 1))
+        for name in ("invalidate", "invalidate_all", "suspend_caching"):
+            monkeypatch.setattr(self.lookup, name, lambda *_, name=name, **__: self.calls.append(name))
+        self.changes = ChangePropagation(self.lookup, self, self, lambda: self.calls.append("counted"))
+
+    def publish(self, kind: str, order_uids: Sequence[str]) -> None:
+        self.calls.append((kind, order_uids))
+
+    def reset(self, since: datetime | None) -> None:
+        self.calls.append(("reset", since is not None))
+
+    def mark_unreachable(self) -> None:
+        self.calls.append("unreachable")
+
+
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(monkeypatch)
+
+
+def test_changes_are_invalidated_before_they_are_published(setup: Setup) -> None:
+    setup.changes.on_notify(["a"], ["b"])
+    assert setup.calls == ["invalidate", "invalidate", ("stored", ["a"]), ("replaced", ["b"])]
+
+
+def test_a_new_listener_invalidates_everything_and_resets_the_event_streams(setup: Setup) -> None:
+    setup.changes.on_listen(7)
+    assert setup.calls == ["invalidate_all", "counted", ("reset", False)]
+    assert setup.changes.listening.is_set()
+
+
+def test_a_reset_gives_the_time_of_the_last_verified_notification(setup: Setup) -> None:
+    setup.changes.on_verified(1.0)
+    setup.changes.on_listen(7)
+    assert setup.calls[-1] == ("reset", True)
+
+
+@pytest.mark.parametrize(
+    ("can_read", "calls"), [(True, ["suspend_caching"]), (False, ["unreachable", "suspend_caching"])]
+)
+def test_a_lost_listener_suspends_caching(setup: Setup, *, can_read: bool, calls: list[object]) -> None:
+    setup.changes.on_listen(7)
+    setup.calls.clear()
+    setup.changes.on_disconnect(can_read)
+    assert setup.calls == calls
+    assert not setup.changes.listening.is_set()
