@@ -1,4 +1,4 @@
-"""The load generator: it counts whole answers, and one that is wrong is no figure."""
+"""The load generator counts complete responses and fails on a wrong one."""
 
 import asyncio
 import shutil
@@ -20,39 +20,39 @@ BODY = b'{"order_uid":"1"}'
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\nContent-Length: 17\r\nETag: x\r\n\r\n" + BODY
 
 
-def answer(status: str = "200 OK", length: int | None = len(BODY), body: bytes = BODY) -> bytes:
+def response(status: str = "200 OK", length: int | None = len(BODY), body: bytes = BODY) -> bytes:
     head = f"HTTP/1.1 {status}\r\n" + (f"content-length: {length}\r\n" if length is not None else "")
     return f"{head}\r\n".encode() + body
 
 
-def test_an_answer_is_whole_with_its_last_byte_and_not_before() -> None:
+def test_a_response_is_complete_at_its_last_byte() -> None:
     assert [cut for cut in range(len(WHOLE) + 1) if is_complete(WHOLE[:cut], len(BODY))] == [len(WHOLE)]
 
 
 @pytest.mark.parametrize("name", ["Content-Length: ", "content-length:", "CONTENT-LENGTH:  "])
-def test_a_length_is_found_however_it_is_written(name: str) -> None:
+def test_the_content_length_header_is_case_insensitive(name: str) -> None:
     assert is_complete(f"HTTP/1.1 200 OK\r\n{name}17\r\n\r\n".encode() + BODY, len(BODY))
 
 
 @pytest.mark.parametrize(
-    ("received", "told"),
+    ("received", "problem"),
     [
-        (answer("404 Not Found"), "not a 200"),
+        (response("404 Not Found"), "not a 200"),
         (b"HTTP/1.1 5", "not a 200"),
-        (answer(length=16), "a body of 16 bytes instead of 17"),
-        (answer(length=None), "a body of None bytes instead of 17"),
-        (answer(length=18, body=b""), "a body of 18 bytes instead of 17"),
+        (response(length=16), "a body of 16 bytes instead of 17"),
+        (response(length=None), "a body of None bytes instead of 17"),
+        (response(length=18, body=b""), "a body of 18 bytes instead of 17"),
         (WHOLE + b"HTTP", "4 unexpected bytes"),
     ],
-    ids=["another status", "the begin of one", "a short body", "no length", "a long body", "more than was asked for"],
+    ids=["other status", "incomplete status", "short body", "no length", "long body", "excess bytes"],
 )
-def test_a_wrong_answer_is_noticed_as_soon_as_it_is_one(received: bytes, told: str) -> None:
-    with pytest.raises(UnexpectedResponse, match=told):
+def test_a_wrong_response_raises_at_once(received: bytes, problem: str) -> None:
+    with pytest.raises(UnexpectedResponse, match=problem):
         is_complete(received, len(BODY))
 
 
 class Server:
-    """Answers each request with the same pieces, or hangs up where there is none, and remembers the paths."""
+    """Sends the same pieces for each request, or closes the connection if there are none, and counts the paths."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
@@ -67,7 +67,7 @@ class Server:
                     break
                 for piece in self.pieces:
                     writer.write(piece)
-                    await turns()  # the client sees it alone
+                    await turns()  # lets the client read the piece separately
 
 
 def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6) -> Report:
@@ -79,7 +79,7 @@ def loaded(server: Server, targets: list[Target], *, connections: int = 2, reque
     return asyncio.run(run())
 
 
-def test_every_request_is_sent_once_whatever_pieces_the_answers_come_in() -> None:
+def test_every_request_is_sent_once_even_if_responses_arrive_in_pieces() -> None:
     server = Server(WHOLE[:5], WHOLE[5:40], WHOLE[40:-1], WHOLE[-1:])
     report = loaded(server, [Target("/a", len(BODY)), Target("/b", len(BODY)), Target("/c", len(BODY))], requests=7)
     assert server.paths == {"/a": 3, "/b": 2, "/c": 2}
@@ -87,38 +87,38 @@ def test_every_request_is_sent_once_whatever_pieces_the_answers_come_in() -> Non
     assert 0 < report.p50_ms <= report.p99_ms <= 1_000 * report.seconds
 
 
-def test_connections_without_a_request_are_no_failure() -> None:
+def test_there_may_be_more_connections_than_requests() -> None:
     assert loaded(Server(WHOLE), [Target("/a", len(BODY))], connections=5, requests=2).requests == 2
 
 
-def test_one_wrong_answer_fails_it_all() -> None:
+def test_one_wrong_response_fails_the_run() -> None:
     with pytest.raises(UnexpectedResponse, match="a body of 17 bytes instead of 18"):
         loaded(Server(WHOLE), [Target("/a", len(BODY)), Target("/b", len(BODY) + 1)])
 
 
-def test_a_connection_that_is_closed_early_fails_it_all() -> None:
+def test_a_connection_closed_early_fails_the_run() -> None:
     with pytest.raises((UnexpectedResponse, ConnectionError)):
         loaded(Server(), [Target("/a", len(BODY))])
 
 
 @pytest.fixture
-def said() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 @pytest.fixture
-def baselines_of_nowhere(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+def baselines(
+    tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[http_servers.HttpServer]]:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr(reads, "BASELINES", ["go", "nginx"])
-    context = Context("", "", tmp_path, rounds=1, scale=1, echo=said.append)
+    context = Context("", "", tmp_path, rounds=1, scale=1, echo=lines.append)
     with ExitStack() as running:
         yield [*reads._baselines(context, FixtureFiles(tmp_path, {}), running)]
 
 
-def test_a_baseline_that_is_not_installed_is_said_and_left_out(
-    baselines_of_nowhere: list[http_servers.HttpServer], said: list[str]
+def test_baselines_that_are_not_installed_are_reported_and_skipped(
+    baselines: list[http_servers.HttpServer], lines: list[str]
 ) -> None:
-    assert baselines_of_nowhere == []
-    assert said == [f"reads: skipping baseline {name}: {name} is not installed" for name in ("go", "nginx")]
+    assert baselines == []
+    assert lines == ["cached GET without go: go is not installed", "cached GET without nginx: nginx is not installed"]

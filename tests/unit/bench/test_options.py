@@ -8,7 +8,7 @@ from bench import command
 from bench.command import MEASURES, add_arguments, rounds_of, scale_of
 
 
-def parsed(*arguments: str) -> argparse.Namespace:
+def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     return parser.parse_args(arguments)
@@ -24,10 +24,10 @@ def parsed(*arguments: str) -> argparse.Namespace:
         (["--rounds", "5", "--scale", "2"], 5, 2.0),
     ],
 )
-def test_rounds_and_scale_are_as_told_and_else_as_the_whole_or_the_quick_run_has_them(
+def test_rounds_and_scale_default_to_those_of_the_full_or_quick_run(
     arguments: list[str], rounds: int, scale: float
 ) -> None:
-    args = parsed(*arguments)
+    args = parse(*arguments)
     assert (rounds_of(args), scale_of(args)) == (rounds, scale)
 
 
@@ -35,11 +35,11 @@ def test_rounds_and_scale_are_as_told_and_else_as_the_whole_or_the_quick_run_has
     "arguments",
     [["--rounds", "0"], ["--rounds", "-1"], ["--scale", "0"], ["--scale", "inf"], ["--scale", "x"], ["--only", "x"]],
 )
-def test_what_can_not_be_measured_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parsed(*arguments)
-    assert ended.value.code == 2
+def test_invalid_options_are_usage_errors(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse(*arguments)
+    assert raised.value.code == 2
 
 
-def test_everything_that_can_be_chosen_can_be_measured() -> None:
+def test_every_measure_is_implemented() -> None:
     assert command.MEASURES.keys() == {*MEASURES}

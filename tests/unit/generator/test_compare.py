@@ -1,4 +1,4 @@
-"""What the reconciliation counts as exact, and that it misses nothing."""
+"""`orders check` compares expected with found orders and dead letters."""
 
 import json
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 ORDER = order_document(order_uid="one")
-MUST = {"one": order_digest(ORDER)}
-LETTER = dead_letter_digest(b"key", b"value")
+EXPECTED_ORDERS = {"one": order_digest(ORDER)}
+DEAD_LETTER = dead_letter_digest(b"key", b"value")
 
 
 class FoundDeadLetter:
     def __init__(self, key: bytes | None = b"key", value: bytes | None = b"value", **headers: str) -> None:
         self._key, self._value = key, value
-        named = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
-        names = {"reason": Header.REASON} | {name: f"dlq-original-{name}" for name in list(named)[1:]}
-        self._headers = [(names[name], text.encode()) for name, text in named.items()]
+        fields = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
+        names = {"reason": Header.REASON} | {name: f"dlq-original-{name}" for name in list(fields)[1:]}
+        self._headers = [(names[name], text.encode()) for name, text in fields.items()]
 
     def key(self) -> bytes | None:
         return self._key
@@ -52,7 +52,7 @@ class Record:
 
 
 def dead_letters(*found: FoundDeadLetter) -> Mapping[str, DeadLetterCounts]:
-    return compare_dead_letters({LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
+    return compare_dead_letters({DEAD_LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
 
 
 def test_the_newest_version_is_expected() -> None:
@@ -71,19 +71,19 @@ def test_every_fault_is_expected_once_with_its_reason() -> None:
 
 @pytest.mark.parametrize("shares", [{}, {"invalid": 1.0}, {"invalid": 0.5, "updates": 0.3}])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_first_orders_of_a_topic_tell_the_end_of_its_dates(shares: dict[str, Any], seed: int) -> None:
+def test_until_is_inferred_from_the_first_orders_of_a_topic(shares: dict[str, Any], seed: int) -> None:
     plan = Plan(count=200, seed=seed, **shares)
     end = datetime(2031, 5, 5, 23, 59, 59, tzinfo=UTC)
     records = [Record(message) for message in stream(replace(plan, until=end))]
     assert infer_until(plan, cast("list[Message]", records)) == end
 
 
-def test_a_topic_without_an_order_of_the_stream_tells_nothing() -> None:
+def test_until_cannot_be_inferred_from_another_stream() -> None:
     others = [Record(message) for message in stream(Plan(count=200, seed=2))]
     assert infer_until(Plan(count=200, seed=1), cast("list[Message]", others)) == Plan.until
 
 
-def test_the_same_moment_in_another_zone_is_the_same_order() -> None:
+def test_the_same_time_in_another_zone_is_the_same_order() -> None:
     assert order_digest(ORDER) == order_digest(ORDER | {"date_created": "2021-11-26T09:22:19.000+03:00"})
 
 
@@ -101,22 +101,22 @@ def test_the_same_moment_in_another_zone_is_the_same_order() -> None:
     ],
 )
 def test_any_other_content_is_another_order(change: dict[str, Any]) -> None:
-    assert compare_orders(MUST, [("one", ORDER | change)]) == OrderCounts(1, wrong_version=1)
+    assert compare_orders(EXPECTED_ORDERS, [("one", ORDER | change)]) == OrderCounts(1, wrong_version=1)
 
 
-def test_null_for_an_optional_field_is_an_absent_one_and_not_an_empty_one() -> None:
+def test_null_in_an_optional_field_equals_absent_but_not_empty() -> None:
     without = {name: value for name, value in ORDER.items() if name != "internal_signature"}
     assert order_digest(without | {"internal_signature": None}) == order_digest(without)
     assert order_digest(without | {"internal_signature": ""}) != order_digest(without)
 
 
-def test_the_order_of_items_counts() -> None:
+def test_the_sequence_of_items_is_significant() -> None:
     first, second = ORDER["items"][0], ORDER["items"][0] | {"chrt_id": 1}
     assert order_digest(ORDER | {"items": [first, second]}) != order_digest(ORDER | {"items": [second, first]})
 
 
 def test_a_stored_order_is_exact() -> None:
-    counts = compare_orders(MUST, [("one", ORDER)])
+    counts = compare_orders(EXPECTED_ORDERS, [("one", ORDER)])
     assert counts == OrderCounts(1, stored=1)
     assert counts.exact
 
@@ -131,7 +131,7 @@ def test_a_stored_order_is_exact() -> None:
     ],
 )
 def test_orders_that_are_not_exact(rows: list[tuple[str, Any]], counts: OrderCounts) -> None:
-    found = compare_orders(MUST, rows)
+    found = compare_orders(EXPECTED_ORDERS, rows)
     assert found == counts
     assert not found.exact
 
@@ -159,13 +159,13 @@ def test_dead_letters_that_are_not_exact(found: list[FoundDeadLetter], counts: D
     assert not counts.is_exact(allow_repeated=True)
 
 
-def test_a_dead_letter_may_come_again_after_a_crash_alone() -> None:
+def test_repeated_dead_letters_are_allowed_only_after_a_crash() -> None:
     counts = dead_letters(FoundDeadLetter(), FoundDeadLetter())["invalid"]
     assert counts == DeadLetterCounts(1, found=1, repeated=1)
     assert counts.is_exact(allow_repeated=True)
     assert not counts.is_exact(allow_repeated=False)
 
 
-def test_an_unexpected_dead_letter_stands_under_the_reason_that_it_states() -> None:
+def test_an_unexpected_dead_letter_is_counted_under_its_own_reason() -> None:
     assert dead_letters(FoundDeadLetter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
     assert dead_letters(FoundDeadLetter(key=b"other", reason="mystery"))["mystery"].unexpected == 1

@@ -1,4 +1,4 @@
-"""Each fault of the catalogue is what it claims to be, in the decoder's eyes."""
+"""The decoder rejects each fault of the catalogue for the documented reason."""
 
 import random
 from datetime import UTC, datetime
@@ -39,11 +39,11 @@ def test_a_fault_is_rejected_for_its_reason_and_names_its_field(decoder: Decoder
 
 
 @pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)
-def test_a_fault_is_no_tombstone(fault: Fault) -> None:
+def test_a_fault_is_not_a_tombstone(fault: Fault) -> None:
     assert not is_tombstone(value_of(fault, 1))
 
 
-def test_faults_have_names_of_their_own() -> None:
+def test_faults_have_unique_names() -> None:
     assert len({fault.name for fault in FULL_CATALOGUE}) == len(FULL_CATALOGUE) >= 100
 
 

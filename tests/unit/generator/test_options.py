@@ -12,30 +12,32 @@ from generator.stream import Plan
 from tests.generate_arguments import parse
 
 
-def generate(*words: str) -> int:
-    return command.generate(parse(*words), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
+def generate(*options: str) -> int:
+    return command.generate(parse(*options), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
 
 
-def test_options_make_a_plan() -> None:
-    words = "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
+def test_options_are_parsed_into_a_plan() -> None:
+    options = (
+        "--count 5 --seed 7 --invalid 0.02 --duplicates 0.05 --stale .02 --updates 0 --tombstones 1e-2 --too-large"
+    )
     plan = Plan(count=5, seed=7, invalid=0.02, duplicates=0.05, stale=0.02, tombstones=0.01, too_large=True)
-    assert plan_from(parse(*words.split())) == plan
+    assert plan_from(parse(*options.split())) == plan
     until = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert plan_from(parse("--until", "2026-03-01T12:00:00Z")) == Plan(until=until)
 
 
-def test_no_options_make_the_default_plan() -> None:
+def test_without_options_the_plan_is_the_default() -> None:
     assert plan_from(parse()) == Plan()
 
 
-def test_check_takes_the_plan_of_generate() -> None:
+def test_check_accepts_the_options_of_generate() -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
     assert plan_from(parser.parse_args(["--seed", "7", "--stale", "0.5"])) == Plan(seed=7, stale=0.5)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         (["--invalid", "2"], "0.02 for 2 %"),
         (["--stale", "-0.1"], "0.02 for 2 %"),
@@ -48,16 +50,16 @@ def test_check_takes_the_plan_of_generate() -> None:
         (["--rate", "-1"], "messages per second"),
     ],
 )
-def test_a_wrong_value_is_refused_with_what_would_be_right(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_value_is_rejected_with_the_valid_form(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_code:
-        parse(*words)
+        parse(*options)
     assert exit_code.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_shares_over_1_together_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_shares_with_a_sum_above_1_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--invalid", "0.6", "--stale", "0.6") == 2
     assert "and their sum at most 1" in capsys.readouterr().err
 
@@ -68,7 +70,7 @@ def test_the_catalogue_is_printed_without_a_broker(capsys: pytest.CaptureFixture
     assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOGUE]
 
 
-def test_check_refuses_a_stream_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_rejects_an_endless_stream(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
     code = check.check(

@@ -1,4 +1,4 @@
-"""Orders that the generator draws are valid, realistic and add up."""
+"""Generated orders are valid and realistic."""
 
 import json
 import random
@@ -15,13 +15,13 @@ ORDERS = 2_000
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def refuse(what: object) -> None:
-    raise AssertionError(what)
+def fail(problem: object) -> None:
+    raise AssertionError(problem)
 
 
 def strict_decoder() -> Decoder:
-    """Accepts neither an unknown field nor amounts that don't add up."""
-    return Decoder(decoding_rules(amounts="reject"), on_unknown=refuse, on_mismatch=refuse, now=lambda: UNTIL)
+    """Return a decoder that rejects unknown fields and amounts that do not add up."""
+    return Decoder(decoding_rules(amounts="reject"), on_unknown=fail, on_mismatch=fail, now=lambda: UNTIL)
 
 
 def dates_of(order: Document) -> list[datetime]:
@@ -40,7 +40,7 @@ def test_every_order_is_valid_and_its_amounts_add_up(drawn: list[Document]) -> N
         assert decoder.decode(encode(order)).order_uid == order["order_uid"]
 
 
-def test_every_revised_order_is_valid_and_another_version_of_the_same_order(drawn: list[Document]) -> None:
+def test_every_revised_order_is_a_valid_new_version(drawn: list[Document]) -> None:
     decoder, orders = strict_decoder(), Orders(random.Random(8).random, UNTIL)  # noqa: S311
     for order in drawn:
         before = encode(order)
@@ -64,11 +64,11 @@ def test_an_order_has_three_items_and_1_3_kilobytes_on_average(drawn: list[Docum
     assert mean(len(encode(order)) for order in drawn) == pytest.approx(1_300, abs=100)
 
 
-def test_no_two_orders_share_an_id(drawn: list[Document]) -> None:
+def test_ids_are_unique(drawn: list[Document]) -> None:
     assert len({order["order_uid"] for order in drawn}) == ORDERS
 
 
-def test_orders_vary_in_place_person_and_currency(drawn: list[Document]) -> None:
+def test_orders_vary_in_city_person_and_currency(drawn: list[Document]) -> None:
     assert len({order["delivery"]["city"] for order in drawn}) > 15
     assert len({order["delivery"]["name"] for order in drawn}) > 300
     assert len({order["delivery"]["phone"] for order in drawn}) > ORDERS * 0.99
@@ -86,7 +86,7 @@ def test_dates_are_written_in_several_zones_with_and_without_a_fraction(drawn: l
     assert {"Z", ".5Z", "+03:00", ".042-05:30"} <= endings
 
 
-def test_dates_end_when_told_whatever_zone_they_are_written_in(drawn: list[Document]) -> None:
+def test_dates_end_at_until_in_any_zone(drawn: list[Document]) -> None:
     created, paid = zip(*map(dates_of, drawn), strict=True)
     assert max(created) < UNTIL
     assert max(paid) < UNTIL
@@ -94,7 +94,7 @@ def test_dates_end_when_told_whatever_zone_they_are_written_in(drawn: list[Docum
     assert UNTIL - min(created) <= DATE_RANGE + timedelta(seconds=1)
 
 
-def test_another_end_of_the_dates_changes_nothing_but_the_dates(drawn: list[Document]) -> None:
+def test_another_until_changes_only_the_dates(drawn: list[Document]) -> None:
     later = Orders(random.Random(7).random, UNTIL + timedelta(days=1))  # noqa: S311
     for order in drawn[:100]:
         moved = later.draw()
@@ -103,7 +103,7 @@ def test_another_end_of_the_dates_changes_nothing_but_the_dates(drawn: list[Docu
         assert moved | undated == order | undated
 
 
-def test_without_an_end_an_order_is_created_as_it_is_drawn() -> None:
+def test_without_until_orders_are_dated_when_they_are_drawn() -> None:
     times = [UNTIL + timedelta(seconds=10 * number) for number in range(100)]
     clock = iter(times)
     orders = Orders(random.Random(7).random, None, now=lambda: next(clock))  # noqa: S311

@@ -1,4 +1,4 @@
-"""RateLimiter, time stamps and progress, on clocks of their own."""
+"""RateLimiter, timestamps and progress, with fake clocks."""
 
 import io
 
@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 
 
 def sent_within(limiter: RateLimiter, time: FakeTime, seconds: float) -> int:
-    """Count what may go until `seconds` have passed, for somebody who waits as long as the limiter says."""
+    """Return the number of messages that the limiter allows within `seconds`."""
     end, sent = time.now + seconds, 0
     while (due := time.now + limiter.delay()) < end and sent < LIMIT:
         time.now = due
@@ -38,18 +38,18 @@ def sent_within(limiter: RateLimiter, time: FakeTime, seconds: float) -> int:
 
 
 @pytest.mark.parametrize("rate", [1, 7, 1_000, 20_000])
-def test_a_rate_is_kept(rate: int) -> None:
+def test_the_rate_is_exact(rate: int) -> None:
     time = FakeTime()
     assert sent_within(RateLimiter(rate, time), time, 10) == pytest.approx(10 * rate, rel=0.01, abs=1)
 
 
-def test_a_pace_is_smooth() -> None:
+def test_messages_are_spread_evenly() -> None:
     time = FakeTime()
     limiter = RateLimiter(100, time)
     assert [sent_within(limiter, time, 0.1) for _ in range(10)] == pytest.approx([10] * 10, abs=1)
 
 
-def test_at_most_a_second_of_a_standstill_is_made_up_for() -> None:
+def test_at_most_a_second_of_delay_is_caught_up() -> None:
     time = FakeTime()
     limiter = RateLimiter(100, time)
     time.now += 60
@@ -60,21 +60,21 @@ def test_at_most_a_second_of_a_standstill_is_made_up_for() -> None:
     assert burst == pytest.approx(100, abs=2)
 
 
-def test_no_rate_is_no_wait() -> None:
+def test_without_a_rate_there_is_no_delay() -> None:
     limiter = RateLimiter(0, FakeTime())
     for _ in range(1_000):
         assert limiter.delay() == 0
         limiter.advance()
 
 
-def test_messages_carry_the_time_at_which_they_are_sent() -> None:
+def test_messages_have_the_time_of_sending() -> None:
     time = FakeTime()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 2.5
     assert clock.timestamp_ms(ORDER) == 5_002_500
 
 
-def test_a_stale_message_is_older_than_the_run_however_long_that_lasts() -> None:
+def test_a_stale_message_is_older_than_the_start_of_the_run() -> None:
     time = FakeTime()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 86_400
@@ -94,7 +94,7 @@ def test_progress_without_end_has_no_bar() -> None:
     assert "50 delivered" in terminal.getvalue()
 
 
-def test_progress_leaves_other_files_alone() -> None:
+def test_progress_is_not_written_to_other_files() -> None:
     file = io.StringIO()
     progress = ProgressLine(file, 100, interval_seconds=0)
     progress(Tally(delivered=50))

@@ -1,4 +1,4 @@
-"""A plan determines its stream: bytes, order, shares, versions."""
+"""A plan determines its stream: bytes, sequence, shares and versions."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from generator.stream import DUPLICATE, STALE, TOMBSTONE, UPDATE, VALID, WINDOW,
 
 MIXED = Plan(count=5_000, seed=7, invalid=0.1, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
 
-# Holds on every machine and every Python from 3.11 on. Whoever changes it changes what every published seed means.
+# The same on every machine and Python from 3.11. Changing it changes the stream of every published seed.
 DIGEST_OF_MIXED = "32cc496a01c92016fd24685626c3e25c"
 
 
@@ -22,7 +22,7 @@ def messages(**plan: Any) -> list[Message]:
     return list(stream(Plan(**plan)))
 
 
-def test_the_bytes_of_a_plan_are_fixed_for_ever() -> None:
+def test_the_bytes_of_a_plan_never_change() -> None:
     digest = blake2b(digest_size=16)
     for message in stream(MIXED):
         digest.update(repr((message.key, message.value, message.kind, message.timestamp_offset_ms)).encode())
@@ -33,7 +33,7 @@ def test_another_seed_gives_other_orders() -> None:
     assert {message.key for message in messages(seed=1)}.isdisjoint(message.key for message in messages(seed=2))
 
 
-def test_new_orders_are_the_same_whatever_is_mixed_in() -> None:
+def test_new_orders_do_not_depend_on_the_mix() -> None:
     mixed = [message for message in stream(MIXED) if message.kind == VALID]
     assert mixed == messages(count=len(mixed), seed=MIXED.seed)
 
@@ -42,11 +42,11 @@ def test_count_is_the_number_of_messages_of_all_kinds() -> None:
     assert len(list(stream(MIXED))) == MIXED.count
 
 
-def test_a_count_of_0_is_without_end() -> None:
+def test_a_count_of_0_is_endless() -> None:
     assert len(list(islice(stream(Plan(count=0)), 5_000))) == 5_000
 
 
-def test_kinds_come_in_their_shares() -> None:
+def test_kinds_occur_in_their_shares() -> None:
     kinds = Counter("fault" if message.reason else message.kind for message in stream(MIXED))
     shares = {kind: count / MIXED.count for kind, count in kinds.items()}
     expected = {VALID: 0.55, "fault": 0.1, DUPLICATE: 0.1, STALE: 0.1, UPDATE: 0.1, TOMBSTONE: 0.05}
@@ -68,7 +68,7 @@ def test_a_duplicate_is_the_newest_version_byte_for_byte() -> None:
             newest[message.key] = message.value
 
 
-def test_a_stale_message_is_another_version_of_an_order_already_sent_under_an_earlier_time() -> None:
+def test_a_stale_message_is_another_version_of_a_sent_order_with_an_earlier_time() -> None:
     sent: dict[bytes, set[bytes | None]] = {}
     for message in stream(MIXED):
         if message.kind == STALE:
@@ -78,7 +78,7 @@ def test_a_stale_message_is_another_version_of_an_order_already_sent_under_an_ea
         assert (message.timestamp_offset_ms < 0) == (message.kind == STALE)
 
 
-def test_an_update_is_a_new_version_of_an_order_already_sent() -> None:
+def test_an_update_is_a_new_version_of_a_sent_order() -> None:
     sent: dict[bytes, set[bytes | None]] = {}
     for message in stream(MIXED):
         if message.kind == UPDATE:
@@ -87,7 +87,7 @@ def test_an_update_is_a_new_version_of_an_order_already_sent() -> None:
             sent.setdefault(message.key, set()).add(message.value)
 
 
-def test_tombstones_are_null_empty_or_the_text_null_and_name_an_order_already_sent() -> None:
+def test_tombstones_of_sent_orders_are_null_empty_or_json_null() -> None:
     sent, values = set(), set()
     for message in stream(MIXED):
         if message.kind == TOMBSTONE:
@@ -103,21 +103,21 @@ def test_a_fault_has_a_key_that_no_order_has() -> None:
     assert keys.isdisjoint(message.key for message in stream(MIXED) if message.reason)
 
 
-def test_all_faults_of_the_catalogue_come_equally_often() -> None:
+def test_all_faults_of_the_catalogue_are_equally_frequent() -> None:
     names = Counter(message.kind for message in messages(count=3 * len(CATALOGUE), invalid=1.0))
     assert names == {fault.name: 3 for fault in CATALOGUE}
 
 
-def test_values_over_the_limit_come_only_when_asked_for() -> None:
+def test_values_over_the_limit_require_too_large() -> None:
     names = {message.kind for message in messages(count=len(FULL_CATALOGUE), invalid=1.0, too_large=True)}
     assert names == {fault.name for fault in FULL_CATALOGUE}
 
 
-def test_what_repeats_an_order_is_a_new_one_as_long_as_there_is_none() -> None:
+def test_the_first_message_is_a_new_order_even_with_duplicates_only() -> None:
     assert [message.kind for message in messages(count=3, duplicates=1.0)] == [VALID, DUPLICATE, DUPLICATE]
 
 
-def test_only_the_last_orders_come_again() -> None:
+def test_only_orders_within_the_window_are_repeated() -> None:
     last_sent: dict[bytes, int] = {}
     new = 0
     for message in stream(Plan(count=20_000, duplicates=0.3)):
@@ -138,6 +138,6 @@ def test_memory_is_bounded_by_the_window() -> None:
 @pytest.mark.parametrize(
     "plan", [{"invalid": 1.1}, {"stale": -0.1}, {"invalid": 0.6, "duplicates": 0.6}, {"count": -1}, {"seed": -1}]
 )
-def test_an_impossible_plan_is_refused(plan: dict[str, Any]) -> None:
+def test_an_invalid_plan_is_rejected(plan: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Plan(**plan)

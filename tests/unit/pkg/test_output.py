@@ -1,4 +1,4 @@
-"""How commands end whose output nobody takes, and those that Ctrl-C ends: quietly, and with the usual exit codes."""
+"""Commands exit quietly and with the usual codes after Ctrl-C, on a closed pipe and on a full disk."""
 
 import os
 import signal
@@ -14,83 +14,83 @@ from local.ports import free_port
 from tests.processes import ROOT
 from tests.waiting import eventually
 
-SECONDS = 30.0
-NOWHERE = {
+TIMEOUT_SECONDS = 30.0
+UNREACHABLE_SERVERS = {
     "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
     "ORDERS_POSTGRES__DSN": f"postgresql://127.0.0.1:{free_port()}/orders",
 }
 COMMANDS = [["generate", "--list-faults"], ["doctor"]]
-"""One prints at its end, the other line by line."""
+"""The first prints at its end, the second line by line."""
 HELP = [["--help"], ["--version"], ["dlq", "replay", "--help"]]
 
 
-def command(*words: str, stdout: int = subprocess.DEVNULL, redirected: str = "") -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "service", *words]
+def command(*arguments: str, stdout: int = subprocess.DEVNULL, redirected: str = "") -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "service", *arguments]
     if redirected:
         line = ["sh", "-c", f'exec "$@" {redirected}', "sh", *line]
     buffered = {name: value for name, value in os.environ.items() if not name.startswith(("ORDERS_", "PYTHONUNBUF"))}
-    return subprocess.Popen(  # noqa: S603 - our own program
-        line, env=buffered | NOWHERE, cwd=ROOT, text=True, stdout=stdout, stderr=subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 - a fixed program
+        line, env=buffered | UNREACHABLE_SERVERS, cwd=ROOT, text=True, stdout=stdout, stderr=subprocess.PIPE
     )
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return the exit code and what came to standard error."""
+def result_of(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the process and return its exit code and standard error."""
     with process:
-        errors = process.communicate(timeout=SECONDS)[1]
+        errors = process.communicate(timeout=TIMEOUT_SECONDS)[1]
     return process.returncode, errors
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_reader_that_goes_ends_a_command_quietly(words: list[str]) -> None:
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_closed_pipe_ends_a_command_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    process = command(*words, stdout=writer)
+    process = command(*arguments, stdout=writer)
     os.close(writer)
-    assert ended(process) == (141, "")
+    assert result_of(process) == (141, "")
 
 
-@pytest.mark.parametrize("words", HELP, ids=" ".join)
-def test_a_reader_that_goes_ends_the_help_quietly(words: list[str]) -> None:
-    """Whether it notices depends on how much is held back."""
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_a_closed_pipe_ends_the_help_quietly(arguments: list[str]) -> None:
+    """The exit code depends on how much output is buffered."""
     reader, writer = os.pipe()
     os.close(reader)
-    process = command(*words, stdout=writer)
+    process = command(*arguments, stdout=writer)
     os.close(writer)
-    code, errors = ended(process)
+    code, errors = result_of(process)
     assert (code in {0, 141}, errors) == (True, "")
 
 
-def test_a_reader_that_goes_after_a_line_ends_it_too() -> None:
+def test_a_pipe_closed_after_the_first_line_ends_a_command_quietly() -> None:
     process = command("doctor", stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("ORDERS_")
     process.stdout.close()
     process.stdout = None
-    assert ended(process) == (141, "")
+    assert result_of(process) == (141, "")
 
 
-@pytest.mark.parametrize("words", [COMMANDS[0], *HELP], ids=" ".join)
-def test_without_standard_output_a_command_does_its_work(words: list[str]) -> None:
-    assert ended(command(*words, redirected=">&-")) == (0, "")
+@pytest.mark.parametrize("arguments", [COMMANDS[0], *HELP], ids=" ".join)
+def test_a_command_succeeds_without_standard_output(arguments: list[str]) -> None:
+    assert result_of(command(*arguments, redirected=">&-")) == (0, "")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_a_full_disk_is_one_line(words: list[str]) -> None:
-    assert ended(command(*words, redirected=">/dev/full")) == (1, "orders: no space left on device\n")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full exists on Linux only")
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_full_disk_is_reported_in_one_line(arguments: list[str]) -> None:
+    assert result_of(command(*arguments, redirected=">/dev/full")) == (1, "orders: no space left on device\n")
 
 
 @pytest.fixture
-def mute() -> Iterator[socket.socket]:
-    """A server that takes connections and never answers."""
+def silent_server() -> Iterator[socket.socket]:
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(SECONDS)
+        server.settimeout(TIMEOUT_SECONDS)
         yield server
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["doctor"],
         ["check"],
@@ -105,24 +105,24 @@ def mute() -> Iterator[socket.socket]:
     ids=" ".join,
 )
 def test_ctrl_c_ends_a_command_that_waits_for_a_server(
-    words: list[str], mute: socket.socket, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], silent_server: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = f"127.0.0.1:{mute.getsockname()[1]}"
-    monkeypatch.setitem(NOWHERE, "ORDERS_KAFKA__BOOTSTRAP_SERVERS", address)
-    monkeypatch.setitem(NOWHERE, "ORDERS_POSTGRES__DSN", f"postgresql://{address}/orders")
-    process = command(*words)
-    connection, _ = mute.accept()
+    address = f"127.0.0.1:{silent_server.getsockname()[1]}"
+    monkeypatch.setitem(UNREACHABLE_SERVERS, "ORDERS_KAFKA__BOOTSTRAP_SERVERS", address)
+    monkeypatch.setitem(UNREACHABLE_SERVERS, "ORDERS_POSTGRES__DSN", f"postgresql://{address}/orders")
+    process = command(*arguments)
+    connection, _ = silent_server.accept()
     process.send_signal(signal.SIGINT)
-    code, errors = ended(process)
+    code, errors = result_of(process)
     connection.close()
     assert "Traceback" not in errors
     assert len(errors.splitlines()) <= 1
     assert code == 130
 
 
-def test_a_service_that_ctrl_c_drains_has_done_its_work(tmp_path: Path) -> None:
+def test_ctrl_c_drains_a_service_which_exits_with_0(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with command("consumer", redirected=f"2>{log}") as process:
-        eventually(lambda: "cannot reach Kafka" in log.read_text(), SECONDS)
+        eventually(lambda: "cannot reach Kafka" in log.read_text(), TIMEOUT_SECONDS)
         process.send_signal(signal.SIGINT)
-        assert process.wait(SECONDS) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0

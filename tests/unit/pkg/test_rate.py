@@ -1,4 +1,4 @@
-"""A rate is a count over the time in which it was counted."""
+"""A rate is a count per measured time."""
 
 import pytest
 
@@ -32,14 +32,14 @@ class Steady:
 
 
 @pytest.mark.parametrize("seconds", [1, 3, 9.5, 10, 10.5, 11, 60, 3_600])
-def test_a_steady_rate_is_told_from_the_first_second_on(seconds: float) -> None:
+def test_a_steady_rate_is_exact_from_the_first_second(seconds: float) -> None:
     steady = Steady(160)
     steady.rate.observe()
     steady.run(seconds)
     assert steady.rate.per_second == 160
 
 
-def test_a_pause_counts_as_one_and_leaves_the_window() -> None:
+def test_a_pause_lowers_the_rate_until_it_leaves_the_window() -> None:
     steady = Steady(160)
     steady.rate.observe()
     steady.run(20)
@@ -55,7 +55,7 @@ def test_a_pause_counts_as_one_and_leaves_the_window() -> None:
     assert steady.rate.per_second == 160
 
 
-def test_what_comes_at_once_after_a_standstill_is_spread_over_it() -> None:
+def test_a_count_after_a_gap_is_spread_over_the_gap() -> None:
     steady = Steady(160)
     steady.rate.observe()
     steady.run(20)
@@ -67,7 +67,7 @@ def test_what_comes_at_once_after_a_standstill_is_spread_over_it() -> None:
     assert steady.rate.per_second == 160
 
 
-def test_a_time_in_which_nothing_was_counted_is_left_out() -> None:
+def test_time_before_a_restart_is_not_measured() -> None:
     steady = Steady(160)
     steady.rate.observe()
     steady.run(20)
@@ -80,7 +80,7 @@ def test_a_time_in_which_nothing_was_counted_is_left_out() -> None:
     assert steady.rate.per_second == 160
 
 
-def test_nothing_is_told_without_a_measured_time() -> None:
+def test_there_is_no_rate_without_measured_time() -> None:
     clock = Clock()
     rate = Rate(WINDOW, clock)
     rate.add(5)

@@ -1,4 +1,4 @@
-"""What a stop gives up is done again by the next member: nothing that lies behind it in the topic may be committed."""
+"""After a shutdown interrupts a batch, no later offset may be committed, so that the next member processes it again."""
 
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,59 +28,59 @@ from tests.policies import consumer_settings, decoding_rules
 from tests.temporary import PARTITIONS
 from tests.waiting import eventually
 
-SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclass
-class SecondIsGivenUp:
-    """Stands for Ingest. A stop comes in the midst of the second batch, while partitions are taken away."""
+class InterruptedIngest:
+    """A fake Ingest whose second batch is interrupted by a shutdown while partitions are being revoked."""
 
     stop: ShutdownEvent
-    first_may_end: Event = field(default_factory=Event)
-    taken_away: Event = field(default_factory=Event)
+    first_may_finish: Event = field(default_factory=Event)
+    revoked: Event = field(default_factory=Event)
     sizes: list[int] = field(default_factory=list)
 
     @property
-    def is_waiting_to_retry(self) -> "SecondIsGivenUp":
+    def is_waiting_to_retry(self) -> "InterruptedIngest":
         return self
 
     def is_set(self) -> bool:
-        """Return what `is_waiting_to_retry` does; called when partitions are revoked whose batch is being written."""
-        self.taken_away.set()
+        """Called through `is_waiting_to_retry` when partitions are revoked during a batch."""
+        self.revoked.set()
         return False
 
     def __call__(self, batch: Batch) -> Outcome:
         self.sizes.append(len(batch))
         if len(self.sizes) == 1:
-            assert self.first_may_end.wait(SECONDS)
+            assert self.first_may_finish.wait(TIMEOUT_SECONDS)
         elif len(self.sizes) == 2:
-            assert self.taken_away.wait(SECONDS)
+            assert self.revoked.wait(TIMEOUT_SECONDS)
             self.stop.set()
             raise Stopped
         return Outcome(Stored(new=len(batch)))
 
 
-def test_behind_a_batch_that_a_stop_gave_up_nothing_is_written_or_committed(harness: Harness) -> None:
+def test_after_an_interrupted_batch_nothing_is_written_or_committed(harness: Harness) -> None:
     stop, decoded = ShutdownEvent(), list[datetime]()
-    ingest = SecondIsGivenUp(stop)
-    reading = Thread(target=consumer_of(harness, ingest, stop, decoded).run)
-    reading.start()
+    ingest = InterruptedIngest(stop)
+    consumer = Thread(target=consumer_of(harness, ingest, stop, decoded).run)
+    consumer.start()
     harness.produce(*orders([order_document()]))
-    eventually(lambda: ingest.sizes == [1], SECONDS, "the first batch is being written")
-    harness.produce(*one_each())
-    eventually(lambda: len(decoded) == 1 + PARTITIONS, SECONDS, "the second one waits for its turn")
-    ingest.first_may_end.set()
-    eventually(lambda: len(ingest.sizes) == 2, SECONDS, "the second one is being written")
-    harness.produce(*one_each())
-    eventually(lambda: len(decoded) == 1 + 2 * PARTITIONS, SECONDS, "the third one waits for its turn")
+    eventually(lambda: ingest.sizes == [1], TIMEOUT_SECONDS, "the first batch is running")
+    harness.produce(*one_per_partition())
+    eventually(lambda: len(decoded) == 1 + PARTITIONS, TIMEOUT_SECONDS, "the second batch is decoded")
+    ingest.first_may_finish.set()
+    eventually(lambda: len(ingest.sizes) == 2, TIMEOUT_SECONDS, "the second batch is running")
+    harness.produce(*one_per_partition())
+    eventually(lambda: len(decoded) == 1 + 2 * PARTITIONS, TIMEOUT_SECONDS, "the third batch is decoded")
     with closing(another_member(harness)) as other:
-        eventually(lambda: other.poll(0.1) or not reading.is_alive(), SECONDS, "the consumer ends")
-        reading.join(SECONDS)
-    assert not reading.is_alive()
+        eventually(lambda: other.poll(0.1) or not consumer.is_alive(), TIMEOUT_SECONDS, "the consumer stops")
+        consumer.join(TIMEOUT_SECONDS)
+    assert not consumer.is_alive()
     assert (ingest.sizes, harness.committed()) == ([1, PARTITIONS], {0: 1})
 
 
-def one_each() -> list[Sent]:
+def one_per_partition() -> list[Sent]:
     return [sent for number in range(PARTITIONS) for sent in orders([order_document()], number)]
 
 
