@@ -18,6 +18,7 @@ OrdersError
 ├── UnsupportedEncoding          the database is not UTF8: nothing starts
 ├── MigrationError               the schema or the topics cannot be migrated to this release
 ├── InvalidKeysFile              the file of API keys is invalid
+├── RequestRefused               a request is answered with `status` without reaching the application
 ├── PortUnavailable              a port is in use, or binding it is not permitted
 └── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited
 
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from http import HTTPStatus
 
     from service.entities.dead_letter import DeadLetter, Reason, Violation
 
@@ -129,6 +131,14 @@ class MigrationError(OrdersError):
 
 class InvalidKeysFile(OrdersError):
     """The file of API keys is invalid. The text names the line, never its content."""
+
+
+class RequestRefused(OrdersError):
+    """The request is answered with this status before it reaches the application, and the connection is closed."""
+
+    def __init__(self, status: "HTTPStatus") -> None:
+        super().__init__(f"request refused with status {status:d}")
+        self.status = status
 
 
 class PortUnavailable(OrdersError):

@@ -14,9 +14,10 @@ from typing import Any, Final
 import httptools
 from starlette.types import Receive, Scope, Send
 
+from service.errors import RequestRefused
 from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
 from service.handler.http.fastpath.idle import IdleConnections
-from service.handler.http.fastpath.request_head import RequestHead, RequestRefused
+from service.handler.http.fastpath.request_head import RequestHead
 from service.handler.http.fastpath.responder import HEAD_END, CacheResponder
 from service.handler.http.fastpath.states import ConnectionState, ReceiveState, SendState
 from service.handler.http.fastpath.uvicorn_protocol import RequestResponseCycle, UvicornProtocol

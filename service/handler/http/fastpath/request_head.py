@@ -3,17 +3,11 @@
 from http import HTTPStatus
 from typing import Final
 
+from service.errors import RequestRefused
+
 MAX_HEADERS: Final = 100
 """Headers of a request. Each uses about 150 bytes of memory, and may be as short as 5 bytes."""
 _HEADER_SEPARATORS_BYTES: Final = len(b": \r\n")
-
-
-class RequestRefused(Exception):
-    """The request is answered with this status before it reaches the application, and the connection is closed."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 class RequestHead:
