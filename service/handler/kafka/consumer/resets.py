@@ -1,4 +1,4 @@
-"""Resets of offsets that are no longer in the topic, logged and counted."""
+"""Resets positions that are no longer in the topic; logs and counts what was skipped."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
@@ -24,11 +24,11 @@ class OffsetResets:
         self._reached: dict[int, int] = {}
 
     def advance(self, next_offsets: dict[int, int]) -> None:
-        """Remember the next offset of each partition."""
+        """Record the next offset of each partition."""
         self._reached.update(next_offsets)
 
     def add(self, partition: int) -> None:
-        """Note that the position of a partition is out of range."""
+        """Record that the position of a partition is out of range."""
         self._out_of_range.add(partition)
 
     def forget(self, partitions: frozenset[int]) -> None:
@@ -64,7 +64,7 @@ class OffsetResets:
                 "the offset is no longer in the topic: reading continues at the earliest one",
                 partition=partition, offset=offset, earliest=earliest, end=end, skipped=skipped,
             )  # fmt: skip
-        # The client refuses to seek to a position from one that is out of range: assign the partition again.
+        # The client cannot seek from a position that is out of range: assign the partition again.
         self._consumer.incremental_unassign([topic_partition])
         topic_partition.offset = earliest
         self._consumer.incremental_assign([topic_partition])
