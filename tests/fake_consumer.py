@@ -1,0 +1,242 @@
+"""A fake of confluent_kafka.Consumer.
+
+`tests/meta/test_fake_consumer.py` runs one contract on it and on a client of librdkafka's mock cluster.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+TOPIC: Final = "orders"
+TIMESTAMP_MS: Final = 1_700_000_000_000
+UNKNOWN_WATERMARKS: Final = (OFFSET_INVALID, OFFSET_INVALID)
+NO_OFFSET: Final = -1000
+"""TopicPartition's default offset: start at the committed one."""
+
+
+@dataclass(frozen=True)
+class FakeMessage:
+    """A record, or an error in place of one."""
+
+    partition_number: int
+    position: int
+    content: bytes | None = None
+    problem: KafkaError | None = None
+
+    def topic(self) -> str:
+        return TOPIC
+
+    def partition(self) -> int:
+        return self.partition_number
+
+    def offset(self) -> int:
+        return self.position
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, TIMESTAMP_MS + self.position
+
+    def key(self) -> bytes | None:
+        return None
+
+    def value(self) -> bytes | None:
+        return self.content
+
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        return []
+
+    def error(self) -> KafkaError | None:
+        return self.problem
+
+
+@dataclass
+class FakeLog:
+    """The records of a partition. `start` is the offset of the first one that is left."""
+
+    start: int = 0
+    values: list[bytes] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.values)
+
+
+class FakeConsumer:
+    """A member of a group that reads one topic. Its broker answers at once; `failures` are raised once, by method."""
+
+    def __init__(self, properties: dict[str, Any] | None = None, **_: object) -> None:
+        self._properties = properties or {}
+        self.logs: defaultdict[int, FakeLog] = defaultdict(FakeLog)
+        self.committed_offsets: dict[int, TopicPartition] = {}
+        self.failures: dict[str, KafkaError] = {}
+        self.commit_errors: deque[KafkaError] = deque()
+        """Answers of the broker to the next commits."""
+        self.cluster = "a-cluster"
+        self.generation = 1
+        self.is_closed = False
+        self.subscription: dict[str, Callable[..., None]] = {}
+        self.queries: list[int] = []
+        """Partitions whose watermarks were queried."""
+        self.paused: set[int] = set()
+        self._positions: dict[int, int | None] = {}
+        """By assigned partition: the next offset to read; None from an error to the next assignment."""
+        self._assigned: dict[int, TopicPartition] = {}
+        self._watermarks: dict[int, tuple[int, int]] = {}
+        self._callbacks: deque[Callable[[], None]] = deque()
+        self._errors: deque[FakeMessage] = deque()
+        self._ends_reported: dict[int, int] = {}
+
+    # What tests do
+
+    def append(self, partition: int, *values: bytes) -> None:
+        self.logs[partition].values += values
+
+    def add_error(self, error: KafkaError, partition: int = 0, offset: int = 0) -> None:
+        """Deliver an error in place of a message."""
+        self._errors.append(FakeMessage(partition, offset, problem=error))
+
+    def call_back(self, name: str, *arguments: object) -> None:
+        """Call the callback of this property in the next poll."""
+        self._callbacks.append(lambda: self._properties[name](*arguments))
+
+    def rebalance(self, kind: str, *partitions: int) -> None:
+        """Call `on_assign`, `on_revoke` or `on_lost` in the next poll."""
+        topic_partitions = [TopicPartition(TOPIC, partition) for partition in partitions]
+        self._callbacks.append(lambda: self.subscription[kind](self, topic_partitions))
+
+    @property
+    def committed_by_partition(self) -> dict[int, int]:
+        return {partition: each.offset for partition, each in self.committed_offsets.items()}
+
+    @property
+    def positions(self) -> dict[int, int | None]:
+        """By assigned partition: the next offset to read."""
+        return dict(self._positions)
+
+    # The methods of confluent_kafka.Consumer
+
+    def subscribe(self, _: Sequence[str], **callbacks: Callable[..., None]) -> None:
+        self.subscription = callbacks
+
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[FakeMessage]:
+        """Serve callbacks, then return messages. Never blocks."""
+        assert timeout >= 0
+        self._raise("consume")
+        while self._callbacks:
+            self._callbacks.popleft()()
+        messages = [self._errors.popleft() for _ in range(min(num_messages, len(self._errors)))]
+        for partition in sorted(self._positions.keys() - self.paused):
+            messages += self._fetch(partition, num_messages - len(messages))
+        return messages
+
+    def assignment(self) -> list[TopicPartition]:
+        return list(self._assigned.values())
+
+    def incremental_assign(self, partitions: Iterable[TopicPartition]) -> None:
+        for each in partitions:
+            if each.partition in self._assigned:
+                raise KafkaException(KafkaError(KafkaError._CONFLICT))
+            self._assigned[each.partition] = each
+            self._positions[each.partition] = self._start(each)
+            self._ends_reported.pop(each.partition, None)
+
+    def incremental_unassign(self, partitions: Iterable[TopicPartition]) -> None:
+        for each in partitions:
+            if self._assigned.pop(each.partition, None) is None:
+                raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
+            del self._positions[each.partition]
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused |= {each.partition for each in partitions}
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused -= {each.partition for each in partitions}
+
+    def seek(self, partition: TopicPartition) -> None:
+        self._raise("seek")
+        if self._positions.get(partition.partition) is None:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self._positions[partition.partition] = self._start(partition)
+        self._ends_reported.pop(partition.partition, None)
+
+    def get_watermark_offsets(
+        self, partition: TopicPartition, timeout: float = -1, *, cached: bool = False
+    ) -> tuple[int, int]:
+        if cached:
+            return self._watermarks.get(partition.partition, UNKNOWN_WATERMARKS)
+        assert timeout > 0
+        self._raise("get_watermark_offsets")
+        self.queries.append(partition.partition)
+        log = self.logs[partition.partition]
+        return log.start, log.end
+
+    def committed(self, partitions: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+        assert timeout > 0
+        self._raise("committed")
+        none = [TopicPartition(TOPIC, each.partition, OFFSET_INVALID) for each in partitions]
+        return [self.committed_offsets.get(each.partition, each) for each in none]
+
+    def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
+        """Commit when the next poll serves callbacks, which calls `on_commit`."""
+        assert asynchronous
+        self._raise("commit")
+
+        def answer() -> None:
+            error = self.commit_errors.popleft() if self.commit_errors else None
+            if error is None:
+                self.committed_offsets |= {each.partition: each for each in offsets}
+            self._properties.get("on_commit", lambda *_: None)(error, [*offsets])
+
+        self._callbacks.append(answer)
+
+    def consumer_group_metadata(self) -> bytes:
+        return b"generation %d" % self.generation
+
+    def cluster_id(self, timeout: float) -> str:
+        assert timeout > 0
+        return self.cluster
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _raise(self, method: str) -> None:
+        if error := self.failures.pop(method, None):
+            raise KafkaException(error)
+
+    def _start(self, partition: TopicPartition) -> int | None:
+        if partition.offset >= 0:
+            return partition.offset
+        if partition.offset == OFFSET_BEGINNING:
+            return self.logs[partition.partition].start
+        committed = self.committed_offsets.get(partition.partition)
+        if committed is None:
+            self.add_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), partition.partition)
+        return None if committed is None else committed.offset
+
+    def _fetch(self, partition: int, count: int) -> list[FakeMessage]:
+        position, log = self._positions[partition], self.logs[partition]
+        if position is None or count <= 0:
+            return []
+        self._watermarks[partition] = log.start, log.end
+        if not log.start <= position <= log.end:
+            self._positions[partition] = None
+            return [FakeMessage(partition, position, problem=KafkaError(KafkaError._AUTO_OFFSET_RESET))]
+        values = log.values[position - log.start :][:count]
+        self._positions[partition] = position + len(values)
+        messages = [FakeMessage(partition, position + index, value) for index, value in enumerate(values)]
+        return messages + self._end_of_partition(partition, count - len(messages))
+
+    def _end_of_partition(self, partition: int, count: int) -> list[FakeMessage]:
+        """Report each end that is reached once."""
+        end = self.logs[partition].end
+        is_new = self._positions[partition] == end and self._ends_reported.get(partition) != end
+        if not (self._properties.get("enable.partition.eof") and is_new and count):
+            return []
+        self._ends_reported[partition] = end
+        return [FakeMessage(partition, end, problem=KafkaError(KafkaError._PARTITION_EOF))]
