@@ -121,4 +121,4 @@ def test_baselines_that_are_not_installed_are_reported_and_skipped(
     baselines: list[http_servers.HttpServer], lines: list[str]
 ) -> None:
     assert baselines == []
-    assert lines == ["cached GET without go: go is not installed", "cached GET without nginx: nginx is not installed"]
+    assert lines == [f"reads: skipping baseline {name}: {name} is not installed" for name in ("go", "nginx")]
