@@ -20,9 +20,9 @@ from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
+from service.handler.kafka.client.ownership import order_of
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import search
-from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.argtypes import duration
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from service.handler.kafka.client.ownership import order_of
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.handler.kafka.dead_letters.listing import HEADINGS, require_all_read, row
-from service.handler.kafka.dead_letters.ownership import order_of
 from service.pkg.shutdown_event import ShutdownEvent
 
 _ORDER: Final = "ORDER"

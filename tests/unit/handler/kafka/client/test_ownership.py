@@ -4,7 +4,7 @@ import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.dead_letters.ownership import order_of
+from service.handler.kafka.client.ownership import order_of
 from tests.factories import order_document
 
 ORDER = "order-1"

@@ -1,4 +1,4 @@
-"""Finds out which order a dead letter belongs to, even if its document is malformed."""
+"""Finds out which order a record belongs to, even if its document is malformed."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ class _OrderUid(Struct):
 
 
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
-    """Return the first of these ids that is the key of a dead letter, or the `order_uid` of its document.
+    """Return the first of these ids that is the key of the record, or the `order_uid` of its document.
 
     If the document has no readable `order_uid`, a quoted id anywhere in the value counts.
     """

@@ -1,0 +1,116 @@
+"""Finds and reads a batch that the client can't decompress within `receive.message.max.bytes`.
+
+Implements `usecases.skip_batch.BatchSource`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec.json import encode
+
+from service.errors import CommandError
+from service.handler.kafka.client import topics
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.headers import headers_of
+from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
+from service.usecases.skip_batch import UnreadableBatch
+
+LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
+"""The maximum of `receive.message.max.bytes`."""
+_POLL_TIMEOUT_SECONDS: Final = 0.25
+
+
+class UnreadableBatches:
+    """`consumer` has the size limit of the group's consumers, `large_consumer` a greater one. For one thread."""
+
+    def __init__(
+        self, consumer: Consumer, large_consumer: Consumer, admin: DiagnosticAdminClient, topic: TopicReader
+    ) -> None:
+        self._consumer = consumer
+        self._large_consumer = large_consumer
+        self._admin = admin
+        self._topic = topic
+
+    def find(self, partition: int, offset: int) -> UnreadableBatch:
+        """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
+        topic = self._topic
+        if partition not in topic.ends:
+            raise CommandError(f"topic {topic.name} has no partition {partition}")
+        start = topic.starts[partition]
+        begin = max(topic.committed().get(partition, start), start)
+        base = self._base_offset(partition, begin)
+        if base is None:
+            raise CommandError(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
+        if offset not in (base, begin):
+            raise CommandError(
+                f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
+                f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
+            )
+        later = range(begin + 1, topic.ends[partition])
+        index = bisect_left(later, x=True, key=lambda each: self._base_offset(partition, each) != base)
+        return UnreadableBatch(partition, begin, begin + 1 + index)
+
+    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+        """Yield the messages of the batch as lines of JSON. Raises CommandError if it exceeds --max-size."""
+        return map(_line, self._read(batch))
+
+    def is_compacted(self) -> bool:
+        return topics.is_compacted(self._topic.name, self._admin)
+
+    def commit(self, batch: UnreadableBatch) -> None:
+        self._topic.commit({batch.partition: batch.end})
+
+    def _base_offset(self, partition: int, offset: int) -> int | None:
+        """Return the first offset of the unreadable batch at this offset; None if the client can read there.
+
+        Brokers always return whole batches, and the client's error has the first offset of the batch.
+        """
+        self._consumer.assign([TopicPartition(self._topic.name, partition, offset)])
+        message = _next(self._consumer)
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+            return None
+        if error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+            raise KafkaException(error)
+        return message.offset()
+
+    def _read(self, batch: UnreadableBatch) -> Iterator[Message]:
+        """Yield the messages of the batch. Raises CommandError if it exceeds --max-size."""
+        consumer = self._large_consumer
+        consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
+        last = batch.begin - 1
+        while last < batch.end - 1:
+            message = _next(consumer)
+            last, error = message.offset() or 0, message.error()
+            if last >= batch.end:  # compaction removed the batch's last message
+                return
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+                raise CommandError(
+                    f"{batch}: the batch can't be decompressed within --max-size; nothing was skipped. "
+                    f"Raise --max-size, up to {LARGEST_MAX_SIZE_BYTES} bytes; "
+                    "if that fails too, try kafka-dump-log.sh on the broker"
+                )
+            else:
+                raise KafkaException(error)
+
+
+def _next(consumer: Consumer) -> Message:
+    deadline = monotonic() + IDLE_TIMEOUT_SECONDS
+    while monotonic() < deadline:
+        if (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
+            return message
+    raise CommandError(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+
+
+def _line(message: Message) -> bytes:
+    """Encode a message as JSON; key, value and header values are base64 or null."""
+    return encode({
+        "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
+        "timestamp_ms": message.timestamp()[1], "key": message.key(), "value": message.value(),
+        "headers": headers_of(message),
+    }) + b"\n"  # fmt: skip
