@@ -133,8 +133,8 @@ def metric(service: Service, name: str, **labels: str) -> float:
 
 
 def samples(service: Service, name: str, **labels: str) -> list[float]:
-    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=TIMEOUT_SECONDS) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
+    with urlopen(f"http://127.0.0.1:{service.admin_port}/metrics", timeout=TIMEOUT_SECONDS) as response:
+        families = text_string_to_metric_families(response.read().decode())
     found = [sample for family in families for sample in family.samples]
     return [each.value for each in found if each.name == name and labels.items() <= each.labels.items()]
 

@@ -78,8 +78,8 @@ class Service:
         return self.process.poll() is not None
 
     def _is_ready(self) -> bool:
-        with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_TIMEOUT_SECONDS) as answer:
-            return bool(answer.status == HTTPStatus.OK)
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=PROBE_TIMEOUT_SECONDS) as response:
+            return bool(response.status == HTTPStatus.OK)
 
 
 class Spawn(Protocol):

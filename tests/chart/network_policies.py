@@ -77,8 +77,8 @@ def is_peer(allowed: dict[str, Any], other: Peer) -> bool:
 
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     assert selector.keys() <= {"matchLabels"}, "matchExpressions are not supported"
-    wanted: dict[str, str] = selector.get("matchLabels", {})
-    return wanted.items() <= labels.items()
+    required: dict[str, str] = selector.get("matchLabels", {})
+    return required.items() <= labels.items()
 
 
 def allowed(

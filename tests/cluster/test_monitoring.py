@@ -59,7 +59,7 @@ def test_the_operators_prometheus_has_data_for_every_panel_and_fires_alerts(rele
     release.install("--values", VALUES, *(part for value in SHORT_INTERVALS for part in ("--set", value)))
     release.kubectl("apply", "--filename", "-", stdin=json.dumps(WATCHER))
     release.generate(SECONDS * RATE, "--rate", str(RATE))
-    produce(release, order_document(order_uid="odd", payment={"amount": 1}, unknown_field=1))
+    produce(release, order_document(order_uid="unusual", payment={"amount": 1}, unknown_field=1))
     eventually(lambda: stored(release) > RATE, within=60, what="orders are stored")
     with running_prometheus(release, tmp_path) as server, Loader(release).get():
         assert_alerts_on_an_outage(server, release)

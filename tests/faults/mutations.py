@@ -149,7 +149,7 @@ MUTATIONS: Final = (
         ("test_consumers.py::test_a_member_is_suspended_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
-        "a session that stopped within a COPY is terminated by whoever waits for its locks",
+        "a session that stopped within a COPY is terminated by writers that wait for locks",
         Replacement(WRITES, "PostgresOrderStore.store", "error.sqlstate == LOCK_NOT_AVAILABLE", "False"),
         ("test_consumers.py::test_a_member_is_suspended_at_a_failpoint[seed-1-during-copy]",),
     ),

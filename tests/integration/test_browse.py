@@ -1,4 +1,4 @@
-"""The contract of DeadLetterReader, for the real one and its fake; and what only a real Kafka can show."""
+"""The contract of DeadLetterReader, on Kafka and on the fake, and behaviour that only a real Kafka shows."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -107,8 +107,8 @@ def kafka_topic(kafka_server: servers.Kafka, topic: str) -> KafkaTopic:
 
 @pytest.fixture(params=["kafka", "fake"])
 def dead_letters(request: pytest.FixtureRequest) -> DeadLetterTopic:
-    made: DeadLetterTopic = request.getfixturevalue("kafka_topic") if request.param == "kafka" else FakeTopic()
-    return made
+    topic: DeadLetterTopic = request.getfixturevalue("kafka_topic") if request.param == "kafka" else FakeTopic()
+    return topic
 
 
 @pytest.fixture(params=["kafka", "fake"])

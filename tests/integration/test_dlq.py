@@ -82,7 +82,7 @@ def dead_letter(
     return Sent(f"key-{number}".encode(), b"\x00\xffvalue-%d" % number, [*original, *kept])
 
 
-def put(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
+def produce(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
     producer = Producer(properties.producer(kafka))
     for each in dead_letters:
         producer.produce(
@@ -91,7 +91,7 @@ def put(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms: int
     assert producer.flush(FAR) == 0
 
 
-def everything(kafka: Kafka, topic: str) -> list[Message]:
+def read_all(kafka: Kafka, topic: str) -> list[Message]:
     """Return all messages of a topic."""
     consumer = Consumer(properties.consumer(kafka) | {"group.id": "reader", "enable.partition.eof": True})
     consumer.assign([TopicPartition(topic, number, 0) for number in range(3)])
@@ -116,7 +116,7 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
 def test_the_list_shows_position_reason_and_origin_and_no_value(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))
     assert dlq(kafka, "list") == 0
     output = capsys.readouterr().out
     assert [line.split()[:6] for line in output.splitlines()[1:3]] == [
@@ -129,8 +129,8 @@ def test_the_list_shows_position_reason_and_origin_and_no_value(
 def test_the_list_applies_the_filters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     before, after = now - timedelta(hours=2), now - timedelta(hours=1)
-    put(kafka, dead_letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
-    put(kafka, *(dead_letter(kafka, number) for number in range(2, 6)), dead_letter(kafka, 6, reason="rejected"))
+    produce(kafka, dead_letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
+    produce(kafka, *(dead_letter(kafka, number) for number in range(2, 6)), dead_letter(kafka, 6, reason="rejected"))
     assert dlq(kafka, "list", "--since", after.isoformat(), "--reason", "invalid", "--max", "3") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in output[1:-1]] == ["1", "2", "3"]
@@ -139,8 +139,8 @@ def test_the_list_applies_the_filters(kafka: Kafka, capsys: pytest.CaptureFixtur
 
 def test_the_list_of_an_order_has_exactly_its_dead_letters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     by_its_key, by_its_document, torn = dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3)
-    put(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), dead_letter(kafka, 4))
-    put(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), dead_letter(kafka, 11), partition=1)
+    produce(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), dead_letter(kafka, 4))
+    produce(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), dead_letter(kafka, 11), partition=1)
     assert dlq(kafka, "list", "--order", "key-1") == 0
     output = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[:4] for line in output[1:-1]) == [
@@ -157,8 +157,8 @@ def test_the_list_of_an_order_accepts_reason_and_time_but_no_limit(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = datetime.now(UTC) - timedelta(hours=1)
-    put(kafka, dead_letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 1, reason="rejected"), dead_letter(kafka, 2))
+    produce(kafka, dead_letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 1, reason="rejected"), dead_letter(kafka, 2))
     assert dlq(kafka, "list", "--order", "key-1", "--since", after.isoformat(), "--reason", "invalid") == 0
     output = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in output[1:-1]] == [["key-1", "0", "1"]]
@@ -168,14 +168,14 @@ def test_the_list_of_an_order_accepts_reason_and_time_but_no_limit(
 
 
 def test_control_characters_in_headers_are_escaped(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(kafka, dead_letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
+    produce(kafka, dead_letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
     assert dlq(kafka, "list") == 0
     assert dlq(kafka, "show", "0", "0") == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
 def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "show", "0", "1") == 0
     shown = capfdbinary.readouterr().out.decode()
     assert "key: key-2" in shown
@@ -186,7 +186,7 @@ def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.
 
 
 def test_a_missing_dead_letter_is_reported(kafka: Kafka) -> None:
-    put(kafka, dead_letter(kafka, 1))
+    produce(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
         with pytest.raises(CommandError, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)
@@ -194,10 +194,10 @@ def test_a_missing_dead_letter_is_reported(kafka: Kafka) -> None:
 
 def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_timestamp(kafka: Kafka) -> None:
     sent = dead_letter(kafka, 5, replays=1)
-    put(kafka, sent)
+    produce(kafka, sent)
     started = datetime.now(UTC).timestamp() * 1000 - 1
     assert dlq(kafka, "replay") == 0
-    (message,) = everything(kafka, kafka.topic)
+    (message,) = read_all(kafka, kafka.topic)
     headers: Headers = message.headers()  # type: ignore[assignment]  # bytes, because Kafka returned them
     assert (message.key(), message.value()) == (sent.key, sent.value)
     assert headers[:4] == sent.headers[:4]
@@ -211,23 +211,23 @@ def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_
 
 
 def test_a_second_replay_sends_only_new_dead_letters(kafka: Kafka) -> None:
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "replay") == 0
-    put(kafka, dead_letter(kafka, 3))
+    produce(kafka, dead_letter(kafka, 3))
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
 
 
 def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: Kafka) -> None:
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
-    put(kafka, *(dead_letter(kafka, number) for number in range(3)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
         topic = TopicReader(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
         recreate(admin, kafka.dead_letter_topic)
-        put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
+        produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-%d" % number: 1 for number in range(5, 10)}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-%d" % number: 1 for number in range(5, 10)}
 
 
 def recreate(admin: AdminClient, name: str) -> None:
@@ -238,24 +238,24 @@ def recreate(admin: AdminClient, name: str) -> None:
 
 
 def test_replays_with_different_filters_have_separate_progress(kafka: Kafka) -> None:
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected"))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected"))
     assert dlq(kafka, "replay", "--reason", "rejected") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-2": 1}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-2": 1}
     assert dlq(kafka, "replay", "--reason", "invalid") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
 
 
 def test_a_limited_replay_continues_where_it_ended(kafka: Kafka) -> None:
-    put(kafka, *(dead_letter(kafka, number) for number in range(5)))
-    put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
+    produce(kafka, *(dead_letter(kafka, number) for number in range(5)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     for expected in (4, 8, 10):
         assert dlq(kafka, "replay", "--max", "4") == 0
-        assert keys(everything(kafka, kafka.topic)).total() == expected
-    assert set(keys(everything(kafka, kafka.topic)).values()) == {1}
+        assert keys(read_all(kafka, kafka.topic)).total() == expected
+    assert set(keys(read_all(kafka, kafka.topic)).values()) == {1}
 
 
 def test_a_dry_run_counts_by_reason_and_sends_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(
+    produce(
         kafka,
         dead_letter(kafka, 1),
         dead_letter(kafka, 2),
@@ -270,41 +270,41 @@ def test_a_dry_run_counts_by_reason_and_sends_nothing(kafka: Kafka, capsys: pyte
             ["1", "refused: was replayed too often: see --max-replays"],
             ["3", "would be sent"],
         ]
-    assert everything(kafka, kafka.topic) == []
+    assert read_all(kafka, kafka.topic) == []
 
 
 # Dead letters named by partition and offset
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def printed_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
 
 
 def test_exactly_the_named_dead_letters_are_replayed(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
-    put(kafka, *(dead_letter(kafka, number) for number in range(5)))
-    put(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
+    produce(kafka, *(dead_letter(kafka, number) for number in range(5)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     assert dlq(kafka, "replay", "1", "3", "1", "3", "--dry-run") == 0
     lines = [f"sent: partition 1, offset {offset} (invalid)" for offset in (3, 1)]
-    assert said(capsys) == [f"would be {line}" for line in lines]
-    assert everything(kafka, kafka.topic) == []
+    assert printed_lines(capsys) == [f"would be {line}" for line in lines]
+    assert read_all(kafka, kafka.topic) == []
     for times in (1, 2):
         assert dlq(kafka, "replay", "1", "3", "1") == 0
-        assert said(capsys) == lines
-        assert keys(everything(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
+        assert printed_lines(capsys) == lines
+        assert keys(read_all(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
 
 
 def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: Kafka) -> None:
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3))
     assert dlq(kafka, "replay", "0", "2") == 0
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 2}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 2}
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_are_sent(
     kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
 ) -> None:
-    put(
+    produce(
         kafka,
         dead_letter(kafka, 1),
         dead_letter(kafka, 2),
@@ -315,14 +315,14 @@ def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_
     with pytest.raises(CommandError, match="3 of 5 dead letters were not sent"):
         dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
     would = "would be " if dry_run else ""
-    assert sorted(line.removeprefix("would be ") for line in said(capsys)) == [
+    assert sorted(line.removeprefix("would be ") for line in printed_lines(capsys)) == [
         "refused: partition 0, offset 0 has no dead letter",
         "refused: partition 0, offset 2 is a stub: its original was too large for the dead-letter topic",
         "refused: partition 0, offset 4 has no dead letter",
         "sent: partition 0, offset 1 (invalid)",
         "sent: partition 0, offset 3 (invalid)",
     ]
-    assert would or keys(everything(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
+    assert would or keys(read_all(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
     with pytest.raises(CommandError, match="1 of 1 dead letters were not sent"):
         dlq(kafka, "replay", "99", "0")
 
@@ -337,17 +337,23 @@ def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_lin
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_document = dead_letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
-    put(kafka, dead_letter(kafka, 1), dead_letter(kafka, 11), by_document, dead_letter(kafka, 1, reason="rejected"))
+    produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 11), by_document, dead_letter(kafka, 1, reason="rejected"))
     assert dlq(kafka, "replay", "--order", "key-1", "--dry-run") == 0
-    assert [line.partition("offset ")[2] for line in said(capsys)] == ["0 (invalid)", "2 (invalid)", "3 (rejected)"]
+    assert [line.partition("offset ")[2] for line in printed_lines(capsys)] == [
+        "0 (invalid)",
+        "2 (invalid)",
+        "3 (rejected)",
+    ]
     assert dlq(kafka, "replay", "--order", "key-1", "--reason", "invalid") == 0
-    assert said(capsys) == [f"sent: partition 0, offset {offset} (invalid)" for offset in (0, 2)]
+    assert printed_lines(capsys) == [f"sent: partition 0, offset {offset} (invalid)" for offset in (0, 2)]
     assert dlq(kafka, "replay", "--order", "key-1") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 3, b"key-2": 2}
-    put(kafka, dead_letter(kafka, 1))
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 3, b"key-2": 2}
+    produce(kafka, dead_letter(kafka, 1))
     capsys.readouterr()
     assert dlq(kafka, "replay", "--order", "key-1") == 0
-    assert said(capsys) == ["sent: partition 0, offset 4 (invalid)"]  # the others were sent by this replay before
+    assert printed_lines(capsys) == [
+        "sent: partition 0, offset 4 (invalid)"
+    ]  # the others were sent by this replay before
 
 
 @pytest.mark.parametrize(
@@ -370,13 +376,13 @@ def test_partition_and_offsets_can_not_be_combined_with_filters(
     assert "OFFSET" in capsys.readouterr().err
 
 
-# Refusals and failures
+# Rejected dead letters and failures
 
 
 def test_loops_stubs_and_foreign_dead_letters_are_refused_without_stopping_the_replay(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(
+    produce(
         kafka,
         dead_letter(kafka, 1, replays=3),
         dead_letter(kafka, 2, changes={Header.STUB: b"true"}),
@@ -386,16 +392,16 @@ def test_loops_stubs_and_foreign_dead_letters_are_refused_without_stopping_the_r
     )
     produce_with_header(kafka.bootstrap_servers, kafka.dead_letter_topic, b"value", b"\xff\xfe")
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-5": 1}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-5": 1}
     refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refused")]
     assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3", "5"]
 
 
 def test_a_higher_limit_allows_another_replay(kafka: Kafka) -> None:
-    put(kafka, dead_letter(kafka, 1, replays=3))
+    produce(kafka, dead_letter(kafka, 1, replays=3))
     assert dlq(kafka, "replay") == 0
     assert dlq(kafka, "replay", "--max-replays", "4") == 0
-    assert keys(everything(kafka, kafka.topic)) == {b"key-1": 1}
+    assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1}
 
 
 def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
@@ -406,29 +412,29 @@ def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
     with_limit = NewTopic(narrow.topic, 3, 1, config={"max.message.bytes": "20000"})
     admin.create_topics([with_limit])[narrow.topic].result(FAR)
     small = [dead_letter(narrow, number)._replace(value=b"x" * 5_000) for number in (0, 3, 6, 9, 12)]
-    put(narrow, *small, dead_letter(narrow, 15)._replace(value=b"x" * 30_000))
+    produce(narrow, *small, dead_letter(narrow, 15)._replace(value=b"x" * 30_000))
     assert dlq(narrow, "replay") == 0
-    assert keys(everything(narrow, narrow.topic)) == {each.key: 1 for each in small}
+    assert keys(read_all(narrow, narrow.topic)) == {each.key: 1 for each in small}
     assert "offset 5 is larger than" in capsys.readouterr().out
     admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
 
 
 def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(kafka, *(dead_letter(kafka, number) for number in range(20)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(20)))
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as unavailable:
         unavailable.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
         with pytest.raises(CommandError, match=r"did not take a dead letter: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
+    assert keys(read_all(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
 
 
 def test_a_missing_order_topic_is_reported(kafka: Kafka) -> None:
-    gone = kafka.model_copy(update={"topic": f"{kafka.topic}-gone"})
-    put(kafka, dead_letter(kafka, 1))
-    with pytest.raises(CommandError, match=f"cannot write to topic {gone.topic}: unknown topic or partition"):
-        dlq(gone, "replay")
+    missing = kafka.model_copy(update={"topic": f"{kafka.topic}-missing"})
+    produce(kafka, dead_letter(kafka, 1))
+    with pytest.raises(CommandError, match=f"cannot write to topic {missing.topic}: unknown topic or partition"):
+        dlq(missing, "replay")
 
 
 def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
@@ -441,7 +447,7 @@ def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
 
 @pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)
 def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
-    put(kafka, dead_letter(kafka, 0))
+    produce(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
@@ -450,25 +456,25 @@ def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_interrupted_replay_continues_where_it_ended(kafka: Kafka, settings: dict[str, str], spawn: Spawn) -> None:
-    put(kafka, *(dead_letter(kafka, number) for number in range(60)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
-    eventually(lambda: everything(kafka, kafka.topic), within=30)
+    eventually(lambda: read_all(kafka, kafka.topic), within=30)
     assert replay.stop() == 1
     assert "run the same command to continue" in replay.tail()
-    assert keys(everything(kafka, kafka.topic)).total() < 60
+    assert keys(read_all(kafka, kafka.topic)).total() < 60
     assert dlq(kafka, "replay") == 0
-    assert keys(everything(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(60)}
+    assert keys(read_all(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(60)}
 
 
 def test_a_killed_replay_loses_nothing_and_repeats_only_the_same_versions(
     kafka: Kafka, settings: dict[str, str], spawn: Spawn
 ) -> None:
-    put(kafka, *(dead_letter(kafka, number) for number in range(60)))
+    produce(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
-    eventually(lambda: everything(kafka, kafka.topic), within=30)
+    eventually(lambda: read_all(kafka, kafka.topic), within=30)
     replay.kill()
     assert dlq(kafka, "replay") == 0
-    messages = everything(kafka, kafka.topic)
+    messages = read_all(kafka, kafka.topic)
     versions = {(message.key(), read_origin(message.headers())) for message in messages}  # type: ignore[arg-type]
     assert len(versions) == 60
     assert len(messages) <= 60 + 20

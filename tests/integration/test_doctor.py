@@ -1,4 +1,4 @@
-"""`orders doctor` against real servers."""
+"""`orders doctor` with real servers."""
 
 import argparse
 import socket
@@ -31,7 +31,7 @@ def healthy(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
 
 @pytest.fixture
 def unresponsive() -> Iterator[str]:
-    """Address of a server that accepts connections and never answers."""
+    """Address of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -142,10 +142,10 @@ def test_a_pooler_that_drops_notifications_is_reported(
 def test_a_standby_without_a_listen_dsn_is_reported(
     healthy: Settings, own_postgres: "Server", results: Results, tmp_path: Path
 ) -> None:
-    with standby(own_postgres, tmp_path / "standby") as behind:
-        through = healthy.model_copy(update={"postgres": Postgres(dsn=behind.dsn)})
+    with standby(own_postgres, tmp_path / "standby") as lagging:
+        through = healthy.model_copy(update={"postgres": Postgres(dsn=lagging.dsn)})
         assert results.of(through, code=1) == {"notifications": "a standby does not support LISTEN"}
-        direct = healthy.model_copy(update={"postgres": Postgres(dsn=behind.dsn, listen_dsn=own_postgres.dsn)})
+        direct = healthy.model_copy(update={"postgres": Postgres(dsn=lagging.dsn, listen_dsn=own_postgres.dsn)})
         assert "standby" in results.of(direct, code=0)["PostgreSQL"]
 
 

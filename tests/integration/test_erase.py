@@ -1,4 +1,4 @@
-"""`orders erase` against a real Kafka and a real PostgreSQL, with a consumer and an API running."""
+"""`orders erase` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
 import os
@@ -64,7 +64,7 @@ def run(settings: Settings, *arguments: str) -> int:
 
 
 def done(harness: Harness, *arguments: str) -> str:
-    """Run a command as a process and return what it printed."""
+    """Run a command as a separate process and return its output."""
     command = harness.spawn(*arguments, settings=harness.settings)
     assert command.process.wait(60) == 0, command.tail()
     return command.tail()
@@ -127,7 +127,7 @@ def dead_letter(harness: Harness, sent: Sent, offset: int) -> None:
 # Listing dead letters
 
 
-def put(settings: Settings, records: Sequence[Sent], topic: str = "") -> None:
+def produce(settings: Settings, records: Sequence[Sent], topic: str = "") -> None:
     """Produce to a topic, by default the dead-letter topic."""
     producer = Producer(properties.producer(settings.kafka))
     for each in records:
@@ -139,7 +139,7 @@ def put(settings: Settings, records: Sequence[Sent], topic: str = "") -> None:
 
 def test_dead_letters_are_listed_without_content(both_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     headers = [(Header.REASON, b"invalid"), (Header.FAILED_AT, b"2026-11-23T10:00:00.000Z")]
-    put(
+    produce(
         both_settings,
         [
             Sent(b'{"order_uid": "order-1", "delivery": {"name": "Zzyzx"', headers=[*headers]),
@@ -188,9 +188,9 @@ def test_an_interrupted_list_is_reported(both_settings: Settings, monkeypatch: p
 
 def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_settings: Settings) -> None:
     unreachable = both_settings.model_copy(update={"postgres": Postgres(dsn="postgresql://u:hunter2@127.0.0.1:1/x")})
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(CommandError) as raised:
         run(unreachable, "--yes", "a")
-    assert str(refused.value) == (
+    assert str(raised.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."
     )
 
@@ -219,7 +219,7 @@ def test_either_orders_or_an_age_is_required(both_settings: Settings, arguments:
 
 @contextmanager
 def terminal_input(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> Iterator[None]:
-    """Replace standard input with a terminal where a user types this."""
+    """Replace standard input by a terminal on which `answer` is typed."""
     master, slave = os.openpty()
     with os.fdopen(master, "wb", buffering=0) as keyboard, os.fdopen(slave) as terminal:
         keyboard.write(answer)
@@ -269,7 +269,7 @@ def test_a_dry_run_prints_what_would_be_done_and_changes_nothing(
 ) -> None:
     store(both_settings, "there")
     run(both_settings, "--yes", "gone")
-    put(both_settings, [Sent(b"hello", b"typo")])
+    produce(both_settings, [Sent(b"hello", b"typo")])
     capsys.readouterr()
     assert run(both_settings, "--dry-run", "there", "gone", "typo") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -284,20 +284,20 @@ def test_a_dry_run_prints_what_would_be_done_and_changes_nothing(
 
 
 def test_an_erasure_is_undone_unless_the_topic_has_a_record_of_the_order(harness: Harness) -> None:
-    came, typo, other = (order_document(order_uid=uid) for uid in ("came", "typo", "other"))
-    done(harness, "erase", "--yes", "came", "typo")
+    skipped, typo, other = (order_document(order_uid=uid) for uid in ("skipped", "typo", "other"))
+    done(harness, "erase", "--yes", "skipped", "typo")
     consumer = harness.consumer()
-    harness.produce(*orders([came, other]))
+    harness.produce(*orders([skipped, other]))
     harness.wait_committed({0: 2})
-    undoing = harness.spawn("erase", "--undo", "came", "typo", "other", settings=harness.settings)
+    undoing = harness.spawn("erase", "--undo", "skipped", "typo", "other", settings=harness.settings)
     assert undoing.process.wait(60) == 1
     assert undoing.tail().splitlines() == [
-        f"came: not undone: the record at {harness.topic}, partition 0, offset 0 may have been skipped",
+        f"skipped: not undone: the record at {harness.topic}, partition 0, offset 0 may have been skipped",
         "typo: undone",
         "other: was not erased",
         "orders: 1 of 3 erasures were not undone",
     ]
-    harness.produce(*orders([came, typo]))
+    harness.produce(*orders([skipped, typo]))
     harness.wait_committed({0: 4})
     assert harness.stored() == {"typo", "other"}
     assert metric(consumer, "orders_erased_skipped_total") == 2
@@ -308,7 +308,7 @@ def test_records_without_a_key_or_with_broken_json_prevent_undo_and_tombstones_d
 ) -> None:
     run(both_settings, "--yes", "a", "b", "c")
     records = [Sent(encode(order_document(order_uid="a"))), Sent(None, b"b"), Sent(b'{"order_uid": "c"')]
-    put(both_settings, records, both_settings.kafka.topic)
+    produce(both_settings, records, both_settings.kafka.topic)
     capsys.readouterr()
     with pytest.raises(CommandError, match="2 of 3 erasures were not undone"):
         run(both_settings, "--undo", "a", "b", "c")
@@ -327,7 +327,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
     undo = Erasures.undo
 
     def late(self: Erasures, uids: Sequence[str]) -> None:
-        put(both_settings, [Sent(encode(order_document(order_uid="a")))], both_settings.kafka.topic)
+        produce(both_settings, [Sent(encode(order_document(order_uid="a")))], both_settings.kafka.topic)
         undo(self, uids)
 
     monkeypatch.setattr(Erasures, "undo", late)
@@ -356,26 +356,26 @@ def settings_of(harness: Harness) -> Settings:
     return Settings(postgres=Postgres(dsn=harness.database))
 
 
-# Forgetting erasures
+# Expiry of erasures
 
 
 def set_retention(settings: Settings, **seconds: float) -> None:
-    """Have each topic keep segments of an hour for so long after their last record; -1 is for ever."""
+    """Set the retention of each topic, with segments of an hour; -1 is unlimited."""
     admin = AdminClient(properties.common(settings.kafka))
     for topic, retention in (
         (settings.kafka.topic, seconds["orders"]),
         (f"{settings.kafka.topic}.dlq", seconds["dlq"]),
     ):
-        wanted = {"segment.ms": 3_600_000, "retention.ms": round(retention * 1_000) if retention >= 0 else -1}
+        config = {"segment.ms": 3_600_000, "retention.ms": round(retention * 1_000) if retention >= 0 else -1}
         entries = [
-            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(
-    ("order_retention", "dead_letter_retention", "refusal"),
+    ("order_retention", "dead_letter_retention", "problem"),
     [
         (7 * DAY, 7 * DAY - 3_600, "keeps records for up to 7.04167 days"),
         (7 * DAY - 3_600, 30 * DAY, r"\.dlq keeps records for up to 30.0417 days"),
@@ -383,12 +383,12 @@ def set_retention(settings: Settings, **seconds: float) -> None:
     ],
 )
 def test_an_erasure_is_not_forgotten_while_a_topic_may_have_a_record_of_the_order(
-    both_settings: Settings, order_retention: float, dead_letter_retention: float, refusal: str
+    both_settings: Settings, order_retention: float, dead_letter_retention: float, problem: str
 ) -> None:
     set_retention(both_settings, orders=order_retention, dlq=dead_letter_retention)
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=8)
-    with pytest.raises(CommandError, match=refusal):
+    with pytest.raises(CommandError, match=problem):
         run(both_settings, "--forget-older-than", "7d")
     assert erased(both_settings.postgres.dsn) == 1
 

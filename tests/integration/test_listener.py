@@ -25,7 +25,7 @@ HEARTBEAT = 0.5
 MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
 
 
-class Scene:
+class RecordedListener:
     """A running listener, and a record of its callbacks."""
 
     def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT, reading: str = "") -> None:
@@ -65,26 +65,26 @@ class Scene:
                 await connection.execute(NOTIFY.encode(), [each])
 
 
-def run_steps(scene: Scene, steps: Callable[[], Awaitable[None]]) -> None:
+def run_steps(recorded: RecordedListener, steps: Callable[[], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with running(scene):
-            await until(lambda: scene.listener.is_verified)
+        async with running(recorded):
+            await until(lambda: recorded.listener.is_verified)
             await steps()
 
     asyncio.run(run())
 
 
 @asynccontextmanager
-async def running(scene: Scene) -> AsyncIterator[None]:
-    await scene.reads.open()
-    tasks = [asyncio.create_task(work) for work in (scene.listener.run(), scene.listener.watch())]
+async def running(recorded: RecordedListener) -> AsyncIterator[None]:
+    await recorded.reads.open()
+    tasks = [asyncio.create_task(work) for work in (recorded.listener.run(), recorded.listener.watch())]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await scene.reads.close()
+        await recorded.reads.close()
 
 
 @pytest.fixture
@@ -94,49 +94,49 @@ def proxy(database: str) -> Iterator[tuple[Proxy, str]]:
 
 
 def test_notifications_of_new_and_changed_orders_arrive_in_order(database: str) -> None:
-    scene = Scene(database, database)
+    recorded = RecordedListener(database, database)
 
     async def steps() -> None:
-        await scene.notify(*payloads(["a", "b"], ["c"]))
-        await until(lambda: len(scene.calls) == 4)
-        assert scene.calls == ["listening", "new a", "new b", "changed c"]
+        await recorded.notify(*payloads(["a", "b"], ["c"]))
+        await until(lambda: len(recorded.calls) == 4)
+        assert recorded.calls == ["listening", "new a", "new b", "changed c"]
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 def test_none_of_many_notifications_at_once_is_lost(database: str) -> None:
-    scene = Scene(database, database, heartbeat=0.2)  # so that heartbeats fall in between
+    recorded = RecordedListener(database, database, heartbeat=0.2)  # so that heartbeats fall in between
 
     async def steps() -> None:
         uids = [f"order-{number:05}" for number in range(20_000)]
-        await scene.notify(*payloads(uids, []))
-        await until(lambda: len(scene.calls) >= 20_001)
-        assert scene.calls == ["listening", *(f"new {uid}" for uid in uids)]
+        await recorded.notify(*payloads(uids, []))
+        await until(lambda: len(recorded.calls) >= 20_001)
+        assert recorded.calls == ["listening", *(f"new {uid}" for uid in uids)]
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 def test_foreign_payloads_are_ignored(database: str) -> None:
-    scene = Scene(database, database)
+    recorded = RecordedListener(database, database)
 
     async def steps() -> None:
         forged = '{"new": ["a\\n\\nevent: reset"]}'  # it would be written into event streams
-        await scene.notify("", "nonsense", "[]", '{"new": 1}', "null", forged, *payloads(["a"], []))
-        await until(lambda: "new a" in scene.calls)
-        assert scene.calls == ["listening", "new a"]
+        await recorded.notify("", "nonsense", "[]", '{"new": 1}', "null", forged, *payloads(["a"], []))
+        await until(lambda: "new a" in recorded.calls)
+        assert recorded.calls == ["listening", "new a"]
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 def test_every_heartbeat_verifies_the_connection(database: str) -> None:
-    scene = Scene(database, database)
+    recorded = RecordedListener(database, database)
 
     async def steps() -> None:
-        await until(lambda: len(scene.verified_at) >= 5)
-        gaps = [later - earlier for earlier, later in zip(scene.verified_at, scene.verified_at[1:], strict=False)]
+        await until(lambda: len(recorded.verified_at) >= 5)
+        gaps = [later - earlier for earlier, later in zip(recorded.verified_at, recorded.verified_at[1:], strict=False)]
         assert max(gaps) < HEARTBEAT * 1.5
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 @pytest.mark.parametrize("fault", [Proxy.close_connections, Proxy.half_open])
@@ -144,20 +144,20 @@ def test_a_broken_connection_is_replaced_within_a_second(
     proxy: tuple[Proxy, str], database: str, fault: Callable[[Proxy], None]
 ) -> None:
     connection, dsn = proxy
-    scene = Scene(dsn, database, reading=database)
+    recorded = RecordedListener(dsn, database, reading=database)
 
     async def steps() -> None:
-        await until(lambda: len(scene.verified_at) >= 2)
+        await until(lambda: len(recorded.verified_at) >= 2)
         fault(connection)
-        await scene.notify(*payloads(["missed"], []))
-        took = await until(lambda: scene.calls.count("listening") == 2)
+        await recorded.notify(*payloads(["missed"], []))
+        took = await until(lambda: recorded.calls.count("listening") == 2)
         assert took < MAX_STALE_SECONDS
-        assert "new missed" not in scene.calls
-        await scene.notify(*payloads(["received"], []))
-        await until(lambda: "new received" in scene.calls)
-        assert scene.calls == ["listening", "disconnected, can read", "listening", "new received"]
+        assert "new missed" not in recorded.calls
+        await recorded.notify(*payloads(["received"], []))
+        await until(lambda: "new received" in recorded.calls)
+        assert recorded.calls == ["listening", "disconnected, can read", "listening", "new received"]
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 def test_each_disconnect_is_logged_once_regardless_of_the_number_of_attempts(
@@ -169,58 +169,58 @@ def test_each_disconnect_is_logged_once_regardless_of_the_number_of_attempts(
         with connection.unreachable():
             attempts = connection.accepted + 3
             await until(lambda: connection.accepted >= attempts, within=5)
-        await until(lambda: scene.listener.is_verified)
+        await until(lambda: recorded.listener.is_verified)
 
     async def steps() -> None:
         await outage()
         await outage()
 
     with capture_logs() as log:
-        scene = Scene(dsn, database)
-        run_steps(scene, steps)
+        recorded = RecordedListener(dsn, database)
+        run_steps(recorded, steps)
     connected, lost = "receiving notifications", "not receiving notifications"
     assert [line["event"] for line in log] == [connected, lost, connected, lost, connected]
 
 
 def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
     """LISTEN succeeds, but no notification ever arrives."""
-    scene = Scene(database, database)
-    scene.listener._heartbeat_channel = "x; UNLISTEN *"
+    recorded = RecordedListener(database, database)
+    recorded.listener._heartbeat_channel = "x; UNLISTEN *"
 
     async def run() -> None:
-        async with running(scene):
-            await until(lambda: scene.calls.count("repeated timeouts") >= 2, within=5)  # it keeps retrying
-            assert not scene.listener.is_verified
-            assert scene.calls == ["repeated timeouts"] * scene.calls.count("repeated timeouts")
+        async with running(recorded):
+            await until(lambda: recorded.calls.count("repeated timeouts") >= 2, within=5)  # it keeps retrying
+            assert not recorded.listener.is_verified
+            assert recorded.calls == ["repeated timeouts"] * recorded.calls.count("repeated timeouts")
 
     asyncio.run(run())
 
 
 def test_a_frozen_server_counts_as_disconnected_until_it_is_thawed(own_postgres: "Postgres") -> None:
-    scene = Scene(own_postgres.dsn, own_postgres.dsn)
+    recorded = RecordedListener(own_postgres.dsn, own_postgres.dsn)
 
     async def steps() -> None:
         await asyncio.to_thread(own_postgres.freeze)
         try:
-            assert await until(lambda: "disconnected" in scene.calls) < MAX_STALE_SECONDS
-            assert not scene.listener.is_verified
+            assert await until(lambda: "disconnected" in recorded.calls) < MAX_STALE_SECONDS
+            assert not recorded.listener.is_verified
         finally:
             await asyncio.to_thread(own_postgres.thaw)
-        await until(lambda: scene.listener.is_verified)
-        assert scene.calls == ["listening", "disconnected", "listening"]
+        await until(lambda: recorded.listener.is_verified)
+        assert recorded.calls == ["listening", "disconnected", "listening"]
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)
 
 
 def test_the_listener_retries_until_the_server_starts(own_postgres: "Postgres") -> None:
     own_postgres.stop()
-    scene = Scene(own_postgres.dsn, own_postgres.dsn)
+    recorded = RecordedListener(own_postgres.dsn, own_postgres.dsn)
 
     async def run() -> None:
-        async with running(scene):
+        async with running(recorded):
             await asyncio.to_thread(own_postgres.start)
-            await until(lambda: scene.listener.is_verified)
-            assert scene.calls == ["listening"]
+            await until(lambda: recorded.listener.is_verified)
+            assert recorded.calls == ["listening"]
 
     asyncio.run(run())
 
@@ -230,12 +230,12 @@ def test_the_pool_is_replaced_together_with_a_half_open_listen_connection(
 ) -> None:
     """The pool's connections are half-open too."""
     connection, dsn = proxy
-    scene = Scene(dsn, database)
+    recorded = RecordedListener(dsn, database)
 
     async def steps() -> None:
-        await scene.reads.estimate()
+        await recorded.reads.estimate()
         connection.half_open()
-        await until(lambda: scene.calls.count("listening") == 2)
-        await scene.reads.estimate()  # on a half-open connection it would time out
+        await until(lambda: recorded.calls.count("listening") == 2)
+        await recorded.reads.estimate()  # on a half-open connection it would time out
 
-    run_steps(scene, steps)
+    run_steps(recorded, steps)

@@ -22,7 +22,7 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
 
 
 def rewound(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
-    """Run the command; return the committed offsets afterwards."""
+    """Run the command and return the committed offsets afterwards."""
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
     arguments = parser.parse_args(["--to-timestamp", to.isoformat(), *options])
@@ -50,12 +50,12 @@ def commit_offsets(kafka: Kafka, offsets: dict[int, int], metadata: str = "") ->
     producer = Producer(properties.producer(kafka))
     for partition in (0, 1):
         for minute in range(10):
-            moment = NOON + timedelta(minutes=minute)
-            producer.produce(kafka.topic, b"x", partition=partition, timestamp=round(moment.timestamp() * 1000))
+            timestamp = NOON + timedelta(minutes=minute)
+            producer.produce(kafka.topic, b"x", partition=partition, timestamp=round(timestamp.timestamp() * 1000))
     assert producer.flush(FAR) == 0
     consumer = Consumer(properties.consumer(kafka))
-    wanted = [TopicPartition(kafka.topic, partition, offset, metadata) for partition, offset in offsets.items()]
-    consumer.commit(offsets=wanted, asynchronous=False)
+    positions = [TopicPartition(kafka.topic, partition, offset, metadata) for partition, offset in offsets.items()]
+    consumer.commit(offsets=positions, asynchronous=False)
     consumer.close()
 
 

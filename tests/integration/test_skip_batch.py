@@ -43,8 +43,8 @@ def skip(kafka: Kafka, offset: int, *options: object, partition: int = 0) -> Non
     assert skip_batch.run(arguments, Settings(kafka=kafka)) == 0
 
 
-def pack(harness: Harness) -> list[Document]:
-    """Produce orders as one zstd batch to partition 0; return them."""
+def produce_batch(harness: Harness) -> list[Document]:
+    """Produce orders as one zstd batch to partition 0, and return them."""
     producer = Producer({
         "bootstrap.servers": harness.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
         "message.max.bytes": 10**9, "batch.size": 10**9,
@@ -86,7 +86,7 @@ def metadata(harness: Harness) -> str:
 
 @contextmanager
 def max_file_size(size: int) -> Iterator[None]:
-    """Let writes beyond this size fail."""
+    """Make writes beyond this file size fail."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -98,12 +98,12 @@ def max_file_size(size: int) -> Iterator[None]:
 def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     before, after = order_document(), order_document()
     harness.produce(*orders([before]))
-    first, second = pack(harness), pack(harness)
+    first, second = produce_batch(harness), produce_batch(harness)
     harness.produce(*orders([after]))
     consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
     eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="the hint is logged")
     with pytest.raises(CommandError, match="has 1 members: stop the consumers first"):
-        skip(kafka, 1, "--to", tmp_path / "refused")
+        skip(kafka, 1, "--to", tmp_path / "rejected")
     assert consumer.stop() == 0
     assert (harness.stored(), harness.committed()[0]) == (uids(before), 1)
 
@@ -133,7 +133,7 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, k
 
 
 def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
-    pack(harness)
+    produce_batch(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
@@ -151,7 +151,7 @@ def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, ka
 
 def test_only_the_batch_that_blocks_the_group_is_skipped(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
     harness.produce(*orders([order_document()]))
-    pack(harness)
+    produce_batch(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandError, match="partition 0 is readable at the group's offset 0"):
         skip(kafka, 1, "--to", file)
