@@ -6,7 +6,7 @@ erasures before is committed when the erasure deletes, and a writer that checks 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -15,6 +15,7 @@ from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
 from service.repo.transactions import Transactions
 from service.repo.translate import translate
+from service.usecases.erase import ErasureStatus
 
 LOCK_KEY: Final = lock_key("erasures")
 """Key of the advisory lock that writers and erasures take."""
@@ -48,15 +49,11 @@ DELETE_EXPIRED: Final = f"DELETE {_EXPIRED}"
 """Erasures older than this many seconds. No index: the table is small."""
 
 
-class ErasureStatus(NamedTuple):
-    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
-
-    stored: set[str]
-    erased: set[str]
-
-
 class Erasures:
-    """For one thread. `writers` is the application name of the writers' sessions. Every method raises StorageError."""
+    """Implements usecases.erase.ErasureStore. For one thread. Every method raises StorageError.
+
+    `writers` is the application name of the writers' sessions.
+    """
 
     def __init__(self, transactions: Transactions, writers: str) -> None:
         self._transactions = transactions

@@ -7,9 +7,8 @@ confirmation, and `--undo` lets such an order be stored again.
 import argparse
 import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException
@@ -20,8 +19,8 @@ from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
-from service.handler.kafka.client.ownership import order_of
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
+from service.handler.kafka.client.order_records import OrderRecords
+from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
 from service.pkg.output import echo
@@ -29,8 +28,7 @@ from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.repo.connection_errors import require_postgres
 from service.repo.erasures import Erasures
 from service.repo.transactions import Transactions
-
-_DAY_SECONDS: Final = 86_400
+from service.usecases.erase import UndoResult, require_no_older_records, undo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,43 +118,28 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
 
 
 def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    """Undo erasures of orders without records: existing records may have been skipped and would not be read again."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        erased = erasures.status(uids).erased
-        topic = TopicReader(consumer, kafka.topic)
-        existing = _records(topic, topic.starts, erased, stop)
-        undoable = [uid for uid in uids if uid in erased and uid not in existing]
-        erasures.undo(undoable)
-        arrived = _records(TopicReader(consumer, kafka.topic), topic.ends, set(undoable), stop)
+        result = undo(uids, erasures, OrderRecords(consumer, kafka.topic, stop.is_set))
     for uid in uids:
-        echo(f"{uid}: {_undo_result(uid, erased, existing, arrived)}")
-    if existing:
-        raise CommandError(f"{len(existing):,} of {len(uids):,} erasures were not undone")
-    if arrived:
+        echo(f"{uid}: {_undo_message(uid, result)}")
+    if result.existing:
+        raise CommandError(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
+    if result.arrived:
         raise CommandError(
             "records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
         )
 
 
-def _undo_result(uid: str, erased: Collection[str], existing: Mapping[str, str], arrived: Mapping[str, str]) -> str:
-    if uid not in erased:
+def _undo_message(uid: str, result: UndoResult) -> str:
+    if uid not in result.erased:
         return "was not erased"
-    if uid in existing:
-        return f"not undone: the record at {existing[uid]} may have been skipped"
-    return f"undone, but a new record has arrived at {arrived[uid]}" if uid in arrived else "undone"
-
-
-def _records(topic: TopicReader, starts: Offsets, uids: Collection[str], stop: ShutdownEvent) -> dict[str, str]:
-    """Return the position of the first record of each of these orders. Raises CommandError on a stop."""
-    found: dict[str, str] = {}
-    for record in topic.read(starts, stop.is_set) if uids else ():
-        if record.value and (uid := order_of(record.key, record.value, [*uids])) is not None:
-            found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
-    if stop.is_set():
-        raise CommandError(f"interrupted before the end of topic {topic.name}: run the command again")
-    return found
+    if uid in result.existing:
+        return f"not undone: the record at {result.existing[uid]} may have been skipped"
+    if uid in result.arrived:
+        return f"undone, but a new record has arrived at {result.arrived[uid]}"
+    return "undone"
 
 
 def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
@@ -168,18 +151,10 @@ def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -
 
 
 def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
-    """Forget old erasures. Raises CommandError if a topic may still have a record that would restore an order."""
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    max_ages = topics.max_record_ages(
-        (kafka.topic, kafka.dead_letter_topic), DiagnosticAdminClient(properties.common(kafka))
-    )
-    for topic, max_age in max_ages.items():
-        if max_age > older_than:
-            retained = "forever" if max_age == topics.FOREVER else f"for up to {max_age / _DAY_SECONDS:g} days"
-            raise CommandError(
-                f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
-            )
+    admin = DiagnosticAdminClient(properties.common(kafka))
+    require_no_older_records(older_than, topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin))
     with _erasures(settings) as erasures:
         count = erasures.count_expired(older_than) if dry_run else erasures.delete_expired(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")

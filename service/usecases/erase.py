@@ -1,0 +1,62 @@
+"""Undoes and forgets erasures of orders, without losing or restoring an order by mistake."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from service.errors import CommandError
+
+_DAY_SECONDS: Final = 86_400
+
+
+class ErasureStatus(NamedTuple):
+    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
+
+    stored: set[str]
+    erased: set[str]
+
+
+class ErasureStore(Protocol):
+    """Every method raises StorageError."""
+
+    def status(self, uids: Sequence[str]) -> ErasureStatus: ...
+
+    def undo(self, uids: Sequence[str]) -> None: ...
+
+
+class OrderRecords(Protocol):
+    def find(self, uids: Collection[str]) -> dict[str, str]:
+        """Return the position of the first record of each of these orders, among those that no earlier call has read.
+
+        Raises CommandError on a stop.
+        """
+
+
+class UndoResult(NamedTuple):
+    """`existing` and `arrived`: the positions of records from before and from during the undo, by order."""
+
+    erased: set[str]
+    existing: Mapping[str, str]
+    arrived: Mapping[str, str]
+
+
+def undo(uids: Sequence[str], store: ErasureStore, records: OrderRecords) -> UndoResult:
+    """Undo erasures of orders without records: existing records may have been skipped and would not be read again."""
+    erased = store.status(uids).erased
+    existing = records.find(erased)
+    undoable = [uid for uid in uids if uid in erased and uid not in existing]
+    store.undo(undoable)
+    return UndoResult(erased, existing, records.find(undoable))
+
+
+def require_no_older_records(older_than_seconds: float, max_record_ages: Mapping[str, float]) -> None:
+    """Raise CommandError if a topic may still have a record that would restore an order.
+
+    The ages are in seconds, by topic; infinite if the topic keeps records forever.
+    """
+    for topic, max_age in max_record_ages.items():
+        if max_age > older_than_seconds:
+            retained = "forever" if math.isinf(max_age) else f"for up to {max_age / _DAY_SECONDS:g} days"
+            raise CommandError(
+                f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
+            )
