@@ -1,4 +1,4 @@
-# One image for both modes: ORDERS_MODE=consumer or api, or any command of `orders` as arguments.
+# One image for all modes: set ORDERS_MODE to consumer or api, or pass a command of `orders` as arguments.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

@@ -13,27 +13,27 @@ IMAGE = orders:$(VERSION)
 PAGE := service/handler/http/static/page/index.html
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-# Compiled for the oldest supported Python, so that the lock files do not depend on the one that runs it.
+# Resolves for the oldest supported Python, so that the lock files do not depend on the installed version.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: venv ## Run everything on this machine: Kafka, PostgreSQL, consumer, API, page, generator (ARGS=--help for options)
+demo: venv ## Run everything on this machine: Kafka, PostgreSQL, consumer, API, web page, generator (ARGS=--help for options)
 	@$(MAKE) --no-print-directory web || echo "cannot build the page: the demo runs without it" >&2
 	@$(BIN)/orders demo $(ARGS)
 
 migrate: venv ## Migrate schema and topics on the servers of compose.yaml
 	@$(BIN)/orders migrate
 
-run-consumer: venv ## Run a consumer on these servers, with metrics on port 9001
+run-consumer: venv ## Run a consumer on the servers of compose.yaml, with metrics on port 9001
 	@$(BIN)/orders consumer
 
-run-api: venv web ## Run an API on these servers, with the page on port 8000 and metrics on port 9000
+run-api: venv web ## Run an API on the servers of compose.yaml, with the page on port 8000 and metrics on port 9000
 	@$(BIN)/orders api
 
-# Variables of the same name, from the environment or behind the target, take precedence.
+# Variables from the environment or the command line take precedence.
 migrate run-consumer run-api: export ORDERS_KAFKA__BOOTSTRAP_SERVERS ?= 127.0.0.1:9092
 migrate run-consumer run-api: export ORDERS_POSTGRES__DSN ?= postgresql://orders:orders@127.0.0.1:5432/orders
 migrate run-consumer run-api: export ORDERS_LOG__FORMAT ?= text
@@ -41,7 +41,7 @@ run-consumer: export ORDERS_ADMIN__PORT ?= 9001
 run-api: export ORDERS_ADMIN__PORT ?= 9000
 run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
-test: check ## Run the checks, then every test that this machine supports (ARGS="tests/unit -k cache" for some)
+test: check ## Run the checks, then all tests that this machine supports (ARGS="tests/unit -k cache" for a selection)
 	@$(NPM) test
 ifeq ($(ARGS),)
 	@$(BIN)/pytest -n 2 --dist loadfile --ignore tests/faults
@@ -136,7 +136,7 @@ web/node_modules/.installed: web/package-lock.json | venv
 	@touch $@
 
 .venv/bin/pip:
-	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) is not here" >&2; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) not found" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Orders needs Python 3.11 or later: $$($(PYTHON) --version 2>&1) is older" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \

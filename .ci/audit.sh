@@ -1,51 +1,51 @@
 #!/usr/bin/env bash
-# audit.sh: asks the advisory services of Python and npm what is known against anything in the lock files: `make audit`.
-# Exits 0 where nothing is, 1 where something is, 3 where a service could not be asked: then nothing is known of its packages.
+# audit.sh: checks the lock files for known vulnerabilities with pip-audit and npm audit: `make audit`.
+# Exits 0 if there are none, 1 if there are some, 3 if an advisory service could not be queried.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-known=0 unasked=0
+vulnerable=0 unchecked=0
 
 main() {
   local lock
   for lock in requirements*.lock; do python_packages "$lock"; done
   page_packages
-  if ((known)); then exit 1; elif ((unasked)); then exit 3; fi
+  if ((vulnerable)); then exit 1; elif ((unchecked)); then exit 3; fi
 }
 
-# It prints a table of what it found, and nothing at all where it could not ask: the status is 1 in both cases.
+# pip-audit exits 1 both for vulnerabilities and for a failed query, but prints a table only for vulnerabilities.
 python_packages() { # LOCK FILE
   if pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r "$1" >"$work/found" 2>"$work/error"; then
-    echo "audit: nothing is known against the packages of $1"
+    echo "audit: no known vulnerabilities in $1"
   elif [ -s "$work/found" ]; then
-    found "$1"
+    report "$1"
   else
-    not_asked "$1" "pip-audit"
+    not_checked "$1" "pip-audit"
   fi
 }
 
-# Its report ends with the number of vulnerabilities; without an answer there is none.
+# npm audit's report ends with the number of vulnerabilities, unless the query failed.
 page_packages() {
   if npm --prefix web audit --package-lock-only >"$work/found" 2>"$work/error"; then
-    echo "audit: nothing is known against the packages of web/package-lock.json"
+    echo "audit: no known vulnerabilities in web/package-lock.json"
   elif grep -q "vulnerabilit" "$work/found"; then
-    found "web/package-lock.json"
+    report "web/package-lock.json"
   else
-    not_asked "web/package-lock.json" "npm audit"
+    not_checked "web/package-lock.json" "npm audit"
   fi
 }
 
-found() { # LOCK FILE
-  known=1
+report() { # LOCK FILE
+  vulnerable=1
   cat "$work/found"
-  echo "audit: something is known against packages of $1" >&2
+  echo "audit: known vulnerabilities in $1" >&2
 }
 
-not_asked() { # LOCK FILE, PROGRAM
-  unasked=1
-  echo "audit: NOT ASKED about $1: $2 says: $(grep -v 'complete log' "$work/error" | tail -n 1)" >&2
+not_checked() { # LOCK FILE, PROGRAM
+  unchecked=1
+  echo "audit: NOT CHECKED: $1: $2 failed: $(grep -v 'complete log' "$work/error" | tail -n 1)" >&2
 }
 
 main

@@ -1,33 +1,32 @@
 #!/usr/bin/env bash
-# images.sh: makes the images that the tests run, for an engine that can reach no image registry.
-# They follow the layout of the official images of the same tags, as far as tests and chart use it, and are for tests only:
-# where a registry answers, the official ones are pulled instead. An image that is there already is left alone.
-# Needs root, a running engine, debootstrap, mvn and unzip. Takes a minute or two with nothing cached.
+# images.sh: builds the base images of the tests, for machines that cannot reach an image registry. Existing images are not rebuilt.
+# They have the tags of the official images, and their layout as far as the tests and the chart depend on it. For tests only.
+# Needs root, a running engine, debootstrap, mvn and unzip. Takes one to two minutes without caches.
 set -euo pipefail
 cd "$(dirname "$0")/images"
 
 kafka_version=4.3.1
 postgres_version=17.6.0
-export DOCKER_BUILDKIT=0 # the classic builder takes FROM from local tags without asking a registry
+export DOCKER_BUILDKIT=0 # the classic builder resolves FROM to a local tag without querying a registry
 
 work=$(mktemp -d)
 trap clean_up EXIT
 
 main() {
-  unless_there debian:bookworm-slim debian_image
-  unless_there python:3.11-slim-bookworm python_image
-  unless_there "apache/kafka:$kafka_version" kafka_image
-  unless_there "postgres:${postgres_version%%.*}" postgres_image
+  build_missing debian:bookworm-slim debian_image
+  build_missing python:3.11-slim-bookworm python_image
+  build_missing "apache/kafka:$kafka_version" kafka_image
+  build_missing "postgres:${postgres_version%%.*}" postgres_image
 }
 
-unless_there() { # TAG FUNCTION
+build_missing() { # TAG FUNCTION
   local started=$SECONDS
   if docker image inspect "$1" >/dev/null 2>&1; then
-    echo "images: $1 is there"
+    echo "images: $1 exists"
     return
   fi
   "$2" "$1" >"$work/log" 2>&1
-  echo "images: $1 made in $((SECONDS - started)) s"
+  echo "images: $1 built in $((SECONDS - started)) s"
 }
 
 clean_up() {
@@ -39,20 +38,20 @@ clean_up() {
 debian_image() {
   local root=$work/debian
   debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$(debian_mirror)"
-  trust_what_this_machine_trusts "$root"
+  copy_authorities "$root"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/etc/resolv.conf
-  # pip and Node bring authorities of their own along and have to be told of the system's.
+  # pip and Node contain their own certificate authorities; these variables select the system's.
   tar -C "$root" -c . | docker import --change 'CMD ["bash"]' \
     --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' - "$1"
 }
 
-# The mirror that this machine's own apt uses, so that no host is named here.
+# The mirror of this machine's apt configuration.
 debian_mirror() {
   apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' | awk '$2 == "bookworm" && $3 == "main" {print $1; exit}'
 }
 
-# Behind a proxy that signs with its own authority nothing could be fetched from inside a build without it.
-trust_what_this_machine_trusts() {
+# Adds this machine's local certificate authorities: builds behind a TLS-intercepting proxy need the proxy's.
+copy_authorities() { # ROOT
   find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$1/usr/local/share/ca-certificates/" \;
   chroot "$1" update-ca-certificates
 }

@@ -1,6 +1,6 @@
-"""Writes docs/licences.md from the lock files and the metadata of what is installed: `make licences`.
+"""Writes docs/licences.md from the lock files and the metadata of the installed packages: `make licences`.
 
-Usage: licences.py FILE. Of the demo's own packages and the broker's jars nothing is in the image: they are not listed.
+Usage: licences.py FILE. Lists the packages in the image, so neither the extra `demo` nor Kafka's jars.
 """
 
 import json
@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-only", "MIT", "MPL-2.0", "PSF-2.0"
 }  # fmt: skip
-"""SPDX identifiers. What is under the LGPL or the MPL is used as it comes, and can be replaced: no more is asked."""
-SAID_OTHERWISE = {
+"""SPDX identifiers. Packages under LGPL and MPL are unmodified and replaceable, which satisfies these licences."""
+SPDX_BY_OLD_NAME = {
     "3-Clause BSD License": "BSD-3-Clause",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "MIT License": "MIT",
 }
-NOT_HERE = {"tzdata": "Apache-2.0"}
-"""What is installed on Windows alone."""
+WINDOWS_ONLY = {"tzdata": "Apache-2.0"}
+"""Packages that are not installed here, so that their metadata cannot be read."""
 PAGE = """\
 # Licences
 
@@ -40,46 +40,50 @@ the chart and the demo start, come in their own images and packages.
 """
 
 
-def written() -> str:
+def render() -> str:
     return PAGE + "".join(f"| {name} | {source} | {licence} |\n" for name, source, licence in rows())
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Return name, registry and SPDX expression of each; ValueError where one has none that is known."""
+    """Return name, registry and SPDX expression of each package. Raises ValueError if a licence is not allowed."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    python = [(name, "PyPI", of_python(name)) for name in re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)]
-    return [*python, *of_page()]
+    python = [(name, "PyPI", python_licence(name)) for name in re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)]
+    return [*python, *npm_rows()]
 
 
-def of_page() -> list[tuple[str, str, str]]:
+def npm_rows() -> list[tuple[str, str, str]]:
     packages = json.loads((ROOT / "web" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     shipped = {name: package for name, package in packages.items() if name and not package.get("dev")}
-    return [(name.removeprefix("node_modules/"), "npm", allowed(name, of["license"])) for name, of in shipped.items()]
+    return [
+        (name.removeprefix("node_modules/"), "npm", require_allowed(name, package["license"]))
+        for name, package in shipped.items()
+    ]
 
 
-def of_python(name: str) -> str:
+def python_licence(name: str) -> str:
     try:
-        about = metadata(name)
+        package = metadata(name)
     except PackageNotFoundError:
-        return allowed(name, NOT_HERE.get(name, "unknown: it is not installed"))
-    return allowed(name, expression(about))
+        return require_allowed(name, WINDOWS_ONLY.get(name, "unknown (the package is not installed)"))
+    return require_allowed(name, expression(package))
 
 
-def expression(about: PackageMetadata) -> str:
-    """Return the SPDX expression, or what stands for one in older metadata."""
-    said = about["License-Expression"] or about["License"] or next(iter(classifiers(about)), "none")
-    return SAID_OTHERWISE.get(said, said)
+def expression(package: PackageMetadata) -> str:
+    """Return the SPDX expression. Older metadata has a name or a classifier instead."""
+    licence = package["License-Expression"] or package["License"] or next(iter(classifiers(package)), "none")
+    return SPDX_BY_OLD_NAME.get(licence, licence)
 
 
-def classifiers(about: PackageMetadata) -> list[str]:
-    return [each for each in about.get_all("Classifier") or [] if each.startswith("License ::")]
+def classifiers(package: PackageMetadata) -> list[str]:
+    return [each for each in package.get_all("Classifier") or [] if each.startswith("License ::")]
 
 
-def allowed(name: str, licence: str) -> str:
+def require_allowed(name: str, licence: str) -> str:
+    """Return the licence. Raises ValueError if it is not allowed."""
     if not set(re.split(r" AND | OR ", licence)) <= ALLOWED:
-        raise ValueError(f"{name}: the licence {licence} is on no list")
+        raise ValueError(f"{name}: licence {licence} is not allowed: see ALLOWED in .ci/licences.py")
     return licence
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(written(), encoding="utf-8")
+    Path(sys.argv[1]).write_text(render(), encoding="utf-8")

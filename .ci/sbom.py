@@ -1,8 +1,8 @@
-"""Writes what the image has as one CycloneDX document: `make sbom`.
+"""Writes a CycloneDX SBOM of the image: `make sbom`.
 
-Usage: sbom.py FILE IMAGE. Python's packages are those of requirements.lock, the page's those of web/package-lock.json;
-Debian's packages and Python itself are asked of the image, by the engine that DOCKER names. Without the image they are
-left out, and that is said.
+Usage: sbom.py FILE IMAGE. Lists Python packages from requirements.lock and npm packages from web/package-lock.json.
+Debian packages and Python's version are read from the image, with the engine in DOCKER; without the image they are
+omitted, with a warning.
 """
 
 import json
@@ -14,43 +14,42 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
-ASKED = """. /etc/os-release; echo "$ID $VERSION_ID"; python -c 'import platform; print(platform.python_version())'
+LIST_PACKAGES = """. /etc/os-release; echo "$ID $VERSION_ID"
+python -c 'import platform; print(platform.python_version())'
 exec dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\\n'"""
 
 Component = dict[str, Any]
 
 
 def main(file: Path, image: str) -> None:
-    whole = document()
+    sbom = document()
     try:
-        whole["components"] += system(image)
+        sbom["components"] += system(image)
     except (OSError, subprocess.CalledProcessError):
-        print(
-            f"sbom: without Debian's packages, for no engine here has the image {image} (make image)", file=sys.stderr
-        )
+        print(f"sbom: image {image} not found: omitting Debian packages (run `make image` first)", file=sys.stderr)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(sbom, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def document() -> dict[str, Any]:
-    """Return the document of Python's packages, the page's among its components."""
+    """Return the document with the Python and npm packages."""
     options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--no-validate")
-    whole = told("cyclonedx-py", "requirements", *options, "requirements.lock")
-    page = told("npm", "--prefix", "web", "sbom", "--sbom-format", "cyclonedx", "--omit", "dev", "--package-lock-only")
-    whole["components"] += page["components"]
-    return whole
+    python = run_for_json("cyclonedx-py", "requirements", *options, "requirements.lock")
+    npm_options = ("--sbom-format", "cyclonedx", "--omit", "dev", "--package-lock-only")
+    python["components"] += run_for_json("npm", "--prefix", "web", "sbom", *npm_options)["components"]
+    return python
 
 
-def told(program: str, *arguments: str) -> dict[str, Any]:
+def run_for_json(program: str, *arguments: str) -> dict[str, Any]:
     command = [str(PROGRAMS / program), *arguments]
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=ROOT, env=environment)  # noqa: S603
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def system(image: str) -> list[Component]:
-    """Return Python and Debian's packages; OSError or CalledProcessError where the image can't be asked."""
+    """Return Python and the Debian packages. Raises OSError or CalledProcessError if the image cannot be run."""
     command = [
         os.environ.get("DOCKER", "docker"),
         "run",
@@ -59,7 +58,7 @@ def system(image: str) -> list[Component]:
         "--entrypoint=sh",
         image,
         "-c",
-        ASKED,
+        LIST_PACKAGES,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603
     release, python, *packages = done.stdout.splitlines()

@@ -1,9 +1,9 @@
-"""Prints by tier what pytest's junit reports say, beside the last run's seconds.
+"""Summarises pytest's JUnit reports by tier, with the durations of this run and an earlier one.
 
-Exits 1 if anything failed, was skipped, or didn't run but is there.
+Exits 1 if a test failed or was skipped, or if a tier that has tests did not run.
 
-Usage: tiers.py TESTS_FOLDER REPORTS_FOLDER KEPT_SECONDS CACHES TOTAL_SECONDS. REPORTS_FOLDER holds NAME.xml for each
-tier and gets seconds.json: KEPT_SECONDS with this run's instead of the last one's with the same CACHES, warm or cold.
+Usage: tiers.py TESTS_FOLDER REPORTS_FOLDER SECONDS_FILE CACHES TOTAL_SECONDS. REPORTS_FOLDER contains NAME.xml for each
+tier. Writes seconds.json to it: a copy of SECONDS_FILE in which the entry for CACHES (warm or cold) is this run's.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDERS = {
-    "unit": "unit",  # and the folders of WITH_UNIT
+    "unit": "unit",  # and the folders in WITH_UNIT
     "testcontainers": "integration",
     "embedded": "integration",
     "own": "integration",
@@ -26,9 +26,9 @@ FOLDERS = {
     "Prometheus": "prometheus",
 }
 WITH_UNIT = {"meta"}
-"""Folders that are run and counted with tests/unit."""
+"""Folders whose tests run and count with tests/unit."""
 TOTAL = "all of it"
-LIMITS = {"warm": 45 * 60, "cold": 60 * 60}
+LIMITS_SECONDS = {"warm": 45 * 60, "cold": 60 * 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Tier:
     folder: Path
     cases: list[ET.Element]
     seconds: float
-    """From its start to its end, whatever ran beside it."""
+    """Wall-clock time, including the effect of tiers that ran in parallel."""
 
     @property
     def failed(self) -> int:
@@ -57,11 +57,11 @@ class Tier:
 
     def row(self, before: float | None) -> str:
         if not self.exists:
-            return f"{self.name:<16}not yet"
+            return f"{self.name:<16}no tests"
         counts = f"{len(self.cases):>7}{self.passed:>9}{self.failed:>9}{self.skipped:>9}"
-        return f"{self.name:<16}{counts}{told(self.seconds):>10}{told(before):>10}"
+        return f"{self.name:<16}{counts}{format_seconds(self.seconds):>10}{format_seconds(before):>10}"
 
-    def complaints(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.exists and not self.cases:
             yield f"{self.name.upper()}: NOTHING RAN"
         if self.failed:
@@ -70,21 +70,22 @@ class Tier:
             yield f"{self.name.upper()}: {self.skipped} SKIPPED"
 
 
-def main(tests: Path, reports: Path, kept: Path, caches: str, total: float) -> int:
+def main(tests: Path, reports: Path, seconds_file: Path, caches: str, total: float) -> int:
     tiers = [read(name, tests / folder, reports / f"{name}.xml") for name, folder in FOLDERS.items()]
-    seconds = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    seconds = json.loads(seconds_file.read_text(encoding="utf-8")) if seconds_file.exists() else {}
     before = seconds.get(caches, {})
     print(f"\n{'tier':<16}{'ran':>7}{'passed':>9}{'failed':>9}{'skipped':>9}{'seconds':>10}{'before':>10}")
     print(*(tier.row(before.get(tier.name)) for tier in tiers), sep="\n")
-    print(f"{TOTAL:<50}{told(total):>10}{told(before.get(TOTAL)):>10}")
+    print(f"{TOTAL:<50}{format_seconds(total):>10}{format_seconds(before.get(TOTAL)):>10}")
     seconds[caches] = {tier.name: round(tier.seconds) for tier in tiers} | {TOTAL: round(total)}
     (reports / "seconds.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
-    complaints = [complaint for tier in tiers for complaint in tier.complaints()]
-    complaints += [f"NO TIER: {folder.name}" for folder in sorted(tests.iterdir()) if is_forgotten(folder)]
-    print("", *complaints, sep="\n")
-    if total > LIMITS[caches]:
-        print(f"OVER THE LIMIT: {told(total)} s of {told(LIMITS[caches])} with {caches} caches")
-    return 1 if complaints else 0
+    problems = [problem for tier in tiers for problem in tier.problems()]
+    problems += [f"NO TIER: {folder.name}" for folder in sorted(tests.iterdir()) if has_no_tier(folder)]
+    print("", *problems, sep="\n")
+    if total > LIMITS_SECONDS[caches]:
+        limit = format_seconds(LIMITS_SECONDS[caches])
+        print(f"OVER THE LIMIT: {format_seconds(total)} s of {limit} with {caches} caches")
+    return 1 if problems else 0
 
 
 def read(name: str, folder: Path, report: Path) -> Tier:
@@ -93,7 +94,7 @@ def read(name: str, folder: Path, report: Path) -> Tier:
     return Tier(name, folder, cases, sum(float(suite.get("time", 0)) for suite in suites))
 
 
-def is_forgotten(folder: Path) -> bool:
+def has_no_tier(folder: Path) -> bool:
     return folder.name not in {*FOLDERS.values(), *WITH_UNIT} and has_tests(folder)
 
 
@@ -101,7 +102,7 @@ def has_tests(folder: Path) -> bool:
     return any(folder.glob("**/test_*.py"))
 
 
-def told(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:,.0f}"
 
 

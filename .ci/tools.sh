@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh: builds what looks at charts from Go modules, into a folder of the user's cache whose path is the last line it prints.
-# Helm 3 is there as helm3 and helm, Helm 4 as helm4. A first run takes about 4 minutes of two cores, later ones nothing.
+# tools.sh: builds the chart tools from Go modules, into a folder of the user's cache, and prints the folder's path as its last line.
+# Helm 3 is installed as helm3 and helm, Helm 4 as helm4. The first run takes about 4 minutes on two cores.
 set -euo pipefail
 source "$(dirname "$0")/machine.sh"
 
@@ -26,7 +26,7 @@ tool() { # NAME PACKAGE@VERSION
   mv "$built"/* "$folder/$1"
   rmdir "$built"
   echo "$2" >"$folder/.$1"
-  echo "tools: $1 made in $((SECONDS - started)) s"
+  echo "tools: $1 built in $((SECONDS - started)) s"
 }
 
 main

@@ -1,5 +1,5 @@
-# certificates.sh: who may speak to whom in the cluster. Sourced by up.sh; makes only what is missing.
-# shellcheck shell=bash disable=SC2154 # the settings are settings.sh's
+# certificates.sh: creates the cluster's certificates and kubeconfigs, if they are missing. Sourced by up.sh.
+# shellcheck shell=bash disable=SC2154 # variables are set in settings.sh
 
 make_certificates() {
   local names=DNS:localhost,IP:127.0.0.1,IP:$node_ip,DNS:$node service=kubernetes.default.svc
@@ -36,12 +36,12 @@ certificate() { # NAME AUTHORITY SUBJECT USE [ALTERNATIVE NAMES]
     -extfile "$pki/$1.ext" -out "$pki/$1.crt" 2>>"$logs/openssl.log"
 }
 
-account_keys() { # that sign the tokens of service accounts
+account_keys() { # keys that sign service account tokens
   openssl genrsa -out "$pki/accounts.key" 2048 2>>"$logs/openssl.log"
   openssl rsa -in "$pki/accounts.key" -pubout -out "$pki/accounts.pub" 2>>"$logs/openssl.log"
 }
 
-user() { # NAME SUBJECT: a kubeconfig
+user() { # NAME SUBJECT: a client certificate and a kubeconfig
   local file=$config/$1.kubeconfig
   certificate "$1" ca "$2" clientAuth
   [ ! -f "$file" ] || return 0

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# down.sh: stops what up.sh started, and nothing else. --purge also forgets the cluster: objects, claims and images, not the
-# programs that were built.
+# down.sh: stops the cluster that up.sh started. --purge also deletes its state (objects, claims and images), but not the programs.
 # shellcheck source-path=SCRIPTDIR
 set -uo pipefail
 source "$(dirname "$0")/settings.sh"
@@ -14,7 +13,7 @@ main() {
   [ "${1:-}" != --purge ] || rm -rf "$state" "$run"
 }
 
-stop() { # NAME...: together; by force after 5 s
+stop() { # NAME...: send SIGTERM to all, and SIGKILL after 5 s
   local name
   for name in "$@"; do signal TERM "$name"; done
   for _ in {1..25}; do
@@ -56,7 +55,7 @@ wait_for_tasks() {
   done
 }
 
-# What is still mounted below our own folders, the deepest first.
+# Unmounts everything below the cluster's folders, the deepest first.
 unmount() {
   awk -v state="$state/" -v run="$run/" 'index($2, state) == 1 || index($2, run) == 1 {print $2}' /proc/mounts | sort -r |
     while read -r folder; do umount -l "$folder"; done
@@ -73,7 +72,7 @@ remove_network() {
   ip link delete "$node_bridge"
 }
 
-# Those of pods that were killed rather than deleted; they are known by their address.
+# Deletes the network namespaces of pods that were killed, which are recognised by their address.
 remove_namespaces() {
   local name
   for name in $(ip netns list 2>/dev/null | awk '/^cni-/ {print $1}'); do
@@ -84,7 +83,7 @@ remove_namespaces() {
 remove_masquerading() {
   iptables-save -t nat 2>/dev/null | grep -E "^-A POSTROUTING .*name: \\\\\"$pod_network\\\\\" id: " |
     while read -r rule; do
-      eval "iptables -t nat -D ${rule#-A }" # the shell takes the quoted comment apart as iptables-save put it together
+      eval "iptables -t nat -D ${rule#-A }" # eval removes the quotes that iptables-save puts around the comment
       iptables -t nat -F "${rule##* }"
       iptables -t nat -X "${rule##* }"
     done

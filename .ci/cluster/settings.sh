@@ -1,5 +1,5 @@
-# settings.sh: what up.sh, load.sh and down.sh agree on. Sourced.
-# shellcheck shell=bash disable=SC2034 # most of it is read by those that source it
+# settings.sh: settings shared by up.sh, load.sh and down.sh. Sourced.
+# shellcheck shell=bash disable=SC2034 # most variables are used by the scripts that source this file
 home=${ORDERS_CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-cluster}
 bin=$home/bin
 state=$home/state
@@ -9,10 +9,10 @@ config=$state/config
 pki=$state/pki
 socket=$run/containerd.sock
 
-# Addresses, ports and interfaces of our own, so that nothing else on the machine has them already.
+# Addresses, ports and interfaces that are unlikely to be in use on this machine.
 node=orders
-helper_image=debian:bookworm-slim # makes and removes the folders of claims; .ci/images.sh makes it
-node_ip=10.235.0.1 # on a bridge that has no other purpose: independent of the machine's interfaces
+helper_image=debian:bookworm-slim # creates and deletes the folders of volume claims; built by .ci/images.sh
+node_ip=10.235.0.1 # on a separate bridge: independent of the machine's interfaces
 node_bridge=orders-node0
 pod_bridge=orders-cni0
 pod_network=orders
@@ -34,11 +34,11 @@ operator_port=20260
 export KUBECONFIG=$config/admin.kubeconfig
 export PATH=$bin:/usr/sbin:/sbin:$PATH
 
-containers() { # what `ctr` does, in this cluster's containerd
+containers() { # runs ctr on this cluster's containerd
   ctr --address "$socket" --namespace k8s.io "$@"
 }
 
-# A process id may have passed to another program since it was written down, at a reboot for instance.
+# Also compares the program's name, because another program may have the process id, for example after a reboot.
 alive() { # NAME
   local pid
   pid=$(cat "$run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1:0:15}" ]

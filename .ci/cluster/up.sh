@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# up.sh: a Kubernetes of one node on this machine, for tests where no cluster is at hand and no image registry answers.
-# Kubernetes, etcd, CoreDNS, the storage class and Prometheus's operator are built from Go modules; containerd and runc are Debian's.
-# Real but for one thing: network policies are accepted, not enforced. Run it again at any time: it starts what is missing. down.sh stops it.
+# up.sh: starts a single-node Kubernetes cluster on this machine, for tests without another cluster or an image registry.
+# Kubernetes, etcd, CoreDNS, the storage provisioner and the Prometheus Operator are built from Go modules; containerd and runc are
+# Debian packages. Network policies are accepted, but not enforced. Can be repeated: it starts what is not running. down.sh stops it.
 #
-# `up.sh programs` builds what has to be built, and starts nothing.
+# `up.sh programs` only builds the programs.
 #
-# Needs root, Debian and a running Docker; Go it brings along where there is none. A first run takes about
-# 11 minutes of two cores and 7 GB of disk, which it gives back; later ones half a minute at most, or 2 s where it runs already.
-# Everything is kept in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
+# Needs root, Debian and a running Docker; installs Go if it is missing. The first run takes about 11 minutes on two cores and
+# temporarily 7 GB of disk; later ones at most half a minute, or 2 s if the cluster is running.
+# All files are in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -16,9 +16,9 @@ source ./certificates.sh
 source ../machine.sh
 
 main() {
-  [ "$EUID" = 0 ] || give_up "this needs root"
+  [ "$EUID" = 0 ] || fail "must run as root"
   mkdir -p "$bin" "$state" "$run" "$logs" "$config/cni" "$pki"
-  alone || give_up "another cluster runs on this machine, and two would undo each other's network rules"
+  is_only_cluster || fail "another cluster is running on this machine: two would delete each other's network rules"
   step "packages" install_packages
   step "programs" build
   [ "${1:-}" != programs ] || return 0
@@ -37,13 +37,13 @@ step() { # TITLE FUNCTION
   echo "cluster: $1, $((SECONDS - started)) s"
 }
 
-give_up() {
+fail() {
   echo "cluster: $1" >&2
   exit 1
 }
 
-# Rules of kube-proxy and the cgroups of pods have fixed names. A cluster inside containers has a network of its own, and does not count.
-alone() {
+# kube-proxy's rules and the pods' cgroups have fixed names. Clusters in containers do not count: they have another network namespace.
+is_only_cluster() {
   local pid own
   own=$(cat "$run/kube-proxy.pid" 2>/dev/null || true)
   while IFS=/ read -r _ _ pid _; do
@@ -77,18 +77,18 @@ needs() { # COMMAND OR FILE, PACKAGE
 # --- programs
 
 build() {
-  once kubernetes "8 minutes" go.mod go.sum pause.c coredns/main.go kube/main.go
-  once operator "2 minutes" operator/*
-  once discovery "1 minute" discovery/*
-  rm -rf "$home/cache" # 6 GB that only another build would need
+  build_once kubernetes "8 minutes" go.mod go.sum pause.c coredns/main.go kube/main.go
+  build_once operator "2 minutes" operator/*
+  build_once discovery "1 minute" discovery/*
+  rm -rf "$home/cache" # 6 GB, used by builds only
 }
 
-once() { # NAME TIME SOURCE...: build it, unless it was built from these sources
+build_once() { # NAME TIME SOURCE...: build a program, unless it was built from the same sources before
   local built=$bin/.$1 name=$1 time=$2 sources
   shift 2
   sources=$(cat "$@" | sha256sum)
   [ "$sources" != "$(cat "$built" 2>/dev/null)" ] || return 0
-  echo "cluster: building $name, once ($time of two idle cores)"
+  echo "cluster: building $name ($time on two idle cores; only once)"
   find_go
   "build_$name"
   echo "$sources" >"$built"
@@ -106,7 +106,7 @@ build_kubernetes() {
   rm -f "$state/images"
 }
 
-# With the definitions of the operator's resources, which are in its module.
+# Also copies the custom resource definitions from the operator's module.
 build_operator() {
   local module=github.com/prometheus-operator/prometheus-operator
   cd operator
@@ -124,10 +124,10 @@ build_discovery() {
 compile() { # PROGRAM PACKAGE [LINKER FLAGS]
   GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw" CGO_ENABLED=0 \
     nice -n 10 go build -trimpath -tags grpcnotrace -ldflags "-s -w ${3:-}" -o "$bin/$1" "$2" >>"$logs/build.log" 2>&1 ||
-    give_up "$1 could not be built: $(tail -n 5 "$logs/build.log")"
+    fail "building $1 failed: $(tail -n 5 "$logs/build.log")"
 }
 
-# Without them every part calls itself v0.0.0, which Helm's and the chart's checks of the version refuse.
+# Without these flags Kubernetes reports version v0.0.0, which Helm and the chart reject.
 version_flags() {
   local version package
   version=$(awk '$1 == "k8s.io/kubernetes" {print $2}' go.mod)
@@ -144,10 +144,10 @@ write_configuration() {
   fill config/containerd.toml | put "$config/containerd.toml"
   fill config/kubelet.yaml | put "$config/kubelet.yaml"
   fill config/proxy.yaml | put "$config/proxy.yaml"
-  put "$config/resolv.conf" </dev/null # CoreDNS reads it too: no upstream
+  put "$config/resolv.conf" </dev/null # also for CoreDNS: no upstream server
 }
 
-fill() { # TEMPLATE...: each @name@ is a setting
+fill() { # TEMPLATE...: replace each @name@ by the setting's value
   local name script=()
   for name in home state run config pki socket node helper_image pod_bridge pod_network pod_cidr dns_ip \
     kubelet_port kubelet_health_port proxy_metrics_port proxy_health_port; do
@@ -156,7 +156,7 @@ fill() { # TEMPLATE...: each @name@ is a setting
   sed "${script[@]}" "$@"
 }
 
-put() { # FILE: what comes in, written only where it differs (kube-proxy exits when its file is touched)
+put() { # FILE: write standard input to the file, only if it differs (kube-proxy exits if its file is touched)
   cat >"$1.new"
   if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
 }
@@ -186,7 +186,7 @@ start_servers() {
   kubectl wait --for=condition=Ready "node/$node" --timeout=90s >/dev/null
 }
 
-start() { # PROGRAM ARGUMENTS...: in the background, unless it runs
+start() { # PROGRAM ARGUMENTS...: start it in the background, unless it is running
   ! alive "$1" || return 0
   setsid nohup "$@" >>"$logs/$1.log" 2>&1 </dev/null &
   echo $! >"$run/$1.pid"
@@ -196,7 +196,7 @@ wait_for() { # SECONDS COMMAND...
   local deadline=$((SECONDS + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || give_up "gave up waiting for: $* (logs are in $logs)"
+    ((SECONDS < deadline)) || fail "timed out waiting for: $* (logs: $logs)"
     sleep 0.2
   done
 }
@@ -206,10 +206,10 @@ start_containerd() {
   wait_for 30 containers version
 }
 
-# The list says what was loaded from which build; down.sh --purge forgets it with the images.
+# $state/images exists if the images of the current build are loaded; down.sh --purge deletes both.
 load_images() {
   [ ! -f "$state/images" ] || return 0
-  docker info >/dev/null 2>&1 || give_up "Docker does not answer"
+  docker info >/dev/null 2>&1 || fail "cannot reach Docker"
   make_image pause 65535:65535
   make_image coredns 0:0
   make_image local-path-provisioner 0:0
@@ -218,7 +218,7 @@ load_images() {
   mv "$state/images.new" "$state/images"
 }
 
-make_image() { # PROGRAM USER: an image that holds this one static program
+make_image() { # PROGRAM USER: an image that contains only this static program
   tar -C "$bin" --owner=0 --group=0 -c "$1" |
     docker import --change "ENTRYPOINT [\"/$1\"]" --change "USER $2" - "orders-cluster/$1:1" >/dev/null
 }
@@ -270,7 +270,7 @@ apply_addons() {
     kubectl --namespace kube-system rollout status "deployment/$addon" --timeout=120s >/dev/null
   done
   kubectl apply --server-side -f "$bin/definitions" >/dev/null
-  # The operator looks once, at its start, for what is served, and leaves the rest alone for good.
+  # The operator discovers the served resources only once, when it starts.
   kubectl wait --for=condition=Established customresourcedefinition --all --timeout=60s >/dev/null
   wait_for 60 kubectl get prometheuses,servicemonitors,podmonitors,prometheusrules,probes,scrapeconfigs --all-namespaces
   start prometheus-operator --web.listen-address="127.0.0.1:$operator_port"

@@ -29,12 +29,17 @@ def audited(folder: Path, python: str, page: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("python", "page", "status", "said"),
     [
-        (NOTHING, NOTHING, 0, ["nothing is known against the packages of requirements", "of web/package-lock.json"]),
-        (KNOWN, NOTHING, 1, ["PYSEC-1", "something is known against packages of requirements.lock"]),
-        (NOTHING, KNOWN, 1, ["1 high", "something is known against packages of web/package-lock.json"]),
-        (UNKNOWN, KNOWN, 1, ["NOT ASKED about requirements.lock", "something is known against packages of web"]),
-        (UNKNOWN, NOTHING, 3, ["NOT ASKED about requirements.lock: pip-audit says: ERROR:click: Dependency"]),
-        (NOTHING, SILENT, 3, ["NOT ASKED about web/package-lock.json: npm audit says: npm error audit endpoint"]),
+        (
+            NOTHING,
+            NOTHING,
+            0,
+            ["no known vulnerabilities in requirements", "no known vulnerabilities in web/package-lock.json"],
+        ),
+        (KNOWN, NOTHING, 1, ["PYSEC-1", "audit: known vulnerabilities in requirements.lock"]),
+        (NOTHING, KNOWN, 1, ["1 high", "audit: known vulnerabilities in web/package-lock.json"]),
+        (UNKNOWN, KNOWN, 1, ["NOT CHECKED: requirements.lock", "audit: known vulnerabilities in web"]),
+        (UNKNOWN, NOTHING, 3, ["NOT CHECKED: requirements.lock: pip-audit failed: ERROR:click: Dependency"]),
+        (NOTHING, SILENT, 3, ["NOT CHECKED: web/package-lock.json: npm audit failed: npm error audit endpoint"]),
     ],
 )
 def test_the_audit_tells_what_is_known_what_is_not_and_what_could_not_be_asked(

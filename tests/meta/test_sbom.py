@@ -56,5 +56,5 @@ def test_the_bill_names_what_the_image_has_from_python_npm_and_debian(tmp_path: 
 def test_without_the_image_the_bill_says_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(name.startswith("pkg:deb/") for name in packages(written(tmp_path, "orders:8")))
     assert capsys.readouterr().err.splitlines() == [
-        "sbom: without Debian's packages, for no engine here has the image orders:8 (make image)"
+        "sbom: image orders:8 not found: omitting Debian packages (run `make image` first)"
     ]

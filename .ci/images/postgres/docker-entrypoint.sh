@@ -1,8 +1,9 @@
 #!/bin/bash
-# POSTGRES_USER, _PASSWORD (each also as _FILE), _DB, _INITDB_ARGS, _HOST_AUTH_METHOD and PGDATA, as in the official image.
+# Supports these variables of the official image: POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (each also as _FILE),
+# POSTGRES_INITDB_ARGS, POSTGRES_HOST_AUTH_METHOD and PGDATA.
 set -e
 
-from_file() { # VARIABLE: takes it from the file that VARIABLE_FILE names
+from_file() { # VARIABLE: set it from the file in VARIABLE_FILE
   local file=$1_FILE
   [ -z "${!file:-}" ] || export "$1=$(<"${!file}")"
 }
@@ -13,7 +14,7 @@ initialise() {
     echo "Error: Database is uninitialized and superuser password is not specified." >&2
     exit 1
   fi
-  # Word splitting of the arguments is wanted.
+  # The arguments must be split into words.
   # shellcheck disable=SC2086
   initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") $POSTGRES_INITDB_ARGS
   echo "host all all all $auth" >>"$PGDATA/pg_hba.conf"
