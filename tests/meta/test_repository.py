@@ -23,7 +23,7 @@ MADE_LATER = {
     "migrations/versions/0003_replacements.py",
     "migrations/versions/0003_channel.py",
 }
-"""By a build, by a command, by whoever follows an example."""
+"""Files that a build, a command or an example creates."""
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 

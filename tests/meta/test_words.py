@@ -32,6 +32,11 @@ TERMS = {
     r"mends?|mended|mending": "fix",
     r"foresaw": "unhandled error (this is a bug)",
     r"of ours": "our, or the thing's name",
+    r"whoever|everybody|somebody": "the name of the role, or anyone who …",
+    r"anew": "again",
+    r"spoilt": "invalid, corrupted",
+    r"lets go": "releases",
+    r"nought": "0",
 }
 SETTINGS = {
     r"RETRY__(INITIAL|CEILING)(?!_)": "INITIAL_BACKOFF, MAX_BACKOFF",

@@ -216,7 +216,7 @@ def rejecting() -> Setup:
     return setup
 
 
-# A store that is away
+# An unreachable store
 
 
 def test_a_temporary_error_is_retried_until_it_succeeds() -> None:

@@ -1,4 +1,4 @@
-"""Dead letters that nobody takes: they are not lost, and neither is their producer kept for ever."""
+"""Dead letters that Kafka does not acknowledge are not lost, and their producer is replaced."""
 
 from typing import Any
 
