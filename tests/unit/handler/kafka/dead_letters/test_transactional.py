@@ -79,13 +79,13 @@ class FakeProducer:
         self._dead_letters: list[tuple[bytes | None, bytes]] = []
         self._offsets: dict[int, int] = {}
         self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
-        self._is_spoilt = False
+        self._must_abort = False
 
     def init_transactions(self, _: float) -> None:
         self._kafka.call("init")
 
     def begin_transaction(self) -> None:
-        self._reports, self._is_spoilt = [], False
+        self._reports, self._must_abort = [], False
         self._kafka.call("begin")
 
     def produce(
@@ -108,9 +108,9 @@ class FakeProducer:
 
     def flush(self, _: float) -> int:
         """Report one message after the other; after one that was refused the client keeps silent about the rest."""
-        while self._reports and not self._is_spoilt:
+        while self._reports and not self._must_abort:
             report, error = self._reports.pop(0)
-            self._is_spoilt = error is not None
+            self._must_abort = error is not None
             report(error, None)
         return len(self._reports)
 
