@@ -65,7 +65,7 @@ def probe(service: Service, path: str) -> httpx2.Response:
     return httpx2.get(f"http://127.0.0.1:{service.admin_port}{path}")
 
 
-def alive(service: Service) -> Service:
+def wait_until_live(service: Service) -> Service:
     eventually(lambda: probe(service, "/livez").status_code == 200, 30, service.tail())
     return service
 
@@ -76,7 +76,7 @@ def settings(database: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def started(spawn: Spawn, settings: dict[str, str]) -> Service:
+def api(spawn: Spawn, settings: dict[str, str]) -> Service:
     return spawn("api", settings=settings).ready()
 
 
@@ -110,7 +110,7 @@ def test_the_warm_up_caches_the_newest_orders_before_the_api_is_ready(spawn: Spa
     dsn = settings["ORDERS_POSTGRES__DSN"]
     store_many(dsn, 100_000)
     with locked(dsn) as unlock:
-        service = alive(spawn("api", settings=settings))
+        service = wait_until_live(spawn("api", settings=settings))
         eventually(lambda: "COPY" in waiting_statements(dsn), what="the warm-up waits for the lock")
         for path in ("/readyz", "/startupz"):
             assert probe(service, path).status_code == 503
@@ -148,7 +148,7 @@ def test_the_api_starts_without_postgresql_and_becomes_ready_once_it_is_reachabl
 ) -> None:
     store(own_postgres.dsn, UID)
     own_postgres.stop()
-    service = alive(spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}))
+    service = wait_until_live(spawn("api", settings={"ORDERS_POSTGRES__DSN": own_postgres.dsn, **NO_KAFKA}))
     assert probe(service, "/readyz").status_code == 503
     assert get(service, f"/orders/{UID}").status_code == 503
     own_postgres.start()
@@ -186,23 +186,23 @@ def test_readiness_can_depend_on_postgresql(spawn: Spawn, own_postgres: "Postgre
     eventually(lambda: probe(service, "/readyz").status_code == 200)
 
 
-def test_a_replaced_order_is_served_in_its_new_version_within_a_second(started: Service, database: str) -> None:
+def test_a_replaced_order_is_served_in_its_new_version_within_a_second(api: Service, database: str) -> None:
     store(database, UID, locale="v0")
     for version in range(1, 6):
-        get(started, f"/orders/{UID}")
+        get(api, f"/orders/{UID}")
         store(database, UID, version=version, locale=f"v{version}")
-        assert until_served(started, f"v{version}") < MAX_STALE_SECONDS
+        assert until_served(api, f"v{version}") < MAX_STALE_SECONDS
 
 
-def test_frequent_requests_never_get_a_version_that_is_too_old(started: Service, database: str) -> None:
+def test_frequent_requests_never_get_a_version_that_is_too_old(api: Service, database: str) -> None:
     store(database, UID, locale="0")
     stored, stop = [monotonic()], Event()
     with ThreadPoolExecutor(2) as clients:
-        results = [clients.submit(read_versions, stop, started) for _ in range(2)]
+        results = [clients.submit(read_versions, stop, api) for _ in range(2)]
         for version in range(1, 21):
             store(database, UID, version=version, locale=str(version))
             stored.append(monotonic())
-        until_served(started, "20")
+        until_served(api, "20")
         stop.set()
         responses = [response for result in results for response in result.result()]
     assert max(requested - stored[version + 1] for requested, version in responses if version < 20) < MAX_STALE_SECONDS
@@ -219,11 +219,11 @@ def read_versions(stop: Event, service: Service) -> list[tuple[float, int]]:
     return responses
 
 
-def test_an_order_requested_before_it_is_stored_is_found_within_a_second(started: Service, database: str) -> None:
-    assert get(started, f"/orders/{UID}").status_code == 404
+def test_an_order_requested_before_it_is_stored_is_found_within_a_second(api: Service, database: str) -> None:
+    assert get(api, f"/orders/{UID}").status_code == 404
     store(database, UID)
     began = monotonic()
-    eventually(lambda: get(started, f"/orders/{UID}").status_code == 200, MAX_STALE_SECONDS)
+    eventually(lambda: get(api, f"/orders/{UID}").status_code == 200, MAX_STALE_SECONDS)
     assert monotonic() - began < MAX_STALE_SECONDS
 
 
@@ -249,8 +249,8 @@ def until_served(service: Service, locale: str) -> float:
     return monotonic() - began
 
 
-def test_events_report_stored_orders_and_continue_after_last_event_id(started: Service, database: str) -> None:
-    with httpx2.stream("GET", f"{started.url}/events", timeout=10) as stream:
+def test_events_report_stored_orders_and_continue_after_last_event_id(api: Service, database: str) -> None:
+    with httpx2.stream("GET", f"{api.url}/events", timeout=10) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = stream.iter_lines()
         next(lines)
@@ -261,14 +261,14 @@ def test_events_report_stored_orders_and_continue_after_last_event_id(started: S
         assert abs(datetime.now(UTC) - datetime.fromisoformat(data["at"])) < timedelta(seconds=30)
         store(database, "one", version=1, locale="x")
         assert [event(lines)["event"], event(lines)["event"]] == ["stored", "replaced"]
-    with httpx2.stream("GET", f"{started.url}/events", headers={"last-event-id": first["id"]}, timeout=10) as stream:
+    with httpx2.stream("GET", f"{api.url}/events", headers={"last-event-id": first["id"]}, timeout=10) as stream:
         assert json.loads(event(stream.iter_lines())["data"]) == data | {"order_uid": "two"}
 
 
-def test_stats_report_the_rate_of_stored_orders(started: Service, database: str) -> None:
-    eventually(lambda: get(started, "/stats").json()["stored_per_second"] == 0, what="a rate of 0")
+def test_stats_report_the_rate_of_stored_orders(api: Service, database: str) -> None:
+    eventually(lambda: get(api, "/stats").json()["stored_per_second"] == 0, what="a rate of 0")
     store(database, "one", "two")
-    eventually(lambda: 0 < get(started, "/stats").json()["stored_per_second"] < 5, what="a rate above 0")
+    eventually(lambda: 0 < get(api, "/stats").json()["stored_per_second"] < 5, what="a rate above 0")
 
 
 def event(lines: Iterator[str]) -> dict[str, str]:
@@ -281,9 +281,9 @@ def event(lines: Iterator[str]) -> dict[str, str]:
     raise AssertionError("the stream ended")
 
 
-def test_a_transaction_of_thousands_of_orders_is_streamed_completely(started: Service, database: str) -> None:
+def test_a_transaction_of_thousands_of_orders_is_streamed_completely(api: Service, database: str) -> None:
     uids = [f"order-{number}" for number in range(TRANSACTION_SIZE)]
-    with httpx2.stream("GET", f"{started.url}/events", timeout=30) as stream:
+    with httpx2.stream("GET", f"{api.url}/events", timeout=30) as stream:
         writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
         writer.store([versioned(number, order_uid=uid) for number, uid in enumerate(uids)])
         writer.close()
@@ -291,27 +291,27 @@ def test_a_transaction_of_thousands_of_orders_is_streamed_completely(started: Se
         assert {json.loads(next(lines).removeprefix("data: "))["order_uid"] for _ in uids} == {*uids}
         store(database, "after")
         assert '"after"' in next(lines)
-    assert get(started, "/orders/order-1").status_code == 200
+    assert get(api, "/orders/order-1").status_code == 200
 
 
-def test_sigterm_fails_readiness_ends_streams_finishes_requests_and_exits_0(started: Service, database: str) -> None:
+def test_sigterm_fails_readiness_ends_streams_finishes_requests_and_exits_0(api: Service, database: str) -> None:
     store(database, UID)
     with ThreadPoolExecutor(2) as clients, locked(database) as unlock:
-        running = clients.submit(get, started, f"/orders/{UID}")
-        following = clients.submit(httpx2.get, f"{started.url}/events", timeout=30)
-        eventually(lambda: get(started, "/stats").json()["event_clients"] == 1)
+        running = clients.submit(get, api, f"/orders/{UID}")
+        following = clients.submit(httpx2.get, f"{api.url}/events", timeout=30)
+        eventually(lambda: get(api, "/stats").json()["event_clients"] == 1)
         eventually(lambda: "row_to_json" in waiting_statements(database))
-        started.process.send_signal(signal.SIGTERM)
-        eventually(lambda: probe(started, "/readyz").status_code == 503)
-        assert probe(started, "/livez").status_code == 200
+        api.process.send_signal(signal.SIGTERM)
+        eventually(lambda: probe(api, "/readyz").status_code == 503)
+        assert probe(api, "/livez").status_code == 200
         assert following.result(10).status_code == 200
-        eventually(lambda: refuses(started.http_port))
+        eventually(lambda: refuses_connections(api.http_port))
         unlock()
         assert running.result(10).status_code == 200
-    assert started.process.wait(10) == 0
+    assert api.process.wait(10) == 0
 
 
-def refuses(port: int) -> bool:
+def refuses_connections(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
@@ -364,11 +364,11 @@ def test_a_port_in_use_is_reported_in_one_line_with_exit_code_1(
     assert "Traceback" not in lines[0]
 
 
-def test_metrics_count_cache_hits_and_requests_by_route_template(started: Service, database: str) -> None:
+def test_metrics_count_cache_hits_and_requests_by_route_template(api: Service, database: str) -> None:
     store(database, UID)
     for _ in range(3):
-        eventually(lambda: get(started, f"/orders/{UID}").status_code == 200)
-    metrics = probe(started, "/metrics").text
+        eventually(lambda: get(api, f"/orders/{UID}").status_code == 200)
+    metrics = probe(api, "/metrics").text
     for line in (
         'orders_http_requests_total{handler="/orders/{order_uid}",method="GET",status="200"} 3.0',
         "orders_cache_entries 1.0",

@@ -301,7 +301,7 @@ def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: Kafka
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_each_named_dead_letter_that_can_not_be_sent_is_reported_and_the_others_are_sent(
+def test_each_named_dead_letter_that_cannot_be_sent_is_reported_and_the_others_are_sent(
     kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
 ) -> None:
     produce(
@@ -368,7 +368,7 @@ def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_lin
     ],
     ids=" ".join,
 )
-def test_partition_and_offsets_can_not_be_combined_with_filters(
+def test_partition_and_offsets_cannot_be_combined_with_filters(
     kafka: Kafka, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):

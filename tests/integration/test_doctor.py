@@ -108,7 +108,7 @@ def test_unreachable_servers_are_reported_separately_and_without_passwords(
     assert "hunter2" not in output
 
 
-def test_checks_of_servers_that_never_answer_time_out(
+def test_checks_of_unresponsive_servers_time_out(
     healthy: Settings, unresponsive: str, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "CHECK_TIMEOUT_SECONDS", 0.5)

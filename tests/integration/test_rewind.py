@@ -21,7 +21,7 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
     return Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, group_id=topic)
 
 
-def rewound(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
+def run_rewind(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
     """Run the command and return the committed offsets afterwards."""
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
@@ -61,32 +61,32 @@ def commit_offsets(kafka: Kafka, offsets: dict[int, int], metadata: str = "") ->
 
 def test_offsets_move_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
     commit_offsets(kafka, {0: 10, 1: 2})
-    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
+    assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
 
 
 def test_committed_offsets_of_a_deleted_topic_are_unchanged(kafka: Kafka) -> None:
     """The consumer ignores them and reads from the beginning; committing an offset would skip messages."""
     commit_offsets(kafka, {0: 10, 1: 10}, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
-    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 10, 1: 10}
+    assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 10, 1: 10}
 
 
 def test_new_offsets_are_committed_with_the_topic_id(kafka: Kafka) -> None:
     commit_offsets(kafka, {0: 10})
-    assert rewound(kafka, NOON + timedelta(minutes=4)) == {0: 4}
-    assert rewound(kafka, NOON + timedelta(minutes=2)) == {0: 2}
+    assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 4}
+    assert run_rewind(kafka, NOON + timedelta(minutes=2)) == {0: 2}
     assert metadata(kafka).startswith("topic-id=")
 
 
 def test_a_time_after_the_last_message_changes_nothing(kafka: Kafka) -> None:
     commit_offsets(kafka, {0: 10, 1: 2})
-    assert rewound(kafka, NOON + timedelta(days=1)) == {0: 10, 1: 2}
+    assert run_rewind(kafka, NOON + timedelta(days=1)) == {0: 10, 1: 2}
 
 
 def test_a_dry_run_prints_what_would_be_read_and_changes_nothing(
     kafka: Kafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit_offsets(kafka, {0: 10})
-    assert rewound(kafka, NOON, "--dry-run") == {0: 10}
+    assert run_rewind(kafka, NOON, "--dry-run") == {0: 10}
     assert capsys.readouterr().out.splitlines() == ["partition 0: 10 -> 0", "10 offsets would be read again"]
 
 
@@ -98,9 +98,9 @@ def test_a_group_with_members_is_refused(kafka: Kafka, protocol: str) -> None:
     member.subscribe([kafka.topic])
     assert member.poll(FAR) is not None
     with pytest.raises(CommandError, match="has 1 members: stop the consumers first"):
-        rewound(live, NOON)
+        run_rewind(live, NOON)
     member.close()
-    assert rewound(live, NOON) == {0: 0}
+    assert run_rewind(live, NOON) == {0: 0}
 
 
 def test_a_time_without_a_zone_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
