@@ -57,7 +57,7 @@ class Statistics:
             return None
 
     async def _read_topic_depths(self) -> TopicDepths | None:
-        depths = await asyncio.to_thread(self._parts.group_lag.read)
+        depths = await asyncio.to_thread(self._parts.group_lag.read_if_available)
         self._kafka.set_state(is_up=depths is not None)
         return depths
 

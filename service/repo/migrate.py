@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
 """Key of the advisory lock that a migration holds."""
 TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
+NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"
 CONNECT_TIMEOUT_SECONDS: Final = 5
 _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """SQLSTATEs: connection lost, standby, serialization failure, deadlock, full server, lock timeout, shutdown."""
@@ -119,7 +120,7 @@ def _lock(connection: psycopg.Connection[TupleRow]) -> None:
 def _number(connection: psycopg.Connection[TupleRow]) -> int:
     try:
         with connection.transaction():
-            row = connection.execute("SELECT max(number) FROM schema_releases").fetchone()
+            row = connection.execute(NEWEST_RELEASE).fetchone()
     except UndefinedTable:
         return 0
     return (row and row[0]) or 0

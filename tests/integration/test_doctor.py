@@ -11,6 +11,7 @@ import pytest
 
 from service.app.commands import doctor
 from service.config import Kafka, Postgres, Settings
+from service.repo import checks
 from service.repo.migrate import head_number
 from tests import servers, temporary
 from tests.pooler import pgbouncer
@@ -131,7 +132,7 @@ def test_a_listen_dsn_of_another_database_is_reported(
 def test_a_pooler_that_drops_notifications_is_reported(
     healthy: Settings, database: str, results: Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(doctor, "CALL_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(checks, "NOTIFICATION_TIMEOUT_SECONDS", 2.0)
     with pgbouncer(database, tmp_path / "pgbouncer.txt") as pooled:
         through = healthy.model_copy(update={"postgres": Postgres(dsn=pooled)})
         assert results.of(through, code=1) == {"notifications": "no notification within 2 s"}
@@ -150,7 +151,7 @@ def test_a_standby_without_a_listen_dsn_is_reported(
 
 
 def test_clock_skew_is_reported(healthy: Settings, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "MAX_CLOCK_SKEW_SECONDS", -1.0)
+    monkeypatch.setattr(checks, "MAX_CLOCK_SKEW_SECONDS", -1.0)
     assert "differs from the local clock" in results.of(healthy, code=1)["clocks"]
 
 

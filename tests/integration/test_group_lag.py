@@ -38,7 +38,7 @@ def commit(bootstrap_servers: str, topic: str, partition: int, offset: int) -> N
 
 def read(lag: GroupLag) -> TopicDepths:
     """Retry until the broker responds in time, which a busy one may not."""
-    depths = eventually(lag.read, within=30, what="a response")
+    depths = eventually(lag.read_if_available, within=30, what="a response")
     assert depths
     return depths
 
@@ -66,5 +66,5 @@ def test_a_broker_without_any_group_gives_a_lag_of_0(tmp_path: Path) -> None:
 
 def test_an_unreachable_kafka_gives_no_lag_within_seconds() -> None:
     began = monotonic()
-    assert group_lag("127.0.0.1:9", "orders").read() is None
+    assert group_lag("127.0.0.1:9", "orders").read_if_available() is None
     assert monotonic() - began < 5

@@ -1,4 +1,4 @@
-"""The lag of the consumer group and the number of dead letters, for `/stats`."""
+"""The lag of the consumer group and the number of dead letters."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,29 +24,50 @@ class TopicDepths(NamedTuple):
 class GroupLag:
     """Reads offsets from the brokers. Connects at the first read; not thread-safe.
 
-    `group` creates a consumer with the group's id, which never joins the group.
+    `group` creates a consumer with the group's id, which never joins the group. `call_timeout` is in seconds.
     """
 
     def __init__(
-        self, connect: "Callable[[], AdminClient]", group: "Callable[[], Consumer]", topic: str, dead_letter_topic: str
+        self,
+        connect: "Callable[[], AdminClient]",
+        group: "Callable[[], Consumer]",
+        topic: str,
+        dead_letter_topic: str,
+        call_timeout: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
         self._connect = connect
         self._connect_group = group
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
+        self._call_timeout = call_timeout
 
-    def read(self) -> TopicDepths | None:
-        """Block for at most four times CALL_TIMEOUT_SECONDS; return None while Kafka is unavailable."""
+    def read_if_available(self) -> TopicDepths | None:
+        """Return None while Kafka is unavailable."""
         try:
-            partitions = self._partitions()
-            first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the last stable offset
-            committed = first | self._committed(partitions)
+            return self.read()
         except (KafkaException, TimeoutError):
             return None
+
+    def read(self) -> TopicDepths:
+        """Block for at most four times the call timeout. Raises KafkaException, TimeoutError."""
+        partitions = self._partitions()
+        first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        end = self._stable_ends(partitions)
+        committed = first | self._committed(partitions)
         lag = sum(max(end[each] - committed[each], 0) for each in end if each[0] == self._topic)
         dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
         return TopicDepths(lag, dead_letters)
+
+    def open_transaction_messages(self) -> int:
+        """Count the messages of the order topic after the last stable offset. Raises KafkaException, TimeoutError.
+
+        The end is read first, so that new messages don't count.
+        """
+        partitions = [each for each in self._partitions() if each.topic == self._topic]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        ends = self._offsets(partitions, latest, IsolationLevel.READ_UNCOMMITTED)
+        stable = self._stable_ends(partitions)
+        return sum(max(end - stable[each], 0) for each, end in ends.items())
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -57,7 +78,7 @@ class GroupLag:
         return self._connect_group()
 
     def _partitions(self) -> list[TopicPartition]:
-        topics = self._admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
+        topics = self._admin.list_topics(timeout=self._call_timeout).topics
         return [
             TopicPartition(name, partition)
             for name in (self._topic, self._dead_letter_topic)
@@ -65,14 +86,20 @@ class GroupLag:
             for partition in topics[name].partitions
         ]
 
-    def _offsets(self, partitions: "Iterable[TopicPartition]", which: OffsetSpec) -> _OffsetsByPartition:
-        asked = self._admin.list_offsets(
-            dict.fromkeys(partitions, which),
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=CALL_TIMEOUT_SECONDS,
+    def _stable_ends(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def _offsets(
+        self,
+        partitions: "Iterable[TopicPartition]",
+        which: OffsetSpec,
+        isolation_level: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> _OffsetsByPartition:
+        requests = self._admin.list_offsets(
+            dict.fromkeys(partitions, which), isolation_level=isolation_level, request_timeout=self._call_timeout
         )
         return {
-            (each.topic, each.partition): future.result(CALL_TIMEOUT_SECONDS).offset for each, future in asked.items()
+            (each.topic, each.partition): future.result(self._call_timeout).offset for each, future in requests.items()
         }
 
     def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
@@ -81,5 +108,5 @@ class GroupLag:
         This does not use the AdminClient: confluent-kafka 2.16 crashes if the group's coordinator returns an error.
         """
         own = [each for each in partitions if each.topic == self._topic]
-        committed = self._group.committed(own, timeout=CALL_TIMEOUT_SECONDS) if own else []
+        committed = self._group.committed(own, timeout=self._call_timeout) if own else []
         return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}

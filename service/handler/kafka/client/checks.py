@@ -1,0 +1,79 @@
+"""Checks of Kafka for `orders doctor`.
+
+Each blocks for a few calls at most, and returns a description. Raises CheckFailed, KafkaException or TimeoutError.
+"""
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Consumer, KafkaException
+
+from service.errors import CheckFailed
+from service.handler.kafka.client import properties, topics
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.group_lag import GroupLag
+
+if TYPE_CHECKING:
+    from service.config import Kafka
+
+CALL_TIMEOUT_SECONDS: Final = 5.0
+
+
+def brokers(kafka: "Kafka") -> str:
+    admin = _admin(kafka)
+    try:
+        count = len(admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers)
+    except KafkaException as error:
+        raise CheckFailed(str(admin.last_failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
+    return f"{count} brokers, {_protocol(kafka)}"
+
+
+def advertised_addresses(kafka: "Kafka") -> str:
+    """List the advertised addresses, where clients connect after bootstrapping."""
+    advertised = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
+    addresses = ", ".join(map(str, advertised))
+    if any(broker.problem for broker in advertised):
+        raise CheckFailed(addresses)
+    return addresses
+
+
+def topic(kafka: "Kafka", name: str) -> str:
+    partition_counts = topics.partition_counts(_admin(kafka))
+    if name not in partition_counts:
+        raise CheckFailed("unknown topic")
+    return f"{partition_counts[name]} partitions"
+
+
+def size_limit(kafka: "Kafka") -> str:
+    if problem := topics.size_mismatch(kafka, _admin(kafka)):
+        raise CheckFailed(problem)
+    return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.topic}"
+
+
+def replicas(kafka: "Kafka") -> str:
+    names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
+    if unreplicated := topics.unreplicated(names, _admin(kafka)):
+        raise CheckFailed(f"only one replica of {', '.join(unreplicated)}")
+    return "at least two replicas of each topic that transactions use"
+
+
+def group(kafka: "Kafka") -> str:
+    admin = _admin(kafka)
+    described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
+    description = described.result(CALL_TIMEOUT_SECONDS)
+    with closing(Consumer(properties.command_consumer(kafka))) as consumer:
+        group_lag = GroupLag(
+            lambda: admin, lambda: consumer, kafka.topic, kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS
+        )
+        lag, blocked = group_lag.read().lag, group_lag.open_transaction_messages()
+    summary = f"{description.state.name.lower()}, {len(description.members)} members, lag {lag:,}"
+    return f"{summary}, {blocked:,} messages behind an open transaction" if blocked else summary
+
+
+def _admin(kafka: "Kafka") -> DiagnosticAdminClient:
+    return DiagnosticAdminClient(properties.common(kafka))
+
+
+def _protocol(kafka: "Kafka") -> str:
+    return str(kafka.properties.get("security.protocol", "plaintext")).upper()

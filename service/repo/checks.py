@@ -1,0 +1,107 @@
+"""Checks of PostgreSQL for `orders doctor`.
+
+Each returns a description. Raises CheckFailed, psycopg.Error or UnsupportedEncoding.
+"""
+
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.rows import TupleRow
+
+from service.errors import CheckFailed
+from service.repo.connection import require_utf8
+from service.repo.connection_errors import describe_with_address
+from service.repo.migrate import head_number, schema_number
+from service.repo.reads import DATABASE, SERVER
+from service.repo.rights import READING, WRITING, denied
+
+if TYPE_CHECKING:
+    from service.config import Postgres
+
+NOTIFICATION_TIMEOUT_SECONDS: Final = 5.0
+MAX_CLOCK_SKEW_SECONDS: Final = 5.0
+"""A larger skew breaks the comparison of versions and the check of `date_created`."""
+_MIN_CONNECT_TIMEOUT_SECONDS: Final = 2
+
+CURRENT_DATABASE: Final = f"SELECT {DATABASE}"
+"""Whether two connections lead to the same database."""
+LISTEN: Final = "LISTEN orders_doctor"
+"""Fails on a standby."""
+NOTIFY: Final = "NOTIFY orders_doctor"
+CLOCK: Final = "SELECT clock_timestamp()"
+
+
+def hosts(dsn: str) -> list[str]:
+    """Return the host names and addresses of a DSN, without sockets."""
+    names = str(conninfo_to_dict(dsn).get("host") or "").split(",")
+    return [host for host in names if host and not host.startswith("/")]
+
+
+def server(postgres: "Postgres") -> str:
+    with _connect(postgres.dsn, postgres) as connection:
+        require_utf8(connection)
+        major, minor = divmod(connection.info.server_version, 10_000)
+        row = connection.execute(SERVER).fetchone()
+        backend, is_standby = row or (0, False)
+        route = ["standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
+        return ", ".join([f"{major}.{minor}", *route, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
+
+
+def schema(postgres: "Postgres") -> str:
+    number, wanted = schema_number(postgres.dsn), head_number()
+    if number < wanted:
+        raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
+    return f"version {number:04}, this release needs {wanted:04}"
+
+
+def privileges(postgres: "Postgres", mode: str | None) -> str:
+    wanted = READING | WRITING if mode == "consumer" else READING
+    with _connect(postgres.dsn, postgres) as connection:
+        missing, can_write = denied(connection, wanted), not denied(connection, WRITING)
+    if missing:
+        raise CheckFailed(f"permission denied: {', '.join(f'{privilege} on {table}' for table, privilege in missing)}")
+    return "can read and write orders" if can_write else "can only read orders"
+
+
+def notifications(postgres: "Postgres") -> str:
+    dsn = postgres.listen_dsn or postgres.dsn
+    with (
+        _connect(postgres.dsn, postgres) as reader,
+        _connect(dsn, postgres) as listener,
+        _connect(dsn, postgres) as notifier,
+    ):
+        if len({str(each.execute(CURRENT_DATABASE).fetchone()) for each in (reader, listener)}) > 1:
+            raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases")
+        try:
+            listener.execute(LISTEN)
+        except ReadOnlySqlTransaction:
+            raise CheckFailed("a standby does not support LISTEN") from None
+        started_at = monotonic()
+        notifier.execute(NOTIFY)
+        if not list(listener.notifies(timeout=NOTIFICATION_TIMEOUT_SECONDS, stop_after=1)):
+            raise CheckFailed(f"no notification within {NOTIFICATION_TIMEOUT_SECONDS:g} s")
+    return f"delivered in {(monotonic() - started_at) * 1_000:.0f} ms"
+
+
+def clock_skew(postgres: "Postgres") -> str:
+    with _connect(postgres.dsn, postgres) as connection:
+        before = datetime.now(UTC)
+        row = connection.execute(CLOCK).fetchone()
+        after = datetime.now(UTC)
+    assert row is not None  # noqa: S101 - for the type checker
+    skew = (row[0] - (before + (after - before) / 2)).total_seconds()
+    if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
+        raise CheckFailed(f"PostgreSQL's clock differs from the local clock by {skew:+.1f} s")
+    return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"
+
+
+def _connect(dsn: str, postgres: "Postgres") -> psycopg.Connection[TupleRow]:
+    timeout = max(_MIN_CONNECT_TIMEOUT_SECONDS, round(postgres.connect_timeout))
+    try:
+        return psycopg.connect(dsn, connect_timeout=timeout, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise CheckFailed(describe_with_address(error, dsn)) from None
