@@ -1,7 +1,6 @@
 """Generates the chart's Grafana dashboard: `make dashboard`.
 
-Usage: dashboard.py FILE. A panel has a title, a unit, a description, and expressions with their legends; its position
-follows from its place in the list.
+Usage: dashboard.py FILE. Panels are placed in the order of ROWS.
 """
 
 import json
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-CHOSEN = 'namespace="$namespace",job=~"$job",instance=~"$instance"'
+SELECTOR = 'namespace="$namespace",job=~"$job",instance=~"$instance"'
 
 
 class Panel(NamedTuple):
@@ -42,7 +41,7 @@ def _by(labels: tuple[str, ...]) -> str:
 
 ORDERS_ONLY = ',handler=~"/orders.*"'
 FAILED = ORDERS_ONLY + ',status=~"5.."'
-OURS = " and on (instance) orders_build_info{%s}"
+INSTANCES_OF_ORDERS = " and on (instance) orders_build_info{%s}"
 ROWS = [
     Row(
         "Now",
@@ -213,11 +212,11 @@ ROWS = [
         [
             Panel(
                 "CPU", "short", "CPUs in use, by pod.",
-                {"{{instance}}": "rate(process_cpu_seconds_total{%s}[$__rate_interval])" + OURS},
+                {"{{instance}}": "rate(process_cpu_seconds_total{%s}[$__rate_interval])" + INSTANCES_OF_ORDERS},
             ),
             Panel(
                 "Memory", "bytes", "Resident memory, by pod.",
-                {"{{instance}}": "process_resident_memory_bytes{%s}" + OURS},
+                {"{{instance}}": "process_resident_memory_bytes{%s}" + INSTANCES_OF_ORDERS},
             ),
             Panel(
                 "Pods", "short", "Pods by mode and version; two versions during a rollout.",
@@ -240,9 +239,9 @@ def dashboard() -> dict[str, Any]:
         "time": {"from": "now-1h", "to": "now"},
         "editable": False,
         "templating": {
-            "list": [_datasource(), _namespace(), _narrowing("job", "Job"), _narrowing("instance", "Instance")]
+            "list": [_datasource(), _namespace(), _label_filter("job", "Job"), _label_filter("instance", "Instance")]
         },
-        "panels": _placed(),
+        "panels": _panels(),
     }
 
 
@@ -257,17 +256,17 @@ def _namespace() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _narrowing(name: str, label: str) -> dict[str, Any]:
-    """Return a choice among what the namespace has of a label: all of it, until someone looks closer."""
+def _label_filter(name: str, label: str) -> dict[str, Any]:
+    """Return a variable that filters by a label's values in the namespace; all values by default."""
     query = f'label_values(orders_build_info{{namespace="$namespace"}}, {name})'
-    everything = {"multi": True, "includeAll": True, "allValue": ".+"}
+    all_values = {"multi": True, "includeAll": True, "allValue": ".+"}
     return {
-        "name": name, "label": label, "type": "query", "datasource": SOURCE, "query": query, "refresh": 2, **everything
+        "name": name, "label": label, "type": "query", "datasource": SOURCE, "query": query, "refresh": 2, **all_values
     }  # fmt: skip
 
 
-def _placed() -> list[dict[str, Any]]:
-    """Return rows and panels from top to bottom, three panels beside each other."""
+def _panels() -> list[dict[str, Any]]:
+    """Return rows and panels from top to bottom, three panels side by side."""
     placed: list[dict[str, Any]] = []
     y = 0
     for row in ROWS:
@@ -279,14 +278,14 @@ def _placed() -> list[dict[str, Any]]:
     return [{"id": number, **each} for number, each in enumerate(placed, start=1)]
 
 
-def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+def _panel(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
     options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}}
     return {
         "type": panel.kind,
         "title": panel.title,
         "description": panel.description,
         "datasource": SOURCE,
-        "gridPos": place,
+        "gridPos": position,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": options if panel.kind == "timeseries" else {"colorMode": "value"},
         "targets": [_target(*query) for query in zip("ABCDEF", panel.queries.items(), strict=False)],
@@ -295,12 +294,12 @@ def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
 
 def _target(name: str, query: tuple[str, str]) -> dict[str, str]:
     legend, expression = query
-    return {"refId": name, "expr": expression.replace("%s", CHOSEN), "legendFormat": legend}
+    return {"refId": name, "expr": expression.replace("%s", SELECTOR), "legendFormat": legend}
 
 
-def written() -> str:
+def render() -> str:
     return json.dumps(dashboard(), indent=1) + "\n"
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(written(), encoding="utf-8")
+    Path(sys.argv[1]).write_text(render(), encoding="utf-8")

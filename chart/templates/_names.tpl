@@ -42,8 +42,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- define "orders.databaseSecret" -}}
 {{- $values := (index . 0).Values.postgresql -}}
 {{- $own := get (dict "migrate" "" "write" $values.existingWriteSecret "read" $values.existingReadSecret) (index . 1) -}}
-{{- $made := printf "%s-postgresql%s" (include "orders.fullname" (index . 0)) (ternary "" (printf "-%s" (index . 1)) (eq (index . 1) "migrate")) -}}
-{{ coalesce $own $values.existingSecret $made }}
+{{- $created := printf "%s-postgresql%s" (include "orders.fullname" (index . 0)) (ternary "" (printf "-%s" (index . 1)) (eq (index . 1) "migrate")) -}}
+{{ coalesce $own $values.existingSecret $created }}
 {{- end }}
 
 {{- define "orders.databaseHost" -}}

@@ -477,7 +477,7 @@ def dead_letters(page: Page) -> Locator:
 def test_without_keys_dead_letters_are_disabled(visit: "Visit", shared_service: Service) -> None:
     visit.page.goto(f"{shared_service.url}/#/dead-letters")
     expect(visit.page.get_by_role("status", name="Dead letters")).to_have_text(
-        "Dead letters hold personal data: configure API keys to enable this view."
+        "Dead letters contain personal data: configure API keys to enable this view."
     )
 
 

@@ -74,7 +74,7 @@ def test_every_panel_has_data(observed: Prometheus) -> None:
 
 
 def test_the_dashboard_is_generated_from_its_source() -> None:
-    assert json.loads(runpy.run_path(str(ROOT / ".ci" / "dashboard.py"))["written"]()) == DASHBOARD
+    assert json.loads(runpy.run_path(str(ROOT / ".ci" / "dashboard.py"))["render"]()) == DASHBOARD
 
 
 def test_every_panel_has_a_description_and_a_unit() -> None:

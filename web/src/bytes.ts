@@ -8,12 +8,12 @@ export function fromBase64(text: string): Uint8Array {
 
 /**
  * Decode UTF-8 and make hidden characters visible. Return null if the bytes are not UTF-8.
- * With `isCut`, the bytes may end within a character.
+ * With `isTruncated`, the bytes may end within a character.
  */
-export function asText(bytes: Uint8Array, isCut: boolean): string | null {
+export function asText(bytes: Uint8Array, isTruncated: boolean): string | null {
   try {
     const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    return showHidden(decoder.decode(bytes, { stream: isCut }));
+    return showHidden(decoder.decode(bytes, { stream: isTruncated }));
   } catch {
     return null;
   }

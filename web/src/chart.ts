@@ -16,9 +16,9 @@ export class Chart {
   private readonly theme = matchMedia("(prefers-color-scheme: dark)");
   private readonly redraw = () => this.plot.redraw();
 
-  constructor(private readonly place: HTMLElement) {
-    this.plot = new uPlot(options(place), [[], []], place);
-    this.resizeObserver.observe(place);
+  constructor(private readonly container: HTMLElement) {
+    this.plot = new uPlot(options(container), [[], []], container);
+    this.resizeObserver.observe(container);
     this.theme.addEventListener("change", this.redraw);
   }
 
@@ -33,7 +33,7 @@ export class Chart {
   }
 
   private fit(): void {
-    const width = this.place.clientWidth;
+    const width = this.container.clientWidth;
     if (width > 0) this.plot.setSize({ width, height: HEIGHT_PX }); // 0 while the element is hidden
   }
 }
@@ -42,12 +42,12 @@ function ticks(_plot: uPlot, _axis: number, oldest: number, newest: number): num
   return [oldest, (oldest + newest) / 2, newest];
 }
 
-function options(place: HTMLElement): uPlot.Options {
+function options(container: HTMLElement): uPlot.Options {
   // Functions, because uPlot calls them for each drawing: the CSS variables depend on the colour scheme.
-  const colour = (name: string) => () => getComputedStyle(place).getPropertyValue(name);
+  const colour = (name: string) => () => getComputedStyle(container).getPropertyValue(name);
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   return {
-    width: place.clientWidth,
+    width: container.clientWidth,
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { show: false },

@@ -73,9 +73,9 @@ function currencyFormat(currency: string, locale?: string): Intl.NumberFormat | 
   const known = currencies.get(name);
   if (known) return known;
   try {
-    const made = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay: "code" });
-    currencies.set(name, made);
-    return made;
+    const created = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay: "code" });
+    currencies.set(name, created);
+    return created;
   } catch {
     return null; // not a currency code
   }

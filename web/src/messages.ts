@@ -23,7 +23,7 @@ export const ORDER: StatusMessages = {
 export const ORDERS: StatusMessages = { ...ORDER, missing: "No orders match.", malformed: "Invalid filter." };
 
 export const DEAD_LETTERS: StatusMessages = {
-  missing: "Dead letters hold personal data: configure API keys to enable this view.",
+  missing: "Dead letters contain personal data: configure API keys to enable this view.",
   forbidden: "The API key lacks the scope dead-letters.",
   malformed: "Invalid filter.",
 };

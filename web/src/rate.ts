@@ -25,7 +25,7 @@ export class Rate {
   /** Count an event at a time that may be in the past. */
   count(at: number): void {
     const second = this.advance(at);
-    if (this.isWithin(second)) this.counts[this.slot(second)]! += 1;
+    if (this.isInWindow(second)) this.counts[this.slot(second)]! += 1;
   }
 
   /** Mark a period in which events may be missing. */
@@ -57,7 +57,7 @@ export class Rate {
     return second;
   }
 
-  private isWithin(second: number): boolean {
+  private isInWindow(second: number): boolean {
     return second >= this.newest - this.window;
   }
 

@@ -1,4 +1,5 @@
-{{- /* Secrets that the chart creates, by name. Existing ones are kept; each is generated once per rendering. */}}
+{{- /* Secrets that the chart creates, by name. Passwords of existing Secrets are kept. Cached in the values, so that all templates get the
+same random passwords. */}}
 {{- define "orders.databaseSecrets" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- if not (hasKey $postgresql "secrets") -}}
@@ -7,10 +8,10 @@
 {{- range $login, $user := dict "migrate" "orders" "write" "orders_write" "read" "orders_read" }}
 {{- $name := include "orders.databaseSecret" (list $ $login) }}
 {{- if and $postgresql.enabled (not (has $name (list $postgresql.existingSecret $postgresql.existingWriteSecret $postgresql.existingReadSecret))) }}
-{{- $there := (lookup "v1" "Secret" $.Release.Namespace $name | default dict).data | default dict }}
+{{- $existing := (lookup "v1" "Secret" $.Release.Namespace $name | default dict).data | default dict }}
 {{- $data := dict $keys.username (b64enc $user) }}
 {{- range $key := ternary (list $keys.password $keys.superuserPassword) (list $keys.password) (eq $login "migrate") }}
-{{- $_ := set $data $key (get $there $key | default (randAlphaNum 32 | b64enc)) }}
+{{- $_ := set $data $key (get $existing $key | default (randAlphaNum 32 | b64enc)) }}
 {{- end }}
 {{- $_ := set $secrets $name $data }}
 {{- end }}

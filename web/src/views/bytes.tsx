@@ -31,8 +31,8 @@ interface OpenBytesProps {
 
 function OpenBytes({ name, bytes, size = bytes.length }: OpenBytesProps): JSX.Element {
   const [wantsHex, setWantsHex] = useState(false);
-  const isCut = size > bytes.length;
-  const text = asText(bytes, isCut);
+  const isTruncated = size > bytes.length;
+  const text = asText(bytes, isTruncated);
   const isHex = wantsHex || text === null;
   return (
     <>

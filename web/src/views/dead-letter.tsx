@@ -7,7 +7,7 @@ import { Copy } from "./copy";
 import { Fact, Facts } from "./parts";
 import { Time } from "./time";
 
-const STUB = "The original was too large for this topic. This record says where the original is.";
+const STUB = "The original was too large for this topic. This record contains its position instead.";
 
 export function DeadLetterCard({ deadLetter }: { deadLetter: DeadLetter }): JSX.Element {
   return (

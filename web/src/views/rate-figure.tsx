@@ -9,17 +9,17 @@ const UPDATE_INTERVAL_MS = 1_000;
 
 /** Orders per second as a chart, and as a sentence for screen readers. */
 export function RateFigure({ feed }: { feed: Feed }): JSX.Element {
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const [series, setSeries] = useState(() => feed.series(Date.now()));
   useEffect(() => {
     const update = () => document.hidden || setSeries(feed.series(Date.now()));
     const timer = setInterval(update, UPDATE_INTERVAL_MS);
     return () => clearInterval(timer);
   }, [feed]);
-  useChart(place, series);
+  useChart(container, series);
   return (
     <figure class="rate">
-      <div ref={place} class="plot" aria-hidden="true" />
+      <div ref={container} class="plot" aria-hidden="true" />
       <figcaption>{rateSentence(series)}</figcaption>
     </figure>
   );
@@ -33,19 +33,19 @@ function rateSentence({ counts }: RateSeries): string {
   return `now ${now == null ? NO_VALUE : integer(now)}/s, peak ${integer(Math.max(0, ...known))}/s in two minutes${gap}`;
 }
 
-function useChart(place: { current: HTMLElement | null }, series: RateSeries): void {
+function useChart(container: { current: HTMLElement | null }, series: RateSeries): void {
   const chart = useRef<Chart | null>(null);
   useEffect(() => {
     let isUnmounted = false;
     import("../chart")
       .then((loaded) => {
-        if (!isUnmounted && place.current) chart.current = new loaded.Chart(place.current);
+        if (!isUnmounted && container.current) chart.current = new loaded.Chart(container.current);
       })
       .catch(() => undefined); // the sentence has the same information
     return () => {
       isUnmounted = true;
       chart.current?.destroy();
     };
-  }, [place]);
+  }, [container]);
   useEffect(() => chart.current?.draw(series), [series]);
 }
