@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import AsyncClientCursor
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from service.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
 from service.repo.connection import (
@@ -195,9 +195,12 @@ class PostgresOrderReader:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[BoundedAsyncConnection]:
         """Borrow a connection from the pool. Raises StorageUnavailable or a subclass."""
+        timeout = POOL_TIMEOUT_SECONDS if self.is_reachable else UNREACHABLE_POOL_TIMEOUT_SECONDS
         try:
-            timeout = POOL_TIMEOUT_SECONDS if self.is_reachable else UNREACHABLE_POOL_TIMEOUT_SECONDS
             connection = await self._pool.getconn(timeout)
+        except PoolTimeout as error:
+            self.is_reachable = False
+            raise StorageUnavailable(f"timed out after {timeout:g} s waiting for a connection to PostgreSQL") from error
         except psycopg.Error as error:
             self.is_reachable = False
             raise translate(error) from error

@@ -72,9 +72,9 @@ def _name(location: Sequence[int | str]) -> str:
     return str(location[1]) if len(location) > 1 else ""
 
 
-async def _storage_unavailable(request: Request, _error: StorageUnavailable) -> Response:
-    detail = "the database is unreachable, and the response is not cached"
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, request_id_of(request))
+async def _storage_unavailable(request: Request, error: StorageUnavailable) -> Response:
+    """Return the problem, which is one of a few fixed phrases, without host names, roles or values."""
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, error.problem, request_id_of(request))
 
 
 async def _kafka_unavailable(request: Request, error: KafkaUnavailable) -> Response:

@@ -165,7 +165,7 @@ def test_a_body_is_refused_unread(api_fixture: ApiFixture) -> None:
 def test_while_the_database_is_unreachable_orders_that_are_not_cached_get_503(api_fixture: ApiFixture) -> None:
     api_fixture.reader.is_unreachable = True
     for url in (URL, "/orders"):
-        problem_of(api_fixture.client.get(url), 503)
+        assert problem_of(api_fixture.client.get(url), 503)["detail"] == "unreachable"
 
 
 def test_an_unhandled_error_is_a_problem_without_a_traceback_or_a_value(
