@@ -1,4 +1,7 @@
-"""Fakes of the use cases' ports. tests/integration/test_order_store.py runs one contract on fake and real store."""
+"""Fakes of ports of the use cases, and of a clock.
+
+FakeStore and the real store pass one contract: tests/integration/test_order_store.py.
+"""
 
 from collections.abc import Sequence
 
@@ -74,3 +77,16 @@ class FakeDeadLetters:
         self.refusals -= 1
         self.sent.extend(dead_letters[:1])
         raise DeadLettersUnavailable("the topic is unavailable", dead_letters[1:])
+
+
+class FakeClock:
+    """Seconds of time.monotonic() and time.time(), which pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds

@@ -1,0 +1,33 @@
+"""Fakes of what the reading thread uses: the client, the clock and the metrics."""
+
+from functools import partial
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.handler.kafka.consumer import client_errors, fetch, lag, offsets, topic_identity
+from service.metrics import Metrics
+from service.pkg.log_throttle import LogThrottle
+from tests.fake_consumer import FakeConsumer
+from tests.fakes import FakeClock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of the modules of the consumer."""
+    fake = FakeClock()
+    monkeypatch.setattr(client_errors, "LogThrottle", partial(LogThrottle, now=fake))
+    for module in (fetch, lag, offsets, topic_identity):
+        for name in {"monotonic", "time"} & vars(module).keys():
+            monkeypatch.setattr(module, name, fake)
+    return fake
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def kafka() -> FakeConsumer:
+    return FakeConsumer()

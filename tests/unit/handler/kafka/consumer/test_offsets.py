@@ -1,0 +1,167 @@
+"""Offsets are committed after their batch is written, one commit at a time, until the broker has acknowledged them."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.offsets import OffsetCommitter
+from tests.fake_consumer import TOPIC, FakeConsumer
+from tests.fakes import FakeClock
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+
+
+class Committer:
+    """Offsets, and the client that commits them and reports the answers."""
+
+    def __init__(self) -> None:
+        self.group = ConsumerGroup({}, TOPIC)
+        self.offsets = OffsetCommitter(self.group)
+        self.succeeded: list[bool] = []
+        self.kafka = FakeConsumer({"on_commit": lambda *answer: self.succeeded.append(self.offsets.on_commit(*answer))})
+
+    def commit(self) -> None:
+        self.offsets.commit(self.kafka)  # type: ignore[arg-type]
+
+    def commit_now(self) -> None:
+        self.offsets.commit_now(self.kafka)  # type: ignore[arg-type]
+
+    def poll(self) -> None:
+        self.kafka.consume(1, 0)
+
+    @property
+    def committed(self) -> dict[int, int]:
+        return self.kafka.committed_by_partition
+
+
+@pytest.fixture
+def committer() -> Committer:
+    return Committer()
+
+
+def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: Committer) -> None:
+    committer.offsets.advance({0: 5, 1: 7})
+    committer.commit()
+    assert (committer.offsets.are_pending, committer.committed) == (True, {})
+    committer.poll()
+    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, True)
+    assert (committer.committed, committer.succeeded) == ({0: 5, 1: 7}, [True])
+
+
+def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
+    committer.group.topic_id = "abc"
+    committer.offsets.advance({0: 5})
+    committer.commit()
+    committer.poll()
+    assert committer.kafka.committed_offsets[0].metadata == "topic-id=abc"
+
+
+def test_without_pending_offsets_nothing_is_sent(committer: Committer) -> None:
+    committer.commit()
+    committer.commit_now()
+    committer.poll()
+    assert committer.succeeded == []
+
+
+def test_only_one_commit_is_in_flight(committer: Committer) -> None:
+    committer.offsets.advance({0: 5})
+    committer.commit()
+    committer.offsets.advance({0: 9})
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {0: 5}
+    assert committer.offsets.are_pending
+    committer.commit()
+    committer.poll()
+    assert (committer.committed, committer.offsets.are_committed) == ({0: 9}, True)
+
+
+def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: FakeClock) -> None:
+    committer.kafka.commit_errors.append(FAILED)
+    committer.offsets.advance({0: 5})
+    committer.commit()
+    committer.poll()
+    assert (committer.succeeded, committer.offsets.are_pending) == ([False], True)
+    committer.commit()
+    committer.poll()
+    assert committer.succeeded == [False]
+    clock.advance(0.5)
+    committer.commit()
+    committer.poll()
+    assert (committer.succeeded, committer.committed) == ([False, True], {0: 5})
+
+
+def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
+    committer.offsets.advance({0: 5, 1: 7})
+    answers = [Answer(0, 5, None), Answer(1, 7, FAILED)]
+    assert not committer.offsets.on_commit(None, answers)  # type: ignore[arg-type]
+    clock.advance(0.5)
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {1: 7}
+
+
+class Answer:
+    """What a broker answers to the commit of a partition."""
+
+    def __init__(self, partition: int, offset: int, error: KafkaError | None) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.error = error
+
+
+def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:
+    committer.kafka.commit_errors.append(FAILED)
+    committer.offsets.advance({0: 5})
+    committer.commit()
+    committer.offsets.advance({1: 7})
+    committer.commit_now()
+    committer.poll()
+    assert committer.committed == {0: 5, 1: 7}
+
+
+def test_a_commit_that_the_client_rejects_before_a_revocation_is_an_error(committer: Committer) -> None:
+    committer.kafka.failures["commit"] = FAILED
+    committer.offsets.advance({0: 5})
+    with pytest.raises(KafkaException, match="REBALANCE_IN_PROGRESS"):
+        committer.commit_now()
+
+
+def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
+    committer.offsets.advance({0: 5, 1: 7})
+    committer.offsets.forget(frozenset({1, 2}))
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {0: 5}
+    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, False)
+
+
+def test_after_the_next_assignment_the_revoked_partitions_no_longer_count(committer: Committer) -> None:
+    committer.offsets.advance({1: 7})
+    committer.offsets.forget(frozenset({1}))
+    committer.offsets.on_assign()
+    assert committer.offsets.are_committed
+
+
+def test_abandoned_offsets_are_never_committed(committer: Committer) -> None:
+    committer.offsets.advance({0: 5, 1: 7})
+    committer.offsets.abandon()
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {}
+    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, False)
+
+
+def test_the_answer_to_a_commit_of_an_older_offset_does_not_end_the_wait(committer: Committer) -> None:
+    committer.offsets.advance({0: 9})
+    assert committer.offsets.on_commit(None, [TopicPartition(TOPIC, 0, 5)])
+    assert committer.offsets.are_pending
+
+
+def test_the_time_since_the_last_commit_is_measured(committer: Committer, clock: FakeClock) -> None:
+    committer.offsets.advance({0: 5})
+    committer.commit()
+    clock.advance(1.5)
+    assert committer.offsets.seconds_since_commit == 1.5
