@@ -37,7 +37,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{- /* Scheduling of pods. A single pod needs no topology spread. (root, component, whether it runs alone) */}}
+{{- /* Scheduling of pods. A single pod needs no topology spread. (root, component, whether it is a single pod) */}}
 {{- define "orders.scheduling" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}

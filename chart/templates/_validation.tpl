@@ -1,4 +1,4 @@
-{{- /* Rejects contradictory values. Each message is one line that says what to do. */}}
+{{- /* Rejects contradictory values. Each message is one line with the cause and the fix. */}}
 {{- define "orders.validate" -}}
 {{- $v := .Values -}}
 {{- include "orders.validateSecrets" . }}
@@ -90,12 +90,12 @@
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|grafana_dashboard|checksum/(settings|passwords))$" $name }}{{ fail (printf "%s: %s is set by the chart" $path $name) }}{{ end }}
 {{- end }}
 {{- end }}
-{{- $taken := dict "extraEnv" list "extraVolumes" (list "tmp" "api-keys") "extraVolumeMounts" (list "/tmp" "/etc/orders/auth") -}}
+{{- $reserved := dict "extraEnv" list "extraVolumes" (list "tmp" "api-keys") "extraVolumeMounts" (list "/tmp" "/etc/orders/auth") -}}
 {{- range include "orders.certificates" . | fromYamlArray }}
-{{- $_ := set $taken "extraVolumes" (append $taken.extraVolumes .name) }}
-{{- $_ := set $taken "extraVolumeMounts" (append $taken.extraVolumeMounts .folder) }}
+{{- $_ := set $reserved "extraVolumes" (append $reserved.extraVolumes .name) }}
+{{- $_ := set $reserved "extraVolumeMounts" (append $reserved.extraVolumeMounts .folder) }}
 {{- end }}
-{{- range $list, $names := $taken }}
+{{- range $list, $names := $reserved }}
 {{- range index $v $list }}
 {{- $name := ternary .mountPath .name (eq $list "extraVolumeMounts") | toString }}
 {{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate or reserved by the chart" $list $name) }}{{ end }}
@@ -107,10 +107,10 @@
 {{- /* Values end up in ConfigMaps, Jobs and pods, which more people can read than Secrets. */}}
 {{- define "orders.validateSecrets" -}}
 {{- range $name, $value := .Values.settings }}
-{{- if include "orders.isSecret" (list $name $value) }}{{ include "orders.refuseSecret" (list (printf "settings: %s" $name) $name) }}{{ end }}
+{{- if include "orders.isSecret" (list $name $value) }}{{ include "orders.rejectSecret" (list (printf "settings: %s" $name) $name) }}{{ end }}
 {{- end }}
 {{- range .Values.extraEnv }}
-{{- if include "orders.isSecret" (list .name (default "" .value)) }}{{ include "orders.refuseSecret" (list (printf "extraEnv: %s" .name) .name) }}{{ end }}
+{{- if include "orders.isSecret" (list .name (default "" .value)) }}{{ include "orders.rejectSecret" (list (printf "extraEnv: %s" .name) .name) }}{{ end }}
 {{- end }}
 {{- range $name, $value := omit .Values "global" "settings" "extraEnv" }}{{ include "orders.findSecrets" (list $name $value) }}{{ end }}
 {{- end }}
@@ -126,7 +126,7 @@
 {{- else if kindIs "string" $value }}
 {{- $literal := include "orders.literal" $value }}
 {{- $assigned := and (not (regexMatch "nnotations[.]" $path)) (include "orders.assignsSecret" $literal) }}
-{{- if or $assigned (include "orders.showsSecret" $literal) }}{{ include "orders.refuseSecret" (list $path $path) }}{{ end }}
+{{- if or $assigned (include "orders.showsSecret" $literal) }}{{ include "orders.rejectSecret" (list $path $path) }}{{ end }}
 {{- end }}
 {{- end }}
 
@@ -162,7 +162,7 @@
 {{- end }}
 
 {{- /* Fails and names the value to use instead. (location, variable's name or value's path) */}}
-{{- define "orders.refuseSecret" -}}
+{{- define "orders.rejectSecret" -}}
 {{- $name := upper (index . 1) -}}
 {{- $place := "extraEnv, with valueFrom.secretKeyRef" -}}
 {{- if contains "SASL.PASSWORD" $name }}{{ $place = "kafka.sasl.passwordSecret" }}
