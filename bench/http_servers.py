@@ -69,7 +69,7 @@ Create = Callable[[Context, FixtureFiles, int], Process]
 
 
 @contextmanager
-def ours(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[HttpServer]:
+def orders_api(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[HttpServer]:
     """Run `orders api` until the block ends. Its warm-up is finished. Raises ServerUnavailable."""
     servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers}
     api = Service(context, "api", {**servers, **_LARGE_CACHE, **settings})

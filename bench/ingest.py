@@ -22,7 +22,7 @@ from bench.context import Context
 from bench.databases import TABLES, Database, checkpoint, copied, migrated
 from bench.figures import Sample
 from bench.groups import Group
-from bench.pace import Pace
+from bench.ingest_result import IngestResult
 from bench.processes import Service, child, run_for_result, wait_until
 from bench.topics import Topic, filled
 from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
@@ -104,14 +104,14 @@ def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
 def _round(setup: Setup, number: int) -> Iterator[Sample]:
     """Yield the samples of each variant. Each round starts with another variant, so that none is always the first."""
     variants: list[tuple[str, Callable[[Setup], Run]]] = [
-        ("ingest.ours", _ours),
+        ("ingest.ours", _clean),
         ("ingest.raw", _copy_blocks),
         ("ingest.baseline", _baseline),
         ("ingest.consume", _consume),
         ("ingest.dirty", _dirty),
         ("ingest.redelivery", _redelivery),
-        ("ingest.two", partial(_ours, members=2)),
-        ("ingest.four", partial(_ours, members=4)),
+        ("ingest.two", partial(_clean, members=2)),
+        ("ingest.four", partial(_clean, members=4)),
     ]
     first = number % len(variants)
     for name, run in variants[first:] + variants[:first]:
@@ -212,7 +212,7 @@ def _microseconds_each(before: float | None, after: float | None, messages: int)
     return None if before is None or after is None else (after - before) / messages * 1e6
 
 
-def _ours(setup: Setup, *, members: int = 1) -> Run:
+def _clean(setup: Setup, *, members: int = 1) -> Run:
     with copied(setup.context, setup.template.name) as database:
         return consume(setup.context, setup.usage, setup.clean, database, members=members)
 
@@ -250,10 +250,10 @@ def _run_baseline(setup: Setup, module: str, *arguments: str, stores: bool = Tru
         }
         process = child(setup.context, module, [f"bench.baselines.{module}", *arguments], settings)
         before = setup.usage.cpu_seconds()
-        pace = run_for_result(process, Pace, _RUN_TIMEOUT_SECONDS)
+        result = run_for_result(process, IngestResult, _RUN_TIMEOUT_SECONDS)
         after = setup.usage.cpu_seconds()
-        _require_stored(database, pace.all_messages if stores else 0)
-    return Run(pace.rate, pace.cpu_microseconds, _microseconds_each(before, after, pace.all_messages))
+        _require_stored(database, result.all_messages if stores else 0)
+    return Run(result.rate, result.cpu_microseconds, _microseconds_each(before, after, result.all_messages))
 
 
 def _growth(setup: Setup, number: int) -> Iterator[Sample]:

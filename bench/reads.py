@@ -11,7 +11,7 @@ from bench.baselines import psycopg_loop
 from bench.context import Context
 from bench.figures import Sample
 from bench.fixtures import FixtureFiles, documents, stored_orders, write_files
-from bench.http_servers import BASELINES, HttpServer, baseline, ours
+from bench.http_servers import BASELINES, HttpServer, baseline, orders_api
 from bench.processes import child, run_for_result
 from service.errors import ServerUnavailable
 
@@ -44,7 +44,7 @@ def _cached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]
     count = len(files.documents)
     with ExitStack() as running:
         all_cached = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_UP_SIZE": str(count)}
-        servers = [running.enter_context(ours(context, dsn, all_cached)), *_baselines(context, files, running)]
+        servers = [running.enter_context(orders_api(context, dsn, all_cached)), *_baselines(context, files, running)]
         for server in servers:
             _load(context, files, server, CACHED_CONNECTIONS, count)
         for _ in range(context.rounds):
@@ -74,7 +74,7 @@ def _cached_round(context: Context, files: FixtureFiles, server: HttpServer) -> 
 
 def _uncached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]:
     requests = context.scaled(UNCACHED_REQUESTS, _MIN_COUNT)
-    with ours(context, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_UP_SIZE": "0"}) as api:
+    with orders_api(context, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_UP_SIZE": "0"}) as api:
         _load(context, files, api, UNCACHED_CONNECTIONS, _MIN_COUNT)
         for _ in range(context.rounds):
             before = api.cpu_seconds()

@@ -10,7 +10,7 @@ from bench.baselines import copy_out
 from bench.context import Context
 from bench.figures import Sample
 from bench.fixtures import mean_document_bytes, stored_orders
-from bench.http_servers import HttpServer, ours
+from bench.http_servers import HttpServer, orders_api
 from bench.processes import child, run_for_result
 from local.ports import HOST
 from service.errors import ServerUnavailable
@@ -33,7 +33,7 @@ def measure(context: Context) -> Iterator[Sample]:
         for _ in range(context.rounds):
             yield Sample("warm.bare", "orders/s", _copy_rate(context, database.dsn, count))
             cold = _cold_bytes(context, database.dsn)
-            with ours(context, database.dsn, _cache(count, count)) as api:
+            with orders_api(context, database.dsn, _cache(count, count)) as api:
                 warm = api.resident_bytes()
                 yield Sample("warm.ours", "orders/s", _warm_up_rate(api, count))
             yield Sample("memory.entry", "bytes", (warm - cold) / count)
@@ -52,7 +52,7 @@ def _copy_rate(context: Context, dsn: str, count: int) -> float:
 
 
 def _cold_bytes(context: Context, dsn: str) -> int:
-    with ours(context, dsn, _cache(1, 0)) as api:
+    with orders_api(context, dsn, _cache(1, 0)) as api:
         return api.resident_bytes()
 
 

@@ -79,12 +79,12 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
         ExitStack() as running,
     ):
         demo = Demo(Path(folder), args, stop, running)
-        demo.watch(demo.start())
+        demo.print_statistics(demo.start())
     echo("stopped all processes")
     return 0
 
 
-class Flow(NamedTuple):
+class Counters(NamedTuple):
     """Counters at one time; the rates are computed from two of these."""
 
     at: float
@@ -134,14 +134,14 @@ class Demo:
     def url(self) -> str:
         return f"http://{HOST}:{self.args.port}"
 
-    def watch(self, commands: Commands) -> None:
+    def print_statistics(self, commands: Commands) -> None:
         """Print a line a second until stopped. Raises ServerUnavailable if a command exits."""
         started_at, last = monotonic(), self._observe(commands)
         while not self.stop.wait(_PRINT_INTERVAL_SECONDS) and not self._is_over(started_at):
             commands.require_alive()
             now = self._observe(commands)
             if now and last:
-                echo(line(now, last) + self.outages.mark)
+                echo(format_line(now, last) + self.outages.mark)
             last = now or last
 
     def _is_over(self, started_at: float) -> bool:
@@ -193,15 +193,15 @@ class Demo:
             return ReloadedCommands(self.folder, environment, self.args.rate, self.stop, Sources(), echo)
         return Commands(self.folder, environment, self.args.rate, self.stop)
 
-    def _observe(self, commands: Commands) -> Flow | None:
+    def _observe(self, commands: Commands) -> Counters | None:
         """Print lost and restored connections; return the counters, None if consumer or API does not respond."""
         self._read_orders()
         stats = self._query("api", lambda: self._json("/stats"))
         for change in self.outages.note_dependencies(stats["dependencies"] if stats else {}):
             echo(change)
-        consumer = self._query("consumer", lambda: _counters(commands.consumer_admin))
-        api = self._query("api", lambda: _counters(commands.api_admin)) if stats else None
-        return None if consumer is None or api is None else _flow(consumer, api)
+        consumer = self._query("consumer", lambda: _scrape(commands.consumer_admin))
+        api = self._query("api", lambda: _scrape(commands.api_admin)) if stats else None
+        return None if consumer is None or api is None else _counters(consumer, api)
 
     def _query(self, name: str, request: Callable[[], T]) -> T | None:
         """Return the response, or None if there is none; print a change of that."""
@@ -227,8 +227,8 @@ class Demo:
         return document
 
 
-def _flow(consumer: Mapping[str, float], api: Mapping[str, float]) -> Flow:
-    return Flow(
+def _counters(consumer: Mapping[str, float], api: Mapping[str, float]) -> Counters:
+    return Counters(
         monotonic(),
         consumer.get("orders_stored_total", 0),
         consumer.get("orders_dead_letters_total", 0),
@@ -237,21 +237,21 @@ def _flow(consumer: Mapping[str, float], api: Mapping[str, float]) -> Flow:
     )
 
 
-def line(now: Flow, last: Flow) -> str:
+def format_line(now: Counters, last: Counters) -> str:
     return (
         f"stored {_rate(now, last)}/s, {now.stored:8.0f} total | dead letters {now.dead_letters:6.0f} | "
         f"cache: {now.hits:.0f} hits, {now.misses:.0f} misses"
     )
 
 
-def _rate(now: Flow, last: Flow) -> str:
+def _rate(now: Counters, last: Counters) -> str:
     """Return the rate of stored orders; a hyphen after a reload, which resets the consumer's counters."""
     if now.stored < last.stored:
         return f"{'-':>5}"
     return f"{(now.stored - last.stored) / (now.at - last.at):5.0f}"
 
 
-def _counters(port: int) -> dict[str, float]:
+def _scrape(port: int) -> dict[str, float]:
     """Return each metric, summed over its labels. Raises OSError."""
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(_get(f"http://{HOST}:{port}/metrics")):

@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.pace import Pace
+from bench.ingest_result import IngestResult
 from service import config
 from service.pkg.output import echo
 
@@ -16,7 +16,7 @@ _POLL_TIMEOUT_SECONDS: Final = 10.0
 
 
 def main() -> None:
-    """Print the Pace from the first chunk of messages to the last, as one line of JSON."""
+    """Print an IngestResult from the first chunk of messages to the last, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
     with closing(Consumer(_properties(config.load().kafka))) as consumer:
         partitions = consumer.list_topics(topic).topics[topic].partitions
@@ -26,7 +26,7 @@ def main() -> None:
         started_at = monotonic()
         while left > 0 and (messages := consumer.consume(min(_MAX_MESSAGES, left), _POLL_TIMEOUT_SECONDS)):
             left -= len(messages)
-        echo(Pace(first - left, monotonic() - started_at, count - left, process_time() - cpu).to_json())
+        echo(IngestResult(first - left, monotonic() - started_at, count - left, process_time() - cpu).to_json())
 
 
 def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:

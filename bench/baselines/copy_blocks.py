@@ -10,19 +10,19 @@ from time import monotonic, process_time
 import psycopg
 
 from bench import blocks
-from bench.pace import Pace
+from bench.ingest_result import IngestResult
 from service import config
 from service.pkg.output import echo
 
 
 def main() -> None:
-    """Print the Pace from the first commit to the last, as one line of JSON."""
+    """Print an IngestResult from the first commit to the last, as one line of JSON."""
     orders, transactions = blocks.read(Path(sys.argv[1]))
     with psycopg.connect(config.load().postgres.dsn) as connection:
         cpu = process_time()
         commits = [monotonic() for _ in blocks.load(connection, transactions)]
         cpu = process_time() - cpu
-    echo(Pace(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).to_json())
+    echo(IngestResult(sum(orders[1:]), commits[-1] - commits[0], sum(orders), cpu).to_json())
 
 
 if __name__ == "__main__":

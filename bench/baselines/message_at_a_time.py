@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import BigInteger, ForeignKey, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from bench.pace import Pace
+from bench.ingest_result import IngestResult
 from service import config
 from service.pkg.output import echo
 
@@ -157,7 +157,7 @@ class OrderRow(Row):
 
 
 def main() -> None:
-    """Store `COUNT` orders and print the Pace from the first commit to the last, as one line of JSON."""
+    """Store `COUNT` orders and print an IngestResult from the first commit to the last, as one line of JSON."""
     topic, count = sys.argv[1], int(sys.argv[2])
     settings = config.load()
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(settings.postgres.dsn))
@@ -171,7 +171,7 @@ def main() -> None:
             consumer.commit(message=message, asynchronous=False)
             commits.append(monotonic())
         cpu = process_time() - cpu
-    echo(Pace(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).to_json())
+    echo(IngestResult(len(commits) - 1, commits[-1] - commits[0], len(commits), cpu).to_json())
 
 
 def _consumer(bootstrap_servers: str) -> Consumer:

@@ -273,7 +273,7 @@ def test_a_command_that_exits_ends_the_demo_with_the_last_lines_of_its_log(tmp_p
     ):
         commands.children.append(child)
         with pytest.raises(ServerUnavailable, match=r"(?s)orders consumer exited with code 1.*no more orders"):
-            Demo(tmp_path, arguments(), ShutdownEvent(), running).watch(commands)
+            Demo(tmp_path, arguments(), ShutdownEvent(), running).print_statistics(commands)
 
 
 def arguments() -> argparse.Namespace:

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from local.demo import Flow, add_arguments, line
+from local.demo import Counters, add_arguments, format_line
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "²"])
@@ -27,19 +27,19 @@ def exit_code(option: str, value: str) -> object:
     return ended.value.code
 
 
-def flow(at: float, stored: float) -> Flow:
-    return Flow(at, stored, dead_letters=0, hits=0, misses=0)
+def counters(at: float, stored: float) -> Counters:
+    return Counters(at, stored, dead_letters=0, hits=0, misses=0)
 
 
 @pytest.mark.parametrize(
     ("now", "last", "rate"),
     [
-        (flow(101.0, 1_050), flow(100.0, 1_000), "50"),
-        (flow(101.25, 1_050), flow(100.0, 1_000), "40"),  # a late line
-        (flow(135.0, 2_750), flow(100.0, 1_000), "50"),  # skipped lines
-        (flow(101.0, 1_000), flow(100.0, 1_000), "0"),
-        (flow(101.0, 50), flow(100.0, 1_000), "-"),  # the consumer was restarted
+        (counters(101.0, 1_050), counters(100.0, 1_000), "50"),
+        (counters(101.25, 1_050), counters(100.0, 1_000), "40"),  # a late line
+        (counters(135.0, 2_750), counters(100.0, 1_000), "50"),  # skipped lines
+        (counters(101.0, 1_000), counters(100.0, 1_000), "0"),
+        (counters(101.0, 50), counters(100.0, 1_000), "-"),  # the consumer was restarted
     ],
 )
-def test_the_rate_is_computed_since_the_last_line(now: Flow, last: Flow, rate: str) -> None:
-    assert line(now, last).startswith(f"stored {rate:>5}/s, {now.stored:8.0f} total")
+def test_the_rate_is_computed_since_the_last_line(now: Counters, last: Counters, rate: str) -> None:
+    assert format_line(now, last).startswith(f"stored {rate:>5}/s, {now.stored:8.0f} total")

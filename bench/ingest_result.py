@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Pace(msgspec.Struct, frozen=True):
+class IngestResult(msgspec.Struct, frozen=True):
     messages: int
     """Messages between the first commit and the last. Those of the first commit do not count."""
     seconds: float
