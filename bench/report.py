@@ -33,9 +33,9 @@ class Ratio(NamedTuple):
 
 
 RATIOS: Final = (
-    Ratio(1, "our consumer / COPY of prepared blocks", "ingest.ours", "ingest.raw", ">=", 0.9),
+    Ratio(1, "one consumer / COPY of prepared blocks", "ingest.ours", "ingest.raw", ">=", 0.9),
     Ratio(2, "two consumers / one, 6 partitions", "ingest.two", "ingest.ours", ">=", 1.5),
-    Ratio(3, "our consumer / message at a time", "ingest.ours", "ingest.baseline", ">=", 50),
+    Ratio(3, "one consumer / one message at a time", "ingest.ours", "ingest.baseline", ">=", 50),
     Ratio(4, "5 % duplicates and 1 % invalid / clean", "ingest.dirty", "ingest.ours", ">=", 0.85),
     Ratio(5, "redelivery of stored orders / clean", "ingest.redelivery", "ingest.ours", ">=", 1.5),
     Ratio(6, "latency from producer to GET, idle, p50", "latency.idle.p50", None, "<=", 15),
@@ -48,7 +48,7 @@ RATIOS: Final = (
     Ratio(12, "uncached GET / bare psycopg loop", "get.uncached.ours", "get.uncached.bare", ">=", 0.5),
     Ratio(13, "warm-up / bare COPY of the same statement", "warm.ours", "warm.bare", ">=", 0.8),
     Ratio(14, "memory of a cached order / its bytes", "memory.entry", "memory.document", "<=", 1.4),
-    Ratio(15, "ingest into the large table / into 10^4 orders", "ingest.large", "ingest.small", ">=", 0.6),
+    Ratio(15, "ingest into a large table / into 10^4 orders", "ingest.large", "ingest.small", ">=", 0.6),
     Ratio(16, "consumer's memory, this backlog", "ingest.ours.memory", None, "<=", 256 * _MIB),
     Ratio(16, "consumer's memory, backlog of 10^6", "ingest.backlog.memory", None, "<=", 256 * _MIB),
 )
