@@ -272,14 +272,14 @@ def test_a_role_without_login_is_reported(logins: Logins) -> None:
 
 
 def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
-    with pytest.raises(RaiseException, match="these are to be three roles"):
+    with pytest.raises(RaiseException, match="the three roles must be different"):
         run_script(bare._replace(read=bare.write))
     assert rows(bare.superuser, f"SELECT FROM pg_roles WHERE rolname = '{bare.name('migrate')}'") == []
 
 
 def test_the_script_rejects_tables_of_another_role_with_a_hint(bare: Logins) -> None:
     migrate(bare.superuser, Migration())
-    with pytest.raises(RaiseException, match="belongs to") as raised:
+    with pytest.raises(RaiseException, match="is owned by") as raised:
         run_script(bare)
     assert f"TO {bare.name('migrate')}" in str(raised.value.diag.message_hint)
 
