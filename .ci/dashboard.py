@@ -64,14 +64,14 @@ ROWS = [
         "Flow",
         [
             Panel(
-                "Orders", "ops", "Outcome of messages: new, replaced by a greater version, unchanged, stale.",
+                "Orders", "ops", "Outcome of messages: new, replaced by a greater version, unchanged, stale, erased.",
                 {
                     name: rate(f"orders_{name}_total")
-                    for name in ("consumed", "stored", "replaced", "unchanged", "stale", "tombstones")
+                    for name in ("consumed", "stored", "replaced", "unchanged", "stale", "erased_skipped", "tombstones")
                 },
             ),
             Panel(
-                "Lag by partition", "short", "Uncommitted messages; grows if they arrive faster than they are stored.",
+                "Lag by partition", "short", "Messages not stored yet; grows if they arrive faster than that.",
                 {"{{partition}}": "max by (partition) (orders_lag_messages{%s})"},
             ),
             Panel(
@@ -104,8 +104,12 @@ ROWS = [
         "Errors and retries",
         [
             Panel(
-                "Write retries", "ops", "Attempts that failed with a transient error, by class of the SQLSTATE.",
-                {"{{sqlstate_class}}": rate("orders_retries_total", "sqlstate_class")},
+                "Write retries", "ops", "Attempts that failed with a transient error, by SQLSTATE class; recoveries.",
+                {
+                    "{{sqlstate_class}}": rate("orders_retries_total", "sqlstate_class"),
+                    "recovered": rate("orders_retry_recoveries_total") + " or vector(0)",
+                    "given up": rate("orders_retry_give_ups_total") + " or vector(0)",
+                },
             ),
             Panel(
                 "Rebalances", "short", "Changes of partitions in five minutes; expected during rollouts only.",
@@ -125,6 +129,8 @@ ROWS = [
                     "commits failed": rate("orders_commit_failures_total"),
                     "skipped": rate("orders_offsets_skipped_total"),
                     "dead letters rejected": rate("orders_dead_letter_retries_total"),
+                    "dead letters recovered": rate("orders_dead_letter_recoveries_total"),
+                    "topic recreated": rate("orders_topic_recreations_total"),
                 },
             ),
             Panel(
@@ -199,10 +205,11 @@ ROWS = [
                 {"{{instance}}": "max by (instance) (orders_pool_waiting{%s})"},
             ),
             Panel(
-                "Event streams", "short", "Open streams, and streams closed because the client was too slow.",
+                "Event streams", "short", "Open streams; streams and connections closed because of a slow client.",
                 {
                     "open": "sum(orders_event_clients{%s})",
                     "dropped in 5 minutes": "sum(increase(orders_event_clients_dropped_total{%s}[5m]))",
+                    "connections dropped in 5 minutes": "sum(increase(orders_http_clients_dropped_total{%s}[5m]))",
                 },
             ),
         ],
@@ -288,7 +295,7 @@ def _panel(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
         "gridPos": position,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": options if panel.kind == "timeseries" else {"colorMode": "value"},
-        "targets": [_target(*query) for query in zip("ABCDEF", panel.queries.items(), strict=False)],
+        "targets": [_target(*query) for query in zip("ABCDEFG", panel.queries.items(), strict=False)],
     }
 
 

@@ -1,4 +1,7 @@
-"""All metrics: names with units, bounded labels, and descriptions."""
+"""All metrics: names with units, bounded labels, descriptions, and the mode that updates them.
+
+`docs/metrics.md` lists the alerts and dashboard panels that read each metric.
+"""
 
 from typing import Final
 
@@ -31,17 +34,10 @@ _REQUEST_BUCKETS_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 _BATCH_BUCKETS_MESSAGES: Final = (1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
 
 
-class Metrics:
-    """The metrics of a process."""
+class ConsumerMetrics:
+    """Updated in mode `consumer`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self._consumer(registry)
-        self._cache(registry)
-        self._http(registry)
-        self._process(registry)
-
-    def _consumer(self, registry: CollectorRegistry) -> None:
         def counter(name: str, help_text: str, *labels: str) -> Counter:
             return Counter(f"orders_{name}", help_text, labels, registry=registry)
 
@@ -99,13 +95,13 @@ class Metrics:
         )
         self.lag_messages = Gauge(
             "orders_lag_messages",
-            "Committed messages of a partition that are not stored yet.",
+            "Messages of a partition, up to the last stable offset, that are not stored or dead-lettered yet.",
             ["partition"],
             registry=registry,
         )
         self.lag_seconds = Gauge(
             "orders_lag_seconds",
-            "Seconds since the last stored record, or since the backlog was last empty; 0 without a backlog.",
+            "Age of the last finished record, or seconds since the lag was last 0 if that is less; 0 without lag.",
             ["partition"],
             registry=registry,
         )
@@ -127,6 +123,14 @@ class Metrics:
             self.batch_seconds.labels(stage)
         for kind in KINDS:
             self.rebalances.labels(kind)
+
+
+class ApiMetrics:
+    """Updated in mode `api`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._cache(registry)
+        self._http(registry)
 
     def _cache(self, registry: CollectorRegistry) -> None:
         self.cache_hits = UnlockedCounter("orders_cache_hits", "Orders served from the cache.", registry=registry)
@@ -177,7 +181,14 @@ class Metrics:
             registry=registry,
         )
 
-    def _process(self, registry: CollectorRegistry) -> None:
+
+class Metrics(ConsumerMetrics, ApiMetrics):
+    """All metrics, which each process exports. Those declared here are updated in both modes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        ConsumerMetrics.__init__(self, registry)
+        ApiMetrics.__init__(self, registry)
+        self.registry = registry
         self.dependency_up = Gauge(
             "orders_dependency_up",
             "1 if the last call to the dependency succeeded, else 0.",

@@ -3,27 +3,36 @@
 After a change of the catalogue, run `make reference`.
 """
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
-from service.metrics import LABELS, REASONS, Metrics
+from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, Metrics
 from tests.unit.handler.http.test_api import ApiFixture
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "docs" / "metrics.md"
+RULES = yaml.safe_load((ROOT / ".ci" / "compose" / "prometheus" / "alerts.yml").read_text())
+ALERTS = {rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
+DASHBOARD = json.loads((ROOT / "chart" / "files" / "dashboard.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 INTRODUCTION = """\
 # Metrics
 
-Consumer and API serve `/metrics` on their admin port (9000). Both export all metrics; each mode
-updates its own. Units are part of the names. `service/metrics.py` declares every metric.
-prometheus_client adds `process_*` and `python_gc_*`.
+Consumer and API serve `/metrics` on their admin port (9000). Both export all metrics; the column
+"mode" says which one updates a metric. Units are part of the names. `service/metrics.py` declares
+every metric. prometheus_client adds `process_*` and `python_gc_*`.
 
-| metric | kind | labels | |
-|---|---|---|---|
+| metric | kind | labels | mode | meaning | alerts (linked) and dashboard panels |
+|---|---|---|---|---|---|
 """
 OF_LABELS = """
 ## Labels
@@ -38,24 +47,52 @@ class Declared(NamedTuple):
     name: str
     kind: str
     labels: list[str]
+    mode: str
     meaning: str
+    readers: list[str]
 
 
 def catalogue() -> list[Declared]:
     """Return what every process declares, in the order of `service/metrics.py`."""
     made = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
-    return [_declared(each) for each in made.values()]
+    return [_declared(each, _mode(name)) for name, each in made.items()]
 
 
-def _declared(collector: Any) -> Declared:
+def _mode(attribute: str) -> str:
+    """Return the mode that updates a metric."""
+    if attribute in vars(ConsumerMetrics(CollectorRegistry())):
+        return "consumer"
+    return "api" if attribute in vars(ApiMetrics(CollectorRegistry())) else "both"
+
+
+def _declared(collector: Any, mode: str) -> Declared:
     (family,) = collector.describe()
     labels = getattr(collector, "_labelnames", None) or getattr(collector, "_labels", [])
     name = f"{family.name}_total" if family.type == "counter" else family.name
-    return Declared(name, family.type, [*labels], family.documentation)
+    return Declared(name, family.type, [*labels], mode, family.documentation, [*_readers(name)])
+
+
+def _readers(metric: str) -> Iterator[str]:
+    """Yield the alerts and the dashboard's panels with a query of the metric."""
+    query = re.compile(rf"\b{metric}(_bucket|_count|_sum)?\b")
+    for alert, expression in ALERTS.items():
+        if query.search(expression):
+            yield f"[{alert}](runbooks/{_runbook(alert)}.md)"
+    for panel in PANELS:
+        if any(query.search(target["expr"]) for target in panel["targets"]):
+            yield panel["title"]
+
+
+def _runbook(alert: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", alert).lower()
 
 
 def published() -> str:
-    rows = [f"| `{each.name}` | {each.kind} | {', '.join(each.labels)} | {each.meaning} |" for each in catalogue()]
+    rows = [
+        f"| `{each.name}` | {each.kind} | {', '.join(each.labels)} | {each.mode} | {each.meaning} "
+        f"| {', '.join(each.readers)} |"
+        for each in catalogue()
+    ]
     labels = [f"| {name} | {values} |" for name, values in LABELS.items()]
     return INTRODUCTION + "\n".join([*rows, OF_LABELS, *labels, ""])
 
@@ -68,6 +105,10 @@ def test_names_have_the_prefix_and_a_unit_and_every_label_says_what_it_can_be() 
     assert [each.name for each in catalogue() if not each.name.startswith("orders_")] == []
     assert {label for each in catalogue() for label in each.labels} == {*LABELS}
     assert [each.name for each in catalogue() if not each.meaning.endswith(".")] == []
+
+
+def test_every_metric_is_read_by_an_alert_or_a_panel() -> None:
+    assert [each.name for each in catalogue() if not each.readers] == []
 
 
 def test_each_reason_of_a_dead_letter_has_its_series() -> None:
