@@ -52,7 +52,7 @@ class Poller:
         self._seconds = seconds
         self._echo = echo
         self._stop = stop or ShutdownEvent()
-        self._began = self._reported_at = monotonic()
+        self._started_at = self._reported_at = monotonic()
         self._what = ""
         self._retrying = Retrying(
             retry=retry_if_exception_type(TryAgain),
@@ -95,8 +95,8 @@ class Poller:
             self._report()
 
     def _seconds_left(self) -> float:
-        return self._began + self._seconds - monotonic()
+        return self._started_at + self._seconds - monotonic()
 
     def _report(self) -> None:
         self._reported_at = monotonic()
-        self._echo(f"waiting for {self._what} ({self._reported_at - self._began:.0f} s)")
+        self._echo(f"waiting for {self._what} ({self._reported_at - self._started_at:.0f} s)")
