@@ -59,10 +59,10 @@ class Lifecycle:
     async def run(self, api_port: socket, admin_port: socket) -> None:
         """Start everything, wait for a stop signal, drain."""
         self._stop_at_signals()
-        parts, health = self._parts, self._health()
+        parts, log, health = self._parts, self._parts.log, self._health()
         async with AsyncExitStack() as running:
             start = running.enter_async_context
-            admin = admin_app(health, parts.metrics.registry, shared.build_info("api"), parts.log)
+            admin = admin_app(health, parts.metrics.registry, shared.build_info("api"), log)
             await start(self._serving(admin, admin_port, 1, ConnectionLimits()))
             await parts.reader.open()
             running.push_async_callback(parts.reader.close)
@@ -76,9 +76,9 @@ class Lifecycle:
             responder = CacheResponder(parts.lookup, parts.metrics, limits.max_head_bytes, parts.keys)
             drain_timeout = parts.settings.http.drain_timeout
             await start(self._serving(self._app(health), api_port, drain_timeout, limits, responder))
-            parts.log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
+            log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()
-            parts.log.info("draining")
+            log.info("draining")
             self._is_draining = True
             parts.broadcaster.close()
 
