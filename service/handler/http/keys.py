@@ -1,4 +1,6 @@
-"""API keys and their scopes, read from a file. Only SHA-256 digests of the keys stay in memory.
+"""API keys and their scopes, read from a file. This module keeps only SHA-256 digests of the keys in memory.
+
+`fastpath.responder` also keeps the header blocks of recent requests, with their keys.
 
 Each line of the file has the scopes of a key, separated by commas, a space, and the key. Empty lines and lines that
 begin with `#` are ignored, as are malformed lines, which are logged. All keys in the file are valid, so that a key is

@@ -403,6 +403,16 @@ def test_without_a_key_for_reading_no_order_is_sent(pair_with_keys: ServerPair, 
     assert b"order_uid" not in answered
 
 
+def test_headers_are_cached_only_if_their_key_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}")
+    pair = ServerPair(keys=Keys(path))
+    for request in (*UNAUTHORISED, *AUTHORISED):
+        pair.compare(request)
+    assert len(pair.fast.responder._requests) == len(AUTHORISED) - 1  # the last one has a request id
+    assert all(READ_KEY.encode() + b"\r\n" in block for block in pair.fast.responder._requests)
+
+
 def test_a_revoked_key_is_rejected_although_its_headers_are_cached(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}")
