@@ -1,15 +1,24 @@
-"""A fake of confluent_kafka.Consumer.
+"""Fakes of confluent_kafka.Consumer and AdminClient.
 
-`tests/meta/test_fake_consumer.py` runs one contract on it and on a client of librdkafka's mock cluster.
+`tests/meta/test_fake_consumer.py` runs one contract on the consumer and on a client of librdkafka's mock cluster.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +109,10 @@ class FakeConsumer:
     def add_error(self, error: KafkaError, partition: int = 0, offset: int = 0) -> None:
         """Deliver an error in place of a message."""
         self._errors.append(FakeMessage(partition, offset, problem=error))
+
+    def at_next_poll(self, call: Callable[[], None]) -> None:
+        """Call this in the next poll, in the order of registration."""
+        self._callbacks.append(call)
 
     def call_back(self, name: str, *arguments: object) -> None:
         """Call the callback of this property in the next poll."""
@@ -240,3 +253,23 @@ class FakeConsumer:
             return []
         self._ends_reported[partition] = end
         return [FakeMessage(partition, end, problem=KafkaError(KafkaError._PARTITION_EOF))]
+
+
+class FakeAdmin:
+    """Answers lookups of the topic with `answers`, in order; without any, a lookup stays in flight."""
+
+    def __init__(self) -> None:
+        self.answers: deque[str | KafkaError] = deque()
+        self.lookups = 0
+
+    def describe_topics(self, _: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
+        assert request_timeout > 0
+        self.lookups += 1
+        future: Future[Any] = Future()
+        if self.answers:
+            answer = self.answers.popleft()
+            if isinstance(answer, KafkaError):
+                future.set_exception(KafkaException(answer))
+            else:
+                future.set_result(SimpleNamespace(topic_id=answer))
+        return {TOPIC: future}

@@ -1,45 +1,22 @@
 """A recreated topic is read from its beginning; until a position is verified, its messages are withheld."""
 
-from collections import deque
-from concurrent.futures import Future
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer import topic_identity
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeConsumer
+from tests.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.fakes import FakeClock
 
 OLD, NEW = "old-topic-id", "new-topic-id"
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 SETTLED_SECONDS = 1.0
-
-
-class FakeAdmin:
-    """Answers lookups of the topic with `answers`, in order; without any, a lookup stays in flight."""
-
-    def __init__(self) -> None:
-        self.answers: deque[str | KafkaError] = deque()
-        self.lookups = 0
-
-    def describe_topics(self, _: TopicCollection, request_timeout: float) -> dict[str, "Future[Any]"]:
-        assert request_timeout > 0
-        self.lookups += 1
-        future: Future[Any] = Future()
-        if self.answers:
-            answer = self.answers.popleft()
-            if isinstance(answer, KafkaError):
-                future.set_exception(KafkaException(answer))
-            else:
-                future.set_result(SimpleNamespace(topic_id=answer))
-        return {TOPIC: future}
 
 
 class Setup:
