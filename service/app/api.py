@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from service.app import shared
 from service.app.api_parts import Parts, build
-from service.app.statistics import Statistics, register_gauges
+from service.app.api_statistics import ApiStatistics, register_gauges
 from service.config import Settings
 from service.errors import InvalidSettings
 from service.handler.http.admin import admin_app
@@ -52,7 +52,7 @@ async def _run(settings: Settings) -> None:
 class Lifecycle:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._statistics = Statistics(parts)
+        self._statistics = ApiStatistics(parts)
         self._stop = asyncio.Event()
         self._is_draining = False
 

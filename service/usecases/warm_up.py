@@ -1,4 +1,4 @@
-"""Loads the newest orders into the cache before the API becomes ready, or until a deadline."""
+"""Loads the newest orders into the cache before the API becomes ready, or until a timeout."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ RETRY_SECONDS: Final = 0.5
 
 
 class WarmUp:
-    """`is_over`: finished, or the deadline has passed. `orders` and `seconds` are set when it has finished.
+    """`is_over`: finished, or the timeout has passed. `orders` and `seconds` are set when it has finished.
 
     `on_done` is called then, with both.
     """
@@ -24,13 +24,13 @@ class WarmUp:
         self,
         lookup: Lookup,
         count: int,
-        deadline_seconds: float,
+        timeout_seconds: float,
         log: FilteringBoundLogger,
         on_done: Callable[[int, float], None],
     ) -> None:
         self._lookup = lookup
         self._count = count
-        self._deadline_seconds = deadline_seconds
+        self._timeout_seconds = timeout_seconds
         self._log = log
         self._on_done = on_done
         self.is_over = False
@@ -38,10 +38,10 @@ class WarmUp:
         self.seconds: float | None = None
 
     async def run(self, listening: asyncio.Event) -> None:
-        """Return when the orders are loaded, even after the deadline. Waits for `listening`: LISTEN has committed."""
+        """Return when the orders are loaded, even after the timeout. Waits for `listening`: LISTEN has committed."""
         began = monotonic()
         timer = asyncio.get_running_loop().call_later(
-            self._deadline_seconds, self.stop_waiting, f"timed out after {self._deadline_seconds:g} s"
+            self._timeout_seconds, self.stop_waiting, f"timed out after {self._timeout_seconds:g} s"
         )
         try:
             self.orders = await self._load(listening) if self._count else 0

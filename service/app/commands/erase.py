@@ -19,7 +19,7 @@ from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
-from service.handler.kafka.client.order_records import OrderRecords
+from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
@@ -121,7 +121,7 @@ def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        result = undo(uids, erasures, OrderRecords(consumer, kafka.topic, stop.is_set))
+        result = undo(uids, erasures, KafkaOrderRecords(consumer, kafka.topic, stop.is_set))
     for uid in uids:
         echo(f"{uid}: {_undo_message(uid, result)}")
     if result.existing:

@@ -9,7 +9,7 @@ from service.handler.kafka.client.ownership import order_of
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 
 
-class OrderRecords:
+class KafkaOrderRecords:
     """For one thread. Each search starts where the previous one ended."""
 
     def __init__(self, consumer: Consumer, topic: str, should_stop: Callable[[], bool]) -> None:

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS: Final = 1.0
 DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
 
 
-class Statistics:
+class ApiStatistics:
     """For one event loop."""
 
     def __init__(self, parts: Parts) -> None:
