@@ -1,53 +1,100 @@
-"""Positions that are out of range are reset one by one; one that can't be reset blocks no other."""
+"""Positions that are out of range are reset one by one; one that cannot be reset blocks no other."""
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from prometheus_client import CollectorRegistry
-from structlog.testing import CapturingLogger
+import pytest
+import structlog
+from confluent_kafka import KafkaError, TopicPartition
+from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.metrics import Metrics
+from tests.fake_consumer import TOPIC, FakeConsumer
 
 
-class FakeConsumer:
-    """Has some partitions, each with the offsets 5 to 9; refuses to give up one that it does not have."""
-
-    def __init__(self, *assigned: int) -> None:
-        self._assigned = {number: TopicPartition("orders", number) for number in assigned}
-
-    def assignment(self) -> list[TopicPartition]:
-        return list(self._assigned.values())
-
-    def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
-        assert timeout > 0
-        return 5, 10
-
-    def committed(self, topic_partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        assert timeout > 0
-        return topic_partitions
-
-    def incremental_unassign(self, topic_partitions: list[TopicPartition]) -> None:
-        for topic_partition in topic_partitions:
-            if self._assigned.pop(topic_partition.partition, None) is None:
-                raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
-
-    def incremental_assign(self, topic_partitions: list[TopicPartition]) -> None:
-        self._assigned |= {each.partition: each for each in topic_partitions}
+@pytest.fixture
+def resets(kafka: FakeConsumer, metrics: Metrics) -> OffsetResets:
+    """The resets of a client with partitions 0 and 1, which still have the offsets 5 to 9."""
+    for partition in (0, 1):
+        kafka.logs[partition].start = 5
+        kafka.append(partition, *[b""] * 5)
+        kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
+    return OffsetResets(kafka, TOPIC, metrics, structlog.get_logger())  # type: ignore[arg-type]
 
 
-def resets(consumer: FakeConsumer) -> OffsetResets:
-    return OffsetResets(consumer, "orders", Metrics(CollectorRegistry()), CapturingLogger())  # type: ignore[arg-type]
+def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:
+    return [(each.partition, each.offset) for each in resets.reset(unverified)]
 
 
-def test_a_lost_position_is_moved_to_the_earliest_offset_once() -> None:
-    lost = resets(FakeConsumer(0, 1))
-    lost.add(1)
-    assert [(moved.partition, moved.offset) for moved in lost.reset()] == [(1, 5)]
-    assert lost.reset() == []
+def skipped(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("orders_offsets_skipped_total")
 
 
-def test_a_partition_that_was_taken_away_meanwhile_holds_up_no_other() -> None:
-    lost = resets(FakeConsumer(3))
-    lost.add(0)
-    lost.add(3)
-    assert [moved.partition for moved in lost.reset()] == [3]
-    assert lost.reset() == []
+def test_a_position_out_of_range_is_moved_to_the_earliest_offset_once(
+    resets: OffsetResets, kafka: FakeConsumer
+) -> None:
+    resets.add(1)
+    assert (moved(resets), moved(resets)) == ([(1, 5)], [])
+    assert kafka.positions == {0: 99, 1: 5}
+
+
+def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    kafka.incremental_unassign([TopicPartition(TOPIC, 0)])
+    resets.add(0)
+    resets.add(1)
+    assert (moved(resets), moved(resets)) == ([(1, 5)], [])
+
+
+@pytest.mark.parametrize(("offset", "count"), [(2, 3), (12, 2), (7, 0)])
+def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
+    resets: OffsetResets, metrics: Metrics, offset: int, count: int
+) -> None:
+    resets.advance({0: offset})
+    resets.add(0)
+    with capture_logs() as logs:
+        assert moved(resets) == [(0, 5)]
+    assert skipped(metrics) == count
+    assert [(each["log_level"], each["offset"], each["earliest"], each["end"], each["skipped"]) for each in logs] == [
+        ("error", offset, 5, 10, count)
+    ]
+
+
+def test_before_a_batch_is_written_the_committed_offset_is_expected(
+    resets: OffsetResets, kafka: FakeConsumer, metrics: Metrics
+) -> None:
+    kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
+    resets.add(0)
+    assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
+
+
+def test_a_group_that_never_committed_skips_nothing(resets: OffsetResets, metrics: Metrics) -> None:
+    resets.add(0)
+    with capture_logs() as logs:
+        assert moved(resets) == [(0, 5)]
+    assert (skipped(metrics), logs) == (0, [])
+
+
+def test_a_revoked_partition_is_forgotten(resets: OffsetResets, kafka: FakeConsumer, metrics: Metrics) -> None:
+    resets.advance({0: 2})
+    resets.add(0)
+    resets.forget(frozenset({0}))
+    assert moved(resets) == []
+    resets.add(0)
+    assert (moved(resets), skipped(metrics)) == ([(0, 5)], 0)
+    assert kafka.positions == {0: 5, 1: 99}
+
+
+def test_an_unverified_partition_waits(resets: OffsetResets) -> None:
+    resets.add(0)
+    resets.add(1)
+    assert (moved(resets, 0), moved(resets)) == ([(1, 5)], [(0, 5)])
+
+
+def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    resets.add(0)
+    resets.add(1)
+    kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
+    with capture_logs() as logs:
+        assert moved(resets) == []
+    assert [(each["event"], each["partition"], each["code"]) for each in logs] == [
+        ("can't find the earliest offset yet", 0, "_TIMED_OUT")
+    ]
+    assert moved(resets) == [(0, 5), (1, 5)]
