@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 from generator.expected import order_digest
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import Scope, key_with
 from service.handler.kafka.client import properties
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _send(message: Message, kafka: Kafka, stop: ShutdownEvent) -> None:
+def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:
     client = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
     tally = produce([message], producer, kafka.topic, limiter=RateLimiter(0), stop=stop, on_progress=_ignore)

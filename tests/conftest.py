@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from local import broker, postgres
-from service.config import Migration
+from service.config import MigrationSettings
 from service.repo.migrate import migrate
 from tests import pooler, processes, servers, temporary
 from tests.harness import Harness
@@ -87,7 +87,7 @@ def topic(kafka_server: servers.Kafka) -> Iterator[str]:
 def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     """Name of a migrated database without connections. A copy takes a tenth of the time of a migration."""
     with temporary.database(postgres_server.dsn) as (name, dsn):
-        migrate(dsn, Migration())
+        migrate(dsn, MigrationSettings())
         yield name
 
 
@@ -117,7 +117,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broke
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
     """A migrated PostgreSQL that the test may stop and kill: a local process in every tier."""
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
-        migrate(server.dsn, Migration())
+        migrate(server.dsn, MigrationSettings())
         yield server
 
 

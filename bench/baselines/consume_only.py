@@ -29,7 +29,7 @@ def main() -> None:
         echo(IngestResult(first - left, monotonic() - started_at, count - left, process_time() - cpu).to_json())
 
 
-def _properties(kafka: config.Kafka) -> dict[str, str | int | bool]:
+def _properties(kafka: config.KafkaSettings) -> dict[str, str | int | bool]:
     return {
         "bootstrap.servers": kafka.bootstrap_servers,
         "group.id": "orders-bench",

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app import shared
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys
@@ -133,12 +133,12 @@ def _on_warm(metrics: Metrics, orders: int, seconds: float) -> None:
     gc.freeze()
 
 
-def _group_lag(kafka: Kafka) -> GroupLag:
+def _group_lag(kafka: KafkaSettings) -> GroupLag:
     # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
     client = properties.common(kafka) | {"log_level": 0}
     group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
     return GroupLag(partial(AdminClient, client), group, kafka.topic, kafka.dead_letter_topic)
 
 
-def _dead_letter_consumer(kafka: Kafka) -> Consumer:
+def _dead_letter_consumer(kafka: KafkaSettings) -> Consumer:
     return Consumer(properties.dead_letter_browser(kafka))

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from service.app import shared
 from service.app.tracing import tracing
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.errors import MigrationError, Stopped, StorageError, StorageUnavailable, TryAgain
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
@@ -129,7 +129,7 @@ def _dead_letters(
     return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
 
 
-def _check_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
+def _check_topics(kafka: KafkaSettings, log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
     """Log at startup, not at the first dead letter, if a topic is missing or its size limit too small."""
     client = DiagnosticAdminClient(properties.common(kafka))
     retrying = Retrying(
@@ -139,7 +139,7 @@ def _check_topics(kafka: Kafka, log: FilteringBoundLogger, stop: ShutdownEvent) 
         retrying(_log_topic_problems, kafka, client, log)
 
 
-def _log_topic_problems(kafka: Kafka, client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
+def _log_topic_problems(kafka: KafkaSettings, client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
     """Log each problem once. Raises TryAgain if no broker answers."""
     _log_unreachable_brokers(client, log)
     try:

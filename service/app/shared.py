@@ -7,7 +7,7 @@ from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
-from service.config import Kafka, Postgres
+from service.config import KafkaSettings, PostgresSettings
 from service.errors import CommandError
 from service.metrics import Metrics
 from service.repo.connection import ConnectionSettings
@@ -33,7 +33,7 @@ def new_metrics(mode: str) -> Metrics:
     return metrics
 
 
-def connection_settings(postgres: Postgres, application: str) -> ConnectionSettings:
+def connection_settings(postgres: PostgresSettings, application: str) -> ConnectionSettings:
     """`application` becomes `application_name`."""
     return ConnectionSettings(
         postgres.dsn,
@@ -45,7 +45,7 @@ def connection_settings(postgres: Postgres, application: str) -> ConnectionSetti
     )
 
 
-def require_no_members(kafka: Kafka, admin: AdminClient) -> None:
+def require_no_members(kafka: KafkaSettings, admin: AdminClient) -> None:
     """Raise CommandError if the group has members: they would overwrite the new offsets."""
     request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_TIMEOUT_SECONDS)[kafka.group_id]
     group = request.result()

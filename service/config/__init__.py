@@ -4,6 +4,6 @@ Variables take precedence over files. Unknown names and unsafe values are reject
 """
 
 from service.config.loading import load
-from service.config.settings import Group, Kafka, Migration, Postgres, Settings
+from service.config.settings import KafkaSettings, MigrationSettings, PostgresSettings, Settings, SettingsGroup
 
-__all__ = ["Group", "Kafka", "Migration", "Postgres", "Settings", "load"]
+__all__ = ["KafkaSettings", "MigrationSettings", "PostgresSettings", "Settings", "SettingsGroup", "load"]

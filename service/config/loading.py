@@ -9,7 +9,7 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from service.config.settings import Group, Settings
+from service.config.settings import Settings, SettingsGroup
 from service.config.sources import DELIMITER, PREFIX, names, secrets_folder
 from service.errors import InvalidSettings
 
@@ -65,7 +65,7 @@ def _invalid_json(folder: str | None) -> Iterator[str]:
 def _takes_json(variable: str) -> bool:
     group, _, field = variable.removeprefix(PREFIX).lower().partition(DELIMITER)
     known = Settings.model_fields.get(group)
-    if not variable.startswith(PREFIX) or known is None or not isinstance(known.default, Group):
+    if not variable.startswith(PREFIX) or known is None or not isinstance(known.default, SettingsGroup):
         return False
     info = type(known.default).model_fields.get(field)
     return not field or (info is not None and get_origin(info.annotation) in {dict, tuple})

@@ -32,11 +32,11 @@ Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
 """At least 1 ms, PostgreSQL's unit: it takes 0 as no limit. The maximum fits PostgreSQL's integers."""
 
 
-class Group(BaseModel):
+class SettingsGroup(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Kafka(Group):
+class KafkaSettings(SettingsGroup):
     bootstrap_servers: Annotated[str, AfterValidator(addresses.bootstrap_servers)] = "localhost:9092"
     """Comma-separated addresses of the brokers."""
     topic: Topic = "orders"
@@ -77,13 +77,13 @@ class Kafka(Group):
         return value
 
     @model_validator(mode="after")
-    def require_different_topics(self) -> "Kafka":
+    def require_different_topics(self) -> "KafkaSettings":
         if self.topic == self.dead_letter_topic:
             raise ValueError("topic and dead_letter_topic must differ")
         return self
 
 
-class Postgres(Group):
+class PostgresSettings(SettingsGroup):
     dsn: Dsn = "postgresql://localhost/orders"
     """A libpq connection string or URL. Set TLS with libpq's parameters (`sslmode`, `sslrootcert`)."""
     listen_dsn: Dsn | None = None
@@ -102,7 +102,7 @@ class Postgres(Group):
     `true`: always, for poolers that support them (PgBouncer 1.21 with `max_prepared_statements`)."""
 
 
-class Http(Group):
+class HttpSettings(SettingsGroup):
     host: str = "0.0.0.0"  # noqa: S104 - clients connect from outside the pod
     """The address that the API listens on."""
     port: Port = 8000
@@ -126,13 +126,13 @@ class Http(Group):
     """Number of events kept for clients that reconnect with `Last-Event-ID` or fall behind."""
 
 
-class Auth(Group):
+class AuthSettings(SettingsGroup):
     keys_file: Path | None = None
     """File of API keys. Each line holds scopes (`read,dead-letters`), a space and the key. If empty, anyone who can
     reach the API can read orders, and the dead-letter endpoints are disabled."""
 
 
-class Admin(Group):
+class AdminSettings(SettingsGroup):
     host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus connect from outside
     """The address that probes and metrics are served on."""
     port: Port = 9000
@@ -141,7 +141,7 @@ class Admin(Group):
     """`/livez` fails when the consumer's loop has been blocked for this long."""
 
 
-class Cache(Group):
+class CacheSettings(SettingsGroup):
     max_entries: Count = 10_000
     """Maximum number of cached orders."""
     max_bytes: Bytes = 256 * 2**20
@@ -160,12 +160,12 @@ class Cache(Group):
     """Whether the API stays ready while PostgreSQL is unreachable."""
 
 
-class Listener(Group):
+class ListenerSettings(SettingsGroup):
     heartbeat: Seconds = Field(0.5, gt=0)
     """How often the API verifies that notifications from PostgreSQL arrive."""
 
 
-class Batch(Group):
+class BatchSettings(SettingsGroup):
     max_messages: int = Field(4_000, ge=1, le=100_000)
     """Maximum number of messages in a batch."""
     max_bytes: Bytes = 16 * 2**20
@@ -174,7 +174,7 @@ class Batch(Group):
     """Maximum number of order items in a batch."""
 
 
-class Retry(Group):
+class RetrySettings(SettingsGroup):
     initial_backoff: Seconds = Field(0.1, gt=0)
     """Maximum wait before the first retry. The maximum doubles with each retry; the wait is random (full jitter)."""
     max_backoff: Seconds = Field(5, gt=0)
@@ -183,12 +183,12 @@ class Retry(Group):
     """How long to retry a batch before its orders go to the dead-letter topic; empty means forever."""
 
 
-class DeadLetters(Group):
+class DeadLetterSettings(SettingsGroup):
     exactly_once: bool = False
     """Whether to commit dead letters and offsets in one Kafka transaction. Readers then need `read_committed`."""
 
 
-class CircuitBreaker(Group):
+class CircuitBreakerSettings(SettingsGroup):
     enabled: bool = True
     """Whether too many bad messages pause the consumer. If `false`, all of them go to the dead-letter topic."""
     ratio: float = Field(0.5, gt=0, le=1)
@@ -207,12 +207,12 @@ class CircuitBreaker(Group):
     """Number of messages that a half-open breaker tries. It doubles with each try while PostgreSQL rejects orders."""
 
 
-class Rebalance(Group):
+class RebalanceSettings(SettingsGroup):
     revoke_timeout: Seconds = 5
     """How long a rebalance waits for the running batch before the partitions are revoked."""
 
 
-class Document(Group):
+class DocumentSettings(SettingsGroup):
     max_message_bytes: Bytes = 2**20
     """Maximum size of a message; larger ones are dead-lettered as `too-large`."""
     max_nesting: Count = 32
@@ -223,20 +223,20 @@ class Document(Group):
     """What to do with an order whose amounts don't add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
-class Version(Group):
+class VersionSettings(SettingsGroup):
     compare_by: Literal["timestamp", "offset"] = "timestamp"
     """How to tell the newer of two versions of an order: by the record's timestamp, or, within one partition, by its
     offset first."""
 
 
-class Logging(Group):
+class LogSettings(SettingsGroup):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log records."""
     format: Literal["json", "text"] = "json"
     """`text` is human-readable."""
 
 
-class Migration(Group):
+class MigrationSettings(SettingsGroup):
     timeout: Positive = 600
     """How long `orders migrate` and `orders wait-for-migrations` wait for DNS, the servers and the schema."""
     lock_timeout: Timeout = 10
@@ -259,22 +259,22 @@ class Settings(BaseSettings):
 
     mode: Literal["consumer", "api"] | None = None
     """`consumer` or `api`; a subcommand takes precedence."""
-    kafka: Kafka = Kafka()
-    postgres: Postgres = Postgres()
-    http: Http = Http()
-    auth: Auth = Auth()
-    admin: Admin = Admin()
-    cache: Cache = Cache()
-    listener: Listener = Listener()
-    batch: Batch = Batch()
-    retry: Retry = Retry()
-    dead_letters: DeadLetters = DeadLetters()
-    circuit_breaker: CircuitBreaker = CircuitBreaker()
-    rebalance: Rebalance = Rebalance()
-    document: Document = Document()
-    version: Version = Version()
-    log: Logging = Logging()
-    migration: Migration = Migration()
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
+    admin: AdminSettings = AdminSettings()
+    cache: CacheSettings = CacheSettings()
+    listener: ListenerSettings = ListenerSettings()
+    batch: BatchSettings = BatchSettings()
+    retry: RetrySettings = RetrySettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
+    rebalance: RebalanceSettings = RebalanceSettings()
+    document: DocumentSettings = DocumentSettings()
+    version: VersionSettings = VersionSettings()
+    log: LogSettings = LogSettings()
+    migration: MigrationSettings = MigrationSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -20,7 +20,7 @@ from service.repo.reads import DATABASE, SERVER
 from service.repo.rights import READING, WRITING, denied
 
 if TYPE_CHECKING:
-    from service.config import Postgres
+    from service.config import PostgresSettings
 
 NOTIFICATION_TIMEOUT_SECONDS: Final = 5.0
 MAX_CLOCK_SKEW_SECONDS: Final = 5.0
@@ -41,7 +41,7 @@ def hosts(dsn: str) -> list[str]:
     return [host for host in names if host and not host.startswith("/")]
 
 
-def server(postgres: "Postgres") -> str:
+def server(postgres: "PostgresSettings") -> str:
     with _connect(postgres.dsn, postgres) as connection:
         require_utf8(connection)
         major, minor = divmod(connection.info.server_version, 10_000)
@@ -51,14 +51,14 @@ def server(postgres: "Postgres") -> str:
         return ", ".join([f"{major}.{minor}", *route, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
 
 
-def schema(postgres: "Postgres") -> str:
+def schema(postgres: "PostgresSettings") -> str:
     number, wanted = schema_number(postgres.dsn), head_number()
     if number < wanted:
         raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
     return f"version {number:04}, this release needs {wanted:04}"
 
 
-def privileges(postgres: "Postgres", mode: str | None) -> str:
+def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
     wanted = READING | WRITING if mode == "consumer" else READING
     with _connect(postgres.dsn, postgres) as connection:
         missing, can_write = denied(connection, wanted), not denied(connection, WRITING)
@@ -67,7 +67,7 @@ def privileges(postgres: "Postgres", mode: str | None) -> str:
     return "can read and write orders" if can_write else "can only read orders"
 
 
-def notifications(postgres: "Postgres") -> str:
+def notifications(postgres: "PostgresSettings") -> str:
     dsn = postgres.listen_dsn or postgres.dsn
     with (
         _connect(postgres.dsn, postgres) as reader,
@@ -87,7 +87,7 @@ def notifications(postgres: "Postgres") -> str:
     return f"delivered in {(monotonic() - started_at) * 1_000:.0f} ms"
 
 
-def clock_skew(postgres: "Postgres") -> str:
+def clock_skew(postgres: "PostgresSettings") -> str:
     with _connect(postgres.dsn, postgres) as connection:
         before = datetime.now(UTC)
         row = connection.execute(CLOCK).fetchone()
@@ -99,7 +99,7 @@ def clock_skew(postgres: "Postgres") -> str:
     return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"
 
 
-def _connect(dsn: str, postgres: "Postgres") -> psycopg.Connection[TupleRow]:
+def _connect(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleRow]:
     timeout = max(_MIN_CONNECT_TIMEOUT_SECONDS, round(postgres.connect_timeout))
     try:
         return psycopg.connect(dsn, connect_timeout=timeout, autocommit=True)

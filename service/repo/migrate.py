@@ -22,7 +22,7 @@ from service.repo.connection_errors import describe_with_address
 from service.repo.scope import lock_key
 
 if TYPE_CHECKING:
-    from service.config import Migration
+    from service.config import MigrationSettings
 
 LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
 """Key of the advisory lock that a migration holds."""
@@ -33,7 +33,7 @@ _RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """SQLSTATEs: connection lost, standby, serialization failure, deadlock, full server, lock timeout, shutdown."""
 
 
-def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
+def migrate(dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
     """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
     Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
@@ -42,7 +42,7 @@ def migrate(dsn: str, limits: "Migration", *, echo: Echo = print, stop: Shutdown
 
 
 def wait_for_migrations(
-    dsn: str, limits: "Migration", *, echo: Echo = print, stop: ShutdownEvent | None = None
+    dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None
 ) -> None:
     """Block until the schema is at least at the head of this release.
 
@@ -62,7 +62,7 @@ def schema_number(dsn: str) -> int:
         return _number(connection)
 
 
-def engine(dsn: str, limits: "Migration") -> Engine:
+def engine(dsn: str, limits: "MigrationSettings") -> Engine:
     """Return an engine that opens a connection for each use, and sets timeouts in every transaction.
 
     It uses no session state, so it works through a pooler in transaction mode.
@@ -89,7 +89,7 @@ def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
     return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None))
 
 
-def _migrate_once(dsn: str, limits: "Migration", echo: Echo) -> None:
+def _migrate_once(dsn: str, limits: "MigrationSettings", echo: Echo) -> None:
     head = head_number()
     with _translated(dsn), _connect(dsn) as locking:
         _lock(locking)

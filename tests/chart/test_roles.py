@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from local import postgres
-from service.config import Migration
+from service.config import MigrationSettings
 from service.repo.migrate import migrate
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -58,7 +58,7 @@ def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: s
 def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
     server: postgres.Postgres, tmp_path: Path
 ) -> None:
-    migrate(prepare(server, tmp_path, "first").migrate, Migration())
+    migrate(prepare(server, tmp_path, "first").migrate, MigrationSettings())
     logins = prepare(server, tmp_path, "second")
     assert_privileges_are_exact(logins)
     for login in (logins.migrate, logins.write, logins.read):
@@ -69,7 +69,7 @@ def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
 
 def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgres, tmp_path: Path) -> None:
     logins = prepare(server, tmp_path, "same")
-    migrate(logins.migrate, Migration())
+    migrate(logins.migrate, MigrationSettings())
     before = rows(logins.superuser, ACLS)
     prepare(server, tmp_path, "same")
     assert rows(logins.superuser, ACLS) == before
@@ -77,7 +77,7 @@ def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgr
 
 def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postgres, tmp_path: Path) -> None:
     before = prepare(server, tmp_path, "same", *ONE_LOGIN)
-    migrate(before.migrate, Migration())
+    migrate(before.migrate, MigrationSettings())
     store(before.migrate, "old")
     logins = prepare(server, tmp_path, "same")
     assert_privileges_are_exact(logins)

@@ -15,7 +15,7 @@ import pytest
 
 from local import broker, postgres
 from local.ports import HOST, free_port
-from service.config import Migration
+from service.config import MigrationSettings
 from service.repo.migrate import migrate
 from tests import servers, temporary
 from tests.faults.rotation import are_named, commit_of, third, turn_of
@@ -118,7 +118,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         temporary.database(database.dsn) as (template, dsn),
     ):
         servers.warm_up_kafka(kafka.bootstrap_servers)
-        migrate(dsn, Migration())
+        migrate(dsn, MigrationSettings())
         yield Servers(kafka, database, kafka_proxy, postgres_proxy, template)
     kafka_proxy.close()
 

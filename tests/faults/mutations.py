@@ -478,7 +478,10 @@ MUTATIONS: Final = (
     Mutation(
         "the size of a request's headers is limited",
         Replacement(
-            "service/config/settings.py", "Http", "max_header_bytes: Bytes = ...", "max_header_bytes: Bytes = 2**30"
+            "service/config/settings.py",
+            "HttpSettings",
+            "max_header_bytes: Bytes = ...",
+            "max_header_bytes: Bytes = 2**30",
         ),
         ("test_api.py::test_oversized_requests_are_rejected[seed-1-header]",),
     ),

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from service.config import Kafka
+from service.config import KafkaSettings
 from service.entities.dead_letter import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
@@ -60,7 +60,7 @@ class FakeTopic(DeadLetterTopic):
 
 
 class KafkaTopic(DeadLetterTopic):
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self.topic = kafka.dead_letter_topic
         self.kafka = kafka
         self.reader = Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), self.topic)
@@ -101,7 +101,7 @@ def timestamp_of(minute: int) -> int:
 @pytest.fixture
 def kafka_topic(kafka_server: servers.Kafka, topic: str) -> KafkaTopic:
     return KafkaTopic(
-        Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
+        KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
     )
 
 
@@ -115,7 +115,7 @@ def dead_letters(request: pytest.FixtureRequest) -> DeadLetterTopic:
 def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DeadLetterTopic:
     if request.param == "kafka":
         monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
-        return KafkaTopic(Kafka(bootstrap_servers="127.0.0.1:9"))
+        return KafkaTopic(KafkaSettings(bootstrap_servers="127.0.0.1:9"))
     fake = FakeTopic()
     fake.disconnect()
     return fake

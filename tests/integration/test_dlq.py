@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from service.app.commands import dlq as commands
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.errors import CommandError
 from service.handler.kafka.client import properties
@@ -37,8 +37,8 @@ class Sent(NamedTuple):
 
 
 @pytest.fixture
-def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
-    return Kafka(
+def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
+    return KafkaSettings(
         bootstrap_servers=kafka_server.bootstrap_servers,
         topic=topic,
         dead_letter_topic=f"{topic}.dlq",
@@ -46,7 +46,7 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
     )
 
 
-def dlq(kafka: Kafka, *arguments: str) -> int:
+def dlq(kafka: KafkaSettings, *arguments: str) -> int:
     """Run `orders dlq ARGUMENTS` in this process and return its exit code."""
     parser = argparse.ArgumentParser()
     commands.add_arguments(parser)
@@ -59,7 +59,7 @@ def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def dead_letter(
-    kafka: Kafka,
+    kafka: KafkaSettings,
     number: int,
     *,
     reason: str = "invalid",
@@ -82,7 +82,7 @@ def dead_letter(
     return Sent(f"key-{number}".encode(), b"\x00\xffvalue-%d" % number, [*original, *kept])
 
 
-def produce(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
+def produce(kafka: KafkaSettings, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
     producer = Producer(properties.producer(kafka))
     for each in dead_letters:
         producer.produce(
@@ -91,7 +91,7 @@ def produce(kafka: Kafka, *dead_letters: Sent, partition: int = 0, timestamp_ms:
     assert producer.flush(FAR) == 0
 
 
-def read_all(kafka: Kafka, topic: str) -> list[Message]:
+def read_all(kafka: KafkaSettings, topic: str) -> list[Message]:
     """Return all messages of a topic."""
     consumer = Consumer(properties.consumer(kafka) | {"group.id": "reader", "enable.partition.eof": True})
     consumer.assign([TopicPartition(topic, number, 0) for number in range(3)])
@@ -114,7 +114,7 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
 
 
 def test_the_list_shows_position_reason_and_origin_and_no_value(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))
     assert dlq(kafka, "list") == 0
@@ -126,7 +126,7 @@ def test_the_list_shows_position_reason_and_origin_and_no_value(
     assert "value-" not in output
 
 
-def test_the_list_applies_the_filters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_applies_the_filters(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     before, after = now - timedelta(hours=2), now - timedelta(hours=1)
     produce(kafka, dead_letter(kafka, 1), timestamp_ms=round(before.timestamp() * 1000) - 1)
@@ -137,7 +137,9 @@ def test_the_list_applies_the_filters(kafka: Kafka, capsys: pytest.CaptureFixtur
     assert output[-1] == "3 shown, there are more: --max shows them"
 
 
-def test_the_list_of_an_order_has_exactly_its_dead_letters(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_an_order_has_exactly_its_dead_letters(
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
     by_its_key, by_its_document, torn = dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3)
     produce(kafka, by_its_key, by_its_document._replace(value=b'{"order_uid": "key-1"}'), dead_letter(kafka, 4))
     produce(kafka, torn._replace(value=b'{"order_uid": "key-1", "entry": '), dead_letter(kafka, 11), partition=1)
@@ -154,7 +156,7 @@ def test_the_list_of_an_order_has_exactly_its_dead_letters(kafka: Kafka, capsys:
 
 
 def test_the_list_of_an_order_accepts_reason_and_time_but_no_limit(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = datetime.now(UTC) - timedelta(hours=1)
     produce(kafka, dead_letter(kafka, 1), timestamp_ms=round(after.timestamp() * 1000) - 1)
@@ -167,14 +169,14 @@ def test_the_list_of_an_order_accepts_reason_and_time_but_no_limit(
     assert "argument --max: not allowed with argument --order" in capsys.readouterr().err
 
 
-def test_control_characters_in_headers_are_escaped(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_headers_are_escaped(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
     produce(kafka, dead_letter(kafka, 1, changes={Header.DETAIL: b"\x1b[2Jgone\n"}))
     assert dlq(kafka, "list") == 0
     assert dlq(kafka, "show", "0", "0") == 0
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_show_prints_the_headers_or_the_value(kafka: KafkaSettings, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "show", "0", "1") == 0
     shown = capfdbinary.readouterr().out.decode()
@@ -185,14 +187,14 @@ def test_show_prints_the_headers_or_the_value(kafka: Kafka, capfdbinary: pytest.
     assert capfdbinary.readouterr().out == b"\x00\xffvalue-2"
 
 
-def test_a_missing_dead_letter_is_reported(kafka: Kafka) -> None:
+def test_a_missing_dead_letter_is_reported(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
         with pytest.raises(CommandError, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)
 
 
-def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_timestamp(kafka: Kafka) -> None:
+def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_timestamp(kafka: KafkaSettings) -> None:
     sent = dead_letter(kafka, 5, replays=1)
     produce(kafka, sent)
     started = datetime.now(UTC).timestamp() * 1000 - 1
@@ -210,7 +212,7 @@ def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_
     assert message.timestamp()[1] >= started
 
 
-def test_a_second_replay_sends_only_new_dead_letters(kafka: Kafka) -> None:
+def test_a_second_replay_sends_only_new_dead_letters(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2))
     assert dlq(kafka, "replay") == 0
     produce(kafka, dead_letter(kafka, 3))
@@ -218,7 +220,7 @@ def test_a_second_replay_sends_only_new_dead_letters(kafka: Kafka) -> None:
     assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1, b"key-3": 1}
 
 
-def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: Kafka) -> None:
+def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: KafkaSettings) -> None:
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
     produce(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
@@ -237,7 +239,7 @@ def recreate(admin: AdminClient, name: str) -> None:
     eventually(lambda: name in admin.list_topics(timeout=FAR).topics, FAR, "created")
 
 
-def test_replays_with_different_filters_have_separate_progress(kafka: Kafka) -> None:
+def test_replays_with_different_filters_have_separate_progress(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected"))
     assert dlq(kafka, "replay", "--reason", "rejected") == 0
     assert keys(read_all(kafka, kafka.topic)) == {b"key-2": 1}
@@ -245,7 +247,7 @@ def test_replays_with_different_filters_have_separate_progress(kafka: Kafka) -> 
     assert keys(read_all(kafka, kafka.topic)) == {b"key-1": 1, b"key-2": 1}
 
 
-def test_a_limited_replay_continues_where_it_ended(kafka: Kafka) -> None:
+def test_a_limited_replay_continues_where_it_ended(kafka: KafkaSettings) -> None:
     produce(kafka, *(dead_letter(kafka, number) for number in range(5)))
     produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     for expected in (4, 8, 10):
@@ -254,7 +256,7 @@ def test_a_limited_replay_continues_where_it_ended(kafka: Kafka) -> None:
     assert set(keys(read_all(kafka, kafka.topic)).values()) == {1}
 
 
-def test_a_dry_run_counts_by_reason_and_sends_nothing(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_counts_by_reason_and_sends_nothing(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
     produce(
         kafka,
         dead_letter(kafka, 1),
@@ -280,7 +282,7 @@ def printed_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
 
 
-def test_exactly_the_named_dead_letters_are_replayed(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exactly_the_named_dead_letters_are_replayed(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
     produce(kafka, *(dead_letter(kafka, number) for number in range(5)))
     produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)), partition=1)
     assert dlq(kafka, "replay", "1", "3", "1", "3", "--dry-run") == 0
@@ -293,7 +295,7 @@ def test_exactly_the_named_dead_letters_are_replayed(kafka: Kafka, capsys: pytes
         assert keys(read_all(kafka, kafka.topic)) == {b"key-8": times, b"key-6": times}
 
 
-def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: Kafka) -> None:
+def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2), dead_letter(kafka, 3))
     assert dlq(kafka, "replay", "0", "2") == 0
     assert dlq(kafka, "replay") == 0
@@ -302,7 +304,7 @@ def test_replaying_named_dead_letters_does_not_affect_other_replays(kafka: Kafka
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_each_named_dead_letter_that_cannot_be_sent_is_reported_and_the_others_are_sent(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str], *, dry_run: bool
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str], *, dry_run: bool
 ) -> None:
     produce(
         kafka,
@@ -327,14 +329,14 @@ def test_each_named_dead_letter_that_cannot_be_sent_is_reported_and_the_others_a
         dlq(kafka, "replay", "99", "0")
 
 
-def delete_before(kafka: Kafka, partition: int, offset: int) -> None:
+def delete_before(kafka: KafkaSettings, partition: int, offset: int) -> None:
     """Delete records as retention does."""
     admin, place = AdminClient(properties.common(kafka)), TopicPartition(kafka.dead_letter_topic, partition, offset)
     admin.delete_records([place])[place].result(FAR)
 
 
 def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_line_each(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_document = dead_letter(kafka, 2)._replace(value=b'{"order_uid": "key-1"}')
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 11), by_document, dead_letter(kafka, 1, reason="rejected"))
@@ -369,7 +371,7 @@ def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_lin
     ids=" ".join,
 )
 def test_partition_and_offsets_cannot_be_combined_with_filters(
-    kafka: Kafka, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         dlq(kafka, "replay", *arguments)
@@ -380,7 +382,7 @@ def test_partition_and_offsets_cannot_be_combined_with_filters(
 
 
 def test_loops_stubs_and_foreign_dead_letters_are_refused_without_stopping_the_replay(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     produce(
         kafka,
@@ -397,7 +399,7 @@ def test_loops_stubs_and_foreign_dead_letters_are_refused_without_stopping_the_r
     assert [line.split("offset ")[1][:1] for line in refused] == ["0", "1", "2", "3", "5"]
 
 
-def test_a_higher_limit_allows_another_replay(kafka: Kafka) -> None:
+def test_a_higher_limit_allows_another_replay(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1, replays=3))
     assert dlq(kafka, "replay") == 0
     assert dlq(kafka, "replay", "--max-replays", "4") == 0
@@ -405,7 +407,7 @@ def test_a_higher_limit_allows_another_replay(kafka: Kafka) -> None:
 
 
 def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin = AdminClient(properties.common(kafka))
     narrow = kafka.model_copy(update={"topic": f"{kafka.topic}-narrow"})
@@ -419,7 +421,7 @@ def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
     admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
 
 
-def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     produce(kafka, *(dead_letter(kafka, number) for number in range(20)))
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as unavailable:
@@ -430,14 +432,14 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: Kafka, monkeypatc
     assert keys(read_all(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
 
 
-def test_a_missing_order_topic_is_reported(kafka: Kafka) -> None:
+def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
     missing = kafka.model_copy(update={"topic": f"{kafka.topic}-missing"})
     produce(kafka, dead_letter(kafka, 1))
     with pytest.raises(CommandError, match=f"cannot write to topic {missing.topic}: unknown topic or partition"):
         dlq(missing, "replay")
 
 
-def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
+def test_the_mock_cluster_is_refused(kafka: KafkaSettings) -> None:
     mock = Producer({"test.mock.num.brokers": 1})
     (broker,) = mock.list_topics(timeout=FAR).brokers.values()
     mock.list_topics(kafka.dead_letter_topic, timeout=FAR)
@@ -446,7 +448,9 @@ def test_the_mock_cluster_is_refused(kafka: Kafka) -> None:
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)
-def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+def test_an_interrupted_command_fails(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
     produce(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
@@ -455,7 +459,9 @@ def test_an_interrupted_command_fails(kafka: Kafka, monkeypatch: pytest.MonkeyPa
         dlq(kafka, *command)
 
 
-def test_an_interrupted_replay_continues_where_it_ended(kafka: Kafka, settings: dict[str, str], spawn: Spawn) -> None:
+def test_an_interrupted_replay_continues_where_it_ended(
+    kafka: KafkaSettings, settings: dict[str, str], spawn: Spawn
+) -> None:
     produce(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)
     eventually(lambda: read_all(kafka, kafka.topic), within=30)
@@ -467,7 +473,7 @@ def test_an_interrupted_replay_continues_where_it_ended(kafka: Kafka, settings: 
 
 
 def test_a_killed_replay_loses_nothing_and_repeats_only_the_same_versions(
-    kafka: Kafka, settings: dict[str, str], spawn: Spawn
+    kafka: KafkaSettings, settings: dict[str, str], spawn: Spawn
 ) -> None:
     produce(kafka, *(dead_letter(kafka, number) for number in range(60)))
     replay = spawn("dlq", "replay", "--rate", "20", settings=settings)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from service.app.commands import doctor
-from service.config import Kafka, Postgres, Settings
+from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo import checks
 from service.repo.migrate import head_number
 from tests import servers, temporary
@@ -26,8 +26,10 @@ OurSettings = dict[str, str]
 
 @pytest.fixture
 def healthy(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
-    kafka = Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
-    return Settings(kafka=kafka, postgres=Postgres(dsn=database))
+    kafka = KafkaSettings(
+        bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq"
+    )
+    return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_unreachable_servers_are_reported_separately_and_without_passwords(
     healthy: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kafka = healthy.kafka.model_copy(update={"bootstrap_servers": "nowhere.invalid:9092"})
-    postgres = Postgres(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
+    postgres = PostgresSettings(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
     assert doctor.run(argparse.Namespace(), Settings(kafka=kafka, postgres=postgres)) == 1
     output = capsys.readouterr().out
     assert "nowhere.invalid: host name does not resolve" in output
@@ -114,7 +116,9 @@ def test_checks_of_unresponsive_servers_time_out(
 ) -> None:
     monkeypatch.setattr(doctor, "CHECK_TIMEOUT_SECONDS", 0.5)
     kafka = healthy.kafka.model_copy(update={"bootstrap_servers": unresponsive})
-    failed = results.of(Settings(kafka=kafka, postgres=Postgres(dsn=f"postgresql://{unresponsive}/orders")), code=1)
+    failed = results.of(
+        Settings(kafka=kafka, postgres=PostgresSettings(dsn=f"postgresql://{unresponsive}/orders")), code=1
+    )
     assert failed["Kafka"] == failed["PostgreSQL"] == "timed out after 0.5 s"
 
 
@@ -123,7 +127,7 @@ def test_a_listen_dsn_of_another_database_is_reported(
 ) -> None:
     """Notifications do not cross databases."""
     with temporary.database(postgres_server.dsn) as (_, elsewhere):
-        postgres = Postgres(dsn=healthy.postgres.dsn, listen_dsn=elsewhere)
+        postgres = PostgresSettings(dsn=healthy.postgres.dsn, listen_dsn=elsewhere)
         assert results.of(healthy.model_copy(update={"postgres": postgres}), code=1) == {
             "notifications": "ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases"
         }
@@ -134,9 +138,9 @@ def test_a_pooler_that_drops_notifications_is_reported(
 ) -> None:
     monkeypatch.setattr(checks, "NOTIFICATION_TIMEOUT_SECONDS", 2.0)
     with pgbouncer(database, tmp_path / "pgbouncer.txt") as pooled:
-        through = healthy.model_copy(update={"postgres": Postgres(dsn=pooled)})
+        through = healthy.model_copy(update={"postgres": PostgresSettings(dsn=pooled)})
         assert results.of(through, code=1) == {"notifications": "no notification within 2 s"}
-        direct = healthy.model_copy(update={"postgres": Postgres(dsn=pooled, listen_dsn=database)})
+        direct = healthy.model_copy(update={"postgres": PostgresSettings(dsn=pooled, listen_dsn=database)})
         assert "through a pooler" in results.of(direct, code=0)["PostgreSQL"]
 
 
@@ -144,9 +148,9 @@ def test_a_standby_without_a_listen_dsn_is_reported(
     healthy: Settings, own_postgres: "Server", results: Results, tmp_path: Path
 ) -> None:
     with standby(own_postgres, tmp_path / "standby") as lagging:
-        through = healthy.model_copy(update={"postgres": Postgres(dsn=lagging.dsn)})
+        through = healthy.model_copy(update={"postgres": PostgresSettings(dsn=lagging.dsn)})
         assert results.of(through, code=1) == {"notifications": "a standby does not support LISTEN"}
-        direct = healthy.model_copy(update={"postgres": Postgres(dsn=lagging.dsn, listen_dsn=own_postgres.dsn)})
+        direct = healthy.model_copy(update={"postgres": PostgresSettings(dsn=lagging.dsn, listen_dsn=own_postgres.dsn)})
         assert "standby" in results.of(direct, code=0)["PostgreSQL"]
 
 

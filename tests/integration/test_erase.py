@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from msgspec.json import encode
 
 from service.app.commands import erase
-from service.config import Kafka, Postgres, Settings
+from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header, Headers
 from service.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import connection_errors as connecting
@@ -47,13 +47,13 @@ def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def both_settings(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
-    kafka = Kafka(
+    kafka = KafkaSettings(
         bootstrap_servers=kafka_server.bootstrap_servers,
         topic=topic,
         dead_letter_topic=f"{topic}.dlq",
         group_id=topic,
     )
-    return Settings(kafka=kafka, postgres=Postgres(dsn=database))
+    return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
 
 
 def run(settings: Settings, *arguments: str) -> int:
@@ -166,7 +166,7 @@ def test_without_kafka_the_order_is_erased_and_the_missing_list_is_reported(
     both_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
-    unreachable = both_settings.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
+    unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(
         CommandError,
         match=r"^erased, but listing the dead letters failed: cannot reach Kafka at 127\.0\.0\.1:9: ",
@@ -187,7 +187,9 @@ def test_an_interrupted_list_is_reported(both_settings: Settings, monkeypatch: p
 
 
 def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_settings: Settings) -> None:
-    unreachable = both_settings.model_copy(update={"postgres": Postgres(dsn="postgresql://u:hunter2@127.0.0.1:1/x")})
+    unreachable = both_settings.model_copy(
+        update={"postgres": PostgresSettings(dsn="postgresql://u:hunter2@127.0.0.1:1/x")}
+    )
     with pytest.raises(CommandError) as raised:
         run(unreachable, "--yes", "a")
     assert str(raised.value) == (
@@ -353,7 +355,7 @@ def stored(dsn: str) -> set[str]:
 
 
 def settings_of(harness: Harness) -> Settings:
-    return Settings(postgres=Postgres(dsn=harness.database))
+    return Settings(postgres=PostgresSettings(dsn=harness.database))
 
 
 # Expiry of erasures
@@ -412,7 +414,7 @@ def test_without_kafka_nothing_is_forgotten(both_settings: Settings, monkeypatch
     monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=800)
-    unreachable = both_settings.model_copy(update={"kafka": Kafka(bootstrap_servers="127.0.0.1:9")})
+    unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(CommandError, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
         run(unreachable, "--forget-older-than", "700d")
     assert erased(both_settings.postgres.dsn) == 1

@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import Consumer
 from prometheus_client import CollectorRegistry
 
-from service.config import Kafka
+from service.config import KafkaSettings
 from service.errors import Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
@@ -90,8 +90,8 @@ def another_member(harness: Harness) -> Consumer:
     return member
 
 
-def kafka_of(harness: Harness) -> Kafka:
-    return Kafka(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
+def kafka_of(harness: Harness) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
 
 
 def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: list[datetime]) -> OrderConsumer:

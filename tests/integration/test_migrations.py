@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg.rows import TupleRow
 
 import migrations
-from service.config import Migration
+from service.config import MigrationSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.migrate import (
@@ -31,7 +31,7 @@ from tests import servers, temporary
 from tests.processes import Spawn
 from tests.waiting import eventually
 
-LIMITS = Migration(timeout=30, lock_timeout=0.2)
+LIMITS = MigrationSettings(timeout=30, lock_timeout=0.2)
 CATALOGUE = {
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
@@ -154,7 +154,7 @@ def test_a_second_migration_waits_for_the_first(empty: str) -> None:
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
         with pytest.raises(DeadlineExceeded, match="waiting for another migration to finish"):
-            migrate(empty, Migration(timeout=1.5), echo=lines.append)
+            migrate(empty, MigrationSettings(timeout=1.5), echo=lines.append)
         assert [line.partition(" (")[0] for line in lines] == ["waiting for another migration to finish"]
         assert schema_number(empty) == 0
     migrate(empty, LIMITS)
@@ -168,7 +168,7 @@ def test_a_lock_timeout_is_retried(empty: str) -> None:
         other.execute("CREATE TABLE schema_releases (other int)")
         release = Timer(1.0, other.rollback)
         release.start()
-        migrate(empty, Migration(timeout=30, lock_timeout=0.2), echo=lines.append)
+        migrate(empty, MigrationSettings(timeout=30, lock_timeout=0.2), echo=lines.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (head_number(),)
     assert lines[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
@@ -206,7 +206,7 @@ def test_waiting_ends_when_the_schema_is_migrated(empty: str) -> None:
 def test_an_unreachable_server_is_retried_until_the_deadline(dsn: str, problem: str) -> None:
     lines: list[str] = []
     with pytest.raises(DeadlineExceeded) as raised:
-        migrate(dsn, Migration(timeout=1.5), echo=lines.append)
+        migrate(dsn, MigrationSettings(timeout=1.5), echo=lines.append)
     assert [line.rpartition(" (")[0] for line in lines] == [f"waiting for PostgreSQL at {problem}"]
     assert "hunter2" not in str(raised.value)
 
@@ -220,14 +220,16 @@ def test_a_shutdown_request_ends_the_wait_at_once() -> None:
     stop = ShutdownEvent()
     Timer(0.3, stop.set).start()
     with pytest.raises(DeadlineExceeded, match="stopped while waiting for PostgreSQL at"):
-        wait_for_migrations("postgresql://127.0.0.1:1/x", Migration(timeout=600), echo=lambda _: None, stop=stop)
+        wait_for_migrations(
+            "postgresql://127.0.0.1:1/x", MigrationSettings(timeout=600), echo=lambda _: None, stop=stop
+        )
 
 
 def test_a_server_that_never_responds_times_out_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dsn = f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x"
         with pytest.raises(DeadlineExceeded, match=r"timed out after 1 s waiting for PostgreSQL"):
-            migrate(dsn, Migration(timeout=1))
+            migrate(dsn, MigrationSettings(timeout=1))
 
 
 def test_sigterm_ends_the_command_at_once_with_exit_code_1(spawn: Spawn) -> None:
@@ -244,7 +246,7 @@ def test_the_lock_is_released(database: str) -> None:
 
 def test_every_transaction_of_a_migration_has_timeouts(database: str) -> None:
     limits: dict[str, Any] = {"lock_timeout": 0.25, "statement_timeout": 7}
-    with engine(database, Migration(**limits)).connect() as connection:
+    with engine(database, MigrationSettings(**limits)).connect() as connection:
         shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in limits]
         assert shown == ["250ms", "7s"]
         connection.rollback()

@@ -21,7 +21,7 @@ from msgspec.json import encode
 
 from generator.faults import FULL_CATALOGUE
 from local import postgres
-from service.config import Migration
+from service.config import MigrationSettings
 from service.entities.dead_letter import Header
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
@@ -421,7 +421,7 @@ def lines_until(events: httpx2.Response, last: str) -> Iterator[str]:
 def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Path) -> None:
     chart_settings = [line for line in CONFIG_MAP.read_text().splitlines() if "ALTER SYSTEM" in line]
     with postgres.postgres(tmp_path) as server, psycopg.connect(server.dsn, autocommit=True) as connection:
-        migrate(server.dsn, Migration())
+        migrate(server.dsn, MigrationSettings())
         for statement in [REJECT_MARKED, *chart_settings, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
         writer = PostgresOrderStore(Transactions(connection_settings(server.dsn, "tests")))

@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from service.config import Migration
+from service.config import MigrationSettings
 from service.entities.version import VersionedOrder
 from service.repo.connection_errors import describe
 from service.repo.migrate import head_number, migrate, schema_number
@@ -133,7 +133,7 @@ def test_migrations_work_through_the_pooler(postgres_server: servers.Postgres, t
         pgbouncer(dsn, tmp_path / "pgbouncer.txt") as through,
         pgbouncer(dsn, tmp_path / "other.txt") as other,
     ):
-        migrate(through, Migration())
+        migrate(through, MigrationSettings())
         assert schema_number(other) == head_number()
 
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from service.app.commands import rewind
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
 from tests import servers
@@ -17,11 +17,11 @@ FAR = 10.0
 
 
 @pytest.fixture
-def kafka(kafka_server: servers.Kafka, topic: str) -> Kafka:
-    return Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, group_id=topic)
+def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, group_id=topic)
 
 
-def run_rewind(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
+def run_rewind(kafka: KafkaSettings, to: datetime, *options: str) -> dict[int, int]:
     """Run the command and return the committed offsets afterwards."""
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
@@ -30,14 +30,14 @@ def run_rewind(kafka: Kafka, to: datetime, *options: str) -> dict[int, int]:
     return committed(kafka)
 
 
-def committed(kafka: Kafka) -> dict[int, int]:
+def committed(kafka: KafkaSettings) -> dict[int, int]:
     consumer = Consumer(properties.consumer(kafka))
     found = consumer.committed([TopicPartition(kafka.topic, number) for number in range(3)], timeout=FAR)
     consumer.close()
     return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
-def metadata(kafka: Kafka) -> str:
+def metadata(kafka: KafkaSettings) -> str:
     """Return the metadata of the commit of partition 0."""
     consumer = Consumer(properties.consumer(kafka))
     (found,) = consumer.committed([TopicPartition(kafka.topic, 0)], timeout=FAR)
@@ -45,7 +45,7 @@ def metadata(kafka: Kafka) -> str:
     return found.metadata or ""
 
 
-def commit_offsets(kafka: Kafka, offsets: dict[int, int], metadata: str = "") -> None:
+def commit_offsets(kafka: KafkaSettings, offsets: dict[int, int], metadata: str = "") -> None:
     """Produce ten messages, one a minute from noon, to partitions 0 and 1, and commit offsets."""
     producer = Producer(properties.producer(kafka))
     for partition in (0, 1):
@@ -59,31 +59,31 @@ def commit_offsets(kafka: Kafka, offsets: dict[int, int], metadata: str = "") ->
     consumer.close()
 
 
-def test_offsets_move_back_to_the_time_and_never_forward(kafka: Kafka) -> None:
+def test_offsets_move_back_to_the_time_and_never_forward(kafka: KafkaSettings) -> None:
     commit_offsets(kafka, {0: 10, 1: 2})
     assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 4, 1: 2}
 
 
-def test_committed_offsets_of_a_deleted_topic_are_unchanged(kafka: Kafka) -> None:
+def test_committed_offsets_of_a_deleted_topic_are_unchanged(kafka: KafkaSettings) -> None:
     """The consumer ignores them and reads from the beginning; committing an offset would skip messages."""
     commit_offsets(kafka, {0: 10, 1: 10}, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
     assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 10, 1: 10}
 
 
-def test_new_offsets_are_committed_with_the_topic_id(kafka: Kafka) -> None:
+def test_new_offsets_are_committed_with_the_topic_id(kafka: KafkaSettings) -> None:
     commit_offsets(kafka, {0: 10})
     assert run_rewind(kafka, NOON + timedelta(minutes=4)) == {0: 4}
     assert run_rewind(kafka, NOON + timedelta(minutes=2)) == {0: 2}
     assert metadata(kafka).startswith("topic-id=")
 
 
-def test_a_time_after_the_last_message_changes_nothing(kafka: Kafka) -> None:
+def test_a_time_after_the_last_message_changes_nothing(kafka: KafkaSettings) -> None:
     commit_offsets(kafka, {0: 10, 1: 2})
     assert run_rewind(kafka, NOON + timedelta(days=1)) == {0: 10, 1: 2}
 
 
 def test_a_dry_run_prints_what_would_be_read_and_changes_nothing(
-    kafka: Kafka, capsys: pytest.CaptureFixture[str]
+    kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit_offsets(kafka, {0: 10})
     assert run_rewind(kafka, NOON, "--dry-run") == {0: 10}
@@ -91,7 +91,7 @@ def test_a_dry_run_prints_what_would_be_read_and_changes_nothing(
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_a_group_with_members_is_refused(kafka: Kafka, protocol: str) -> None:
+def test_a_group_with_members_is_refused(kafka: KafkaSettings, protocol: str) -> None:
     live = kafka.model_copy(update={"group_protocol": protocol})
     commit_offsets(live, {0: 10})
     member = Consumer(properties.consumer(live))

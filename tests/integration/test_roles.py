@@ -12,7 +12,7 @@ from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier, Literal
 
 from service.app.commands import doctor
-from service.config import Kafka, Migration, Postgres, Settings
+from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
 from service.errors import DeadlineExceeded
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
@@ -80,7 +80,7 @@ def logins(bare: Logins) -> Logins:
 
 @pytest.fixture
 def migrated(logins: Logins) -> Logins:
-    migrate(logins.migrate, Migration())
+    migrate(logins.migrate, MigrationSettings())
     return logins
 
 
@@ -152,7 +152,7 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_grants_the_privileg
     run_script(restored)
     assert_privileges_are_exact(restored)
     assert rows(restored.read, "SELECT * FROM erased") == rows(migrated.read, "SELECT * FROM erased") != []
-    wait_for_migrations(restored.read, Migration(timeout=5))
+    wait_for_migrations(restored.read, MigrationSettings(timeout=5))
 
 
 def exit_code(harness: Harness, login: str, command: str, **variables: str) -> int:
@@ -192,7 +192,7 @@ def test_privileges_are_exact_if_the_script_runs_after_the_migration(run: Run, b
         owner = Identifier(bare.name("migrate"))
         admin.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, Literal(PASSWORD)))
         admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(owner))
-    migrate(bare.migrate, Migration())
+    migrate(bare.migrate, MigrationSettings())
     run(bare)
     assert_privileges_are_exact(with_passwords(bare))
 
@@ -250,7 +250,7 @@ def test_the_owner_of_the_database_can_run_the_script_with_createrole(bare: Logi
         admin.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, Literal(PASSWORD)))
         admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
     run_script(bare, bare.owner)
-    migrate(with_passwords(bare).migrate, Migration())
+    migrate(with_passwords(bare).migrate, MigrationSettings())
     assert_privileges_are_exact(bare)
     run_script(bare, bare.owner)
     assert_privileges_are_exact(bare)
@@ -261,14 +261,14 @@ def test_other_roles_may_not_connect(logins: Logins) -> None:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
     with pytest.raises(DeadlineExceeded, match=r"permission denied: see roles\.sql"):
-        wait_for_migrations(logins.owner, Migration(timeout=1))
+        wait_for_migrations(logins.owner, MigrationSettings(timeout=1))
 
 
 def test_a_role_without_login_is_reported(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
     with pytest.raises(DeadlineExceeded, match="authentication failed: the role has no LOGIN"):
-        wait_for_migrations(logins.read, Migration(timeout=1))
+        wait_for_migrations(logins.read, MigrationSettings(timeout=1))
 
 
 def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
@@ -278,7 +278,7 @@ def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
 
 
 def test_the_script_rejects_tables_of_another_role_with_a_hint(bare: Logins) -> None:
-    migrate(bare.superuser, Migration())
+    migrate(bare.superuser, MigrationSettings())
     with pytest.raises(RaiseException, match="is owned by") as raised:
         run_script(bare)
     assert f"TO {bare.name('migrate')}" in str(raised.value.diag.message_hint)
@@ -309,7 +309,7 @@ def test_an_api_without_read_privileges_logs_it_and_waits(spawn: Spawn, migrated
 def test_doctor_lists_the_missing_privileges(
     migrated: Logins, settings: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kafka = Kafka(
+    kafka = KafkaSettings(
         bootstrap_servers=settings["ORDERS_KAFKA__BOOTSTRAP_SERVERS"],
         topic=settings["ORDERS_KAFKA__TOPIC"],
         dead_letter_topic=settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"],
@@ -320,5 +320,5 @@ def test_doctor_lists_the_missing_privileges(
         ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
         ("consumer", migrated.read, f"✗ privileges             permission denied: {missing}"),
     ):
-        doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=Postgres(dsn=login)))
+        doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=PostgresSettings(dsn=login)))
         assert line in capsys.readouterr().out

@@ -7,7 +7,7 @@ import httpx2
 import psycopg
 import pytest
 
-from service.config import Migration
+from service.config import MigrationSettings
 from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
@@ -37,7 +37,7 @@ def migrated(dsn: str, schema: str) -> str:
         connection.execute(f'CREATE SCHEMA "{schema}"'.encode())
     path = schema.replace(" ", "%5C%20")
     within = f"{dsn}?options=-csearch_path%3D%22{path}%22"
-    migrate(within, Migration())
+    migrate(within, MigrationSettings())
     return within
 
 
@@ -69,5 +69,5 @@ def test_erasures_and_migrations_do_not_block_the_other_schema(schemas: tuple[st
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
         PostgresOrderStore(writing).store([versioned(1, order_uid="second")])
         Erasures(writing, "test").erase(["second"])
-        migrate(second, Migration(timeout=1))
+        migrate(second, MigrationSettings(timeout=1))
     assert schema_number(second) == head_number()

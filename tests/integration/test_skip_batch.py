@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
 from service.app.commands import skip_batch
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from tests.factories import Document, order_document
 from tests.harness import TIMEOUT_SECONDS, Harness, Sent, orders
@@ -27,8 +27,8 @@ STUCK = "a batch of messages can't be decompressed"
 
 
 @pytest.fixture
-def kafka(harness: Harness) -> Kafka:
-    return Kafka(
+def kafka(harness: Harness) -> KafkaSettings:
+    return KafkaSettings(
         bootstrap_servers=harness.bootstrap_servers,
         topic=harness.topic,
         group_id=harness.topic,
@@ -36,7 +36,7 @@ def kafka(harness: Harness) -> Kafka:
     )
 
 
-def skip(kafka: Kafka, offset: int, *options: object, partition: int = 0) -> None:
+def skip(kafka: KafkaSettings, offset: int, *options: object, partition: int = 0) -> None:
     parser = argparse.ArgumentParser()
     skip_batch.add_arguments(parser)
     arguments = parser.parse_args([str(partition), str(offset), *map(str, options)])
@@ -95,7 +95,9 @@ def max_file_size(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
+def test_the_batch_is_saved_and_the_group_continues_after_it(
+    harness: Harness, kafka: KafkaSettings, tmp_path: Path
+) -> None:
     before, after = order_document(), order_document()
     harness.produce(*orders([before]))
     first, second = produce_batch(harness), produce_batch(harness)
@@ -132,7 +134,9 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(harness: Harness, k
     harness.wait_stored(uids(before, *first, after))
 
 
-def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
+def test_nothing_is_skipped_unless_the_whole_batch_is_saved(
+    harness: Harness, kafka: KafkaSettings, tmp_path: Path
+) -> None:
     produce_batch(harness)
     file = tmp_path / "file"
     with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
@@ -149,7 +153,9 @@ def test_nothing_is_skipped_unless_the_whole_batch_is_saved(harness: Harness, ka
     assert harness.committed() == {}
 
 
-def test_only_the_batch_that_blocks_the_group_is_skipped(harness: Harness, kafka: Kafka, tmp_path: Path) -> None:
+def test_only_the_batch_that_blocks_the_group_is_skipped(
+    harness: Harness, kafka: KafkaSettings, tmp_path: Path
+) -> None:
     harness.produce(*orders([order_document()]))
     produce_batch(harness)
     file = tmp_path / "file"

@@ -14,7 +14,7 @@ import pytest
 
 from local import postgres
 from local.postgres import Postgres
-from service.config import Migration
+from service.config import MigrationSettings
 from service.repo.migrate import migrate
 from tests import servers, temporary, tls
 from tests.factories import order_document
@@ -97,7 +97,7 @@ def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> 
 
 @pytest.fixture
 def migrated(harness: Harness) -> Harness:
-    migrate(harness.database, Migration())
+    migrate(harness.database, MigrationSettings())
     return harness
 
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from service.config import Kafka
+from service.config import KafkaSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
@@ -21,17 +21,17 @@ TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture
-def kafka(kafka_server: servers.Kafka) -> Iterator[Kafka]:
+def kafka(kafka_server: servers.Kafka) -> Iterator[KafkaSettings]:
     """Settings with topics that do not exist yet."""
     name = f"orders-{uuid4().hex[:12]}"
-    yield Kafka(bootstrap_servers=kafka_server.bootstrap_servers, topic=name, dead_letter_topic=f"{name}.dlq")
+    yield KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=name, dead_letter_topic=f"{name}.dlq")
     admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
     existing = admin.list_topics(timeout=TIMEOUT_SECONDS).topics.keys() & {name, f"{name}.dlq"}
     for request in (admin.delete_topics(list(existing)) if existing else {}).values():
         request.result(TIMEOUT_SECONDS)
 
 
-def create_topics(kafka: Kafka, deadline: float = 30) -> list[str]:
+def create_topics(kafka: KafkaSettings, deadline: float = 30) -> list[str]:
     lines: list[str] = []
     topics.create_missing(
         kafka, DiagnosticAdminClient(properties.common(kafka)), Poller(deadline, lines.append), lines.append
@@ -41,18 +41,18 @@ def create_topics(kafka: Kafka, deadline: float = 30) -> list[str]:
     return results
 
 
-def partitions(kafka: Kafka) -> list[int]:
+def partitions(kafka: KafkaSettings) -> list[int]:
     counts = topics.partition_counts(DiagnosticAdminClient(properties.common(kafka)))
     return [counts.get(kafka.topic, 0), counts.get(kafka.dead_letter_topic, 0)]
 
 
-def configured(kafka: Kafka, name: str, *options: str) -> list[str]:
+def configured(kafka: KafkaSettings, name: str, *options: str) -> list[str]:
     admin = AdminClient(properties.common(kafka))
     (request,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)]).values()
     return [request.result(TIMEOUT_SECONDS)[option].value for option in options]
 
 
-def create_topic(kafka: Kafka, name: str, count: int, **options: str) -> None:
+def create_topic(kafka: KafkaSettings, name: str, count: int, **options: str) -> None:
     config = {option.replace("_", "."): value for option, value in options.items()}
     topic = NewTopic(name, count, 1, config=config)
     admin = AdminClient(properties.common(kafka))
@@ -62,7 +62,7 @@ def create_topic(kafka: Kafka, name: str, count: int, **options: str) -> None:
     )
 
 
-def test_missing_topics_are_created_with_the_settings(kafka: Kafka) -> None:
+def test_missing_topics_are_created_with_the_settings(kafka: KafkaSettings) -> None:
     kafka = kafka.model_copy(update={"partitions": 4, "retention": 3_600.0, "dead_letter_retention": 7_200.0})
     lines = create_topics(kafka)
     assert partitions(kafka) == [4, 4]
@@ -73,7 +73,7 @@ def test_missing_topics_are_created_with_the_settings(kafka: Kafka) -> None:
     assert created == [f"topic {name}: created, 4 partitions" for name in (kafka.topic, kafka.dead_letter_topic)]
 
 
-def test_existing_topics_are_not_changed(kafka: Kafka) -> None:
+def test_existing_topics_are_not_changed(kafka: KafkaSettings) -> None:
     create_topic(kafka, kafka.topic, 2)
     create_topic(kafka, kafka.dead_letter_topic, 1, retention_ms="5")
     assert [line.split(": ")[1] for line in create_topics(kafka)] == ["exists, 2 partitions", "exists, 1 partitions"]
@@ -81,13 +81,13 @@ def test_existing_topics_are_not_changed(kafka: Kafka) -> None:
     assert configured(kafka, kafka.dead_letter_topic, "retention.ms") == ["5"]
 
 
-def test_the_dead_letter_topic_gets_as_many_partitions_as_the_existing_topic(kafka: Kafka) -> None:
+def test_the_dead_letter_topic_gets_as_many_partitions_as_the_existing_topic(kafka: KafkaSettings) -> None:
     create_topic(kafka, kafka.topic, 5)
     create_topics(kafka)
     assert partitions(kafka) == [5, 5]
 
 
-def test_a_dead_letter_topic_with_a_smaller_message_limit_causes_a_warning(kafka: Kafka) -> None:
+def test_a_dead_letter_topic_with_a_smaller_message_limit_causes_a_warning(kafka: KafkaSettings) -> None:
     create_topic(kafka, kafka.topic, 1, max_message_bytes="2000000")
     create_topic(kafka, kafka.dead_letter_topic, 1, max_message_bytes="1000000")
     name = kafka.dead_letter_topic
@@ -96,7 +96,7 @@ def test_a_dead_letter_topic_with_a_smaller_message_limit_causes_a_warning(kafka
     )
 
 
-def test_a_message_for_a_missing_topic_does_not_create_it(kafka: Kafka) -> None:
+def test_a_message_for_a_missing_topic_does_not_create_it(kafka: KafkaSettings) -> None:
     failed: list[KafkaError | None] = []
     producer = Producer(properties.producer(kafka) | {"topic.metadata.propagation.max.ms": 500})
     producer.produce(kafka.topic, b"x", on_delivery=lambda error, _: failed.append(error))
@@ -105,14 +105,14 @@ def test_a_message_for_a_missing_topic_does_not_create_it(kafka: Kafka) -> None:
     assert partitions(kafka) == [0, 0]
 
 
-def test_a_topic_created_concurrently_is_accepted(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_created_concurrently_is_accepted(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     create_topic(kafka, kafka.topic, 2)
     original, calls = topics.partition_counts, iter(range(9))
     monkeypatch.setattr(topics, "partition_counts", lambda admin: original(admin) if next(calls) else {})
     assert create_topics(kafka)[0] == f"topic {kafka.topic}: exists, 2 partitions"
 
 
-def test_concurrent_migrations_succeed(kafka: Kafka, postgres_server: servers.Postgres, spawn: Spawn) -> None:
+def test_concurrent_migrations_succeed(kafka: KafkaSettings, postgres_server: servers.Postgres, spawn: Spawn) -> None:
     environment = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": kafka.topic,
@@ -124,7 +124,7 @@ def test_concurrent_migrations_succeed(kafka: Kafka, postgres_server: servers.Po
     assert partitions(kafka) == [6, 6]
 
 
-def test_topics_are_not_created_if_create_topics_is_false(kafka: Kafka, database: str, spawn: Spawn) -> None:
+def test_topics_are_not_created_if_create_topics_is_false(kafka: KafkaSettings, database: str, spawn: Spawn) -> None:
     environment = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": kafka.topic,
@@ -135,19 +135,19 @@ def test_topics_are_not_created_if_create_topics_is_false(kafka: Kafka, database
     assert partitions(kafka)[0] == 0
 
 
-def test_a_permanent_error_of_kafka_fails_at_once(kafka: Kafka) -> None:
+def test_a_permanent_error_of_kafka_fails_at_once(kafka: KafkaSettings) -> None:
     impossible = kafka.model_copy(update={"dead_letter_max_bytes": -5})
     with pytest.raises(MigrationError, match=r"Kafka rejected the request: .*\(INVALID_CONFIG\)"):
         create_topics(impossible)
 
 
-def test_too_few_brokers_are_retried_until_the_deadline(kafka: Kafka) -> None:
+def test_too_few_brokers_are_retried_until_the_deadline(kafka: KafkaSettings) -> None:
     with pytest.raises(DeadlineExceeded, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
         create_topics(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
 
 
 def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
-    unreachable = Kafka(bootstrap_servers="127.0.0.1:1")
+    unreachable = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(DeadlineExceeded, match="timed out after 1 s waiting for Kafka"):
         topics.wait_for_broker(DiagnosticAdminClient(properties.common(unreachable)), Poller(1, print))
 
@@ -162,7 +162,7 @@ def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
     ],
 )
 def test_the_maximum_age_of_a_record_is_retention_plus_segment_time(
-    kafka: Kafka, config: dict[str, str], seconds: float
+    kafka: KafkaSettings, config: dict[str, str], seconds: float
 ) -> None:
     create_topic(kafka, kafka.topic, 1, segment_ms="60000", **config)
     assert topics.max_record_ages([kafka.topic], DiagnosticAdminClient(properties.common(kafka))) == {

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import Group, Settings, load
+from service.config import Settings, SettingsGroup, load
 from service.config.kafka_properties import RESERVED
 from service.config.sources import DELIMITER, PREFIX
 from service.pkg.units import parse_bytes, parse_seconds
@@ -104,7 +104,7 @@ class Variable(NamedTuple):
 def variables() -> Iterator[Variable]:
     """Yield all settings, in the order of `service/config/settings.py`."""
     for name, field in Settings.model_fields.items():
-        if isinstance(field.default, Group):
+        if isinstance(field.default, SettingsGroup):
             for of_group, each in type(field.default).model_fields.items():
                 yield _variable(f"{name}{DELIMITER}{of_group}", each, getattr(field.default, of_group))
         else:

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
-from service.config import Group, Settings, load
+from service.config import Settings, SettingsGroup, load
 from service.config.sources import DELIMITER, PREFIX
 from service.errors import InvalidSettings
 from tests.meta.test_configuration import UNITS, plain_type
@@ -52,7 +52,7 @@ def foreign(prefix: str) -> str:
 
 def fields() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, field in Settings.model_fields.items():
-        if isinstance(field.default, Group):
+        if isinstance(field.default, SettingsGroup):
             for of_group, each in type(field.default).model_fields.items():
                 yield f"{PREFIX}{name}{DELIMITER}{of_group}".upper(), variable(each)
         else:

@@ -92,7 +92,9 @@ def test_a_full_batch_is_between_1000_and_5000_orders() -> None:
 
 
 def test_every_setting_has_a_description() -> None:
-    groups = [field.default for field in Settings.model_fields.values() if isinstance(field.default, config.Group)]
+    groups = [
+        field.default for field in Settings.model_fields.values() if isinstance(field.default, config.SettingsGroup)
+    ]
     assert len(groups) >= 13
     undescribed = [
         f"{type(group).__name__}.{name}"

@@ -34,7 +34,7 @@ from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
-    from service.config import Kafka, Settings
+    from service.config import KafkaSettings, Settings
 
 _DEFAULT_LIST_LIMIT: Final = 100
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     return 0
 
 
-def _list(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
+def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with _consumer(kafka, kafka.group_id) as consumer:
         for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
             echo(line)
@@ -71,7 +71,7 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
     return search.table(topic, [args.order], stop, _filters(args))
 
 
-def _show(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
+def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with _consumer(kafka, kafka.group_id) as consumer:
         dead_letter = listing.require_dead_letter(
             TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop
@@ -83,7 +83,7 @@ def _show(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None
         echo("\n".join(listing.description(dead_letter)))
 
 
-def _replay(args: argparse.Namespace, kafka: "Kafka", stop: ShutdownEvent) -> None:
+def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     is_named = _names_dead_letters(args)
     filters = _filters(args)._replace(order=args.order)
     plan = ReplayPlan(kafka.topic, filters, args.max_replays, args.max, args.rate, is_named)
@@ -138,16 +138,16 @@ def _require_real_kafka(consumer: Consumer) -> None:
         raise CommandError("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
 
 
-def _consumer(kafka: "Kafka", group: str) -> closing[Consumer]:
+def _consumer(kafka: "KafkaSettings", group: str) -> closing[Consumer]:
     """Return a consumer that never joins `group`, where replays commit their progress."""
     return closing(Consumer(properties.command_consumer(kafka) | {"group.id": group}))
 
 
-def _admin(kafka: "Kafka") -> AdminClient:
+def _admin(kafka: "KafkaSettings") -> AdminClient:
     return AdminClient(properties.without_logs(properties.common(kafka)))
 
 
-def _producer(kafka: "Kafka") -> Producer:
+def _producer(kafka: "KafkaSettings") -> Producer:
     timeout = {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}
     return Producer(properties.without_logs(properties.producer(kafka)) | timeout)
 

@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException
 
 from service.app import shared
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
@@ -142,7 +142,7 @@ def _undo_message(uid: str, result: UndoResult) -> str:
     return "undone"
 
 
-def _list_dead_letters(uids: Sequence[str], kafka: Kafka, stop: ShutdownEvent) -> None:
+def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: ShutdownEvent) -> None:
     require_kafka(properties.common(kafka))
     with closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
         for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):

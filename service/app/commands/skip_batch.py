@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import Consumer
 
 from service.app.shared import require_no_members
-from service.config import Kafka, Settings
+from service.config import KafkaSettings, Settings
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def _batches(kafka: Kafka, max_size: int) -> Iterator[UnreadableBatches]:
+def _batches(kafka: KafkaSettings, max_size: int) -> Iterator[UnreadableBatches]:
     require_kafka(properties.common(kafka))
     admin = DiagnosticAdminClient(properties.without_logs(properties.common(kafka)))
     require_no_members(kafka, admin)
@@ -81,7 +81,7 @@ def _batches(kafka: Kafka, max_size: int) -> Iterator[UnreadableBatches]:
         yield UnreadableBatches(consumer, large_consumer, admin, TopicReader(consumer, kafka.topic, topic_id))
 
 
-def _client(kafka: Kafka) -> properties.Properties:
+def _client(kafka: KafkaSettings) -> properties.Properties:
     return properties.command_consumer(kafka) | {
         "fetch.error.backoff.ms": _FETCH_RETRY_MS,
         "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one

@@ -15,12 +15,12 @@ from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.group_lag import GroupLag
 
 if TYPE_CHECKING:
-    from service.config import Kafka
+    from service.config import KafkaSettings
 
 CALL_TIMEOUT_SECONDS: Final = 5.0
 
 
-def brokers(kafka: "Kafka") -> str:
+def brokers(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
     try:
         count = len(admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers)
@@ -29,7 +29,7 @@ def brokers(kafka: "Kafka") -> str:
     return f"{count} brokers, {_protocol(kafka)}"
 
 
-def advertised_addresses(kafka: "Kafka") -> str:
+def advertised_addresses(kafka: "KafkaSettings") -> str:
     """List the advertised addresses, where clients connect after bootstrapping."""
     advertised = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
     addresses = ", ".join(map(str, advertised))
@@ -38,27 +38,27 @@ def advertised_addresses(kafka: "Kafka") -> str:
     return addresses
 
 
-def topic(kafka: "Kafka", name: str) -> str:
+def topic(kafka: "KafkaSettings", name: str) -> str:
     partition_counts = topics.partition_counts(_admin(kafka))
     if name not in partition_counts:
         raise CheckFailed("unknown topic")
     return f"{partition_counts[name]} partitions"
 
 
-def size_limit(kafka: "Kafka") -> str:
+def size_limit(kafka: "KafkaSettings") -> str:
     if problem := topics.size_mismatch(kafka, _admin(kafka)):
         raise CheckFailed(problem)
     return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.topic}"
 
 
-def replicas(kafka: "Kafka") -> str:
+def replicas(kafka: "KafkaSettings") -> str:
     names = (kafka.dead_letter_topic, "__consumer_offsets", "__transaction_state")
     if unreplicated := topics.unreplicated(names, _admin(kafka)):
         raise CheckFailed(f"only one replica of {', '.join(unreplicated)}")
     return "at least two replicas of each topic that transactions use"
 
 
-def group(kafka: "Kafka") -> str:
+def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
     described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
     description = described.result(CALL_TIMEOUT_SECONDS)
@@ -71,9 +71,9 @@ def group(kafka: "Kafka") -> str:
     return f"{summary}, {blocked:,} messages behind an open transaction" if blocked else summary
 
 
-def _admin(kafka: "Kafka") -> DiagnosticAdminClient:
+def _admin(kafka: "KafkaSettings") -> DiagnosticAdminClient:
     return DiagnosticAdminClient(properties.common(kafka))
 
 
-def _protocol(kafka: "Kafka") -> str:
+def _protocol(kafka: "KafkaSettings") -> str:
     return str(kafka.properties.get("security.protocol", "plaintext")).upper()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 if TYPE_CHECKING:
-    from service.config import Kafka
+    from service.config import KafkaSettings
 
 Properties = dict[str, Any]
 
@@ -33,7 +33,7 @@ _CLASSIC_ONLY: Final = (
 """librdkafka rejects each of these with `group.protocol=consumer`."""
 
 
-def common(kafka: "Kafka") -> Properties:
+def common(kafka: "KafkaSettings") -> Properties:
     """Return the properties of every client; sufficient for an AdminClient."""
     return {
         "client.id": "orders",
@@ -45,7 +45,7 @@ def common(kafka: "Kafka") -> Properties:
     }
 
 
-def consumer(kafka: "Kafka") -> Properties:
+def consumer(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a group member that stores and commits offsets only explicitly."""
     return {
         "auto.offset.reset": "earliest",
@@ -62,7 +62,7 @@ def consumer(kafka: "Kafka") -> Properties:
     }
 
 
-def command_consumer(kafka: "Kafka") -> Properties:
+def command_consumer(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a command's silent consumer, which never joins the group."""
     return without_logs(consumer(kafka)) | {"statistics.interval.ms": 0}
 
@@ -72,7 +72,7 @@ def without_logs(properties: Properties) -> Properties:
     return {"log_level": 0} | properties
 
 
-def dead_letter_browser(kafka: "Kafka") -> Properties:
+def dead_letter_browser(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a silent reader of the dead-letter topic that joins no group and prefetches little."""
     return {
         **common(kafka),
@@ -86,7 +86,7 @@ def dead_letter_browser(kafka: "Kafka") -> Properties:
     }
 
 
-def producer(kafka: "Kafka") -> Properties:
+def producer(kafka: "KafkaSettings") -> Properties:
     """Return the properties of an idempotent producer with `acks=all`."""
     return {
         "linger.ms": 5,
@@ -97,7 +97,7 @@ def producer(kafka: "Kafka") -> Properties:
     }
 
 
-def transactional(kafka: "Kafka", transactional_id: str) -> Properties:
+def transactional(kafka: "KafkaSettings", transactional_id: str) -> Properties:
     """Return the properties of a transactional producer."""
     return {
         **producer(kafka),
@@ -110,7 +110,7 @@ def transactional(kafka: "Kafka", transactional_id: str) -> Properties:
     }
 
 
-def _membership(kafka: "Kafka") -> Properties:
+def _membership(kafka: "KafkaSettings") -> Properties:
     if kafka.group_protocol == "consumer":
         supported = {name: value for name, value in common(kafka).items() if name not in _CLASSIC_ONLY}
         return supported | {"group.protocol": "consumer"}
@@ -123,7 +123,7 @@ def _membership(kafka: "Kafka") -> Properties:
     }
 
 
-def verify(kafka: "Kafka") -> None:
+def verify(kafka: "KafkaSettings") -> None:
     """Raise KafkaException if librdkafka rejects the properties, of which a producer checks most. Does not block."""
     Producer(without_logs(producer(kafka)))
 

@@ -16,7 +16,7 @@ from service.pkg.output import Echo
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from service.config import Kafka
+    from service.config import KafkaSettings
     from service.pkg.polling import Poller
 
 CALL_TIMEOUT_SECONDS: Final = 10
@@ -35,7 +35,7 @@ _PERMANENT_ERRORS: Final = {
 """Errors that retrying does not fix. Others may pass, such as too few brokers for the replication factor."""
 
 
-def create_missing(kafka: "Kafka", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
+def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
     """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
     Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
@@ -64,7 +64,7 @@ def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-def size_mismatch(kafka: "Kafka", admin: DiagnosticAdminClient) -> str | None:
+def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str | None:
     """Return why a message of the order topic may be too large for the dead-letter topic; None if it always fits."""
     orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
     if dead_letters >= orders:
@@ -112,7 +112,7 @@ def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
         raise classify(error, admin) from None
 
 
-def _create_missing(kafka: "Kafka", admin: DiagnosticAdminClient) -> list[str]:
+def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
     existing = partition_counts(admin)
     partitions = existing.get(kafka.topic, kafka.partitions)
     missing = [
@@ -139,12 +139,12 @@ def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
     return True
 
 
-def _order_topic(kafka: "Kafka") -> NewTopic:
+def _order_topic(kafka: "KafkaSettings") -> NewTopic:
     config = {} if kafka.retention is None else {"retention.ms": _milliseconds(kafka.retention)}
     return NewTopic(kafka.topic, kafka.partitions, kafka.replication_factor, config=config)
 
 
-def _dead_letter_topic(kafka: "Kafka", partitions: int) -> NewTopic:
+def _dead_letter_topic(kafka: "KafkaSettings", partitions: int) -> NewTopic:
     config = {
         "cleanup.policy": "delete",
         "retention.ms": _milliseconds(kafka.dead_letter_retention),
@@ -157,7 +157,7 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1_000))
 
 
-def _partitions(kafka: "Kafka", admin: DiagnosticAdminClient) -> dict[str, int]:
+def _partitions(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> dict[str, int]:
     existing = partition_counts(admin)
     for name in (kafka.topic, kafka.dead_letter_topic):
         if name not in existing:

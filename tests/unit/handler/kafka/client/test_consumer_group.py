@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException
 
 from local import broker
-from service.config import Kafka
+from service.config import KafkaSettings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
@@ -41,6 +41,6 @@ def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | N
 
 def test_the_mock_broker_is_refused() -> None:
     with broker.mock() as mock:
-        kafka = Kafka(bootstrap_servers=mock.bootstrap_servers)
+        kafka = KafkaSettings(bootstrap_servers=mock.bootstrap_servers)
         with pytest.raises(CommandError, match="EXACTLY_ONCE needs a real Kafka"):
             ConsumerGroup(properties.consumer(kafka), "orders").reject_mock()
