@@ -41,12 +41,13 @@ run-consumer: export ORDERS_ADMIN__PORT ?= 9001
 run-api: export ORDERS_ADMIN__PORT ?= 9000
 run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
-test: check ## Run the checks, then all tests that this machine supports (ARGS="tests/unit -k cache" for a selection)
-	@$(NPM) test
 ifeq ($(ARGS),)
+test: check ## Run the checks, then all tests that this machine supports (ARGS="tests/unit -k cache": only these tests)
+	@$(NPM) test
 	@$(BIN)/pytest -n 2 --dist loadfile --ignore tests/faults
 	@$(BIN)/pytest tests/faults
 else
+test: venv
 	@$(BIN)/pytest $(ARGS)
 endif
 

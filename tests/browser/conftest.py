@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LOCALHOST = "127.0.0.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "service" / "handler" / "http" / "static" / "page" / "index.html"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 FAILED_REQUEST = "Failed to load resource: "
 """The console message for every response with a status from 400. The page's tests check how it handles them."""
 NOT_RUN = "chromium not found on PATH"
@@ -65,6 +67,8 @@ class Visit:
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip(NOT_RUN)
+    if not PAGE.is_file():
+        pytest.fail("the page is not built: run `make web`")
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS) as running:
         yield running
 

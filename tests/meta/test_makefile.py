@@ -27,6 +27,12 @@ def test_each_part_has_a_word_that_runs_it(target: str, command: str) -> None:
     assert told_by("--dry-run", target).splitlines()[-1] == f".venv/bin/orders {command}"
 
 
+def test_named_tests_run_without_the_checks_and_the_page() -> None:
+    commands = told_by("--dry-run", "test", "ARGS=tests/unit -k decode")
+    assert commands.splitlines()[-1] == ".venv/bin/pytest tests/unit -k decode"
+    assert re.findall(r"ruff|mypy|npm", commands) == []
+
+
 def test_hooks_of_git_run_what_make_check_runs_and_fetch_nothing() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert repository["repo"] == "local"
