@@ -323,6 +323,11 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "dead letters of a recreated topic are not sent before it is read from its beginning",
+        Replacement(TRANSACTIONS, "TransactionalDeadLetters._commit", "self._group.require_topic(topic_id)", "..."),
+        ("test_topics.py::test_a_recreated_topic_is_read_before_its_id_is_looked_up[seed-1]",),
+    ),
+    Mutation(
         "a committed offset is valid only for the topic id in its metadata",
         Replacement("service/handler/kafka/client/topic_id.py", "has_other_topic_id", "bool(topic_id)", "False"),
         ("test_topics.py::test_offsets_of_a_deleted_topic_are_ignored[seed-1]",),

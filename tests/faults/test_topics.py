@@ -45,6 +45,17 @@ def test_the_topic_is_deleted_and_recreated_later(workload: Workload, delivery: 
     assert_all_read(workload, member, exactly_once=delivery == "exactly-once")
 
 
+def test_a_recreated_topic_is_read_before_its_id_is_looked_up(workload: Workload) -> None:
+    """The member reads on at the offsets of the deleted topic; their dead letters must not be sent twice."""
+    member = workload.start_module("tests.rare_lookups", **DELIVERY["exactly-once"], **LONG_SESSION)
+    consume_first_topic(workload)
+    member.process.send_signal(signal.SIGSTOP)
+    recreate(workload)
+    workload.produce_messages(stream(plan_after(workload))).wait(30)
+    member.process.send_signal(signal.SIGCONT)
+    assert_all_read(workload, member, exactly_once=True)
+
+
 def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
     """The next member finds committed offsets of the deleted log."""
     topic_id = workload.topic_id()

@@ -168,6 +168,12 @@ class Workload:
         self._running.append(self.spawn(*(arguments or ("consumer",)), settings={**self.settings, **variables}))
         return self._running[-1]
 
+    def start_module(self, module: str, **variables: str) -> Service:
+        """Start a consumer by a module of the tests, and wait until it has partitions."""
+        member = self.spawn("consumer", settings={**self.settings, **variables}, module=module)
+        self._running.append(member)
+        return wait_assigned(member)
+
     def start_with_failpoint(self, failpoint: str, nth: int, number: str = "SIGKILL", **variables: str) -> Service:
         """Start a consumer that signals itself when it reaches a failpoint (tests/failpoints.py) for the nth time."""
         settings = {**self.settings, **variables}

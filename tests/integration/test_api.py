@@ -160,7 +160,7 @@ def test_with_postgresql_down_hits_are_served_and_misses_return_503(spawn: Spawn
     store(own_postgres.dsn, "cached", "other")
     settings = {"ORDERS_POSTGRES__DSN": own_postgres.dsn, "ORDERS_CACHE__WARM_UP_SIZE": "0", **NO_KAFKA}
     service = spawn("api", settings=settings).ready()
-    get(service, "/orders/cached")
+    eventually(lambda: get(service, "/orders/cached").headers["x-cache"] == "hit")  # once notifications are received
     own_postgres.stop()
     eventually(lambda: not probe(service, "/readyz?verbose").json()["parts"]["database"])
     assert get(service, "/orders/cached").headers["x-cache"] == "hit"

@@ -235,7 +235,7 @@ def test_a_server_that_never_responds_times_out_at_the_deadline() -> None:
 def test_sigterm_ends_the_command_at_once_with_exit_code_1(spawn: Spawn) -> None:
     waiting = spawn("wait-for-migrations", settings=without_kafka("postgresql://127.0.0.1:1/x"))
     eventually(lambda: "waiting for PostgreSQL" in waiting.tail(), within=30)
-    assert waiting.stop(within=5) == 1
+    assert waiting.stop(within=20) == 1
     assert "stopped while waiting for PostgreSQL at 127.0.0.1:1: connection refused" in waiting.tail()
 
 

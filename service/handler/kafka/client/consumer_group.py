@@ -7,11 +7,14 @@ from contextlib import closing
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from service.errors import CommandError
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import offsets_to_commit
+from service.handler.kafka.client.topic_id import fetch_topic_id, offsets_to_commit
 
+QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
+"""For further clients of a consumer, which logs connection errors already."""
 _CALL_TIMEOUT_SECONDS: Final = 5.0
 _GENERATION: Final = struct.Struct("=7xi")
 """The position of the generation in librdkafka's serialised group metadata."""
@@ -31,6 +34,7 @@ class ConsumerGroup:
         self._metadata = b""
         self.topic_id: str | None = None
         """Set by the reading thread. None until it is known, empty if the broker has no topic ids."""
+        self._admin: AdminClient | None = None
 
     def refresh(self, consumer: Consumer) -> None:
         """Copy the metadata, whose generation may change at any poll. For the reading thread."""
@@ -57,6 +61,11 @@ class ConsumerGroup:
             committed = client.committed(self.offsets_to_commit(offsets), timeout=_CALL_TIMEOUT_SECONDS)
         return all(each.offset >= offsets[each.partition] for each in committed)
 
+    def require_topic(self, topic_id: str | None) -> None:
+        """Raise KafkaException if the topic was recreated since it had this id. For the writing thread. Blocks."""
+        if topic_id and fetch_topic_id(self._admin_client(), self.topic, _CALL_TIMEOUT_SECONDS) != topic_id:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
+
     def reject_mock(self) -> None:
         """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages. For the writing thread."""
         with closing(self._client()) as client:
@@ -66,6 +75,11 @@ class ConsumerGroup:
     def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
         """Return the offsets with the topic id as metadata. For any thread."""
         return offsets_to_commit(self.topic, offsets, topic_id)
+
+    def _admin_client(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient(self.properties | QUIET_PROPERTIES)
+        return self._admin
 
     def _client(self) -> Consumer:
         """Return a client with the group's id that never joins the group."""

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import describe, has_other_topic_id, topic_id_of
 
@@ -28,8 +28,6 @@ _SETTLE_SECONDS: Final = 1.0
 """How long an id must be known before the topic is read: brokers know the id shortly before they serve the topic."""
 _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_INTERVAL_SECONDS: Final = 1.0
-_QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
-"""The consumer logs connection errors already."""
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class TopicIdentity:
         log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer
-        self._admin = AdminClient(group.properties | _QUIET_PROPERTIES)
+        self._admin = AdminClient(group.properties | QUIET_PROPERTIES)
         self._group = group
         self._metrics = metrics
         self._log = log

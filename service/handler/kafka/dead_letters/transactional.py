@@ -82,9 +82,14 @@ class TransactionalDeadLetters:
         self._initialise(producer)
         if not offsets or self._was_committed(offsets):
             return
+        owned = [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets]
+        if owned:
+            # The reading thread looks the id up once a second: it may have read on in a recreated topic, which it will
+            # read again from its beginning.
+            self._group.require_topic(topic_id)
         self._is_open = True
         producer.begin_transaction()
-        self._produce(producer, [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets])
+        self._produce(producer, owned)
         topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
         call_within(  # librdkafka#5456: it may exceed its own timeout
             _CALL_TIMEOUT_SECONDS + 1,

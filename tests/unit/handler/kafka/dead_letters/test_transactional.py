@@ -18,6 +18,7 @@ from service.handler.kafka.dead_letters.transactional import TransactionalDeadLe
 from service.usecases.batch import Batch
 
 AWAY = KafkaError._TIMED_OUT
+TOPIC_ID = "03khuBS4QPyPcMhe5ZSsuQ"
 
 
 @dataclass
@@ -34,6 +35,7 @@ class FakeKafka:
     answers: Event = field(default_factory=Event)
     """Cleared, offsets are sent without end."""
     on_metadata: Callable[[], None] = lambda: None
+    topic_id: str = TOPIC_ID
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -51,7 +53,7 @@ class FakeKafka:
 class FakeMember:
     """Of the group, unless `kafka.on_metadata` says otherwise."""
 
-    topic_id = "03khuBS4QPyPcMhe5ZSsuQ"
+    topic_id = TOPIC_ID
 
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka = kafka
@@ -64,6 +66,10 @@ class FakeMember:
     def have_committed(self, offsets: dict[int, int]) -> bool:
         self._kafka.calls.append("committed")
         return offsets.items() <= self._kafka.committed.items()
+
+    def require_topic(self, topic_id: str) -> None:
+        if self._kafka.topic_id != topic_id:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
 
     def reject_mock(self) -> None:
         if self._kafka.cluster == "mockCluster":
@@ -177,6 +183,19 @@ def test_dead_letters_and_offsets_are_committed_together(
     assert kafka.visible == [(b"key-0", b"faulty"), (b"key-1", b"faulty")]
     assert kafka.committed == {0: 8, 1: 8}
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
+
+
+def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    of = batch(0)
+    kafka.topic_id = "recreated"
+    with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_TOPIC_ID"):
+        dead_letters.finish(of, of.rejected)
+    assert (kafka.visible, kafka.committed, kafka.calls) == ([], {}, ["init"])
+    of.drop(frozenset({0}))
+    send(dead_letters, of)
+    assert (kafka.visible, kafka.committed) == ([], {})
 
 
 @pytest.mark.parametrize("call", ["begin", "offsets", "commit"])

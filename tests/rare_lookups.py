@@ -1,0 +1,13 @@
+"""`python -m tests.rare_lookups consumer`: a consumer that looks the topic id up every 10 s instead of each second.
+
+It stands for a busy broker or process: meanwhile the consumer may read on in a recreated topic.
+"""
+
+import sys
+
+from service.handler.kafka.consumer import topic_identity
+from service.main import main
+
+if __name__ == "__main__":
+    topic_identity._LOOKUP_INTERVAL_SECONDS = 10.0  # type: ignore[misc]
+    sys.exit(main(sys.argv[1:]))
