@@ -77,7 +77,7 @@ def no_middleware(write: Write) -> Write:
 
 @dataclass(slots=True)
 class _StoreResult:
-    """What became of a batch's orders."""
+    """The results of storing a batch's orders."""
 
     stored: Stored = field(default_factory=Stored)
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -175,7 +175,7 @@ class Ingest:
             raise
 
     def _evaluate(self, batch: Batch, rejection_flags: bytearray) -> tuple[Decision, str]:
-        """Return what to do with the offsets, and why the batch is held back if it is."""
+        """Return the decision on the offsets, and the problem if the batch is held back."""
         is_probe = self._breaker.state is BreakerState.OPEN_FOR_ORDERS
         problem = self._breaker.evaluate_orders(rejection_flags)
         if not problem and is_probe:
@@ -236,7 +236,7 @@ def split_in_half(part: list[Entry]) -> list[list[Entry]]:
 
 
 def split_around(part: list[Entry], position: int | None) -> list[list[Entry]]:
-    """Split rejected orders: those before the rejected one, that one, and the rest in halves: it may hold more."""
+    """Return the orders before the rejected one, that one alone, and the others in halves: more may be rejected."""
     if position is None:
         return split_in_half(part)
     before, rejected, after = part[:position], part[position : position + 1], part[position + 1 :]

@@ -25,7 +25,7 @@ def commit_metadata(topic_id: str | None) -> str:
 
 
 def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: str | None) -> list[TopicPartition]:
-    """Return what to commit, with the topic's id as metadata."""
+    """Return the offsets as arguments of a commit, with the topic's id as metadata."""
     metadata = commit_metadata(topic_id)
     return [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
 

@@ -29,7 +29,7 @@ _ITEM_COUNT: Final = Annotated[list[Any], msgspec.Meta(min_length=1, max_length=
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Limits beyond the schema, and what happens to amounts that do not add up."""
+    """Limits beyond the schema, and the treatment of amounts that do not add up."""
 
     max_bytes: int
     max_nesting: int
@@ -38,7 +38,7 @@ class Rules:
 
 
 class Decoder:
-    """`on_unknown` and `on_mismatch` count what is accepted all the same; `now` is in UTC."""
+    """`on_unknown` and `on_mismatch` count accepted deviations. `now` returns the time in UTC."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Resets positions that are no longer in the topic; logs and counts what was skipped."""
+"""Resets positions that are no longer in the topic; logs and counts the skipped offsets."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
@@ -37,10 +37,10 @@ class OffsetResets:
             self._reached.pop(partition, None)
 
     def reset(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
-        """Move positions that are out of range to the earliest offset, except unverified ones; return what was moved.
+        """Move positions that are out of range to the earliest offset, except unverified ones; return the moved ones.
 
-        If the broker is unreachable, the rest is left for the next poll, so that none blocks for long. Partitions that
-        are no longer assigned are forgotten.
+        If the broker is unreachable, the others are left for the next poll, so that no poll blocks for long. Forgets
+        partitions that are no longer assigned.
         """
         moved = []
         if self._out_of_range:

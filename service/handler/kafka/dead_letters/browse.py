@@ -77,7 +77,7 @@ def _page(consumer: Consumer, topic: TopicReader, query: DeadLetterQuery) -> Dea
 
 
 def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _Window]:
-    """Return the offsets to read: those of the query, limited to what the topic has now."""
+    """Return the offsets to read: those of the query, within the current limits of the topic."""
     asked = topic.ends if query.before is None else query.before
     highs = {partition: min(asked[partition], end) for partition, end in topic.ends.items() if partition in asked}
     return {

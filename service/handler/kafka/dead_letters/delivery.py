@@ -17,7 +17,7 @@ DeliveryFailure = tuple[Item, KafkaError]
 
 
 class Payload(NamedTuple, Generic[Item]):
-    """What is sent of a dead letter."""
+    """A dead letter as a Kafka message."""
 
     item: Item
     headers: Headers
@@ -67,7 +67,7 @@ class ReplaceableProducer:
         return self._producer
 
     def close(self) -> None:
-        """Drop what was not acknowledged; does not block."""
+        """Drop unacknowledged dead letters; does not block."""
         if self._producer is not None:
             with suppress(KafkaException):  # a producer with a fatal error raises it again
                 self._producer.purge()

@@ -24,7 +24,7 @@ _IS_STUB: Final = (Header.STUB, b"true")
 
 
 class DeadLetterEncoder:
-    """Encodes a dead letter whole, or smaller if the topic rejects its size: none may block the others for ever."""
+    """Encodes a dead letter whole, or smaller if the topic rejects its size, so that it does not block the others."""
 
     def __init__(self, group_id: str) -> None:
         self._group_id = group_id
@@ -69,7 +69,7 @@ def _origin(record: Record) -> Origin:
 
 
 def _stub(record: Record) -> bytes:
-    """Return what identifies a message that is too large for the dead-letter topic: its origin, size and hash."""
+    """Return the origin, size and hash of a message that is too large for the dead-letter topic."""
     value = record.value or b""
     return encode(
         {

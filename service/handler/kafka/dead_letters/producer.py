@@ -1,4 +1,4 @@
-"""Produces dead letters at least once: what a crash repeats has the same origin headers."""
+"""Produces dead letters at least once. After a crash, duplicates have the same origin headers."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -57,13 +57,13 @@ class DeadLetterProducer:
             raise DeadLettersUnavailable(f"{self._topic} rejected a message ({failed[0][1].name()})", unsent)
 
     def close(self) -> None:
-        """Drop what was not acknowledged: its offsets are not committed either."""
+        """Drop unacknowledged dead letters: their offsets are not committed either."""
         self._producer.close()
 
     def _deliver_one(self, dead_letter: DeadLetter) -> list[DeliveryFailure[DeadLetter]]:
         """Send it whole, otherwise as a stub: a message that is too large fails the whole batch of the client.
 
-        If key or headers alone are too large, the stub is sent without them: no dead letter may block for ever.
+        If key or headers alone are too large, the stub is sent without them: no dead letter may block forever.
         """
         failed = self._deliver([self._encoder.encode(dead_letter)])
         for encode in self._encoder.fallbacks:
@@ -72,7 +72,7 @@ class DeadLetterProducer:
         return failed
 
     def _deliver(self, payloads: list[Payload[DeadLetter]]) -> list[DeliveryFailure[DeadLetter]]:
-        """Produce and wait for every acknowledgement; return what failed. Raises Stopped."""
+        """Produce and wait for every acknowledgement; return the failures. Raises Stopped."""
         producer = self._producer.get()
         failed: list[DeliveryFailure[DeadLetter]] = []
         for payload in payloads:

@@ -48,11 +48,11 @@ class ReplayPlan:
 
     @property
     def reports_each(self) -> bool:
-        """Whether a line is printed for each dead letter: if they were named, or are those of one order."""
+        """Whether to print a line for each dead letter: if they are named, or belong to one order."""
         return self.is_named or self.filters.order is not None
 
     def group(self, group_id: str) -> str:
-        """Return the group whose offsets are the progress of this replay; each selection has its own."""
+        """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
         return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
 
     def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
@@ -89,7 +89,7 @@ class ReplayCounts:
 
 
 def start_offsets(topic: TopicReader, plan: ReplayPlan) -> Offsets:
-    """Return the offsets to start at: where the last run of the same plan ended, otherwise those of `since`."""
+    """Return the offsets at which the last run of the same plan ended; of other partitions the offsets at `since`."""
     return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
 
 
@@ -106,7 +106,7 @@ def named_dead_letters(
 
 
 def preview(dead_letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Echo) -> ReplayCounts:
-    """Return what a replay would do."""
+    """Return the counts of a replay without sending anything."""
     counts = ReplayCounts()
     for dead_letter in filter(plan.filters.matches, plan.limited(dead_letters)):
         refusal = plan.refusal(dead_letter)
@@ -142,7 +142,7 @@ class Replay:
         self.counts = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
-        """Send them; block until all are sent or a stop is requested. Raises KafkaException, CommandError."""
+        """Block until all dead letters are sent, or a stop is requested. Raises KafkaException, CommandError."""
         rate, dead_letters = self._plan.rate, self._plan.limited(dead_letters)
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
         while chunk := take_chunk(dead_letters, size):

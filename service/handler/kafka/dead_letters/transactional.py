@@ -59,7 +59,7 @@ class TransactionalDeadLetters:
         return True
 
     def close(self) -> None:
-        """Drop what is not committed; the broker aborts it, at the latest after the transaction timeout."""
+        """Drop an uncommitted transaction: the broker aborts it, at the latest after the transaction timeout."""
         self._producer.close()
         self._is_initialised = False
 
@@ -114,7 +114,10 @@ class TransactionalDeadLetters:
         return was_committed
 
     def _produce(self, producer: Producer, dead_letters: Sequence[DeadLetter]) -> None:
-        """Block until all are acknowledged. Raises KafkaException; the next attempt sends stubs of those too large."""
+        """Block until all are acknowledged. Raises KafkaException.
+
+        If messages were too large, the next attempt sends stubs of them.
+        """
         failures: list[DeliveryFailure[DeadLetter]] = []
         for dead_letter in dead_letters:
             enqueue(producer, self._topic, self._encoded(dead_letter), failures)
