@@ -27,6 +27,7 @@ ATTEMPTS: Final = 3
 """Some faults hit the vulnerable moment only in most runs."""
 
 CONSUMER: Final = "service/handler/kafka/consumer/loop.py"
+OFFSETS: Final = "service/handler/kafka/consumer/offsets.py"
 CLIENT_ERRORS: Final = "service/handler/kafka/consumer/client_errors.py"
 TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic_identity.py"
 PROPERTIES: Final = "service/handler/kafka/client/properties.py"
@@ -310,7 +311,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a failed commit is retried",
-        Replacement(CONSUMER, "OrderConsumer._on_commit", "self._log.warning(...)", "raise KafkaException(error)"),
+        Replacement(OFFSETS, "OffsetCommitter.on_commit", "self._log.warning(...)", "raise KafkaException(error)"),
         ("test_kafka.py::test_the_broker_is_suspended_for_longer_than_the_session_timeout[seed-1]",),
     ),
     Mutation(

@@ -1,6 +1,6 @@
 """The reading thread's side of the circuit breaker: where to pause, what to probe, and where to read again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -20,22 +20,6 @@ FIX_PRODUCER: Final = "fix the producer"
 FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes PostgreSQL reject orders"
 
 
-@dataclass(slots=True)
-class BreakerPause:
-    """No message is taken before `until`, of time.monotonic(); then each partition is read from its offset."""
-
-    until: float
-    offsets: dict[int, int]
-
-    def skip(self, message: Message) -> None:
-        """Remember the offset of a message that the client had prefetched: it is read again."""
-        self.offsets.setdefault(message.partition() or 0, message.offset() or 0)
-
-    def forget(self, partitions: frozenset[int]) -> None:
-        for partition in partitions:
-            self.offsets.pop(partition, None)
-
-
 class BreakerControl:
     """Belongs to the reading thread; the writing thread's circuit breaker is known by the outcome of each batch."""
 
@@ -45,7 +29,10 @@ class BreakerControl:
         self._log = log
         self._breaker = BreakerState.CLOSED
         self._probe: Probe | None = None
-        self.pause: BreakerPause | None = None
+        self.paused_until = 0.0
+        """Of time.monotonic(). At the end of a pause, reading continues at `reread_offsets`."""
+        self.reread_offsets: dict[int, int] = {}
+        """By partition, from the start of a pause to its end."""
         self.probed_offsets: dict[int, int] = {}
         """By partition: probes showed that rejected orders before this offset are themselves at fault."""
 
@@ -57,7 +44,7 @@ class BreakerControl:
     @property
     def must_reread(self) -> bool:
         """Whether messages before the position of a partition have yet to be read again."""
-        return self.is_open or self.pause is not None or self._probe is not None
+        return self.is_open or bool(self.reread_offsets) or self._probe is not None
 
     @property
     def limits(self) -> BatchLimits:
@@ -66,25 +53,30 @@ class BreakerControl:
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
 
-    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> BreakerPause | None:
-        """Return the pause that must follow this batch, or None. If there is one, the caller discards `next_batch`.
+    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> bool:
+        """Return whether a pause must follow this batch. If so, the caller discards `next_batch`.
 
         The pause ends at once if all messages that were held back must be read again.
         """
         self._breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
-            return self._on_commit(batch, next_batch)
-        if outcome.decision is Decision.REREAD:
-            return self._on_replay(batch, next_batch)
-        if outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
-            return self._open(outcome.problem, FIX_PRODUCER, next_batch.start_offsets | batch.start_offsets)
-        probe = self._probe = self._extended_probe(batch, next_batch)
-        return self._open(outcome.problem, FIX_SCHEMA, dict(probe.next))
+            self._on_commit(batch, next_batch)
+        elif outcome.decision is Decision.REREAD:
+            self._on_reread(batch, next_batch)
+        elif outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
+            self._open(outcome.problem, FIX_PRODUCER, next_batch.start_offsets | batch.start_offsets)
+        else:
+            self._probe = self._extended_probe(batch, next_batch)
+            self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
+        return self.is_open or outcome.decision is not Decision.COMMIT
+
+    def skip(self, message: Message) -> None:
+        """Ignore a message that the client had prefetched before the pause: it is read again."""
+        self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
 
     def end_pause(self) -> dict[int, int]:
         """Return where to read from now on."""
-        offsets = self.pause.offsets if self.pause else {}
-        self.pause = None
+        offsets, self.reread_offsets = self.reread_offsets, {}
         if self._probe is not None:
             self._probe.started_at = monotonic()
         return offsets
@@ -96,15 +88,15 @@ class BreakerControl:
         return self._probe.rewind()
 
     def forget(self, partitions: frozenset[int]) -> None:
-        if self.pause is not None:
-            self.pause.forget(partitions)
+        for partition in partitions:
+            self.reread_offsets.pop(partition, None)
         if self._probe is not None:
             self._probe.forget(partitions)
         self.probed_offsets = {
             partition: offset for partition, offset in self.probed_offsets.items() if partition not in partitions
         }
 
-    def _on_commit(self, batch: Batch, next_batch: Batch) -> BreakerPause | None:
+    def _on_commit(self, batch: Batch, next_batch: Batch) -> None:
         committed = batch.commit_offsets
         self.probed_offsets = {
             partition: offset
@@ -112,18 +104,17 @@ class BreakerControl:
             if committed.get(partition, 0) < offset
         }
         if self.is_open:
-            return self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
-        self._metrics.circuit_breaker_open.set(0)
-        return None
+            self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
+        else:
+            self._metrics.circuit_breaker_open.set(0)
 
-    def _on_replay(self, batch: Batch, next_batch: Batch) -> BreakerPause:
+    def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
         """Read again what was held back: an order that PostgreSQL rejects now is itself at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.probed_offsets
         self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
         self._metrics.circuit_breaker_open.set(0)
-        self.pause = BreakerPause(monotonic(), probe.held_back)
-        return self.pause
+        self.paused_until, self.reread_offsets = monotonic(), probe.held_back
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
@@ -132,7 +123,7 @@ class BreakerControl:
         self._probe.grow(self._settings.limits.messages)
         return self._probe
 
-    def _open(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> BreakerPause:
+    def _open(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> None:
         """Pause at these offsets: nothing from there on was committed or dead-lettered."""
         retry_after = self._settings.breaker_retry_after
         self._metrics.circuit_breaker_open.set(1)
@@ -142,5 +133,4 @@ class BreakerControl:
             retry_after_seconds=retry_after,
             what_to_do=f"{what_to_do}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
-        self.pause = BreakerPause(monotonic() + retry_after, offsets)
-        return self.pause
+        self.paused_until, self.reread_offsets = monotonic() + retry_after, offsets

@@ -1,6 +1,6 @@
-"""The loop that reads Kafka: it fills one batch while the previous one is written, and commits what is done.
+"""The consumer's loop: fills a batch while the previous one is written, and commits the offsets of finished batches.
 
-Everything that touches the client happens in the thread that calls `run`; its polls serve the rebalance callbacks.
+Only the thread that calls `run` uses the Kafka client. The client's callbacks run in its polls.
 """
 
 from time import monotonic
@@ -13,17 +13,18 @@ from service.errors import Stopped
 from service.handler.kafka.client.connection_errors import client_logger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.breaker_control import BreakerControl, BreakerPause
+from service.handler.kafka.consumer.breaker_control import BreakerControl
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.collect import Prepare
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.outcome_report import report_outcome
 from service.handler.kafka.consumer.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.handler.kafka.consumer.settings import ConsumerSettings
-from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.state import FETCHING, ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.statistics import Statistics
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.handler.kafka.consumer.worker import BatchWorker, Finished
@@ -31,7 +32,6 @@ from service.pkg.run_with_timeout import run_with_timeout
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Ingest, Outcome
-from service.usecases.ports import Stored
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 IDLE_POLL_SECONDS: Final = 0.25
 """How long a poll blocks while nothing is written."""
 WRITE_POLL_SECONDS: Final = 0.005
-"""How long the loop waits for the end of a write when no message is there: short, because fetching goes on."""
+"""How long the loop waits for the end of a write when no message has arrived: short, because fetching continues."""
 PAUSED_POLL_SECONDS: Final = 0.1
-"""How long a poll blocks while fetching is paused: it only serves the client's callbacks."""
+"""How long a poll blocks while fetching is paused: it only runs the client's callbacks."""
 PAUSE_AFTER_SECONDS: Final = 1.0
 """How long a full batch waits before fetching is paused: pausing discards the prefetched messages."""
 DRAIN_TIMEOUT_SECONDS: Final = 20.0
-"""How long a stop waits for the batch that is being written."""
+"""How long a shutdown waits for the batch that is being written."""
 LAST_COMMIT_TIMEOUT_SECONDS: Final = 5.0
-"""How long a stop waits for the broker to acknowledge the last commit."""
+"""How long a shutdown waits for the broker to acknowledge the last commit."""
 LEAVE_TIMEOUT_SECONDS: Final = 6.0
 """How long leaving the group may take: the client gives up after 5 s if the broker does not answer."""
 WORKER_CLOSE_TIMEOUT_SECONDS: Final = 1.0
@@ -81,9 +81,9 @@ class OrderConsumer:
         self._worker = BatchWorker(ingest)
         self._breaker = BreakerControl(settings, metrics, log)
         self._errors = ClientErrors(group.topic, log)
+        self._offsets = OffsetCommitter(group, metrics, log)
         self._consumer = self._connect(group.properties)
         self._fetch = FetchControl(self._consumer, metrics, log)
-        self._offsets = OffsetCommitter(group)
         self._identity = TopicIdentity(self._consumer, group, metrics, log)
         self._lag = Lag(self._consumer, group.topic, metrics)
         self._ends = PartitionEnds()
@@ -96,7 +96,7 @@ class OrderConsumer:
             {
                 **properties,
                 "auto.offset.reset": "error",  # OffsetResets resets offsets, and logs and counts it
-                "on_commit": self._on_commit,
+                "on_commit": self._offsets.on_commit,
                 "stats_cb": self._on_statistics,
                 "error_cb": self._errors.on_error,
             },
@@ -111,7 +111,7 @@ class OrderConsumer:
     def run(self) -> None:
         """Block until a stop is requested; then finish the batch that is being written, commit it and leave the group.
 
-        Raises KafkaClientFailed, or whatever else ended the loop; then only what is done is committed.
+        Raises KafkaClientFailed, or the error that ended a batch. Only finished batches are committed then.
         """
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -134,8 +134,8 @@ class OrderConsumer:
         self._group.refresh(self._consumer)
         if finished := self._worker.take_finished():
             self._on_batch_done(finished)
-        if self._breaker.pause is not None:
-            self._wait_for_breaker(self._breaker.pause)
+        if self._state.current is ConsumerState.BREAKER_OPEN:
+            self._wait_for_breaker()
         elif self._state.current is ConsumerState.PROBING and self._worker.is_free:
             self._probe()
         else:
@@ -165,7 +165,7 @@ class OrderConsumer:
     # Reading
 
     def _receive(self, count: int, seconds: float) -> list[Message]:
-        """Return at most `count` messages that arrive within the time, and take care of errors."""
+        """Return at most `count` messages that arrive within `seconds`, and handle errors."""
         messages = []
         for message in self._consumer.consume(count, seconds):
             if (error := message.error()) is not None:
@@ -190,18 +190,23 @@ class OrderConsumer:
         if self._fetch.is_paused:
             self._builder.add(self._receive(1, PAUSED_POLL_SECONDS))
         elif not self._worker.wait_finished(PAUSE_AFTER_SECONDS):
-            self._fetch.pause()
-            self._state.become(ConsumerState.PAUSED)
+            self._become(ConsumerState.PAUSED)
 
     def _submit_batch(self) -> None:
-        """Start writing the next batch; not after a stop, when offsets before it may have been given up."""
+        """Start writing the next batch; not after a stop, because the previous batch may have been abandoned."""
         if self._worker.is_free and self._builder.batch.next_offsets and not self._stop.is_set():
             self._worker.submit(self._builder.take(self._breaker.probed_offsets))
             self._resume()
 
     def _resume(self) -> None:
-        self._fetch.resume()
-        self._state.become(ConsumerState.PROBING if self._breaker.is_open else ConsumerState.RUNNING)
+        self._become(ConsumerState.PROBING if self._breaker.is_open else ConsumerState.RUNNING)
+
+    def _become(self, state: ConsumerState) -> None:
+        self._state.become(state)
+        if state in FETCHING:
+            self._fetch.resume()
+        else:
+            self._fetch.pause()
 
     # The end of a batch
 
@@ -212,41 +217,24 @@ class OrderConsumer:
             if finished.error is not None and not isinstance(finished.error, Stopped):
                 raise finished.error
             return
-        self._count_stored(outcome.stored)
+        report_outcome(batch, outcome, finished.seconds, self._metrics, self._log)
         if outcome.decision is Decision.COMMIT:
-            self._metrics.batch_seconds.labels("write").observe(finished.seconds)
             self._on_committable(batch, outcome)
-        pause = self._breaker.on_outcome(batch, outcome, self._builder.batch)
-        if pause is not None:
+        if self._breaker.on_outcome(batch, outcome, self._builder.batch):
             self._hold_back()
-        elif self._state.current is ConsumerState.PROBING and not self._breaker.is_open:
-            self._state.become(ConsumerState.RUNNING)
+        elif self._state.current is ConsumerState.PROBING:
+            self._resume()
 
     def _on_committable(self, batch: Batch, outcome: Outcome) -> None:
-        self._metrics.tombstones.inc(batch.tombstones)
-        for dead_letter in outcome.dead_letters:
-            self._metrics.dead_letters.labels(dead_letter.reason).inc()
-            self._log.warning(
-                "dead letter", reason=dead_letter.reason, detail=dead_letter.detail,
-                partition=dead_letter.partition, offset=dead_letter.message.offset,
-            )  # fmt: skip
         if not outcome.is_committed:
             self._offsets.advance(batch.commit_offsets)
         self._lag.advance(batch.commit_offsets, batch.last_timestamps_ms)
         self._resets.advance(batch.commit_offsets)
 
-    def _count_stored(self, stored: Stored) -> None:
-        self._metrics.stored.inc(stored.new)
-        self._metrics.replaced.inc(stored.replaced)
-        self._metrics.unchanged.inc(stored.unchanged)
-        self._metrics.stale.inc(stored.stale)
-        self._metrics.erased_skipped.inc(stored.erased)
-        self._metrics.dependency_up.labels("postgresql").set(1)
-
     def _commit_partition_ends(self) -> None:
-        """Commit the ends that were reached of partitions without pending messages.
+        """Commit the ends of partitions that were read to the end and have no pending messages.
 
-        Not while the circuit breaker holds back messages before them.
+        Not while messages must be read again because of the circuit breaker.
         """
         if self._ends.is_empty or self._breaker.must_reread:
             return
@@ -260,16 +248,15 @@ class OrderConsumer:
     # The circuit breaker
 
     def _hold_back(self) -> None:
-        self._fetch.pause()
-        self._state.become(ConsumerState.BREAKER_OPEN)
+        self._become(ConsumerState.BREAKER_OPEN)
         self._ends.clear()
         self._builder.discard(self._breaker.probed_offsets)
 
-    def _wait_for_breaker(self, pause: BreakerPause) -> None:
-        """Poll and ignore messages until the pause ends; then read from where the circuit breaker opened."""
+    def _wait_for_breaker(self) -> None:
+        """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
         for message in self._receive(1, PAUSED_POLL_SECONDS):
-            pause.skip(message)
-        if monotonic() >= pause.until:
+            self._breaker.skip(message)
+        if monotonic() >= self._breaker.paused_until:
             self._seek(self._breaker.end_pause())
             self._resume()
 
@@ -278,7 +265,7 @@ class OrderConsumer:
             self._consumer.seek(TopicPartition(self._topic, partition, offset))
 
     def _probe(self) -> None:
-        """Collect a whole probe, or all that there is: the first message alone would prove nothing."""
+        """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""
         limits, batch = self._breaker.limits, self._builder.batch
         count = min(self._builder.room(limits), limits.messages - len(batch))
         messages = self._receive(count, IDLE_POLL_SECONDS)
@@ -298,21 +285,17 @@ class OrderConsumer:
         self._report_rebalance("assigned", partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit what is done before the partitions are given up; the next owner reads the rest."""
+        """Commit finished batches before the partitions are revoked; their next owner reads the rest."""
         revoked = _numbers(partitions)
         self._builder.batch.drop(revoked)
         self._wait_for_write(revoked)
-        try:
-            self._offsets.commit_now(consumer)
-        except KafkaException as error:
-            self._metrics.commit_failures.inc()
-            self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
+        self._offsets.commit_now(consumer)
         self._forget_partitions(revoked)
         consumer.incremental_unassign(partitions)
         self._report_rebalance("revoked", partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit nothing: another member may own them already."""
+        """Commit nothing: another member may own the partitions already."""
         lost = _numbers(partitions)
         self._builder.batch.drop(lost)
         self._forget_partitions(lost)
@@ -320,7 +303,7 @@ class OrderConsumer:
         self._report_rebalance("lost", partitions)
 
     def _wait_for_write(self, revoked: frozenset[int]) -> None:
-        """Wait for a running transaction that has orders of these partitions; not for a retry during an outage."""
+        """Wait for a running transaction with orders of these partitions, but not for a retry during an outage."""
         batch = self._worker.batch
         if batch is not None and revoked & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
             self._worker.wait_finished(self._revoke_timeout)
@@ -362,19 +345,13 @@ class OrderConsumer:
         self._log.info("drained", committed=self._offsets.are_committed and not uncommitted, uncommitted=uncommitted)
 
     def _leave_group(self) -> None:
-        """Leave, so that others get the partitions at once and not after the session timeout."""
+        """Leave, so that other members get the partitions at once and not after the session timeout."""
         try:
             run_with_timeout(LEAVE_TIMEOUT_SECONDS, self._consumer.close)
         except TimeoutError:
             self._log.warning("Kafka does not answer: the group is left when the session times out")
 
     # Callbacks of the client
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        self._metrics.batch_seconds.labels("commit").observe(self._offsets.seconds_since_commit)
-        if not self._offsets.on_commit(error, partitions):
-            self._metrics.commit_failures.inc()
-            self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
 
     def _on_message_error(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition() or 0, message.offset() or 0
@@ -388,7 +365,7 @@ class OrderConsumer:
 
     def _on_partition_end(self, partition: int, offset: int) -> None:
         """Record how far a partition was read, unless messages before its end were withheld and are read again."""
-        if not self._identity.withhold(partition, offset) and self._breaker.pause is None:
+        if not self._identity.withhold(partition, offset) and self._state.current is not ConsumerState.BREAKER_OPEN:
             self._ends.add(partition, offset)
 
     def _on_statistics(self, text: str) -> None:

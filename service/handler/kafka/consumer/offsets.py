@@ -1,11 +1,15 @@
 """Commits offsets of finished batches without blocking."""
 
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
 
 _RETRY_INTERVAL_SECONDS: Final = 0.5
 
@@ -13,8 +17,10 @@ _RETRY_INTERVAL_SECONDS: Final = 0.5
 class OffsetCommitter:
     """Belongs to the reading thread."""
 
-    def __init__(self, group: ConsumerGroup) -> None:
+    def __init__(self, group: ConsumerGroup, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._group = group
+        self._metrics = metrics
+        self._log = log
         self._done: dict[int, int] = {}
         """By partition: the next offset to read, until the broker has acknowledged its commit."""
         self._abandoned: set[int] = set()
@@ -22,10 +28,6 @@ class OffsetCommitter:
         self._in_flight = False
         self._committed_at = 0.0
         self._retry_at = 0.0
-
-    @property
-    def seconds_since_commit(self) -> float:
-        return monotonic() - self._committed_at
 
     @property
     def are_pending(self) -> bool:
@@ -56,27 +58,36 @@ class OffsetCommitter:
     def commit(self, consumer: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
         if self._done and not self._in_flight and monotonic() >= self._retry_at:
-            consumer.commit(offsets=self._to_commit(), asynchronous=True)
-            self._in_flight, self._committed_at = True, monotonic()
+            self._send(consumer)
 
     def commit_now(self, consumer: Consumer) -> None:
         """Send a commit before partitions are revoked, which the client delays until the commit is answered.
 
-        Does not block, because a frozen broker never answers. Raises KafkaException.
+        Does not block, because a frozen broker never answers.
         """
         if self._done:
-            consumer.commit(offsets=self._to_commit(), asynchronous=True)
-            self._in_flight, self._committed_at = True, monotonic()
+            try:
+                self._send(consumer)
+            except KafkaException as error:
+                self._metrics.commit_failures.inc()
+                self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
 
-    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> bool:
-        """Handle the broker's answer to a commit; return False if the commit must be retried."""
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Handle the broker's answer to a commit: a callback of the client."""
+        self._metrics.batch_seconds.labels("commit").observe(monotonic() - self._committed_at)
         self._in_flight = False
         for answer in partitions:
             if error is None and answer.error is None and self._done.get(answer.partition) == answer.offset:
                 del self._done[answer.partition]
         succeeded = error is None and all(answer.error is None for answer in partitions)
         self._retry_at = 0.0 if succeeded else monotonic() + _RETRY_INTERVAL_SECONDS
-        return succeeded
+        if not succeeded:
+            self._metrics.commit_failures.inc()
+            self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
+
+    def _send(self, consumer: Consumer) -> None:
+        consumer.commit(offsets=self._to_commit(), asynchronous=True)
+        self._in_flight, self._committed_at = True, monotonic()
 
     def _to_commit(self) -> list[TopicPartition]:
         return self._group.offsets_to_commit(self._done, self._group.topic_id)

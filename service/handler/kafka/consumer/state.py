@@ -24,6 +24,10 @@ TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
 }
 
 
+FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
+"""In the other states, fetching is paused."""
+
+
 class ConsumerStateMachine:
     """Belongs to the reading thread."""
 

@@ -1,10 +1,15 @@
 """Offsets are committed after their batch is written, one commit at a time, until the broker has acknowledged them."""
 
+from typing import Any
+
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+import structlog
+from confluent_kafka import KafkaError, TopicPartition
+from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.metrics import Metrics
 from tests.fake_consumer import TOPIC, FakeConsumer
 from tests.fakes import FakeClock
 
@@ -16,11 +21,19 @@ FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.group = ConsumerGroup({}, TOPIC)
-        self.offsets = OffsetCommitter(self.group)
+        self.metrics = metrics
+        self.offsets = OffsetCommitter(self.group, metrics, structlog.get_logger())
         self.succeeded: list[bool] = []
-        self.kafka = FakeConsumer({"on_commit": lambda *answer: self.succeeded.append(self.offsets.on_commit(*answer))})
+        self.kafka = FakeConsumer({"on_commit": self.answer})
+
+    def answer(self, error: KafkaError | None, partitions: list[Any]) -> None:
+        failures = self.failures
+        with capture_logs() as logged:
+            self.offsets.on_commit(error, partitions)
+        self.succeeded.append(self.failures == failures)
+        assert [each["event"] for each in logged] == ["a commit failed and will be retried"] * (not self.succeeded[-1])
 
     def commit(self) -> None:
         self.offsets.commit(self.kafka)  # type: ignore[arg-type]
@@ -32,13 +45,17 @@ class Committer:
         self.kafka.consume(1, 0)
 
     @property
+    def failures(self) -> float | None:
+        return self.metrics.registry.get_sample_value("orders_commit_failures_total")
+
+    @property
     def committed(self) -> dict[int, int]:
         return self.kafka.committed_by_partition
 
 
 @pytest.fixture
-def committer() -> Committer:
-    return Committer()
+def committer(metrics: Metrics) -> Committer:
+    return Committer(metrics)
 
 
 def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: Committer) -> None:
@@ -95,8 +112,8 @@ def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: F
 
 def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
     committer.offsets.advance({0: 5, 1: 7})
-    answers = [Answer(0, 5, None), Answer(1, 7, FAILED)]
-    assert not committer.offsets.on_commit(None, answers)  # type: ignore[arg-type]
+    committer.answer(None, [Answer(0, 5, None), Answer(1, 7, FAILED)])
+    assert committer.succeeded == [False]
     clock.advance(0.5)
     committer.commit()
     committer.poll()
@@ -122,11 +139,15 @@ def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_h
     assert committer.committed == {0: 5, 1: 7}
 
 
-def test_a_commit_that_the_client_rejects_before_a_revocation_is_an_error(committer: Committer) -> None:
+def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_logged(committer: Committer) -> None:
     committer.kafka.failures["commit"] = FAILED
     committer.offsets.advance({0: 5})
-    with pytest.raises(KafkaException, match="REBALANCE_IN_PROGRESS"):
+    with capture_logs() as logged:
         committer.commit_now()
+    assert [(each["event"], each["code"]) for each in logged] == [
+        ("a commit failed while partitions were revoked", "REBALANCE_IN_PROGRESS")
+    ]
+    assert committer.failures == 1
 
 
 def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
@@ -156,12 +177,14 @@ def test_abandoned_offsets_are_never_committed(committer: Committer) -> None:
 
 def test_the_answer_to_a_commit_of_an_older_offset_does_not_end_the_wait(committer: Committer) -> None:
     committer.offsets.advance({0: 9})
-    assert committer.offsets.on_commit(None, [TopicPartition(TOPIC, 0, 5)])
-    assert committer.offsets.are_pending
+    committer.answer(None, [TopicPartition(TOPIC, 0, 5)])
+    assert (committer.succeeded, committer.offsets.are_pending) == ([True], True)
 
 
-def test_the_time_since_the_last_commit_is_measured(committer: Committer, clock: FakeClock) -> None:
+def test_the_duration_of_a_commit_is_measured(committer: Committer, clock: FakeClock) -> None:
     committer.offsets.advance({0: 5})
     committer.commit()
     clock.advance(1.5)
-    assert committer.offsets.seconds_since_commit == 1.5
+    committer.poll()
+    sample = committer.metrics.registry.get_sample_value
+    assert sample("orders_batch_seconds_sum", {"stage": "commit"}) == 1.5

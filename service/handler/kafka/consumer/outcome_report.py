@@ -1,0 +1,33 @@
+"""Counts and logs what became of a batch."""
+
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from service.usecases.batch import Batch
+from service.usecases.ingest import Decision, Outcome
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+
+def report_outcome(
+    batch: Batch, outcome: Outcome, write_seconds: float, metrics: "Metrics", log: FilteringBoundLogger
+) -> None:
+    """Dead letters and tombstones count once they are final, which depends on the decision."""
+    metrics.stored.inc(outcome.stored.new)
+    metrics.replaced.inc(outcome.stored.replaced)
+    metrics.unchanged.inc(outcome.stored.unchanged)
+    metrics.stale.inc(outcome.stored.stale)
+    metrics.erased_skipped.inc(outcome.stored.erased)
+    metrics.dependency_up.labels("postgresql").set(1)
+    if outcome.decision is not Decision.COMMIT:
+        return
+    metrics.batch_seconds.labels("write").observe(write_seconds)
+    metrics.tombstones.inc(batch.tombstones)
+    for dead_letter in outcome.dead_letters:
+        metrics.dead_letters.labels(dead_letter.reason).inc()
+        log.warning(
+            "dead letter", reason=dead_letter.reason, detail=dead_letter.detail,
+            partition=dead_letter.partition, offset=dead_letter.message.offset,
+        )  # fmt: skip
