@@ -162,6 +162,15 @@ def test_a_position_out_of_range_is_looked_up_at_once(setup: Setup) -> None:
     assert (setup.admin.lookups, setup.identity.awaits_topic_id) == (2, False)
 
 
+def test_a_position_out_of_range_may_belong_to_a_deleted_topic(setup: Setup) -> None:
+    setup.know(NEW)
+    setup.commit(99, OLD, 0)
+    setup.assign(0)
+    setup.clock.advance(SETTLED_SECONDS)
+    setup.identity.on_out_of_range(0)
+    assert [(each.partition, each.offset) for each in setup.identity.verify()] == [(0, OFFSET_BEGINNING)]
+
+
 def test_without_topic_ids_nothing_is_awaited_or_withheld(setup: Setup) -> None:
     setup.commit(7, OLD, 0)
     setup.assign(0)
@@ -180,6 +189,24 @@ def test_the_mock_cluster_has_no_topic_ids(setup: Setup) -> None:
     assert setup.receive(1) == []
     assert setup.identity.verify() == []
     assert (setup.group.topic_id, setup.receive(1)) == ("", [(0, 7)])
+
+
+def test_the_cluster_is_identified_once_and_only_for_a_position_to_verify(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+
+    def cluster_id(seconds: float) -> str:
+        calls.append(seconds)
+        return "a-cluster"
+
+    monkeypatch.setattr(setup.kafka, "cluster_id", cluster_id)
+    setup.identity.verify()
+    assert calls == []
+    setup.assign(0)
+    setup.identity.verify()
+    setup.identity.verify()
+    assert len(calls) == 1
 
 
 def test_a_broker_that_delivers_messages_but_never_its_topic_id_is_read_without(setup: Setup) -> None:
