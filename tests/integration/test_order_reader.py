@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, KeysView, Sequence
 from contextlib import aclosing, contextmanager
 from itertools import count
 from time import monotonic
@@ -138,7 +138,9 @@ def test_a_document_is_the_compact_json_of_the_order(store: Store) -> None:
     async def read(reader: OrderReader) -> list[bytes | None]:
         return [await document(reader, each.order_uid) for each in orders]
 
-    assert [_decoded(document) for document in store.read(read)] == orders
+    documents = store.read(read)
+    assert [_decoded(document) for document in documents] == orders
+    assert [_fields(document) for document in documents] == [msgspec.to_builtins(each).keys() for each in orders]
     sample = store.read(lambda reader: document(reader, "sample"))
     assert sample == msgspec.json.encode(orders[0])
 
@@ -146,6 +148,13 @@ def test_a_document_is_the_compact_json_of_the_order(store: Store) -> None:
 def _decoded(document: bytes | None) -> Order:
     assert document is not None
     return msgspec.json.decode(document, type=Order)
+
+
+def _fields(document: bytes | None) -> KeysView[str]:
+    """Return the fields of a document, including those that are null, which `_decoded` reads as absent."""
+    assert document is not None
+    fields: dict[str, object] = msgspec.json.decode(document)
+    return fields.keys()
 
 
 def test_an_unknown_id_has_no_document(store: Store) -> None:
