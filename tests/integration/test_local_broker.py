@@ -127,7 +127,7 @@ def test_without_maven_and_java_the_broker_runs_from_python_packages(
     lines: list[str] = []
     with kafka(tmp_path / "kafka", echo=lines.append) as broker:
         assert responds(broker)
-    assert [line.partition(" of ")[0] for line in lines] == ["fetching 1 jars"]
+    assert [line.partition(" of ")[0] for line in lines] == ["downloading 1 jars"]
 
 
 def test_the_mock_cluster_has_the_given_topics() -> None:
