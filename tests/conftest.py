@@ -12,8 +12,8 @@ import pytest
 from local import broker, postgres
 from service.config import MigrationSettings
 from service.repo.migrate import migrate
-from tests import pooler, processes, servers, temporary
-from tests.harness import Harness
+from tests.kit import pooler, processes, servers, temporary
+from tests.kit.harness import Harness
 
 CHOICE = pytest.StashKey[servers.Choice]()
 TIERED = "tiered"

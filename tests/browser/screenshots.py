@@ -14,7 +14,7 @@ from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.browser.conftest import CHROMIUM, OPTIONS
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import ViewportSize

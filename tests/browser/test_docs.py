@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, connection_settings, versioned
-from tests.processes import Service, Spawn
+from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.processes import Service, Spawn
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Visit

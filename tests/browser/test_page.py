@@ -19,11 +19,11 @@ from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import servers, temporary
-from tests.factories import SAMPLE, connection_settings, versioned
-from tests.harness import Harness, Sent
-from tests.processes import Service, Spawn, started
-from tests.waiting import eventually
+from tests.kit import servers, temporary
+from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.harness import Harness, Sent
+from tests.kit.processes import Service, Spawn, started
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.broker import Broker

@@ -13,9 +13,9 @@ from service.repo.migrate import migrate
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
-from tests.factories import connection_settings, versioned
-from tests.psql import psql
-from tests.roles import ACLS, Logins, assert_privileges_are_exact, rows
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.psql import psql
+from tests.kit.roles import ACLS, Logins, assert_privileges_are_exact, rows
 
 ONE_LOGIN = ("postgresql.existingSecret=login",)
 DATABASE = "shop"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.loader import Loader
 from tests.cluster.release import Release, run
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 COUNT = 5_000
 DATABASE = "second"

@@ -2,7 +2,7 @@
 
 from tests.cluster.loader import Loader
 from tests.cluster.release import Release
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 RATE = 400
 

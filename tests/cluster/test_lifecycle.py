@@ -17,7 +17,7 @@ from generator.expected import expected_result, order_digest
 from generator.stream import Plan
 from tests.cluster.loader import Loader
 from tests.cluster.release import CHART, ROOT, Release, run
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 COUNT = 5_000
 PLAN = Plan(count=COUNT, seed=7, invalid=0.02, duplicates=0.05, stale=0.02)

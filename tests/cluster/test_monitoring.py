@@ -16,10 +16,10 @@ from local.process import Process
 from tests.cluster.loader import Loader
 from tests.cluster.release import ROOT, Release
 from tests.cluster.test_faults import stored
-from tests.factories import order_document
+from tests.kit.factories import order_document
+from tests.kit.waiting import eventually
 from tests.prometheus.panels import assert_panels_have_data
 from tests.prometheus.server import Prometheus, configured
-from tests.waiting import eventually
 
 RATE = 100
 SECONDS = 300

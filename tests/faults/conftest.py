@@ -17,16 +17,16 @@ from local import broker, postgres
 from local.ports import HOST, free_port
 from service.config import MigrationSettings
 from service.repo.migrate import migrate
-from tests import servers, temporary
 from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
 from tests.faults.workload import Workload, create_topics, delete_topics
-from tests.proxy import Proxy, proxied
+from tests.kit import servers, temporary
+from tests.kit.proxy import Proxy, proxied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.processes import Spawn
+    from tests.kit.processes import Spawn
 
 RUNS_ALL = "ORDERS_CHAOS_SEEDS" in os.environ
 SEEDS = os.environ.get("ORDERS_CHAOS_SEEDS", "1").split()

@@ -19,19 +19,19 @@ import pytest
 from service.repo.notifications import payloads
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import connection_settings, order_document, versioned
 from tests.faults.workload import stopped
-from tests.harness import metric
-from tests.notifications import NOTIFY
-from tests.pooler import pgbouncer
-from tests.standby import standby
-from tests.waiting import eventually
+from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.harness import metric
+from tests.kit.notifications import NOTIFY
+from tests.kit.pooler import pgbouncer
+from tests.kit.standby import standby
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 CACHED = 200
 HITS = 400

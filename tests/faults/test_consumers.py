@@ -11,13 +11,13 @@ import pytest
 
 from tests.faults.nemesis import slow_writes
 from tests.faults.workload import INVALID, MIX, PARTITIONS, STREAM_SECONDS, wait_assigned
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from generator.stream import Plan
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 TAKEOVER_SECONDS = 10.0
 KILL_AT = {

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from generator.stream import Plan, stream
 from tests.faults.workload import MIX
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 FLOOD = 2_500
 WINDOW = 1_000

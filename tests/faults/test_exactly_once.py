@@ -10,7 +10,7 @@ import pytest
 from tests.faults.test_consumers import is_suspended, partitions_of, send_until_killed
 from tests.faults.test_kafka import group_of, on_cluster
 from tests.faults.workload import INVALID, PARTITIONS, RATE, STREAM_SECONDS, wait_assigned
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.broker import Broker

@@ -16,8 +16,8 @@ from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.nemesis import orders_locked
 from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS, create_topics, stopped, suspended
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 OPEN = "orders_open_transaction_messages"
 TRANSACTION_SECONDS = 30.0

@@ -15,8 +15,8 @@ from service.entities.dead_letter import Reason, read_origin
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
 from tests.faults.workload import MIX
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import confluent_kafka
 
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 BATCH = 5_000
 POISON = "poison"

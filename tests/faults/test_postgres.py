@@ -9,14 +9,14 @@ import pytest
 
 from tests.faults.nemesis import locking_in_reverse, read_only, rejecting, slow_writes
 from tests.faults.workload import MIX, STREAM_SECONDS, stopped, suspended, wait_assigned
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 CHANGING = replace(MIX, updates=0.4)
 POLL_SECONDS = 5

@@ -13,7 +13,7 @@ from service.entities.dead_letter import read_replays
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
 from tests.faults.test_orders import IS_POISON, poisoned
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     import confluent_kafka

@@ -9,12 +9,12 @@ import pytest
 
 from generator.stream import Plan, stream
 from tests.faults.workload import DELIVERY, INVALID, PARTITIONS, create_topics
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.faults.workload import Workload
-    from tests.processes import Service
+    from tests.kit.processes import Service
 
 BEFORE = 300
 AFTER = 1_000
@@ -47,7 +47,7 @@ def test_the_topic_is_deleted_and_recreated_later(workload: Workload, delivery: 
 
 def test_a_recreated_topic_is_read_before_its_id_is_looked_up(workload: Workload) -> None:
     """The member reads on at the offsets of the deleted topic; their dead letters must not be sent twice."""
-    member = workload.start_module("tests.rare_lookups", **DELIVERY["exactly-once"], **LONG_SESSION)
+    member = workload.start_module("tests.kit.rare_lookups", **DELIVERY["exactly-once"], **LONG_SESSION)
     consume_first_topic(workload)
     member.process.send_signal(signal.SIGSTOP)
     recreate(workload)

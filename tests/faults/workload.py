@@ -36,8 +36,8 @@ from local.ports import HOST
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.faults.table import Line, Recovery
-from tests.harness import metric
-from tests.waiting import eventually
+from tests.kit.harness import metric
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from local.broker import Broker
     from local.postgres import Postgres
     from service.entities.dead_letter import Reason
-    from tests.processes import Service, Spawn
-    from tests.proxy import Proxy
+    from tests.kit.processes import Service, Spawn
+    from tests.kit.proxy import Proxy
 
     ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
 
@@ -175,9 +175,9 @@ class Workload:
         return wait_assigned(member)
 
     def start_with_failpoint(self, failpoint: str, nth: int, number: str = "SIGKILL", **variables: str) -> Service:
-        """Start a consumer that signals itself when it reaches a failpoint (tests/failpoints.py) for the nth time."""
+        """Start a consumer that signals itself the nth time that it reaches a failpoint (tests/kit/failpoints.py)."""
         settings = {**self.settings, **variables}
-        return self.spawn(number, failpoint, str(nth), "consumer", settings=settings, module="tests.failpoints")
+        return self.spawn(number, failpoint, str(nth), "consumer", settings=settings, module="tests.kit.failpoints")
 
     def kill(self, service: Service) -> None:
         self._running.remove(service)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from generator.faults import CATALOGUE
 from service.entities.order import MAX_BIGINT
-from tests.factories import SAMPLE, Document, order_document
+from tests.kit.factories import SAMPLE, Document, order_document
 
 PATHS = [
     *(path for path, value in SAMPLE.items() if not isinstance(value, dict | list)),

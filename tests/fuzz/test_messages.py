@@ -21,10 +21,10 @@ from service.repo.reads import DOCUMENTS_OF
 from service.repo.rows import CopyRows, copy_rows
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import connection_settings, order_document
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
-from tests.policies import decoding_rules
+from tests.kit.factories import connection_settings, order_document
+from tests.kit.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CPU_SECONDS = 1.0

@@ -8,9 +8,9 @@ from local import broker
 from local.ports import free_port
 from service.errors import CommandError
 from service.handler.kafka.client.connection_errors import require_kafka
-from tests import servers
-from tests.processes import Spawn
-from tests.waiting import eventually
+from tests.kit import servers
+from tests.kit.processes import Spawn
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 60.0
 

@@ -20,10 +20,10 @@ from psycopg import sql
 from local.ports import free_port
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, connection_settings, versioned
-from tests.processes import Service, Spawn
-from tests.proxy import Proxy, proxied
-from tests.waiting import eventually
+from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.processes import Service, Spawn
+from tests.kit.proxy import Proxy, proxied
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.harness import Harness, Sent, metric
-from tests.processes import Service, Spawn
-from tests.waiting import eventually
+from tests.kit.harness import Harness, Sent, metric
+from tests.kit.processes import Service, Spawn
+from tests.kit.waiting import eventually
 
 STREAM_TIMEOUT_SECONDS = 10.0
 REVOKED_WITHIN_SECONDS = 4.0

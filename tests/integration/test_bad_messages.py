@@ -15,11 +15,11 @@ from confluent_kafka.cimpl import NewTopic
 from msgspec.json import encode
 
 from service.entities.dead_letter import Header, Headers
-from tests.factories import SAMPLE, Document, order_document
-from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders
-from tests.raw_producer import produce_with_header
-from tests.temporary import PARTITIONS
-from tests.waiting import eventually
+from tests.kit.factories import SAMPLE, Document, order_document
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders
+from tests.kit.raw_producer import produce_with_header
+from tests.kit.temporary import PARTITIONS
+from tests.kit.waiting import eventually
 
 MARK = "Zzyzx"
 MARKED_NUMBER = 70_707_071

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import ROOT
+from tests.kit.processes import ROOT
 
 TIMEOUT_SECONDS = 300  # 40 s on an idle machine, three times that on a loaded one
 RATES = {"ours", "raw", "baseline", "consume", "dirty", "redelivery", "two", "four", "small", "large"}

@@ -15,7 +15,7 @@ from bench.fixtures import FixtureFiles, write_files
 from bench.http_servers import HttpServer, baseline
 from generator.stream import Plan, stream
 from local.ports import HOST, free_port
-from tests.servers import Postgres
+from tests.kit.servers import Postgres
 
 pytestmark = pytest.mark.integration
 

@@ -16,8 +16,8 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery, DeadLetterReader
-from tests import servers
-from tests.fake_dead_letter_reader import FakeDeadLetterReader
+from tests.kit import servers
+from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 
 NOON_MS = 1_764_072_000_000
 TIMEOUT_SECONDS = 20.0

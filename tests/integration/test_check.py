@@ -18,7 +18,7 @@ from generator.produce import RateLimiter, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Header
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.servers import Kafka
+from tests.kit.servers import Kafka
 
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05, until=UNTIL)

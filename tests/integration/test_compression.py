@@ -17,9 +17,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from msgspec.json import decode, encode
 
 from service.entities.dead_letter import Header
-from tests.factories import order_document
-from tests.harness import TIMEOUT_SECONDS, Harness, headers, metric, orders
-from tests.waiting import eventually
+from tests.kit.factories import order_document
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, headers, metric, orders
+from tests.kit.waiting import eventually
 
 MIB = 2**20
 FIRST_PARTITION, SECOND_PARTITION = 0, 1

@@ -16,11 +16,11 @@ from confluent_kafka.cimpl import NewTopic
 from msgspec.json import decode, encode
 
 from service.entities.dead_letter import read_origin
-from tests.factories import SAMPLE, Document, order_document
-from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders, samples
-from tests.processes import DRAIN_TIMEOUT_SECONDS, Service
-from tests.temporary import PARTITIONS
-from tests.waiting import eventually
+from tests.kit.factories import SAMPLE, Document, order_document
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders, samples
+from tests.kit.processes import DRAIN_TIMEOUT_SECONDS, Service
+from tests.kit.temporary import PARTITIONS
+from tests.kit.waiting import eventually
 
 UID = SAMPLE["order_uid"]
 TABLES = ("orders", "deliveries", "payments", "items")

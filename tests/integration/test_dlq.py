@@ -21,10 +21,10 @@ from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import Replay, ReplayPlan
 from service.pkg.shutdown_event import ShutdownEvent
-from tests import servers
-from tests.processes import Spawn
-from tests.raw_producer import produce_with_header
-from tests.waiting import eventually
+from tests.kit import servers
+from tests.kit.processes import Spawn
+from tests.kit.raw_producer import produce_with_header
+from tests.kit.waiting import eventually
 
 ORIGIN_MS = 1_700_000_000_000
 FAR = 10.0

@@ -13,10 +13,10 @@ from service.app.commands import doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo import checks
 from service.repo.migrate import head_number
-from tests import servers, temporary
-from tests.pooler import pgbouncer
-from tests.processes import Spawn
-from tests.standby import standby
+from tests.kit import servers, temporary
+from tests.kit.pooler import pgbouncer
+from tests.kit.processes import Spawn
+from tests.kit.standby import standby
 
 if TYPE_CHECKING:
     from local.postgres import Postgres as Server

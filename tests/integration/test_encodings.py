@@ -9,10 +9,10 @@ import pytest
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import servers
-from tests.factories import connection_settings, order_document, versioned
-from tests.harness import Harness, orders
-from tests.processes import Spawn
+from tests.kit import servers
+from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.harness import Harness, orders
+from tests.kit.processes import Spawn
 
 EXIT_SECONDS = 30.0
 ERROR = "orders: unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'"

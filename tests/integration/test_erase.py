@@ -29,11 +29,11 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.erasures import Erasures
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import servers
-from tests.factories import connection_settings, order_document, versioned
-from tests.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders
-from tests.processes import Service
-from tests.waiting import eventually
+from tests.kit import servers
+from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders
+from tests.kit.processes import Service
+from tests.kit.waiting import eventually
 
 MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
 """How long an erased order may still be served."""

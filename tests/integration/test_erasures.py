@@ -15,9 +15,9 @@ from service.repo.notifications import Notification, parse
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
-from tests.factories import connection_settings, versioned
-from tests.notifications import listen
-from tests.waiting import eventually
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.notifications import listen
+from tests.kit.waiting import eventually
 
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
 WAITING_FOR_LOCK: LiteralString = """\

@@ -17,9 +17,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from generator import command
 from generator.options import plan_from
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
-from tests.generate_arguments import parse
-from tests.servers import Kafka
-from tests.waiting import eventually
+from tests.kit.generate_arguments import parse
+from tests.kit.servers import Kafka
+from tests.kit.waiting import eventually
 
 READ_TIMEOUT_SECONDS = 30.0
 UNTIL = "2025-01-01T00:00:00Z"  # the default of Plan

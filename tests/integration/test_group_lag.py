@@ -10,11 +10,11 @@ from confluent_kafka.admin import AdminClient
 
 from local import broker
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
-from tests import temporary
-from tests.waiting import eventually
+from tests.kit import temporary
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
-    from tests.servers import Kafka
+    from tests.kit.servers import Kafka
 
 
 def group_lag(bootstrap_servers: str, topic: str) -> GroupLag:

@@ -22,11 +22,11 @@ from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
-from tests.factories import order_document
-from tests.harness import Harness, Sent, orders
-from tests.policies import consumer_settings, decoding_rules
-from tests.temporary import PARTITIONS
-from tests.waiting import eventually
+from tests.kit.factories import order_document
+from tests.kit.harness import Harness, Sent, orders
+from tests.kit.policies import consumer_settings, decoding_rules
+from tests.kit.temporary import PARTITIONS
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 30.0
 

@@ -12,11 +12,11 @@ from confluent_kafka.admin import AdminClient
 
 from generator.actual import open_consumer, progress
 from service.handler.kafka.client.group_lag import GroupLag
-from tests.factories import order_document
-from tests.harness import Harness, Sent, metric, orders, samples
-from tests.processes import Service
-from tests.temporary import PARTITIONS
-from tests.waiting import eventually
+from tests.kit.factories import order_document
+from tests.kit.harness import Harness, Sent, metric, orders, samples
+from tests.kit.processes import Service
+from tests.kit.temporary import PARTITIONS
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 30.0
 LAG, AGE = "orders_lag_messages", "orders_lag_seconds"

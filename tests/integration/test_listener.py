@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from service.repo.listener import Listener, ListenerCallbacks
 from service.repo.notifications import payloads
 from service.repo.reads import PostgresOrderReader
-from tests.factories import connection_settings
-from tests.notifications import NOTIFY
-from tests.proxy import Proxy, proxied
-from tests.waiting import until
+from tests.kit.factories import connection_settings
+from tests.kit.notifications import NOTIFY
+from tests.kit.proxy import Proxy, proxied
+from tests.kit.waiting import until
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

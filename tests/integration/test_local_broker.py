@@ -16,7 +16,7 @@ from local.broker import Broker, MockCluster, kafka, mock
 from local.ports import HOST, is_free
 from service.errors import ServerUnavailable, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -24,7 +24,7 @@ from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -27,9 +27,9 @@ from service.repo.migrate import (
     wait_for_migrations,
 )
 from service.repo.tables import metadata
-from tests import servers, temporary
-from tests.processes import Spawn
-from tests.waiting import eventually
+from tests.kit import servers, temporary
+from tests.kit.processes import Spawn
+from tests.kit.waiting import eventually
 
 LIMITS = MigrationSettings(timeout=30, lock_timeout=0.2)
 CATALOGUE = {

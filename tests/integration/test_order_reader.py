@@ -20,9 +20,9 @@ from service.repo.reads import ESTIMATE, PostgresOrderReader, page_statement, pa
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Cursor, OrderCount, OrderReader, Page, PageQuery
-from tests.factories import connection_settings, order
-from tests.fake_reader import FakeReader
-from tests.waiting import eventually
+from tests.kit.factories import connection_settings, order
+from tests.kit.fake_reader import FakeReader
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

@@ -10,8 +10,8 @@ from service.errors import OrderRejected
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
-from tests.factories import connection_settings, order_document, versioned
-from tests.fakes import POISON, FakeStore
+from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.fakes import POISON, FakeStore
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
 

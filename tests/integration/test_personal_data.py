@@ -29,14 +29,14 @@ from service.errors import OrderRejected
 from service.repo.migrate import migrate
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.collector import collecting
-from tests.factories import SAMPLE, Document, connection_settings, order_document
-from tests.harness import TIMEOUT_SECONDS, Harness, Sent, headers
-from tests.notifications import listen
-from tests.processes import ROOT, Spawn
-from tests.proxy import proxied
-from tests.raw_producer import produce_with_header
-from tests.waiting import eventually
+from tests.kit.collector import collecting
+from tests.kit.factories import SAMPLE, Document, connection_settings, order_document
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers
+from tests.kit.notifications import listen
+from tests.kit.processes import ROOT, Spawn
+from tests.kit.proxy import proxied
+from tests.kit.raw_producer import produce_with_header
+from tests.kit.waiting import eventually
 
 MARK = "Zq7mark"
 DIGITS = "7991773551"

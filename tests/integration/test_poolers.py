@@ -16,12 +16,12 @@ from service.repo.connection_errors import describe
 from service.repo.migrate import head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import servers, temporary
-from tests.factories import connection_settings, versioned
-from tests.harness import metric
-from tests.pooler import pgbouncer
-from tests.processes import Service, Spawn
-from tests.waiting import eventually
+from tests.kit import servers, temporary
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.harness import metric
+from tests.kit.pooler import pgbouncer
+from tests.kit.processes import Service, Spawn
+from tests.kit.waiting import eventually
 
 Settings = dict[str, str]
 MAX_STALE_SECONDS = 1.0

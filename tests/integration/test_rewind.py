@@ -10,7 +10,7 @@ from service.app.commands import rewind
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
-from tests import servers
+from tests.kit import servers
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FAR = 10.0

@@ -17,13 +17,13 @@ from service.errors import DeadlineExceeded
 from service.repo.migrate import migrate, wait_for_migrations
 from service.repo.rights import READING, WRITING
 from service.repo.transactions import Transactions
-from tests import servers, temporary
-from tests.factories import SAMPLE, connection_settings, order_document
-from tests.harness import Harness, metric, orders
-from tests.processes import ROOT, Service, Spawn
-from tests.psql import client, psql
-from tests.roles import ACLS, COLUMNS, KINDS, Logins, assert_privileges_are_exact, is_denied, rows
-from tests.waiting import eventually
+from tests.kit import servers, temporary
+from tests.kit.factories import SAMPLE, connection_settings, order_document
+from tests.kit.harness import Harness, metric, orders
+from tests.kit.processes import ROOT, Service, Spawn
+from tests.kit.psql import client, psql
+from tests.kit.roles import ACLS, COLUMNS, KINDS, Logins, assert_privileges_are_exact, is_denied, rows
+from tests.kit.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
 DSN = "ORDERS_POSTGRES__DSN"

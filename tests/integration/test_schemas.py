@@ -12,10 +12,10 @@ from service.repo.erasures import EXCLUSIVE, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests import servers, temporary
-from tests.factories import connection_settings, versioned
-from tests.processes import Spawn
-from tests.waiting import eventually
+from tests.kit import servers, temporary
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.processes import Spawn
+from tests.kit.waiting import eventually
 
 LONG = "a_schema_of_the_longest_name_that_postgresql_takes_63_bytes_long"[:63]
 

@@ -13,8 +13,8 @@ import pytest
 
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import SAMPLE, connection_settings, versioned
-from tests.processes import ROOT, Service, Spawn
+from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.processes import ROOT, Service, Spawn
 
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 OPTIONS = ["--max-examples", "50", "--generation-deterministic"]

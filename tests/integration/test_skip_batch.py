@@ -14,9 +14,9 @@ from msgspec.json import decode, encode
 from service.app.commands import skip_batch
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
-from tests.factories import Document, order_document
-from tests.harness import TIMEOUT_SECONDS, Harness, Sent, orders
-from tests.waiting import eventually
+from tests.kit.factories import Document, order_document
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, orders
+from tests.kit.waiting import eventually
 
 MIB = 2**20
 LIMITS = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}

@@ -10,10 +10,10 @@ import pytest
 
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.factories import connection_settings, versioned
-from tests.processes import Service, Spawn
-from tests.standby import standby
-from tests.waiting import eventually
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.processes import Service, Spawn
+from tests.kit.standby import standby
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

@@ -5,7 +5,7 @@ from confluent_kafka.admin import AdminClient
 
 from local.broker import Broker
 from local.postgres import Postgres
-from tests import servers, temporary
+from tests.kit import servers, temporary
 
 
 def test_a_temporary_topic_has_three_partitions_and_a_dead_letter_topic(

@@ -16,12 +16,12 @@ from local import postgres
 from local.postgres import Postgres
 from service.config import MigrationSettings
 from service.repo.migrate import migrate
-from tests import servers, temporary, tls
-from tests.factories import order_document
-from tests.harness import Harness, Sent, orders
-from tests.processes import Service, Spawn
-from tests.tls import Authority
-from tests.waiting import eventually
+from tests.kit import servers, temporary, tls
+from tests.kit.factories import order_document
+from tests.kit.harness import Harness, Sent, orders
+from tests.kit.processes import Service, Spawn
+from tests.kit.tls import Authority
+from tests.kit.waiting import eventually
 
 KAFKA_PASSWORD, POSTGRES_PASSWORD, WRONG = "secret-of-kafka", "secret-of-postgresql", "not-that-secret"
 KEY = "a-key-for-everything-here"

@@ -13,9 +13,9 @@ from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.pkg.polling import Poller
-from tests import servers
-from tests.processes import Spawn
-from tests.waiting import eventually
+from tests.kit import servers
+from tests.kit.processes import Spawn
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 10.0
 

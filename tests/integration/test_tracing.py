@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from msgspec.json import encode
 
-from tests.collector import Collector, collecting
-from tests.factories import SAMPLE, order_document
-from tests.harness import Harness, Sent
-from tests.waiting import eventually
+from tests.kit.collector import Collector, collecting
+from tests.kit.factories import SAMPLE, order_document
+from tests.kit.harness import Harness, Sent
+from tests.kit.waiting import eventually
 
 TRACE, TRACE_OF_BAD_ORDER, UNSAMPLED_TRACE = "a" * 32, "b" * 32, "c" * 32
 PARENT = "d" * 16

@@ -25,9 +25,9 @@ from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
-from tests.factories import SAMPLE, connection_settings, order, versioned
-from tests.notifications import listen
-from tests.waiting import eventually
+from tests.kit.factories import SAMPLE, connection_settings, order, versioned
+from tests.kit.notifications import listen
+from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

@@ -7,8 +7,8 @@ import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter import Header, Headers, Reason
-from tests.factories import order_document
 from tests.faults.checker import Checker, CheckResult, Row, Version
+from tests.kit.factories import order_document
 
 INVALID = b"invalid"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.failpoints import FAILPOINTS, Failpoint
+from tests.kit.failpoints import FAILPOINTS, Failpoint
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS.values(), ids=list(FAILPOINTS))

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaErr
 from confluent_kafka import TopicPartition as Partition
 
 from local import broker
-from tests.fake_consumer import TOPIC, FakeConsumer, FakeMessage
+from tests.kit.fake_consumer import TOPIC, FakeConsumer, FakeMessage
 
 SECONDS = 10.0
 QUIET_SECONDS = 0.3

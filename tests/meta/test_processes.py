@@ -2,7 +2,7 @@ from time import monotonic
 
 import pytest
 
-from tests.processes import Spawn
+from tests.kit.processes import Spawn
 
 
 def test_a_process_that_exits_before_it_is_ready_is_reported_at_once_with_its_log(spawn: Spawn) -> None:

@@ -13,7 +13,7 @@ import pytest
 from service.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-WAITS = ROOT / "tests" / "waiting.py"
+WAITS = ROOT / "tests" / "kit" / "waiting.py"
 SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
 STARTS = ("", "service", "tests", "web", "k8s", "chart")
 """Folders that a page may leave out."""

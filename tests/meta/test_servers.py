@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
-from tests.servers import KAFKA_ADDRESS, POSTGRES_ADDRESS, REQUESTED_TIER, Choice, Tier, TierUnavailable
+from tests.kit import servers
+from tests.kit.servers import KAFKA_ADDRESS, POSTGRES_ADDRESS, REQUESTED_TIER, Choice, Tier, TierUnavailable
 
 ADDRESSES = {KAFKA_ADDRESS: "localhost:9092", POSTGRES_ADDRESS: "postgresql://localhost/postgres"}
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 
 def test_the_first_true_result_is_returned() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from local.ports import HOST
-from tests.processes import Service
+from tests.kit.processes import Service
 from tests.prometheus.server import NOT_RUN, PROGRAM, Prometheus, configured
 
 NAMESPACE = "shop"

@@ -17,7 +17,7 @@ import yaml
 from local.ports import HOST, free_port
 from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 PROGRAM = shutil.which("prometheus")
 NOT_RUN = "prometheus not found on PATH"

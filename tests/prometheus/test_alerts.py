@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chart.helm import one, render
-from tests.factories import order_document
-from tests.harness import Harness, Sent, orders
-from tests.processes import Service, Spawn
+from tests.kit.factories import order_document
+from tests.kit.harness import Harness, Sent, orders
+from tests.kit.processes import Service, Spawn
+from tests.kit.waiting import eventually
 from tests.prometheus.conftest import prometheus
 from tests.prometheus.server import WAIT_SECONDS, Prometheus
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from local.postgres import Postgres

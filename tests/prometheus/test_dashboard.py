@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from tests.factories import order_document
-from tests.harness import Harness, Sent, orders
-from tests.processes import Service, Spawn
+from tests.kit.factories import order_document
+from tests.kit.harness import Harness, Sent, orders
+from tests.kit.processes import Service, Spawn
 from tests.prometheus.conftest import NAMESPACE, prometheus
 from tests.prometheus.panels import DASHBOARD, PANELS, ROOT, VARIABLES, assert_panels_have_data
 from tests.prometheus.server import Prometheus

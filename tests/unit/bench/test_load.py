@@ -14,7 +14,7 @@ from bench.context import Context
 from bench.fixtures import FixtureFiles
 from bench.load import Report, Target, UnexpectedResponse, is_complete, load
 from local.ports import HOST
-from tests.waiting import turns
+from tests.kit.waiting import turns
 
 BODY = b'{"order_uid":"1"}'
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\nContent-Length: 17\r\nETag: x\r\n\r\n" + BODY

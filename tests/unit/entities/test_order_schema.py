@@ -16,8 +16,8 @@ from service.entities.order import MAX_BIGINT, json_schema
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo import tables
-from tests.factories import SAMPLE, Document, order_document
-from tests.policies import decoding_rules
+from tests.kit.factories import SAMPLE, Document, order_document
+from tests.kit.policies import decoding_rules
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "order.schema.json"
 DATE_TIME = Draft202012Validator.FORMAT_CHECKER

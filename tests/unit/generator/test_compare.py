@@ -13,7 +13,7 @@ from generator.expected import dead_letter_digest, expected_result, infer_until,
 from generator.stream import UPDATE, VALID, Plan, stream
 from generator.stream import Message as Generated
 from service.entities.dead_letter import Header, Reason
-from tests.factories import order_document
+from tests.kit.factories import order_document
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

@@ -12,7 +12,7 @@ from service.entities.dead_letter import Reason
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.collect import is_tombstone
 from service.handler.kafka.consumer.decode import Decoder
-from tests.policies import decoding_rules
+from tests.kit.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEEDS = range(3)

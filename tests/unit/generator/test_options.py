@@ -9,7 +9,7 @@ from generator import check, command
 from generator.faults import FULL_CATALOGUE
 from generator.options import plan_from
 from generator.stream import Plan
-from tests.generate_arguments import parse
+from tests.kit.generate_arguments import parse
 
 
 def generate(*options: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from generator.orders import DATE_RANGE, Document, Orders, encode
 from service.handler.kafka.consumer.decode import Decoder
-from tests.policies import decoding_rules
+from tests.kit.policies import decoding_rules
 
 ORDERS = 2_000
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)

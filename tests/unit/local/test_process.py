@@ -13,7 +13,7 @@ from local.ports import HOST, free_port, require_free
 from local.process import Process
 from service.errors import ServerUnavailable, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 STARTS_AND_WAITS = """

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.pkg.batch_loader import BatchLoader
-from tests.waiting import turns, until
+from tests.kit.waiting import turns, until
 
 MAX_KEYS = 3
 

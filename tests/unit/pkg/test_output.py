@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from local.ports import free_port
-from tests.processes import ROOT
-from tests.waiting import eventually
+from tests.kit.processes import ROOT
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 30.0
 UNREACHABLE_SERVERS = {

@@ -1,7 +1,7 @@
 import asyncio
 
 from service.pkg.refreshing_value import RefreshingValue
-from tests.waiting import turns
+from tests.kit.waiting import turns
 
 
 class Source:

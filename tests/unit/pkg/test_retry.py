@@ -8,7 +8,7 @@ from tenacity import RetryCallState
 from service.errors import Stopped
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.policies import retry_backoff
+from tests.kit.policies import retry_backoff
 
 
 class Patient(ShutdownEvent):

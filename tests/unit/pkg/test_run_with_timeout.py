@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from service.pkg.run_with_timeout import has_unfinished_calls, run_with_timeout
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 LONG = 10.0
 LEAVES_A_CALL_BEHIND = """

@@ -14,7 +14,7 @@ from service.repo.rows import (
     copy_statement,
     record_time,
 )
-from tests.factories import SAMPLE, order
+from tests.kit.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
 SOURCE = RecordPosition(1_637_907_739_123, 2, 42, "orders")

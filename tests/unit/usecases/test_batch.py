@@ -4,8 +4,8 @@ import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.usecases.batch import Batch, BatchLimits, Entry
-from tests.factories import SAMPLE, versioned
-from tests.policies import batch_limits
+from tests.kit.factories import SAMPLE, versioned
+from tests.kit.policies import batch_limits
 
 ITEM = SAMPLE["items"][0]
 

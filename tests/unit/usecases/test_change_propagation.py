@@ -10,7 +10,7 @@ from service.pkg.rate import Rate
 from service.pkg.ttl_set import TTLSet
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.lookup import Lookup
-from tests.fake_reader import FakeReader
+from tests.kit.fake_reader import FakeReader
 
 
 class Setup:

@@ -1,5 +1,5 @@
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from tests.policies import circuit_breaker_policy
+from tests.kit.policies import circuit_breaker_policy
 
 GOOD, BAD = b"\0", b"\1"
 POLICY = circuit_breaker_policy(ratio=0.5, window=10, max_consecutive=6, min_rejected=3)

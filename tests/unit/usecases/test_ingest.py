@@ -13,9 +13,9 @@ from service.usecases.batch import Batch, Entry
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Decision, Ingest, Outcome, split_around
 from service.usecases.ports import Stored
-from tests.factories import versioned
-from tests.fakes import POISON, FakeDeadLetters, FakeStore
-from tests.policies import circuit_breaker_policy, retry_backoff
+from tests.kit.factories import versioned
+from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
+from tests.kit.policies import circuit_breaker_policy, retry_backoff
 
 SOON = retry_backoff(initial_backoff=0.001, max_backoff=0.001)
 

@@ -12,9 +12,9 @@ from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup, LookupResult
-from tests.factories import order
-from tests.fake_reader import FakeReader
-from tests.waiting import turns
+from tests.kit.factories import order
+from tests.kit.fake_reader import FakeReader
+from tests.kit.waiting import turns
 
 OLD = order(order_uid="uid", locale="old")
 NEW = replace(OLD, locale="new")

@@ -7,9 +7,9 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases import warm_up
 from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
-from tests.factories import order
-from tests.fake_reader import FakeReader
-from tests.waiting import turns, until
+from tests.kit.factories import order
+from tests.kit.fake_reader import FakeReader
+from tests.kit.waiting import turns, until
 
 
 class Scene:

@@ -20,9 +20,9 @@ from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from service.usecases.ports import ReadResult
-from tests.factories import order
-from tests.fake_dead_letter_reader import FakeDeadLetterReader
-from tests.fake_reader import FakeReader
+from tests.kit.factories import order
+from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
+from tests.kit.fake_reader import FakeReader
 
 ORDER: Order = order(order_uid="b563feb7b2b84b6test")
 URL = "/orders/b563feb7b2b84b6test"

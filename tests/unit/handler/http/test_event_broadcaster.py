@@ -11,7 +11,7 @@ import pytest
 from service.handler.http import event_broadcaster
 from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
 from service.handler.http.problems import Problem
-from tests.waiting import turns, until
+from tests.kit.waiting import turns, until
 
 Message = MutableMapping[str, Any]
 AT = r',?"at":"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z"'

@@ -15,7 +15,7 @@ from service.handler.http.admin import AdminServer
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.serve import Server
-from tests.waiting import eventually, turns
+from tests.kit.waiting import eventually, turns
 
 LIMITS = ConnectionLimits(max_head_bytes=2_000, max_connections=3, keep_alive_seconds=1)
 LARGE_BYTES = 2**22

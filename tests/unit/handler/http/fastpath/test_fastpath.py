@@ -31,10 +31,10 @@ from service.pkg.etag import split_etag, with_etag
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
-from tests.factories import order
-from tests.fake_dead_letter_reader import FakeDeadLetterReader
-from tests.fake_reader import FakeReader
-from tests.waiting import eventually, turns
+from tests.kit.factories import order
+from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
+from tests.kit.fake_reader import FakeReader
+from tests.kit.waiting import eventually, turns
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

@@ -15,8 +15,8 @@ from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.request_head import MAX_HEADERS
 from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
 from service.pkg.etag import with_etag
+from tests.kit.waiting import eventually, turns
 from tests.unit.handler.http.fastpath.test_fastpath import MISS, PLAIN, FakeServer, ServerPair, make_request, serving
-from tests.waiting import eventually, turns
 
 LARGE = b"x" * 10**6
 """More than a socket's buffers take."""

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from local import broker
 from service.handler.kafka.client.headers import headers_of
-from tests.raw_producer import produce_with_header
+from tests.kit.raw_producer import produce_with_header
 
 HEADERS = [("twice", b"1"), ("twice", b"\xff\x00"), ("null", None), ("", b"")]
 TOPIC = "headers"

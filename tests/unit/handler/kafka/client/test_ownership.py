@@ -5,7 +5,7 @@ from msgspec.json import encode
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.client.ownership import order_of
-from tests.factories import order_document
+from tests.kit.factories import order_document
 
 ORDER = "order-1"
 

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from service.handler.kafka.consumer import client_errors, fetch, lag, offsets, topic_identity
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
-from tests.fake_consumer import FakeConsumer
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import FakeConsumer
+from tests.kit.fakes import FakeClock
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from msgspec.json import encode
 from service.handler.kafka.consumer.batch_builder import MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGES, BatchBuilder
 from service.handler.kafka.consumer.decode import Decoder
 from service.metrics import Metrics
-from tests.factories import order_document
-from tests.fake_consumer import FakeMessage
-from tests.fakes import FakeStore
-from tests.policies import batch_limits, decoding_rules
+from tests.kit.factories import order_document
+from tests.kit.fake_consumer import FakeMessage
+from tests.kit.fakes import FakeStore
+from tests.kit.policies import batch_limits, decoding_rules
 
 ORDER = encode(order_document())
 

@@ -13,7 +13,7 @@ from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
-from tests.policies import batch_limits, consumer_settings
+from tests.kit.policies import batch_limits, consumer_settings
 
 RETRY_AFTER_SECONDS = 60.0
 SETTINGS = consumer_settings(

@@ -10,8 +10,8 @@ from service.errors import KafkaClientFailed
 from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.statistics import PartitionEnd
-from tests.fake_consumer import TOPIC, FakeMessage
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import TOPIC, FakeMessage
+from tests.kit.fakes import FakeClock
 
 pytestmark = pytest.mark.usefixtures("clock")
 

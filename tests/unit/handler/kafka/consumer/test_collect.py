@@ -12,8 +12,8 @@ from service.handler.kafka.consumer.decode import Decoder
 from service.repo.rows import copy_rows
 from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import Batch
-from tests.factories import order_document
-from tests.policies import decoding_rules
+from tests.kit.factories import order_document
+from tests.kit.policies import decoding_rules
 
 DECODER = Decoder(
     decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)

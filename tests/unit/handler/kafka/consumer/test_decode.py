@@ -18,8 +18,8 @@ from service.entities.dead_letter import Reason
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder, Rules
-from tests.factories import SAMPLE, Document, order_document
-from tests.policies import decoding_rules
+from tests.kit.factories import SAMPLE, Document, order_document
+from tests.kit.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CITY = "delivery.city"

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeConsumer
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.fakes import FakeClock
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -6,8 +6,8 @@ from confluent_kafka import KafkaError, TopicPartition
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.statistics import PartitionEnd
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeConsumer
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.fakes import FakeClock
 
 pytestmark = pytest.mark.usefixtures("clock")
 

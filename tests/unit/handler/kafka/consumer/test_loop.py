@@ -26,10 +26,10 @@ from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Ingest, Outcome
 from service.usecases.ports import Stored
-from tests.factories import order_document
-from tests.fake_consumer import TOPIC, FakeAdmin, FakeConsumer, FakeMessage
-from tests.fakes import FakeStore
-from tests.policies import batch_limits, consumer_settings, decoding_rules
+from tests.kit.factories import order_document
+from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer, FakeMessage
+from tests.kit.fakes import FakeStore
+from tests.kit.policies import batch_limits, consumer_settings, decoding_rules
 
 SECONDS = 10.0
 ORDER = encode(order_document())

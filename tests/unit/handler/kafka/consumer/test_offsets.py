@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeConsumer
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.fakes import FakeClock
 
 pytestmark = pytest.mark.usefixtures("clock")
 

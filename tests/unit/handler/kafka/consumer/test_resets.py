@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
 
 @pytest.fixture

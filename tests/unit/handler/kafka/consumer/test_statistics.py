@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from local import broker
 from service.handler.kafka.consumer.statistics import PartitionEnd, Statistics
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 SECONDS = 10.0
 

@@ -11,8 +11,8 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer import topic_identity
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.metrics import Metrics
-from tests.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
-from tests.fakes import FakeClock
+from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
+from tests.kit.fakes import FakeClock
 
 OLD, NEW = "old-topic-id", "new-topic-id"
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"

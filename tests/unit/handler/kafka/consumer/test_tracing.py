@@ -14,7 +14,7 @@ from service.handler.kafka.consumer.tracing import MAX_MESSAGES, traced
 from service.usecases.batch import Batch, Entry
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored
-from tests.factories import versioned
+from tests.kit.factories import versioned
 
 TRACE, PARENT = "a" * 32, "b" * 16
 SAMPLED: Headers = [("traceparent", f"00-{TRACE}-{PARENT}-01".encode())]

@@ -18,10 +18,10 @@ from msgspec.json import encode
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.entities.dead_letter import Headers
-from tests.factories import Document
-from tests.processes import Service, Spawn
-from tests.temporary import PARTITIONS
-from tests.waiting import eventually
+from tests.kit.factories import Document
+from tests.kit.processes import Service, Spawn
+from tests.kit.temporary import PARTITIONS
+from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 10.0
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from urllib.request import urlopen
 
 from local.ports import free_port
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DRAIN_TIMEOUT_SECONDS = 30.0  # Kubernetes' default grace period
 PROBE_TIMEOUT_SECONDS = 2.0
 

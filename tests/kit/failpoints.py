@@ -1,4 +1,4 @@
-"""`python -m tests.failpoints SIGNAL FAILPOINT NTH consumer` runs a consumer that signals itself at a failpoint.
+"""`python -m tests.kit.failpoints SIGNAL FAILPOINT NTH consumer` runs a consumer that signals itself at a failpoint.
 
 SIGKILL ends the process there as a power failure would, SIGSTOP suspends it. The service has no code for this.
 """

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from confluent_kafka.cimpl import NewTopic
 from psycopg.sql import SQL, Composed, Identifier
 
-from tests.waiting import eventually
+from tests.kit.waiting import eventually
 
 PARTITIONS = 3
 TOPIC_CONFIG = {"retention.ms": "-1"}

@@ -20,8 +20,8 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from local import broker
 from local import postgres as postgres_processes
-from tests import temporary
-from tests.waiting import eventually
+from tests.kit import temporary
+from tests.kit.waiting import eventually
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:17"

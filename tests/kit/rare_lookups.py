@@ -1,4 +1,4 @@
-"""`python -m tests.rare_lookups consumer`: a consumer that looks the topic id up every 10 s instead of each second.
+"""`python -m tests.kit.rare_lookups consumer`: a consumer that looks the topic id up every 10 s instead of each second.
 
 It stands for a busy broker or process: meanwhile the consumer may read on in a recreated topic.
 """
