@@ -16,9 +16,9 @@ from tests.kit import pooler, processes, servers, temporary
 from tests.kit.harness import Harness
 
 CHOICE = pytest.StashKey[servers.Choice]()
-TIERED = "tiered"
-TIER_FIXTURES = {"kafka_server", "postgres_server"}
-SERVER_FIXTURES = TIER_FIXTURES | {"own_kafka", "own_postgres"}
+SHARED_SERVERS = "shared_servers"
+SHARED_SERVER_FIXTURES = {"kafka_server", "postgres_server"}
+SERVER_FIXTURES = SHARED_SERVER_FIXTURES | {"own_kafka", "own_postgres"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config.stash[CHOICE] = servers.choose(os.environ)
-    except (servers.TierUnavailable, ValueError) as error:
+    except (servers.ServersUnavailable, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
 
 
@@ -35,44 +35,49 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if SERVER_FIXTURES.intersection(names):
             item.add_marker("integration")
-        if TIER_FIXTURES.intersection(names):
-            item.add_marker(TIERED)
+        if SHARED_SERVER_FIXTURES.intersection(names):
+            item.add_marker(SHARED_SERVERS)
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    return _summary(config.stash[CHOICE])
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    is_used = any(item.get_closest_marker(SHARED_SERVERS) for item in items)
+    return _summary(config.stash[CHOICE]) if is_used else []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    terminalreporter.section("servers")
     reports = (report for kind in terminalreporter.stats.values() for report in kind)
-    is_used = any(TIERED in getattr(report, "keywords", ()) for report in reports)
-    unused = [] if is_used else ["no test used them"]
-    for line in _summary(config.stash[CHOICE]) + unused:
-        terminalreporter.line(line)
+    if any(SHARED_SERVERS in getattr(report, "keywords", ()) for report in reports):
+        terminalreporter.section("servers")
+        for line in _summary(config.stash[CHOICE]):
+            terminalreporter.line(line)
 
 
 def _summary(choice: servers.Choice) -> list[str]:
-    not_run = [f"NOT RUN: {choice.not_run.upper()}"] if choice.not_run else []
-    no_pooler = [] if pooler.PROGRAM else [f"NOT RUN: PGBOUNCER: {pooler.NOT_RUN.upper()}"]
-    return [f"Kafka and PostgreSQL from: {choice.tier}", *not_run, *no_pooler]
+    lines = [f"Kafka and PostgreSQL from: {choice.source.label}"]
+    if choice.no_containers_because:
+        lines.append(f"NOT RUN ON CONTAINERS, BUT ON LOCAL PROCESSES: {choice.no_containers_because.upper()}")
+    if not pooler.PROGRAM:
+        lines.append(f"NOT RUN: PGBOUNCER: {pooler.NOT_RUN.upper()}")
+    return lines
 
 
 @pytest.fixture(scope="session")
-def tier(pytestconfig: pytest.Config) -> servers.Tier:
-    return pytestconfig.stash[CHOICE].tier
+def server_source(pytestconfig: pytest.Config) -> servers.Source:
+    return pytestconfig.stash[CHOICE].source
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Kafka]:
-    with servers.kafka(tier, tmp_path_factory.mktemp("kafka")) as server:
+def kafka_server(server_source: servers.Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Kafka]:
+    with servers.kafka(server_source, tmp_path_factory.mktemp("kafka")) as server:
         servers.warm_up_kafka(server.bootstrap_servers)
         yield server
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tier: servers.Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
-    with servers.postgres(tier, tmp_path_factory.mktemp("postgres")) as server:
+def postgres_server(
+    server_source: servers.Source, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[servers.Postgres]:
+    with servers.postgres(server_source, tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
@@ -107,7 +112,7 @@ def admin(database: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
-    """A broker that the test may stop, suspend and kill: a local process in every tier."""
+    """A broker that the test may stop, suspend and kill: always a local process."""
     with broker.kafka(tmp_path_factory.mktemp("own-kafka"), echo=print) as server:
         servers.warm_up_kafka(server.bootstrap_servers)
         yield server
@@ -115,7 +120,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broke
 
 @pytest.fixture
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
-    """A migrated PostgreSQL that the test may stop and kill: a local process in every tier."""
+    """A migrated PostgreSQL that the test may stop and kill: always a local process."""
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
         migrate(server.dsn, MigrationSettings())
         yield server

@@ -107,7 +107,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Local processes, in every tier."""
+    """Local processes, always."""
     port, second_port = free_port(), free_port()
     kafka_proxy = Proxy((HOST, second_port))
     properties = _proxied_listener(port, second_port, kafka_proxy.port)

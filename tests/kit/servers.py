@@ -1,16 +1,18 @@
-"""Provides Kafka and PostgreSQL from given addresses, otherwise from containers, otherwise from local processes."""
+"""Provides Kafka and PostgreSQL: servers at given addresses, otherwise containers, otherwise local processes."""
 
 import gc
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import docker  # type: ignore[import-untyped]
+import pytest
 from confluent_kafka import Consumer, Producer
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
 from testcontainers.community.postgres import PostgresContainer
@@ -31,25 +33,37 @@ JOIN_TIMEOUT_SECONDS = 15.0  # 4 s on an idle machine, half of it pauses of libr
 
 KAFKA_ADDRESS = "ORDERS_TEST_BOOTSTRAP_SERVERS"
 POSTGRES_ADDRESS = "ORDERS_TEST_DSN"
-REQUESTED_TIER = "ORDERS_TEST_TIER"
+REQUESTED_SOURCE = "ORDERS_TEST_TIER"
+NO_ENGINE = "no Docker engine responds"
+ENGINE_LOST = (
+    "the Docker engine stopped responding after this run had chosen containers: "
+    f"restart it, or set {REQUESTED_SOURCE}=embedded to use local processes"
+)
 
 
-class Tier(StrEnum):
-    ADDRESSES = "addresses"
-    TESTCONTAINERS = "testcontainers"
-    EMBEDDED = "embedded"
+class Source(StrEnum):
+    """Where Kafka and PostgreSQL come from: the values of ORDERS_TEST_TIER."""
+
+    GIVEN = "addresses"
+    CONTAINERS = "testcontainers"
+    PROCESSES = "embedded"
+
+    @property
+    def label(self) -> str:
+        return {"GIVEN": "given addresses", "CONTAINERS": "containers", "PROCESSES": "local processes"}[self.name]
 
 
-class TierUnavailable(Exception):
-    """The requested tier is unavailable."""
+class ServersUnavailable(Exception):
+    """The requested source of servers is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tier of this run; `not_run` names the preferred tier that is unavailable, and why."""
+    """The source of this run's servers."""
 
-    tier: Tier
-    not_run: str | None = None
+    source: Source
+    no_containers_because: str | None = None
+    """Why local processes replace containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +77,36 @@ class Postgres:
     """URL of a database from which others can be created."""
 
 
+_Server = TypeVar("_Server", Kafka, Postgres)
+
+
 def choose(environ: Mapping[str, str]) -> Choice:
-    """Return the requested tier, otherwise containers if a Docker engine responds, otherwise local processes.
+    """Return the requested source, otherwise containers if a Docker engine responds, otherwise local processes.
 
-    Raises TierUnavailable if a tier is requested by its name or by an address and is unavailable.
+    Raises ServersUnavailable if a source is requested by its name or by an address and is unavailable.
     """
-    if REQUESTED_TIER in environ:
-        return _requested(Tier(environ[REQUESTED_TIER]), environ)
+    if REQUESTED_SOURCE in environ:
+        return _requested(Source(environ[REQUESTED_SOURCE]), environ)
     if KAFKA_ADDRESS in environ or POSTGRES_ADDRESS in environ:
-        return _requested(Tier.ADDRESSES, environ)
+        return _requested(Source.GIVEN, environ)
     obstacle = _engine_obstacle()
-    return Choice(Tier.EMBEDDED, f"{Tier.TESTCONTAINERS}: {obstacle}") if obstacle else Choice(Tier.TESTCONTAINERS)
+    return Choice(Source.PROCESSES, obstacle) if obstacle else Choice(Source.CONTAINERS)
 
 
-def _requested(tier: Tier, environ: Mapping[str, str]) -> Choice:
-    obstacle = _obstacle(tier, environ)
+def _requested(source: Source, environ: Mapping[str, str]) -> Choice:
+    obstacle = _obstacle(source, environ)
     if obstacle:
-        raise TierUnavailable(f"tier {tier} is unavailable: {obstacle}")
-    return Choice(tier)
+        raise ServersUnavailable(f"{REQUESTED_SOURCE}={source} is not possible: {obstacle}")
+    return Choice(source)
 
 
-def _obstacle(tier: Tier, environ: Mapping[str, str]) -> str | None:
-    match tier:
-        case Tier.ADDRESSES:
+def _obstacle(source: Source, environ: Mapping[str, str]) -> str | None:
+    match source:
+        case Source.GIVEN:
             return _address_obstacle(environ)
-        case Tier.TESTCONTAINERS:
+        case Source.CONTAINERS:
             return _engine_obstacle()
-        case Tier.EMBEDDED:
+        case Source.PROCESSES:
             return None
 
 
@@ -101,11 +118,11 @@ def _address_obstacle(environ: Mapping[str, str]) -> str | None:
 def _engine_obstacle() -> str | None:
     try:
         absent = _absent_images()
-    except DockerException:
+    except (DockerException, OSError):
         absent = None
     if absent is None:
         _collect_docker_socket()
-        return "no Docker engine responds"
+        return NO_ENGINE
     return f"{' and '.join(absent)} cannot be pulled" if absent else None
 
 
@@ -137,23 +154,23 @@ def _pullable(engine: docker.DockerClient, image: str) -> bool:
     return True
 
 
-def kafka(tier: Tier, folder: Path) -> AbstractContextManager[Kafka]:
-    match tier:
-        case Tier.ADDRESSES:
+def kafka(source: Source, folder: Path) -> AbstractContextManager[Kafka]:
+    match source:
+        case Source.GIVEN:
             return nullcontext(Kafka(os.environ[KAFKA_ADDRESS]))
-        case Tier.TESTCONTAINERS:
-            return _kafka_container()
-        case Tier.EMBEDDED:
+        case Source.CONTAINERS:
+            return _on_engine(_kafka_container)
+        case Source.PROCESSES:
             return _kafka_process(folder)
 
 
-def postgres(tier: Tier, folder: Path) -> AbstractContextManager[Postgres]:
-    match tier:
-        case Tier.ADDRESSES:
+def postgres(source: Source, folder: Path) -> AbstractContextManager[Postgres]:
+    match source:
+        case Source.GIVEN:
             return nullcontext(Postgres(os.environ[POSTGRES_ADDRESS]))
-        case Tier.TESTCONTAINERS:
-            return _postgres_container()
-        case Tier.EMBEDDED:
+        case Source.CONTAINERS:
+            return _on_engine(_postgres_container)
+        case Source.PROCESSES:
             return _postgres_process(folder)
 
 
@@ -191,6 +208,18 @@ def _is_read(bootstrap_servers: str, topic: str) -> bool:
         consumer.subscribe([topic])
         message = consumer.poll(JOIN_TIMEOUT_SECONDS)
         return message is not None and message.error() is None
+
+
+@contextmanager
+def _on_engine(run_container: Callable[[], AbstractContextManager[_Server]]) -> Iterator[_Server]:
+    """Run a container. If the engine stops responding, fail with one line instead of the client's tracebacks."""
+    try:
+        with run_container() as server:
+            yield server
+    except (DockerException, OSError):
+        if _engine_obstacle() == NO_ENGINE:
+            pytest.fail(ENGINE_LOST, pytrace=False)
+        raise
 
 
 @contextmanager
