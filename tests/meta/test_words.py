@@ -32,7 +32,7 @@ TERMS = {
     r"mends?|mended|mending": "fix",
     r"foresaw": "unhandled error (this is a bug)",
     r"of ours": "our, or the thing's name",
-    r"whoever|everybody|somebody": "the name of the role, or anyone who …",
+    r"[Ww]hoever|[Ee]verybody|[Ss]omebody|NOBODY": "the name of the role, or anyone who …",
     r"anew": "again",
     r"spoilt": "invalid, corrupted",
     r"lets go": "releases",

@@ -47,7 +47,7 @@ class Browser:
 
 
 @dataclass(slots=True)
-class _Window:
+class _OffsetWindow:
     """The dead letters of a partition with offsets from `low` to before `high`, oldest first."""
 
     first: int
@@ -76,17 +76,17 @@ def _page(consumer: Consumer, topic: TopicReader, query: DeadLetterQuery) -> Dea
     return DeadLetterPage(dead_letters, before or None)
 
 
-def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _Window]:
+def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _OffsetWindow]:
     """Return the offsets to read: those of the query, within the current limits of the topic."""
     asked = topic.ends if query.before is None else query.before
     highs = {partition: min(asked[partition], end) for partition, end in topic.ends.items() if partition in asked}
     return {
-        partition: _Window(topic.starts[partition], max(topic.starts[partition], high - query.limit), high)
+        partition: _OffsetWindow(topic.starts[partition], max(topic.starts[partition], high - query.limit), high)
         for partition, high in highs.items()
     }
 
 
-def _fill(windows: Mapping[int, _Window], topic: TopicReader) -> None:
+def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
     """Read the dead letters. Raises KafkaUnavailable after PAGE_TIMEOUT_SECONDS."""
     deadline = monotonic() + PAGE_TIMEOUT_SECONDS
 
@@ -103,7 +103,7 @@ def _fill(windows: Mapping[int, _Window], topic: TopicReader) -> None:
         window.high = window.high if window.dead_letters else window.low
 
 
-def _newest(windows: list[_Window]) -> Iterator[Excerpt]:
+def _newest(windows: list[_OffsetWindow]) -> Iterator[Excerpt]:
     """Yield the dead letters of all windows, newest first.
 
     Ends when a window is empty whose partition has older dead letters that were not read.

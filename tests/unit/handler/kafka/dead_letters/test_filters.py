@@ -19,7 +19,7 @@ def test_the_last_of_two_headers_of_one_name_counts() -> None:
 
 
 def test_of_a_dead_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
-    """Whoever may write to a topic can fill headers as well as values."""
+    """Anyone who may write to a topic can fill headers as well as values."""
     foreign = [(f"header-{number}", b"x" * 100_000) for number in range(10)]
     repeated = [(Header.DETAIL, b"x" * 100_000), (Header.REASON, None), ("dlq-of-others", b"x")] * 10
     dead_letter = PLAIN._replace(headers=[*foreign, *repeated, (Header.REASON, b"rejected"), *foreign])

@@ -17,7 +17,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
 LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Reason.INVALID, "sm_id: is missing")
-NOBODY = "127.0.0.1:1"
+NO_BROKER = "127.0.0.1:1"
 
 
 def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_are_kept(
@@ -25,7 +25,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_a
 ) -> None:
     monkeypatch.setattr(dead_letters, "_DELIVERY_TIMEOUT_MS", 200)
     with mock(["orders.dlq"]) as broker:
-        servers = iter([NOBODY, broker.bootstrap_servers])
+        servers = iter([NO_BROKER, broker.bootstrap_servers])
 
         def produced(properties: dict[str, Any], **_: Any) -> Producer:
             return Producer({**properties, "bootstrap.servers": next(servers), "log_level": 0})
