@@ -42,7 +42,7 @@ from service.usecases.ingest import BatchMiddleware, Ingest
 _TOPIC_CHECK_INTERVAL_SECONDS: Final = 5.0
 _METADATA_TIMEOUT_SECONDS: Final = 5.0
 _GC_THRESHOLD: Final = 200_000
-"""Generation-0 threshold of the garbage collector (net allocations): more than two batches allocate."""
+"""Net allocations that start a garbage collection of generation 0. Two batches allocate fewer."""
 _SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long the reading thread may hold the GIL while the writing thread waits; 5 ms by default."""
 
@@ -59,9 +59,8 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
 
 def _run_until_stopped(settings: Settings, middleware: BatchMiddleware) -> None:
     stop = stop_at_signals()
-    properties.verify(
-        settings.kafka
-    )  # early, because the dead-letter producer is created only for the first dead letter
+    # Now, because the dead-letter producer is created only for the first dead letter.
+    properties.verify(settings.kafka)
     log = structlog.get_logger("orders.consumer")
     metrics = shared.new_metrics("consumer")
     transactions = Transactions(
@@ -168,7 +167,7 @@ def _log_unreachable_brokers(client: DiagnosticAdminClient, log: FilteringBoundL
 
 
 def _consumer_health(consumer: OrderConsumer, settings: Settings) -> Health:
-    """Define live as polling, even without Kafka, PostgreSQL or a partition; ready and started as having polled."""
+    """Live: the loop polls, even if Kafka and PostgreSQL are unreachable. Ready and started: it has polled once."""
     has_started = {"loop has polled": lambda: consumer.has_started}
     polls = {"loop polls": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
     return Health(live=polls, ready=has_started, started=has_started)

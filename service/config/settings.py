@@ -202,9 +202,9 @@ class CircuitBreakerSettings(SettingsGroup):
     """The breaker opens after PostgreSQL has rejected this many orders, in one or more batches, and stored none in
     between."""
     retry_after: Positive = 60
-    """How long the breaker stays open before it is half-open and a few messages are tried."""
+    """How long the consumer pauses before it probes: it tries a few messages."""
     probe_messages: Count = 10
-    """Number of messages that a half-open breaker tries. It doubles with each try while PostgreSQL rejects orders."""
+    """Number of messages of a probe. It doubles with each probe while PostgreSQL rejects orders."""
 
 
 class RebalanceSettings(SettingsGroup):

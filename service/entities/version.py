@@ -13,12 +13,16 @@ _MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 
 
 class RecordPosition(NamedTuple):
-    """The position of a record. The version consists of all fields except the topic, compared in this order."""
+    """The position of a record. Its version is all fields except the topic."""
 
     timestamp_ms: int
     partition: int
     offset: int
     topic: str
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        return self[:3]
 
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
@@ -29,7 +33,7 @@ class RecordPosition(NamedTuple):
         """Compare versions. With `offset`, offsets decide within a partition, instead of the producers' clocks."""
         if order == "offset" and self.partition == other.partition:
             return self.offset > other.offset
-        return self[:3] > other[:3]
+        return self.version > other.version
 
 
 class VersionedOrder(NamedTuple):

@@ -45,7 +45,7 @@ class BatchLoader(Generic[Key, Value]):
         return await asyncio.shield(future)  # a cancelled caller must not cancel the others' load
 
     def detach(self, key: Key) -> None:
-        """Keep later callers from joining the key's current load, and its value from `on_loaded`."""
+        """Let later callers of the key start a new load. `on_loaded` does not get the current load's value."""
         self._current.pop(key, None)
 
     def detach_all(self) -> None:

@@ -50,7 +50,7 @@ class Lru:
                 self._evict()
 
     def fill(self, key: str, value: bytes) -> bool:
-        """Store the value as the least recently used one, without evicting or replacing another.
+        """Add the value as the least recently used one. Keeps the existing value of the key, and evicts nothing.
 
         Returns False if there is no room.
         """

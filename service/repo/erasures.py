@@ -19,7 +19,7 @@ from service.usecases.erase import ErasureStatus
 
 LOCK_KEY: Final = lock_key("erasures")
 """Key of the advisory lock that writers and erasures take."""
-SHARE: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
+SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
 """Taken by writers before they check which orders are erased."""
 EXCLUSIVE: Final = f"SELECT pg_advisory_xact_lock({LOCK_KEY})"
 """Taken by an erasure: waits for running batches, and blocks new ones."""

@@ -19,7 +19,7 @@ from service.entities.version import RecordPosition, VersionedOrder, VersionOrde
 from service.errors import OrderRejected, StorageUnavailable
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.erasures import ERASED_AMONG, SHARE
+from service.repo.erasures import ERASED_AMONG, SHARE_ERASURE_LOCK
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, record_time
 from service.repo.transactions import Transactions
@@ -46,7 +46,7 @@ _VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source
 VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%(ids)s, ','))"
 """The versions of the stored orders among these comma-separated ids. Uses the primary key."""
 
-PROBE: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"
+VERSIONS_AND_ERASED: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"
 """The same, and a row of NULLs for each id that was erased."""
 
 LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
@@ -83,6 +83,7 @@ class WritePlan(NamedTuple):
     unchanged: list[VersionedOrder]
     """Equal documents with a greater version."""
     redelivered: int
+    """Orders that are stored with this version already. They are reported as unchanged."""
     stale: int
     erased: int
 
@@ -104,7 +105,7 @@ class PostgresOrderStore:
         newest, duplicates = self._newest(orders)
         copied: dict[str, list[VersionedOrder]] = {}
         try:
-            with self._transactions.begin(SHARE) as connection:
+            with self._transactions.begin(SHARE_ERASURE_LOCK) as connection:
                 return duplicates + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
             failure = translate(error)
@@ -156,11 +157,11 @@ class PostgresOrderStore:
         )
 
     def _plan(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
-        """Compare with the stored versions. They only grow, so an order older than the probed version stays older."""
-        stored, erased = _probe(cursor, newest)
+        """Compare with the stored versions. Stored versions only grow, so an order that is older stays older."""
+        stored, erased = _stored_versions(cursor, newest)
         new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
         candidates = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
-        redelivered = sum(stored[uid][:3] == newest[uid].source[:3] for uid in stored)
+        redelivered = sum(stored[uid].version == newest[uid].source.version for uid in stored)
         older = self._lock_older(cursor, candidates) if candidates else {}
         unchanged = [newest[uid] for uid, document in older.items() if document == newest[uid].order]
         replaced = [newest[uid] for uid, document in older.items() if document != newest[uid].order]
@@ -180,9 +181,9 @@ class PostgresOrderStore:
         return versioned.source.is_newer_than(stored, self._version_order)
 
 
-def _probe(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
+def _stored_versions(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
     """Return the versions of the stored orders, and the ids that were erased, even if they are stored."""
-    found = cursor.execute(PROBE, {"ids": ",".join(ids)}).fetchall()
+    found = cursor.execute(VERSIONS_AND_ERASED, {"ids": ",".join(ids)}).fetchall()
     erased = {uid for uid, timestamp, *_ in found if timestamp is None}
     return {uid: RecordPosition(*version) for uid, *version in found if uid not in erased}, erased
 

@@ -40,9 +40,10 @@ class Batch:
     """
 
     entries: list[Entry] = field(default_factory=list)
-    rejected: list[DeadLetter] = field(default_factory=list)
-    rejection_flags: bytearray = field(default_factory=bytearray)
-    """In order of consumption: 1 for each rejected message, 0 for each order."""
+    bad: list[DeadLetter] = field(default_factory=list)
+    """Undecodable, invalid and too large messages."""
+    message_flags: bytearray = field(default_factory=bytearray)
+    """In order of consumption: 1 for each bad message, 0 for each order."""
     first_offsets: dict[int, int] = field(default_factory=dict)
     """By partition: the offset of the first record."""
     next_offsets: dict[int, int] = field(default_factory=dict)
@@ -53,12 +54,12 @@ class Batch:
     bytes: int = 0
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
-    """By partition: probes showed that rejected orders before this offset are themselves at fault."""
+    """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.rejected) + self.tombstones
+        return len(self.entries) + len(self.bad) + self.tombstones
 
     def is_full(self, limits: BatchLimits) -> bool:
         """Return whether to submit the batch. After a drop it is full: a reassigned partition needs a new one."""
@@ -88,12 +89,12 @@ class Batch:
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self.rejection_flags.append(0)
+        self.message_flags.append(0)
         self.items += len(entry.versioned.order.items)
 
-    def reject(self, dead_letter: DeadLetter) -> None:
-        self.rejected.append(dead_letter)
-        self.rejection_flags.append(1)
+    def add_bad(self, dead_letter: DeadLetter) -> None:
+        self.bad.append(dead_letter)
+        self.message_flags.append(1)
 
     def skip(self) -> None:
         self.tombstones += 1

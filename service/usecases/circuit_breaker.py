@@ -45,7 +45,7 @@ class CircuitBreaker:
     def is_open(self) -> bool:
         return self.state is not BreakerState.CLOSED
 
-    def evaluate(self, flags: bytes | bytearray) -> str | None:
+    def evaluate_messages(self, flags: bytes | bytearray) -> str | None:
         """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
 
         While open, each call is a probe: the circuit breaker closes if at most `ratio` of the messages is bad.

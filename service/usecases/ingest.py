@@ -69,6 +69,7 @@ _Result = TypeVar("_Result")
 
 Write = Callable[[Batch], Outcome]
 BatchMiddleware = Callable[[Write], Write]
+"""Wraps the function that writes a batch, for example to trace it."""
 
 
 def no_middleware(write: Write) -> Write:
@@ -82,17 +83,17 @@ class _StoreResult:
     stored: Stored = field(default_factory=Stored)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
-    rejection_flags: bytearray = field(default_factory=bytearray)
+    order_flags: bytearray = field(default_factory=bytearray)
     """For the circuit breaker: 1 for each rejected order, 0 for each stored one."""
 
     def add_stored(self, stored: Stored) -> None:
         self.stored += stored
-        self.rejection_flags.extend(bytes(stored.new + stored.replaced))
+        self.order_flags.extend(bytes(stored.new + stored.replaced))
 
-    def add_rejected(self, dead_letter: DeadLetter, *, counts: bool) -> None:
+    def add_rejected(self, dead_letter: DeadLetter, *, counts_for_breaker: bool) -> None:
         self.dead_letters.append(dead_letter)
-        if counts:
-            self.rejection_flags.append(1)
+        if counts_for_breaker:
+            self.order_flags.append(1)
 
 
 class Ingest:
@@ -126,10 +127,10 @@ class Ingest:
 
     def _ingest(self, batch: Batch) -> Outcome:
         result = self._store_all(batch)
-        decision, problem = self._evaluate(batch, result.rejection_flags)
+        decision, problem = self._evaluate(batch, result.order_flags)
         if decision is not Decision.COMMIT:
             return Outcome(result.stored, decision=decision, breaker=self._breaker.state, problem=problem)
-        dead_letters = batch.owned([*batch.rejected, *result.dead_letters])
+        dead_letters = batch.owned([*batch.bad, *result.dead_letters])
         is_committed = self._finish(dead_letters, batch)
         return Outcome(result.stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
 
@@ -144,7 +145,7 @@ class Ingest:
             except OrderRejected as error:
                 if len(part) == 1:
                     counts = not batch.is_already_probed(part[0])
-                    result.add_rejected(_dead_letter(part[0], error), counts=counts)
+                    result.add_rejected(_dead_letter(part[0], error), counts_for_breaker=counts)
                 else:
                     parts.extendleft(reversed(split_around(part, error.position)))
             except StatementTimedOut as error:
@@ -159,7 +160,7 @@ class Ingest:
         """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
-            part[:] = batch.owned(part)
+            part[:] = batch.owned(part)  # in place: after an error the caller splits what is left
             self.is_waiting_to_retry.clear()
             try:
                 return self._store.store([entry.versioned for entry in part]) if part else Stored()
@@ -174,13 +175,13 @@ class Ingest:
             error.attempts = self._store_retrying.statistics["attempt_number"]
             raise
 
-    def _evaluate(self, batch: Batch, rejection_flags: bytearray) -> tuple[Decision, str]:
+    def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
         is_probe = self._breaker.state is BreakerState.OPEN_FOR_ORDERS
-        problem = self._breaker.evaluate_orders(rejection_flags)
+        problem = self._breaker.evaluate_orders(order_flags)
         if not problem and is_probe:
             return Decision.REREAD, ""
-        problem = problem or self._breaker.evaluate(batch.rejection_flags)
+        problem = problem or self._breaker.evaluate_messages(batch.message_flags)
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
     def _finish(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:

@@ -68,7 +68,7 @@ class Lookup:
         self._on_hit = on_hit
         self._on_miss = on_miss
         self._queries = BatchLoader(
-            self._query, self._store, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_IDS_PER_QUERY
+            self._query, self._cache_result, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_IDS_PER_QUERY
         )
         self._minimum_lsn = MinimumLsn()
         self._generation = 0
@@ -176,8 +176,8 @@ class Lookup:
             for uid, read in reads.items()
         }
 
-    def _store(self, uid: str, queried: QueriedOrder) -> None:
-        """Cache an order that was not notified during its query, or that there is none."""
+    def _cache_result(self, uid: str, queried: QueriedOrder) -> None:
+        """Cache the result of a query: an order, or that it does not exist. Not called if it was notified meanwhile."""
         if not self._is_caching or not self._minimum_lsn.allows(uid, queried.replay_lsn):
             return
         if queried.value is None:

@@ -13,7 +13,7 @@ UNKNOWN_LSN: Final = 2**64
 
 
 class MinimumLsn:
-    """For one event loop."""
+    """The minimum of each notified order, and the shared one. For one event loop."""
 
     def __init__(self) -> None:
         self._shared = 0
@@ -40,11 +40,11 @@ class MinimumLsn:
             self._shared = self._by_order.pop(next(iter(self._by_order)))
 
     def is_behind(self, replay_lsn: int | None) -> bool:
-        """Return whether a standby is too far behind for any order. None is the primary."""
+        """Return whether nothing that a standby returns at this WAL position may be cached. None is the primary."""
         return replay_lsn is not None and replay_lsn < self._shared
 
     def allows(self, uid: str, replay_lsn: int | None) -> bool:
-        """Return whether a read that began after the last notification of this order saw the notified commit."""
+        """Return whether what a standby returned at this WAL position may be cached. None is the primary."""
         if replay_lsn is None:
             return True
         if self.is_behind(replay_lsn) or uid in self._pending:

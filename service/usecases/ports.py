@@ -41,7 +41,8 @@ class DeadLetters(Protocol):
     def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
-        Returns whether the batch's offsets were committed in the same transaction; if not, the caller commits them.
+        Is called for every batch, even without dead letters. Returns whether the batch's offsets were committed in the
+        same transaction; if not, the caller commits them.
         Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
         """
 

@@ -86,7 +86,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a redelivered order is recognized as stored",
-        Replacement(WRITES, "PostgresOrderStore._plan", "_probe(cursor, newest)", "({}, set())"),
+        Replacement(WRITES, "PostgresOrderStore._plan", "_stored_versions(cursor, newest)", "({}, set())"),
         (
             "test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-after-commit]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
@@ -100,13 +100,18 @@ MUTATIONS: Final = (
     Mutation(
         "an erasure waits for batches in progress",
         Replacement(
-            WRITES, "PostgresOrderStore.store", "self._transactions.begin(SHARE)", "self._transactions.begin()"
+            WRITES,
+            "PostgresOrderStore.store",
+            "self._transactions.begin(SHARE_ERASURE_LOCK)",
+            "self._transactions.begin()",
         ),
         ("test_erasure.py::test_orders_are_erased_while_members_write_and_one_is_killed[seed-1]",),
     ),
     Mutation(
         "the greater version wins",
-        Replacement("service/entities/version.py", "RecordPosition.is_newer_than", "self[:3] > other[:3]", "True"),
+        Replacement(
+            "service/entities/version.py", "RecordPosition.is_newer_than", "self.version > other.version", "True"
+        ),
         (
             "test_consumers.py::test_two_members_without_a_fault[seed-1]",
             "test_orders.py::test_a_producers_clock_steps[seed-1-timestamp]",
@@ -196,7 +201,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the circuit breaker opens",
-        Replacement(BREAKER, "CircuitBreaker.evaluate", "self._count(flags)", "None"),
+        Replacement(BREAKER, "CircuitBreaker.evaluate_messages", "self._count(flags)", "None"),
         ("test_dead_letters.py::test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled[seed-1]",),
     ),
     Mutation(

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from service.errors import StorageUnavailable
-from service.repo.erasures import SHARE, Erasures
+from service.repo.erasures import SHARE_ERASURE_LOCK, Erasures
 from service.repo.notifications import Notification, parse
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -188,7 +188,7 @@ def test_a_writer_waits_for_an_erasure_and_then_skips_the_erased_order(
 
 def test_writers_do_not_block_each_other(database: str, writer: PostgresOrderStore) -> None:
     with psycopg.connect(database) as other:
-        other.execute(SHARE)
+        other.execute(SHARE_ERASURE_LOCK)
         assert writer.store([versioned(1)]) == Stored(new=1)
 
 
@@ -216,7 +216,7 @@ def test_an_erasure_terminates_a_writer_that_hangs_in_a_copy(
         psycopg.connect(database, application_name="writer") as frozen,
         erasing(database, lock_timeout=0.2) as erasures,
     ):
-        frozen.execute(SHARE)
+        frozen.execute(SHARE_ERASURE_LOCK)
         with pytest.raises(psycopg.OperationalError), frozen.cursor().copy("COPY orders FROM STDIN"):
             assert erasures.erase(["a"]) == {"a"}
     assert stored(admin) == set()
@@ -227,7 +227,7 @@ def test_an_erasure_that_times_out_waiting_for_a_writer_erases_nothing(
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     with psycopg.connect(database) as other, erasing(database, lock_timeout=0.2) as erasures:
-        other.execute(SHARE)
+        other.execute(SHARE_ERASURE_LOCK)
         with pytest.raises(StorageUnavailable) as caught:
             erasures.erase(["a"])
         assert caught.value.sqlstate == "55P03"

@@ -17,7 +17,7 @@ def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size:
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
     batch.track(partition, offset, timestamp_ms=1_000 + offset, size=10)
-    batch.reject(DeadLetter(None, partition, Reason.INVALID, ""))
+    batch.add_bad(DeadLetter(None, partition, Reason.INVALID, ""))
 
 
 def skip(batch: Batch, offset: int) -> None:
@@ -36,14 +36,14 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
     assert batch.last_timestamps_ms == {0: 1_007, 1: 1_100}
 
 
-def test_rejection_flags_are_in_order_of_consumption_without_tombstones() -> None:
+def test_message_flags_are_in_order_of_consumption_without_tombstones() -> None:
     batch = Batch()
     take(batch, 1)
     refuse(batch, 2)
     skip(batch, 3)
     refuse(batch, 4)
     take(batch, 5)
-    assert (bytes(batch.rejection_flags), len(batch)) == (b"\0\1\1\0", 5)
+    assert (bytes(batch.message_flags), len(batch)) == (b"\0\1\1\0", 5)
 
 
 @pytest.mark.parametrize("limits", [batch_limits(messages=3), batch_limits(bytes=21), batch_limits(items=5)])

@@ -7,82 +7,82 @@ POLICY = circuit_breaker_policy(ratio=0.5, window=10, max_consecutive=6, min_rej
 
 def open_breaker() -> CircuitBreaker:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate(BAD * 6)
+    assert breaker.evaluate_messages(BAD * 6)
     return breaker
 
 
 def test_good_messages_keep_it_closed() -> None:
-    assert CircuitBreaker(POLICY).evaluate(GOOD * 100) is None
+    assert CircuitBreaker(POLICY).evaluate_messages(GOOD * 100) is None
 
 
 def test_it_opens_when_more_than_half_of_the_window_is_bad() -> None:
-    assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 50) is None
-    assert CircuitBreaker(POLICY).evaluate((GOOD + BAD) * 4 + BAD * 2) == "6 of the last 10 messages are bad"
+    assert CircuitBreaker(POLICY).evaluate_messages((GOOD + BAD) * 50) is None
+    assert CircuitBreaker(POLICY).evaluate_messages((GOOD + BAD) * 4 + BAD * 2) == "6 of the last 10 messages are bad"
 
 
 def test_the_ratio_needs_a_full_window() -> None:
-    assert CircuitBreaker(POLICY).evaluate(BAD * 5) is None
+    assert CircuitBreaker(POLICY).evaluate_messages(BAD * 5) is None
 
 
 def test_the_window_spans_batches() -> None:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate((GOOD + BAD) * 4) is None
-    assert breaker.evaluate(BAD) is None
-    assert breaker.evaluate(BAD) == "6 of the last 10 messages are bad"
+    assert breaker.evaluate_messages((GOOD + BAD) * 4) is None
+    assert breaker.evaluate_messages(BAD) is None
+    assert breaker.evaluate_messages(BAD) == "6 of the last 10 messages are bad"
 
 
 def test_messages_that_left_the_window_do_not_count() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(10):
-        assert breaker.evaluate(BAD * 5 + GOOD * 10) is None
+        assert breaker.evaluate_messages(BAD * 5 + GOOD * 10) is None
 
 
 def test_good_batches_push_bad_messages_out_of_the_window() -> None:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate(BAD * 5) is None
-    assert breaker.evaluate(GOOD * 10) is None
-    assert breaker.evaluate(GOOD * 1_000) is None
-    assert breaker.evaluate(BAD * 5) is None
+    assert breaker.evaluate_messages(BAD * 5) is None
+    assert breaker.evaluate_messages(GOOD * 10) is None
+    assert breaker.evaluate_messages(GOOD * 1_000) is None
+    assert breaker.evaluate_messages(BAD * 5) is None
 
 
 def test_consecutive_bad_messages_open_it_whatever_the_ratio() -> None:
     policy = circuit_breaker_policy(ratio=1, window=1_000, max_consecutive=6)
-    assert CircuitBreaker(policy).evaluate(BAD * 5 + GOOD + BAD * 5) is None
-    assert CircuitBreaker(policy).evaluate(GOOD * 900 + BAD * 6) == "6 consecutive messages are bad"
+    assert CircuitBreaker(policy).evaluate_messages(BAD * 5 + GOOD + BAD * 5) is None
+    assert CircuitBreaker(policy).evaluate_messages(GOOD * 900 + BAD * 6) == "6 consecutive messages are bad"
 
 
 def test_consecutive_messages_are_counted_across_batches_until_a_good_one() -> None:
     policy = circuit_breaker_policy(ratio=1, window=1_000, max_consecutive=6)
     breaker = CircuitBreaker(policy)
-    assert breaker.evaluate(BAD * 3) is None
-    assert breaker.evaluate(b"") is None
-    assert breaker.evaluate(BAD * 2 + GOOD + BAD * 3) is None
-    assert breaker.evaluate(BAD * 3) == "6 consecutive messages are bad"
+    assert breaker.evaluate_messages(BAD * 3) is None
+    assert breaker.evaluate_messages(b"") is None
+    assert breaker.evaluate_messages(BAD * 2 + GOOD + BAD * 3) is None
+    assert breaker.evaluate_messages(BAD * 3) == "6 consecutive messages are bad"
 
 
 def test_it_stays_open_while_most_probed_messages_are_bad() -> None:
     breaker = open_breaker()
-    assert breaker.evaluate(BAD * 6 + GOOD * 4) is None
+    assert breaker.evaluate_messages(BAD * 6 + GOOD * 4) is None
     assert breaker.is_open
-    assert breaker.evaluate(BAD * 1_000) is None
+    assert breaker.evaluate_messages(BAD * 1_000) is None
     assert breaker.is_open
 
 
 def test_it_closes_when_most_probed_messages_are_good() -> None:
     breaker = open_breaker()
-    assert breaker.evaluate(BAD * 5 + GOOD * 5) is None
+    assert breaker.evaluate_messages(BAD * 5 + GOOD * 5) is None
     assert not breaker.is_open
 
 
 def test_closing_resets_the_counts() -> None:
     breaker = open_breaker()
-    assert breaker.evaluate(GOOD) is None
-    assert breaker.evaluate(BAD * 5) is None
+    assert breaker.evaluate_messages(GOOD) is None
+    assert breaker.evaluate_messages(BAD * 5) is None
 
 
 def test_tombstones_alone_do_not_close_it() -> None:
     breaker = open_breaker()
-    assert breaker.evaluate(b"") is None
+    assert breaker.evaluate_messages(b"") is None
     assert breaker.is_open
 
 
@@ -167,6 +167,6 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
 
 def test_it_never_opens_if_disabled() -> None:
     breaker = CircuitBreaker(circuit_breaker_policy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
-    assert breaker.evaluate(BAD * 1_000) is None
+    assert breaker.evaluate_messages(BAD * 1_000) is None
     assert breaker.evaluate_orders(REFUSED * 1_000) is None
     assert not breaker.is_open

@@ -70,7 +70,7 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         batch.add(Entry(order, offset, partition, offset))
     for offset in range(count, count + bad):
         batch.track(0, offset, timestamp_ms=1_000, size=10)
-        batch.reject(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
+        batch.add_bad(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
     return batch
 
 
@@ -307,8 +307,8 @@ def test_only_unacknowledged_dead_letters_are_sent_again() -> None:
     setup = Setup()
     setup.dead_letters.refusals = 3
     batch = batch_of(0, bad=10)
-    assert setup.ingest(batch).dead_letters == batch.rejected
-    assert setup.dead_letters.sent == batch.rejected
+    assert setup.ingest(batch).dead_letters == batch.bad
+    assert setup.dead_letters.sent == batch.bad
     assert setup.retried == [("DeadLettersUnavailable", attempt) for attempt in (1, 2, 3)]
     assert setup.recovered == ["DeadLettersUnavailable"]
     assert setup.was_waiting_to_retry == [True] * 3

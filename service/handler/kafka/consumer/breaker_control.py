@@ -21,25 +21,25 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 
 
 class BreakerControl:
-    """Belongs to the reading thread; the writing thread's circuit breaker is known by the outcome of each batch."""
+    """For the reading thread. Learns the state of the writing thread's circuit breaker from each batch's outcome."""
 
     def __init__(self, settings: ConsumerSettings, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._settings = settings
         self._metrics = metrics
         self._log = log
-        self._breaker = BreakerState.CLOSED
+        self._breaker_state = BreakerState.CLOSED
         self._probe: Probe | None = None
         self.paused_until = 0.0
         """Of time.monotonic(). At the end of a pause, reading continues at `reread_offsets`."""
         self.reread_offsets: dict[int, int] = {}
         """By partition, from the start of a pause to its end."""
         self.probed_offsets: dict[int, int] = {}
-        """By partition: probes showed that rejected orders before this offset are themselves at fault."""
+        """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
 
     @property
     def is_open(self) -> bool:
         """Whether the next batch is a probe."""
-        return self._breaker is not BreakerState.CLOSED
+        return self._breaker_state is not BreakerState.CLOSED
 
     @property
     def must_reread(self) -> bool:
@@ -58,7 +58,7 @@ class BreakerControl:
 
         The pause ends at once if all messages that were held back must be read again.
         """
-        self._breaker = outcome.breaker
+        self._breaker_state = outcome.breaker
         if outcome.decision is Decision.COMMIT:
             self._on_commit(batch, next_batch)
         elif outcome.decision is Decision.REREAD:
@@ -82,7 +82,7 @@ class BreakerControl:
         return offsets
 
     def restart_probe(self) -> dict[int, int]:
-        """Return where to probe from, where the last probe reached the end of the topic; else nothing."""
+        """Return where to probe from if the last probe reached the end of the topic, otherwise nothing."""
         if self._probe is None or not self._probe.is_at_end(monotonic()):
             return {}
         return self._probe.rewind()
@@ -109,9 +109,9 @@ class BreakerControl:
             self._metrics.circuit_breaker_open.set(0)
 
     def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
-        """Read again what was held back: an order that PostgreSQL rejects now is itself at fault."""
+        """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
-        self.probed_offsets = probe.probed_offsets
+        self.probed_offsets = probe.tried_until
         self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
         self._metrics.circuit_breaker_open.set(0)
         self.paused_until, self.reread_offsets = monotonic(), probe.held_back

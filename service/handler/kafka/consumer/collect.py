@@ -29,7 +29,7 @@ def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare)
         order = decoder.decode(value)
     except DocumentRejected as rejection:
         detail = "; ".join(map(str, rejection.violations))
-        batch.reject(DeadLetter(record, record.partition, rejection.reason, detail))
+        batch.add_bad(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
         versioned = prepare(order, record.source, value)
         batch.add(Entry(versioned, record, record.partition, record.offset))

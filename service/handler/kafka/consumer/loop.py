@@ -139,13 +139,14 @@ class OrderConsumer:
         elif self._state.current is ConsumerState.PROBING and self._worker.is_free:
             self._probe()
         else:
-            self._submit_batch()
+            self._submit_batch()  # the batch that was filled during the last write
             self._fill()
-            self._submit_batch()
+            self._submit_batch()  # or the messages that have just arrived
         self._verify_positions()
         self._commit_partition_ends()
         self._offsets.commit(self._consumer)
         self._fetch.count_paused_time()
+        # The client learns the ends of partitions by fetching, so the ends of the others are queried.
         self._lag.update(self._assigned() if self._fetch.is_paused else self._errors.partitions_without_offset)
 
     def _verify_positions(self) -> None:
@@ -160,7 +161,7 @@ class OrderConsumer:
             moved += self._resets.reset(self._identity.unverified)
         if moved:
             self._fetch.apply(moved)
-            self._ends.forget(_numbers(moved))
+            self._ends.forget(_partition_numbers(moved))
 
     # Reading
 
@@ -193,7 +194,7 @@ class OrderConsumer:
             self._become(ConsumerState.PAUSED)
 
     def _submit_batch(self) -> None:
-        """Start writing the next batch; not after a stop, because the previous batch may have been abandoned."""
+        """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
         if self._worker.is_free and self._builder.batch.next_offsets and not self._stop.is_set():
             self._worker.submit(self._builder.take(self._breaker.probed_offsets))
             self._resume()
@@ -221,7 +222,7 @@ class OrderConsumer:
         if outcome.decision is Decision.COMMIT:
             self._on_committable(batch, outcome)
         if self._breaker.on_outcome(batch, outcome, self._builder.batch):
-            self._hold_back()
+            self._discard_and_pause()
         elif self._state.current is ConsumerState.PROBING:
             self._resume()
 
@@ -247,7 +248,7 @@ class OrderConsumer:
 
     # The circuit breaker
 
-    def _hold_back(self) -> None:
+    def _discard_and_pause(self) -> None:
         self._become(ConsumerState.BREAKER_OPEN)
         self._ends.clear()
         self._builder.discard(self._breaker.probed_offsets)
@@ -280,13 +281,13 @@ class OrderConsumer:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         self._offsets.on_assign()
-        self._identity.add(_numbers(partitions))
+        self._identity.add(_partition_numbers(partitions))
         self._fetch.apply(partitions)
         self._report_rebalance("assigned", partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit finished batches before the partitions are revoked; their next owner reads the rest."""
-        revoked = _numbers(partitions)
+        revoked = _partition_numbers(partitions)
         self._builder.batch.drop(revoked)
         self._wait_for_write(revoked)
         self._offsets.commit_now(consumer)
@@ -296,7 +297,7 @@ class OrderConsumer:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit nothing: another member may own the partitions already."""
-        lost = _numbers(partitions)
+        lost = _partition_numbers(partitions)
         self._builder.batch.drop(lost)
         self._forget_partitions(lost)
         consumer.incremental_unassign(partitions)
@@ -308,7 +309,7 @@ class OrderConsumer:
         if batch is not None and revoked & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
             self._worker.wait_finished(self._revoke_timeout)
         if finished := self._worker.take_finished():
-            if not _is_done(finished):
+            if not _is_done(finished):  # the offsets of a batch that is done are still committed
                 finished.batch.drop(revoked)
             self._on_batch_done(finished)
 
@@ -324,7 +325,7 @@ class OrderConsumer:
 
     def _report_rebalance(self, kind: str, partitions: list[TopicPartition]) -> None:
         self._metrics.rebalances.labels(kind).inc()
-        self._log.info("partitions changed", kind=kind, partitions=sorted(_numbers(partitions)))
+        self._log.info("partitions changed", kind=kind, partitions=sorted(_partition_numbers(partitions)))
 
     # Shutdown
 
@@ -334,15 +335,19 @@ class OrderConsumer:
         self._worker.wait_finished(DRAIN_TIMEOUT_SECONDS if self._worker.batch else 0)
         if finished := self._worker.take_finished():
             self._on_batch_done(finished)
-        uncommitted = len(self._worker.batch or ()) or (
-            len(finished.batch) if finished and not _is_done(finished) else 0
-        )
+        uncommitted = self._count_uncommitted(finished)
         deadline = monotonic() + LAST_COMMIT_TIMEOUT_SECONDS
         while self._offsets.are_pending and monotonic() < deadline:
             self._offsets.commit(self._consumer)
             self._consumer.consume(1, PAUSED_POLL_SECONDS)
         self._offsets.abandon()
         self._log.info("drained", committed=self._offsets.are_committed and not uncommitted, uncommitted=uncommitted)
+
+    def _count_uncommitted(self, finished: Finished | None) -> int:
+        """Return the number of messages in the batch that is still being written, or that ended without a commit."""
+        if self._worker.batch is not None:
+            return len(self._worker.batch)
+        return len(finished.batch) if finished and not _is_done(finished) else 0
 
     def _leave_group(self) -> None:
         """Leave, so that other members get the partitions at once and not after the session timeout."""
@@ -379,12 +384,12 @@ class OrderConsumer:
         self._errors.on_statistics(ends, assigned, fetched)
 
     def _assigned(self) -> frozenset[int]:
-        return _numbers(self._consumer.assignment())
+        return _partition_numbers(self._consumer.assignment())
 
 
 def _is_done(finished: Finished) -> bool:
     return finished.outcome is not None and finished.outcome.decision is Decision.COMMIT
 
 
-def _numbers(partitions: list[TopicPartition]) -> frozenset[int]:
+def _partition_numbers(partitions: list[TopicPartition]) -> frozenset[int]:
     return frozenset(each.partition for each in partitions)

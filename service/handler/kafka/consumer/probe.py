@@ -22,7 +22,7 @@ class Probe:
     """By partition: the first offset that is held back."""
     next: dict[int, int]
     """By partition: the offset at which the next probe starts."""
-    probed_offsets: dict[int, int] = field(default_factory=dict)
+    tried_until: dict[int, int] = field(default_factory=dict)
     """By partition: every message before this offset was tried."""
     started_at: float = 0
     """When the current probe started, of time.monotonic()."""
@@ -38,7 +38,7 @@ class Probe:
         self.held_back = next_batch.start_offsets | batch.start_offsets | self.held_back
         self.next = self.next | batch.commit_offsets | next_batch.start_offsets
         for partition, offset in batch.commit_offsets.items():
-            self.probed_offsets[partition] = max(offset, self.probed_offsets.get(partition, 0))
+            self.tried_until[partition] = max(offset, self.tried_until.get(partition, 0))
 
     def grow(self, max_messages: int) -> None:
         self.size = min(2 * self.size, max_messages)
@@ -53,5 +53,5 @@ class Probe:
 
     def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
-            for offsets in (self.held_back, self.next, self.probed_offsets):
+            for offsets in (self.held_back, self.next, self.tried_until):
                 offsets.pop(partition, None)

@@ -47,7 +47,7 @@ def traced(tracer: Tracer, write: Write) -> Write:
 
 
 def _sampled(batch: Batch) -> Iterator[_Sampled]:
-    for message in batch.entries + batch.rejected:
+    for message in batch.entries + batch.bad:
         record: Record = message.message
         context = _context(record)
         if context is not None:

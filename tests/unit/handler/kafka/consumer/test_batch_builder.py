@@ -45,7 +45,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_messages_become_orders_dead_letters_and_tombstones(builder: BatchBuilder) -> None:
     add(builder, ORDER, b"{", None)
-    assert (len(builder.batch.entries), len(builder.batch.rejected), builder.batch.tombstones) == (1, 1, 1)
+    assert (len(builder.batch.entries), len(builder.batch.bad), builder.batch.tombstones) == (1, 1, 1)
     assert builder.batch.commit_offsets == {0: 3}
 
 

@@ -40,7 +40,7 @@ def test_all_that_a_record_holds_counts_towards_the_bytes_of_a_batch(
 def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
-    assert (batch.tombstones, batch.rejected, batch.entries, batch.next_offsets) == (1, [], [], {0: 1})
+    assert (batch.tombstones, batch.bad, batch.entries, batch.next_offsets) == (1, [], [], {0: 1})
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
-    assert (batch.tombstones, len(batch.rejected)) == (0, 1)
+    assert (batch.tombstones, len(batch.bad)) == (0, 1)
 
 
 @pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])

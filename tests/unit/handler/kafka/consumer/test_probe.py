@@ -20,9 +20,9 @@ def test_the_first_trial_begins_where_the_refused_batch_did() -> None:
 def test_each_reads_on_from_the_last_and_holds_back_what_was_only_read() -> None:
     probe = Probe.before(batch((0, 5)), Batch(), 10)
     probe.add(batch((0, 5), (0, 6)), batch((0, 7), (2, 1)))
-    assert (probe.next, probe.held_back, probe.probed_offsets) == ({0: 7, 2: 1}, {0: 5, 2: 1}, {0: 7})
+    assert (probe.next, probe.held_back, probe.tried_until) == ({0: 7, 2: 1}, {0: 5, 2: 1}, {0: 7})
     probe.add(batch((2, 1), (3, 8)), Batch())
-    assert (probe.next, probe.held_back, probe.probed_offsets) == (
+    assert (probe.next, probe.held_back, probe.tried_until) == (
         {0: 7, 2: 2, 3: 9},
         {0: 5, 2: 1, 3: 8},
         {0: 7, 2: 2, 3: 9},
@@ -57,4 +57,4 @@ def test_what_is_taken_away_is_the_next_owners() -> None:
     taken.drop(frozenset({1}))
     probe.add(taken, Batch())
     probe.forget(frozenset({1}))
-    assert (probe.next, probe.held_back, probe.probed_offsets) == ({0: 6}, {0: 5}, {0: 6})
+    assert (probe.next, probe.held_back, probe.tried_until) == ({0: 6}, {0: 5}, {0: 6})

@@ -122,8 +122,8 @@ def test_a_dead_letter_has_a_span_with_its_reason_inside_that_of_its_message(spa
 def test_a_message_rejected_by_the_decoder_is_traced_too(spans: Spans) -> None:
     batch = Batch()
     record = Record("orders", 2, 0, 1_000, None, b"{", SAMPLED)
-    batch.reject(DeadLetter(record, 2, Reason.UNDECODABLE, "malformed JSON"))
-    spans.write(batch, lambda each: Outcome(Stored(), each.rejected))
+    batch.add_bad(DeadLetter(record, 2, Reason.UNDECODABLE, "malformed JSON"))
+    spans.write(batch, lambda each: Outcome(Stored(), each.bad))
     assert len(spans.named("dead-letter order")) == 1
 
 
