@@ -1,6 +1,7 @@
 """Fakes of ports of the use cases, and of a clock.
 
-FakeStore and the real store pass one contract: tests/integration/test_order_store.py.
+FakeStore and FakeDeadLetters pass the contracts of the real ones: tests/integration/test_order_store.py and
+test_dead_letters_contract.py.
 """
 
 from collections.abc import Sequence
