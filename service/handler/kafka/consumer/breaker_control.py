@@ -128,7 +128,7 @@ class BreakerControl:
         retry_after = self._settings.breaker_retry_after
         self._metrics.circuit_breaker_open.set(1)
         self._log.error(
-            "the circuit breaker is open: nothing more is dead-lettered",
+            "the circuit breaker is open: consumption is paused",
             problem=problem,
             retry_after_seconds=retry_after,
             what_to_do=f"{what_to_do}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",

@@ -425,7 +425,7 @@ def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> N
     logs = setup.run(script())
     assert setup.ingest.started[:2] == [{0: 0}, {0: 0}]
     assert setup.ingest.finished[-1] == {0: 3}
-    assert "the circuit breaker is open: nothing more is dead-lettered" in events(logs)
+    assert "the circuit breaker is open: consumption is paused" in events(logs)
 
 
 def test_the_end_of_a_partition_is_committed_if_nothing_before_it_is_pending(setup: Setup) -> None:
