@@ -217,9 +217,12 @@ def _on_engine(run_container: Callable[[], AbstractContextManager[_Server]]) -> 
         with run_container() as server:
             yield server
     except (DockerException, OSError):
-        if _engine_obstacle() == NO_ENGINE:
-            pytest.fail(ENGINE_LOST, pytrace=False)
-        raise
+        if _engine_obstacle() != NO_ENGINE:
+            raise
+    else:
+        return
+    _collect_docker_socket()  # after the handler, because its exception refers to the client
+    pytest.fail(ENGINE_LOST, pytrace=False)
 
 
 @contextmanager
