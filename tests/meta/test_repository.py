@@ -27,6 +27,20 @@ MADE_LATER = {
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 
+def test_every_test_that_ci_names_exists() -> None:
+    named = re.findall(r"(?<![\w/])tests/[\w/.{,}-]+", _text(ROOT / ".ci/run"))
+    paths = [f"{before}{name}{after}" for path in named for before, name, after in _braces(path)]
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def _braces(path: str) -> Iterator[tuple[str, str, str]]:
+    """Expand the braces of a path as the shell does."""
+    before, _, rest = path.partition("{")
+    names, _, after = rest.partition("}")
+    return ((before, name, after) for name in names.split(","))
+
+
 def test_no_lock_file_names_a_host() -> None:
     locks = [path for path in _tracked() if "lock" in path.name and path.suffix not in {".py", ".md"}]
     assert {"requirements.lock", "requirements-dev.lock", "package-lock.json"} <= {path.name for path in locks}
