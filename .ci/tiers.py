@@ -15,9 +15,9 @@ from pathlib import Path
 
 FOLDERS = {
     "unit": "unit",  # and the folders in WITH_UNIT
-    "testcontainers": "integration",
-    "embedded": "integration",
-    "own": "integration",
+    "containers": "integration",
+    "processes": "integration",
+    "own_servers": "integration",
     "chart": "chart",
     "cluster": "cluster",
     "faults": "faults",

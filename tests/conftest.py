@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config.stash[CHOICE] = servers.choose(os.environ)
-    except (servers.ServersUnavailable, ValueError) as error:
+    except servers.ServersUnavailable as error:
         raise pytest.UsageError(str(error)) from None
 
 

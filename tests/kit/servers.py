@@ -33,28 +33,28 @@ JOIN_TIMEOUT_SECONDS = 15.0  # 4 s on an idle machine, half of it pauses of libr
 
 KAFKA_ADDRESS = "ORDERS_TEST_BOOTSTRAP_SERVERS"
 POSTGRES_ADDRESS = "ORDERS_TEST_DSN"
-REQUESTED_SOURCE = "ORDERS_TEST_TIER"
+REQUESTED_SOURCE = "ORDERS_TEST_SERVERS"
 NO_ENGINE = "no Docker engine responds"
 ENGINE_LOST = (
     "the Docker engine stopped responding after this run had chosen containers: "
-    f"restart it, or set {REQUESTED_SOURCE}=embedded to use local processes"
+    f"restart it, or set {REQUESTED_SOURCE}=processes to use local processes"
 )
 
 
 class Source(StrEnum):
-    """Where Kafka and PostgreSQL come from: the values of ORDERS_TEST_TIER."""
+    """Where Kafka and PostgreSQL come from: the values of ORDERS_TEST_SERVERS."""
 
-    GIVEN = "addresses"
-    CONTAINERS = "testcontainers"
-    PROCESSES = "embedded"
+    GIVEN = "given"
+    CONTAINERS = "containers"
+    PROCESSES = "processes"
 
     @property
     def label(self) -> str:
-        return {"GIVEN": "given addresses", "CONTAINERS": "containers", "PROCESSES": "local processes"}[self.name]
+        return {"given": "given addresses", "containers": "containers", "processes": "local processes"}[self]
 
 
 class ServersUnavailable(Exception):
-    """The requested source of servers is unavailable."""
+    """The requested source of servers is unknown or unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,20 @@ _Server = TypeVar("_Server", Kafka, Postgres)
 def choose(environ: Mapping[str, str]) -> Choice:
     """Return the requested source, otherwise containers if a Docker engine responds, otherwise local processes.
 
-    Raises ServersUnavailable if a source is requested by its name or by an address and is unavailable.
+    Raises ServersUnavailable if a source is requested by its name or by an address and is unknown or unavailable.
     """
     if REQUESTED_SOURCE in environ:
-        return _requested(Source(environ[REQUESTED_SOURCE]), environ)
+        return _requested(_parse(environ[REQUESTED_SOURCE]), environ)
     if KAFKA_ADDRESS in environ or POSTGRES_ADDRESS in environ:
         return _requested(Source.GIVEN, environ)
     obstacle = _engine_obstacle()
     return Choice(Source.PROCESSES, obstacle) if obstacle else Choice(Source.CONTAINERS)
+
+
+def _parse(name: str) -> Source:
+    if name not in [*Source]:
+        raise ServersUnavailable(f"{REQUESTED_SOURCE}={name} is invalid. Allowed values: {', '.join(Source)}")
+    return Source(name)
 
 
 def _requested(source: Source, environ: Mapping[str, str]) -> Choice:

@@ -43,11 +43,19 @@ def test_an_unreachable_engine_leaves_no_open_socket(tmp_path: Path, monkeypatch
 @pytest.mark.usefixtures("no_engine")
 def test_an_unavailable_source_that_is_required_is_an_error_and_not_a_fallback() -> None:
     with pytest.raises(ServersUnavailable, match="no Docker engine responds"):
-        servers.choose({REQUESTED_SOURCE: "testcontainers"})
+        servers.choose({REQUESTED_SOURCE: "containers"})
 
 
 def test_a_required_source_takes_precedence_over_addresses() -> None:
-    assert servers.choose(ADDRESSES | {REQUESTED_SOURCE: "embedded"}) == Choice(Source.PROCESSES)
+    assert servers.choose(ADDRESSES | {REQUESTED_SOURCE: "processes"}) == Choice(Source.PROCESSES)
+
+
+def test_an_unknown_source_is_refused_with_the_allowed_values() -> None:
+    with pytest.raises(ServersUnavailable) as refusal:
+        servers.choose({REQUESTED_SOURCE: "embedded"})
+    assert str(refusal.value) == (
+        "ORDERS_TEST_SERVERS=embedded is invalid. Allowed values: given, containers, processes"
+    )
 
 
 @pytest.mark.usefixtures("no_engine")

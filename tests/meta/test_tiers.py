@@ -16,7 +16,18 @@ NOT_COLLECTED = '<testcase classname="" name="tests.unit.pkg.test_lru"><error/><
 BEFORE = {"warm": {"unit": 1_100, "all of it": 2_000}, "cold": {"unit": 7}}
 NONE: Mapping[str, str] = {}
 FOLDERS = ("unit", "integration", "chart", "cluster", "faults", "fuzz", "browser", "prometheus")
-TIERS = ("unit", "testcontainers", "embedded", "own", "chart", "cluster", "faults", "fuzz", "browser", "Prometheus")
+TIERS = (
+    "unit",
+    "containers",
+    "processes",
+    "own_servers",
+    "chart",
+    "cluster",
+    "faults",
+    "fuzz",
+    "browser",
+    "Prometheus",
+)
 
 
 def told(
@@ -63,10 +74,10 @@ def test_a_run_over_the_time_limit_is_reported_and_succeeds(tmp_path: Path) -> N
     ("tier", "case", "complaint"),
     [
         ("unit", FAILED, "UNIT: 1 FAILED"),
-        ("testcontainers", SKIPPED, "TESTCONTAINERS: 1 SKIPPED"),
+        ("containers", SKIPPED, "CONTAINERS: 1 SKIPPED"),
         ("unit", PASSED + NOT_COLLECTED, "UNIT: 1 FAILED"),
         ("cluster", "", "CLUSTER: NOTHING RAN"),
-        ("embedded", "", "EMBEDDED: NOTHING RAN"),
+        ("processes", "", "PROCESSES: NOTHING RAN"),
     ],
 )
 def test_a_failed_or_skipped_test_fails_the_run(tmp_path: Path, tier: str, case: str, complaint: str) -> None:
