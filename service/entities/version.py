@@ -4,7 +4,8 @@ from typing import Final, Literal, NamedTuple, Self
 
 from service.entities.order import Order
 
-VersionOrder = Literal["timestamp", "offset"]
+CompareBy = Literal["timestamp", "offset"]
+"""What decides between two versions: the records' timestamps, or offsets first within a partition."""
 
 MAX_TOPIC_LENGTH: Final = 249
 """Kafka's limit of a topic name, in characters."""
@@ -29,9 +30,9 @@ class RecordPosition(NamedTuple):
         """Return a position with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
         return cls(min(max(timestamp_ms, 0), _MAX_TIMESTAMP_MS), partition, offset, topic)
 
-    def is_newer_than(self, other: "RecordPosition", order: VersionOrder = "timestamp") -> bool:
-        """Compare versions. With `offset`, offsets decide within a partition, instead of the producers' clocks."""
-        if order == "offset" and self.partition == other.partition:
+    def is_newer_than(self, other: "RecordPosition", compare_by: CompareBy = "timestamp") -> bool:
+        """Compare versions. `offset` ignores the producers' clocks within a partition."""
+        if compare_by == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self.version > other.version
 

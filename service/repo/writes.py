@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
+from service.entities.version import CompareBy, RecordPosition, VersionedOrder
 from service.errors import OrderRejected, StorageUnavailable
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.document import DOCUMENT, FROM_ORDERS
@@ -91,9 +91,9 @@ class WritePlan(NamedTuple):
 class PostgresOrderStore:
     """Implements usecases.ports.OrderStore. For one thread."""
 
-    def __init__(self, transactions: Transactions, version_order: VersionOrder = "timestamp") -> None:
+    def __init__(self, transactions: Transactions, compare_by: CompareBy = "timestamp") -> None:
         self._transactions = transactions
-        self._version_order: VersionOrder = version_order
+        self._compare_by: CompareBy = compare_by
 
     @staticmethod
     def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
@@ -131,7 +131,7 @@ class PostgresOrderStore:
         for versioned in orders:
             uid = versioned.order.order_uid
             other = newest.get(uid)
-            if other is None or versioned.source.is_newer_than(other.source, self._version_order):
+            if other is None or versioned.source.is_newer_than(other.source, self._compare_by):
                 newest[uid] = versioned
             if other is not None:
                 unchanged += other.order == versioned.order
@@ -178,7 +178,7 @@ class PostgresOrderStore:
         return {uid: documents.get(uid) for uid in older}
 
     def _is_newer(self, versioned: VersionedOrder, stored: RecordPosition) -> bool:
-        return versioned.source.is_newer_than(stored, self._version_order)
+        return versioned.source.is_newer_than(stored, self._compare_by)
 
 
 def _stored_versions(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:

@@ -119,7 +119,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "`version.compare_by: offset` compares offsets within a partition",
-        Replacement("service/entities/version.py", "RecordPosition.is_newer_than", 'order == "offset"', "False"),
+        Replacement("service/entities/version.py", "RecordPosition.is_newer_than", 'compare_by == "offset"', "False"),
         ("test_orders.py::test_a_producers_clock_steps[seed-1-offset]",),
     ),
     Mutation(

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
-from service.entities.version import RecordPosition, VersionedOrder, VersionOrder
+from service.entities.version import CompareBy, RecordPosition, VersionedOrder
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
@@ -38,10 +38,8 @@ SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND applica
 
 
 @contextmanager
-def writing(dsn: str, version_order: VersionOrder = "timestamp", **settings: Any) -> Iterator[PostgresOrderStore]:
-    with closing(
-        PostgresOrderStore(Transactions(connection_settings(dsn, "tests", **settings)), version_order)
-    ) as writer:
+def writing(dsn: str, compare_by: CompareBy = "timestamp", **settings: Any) -> Iterator[PostgresOrderStore]:
+    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "tests", **settings)), compare_by)) as writer:
         yield writer
 
 

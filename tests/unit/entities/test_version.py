@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.entities.version import RecordPosition, VersionOrder
+from service.entities.version import CompareBy, RecordPosition
 from service.handler.kafka.client.record import Record
 
 ASCENDING = [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 0, 7)]
@@ -29,14 +29,14 @@ def test_the_topic_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "partition", "newer"), [("offset", 0, True), ("timestamp", 0, False), ("offset", 1, False)]
+    ("compare_by", "partition", "newer"), [("offset", 0, True), ("timestamp", 0, False), ("offset", 1, False)]
 )
 def test_the_log_is_trusted_before_the_clock_within_one_partition_where_that_is_set(
-    order: VersionOrder,
+    compare_by: CompareBy,
     partition: int,
     newer: bool,  # noqa: FBT001
 ) -> None:
-    assert at(1, partition, 9).is_newer_than(at(2, 0, 8), order) == newer
+    assert at(1, partition, 9).is_newer_than(at(2, 0, 8), compare_by) == newer
 
 
 def record(timestamp_ms: int, offset: int = 0, headers: list[tuple[str, bytes | None]] | None = None) -> Record:
