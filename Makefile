@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check format bench web screenshots image sbom audit licences dashboard alerts chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check format bench web screenshots image sbom audit licenses dashboard alerts chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -107,8 +107,8 @@ e2e: venv ## Test image and chart on the cluster of KUBECONFIG, on kind, or on o
 sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
 
-licences: venv ## Generate docs/licences.md from the metadata of the locked packages
-	@$(BIN)/python .ci/licences.py docs/licences.md
+licenses: venv ## Generate docs/licenses.md from the metadata of the locked packages
+	@$(BIN)/python .ci/licenses.py docs/licenses.md
 
 audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)
 	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh

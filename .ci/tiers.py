@@ -1,4 +1,4 @@
-"""Summarises pytest's JUnit reports by tier, with the durations of this run and an earlier one.
+"""Summarizes pytest's JUnit reports by tier, with the durations of this run and an earlier one.
 
 Exits 1 if a test failed or was skipped, or if a tier that has tests did not run.
 

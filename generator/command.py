@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
-from generator.faults import FULL_CATALOGUE
+from generator.faults import FULL_CATALOG
 from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
 from generator.produce import RateLimiter, Tally, open_producer, produce
@@ -91,7 +91,7 @@ def _latest_date(count: int) -> datetime | None:
 
 
 def list_faults() -> int:
-    for fault in FULL_CATALOGUE:
+    for fault in FULL_CATALOG:
         sys.stdout.write(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip() + "\n")
     return DONE
 

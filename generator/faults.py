@@ -1,4 +1,4 @@
-"""The catalogue of faults: invalid messages as real producers send them, each with the reason for its dead letter.
+"""The catalog of faults: invalid messages as real producers send them, each with the reason for its dead letter.
 
 `undecodable` is not JSON, `invalid` is JSON that violates a rule of the order document, `too-large` is a valid order
 that exceeds 1 MiB.
@@ -246,8 +246,8 @@ _TOO_LARGE: Final = (
     Fault("4-mib", Reason.TOO_LARGE, "", _pad(LARGEST_VALUE_BYTES)),
 )
 
-CATALOGUE: Final = _UNDECODABLE + _INVALID
+CATALOG: Final = _UNDECODABLE + _INVALID
 """Faults that a topic with the default size limit accepts."""
 
-FULL_CATALOGUE: Final = CATALOGUE + _TOO_LARGE
+FULL_CATALOG: Final = CATALOG + _TOO_LARGE
 """All faults. The large ones need compression, or a topic with a higher size limit."""

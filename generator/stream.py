@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import accumulate, count, cycle
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from generator.faults import CATALOGUE, FULL_CATALOGUE, Fault
+from generator.faults import CATALOG, FULL_CATALOG, Fault
 from generator.orders import Document, Orders, Random, encode
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Plan:
     count: int = 1_000
     seed: int = 1
     invalid: float = 0.0
-    """Share of faulty messages. All faults of the catalogue are equally frequent."""
+    """Share of faulty messages. All faults of the catalog are equally frequent."""
     duplicates: float = 0.0
     """Share of messages that repeat the newest version of an earlier order byte for byte."""
     stale: float = 0.0
@@ -100,7 +100,7 @@ class _Messages:
         self._new = Orders(_seeded(2 * plan.seed), plan.until)
         self._random = _seeded(2 * plan.seed + 1)
         self._other = Orders(self._random, plan.until)
-        self._faults = cycle(_shuffled(FULL_CATALOGUE if plan.too_large else CATALOGUE, self._random))
+        self._faults = cycle(_shuffled(FULL_CATALOG if plan.too_large else CATALOG, self._random))
         self._sent: list[_Sent] = []
         self._new_orders = 0
         makers = self._fault, self._duplicate, self._stale, self._update, self._tombstone
@@ -159,5 +159,5 @@ def _seeded(seed: int) -> Random:
 
 
 def _shuffled(faults: tuple[Fault, ...], random: Random) -> list[Fault]:
-    """Shuffle the catalogue, so that short streams do not always contain the same faults."""
+    """Shuffle the catalog, so that short streams do not always contain the same faults."""
     return sorted(faults, key=lambda _: random())

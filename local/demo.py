@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker",
         choices=("kafka", "mock"),
-        help="broker to start (default: Apache Kafka, or librdkafka's mock cluster if Kafka can't be started)",
+        help="broker to start (default: Apache Kafka, or librdkafka's mock cluster if Kafka cannot be started)",
     )
 
 

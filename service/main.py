@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
     "rewind": Command("set the consumer group back to a point in time", "service.app.commands.rewind"),
     "skip-batch": Command(
-        "save a batch that can't be decompressed to a file, and move the group past it",
+        "save a batch that cannot be decompressed to a file, and move the group past it",
         "service.app.commands.skip_batch",
     ),
     "erase": Command(

@@ -72,7 +72,7 @@ remove_network() {
   ip link delete "$node_bridge"
 }
 
-# Deletes the network namespaces of pods that were killed, which are recognised by their address.
+# Deletes the network namespaces of pods that were killed, which are recognized by their address.
 remove_namespaces() {
   local name
   for name in $(ip netns list 2>/dev/null | awk '/^cni-/ {print $1}'); do

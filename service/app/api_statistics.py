@@ -44,7 +44,7 @@ class ApiStatistics:
         )
 
     async def poll_dependencies(self) -> None:
-        """Record changes of their state until cancelled."""
+        """Record changes of their state until canceled."""
         while True:
             self._postgresql.set_state(is_up=self._parts.has_database())
             self._notifications.set_state(is_up=self._parts.listener.is_verified)

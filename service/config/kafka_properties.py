@@ -1,4 +1,4 @@
-"""The librdkafka properties that users can't set."""
+"""The librdkafka properties that users cannot set."""
 
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ RESERVED: Final = {
     "on_commit": _FUNCTION,
     "on_delivery": _FUNCTION,
 }
-"""librdkafka properties that users can't set, and why. Names that end in `_cb` are rejected as functions."""
+"""librdkafka properties that users cannot set, and why. Names that end in `_cb` are rejected as functions."""
 
 
 def require_scalars(properties: Any) -> Any:
@@ -48,5 +48,5 @@ def reject_reserved(properties: dict[str, Any]) -> dict[str, Any]:
     """Return the properties. Raises ValueError if one is reserved."""
     for name in properties:
         if reason := _FUNCTION if name.endswith("_cb") else RESERVED.get(name):
-            raise ValueError(f"{name} can't be set here: {reason}")
+            raise ValueError(f"{name} cannot be set here: {reason}")
     return properties

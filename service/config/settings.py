@@ -151,7 +151,7 @@ class CacheSettings(SettingsGroup):
     warm_deadline: Seconds = 60
     """Maximum time for the warm-up. After it the API becomes ready with a partly filled cache and logs a warning."""
     max_stale: Seconds | None = None
-    """How long cached orders may be served while notifications from PostgreSQL don't arrive; empty means forever."""
+    """How long cached orders may be served while notifications from PostgreSQL do not arrive; empty means forever."""
     negative_ttl: Seconds = 2
     """How long a \"not found\" is cached."""
     max_negative_entries: Count = 10_000
@@ -220,7 +220,7 @@ class DocumentSettings(SettingsGroup):
     max_future: Seconds = Field(86_400, le=100 * 366 * 86_400)
     """How far `date_created` may be in the future."""
     amount_mismatch: Literal["warn", "reject", "ignore"] = "warn"
-    """What to do with an order whose amounts don't add up: `warn` stores and counts it, `reject` dead-letters it."""
+    """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
 class VersionSettings(SettingsGroup):

@@ -42,7 +42,7 @@ class BatchLoader(Generic[Key, Value]):
                 task = asyncio.create_task(self._run())
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-        return await asyncio.shield(future)  # a cancelled caller must not cancel the others' load
+        return await asyncio.shield(future)  # a canceled caller must not cancel the others' load
 
     def detach(self, key: Key) -> None:
         """Let later callers of the key start a new load. `on_loaded` does not get the current load's value."""
@@ -71,7 +71,7 @@ class BatchLoader(Generic[Key, Value]):
                 if not future.done():
                     self._end(key, future)
                     future.set_exception(error)
-                    future.exception()  # or asyncio logs "exception was never retrieved" if all callers were cancelled
+                    future.exception()  # or asyncio logs "exception was never retrieved" if all callers were canceled
             if not isinstance(error, Exception):
                 raise
 

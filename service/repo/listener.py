@@ -103,7 +103,7 @@ class Listener:
         self.is_verified = False
 
     async def run(self) -> None:
-        """Listen until cancelled, and reconnect after every failure. Raises UnsupportedEncoding."""
+        """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding."""
         while True:
             try:
                 await self._listen()
@@ -114,7 +114,7 @@ class Listener:
                 await asyncio.sleep(min(RETRY_SECONDS * 2**self._consecutive_timeouts, MAX_RETRY_SECONDS))
 
     async def watch(self) -> None:
-        """While disconnected, report repeatedly whether the database can be read; until cancelled."""
+        """While disconnected, report repeatedly whether the database can be read; until canceled."""
         query: asyncio.Task[Tables] | None = None
         while True:
             await self._disconnected.wait()

@@ -1,4 +1,4 @@
-"""Skips a batch that consumers can't decompress: saves its messages to a file, then commits the offset after it."""
+"""Skips a batch that consumers cannot decompress: saves its messages to a file, then commits the offset after it."""
 
 from collections.abc import Iterator
 from pathlib import Path

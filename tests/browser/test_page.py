@@ -457,7 +457,7 @@ def test_the_page_asks_for_a_key_and_keeps_it_for_the_session(
 def test_with_a_key_all_views_and_the_feed_work(visit: "Visit", service_with_keys: Service, store: Store) -> None:
     page = visit.page
     page.goto(service_with_keys.url)
-    expect(page.get_by_role("status", name="Connection")).to_have_text("Unauthorised: an API key is required.")
+    expect(page.get_by_role("status", name="Connection")).to_have_text("Unauthorized: an API key is required.")
     enter_key(page, READS)
     expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
     expect(rows(page)).to_have_count(1)

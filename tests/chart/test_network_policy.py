@@ -77,10 +77,10 @@ def test_without_policies_every_connection_is_allowed() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "shop"])
 def test_another_release_in_the_namespace_reaches_only_public_ports(name: str) -> None:
-    neighbour = {"neighbour": pods(render(name="other"))["consumer"]}
-    found = connections(render(name=name, settings=[ON]), neighbour)
-    assert {each for each in found if each[0] == "neighbour"} == {
-        ("neighbour", "api", 8000),
-        ("neighbour", "api", 9000),
-        ("neighbour", "consumer", 9000),
+    neighbor = {"neighbor": pods(render(name="other"))["consumer"]}
+    found = connections(render(name=name, settings=[ON]), neighbor)
+    assert {each for each in found if each[0] == "neighbor"} == {
+        ("neighbor", "api", 8000),
+        ("neighbor", "api", 9000),
+        ("neighbor", "consumer", 9000),
     }

@@ -31,7 +31,7 @@ def turn_of(commit: str) -> int:
 
 
 def third(scenarios: Sequence[T], turn: int) -> list[T]:
-    """Return every third scenario, so that similar neighbours of equal duration are spread over the turns."""
+    """Return every third scenario, so that similar neighbors of equal duration are spread over the turns."""
     return list(scenarios[turn::THIRDS])
 
 

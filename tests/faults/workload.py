@@ -282,7 +282,7 @@ class Workload:
         )
 
     def has_open_transaction(self) -> bool:
-        """Return whether messages of the topic can't be read yet because a producer's transaction is open."""
+        """Return whether messages of the topic cannot be read yet because a producer's transaction is open."""
         admin = self._admin()
         return self._ends(admin, IsolationLevel.READ_COMMITTED) != self._ends(admin, IsolationLevel.READ_UNCOMMITTED)
 

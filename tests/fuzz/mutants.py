@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from generator.faults import CATALOGUE
+from generator.faults import CATALOG
 from service.entities.order import MAX_BIGINT
 from tests.kit.factories import SAMPLE, Document, order_document
 
@@ -88,7 +88,7 @@ def spellings(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def faults(draw: st.DrawFn) -> bytes:
-    fault = draw(st.sampled_from(CATALOGUE))
+    fault = draw(st.sampled_from(CATALOG))
     message: bytes = fault.make(order_document(), Random(draw(st.integers(0, 9))).random)  # noqa: S311 - no secret
     return message
 

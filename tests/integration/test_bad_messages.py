@@ -220,8 +220,8 @@ def assert_in_order(dead_letters: Sequence[Message]) -> None:
         assert offsets == sorted(offsets)
 
 
-def test_bad_messages_do_not_delay_their_neighbours(harness: Harness) -> None:
-    """Each message is a batch of its own, so that the times of its neighbours bound its processing time."""
+def test_bad_messages_do_not_delay_their_neighbors(harness: Harness) -> None:
+    """Each message is a batch of its own, so that the times of its neighbors bound its processing time."""
     harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     harness.produce(*interleaved(good, bad))

@@ -1,4 +1,4 @@
-"""The contract of DeadLetterReader, on Kafka and on the fake, and behaviour that only a real Kafka shows."""
+"""The contract of DeadLetterReader, on Kafka and on the fake, and behavior that only a real Kafka shows."""
 
 import asyncio
 from abc import ABC, abstractmethod

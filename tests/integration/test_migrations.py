@@ -32,7 +32,7 @@ from tests.kit.processes import Spawn
 from tests.kit.waiting import eventually
 
 LIMITS = MigrationSettings(timeout=30, lock_timeout=0.2)
-CATALOGUE = {
+CATALOG = {
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname,
                pg_get_expr(d.adbin, d.adrelid)
@@ -59,8 +59,8 @@ def rows(dsn: str, statement: str) -> list[TupleRow]:
         return connection.execute(statement).fetchall()
 
 
-def catalogue(dsn: str) -> dict[str, list[TupleRow]]:
-    result = {what: rows(dsn, statement) for what, statement in CATALOGUE.items()}
+def catalog(dsn: str) -> dict[str, list[TupleRow]]:
+    result = {what: rows(dsn, statement) for what, statement in CATALOG.items()}
     return {what: [row for row in found if row[0] != "alembic_version"] for what, found in result.items()}
 
 
@@ -80,10 +80,10 @@ def test_migrations_match_the_metadata(database: str) -> None:
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
-def test_migrations_create_the_same_catalogue_as_the_metadata(database: str, empty: str) -> None:
+def test_migrations_create_the_same_catalog_as_the_metadata(database: str, empty: str) -> None:
     with engine(empty, LIMITS).begin() as connection:
         metadata.create_all(connection)
-    assert catalogue(database) == catalogue(empty)
+    assert catalog(database) == catalog(empty)
 
 
 def test_every_revision_is_numbered(database: str) -> None:
@@ -106,12 +106,12 @@ def test_migrating_again_changes_nothing(database: str) -> None:
 def test_each_revision_keeps_the_schema_and_the_writes_of_earlier_releases(empty: str) -> None:
     with engine(empty, LIMITS).connect() as connection:
         command.upgrade(alembic_config(connection), "0001")
-        before = catalogue(empty)
+        before = catalog(empty)
         write_order(empty, "before")
         for number in range(2, head_number() + 1):
             command.upgrade(alembic_config(connection), f"{number:04}")
             write_order(empty, f"after-{number}")
-            after = catalogue(empty)
+            after = catalog(empty)
             assert [row for what, found in before.items() for row in found if row not in after[what]] == []
             before = after
     assert rows(empty, "SELECT count(*) FROM orders") == [(head_number(),)]
@@ -136,9 +136,9 @@ def test_an_older_release_succeeds_and_leaves_a_newer_schema_unchanged(
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO schema_releases (number, revision) VALUES (9999, '9999')")
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    before = catalogue(database)
+    before = catalog(database)
     assert spawn(command, settings=without_kafka(database)).process.wait(30) == 0
-    assert catalogue(database) == before
+    assert catalog(database) == before
     assert rows(database, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 

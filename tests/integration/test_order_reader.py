@@ -1,4 +1,4 @@
-"""The contract of OrderReader, on PostgreSQL and on the fake, and behaviour that only the real one has."""
+"""The contract of OrderReader, on PostgreSQL and on the fake, and behavior that only the real one has."""
 
 import asyncio
 import re
@@ -385,7 +385,7 @@ async def _retried(reader: OrderReader) -> bytes | None:
                 continue
 
 
-def test_a_statement_that_times_out_is_cancelled_on_the_server(
+def test_a_statement_that_times_out_is_canceled_on_the_server(
     real: Real, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_sleep(60)")

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from msgspec.json import encode
 
-from generator.faults import FULL_CATALOGUE
+from generator.faults import FULL_CATALOG
 from local import postgres
 from service.config import MigrationSettings
 from service.entities.dead_letter import Header
@@ -123,7 +123,7 @@ def invalid_orders() -> Iterator[bytes]:
 def generated_faults() -> Iterator[bytes]:
     """Yield a message for each of the generator's faults."""
     random = Random(1).random  # noqa: S311 - the same each time
-    yield from (fault.make(marked(), random) for fault in FULL_CATALOGUE)
+    yield from (fault.make(marked(), random) for fault in FULL_CATALOG)
 
 
 REJECT_MARKED = f"""

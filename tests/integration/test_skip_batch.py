@@ -23,7 +23,7 @@ LIMITS = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
 PROPERTIES = encode(LIMITS).decode()
 SIZE, COUNT = 1_000_000, 4
 """Size and number of the orders in a batch: together twice the limit, each below it."""
-STUCK = "a batch of messages can't be decompressed"
+STUCK = "a batch of messages cannot be decompressed"
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_nothing_is_skipped_unless_the_whole_batch_is_saved(
 ) -> None:
     produce_batch(harness)
     file = tmp_path / "file"
-    with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch can't be decompressed within --max-size"):
+    with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch cannot be decompressed within --max-size"):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
     with max_file_size(3 * MIB), pytest.raises(CommandError, match="File too large; nothing was skipped"):
         skip(kafka, 0, "--to", file)

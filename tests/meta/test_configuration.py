@@ -46,7 +46,7 @@ Secrets.
 
 Set librdkafka properties together as JSON in `ORDERS_KAFKA__PROPERTIES`, or one by one in
 variables or files such as `ORDERS_KAFKA__PROPERTIES__sasl.password`, which take precedence. A shell
-can't assign a name with a dot; `env` and Kubernetes can:
+cannot assign a name with a dot; `env` and Kubernetes can:
 
 ```sh
 env ORDERS_KAFKA__PROPERTIES__security.protocol=SSL orders doctor

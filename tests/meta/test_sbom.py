@@ -15,7 +15,7 @@ ENGINE = """#!/bin/sh
 case "$*" in *" orders:9 "*) ;; *) exit 125 ;; esac
 printf 'debian 12\\n3.11.7\\nadduser 3.134 all\\nlibgcc-s1 12:12.2.0-14+deb12u1 amd64\\n'
 """
-"""Answers as the image does, which a machine without an engine can't run."""
+"""Answers as the image does, which a machine without an engine cannot run."""
 
 
 @pytest.fixture

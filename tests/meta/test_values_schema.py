@@ -41,7 +41,7 @@ def settings() -> dict[str, Any]:
 
 
 def foreign(prefix: str) -> str:
-    """Return the pattern of names that don't begin with the prefix, in whatever case: Go's have no negation."""
+    """Return the pattern of names that do not begin with the prefix, in whatever case: Go's have no negation."""
     first, others = prefix[0], prefix[1:]
     pattern = ""
     for dead_letter in reversed(others):

@@ -1,4 +1,7 @@
-"""Words that must not come back: private terms for what Kafka, PostgreSQL, HTTP or Jepsen have a standard term for."""
+"""Words that must not come back.
+
+Private terms for what Kafka, PostgreSQL, HTTP or Jepsen have a standard term for, and other than American spelling.
+"""
 
 import re
 import shutil
@@ -50,13 +53,20 @@ SETTINGS = {
     r"VERSION__ORDER": "COMPARE_BY",
     r"MAX_ORDERS|orders_batch_orders": "MAX_MESSAGES, orders_batch_messages",
 }
+IZE = "author|character|final|general|initial|minim|normal|optim|organ|priorit|recogn|serial|summar|synchron|util"
+SPELLING = {
+    r"[A-Za-z]+n['\u2019]t|[Cc]an not": "cannot, do not, …",
+    r"(?i:cancell(?:ed|ing)(?!error|\())": "canceled, canceling, as PostgreSQL does; cancelled() is Python's",
+    rf"(?i:[a-z]*(?:{IZE})is(?:e[ds]?|er|ing|ations?))": "-ize, -ization",
+    r"(?i:licences?|colours?|behaviours?|neighbours?|defences?|catalogues?|labelled)": "American spelling",
+}
 LETTERS = r"(?<!dead)(?<!dead[ _-])(?<!Dead[ -])(?<!Dead)[Ll]etters?"
 """But for the characters."""
 CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|`letter`")
 
 
-@pytest.mark.parametrize(("pattern", "instead"), [*TERMS.items(), *SETTINGS.items()])
-def test_a_private_term_is_gone(pattern: str, instead: str) -> None:
+@pytest.mark.parametrize(("pattern", "instead"), [*TERMS.items(), *SETTINGS.items(), *SPELLING.items()])
+def test_a_barred_word_is_gone(pattern: str, instead: str) -> None:
     assert [*_uses(rf"(?<![A-Za-z])(?:{pattern})(?![a-z])")] == [], f"write: {instead}"
 
 
@@ -68,6 +78,10 @@ def test_the_patterns_find_what_they_are_for() -> None:
     used = "the brake is on; Patience(3); told_to(log); BRAKE__RATIO; ORDERS_BATCH__MAX_ORDERS=1; one of ours"
     found = [each for each in (*TERMS, *SETTINGS) if re.search(rf"(?<![A-Za-z])(?:{each})(?![a-z])", used)]
     assert len(found) == 6
+    spelled = ["it can't", "is_cancelled", "onUnauthorised", "CATALOGUE"]
+    assert all(
+        re.search(rf"(?<![A-Za-z])(?:{each})(?![a-z])", word) for each, word in zip(SPELLING, spelled, strict=True)
+    )
     assert re.search(LETTERS, "list letters of a day")
     assert not re.search(LETTERS, "dead letters, dead_letters, DeadLetters, dead-letter")
 
@@ -89,6 +103,6 @@ def _tracked() -> Iterator[Path]:
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     for name in filter(None, listing.split("\0")):
         path = Path(name)
-        generated = path.suffix in {".png", ".lock", ".sum", ".json", ".mod"} or path.name == "licences.md"
+        generated = path.suffix in {".png", ".lock", ".sum", ".json", ".mod"} or path.name == "licenses.md"
         if (ROOT / path).is_file() and path not in {HERE, HISTORY, JARS} and not generated:
             yield path

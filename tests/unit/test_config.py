@@ -423,7 +423,7 @@ def test_reserved_properties_are_rejected_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
     line = refusal(monkeypatch, ORDERS_KAFKA__PROPERTIES=f'{{"{name}": "{SECRET}"}}')
-    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} can't be set here: {reason}"
+    assert line == f"ORDERS_KAFKA__PROPERTIES: {name} cannot be set here: {reason}"
 
 
 def test_the_order_topic_and_the_dead_letter_topic_must_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""The catalogue of metrics, and its page.
+"""The catalog of metrics, and its page.
 
-After a change of the catalogue, run `make reference`.
+After a change of the catalog, run `make reference`.
 """
 
 import json
@@ -52,7 +52,7 @@ class Declared(NamedTuple):
     readers: list[str]
 
 
-def catalogue() -> list[Declared]:
+def catalog() -> list[Declared]:
     """Return what every process declares, in the order of `service/metrics.py`."""
     made = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
     return [_declared(each, _mode(name)) for name, each in made.items()]
@@ -91,24 +91,24 @@ def published() -> str:
     rows = [
         f"| `{each.name}` | {each.kind} | {', '.join(each.labels)} | {each.mode} | {each.meaning} "
         f"| {', '.join(each.readers)} |"
-        for each in catalogue()
+        for each in catalog()
     ]
     labels = [f"| {name} | {values} |" for name, values in LABELS.items()]
     return INTRODUCTION + "\n".join([*rows, OF_LABELS, *labels, ""])
 
 
-def test_the_page_is_that_of_the_catalogue() -> None:
+def test_the_page_is_that_of_the_catalog() -> None:
     assert PUBLISHED.read_text() == published()
 
 
 def test_names_have_the_prefix_and_a_unit_and_every_label_says_what_it_can_be() -> None:
-    assert [each.name for each in catalogue() if not each.name.startswith("orders_")] == []
-    assert {label for each in catalogue() for label in each.labels} == {*LABELS}
-    assert [each.name for each in catalogue() if not each.meaning.endswith(".")] == []
+    assert [each.name for each in catalog() if not each.name.startswith("orders_")] == []
+    assert {label for each in catalog() for label in each.labels} == {*LABELS}
+    assert [each.name for each in catalog() if not each.meaning.endswith(".")] == []
 
 
 def test_every_metric_is_read_by_an_alert_or_a_panel() -> None:
-    assert [each.name for each in catalogue() if not each.readers] == []
+    assert [each.name for each in catalog() if not each.readers] == []
 
 
 def test_each_reason_of_a_dead_letter_has_its_series() -> None:

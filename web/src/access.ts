@@ -38,7 +38,7 @@ export class Access {
   }
 
   /** A request with the key `sent` got 401. Ignored if the key has been replaced since. */
-  onUnauthorised(sent: string | null): void {
+  onUnauthorized(sent: string | null): void {
     if (sent === this.currentKey) this.drop(sent === null ? this.stateWithoutKey() : "rejected");
   }
 

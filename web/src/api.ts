@@ -59,7 +59,7 @@ export class Api {
     const { key } = this.access;
     const authorization: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
     const response = await fetch(path, { headers: { ...headers, ...authorization }, signal });
-    if (response.status === 401) this.access.onUnauthorised(key);
+    if (response.status === 401) this.access.onUnauthorized(key);
     return response;
   }
 }

@@ -43,9 +43,9 @@ function ticks(_plot: uPlot, _axis: number, oldest: number, newest: number): num
 }
 
 function options(container: HTMLElement): uPlot.Options {
-  // Functions, because uPlot calls them for each drawing: the CSS variables depend on the colour scheme.
-  const colour = (name: string) => () => getComputedStyle(container).getPropertyValue(name);
-  const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  // Functions, because uPlot calls them for each drawing: the CSS variables depend on the color scheme.
+  const color = (name: string) => () => getComputedStyle(container).getPropertyValue(name);
+  const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
   return {
     width: container.clientWidth,
     height: HEIGHT_PX,
@@ -59,6 +59,6 @@ function options(container: HTMLElement): uPlot.Options {
       { ...axis, size: TIME_AXIS_PX, splits: ticks, values: () => ["2 min ago", "1 min ago", "now"] },
       { ...axis, size: RATE_AXIS_PX },
     ],
-    series: [{}, { stroke: colour("--accent"), width: 1.5, points: { show: false } }],
+    series: [{}, { stroke: color("--accent"), width: 1.5, points: { show: false } }],
   };
 }

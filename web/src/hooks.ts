@@ -6,7 +6,7 @@ import { parseRoute, type Route } from "./route";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
 
-const UNAUTHORISED = 401;
+const UNAUTHORIZED = 401;
 
 export function useRoute(): Route {
   const [fragment, setFragment] = useState(location.hash);
@@ -30,7 +30,7 @@ export function usePolled<T>(load: Load<T>, intervalMs: number): Polled<T> {
       const result = await load(signal);
       if (signal.aborted) return false;
       setPolled((last) => (result.ok ? { value: result.body, failure: null } : { ...last, failure: result }));
-      return result.ok || result.status !== UNAUTHORISED; // stop until the key changes
+      return result.ok || result.status !== UNAUTHORIZED; // stop until the key changes
     };
     return poll(request, intervalMs);
   }, [load, intervalMs, key]);

@@ -2,7 +2,7 @@ import { retryAfter } from "./api";
 import { EventParser, type ServerEvent } from "./sse";
 
 export type StreamState =
-  | { kind: "connecting" | "connected" | "unauthorised" | "forbidden" }
+  | { kind: "connecting" | "connected" | "unauthorized" | "forbidden" }
   | { kind: "waiting"; seconds: number };
 
 export interface StreamOptions {
@@ -60,7 +60,7 @@ export class EventStream {
   private async follow(signal: AbortSignal, watchdog: Watchdog): Promise<number | null> {
     const isResumed = this.lastId !== "";
     const response = await this.options.open(this.headers(), signal);
-    if (response.status === 401) return this.end("unauthorised");
+    if (response.status === 401) return this.end("unauthorized");
     if (response.status === 403) return this.end("forbidden");
     if (!response.ok || !response.body) return retryAfter(response.headers);
     this.options.onOpen(response.headers, isResumed);
@@ -102,7 +102,7 @@ export class EventStream {
     return { accept: "text/event-stream", ...resume };
   }
 
-  private end(kind: "unauthorised" | "forbidden"): null {
+  private end(kind: "unauthorized" | "forbidden"): null {
     this.options.onState({ kind });
     return null;
   }

@@ -5,7 +5,7 @@ import { memoryStorage } from "./storage";
 test("no key is required until a request gets 401", () => {
   const access = new Access(memoryStorage);
   expect(access.state).toBe("open");
-  access.onUnauthorised(null);
+  access.onUnauthorized(null);
   expect(access.state).toBe("required");
 });
 
@@ -29,8 +29,8 @@ test("a rejected key is removed, and stays rejected when requests without a key 
   const storage = memoryStorage();
   const access = new Access(() => storage);
   access.use("rejected");
-  access.onUnauthorised("rejected");
-  access.onUnauthorised(null);
+  access.onUnauthorized("rejected");
+  access.onUnauthorized(null);
   expect(access).toMatchObject({ key: null, state: "rejected" });
   expect(storage.length).toBe(0);
 });
@@ -38,8 +38,8 @@ test("a rejected key is removed, and stays rejected when requests without a key 
 test("a late 401 for an earlier key does not affect the current key", () => {
   const access = new Access(memoryStorage);
   access.use("right");
-  access.onUnauthorised(null);
-  access.onUnauthorised("older");
+  access.onUnauthorized(null);
+  access.onUnauthorized("older");
   expect(access).toMatchObject({ key: "right", state: "given" });
 });
 
@@ -61,8 +61,8 @@ test("listeners are called for changes only, until they unsubscribe", () => {
   const listener = vi.fn();
   const access = new Access(memoryStorage);
   const leave = access.subscribe(listener);
-  access.onUnauthorised(null);
-  access.onUnauthorised(null);
+  access.onUnauthorized(null);
+  access.onUnauthorized(null);
   leave();
   access.use("secret");
   expect(listener).toHaveBeenCalledTimes(1);

@@ -49,7 +49,7 @@ test("an incomplete event does not set the last id", () => {
 
 test("unknown fields, ids with NUL and a non-numeric retry are ignored", () => {
   const parser = new EventParser("1-1");
-  expect(parser.push("colour: red\nid: a\0b\nretry: soon\ndata: x\n\n")).toEqual([
+  expect(parser.push("color: red\nid: a\0b\nretry: soon\ndata: x\n\n")).toEqual([
     { id: "1-1", kind: "message", data: "x" },
   ]);
   expect(parser.retry).toBeNull();

@@ -129,7 +129,7 @@ test("heartbeats keep a connection open", async () => {
 });
 
 test.each([
-  [401, "unauthorised"],
+  [401, "unauthorized"],
   [403, "forbidden"],
 ])("after %i it gives up: %s", async (status, kind) => {
   const server = new Server([refused(status)]);

@@ -8,7 +8,7 @@ from_file() { # VARIABLE: set it from the file in VARIABLE_FILE
   [ -z "${!file:-}" ] || export "$1=$(<"${!file}")"
 }
 
-initialise() {
+initialize() {
   local auth=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
   if [ -z "$POSTGRES_PASSWORD" ] && [ "$auth" != trust ]; then
     echo "Error: Database is uninitialized and superuser password is not specified." >&2
@@ -36,5 +36,5 @@ fi
 for variable in POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB; do from_file $variable; done
 export POSTGRES_USER=${POSTGRES_USER:-postgres}
 export POSTGRES_DB=${POSTGRES_DB:-$POSTGRES_USER}
-[ -s "$PGDATA/PG_VERSION" ] || initialise
+[ -s "$PGDATA/PG_VERSION" ] || initialize
 exec "$@"

@@ -113,7 +113,7 @@ def _names_dead_letters(args: argparse.Namespace) -> bool:
     if not args.offset:
         args.usage_error("OFFSET is missing: name dead letters as PARTITION OFFSET…")
     if args.reason or args.since or args.order is not None or args.max:
-        args.usage_error("PARTITION OFFSET… can't be combined with --reason, --since, --order or --max")
+        args.usage_error("PARTITION OFFSET… cannot be combined with --reason, --since, --order or --max")
     return True
 
 
@@ -135,7 +135,7 @@ def _report(counts: ReplayCounts, verb: str) -> None:
 
 def _require_real_kafka(consumer: Consumer) -> None:
     if is_mock_cluster(consumer, CALL_TIMEOUT_SECONDS):
-        raise CommandError("replay needs a real Kafka: the mock cluster can't look up offsets by timestamp")
+        raise CommandError("replay needs a real Kafka: the mock cluster cannot look up offsets by timestamp")
 
 
 def _consumer(kafka: "KafkaSettings", group: str) -> closing[Consumer]:

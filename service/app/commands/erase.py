@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.forget_older_than is not None:
         if args.undo:
             raise InvalidSettings(
-                "erase: --undo needs the ids of the orders and can't be combined with --forget-older-than"
+                "erase: --undo needs the ids of the orders and cannot be combined with --forget-older-than"
             )
         _forget(args.forget_older_than, settings, dry_run=args.dry_run)
     elif args.undo:

@@ -1,4 +1,4 @@
-"""`orders skip-batch`: saves a batch that the consumer can't decompress to a file, and commits the offset after it.
+"""`orders skip-batch`: saves a batch that the consumer cannot decompress to a file, and commits the offset after it.
 
 librdkafka rejects a batch that expands beyond `receive.message.max.bytes`, and fetches it again forever.
 """
@@ -24,7 +24,7 @@ from service.pkg.units import parse_bytes
 from service.usecases import skip_batch
 
 _FETCH_RETRY_MS: Final = 10
-"""`fetch.error.backoff.ms`: the delay after each batch that can't be decompressed; 500 by default."""
+"""`fetch.error.backoff.ms`: the delay after each batch that cannot be decompressed; 500 by default."""
 _DEFAULT_MAX_SIZE: Final = "512MiB"
 
 

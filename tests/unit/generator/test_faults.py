@@ -1,11 +1,11 @@
-"""The decoder rejects each fault of the catalogue for the documented reason."""
+"""The decoder rejects each fault of the catalog for the documented reason."""
 
 import random
 from datetime import UTC, datetime
 
 import pytest
 
-from generator.faults import CATALOGUE, FULL_CATALOGUE, MAX_VALUE_BYTES, Fault
+from generator.faults import CATALOG, FULL_CATALOG, MAX_VALUE_BYTES, Fault
 from generator.orders import Orders
 from generator.stream import Plan
 from service.entities.dead_letter import Reason
@@ -28,7 +28,7 @@ def decoder() -> Decoder:
     return Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
 
 
-@pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FULL_CATALOG, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_fault_is_rejected_for_its_reason_and_names_its_field(decoder: Decoder, fault: Fault, seed: int) -> None:
     with pytest.raises(DocumentRejected) as rejected:
@@ -38,17 +38,17 @@ def test_a_fault_is_rejected_for_its_reason_and_names_its_field(decoder: Decoder
         assert fault.field in {violation.path for violation in rejected.value.violations}
 
 
-@pytest.mark.parametrize("fault", FULL_CATALOGUE, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FULL_CATALOG, ids=lambda fault: fault.name)
 def test_a_fault_is_not_a_tombstone(fault: Fault) -> None:
     assert not is_tombstone(value_of(fault, 1))
 
 
 def test_faults_have_unique_names() -> None:
-    assert len({fault.name for fault in FULL_CATALOGUE}) == len(FULL_CATALOGUE) >= 100
+    assert len({fault.name for fault in FULL_CATALOG}) == len(FULL_CATALOG) >= 100
 
 
 def test_only_faults_outside_the_default_mix_are_larger_than_the_limit() -> None:
-    assert all(len(value_of(fault, 1)) <= MAX_VALUE_BYTES for fault in CATALOGUE)
-    too_large = [fault for fault in FULL_CATALOGUE if fault not in CATALOGUE]
+    assert all(len(value_of(fault, 1)) <= MAX_VALUE_BYTES for fault in CATALOG)
+    too_large = [fault for fault in FULL_CATALOG if fault not in CATALOG]
     assert {fault.reason for fault in too_large} == {Reason.TOO_LARGE}
     assert min(len(value_of(fault, 1)) for fault in too_large) == MAX_VALUE_BYTES + 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from generator import check, command
-from generator.faults import FULL_CATALOGUE
+from generator.faults import FULL_CATALOG
 from generator.options import plan_from
 from generator.stream import Plan
 from tests.kit.generate_arguments import parse
@@ -64,10 +64,10 @@ def test_shares_with_a_sum_above_1_are_a_usage_error(capsys: pytest.CaptureFixtu
     assert "and their sum at most 1" in capsys.readouterr().err
 
 
-def test_the_catalogue_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--list-faults") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOGUE]
+    assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOG]
 
 
 def test_check_rejects_an_endless_stream(capsys: pytest.CaptureFixture[str]) -> None:

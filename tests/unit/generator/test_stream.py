@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from generator import stream as streams
-from generator.faults import CATALOGUE, FULL_CATALOGUE
+from generator.faults import CATALOG, FULL_CATALOG
 from generator.stream import DUPLICATE, STALE, TOMBSTONE, UPDATE, VALID, WINDOW, Message, Plan, stream
 
 MIXED = Plan(count=5_000, seed=7, invalid=0.1, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05)
@@ -103,14 +103,14 @@ def test_a_fault_has_a_key_that_no_order_has() -> None:
     assert keys.isdisjoint(message.key for message in stream(MIXED) if message.reason)
 
 
-def test_all_faults_of_the_catalogue_are_equally_frequent() -> None:
-    names = Counter(message.kind for message in messages(count=3 * len(CATALOGUE), invalid=1.0))
-    assert names == {fault.name: 3 for fault in CATALOGUE}
+def test_all_faults_of_the_catalog_are_equally_frequent() -> None:
+    names = Counter(message.kind for message in messages(count=3 * len(CATALOG), invalid=1.0))
+    assert names == {fault.name: 3 for fault in CATALOG}
 
 
 def test_values_over_the_limit_require_too_large() -> None:
-    names = {message.kind for message in messages(count=len(FULL_CATALOGUE), invalid=1.0, too_large=True)}
-    assert names == {fault.name for fault in FULL_CATALOGUE}
+    names = {message.kind for message in messages(count=len(FULL_CATALOG), invalid=1.0, too_large=True)}
+    assert names == {fault.name for fault in FULL_CATALOG}
 
 
 def test_the_first_message_is_a_new_order_even_with_duplicates_only() -> None:

@@ -141,7 +141,7 @@ async def test_an_error_is_raised_in_every_caller_and_later_keys_are_loaded() ->
     assert await loader.get("a") == "A"
 
 
-async def test_a_cancelled_caller_does_not_cancel_the_others() -> None:
+async def test_a_canceled_caller_does_not_cancel_the_others() -> None:
     source = Source()
     loader = source.loader()
     leaving, staying = loading(loader, "aa")

@@ -96,7 +96,7 @@ def test_misses_during_two_queries_share_the_next_queries_of_16_ids() -> None:
     asyncio.run(play())
 
 
-def test_a_cancelled_request_does_not_cancel_the_shared_query() -> None:
+def test_a_canceled_request_does_not_cancel_the_shared_query() -> None:
     async def play() -> None:
         scene = Scene(OLD)
         scene.reader.gate.clear()

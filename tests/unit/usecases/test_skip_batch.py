@@ -62,7 +62,7 @@ def test_a_batch_of_a_compacted_topic_may_have_gaps(tmp_path: Path) -> None:
 
 
 def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
-    source, path = FakeSource(error=CommandError("the batch can't be decompressed")), tmp_path / "saved"
+    source, path = FakeSource(error=CommandError("the batch cannot be decompressed")), tmp_path / "saved"
     with pytest.raises(CommandError, match="decompressed"):
         skip(source, 1, 10, path)
     assert not path.exists()

@@ -78,8 +78,8 @@ function connectionMessage(state: StreamState, reason: string): string {
       return reason ? `Connected, but no events arrive: ${reason}.` : "Connected";
     case "waiting":
       return `Reconnecting in ${state.seconds} s`;
-    case "unauthorised":
-      return "Unauthorised: an API key is required.";
+    case "unauthorized":
+      return "Unauthorized: an API key is required.";
     case "forbidden":
       return "The API key lacks the scope read.";
   }

@@ -187,7 +187,7 @@ class LimitedProtocol(UvicornProtocol):
             if self._head.incomplete_bytes > self._limits.max_head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if self._is_idle() and self._head_timer is None and not self.is_keep_alive_timer_running:
-            self.start_keep_alive_timer(self.timeout_keep_alive)  # an empty line cancelled it, and began no request
+            self.start_keep_alive_timer(self.timeout_keep_alive)  # an empty line canceled it, and began no request
         self._buffers.update(self)
 
     def _feed_parser(self, data: bytes) -> None:

@@ -46,7 +46,7 @@ FLOW_ATTRIBUTES: Final = ("pause_reading", "resume_reading")
 
 
 class UvicornProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 connection with public names. Adds no behaviour."""
+    """uvicorn's HTTP/1.1 connection with public names. Adds no behavior."""
 
     @property
     def connection_count(self) -> int:

@@ -61,7 +61,7 @@ class GroupLag:
     def open_transaction_messages(self) -> int:
         """Count the messages of the order topic after the last stable offset. Raises KafkaException, TimeoutError.
 
-        The end is read first, so that new messages don't count.
+        The end is read first, so that new messages do not count.
         """
         partitions = [each for each in self._partitions() if each.topic == self._topic]
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Finds and reads a batch that the client can't decompress within `receive.message.max.bytes`.
+"""Finds and reads a batch that the client cannot decompress within `receive.message.max.bytes`.
 
 Implements `usecases.skip_batch.BatchSource`.
 """
@@ -91,7 +91,7 @@ class UnreadableBatches:
                 yield message
             elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
                 raise CommandError(
-                    f"{batch}: the batch can't be decompressed within --max-size; nothing was skipped. "
+                    f"{batch}: the batch cannot be decompressed within --max-size; nothing was skipped. "
                     f"Raise --max-size, up to {LARGEST_MAX_SIZE_BYTES} bytes; "
                     "if that fails too, try kafka-dump-log.sh on the broker"
                 )

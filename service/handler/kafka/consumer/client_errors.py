@@ -71,10 +71,10 @@ class ClientErrors:
 
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.
-        if self._throttle.is_due("a batch that can't be decompressed"):
+        if self._throttle.is_due("a batch that cannot be decompressed"):
             partition, offset = message.partition(), message.offset()
             self._log.error(
-                "a batch of messages can't be decompressed: its partition stands still",
+                "a batch of messages cannot be decompressed: its partition stands still",
                 partition=partition,
                 offset=offset,
                 what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "

@@ -49,7 +49,7 @@ class OffsetResets:
             try:
                 moved.append(self._reset_position(partition))
             except KafkaException as error:
-                self._log.warning("can't find the earliest offset yet", partition=partition, code=error.args[0].name())
+                self._log.warning("cannot find the earliest offset yet", partition=partition, code=error.args[0].name())
                 break
             self._out_of_range.remove(partition)
         return moved

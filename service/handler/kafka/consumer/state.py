@@ -39,5 +39,5 @@ class ConsumerStateMachine:
         if state is self.current:
             return
         if state not in TRANSITIONS[self.current]:
-            raise ValueError(f"a consumer that is {self.current.value} can't become {state.value}")
+            raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
         self.current = state

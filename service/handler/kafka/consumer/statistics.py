@@ -15,7 +15,7 @@ class PartitionEnd(NamedTuple):
 
     @property
     def locked(self) -> int:
-        """Messages from the first open transaction on, which can't be read yet."""
+        """Messages from the first open transaction on, which cannot be read yet."""
         return max(self.end - self.stable, 0)
 
 

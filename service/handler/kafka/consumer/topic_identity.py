@@ -177,7 +177,7 @@ class TopicIdentity:
             answers = self._committed(queried)
         except KafkaException as error:
             self._next_query_at = monotonic() + _RETRY_INTERVAL_SECONDS
-            self._log.warning("can't find the group's offsets yet", partitions=queried, code=error.args[0].name())
+            self._log.warning("cannot find the group's offsets yet", partitions=queried, code=error.args[0].name())
             return {}
         positions = {}
         for answer in answers:

@@ -98,7 +98,7 @@ def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
     for dead_letter in map(dead_letter_of, topic.read(lows, is_over, highs)):
         windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
     if is_over():
-        raise KafkaUnavailable(f"the dead-letter topic can't be read within {PAGE_TIMEOUT_SECONDS:g} s")
+        raise KafkaUnavailable(f"the dead-letter topic cannot be read within {PAGE_TIMEOUT_SECONDS:g} s")
     for window in windows.values():
         window.high = window.high if window.dead_letters else window.low
 

@@ -44,7 +44,7 @@ class TransactionalDeadLetters:
         self._topic = topic
         self._encoder = encoder
         self._group = group
-        self._is_initialised = False
+        self._is_initialized = False
         self._is_open = False
         self._is_outcome_unknown = False
         self._fallbacks_used: dict[tuple[int, int], int] = {}
@@ -61,7 +61,7 @@ class TransactionalDeadLetters:
     def close(self) -> None:
         """Drop an uncommitted transaction: the broker aborts it, at the latest after the transaction timeout."""
         self._producer.close()
-        self._is_initialised = False
+        self._is_initialized = False
 
     def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return the error that ended the attempt, or None once it is committed."""
@@ -79,7 +79,7 @@ class TransactionalDeadLetters:
         # the topic was recreated, the batch is dropped before the id changes.
         metadata, topic_id = self._group.metadata, self._group.topic_id
         offsets = batch.commit_offsets
-        self._initialise(producer)
+        self._initialize(producer)
         if not offsets or self._was_committed(offsets):
             return
         owned = [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets]
@@ -97,12 +97,12 @@ class TransactionalDeadLetters:
         )
         _end_transaction(producer.commit_transaction)
 
-    def _initialise(self, producer: Producer) -> None:
+    def _initialize(self, producer: Producer) -> None:
         """Abort the transaction that the previous producer with this transactional id left open."""
-        if not self._is_initialised:
+        if not self._is_initialized:
             self._group.reject_mock()
             producer.init_transactions(_CALL_TIMEOUT_SECONDS)
-            self._is_initialised = True
+            self._is_initialized = True
 
     def _was_committed(self, offsets: Mapping[int, int]) -> bool:
         """Return whether the last transaction was committed, if Kafka did not answer.
@@ -146,7 +146,7 @@ class TransactionalDeadLetters:
         if self._is_open and (_is_unanswered(error) or is_unrecoverable(error) or not _abort(producer)):
             self._is_outcome_unknown = True
             self.close()
-        elif not self._is_initialised:
+        elif not self._is_initialized:
             self.close()
 
 

@@ -370,12 +370,12 @@ def test_the_size_limit_of_a_head_is_the_same(size: int) -> None:
         pair.compare(make_request(f"user-agent: {'a' * length}"))
 
 
-AUTHORISED = [
+AUTHORIZED = [
     make_request(f"authorization: Bearer {READ_KEY}"),
     make_request(f"x-api-key: {READ_KEY}"),
     make_request(f"X-API-Key: {READ_KEY}", f'if-none-match: "{TAG}"', "x-request-id: abc"),
 ]
-UNAUTHORISED = [
+UNAUTHORIZED = [
     PLAIN,
     make_request("x-api-key: "),
     make_request(f"x-api-key: {READ_KEY}x"),
@@ -389,14 +389,14 @@ UNAUTHORISED = [
 ]
 
 
-@pytest.mark.parametrize("request_", AUTHORISED)
+@pytest.mark.parametrize("request_", AUTHORIZED)
 def test_a_valid_key_is_answered_from_the_cache(pair_with_keys: ServerPair, request_: bytes) -> None:
     pair_with_keys.fast.calls = 0
     pair_with_keys.compare(request_)
     assert pair_with_keys.fast.calls == 0
 
 
-@pytest.mark.parametrize("request_", UNAUTHORISED)
+@pytest.mark.parametrize("request_", UNAUTHORIZED)
 def test_without_a_key_for_reading_no_order_is_sent(pair_with_keys: ServerPair, request_: bytes) -> None:
     answered = pair_with_keys.compare(request_)
     assert re.match(rb"HTTP/1.1 40[13] ", answered)
@@ -407,9 +407,9 @@ def test_headers_are_cached_only_if_their_key_is_accepted(tmp_path: Path) -> Non
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}")
     pair = ServerPair(keys=Keys(path))
-    for request in (*UNAUTHORISED, *AUTHORISED):
+    for request in (*UNAUTHORIZED, *AUTHORIZED):
         pair.compare(request)
-    assert len(pair.fast.responder._requests) == len(AUTHORISED) - 1  # the last one has a request id
+    assert len(pair.fast.responder._requests) == len(AUTHORIZED) - 1  # the last one has a request id
     assert all(READ_KEY.encode() + b"\r\n" in block for block in pair.fast.responder._requests)
 
 
@@ -417,10 +417,10 @@ def test_a_revoked_key_is_rejected_although_its_headers_are_cached(tmp_path: Pat
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}")
     pair = ServerPair(keys=(keys := Keys(path)))
-    pair.compare(AUTHORISED[0])
+    pair.compare(AUTHORIZED[0])
     path.write_text(f"read {READ_KEY}x")
     assert keys.reload()
-    pair.compare(AUTHORISED[0])
+    pair.compare(AUTHORIZED[0])
     assert pair.fast.calls == 1
 
 
@@ -432,7 +432,7 @@ HEADERS = st.sampled_from(
     sorted(
         {
             line
-            for each in [*PLAIN_REQUESTS, *OTHER_REQUESTS, *MALFORMED, *AUTHORISED, *UNAUTHORISED]
+            for each in [*PLAIN_REQUESTS, *OTHER_REQUESTS, *MALFORMED, *AUTHORIZED, *UNAUTHORIZED]
             for line in each.split(b"\r\n")[1:]
             if line
         }

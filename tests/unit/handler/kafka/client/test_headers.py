@@ -1,4 +1,4 @@
-"""Headers as the client library gives them, and those that it can't give."""
+"""Headers as the client library gives them, and those that it cannot give."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.kit.raw_producer import produce_with_header
 HEADERS = [("twice", b"1"), ("twice", b"\xff\x00"), ("null", None), ("", b"")]
 TOPIC = "headers"
 MANY = 100
-"""After so many calls the interpreter has optimised the place where they are made."""
+"""After so many calls the interpreter has optimized the place where they are made."""
 
 
 @pytest.fixture

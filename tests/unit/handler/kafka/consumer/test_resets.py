@@ -95,6 +95,6 @@ def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, ka
     with capture_logs() as logs:
         assert moved(resets) == []
     assert [(each["event"], each["partition"], each["code"]) for each in logs] == [
-        ("can't find the earliest offset yet", 0, "_TIMED_OUT")
+        ("cannot find the earliest offset yet", 0, "_TIMED_OUT")
     ]
     assert moved(resets) == [(0, 5), (1, 5)]

@@ -29,7 +29,7 @@ def test_a_change_that_is_allowed_is_made(before: ConsumerState, after: Consumer
 @pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] not in TRANSITIONS[change[0]]])
 def test_any_other_change_is_an_error(before: ConsumerState, after: ConsumerState) -> None:
     consumer = in_state(before)
-    with pytest.raises(ValueError, match=f"{before.value} can't become {after.value}"):
+    with pytest.raises(ValueError, match=f"{before.value} cannot become {after.value}"):
         consumer.become(after)
     assert consumer.current is before
 

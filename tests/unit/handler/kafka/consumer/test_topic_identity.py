@@ -243,7 +243,7 @@ def test_a_failed_query_of_offsets_is_repeated_after_a_second(setup: Setup) -> N
     with capture_logs() as logs:
         setup.identity.verify()
         setup.identity.verify()
-    assert [(each["event"], each["partitions"]) for each in logs] == [("can't find the group's offsets yet", [0])]
+    assert [(each["event"], each["partitions"]) for each in logs] == [("cannot find the group's offsets yet", [0])]
     assert [*setup.identity.unverified] == [0]
     setup.clock.advance(1)
     setup.identity.verify()

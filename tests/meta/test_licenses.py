@@ -1,4 +1,4 @@
-"""The licences of what the image has, and their page, which `make licences` writes."""
+"""The licenses of what the image has, and their page, which `make licenses` writes."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LICENCES: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "licences.py"))
-PUBLISHED = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+LICENSES: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "licenses.py"))
+PUBLISHED = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_what_is_made_of_the_metadata() -> None:
-    assert LICENCES["render"]() == PUBLISHED
+    assert LICENSES["render"]() == PUBLISHED
 
 
 def test_the_page_lists_every_package_of_the_image() -> None:
@@ -25,15 +25,15 @@ def test_the_page_lists_every_package_of_the_image() -> None:
     assert listed == [*re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE), *page]
 
 
-@pytest.mark.parametrize("licence", ["MIT", "MIT OR Apache-2.0", "Apache-2.0 AND BSD-2-Clause"])
-def test_licences_that_ask_for_no_more_than_a_notice_are_taken(licence: str) -> None:
-    assert LICENCES["require_allowed"]("a-package", licence) == licence
+@pytest.mark.parametrize("spdx", ["MIT", "MIT OR Apache-2.0", "Apache-2.0 AND BSD-2-Clause"])
+def test_licenses_that_ask_for_no_more_than_a_notice_are_taken(spdx: str) -> None:
+    assert LICENSES["require_allowed"]("a-package", spdx) == spdx
 
 
-@pytest.mark.parametrize("licence", ["AGPL-3.0-only", "MIT AND GPL-2.0-only", "none", ""])
-def test_any_other_licence_is_refused_by_the_package_s_name(licence: str) -> None:
-    with pytest.raises(ValueError, match="a-package: licence"):
-        LICENCES["require_allowed"]("a-package", licence)
+@pytest.mark.parametrize("spdx", ["AGPL-3.0-only", "MIT AND GPL-2.0-only", "none", ""])
+def test_any_other_license_is_refused_by_the_package_s_name(spdx: str) -> None:
+    with pytest.raises(ValueError, match="a-package: license"):
+        LICENSES["require_allowed"]("a-package", spdx)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_older_metadata_says_it_otherwise(said: dict[str, str], found: str) -> N
     about = Message()
     for key, value in said.items():
         about[key] = value
-    assert LICENCES["expression"](about) == found
+    assert LICENSES["expression"](about) == found

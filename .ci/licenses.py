@@ -1,6 +1,6 @@
-"""Writes docs/licences.md from the lock files and the metadata of the installed packages: `make licences`.
+"""Writes docs/licenses.md from the lock files and the metadata of the installed packages: `make licenses`.
 
-Usage: licences.py FILE. Lists the packages in the image, so neither the extra `demo` nor Kafka's jars.
+Usage: licenses.py FILE. Lists the packages in the image, so neither the extra `demo` nor Kafka's jars.
 """
 
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-only", "MIT", "MPL-2.0", "PSF-2.0"
 }  # fmt: skip
-"""SPDX identifiers. Packages under LGPL and MPL are unmodified and replaceable, which satisfies these licences."""
+"""SPDX identifiers. Packages under LGPL and MPL are unmodified and replaceable, which satisfies these licenses."""
 SPDX_BY_OLD_NAME = {
     "3-Clause BSD License": "BSD-3-Clause",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
@@ -22,32 +22,32 @@ SPDX_BY_OLD_NAME = {
 WINDOWS_ONLY = {"tzdata": "Apache-2.0"}
 """Packages that are not installed here, so that their metadata cannot be read."""
 PAGE = """\
-# Licences
+# Licenses
 
 The components of the image besides Orders itself (MIT): Python packages of `requirements.lock`, and
-packages of the page from `web/package-lock.json`. `make licences` generates this table from the
+packages of the page from `web/package-lock.json`. `make licenses` generates this table from the
 packages' metadata.
 
-The image also contains Python (PSF-2.0) and Debian packages, whose licences are in
+The image also contains Python (PSF-2.0) and Debian packages, whose licenses are in
 `/usr/share/doc/*/copyright`. Some packages bundle libraries: confluent-kafka librdkafka
 (BSD-2-Clause), fastapi-swagger Swagger UI (Apache-2.0), uvloop libuv (MIT), psycopg-binary libpq
 (PostgreSQL) with OpenSSL (Apache-2.0), MIT Kerberos (MIT), OpenLDAP (OLDAP-2.8), Cyrus SASL (BSD),
 libkeyutils and libxcrypt (LGPL-2.1-or-later). Kafka (Apache-2.0) and PostgreSQL (PostgreSQL), which
 the chart and the demo start, come in their own images and packages.
 
-| package | from | licence |
+| package | from | license |
 |---|---|---|
 """
 
 
 def render() -> str:
-    return PAGE + "".join(f"| {name} | {source} | {licence} |\n" for name, source, licence in rows())
+    return PAGE + "".join(f"| {name} | {source} | {spdx} |\n" for name, source, spdx in rows())
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Return name, registry and SPDX expression of each package. Raises ValueError if a licence is not allowed."""
+    """Return name, registry and SPDX expression of each package. Raises ValueError if a license is not allowed."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    python = [(name, "PyPI", python_licence(name)) for name in re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)]
+    python = [(name, "PyPI", python_license(name)) for name in re.findall(r"^([a-z0-9.-]+)==", lock, re.MULTILINE)]
     return [*python, *npm_rows()]
 
 
@@ -60,7 +60,7 @@ def npm_rows() -> list[tuple[str, str, str]]:
     ]
 
 
-def python_licence(name: str) -> str:
+def python_license(name: str) -> str:
     try:
         package = metadata(name)
     except PackageNotFoundError:
@@ -70,19 +70,19 @@ def python_licence(name: str) -> str:
 
 def expression(package: PackageMetadata) -> str:
     """Return the SPDX expression. Older metadata has a name or a classifier instead."""
-    licence = package["License-Expression"] or package["License"] or next(iter(classifiers(package)), "none")
-    return SPDX_BY_OLD_NAME.get(licence, licence)
+    spdx = package["License-Expression"] or package["License"] or next(iter(classifiers(package)), "none")
+    return SPDX_BY_OLD_NAME.get(spdx, spdx)
 
 
 def classifiers(package: PackageMetadata) -> list[str]:
     return [each for each in package.get_all("Classifier") or [] if each.startswith("License ::")]
 
 
-def require_allowed(name: str, licence: str) -> str:
-    """Return the licence. Raises ValueError if it is not allowed."""
-    if not set(re.split(r" AND | OR ", licence)) <= ALLOWED:
-        raise ValueError(f"{name}: licence {licence} is not allowed: see ALLOWED in .ci/licences.py")
-    return licence
+def require_allowed(name: str, spdx: str) -> str:
+    """Return the license. Raises ValueError if it is not allowed."""
+    if not set(re.split(r" AND | OR ", spdx)) <= ALLOWED:
+        raise ValueError(f"{name}: license {spdx} is not allowed: see ALLOWED in .ci/licenses.py")
+    return spdx
 
 
 if __name__ == "__main__":
