@@ -20,6 +20,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.scope import lock_key
+from service.repo.translate import Failure, classify
 
 if TYPE_CHECKING:
     from service.config import MigrationSettings
@@ -29,8 +30,6 @@ LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
 TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
 NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"
 CONNECT_TIMEOUT_SECONDS: Final = 5
-_RETRIED: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
-"""SQLSTATEs: connection lost, standby, serialization failure, deadlock, full server, lock timeout, shutdown."""
 
 
 def migrate(dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
@@ -138,11 +137,13 @@ def _translated(dsn: str) -> Iterator[None]:
 
 
 def _translate(error: BaseException | None, dsn: str) -> Exception:
-    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return TryAgain(f"PostgreSQL at {describe_with_address(error, dsn)}")
-    state = getattr(error, "sqlstate", None)
-    if not state:
+    if not isinstance(error, psycopg.Error):
         return MigrationError("invalid connection string")
-    if state.startswith(_RETRIED):
-        return TryAgain(f"PostgreSQL: temporary error (SQLSTATE {state})")
-    return MigrationError(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {state})")
+    match classify(error):
+        case Failure.NO_RESPONSE if isinstance(error, psycopg.OperationalError):
+            return TryAgain(f"PostgreSQL at {describe_with_address(error, dsn)}")
+        case Failure.NO_RESPONSE:
+            return MigrationError("invalid connection string")
+        case Failure.TEMPORARY:
+            return TryAgain(f"PostgreSQL: temporary error (SQLSTATE {error.sqlstate})")
+    return MigrationError(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {error.sqlstate})")

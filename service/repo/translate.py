@@ -1,9 +1,10 @@
-"""Translates psycopg errors into StorageError, by SQLSTATE; `docs/delivery.md` has the table.
+"""Classifies psycopg errors by SQLSTATE, and translates them into StorageError; `docs/delivery.md` has the table.
 
 Only the names of tables, columns and constraints are copied: the driver's text holds values of the failing row.
 """
 
 import re
+from enum import Enum, auto
 from typing import Final
 
 import psycopg
@@ -16,6 +17,8 @@ QUERY_CANCELED: Final = "57014"
 UNIQUE_VIOLATION: Final = "23505"
 _REJECTIONS: Final = frozenset({"23502", "23514", "P0001"})
 _DATA_EXCEPTION_CLASS: Final = "22"
+_TEMPORARY: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
+"""Connection lost, standby, serialization failure, deadlock, insufficient resources, lock timeout, shutdown."""
 
 _PRIMARY_KEYS: Final = frozenset(", ".join(table.key) for table in TABLES)
 """By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
@@ -42,15 +45,41 @@ PROBLEMS: Final = {
 }
 
 
+class Failure(Enum):
+    """The kind of an error of PostgreSQL."""
+
+    NO_RESPONSE = auto()
+    """The error has no SQLSTATE: PostgreSQL is unreachable, or the client failed before it sent anything."""
+    DATA_REJECTED = auto()
+    """The data violates a type or a constraint: the same data fails again."""
+    STATEMENT_TIMEOUT = auto()
+    TEMPORARY = auto()
+    """The server or its load is the cause: the same statement succeeds later."""
+    OTHER = auto()
+    """Anything else, such as a missing table or privilege."""
+
+
+def classify(error: psycopg.Error) -> Failure:
+    state = error.sqlstate or ""
+    if not state:
+        return Failure.NO_RESPONSE
+    if _rejects_data(state, error):
+        return Failure.DATA_REJECTED
+    if state == QUERY_CANCELED:
+        return Failure.STATEMENT_TIMEOUT
+    return Failure.TEMPORARY if state.startswith(_TEMPORARY) else Failure.OTHER
+
+
 def translate(error: psycopg.Error) -> StorageError:
     """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRejected)."""
     state = error.sqlstate or ""
-    if not state:
-        return StorageUnavailable(describe(error))
-    if _rejects_data(state, error):
-        return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
-    if state == QUERY_CANCELED:
-        return StatementTimedOut("the statement timed out", sqlstate=state)
+    match classify(error):
+        case Failure.NO_RESPONSE:
+            return StorageUnavailable(describe(error))
+        case Failure.DATA_REJECTED:
+            return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
+        case Failure.STATEMENT_TIMEOUT:
+            return StatementTimedOut("the statement timed out", sqlstate=state)
     return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 
 

@@ -8,7 +8,7 @@ from psycopg.errors import lookup
 
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo import translate as module
-from service.repo.translate import copy_line, location, translate
+from service.repo.translate import Failure, classify, copy_line, location, translate
 
 TLS = "TLS handshake failed: "
 PERMANENT = [
@@ -75,6 +75,30 @@ def test_other_errors_are_temporary(state: str) -> None:
     failure = translate(error(state))
     assert type(failure) is StorageUnavailable
     assert failure.sqlstate == state
+
+
+@pytest.mark.parametrize(
+    ("state", "failure"),
+    [
+        ("08006", Failure.TEMPORARY),
+        ("25006", Failure.TEMPORARY),
+        ("40001", Failure.TEMPORARY),
+        ("40P01", Failure.TEMPORARY),
+        ("53300", Failure.TEMPORARY),
+        ("55P03", Failure.TEMPORARY),
+        ("57P01", Failure.TEMPORARY),
+        ("57014", Failure.STATEMENT_TIMEOUT),
+        ("23514", Failure.DATA_REJECTED),
+        ("28P01", Failure.OTHER),
+        ("42501", Failure.OTHER),
+        ("42P07", Failure.OTHER),
+        ("55006", Failure.OTHER),
+        ("XX000", Failure.OTHER),
+        (None, Failure.NO_RESPONSE),
+    ],
+)
+def test_a_migration_waits_for_a_server_but_not_for_a_fix(state: str | None, failure: Failure) -> None:
+    assert classify(error(state)) is failure
 
 
 def test_an_error_without_sqlstate_is_temporary() -> None:
