@@ -23,6 +23,12 @@
 {{- fail "postgresql.existingSecret is required if postgresql.enabled is false: set it to a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
 {{- include "orders.validateEncryption" . }}
+{{- $volume := $v.postgresql.persistence }}
+{{- if and $v.postgresql.enabled $volume.enabled $v.postgresql.maxWalSize }}
+{{- if gt (include "orders.quantity" (list "postgresql.maxWalSize" $v.postgresql.maxWalSize) | float64 | mulf 2) (include "orders.quantity" (list "postgresql.persistence.size" $volume.size) | float64) }}
+{{- fail (printf "postgresql.maxWalSize is %s, more than half of postgresql.persistence.size (%s): the WAL could fill the volume" $v.postgresql.maxWalSize $volume.size) }}
+{{- end }}
+{{- end }}
 {{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
 {{- fail "migrations.mode=hook runs before the release's servers exist: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
 {{- end }}

@@ -180,6 +180,7 @@ def test_alerts_and_dashboard_can_be_enabled() -> None:
             ["postgresql.existingReadSecret=a"],
             "postgresql.existingWriteSecret and postgresql.existingReadSecret must be set together",
         ),
+        (["postgresql.maxWalSize=5Gi"], "postgresql.maxWalSize is 5Gi, more than half of postgresql.persistence.size"),
         (["migrations.mode=hook"], "migrations.mode=hook runs before the release's servers exist"),
         (
             ["consumer.keda.enabled=true", "consumer.autoscaling.enabled=true"],
@@ -312,6 +313,7 @@ def test_without_migrations_the_owners_login_is_optional() -> None:
         ("image.digest=abc", "'/image/digest'"),
         ("settings.ORDERS_LOG__LEVEL=loud", "'/settings/ORDERS_LOG__LEVEL': value must be one of 'debug', 'info'"),
         ("settings.ORDERS_LOGG__LEVEL=info", "'/settings': additional properties 'ORDERS_LOGG__LEVEL' not allowed"),
+        ("postgresql.maxWalSize=10", "'/postgresql/maxWalSize'"),
         ("kafka.topics.replicationFactor=0", "'/kafka/topics/replicationFactor'"),
     ],
 )

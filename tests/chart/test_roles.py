@@ -1,4 +1,4 @@
-"""The scripts that create roles at each start of the chart's PostgreSQL, run by psql on a real server."""
+"""The scripts that run at each start of the chart's PostgreSQL, run by psql on a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +73,18 @@ def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgr
     before = rows(logins.superuser, ACLS)
     prepare(server, tmp_path, "same")
     assert rows(logins.superuser, ACLS) == before
+
+
+def test_the_server_writes_little_wal(server: postgres.Postgres, tmp_path: Path) -> None:
+    """An image whose PostgreSQL was built without lz4 must start all the same."""
+    superuser = prepare(server, tmp_path, "same", "postgresql.maxWalSize=3Gi").superuser
+    applied = dict(rows(superuser, "SELECT name, setting FROM pg_file_settings WHERE applied AND error IS NULL"))
+    has_lz4 = rows(superuser, "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'wal_compression'") == [
+        (True,)
+    ]
+    assert applied["max_wal_size"] == "3072MB"
+    assert applied["checkpoint_timeout"] == "30min"
+    assert applied["wal_compression"] == ("lz4" if has_lz4 else "off")
 
 
 def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postgres, tmp_path: Path) -> None:
