@@ -113,6 +113,14 @@ def test_pages_name_commands_that_are_there() -> None:
     assert named - COMMANDS.keys() == set()
 
 
+def test_pages_name_make_targets_that_are_there() -> None:
+    (targets,) = re.findall(r"^\.PHONY: (.+)$", _text(ROOT / "Makefile"), re.MULTILINE)
+    code = "\n".join(span for page in _pages() for span in re.findall(r"```.*?```|`[^`]+`", _text(page), re.DOTALL))
+    named = {*re.findall(r"^`?make ([a-z][a-z0-9-]*)", code, re.MULTILINE)}
+    assert len(named) >= 20
+    assert named - {*targets.split()} == set()
+
+
 def _pages() -> list[Path]:
     return [path for path in _tracked() if path.suffix == ".md"]
 
