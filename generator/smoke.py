@@ -18,7 +18,7 @@ from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
-from service.handler.http.keys import Scope, key_with
+from service.handler.http.keys import KeyScope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.pkg.network import os_error_phrase
@@ -70,7 +70,7 @@ def _ignore(_: Tally) -> None: ...
 def _key(settings: Settings) -> str:
     """Return an API key from the file of keys; empty if no file is set."""
     try:
-        return key_with(settings.auth.keys_file, Scope.READ) if settings.auth.keys_file else ""
+        return key_with(settings.auth.keys_file, KeyScope.READ) if settings.auth.keys_file else ""
     except InvalidKeysFile as error:
         raise CommandError(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 

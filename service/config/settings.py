@@ -18,8 +18,8 @@ def _topic_name(value: str) -> str:
     return value
 
 
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic_name)]
-Properties = Annotated[
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic_name)]
+KafkaProperties = Annotated[
     dict[str, str | int | float | bool],
     BeforeValidator(kafka_properties.require_scalars),
     AfterValidator(kafka_properties.reject_reserved),
@@ -39,13 +39,13 @@ class SettingsGroup(BaseModel):
 class KafkaSettings(SettingsGroup):
     bootstrap_servers: Annotated[str, AfterValidator(addresses.bootstrap_servers)] = "localhost:9092"
     """Comma-separated addresses of the brokers."""
-    topic: Topic = "orders"
+    topic: TopicName = "orders"
     """The topic that the consumer reads orders from."""
     group_id: str = Field("orders", min_length=1)
     """The consumer group."""
-    dead_letter_topic: Topic = "orders.dlq"
+    dead_letter_topic: TopicName = "orders.dlq"
     """The topic for messages that are invalid or that PostgreSQL rejects."""
-    properties: Properties = {}
+    properties: KafkaProperties = {}
     """JSON object of librdkafka properties for every client: SASL, TLS, timeouts.
     `ORDERS_KAFKA__PROPERTIES__<property>` sets a single property and takes precedence. Properties that the delivery
     guarantee depends on are rejected."""

@@ -27,7 +27,7 @@ from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
 from service.repo.scope import CHANNEL
 from service.repo.translate import PROBLEMS, translate
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, ReadResult
+from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -169,7 +169,9 @@ class PostgresOrderReader:
         rows = await self._fetch(page_statement(query), page_values(query))
         has_more = len(rows) > query.limit
         page = rows[: query.limit]
-        return Page([summary for summary, *_ in page], Cursor(page[-1][1], page[-1][2].decode()) if has_more else None)
+        return Page(
+            [summary for summary, *_ in page], PageCursor(page[-1][1], page[-1][2].decode()) if has_more else None
+        )
 
     async def estimate(self) -> OrderCount:
         return OrderCount(*(await self._fetch(ESTIMATE, []))[0])

@@ -192,7 +192,7 @@ class Ingest:
             nonlocal unsent
             self.is_waiting_to_retry.clear()
             try:
-                return self._dead_letters.finish(batch, unsent)
+                return self._dead_letters.send_and_commit(batch, unsent)
             except DeadLettersUnavailable as error:
                 unsent = error.unsent
                 raise

@@ -38,7 +38,7 @@ class OrderStore(Protocol):
 
 
 class DeadLetters(Protocol):
-    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
         Is called for every batch, even without dead letters. Returns whether the batch's offsets were committed in the
@@ -47,7 +47,7 @@ class DeadLetters(Protocol):
         """
 
 
-class Cursor(NamedTuple):
+class PageCursor(NamedTuple):
     """The position of a page's last order; `created_us` is its `date_created` in microseconds since 1970."""
 
     created_us: int
@@ -58,7 +58,7 @@ class PageQuery(NamedTuple):
     """A page of orders, newest first. None omits a filter."""
 
     limit: int
-    after: Cursor | None = None
+    after: PageCursor | None = None
     customer_id: str | None = None
     track_number: str | None = None
 
@@ -67,7 +67,7 @@ class Page(NamedTuple):
     """Summaries as JSON, without personal data, and the cursor of the next page, if there is one."""
 
     summaries: list[bytes]
-    next: Cursor | None
+    next: PageCursor | None
 
 
 class OrderCount(NamedTuple):

@@ -18,14 +18,14 @@ from service.config.redaction import REDACTED, redacted_dsn
 from service.errors import InvalidKeysFile
 from service.handler.http.etag import matches
 from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys, Scope
+from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.problems import Problem
 from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
 from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor
 from service.handler.http.routes.orders import _parse_cursor as parse_cursor
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reads import page_values
-from service.usecases.ports import Cursor, Page, PageQuery
+from service.usecases.ports import Page, PageCursor, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
 from tests.unit.handler.http.fastpath.test_fastpath import (
@@ -202,7 +202,7 @@ def test_a_cursor_of_orders_survives_a_round_trip(cursor: str) -> None:
 @fuzzed
 @given(st.integers(-(10**18), 10**18), uids)
 def test_a_cursor_may_have_any_time(time_us: int, uid: str) -> None:
-    page_values(PageQuery(1, Cursor(time_us, uid), None, None))
+    page_values(PageQuery(1, PageCursor(time_us, uid), None, None))
 
 
 @fuzzed
@@ -264,7 +264,7 @@ def test_a_key_file_is_accepted_or_rejected_without_quoting_it(folder: Path, con
         words = [line for line in lines if line and not line[0].startswith("#")]
         assert len(keys) + len(keys.problems) == len(words)
         found = {key: keys.scopes(key) for _, key in (line for line in words if len(line) == len(("scopes", "key")))}
-        assert {scope for scopes in found.values() for scope in scopes or ()} <= {*Scope}
+        assert {scope for scopes in found.values() for scope in scopes or ()} <= {*KeyScope}
         assert sum(scopes is not None for scopes in found.values()) >= 1
 
 

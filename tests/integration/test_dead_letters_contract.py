@@ -45,7 +45,7 @@ class Setup(ABC):
 
     @abstractmethod
     def committed(self) -> dict[int, int]:
-        """Return the offsets that `finish` committed by partition."""
+        """Return the offsets that `send_and_commit` committed by partition."""
 
 
 class FakeSetup(Setup):
@@ -119,27 +119,27 @@ def _joined(consumer: Consumer, kafka: KafkaSettings) -> ConsumerGroup:
 
 def test_a_batch_without_dead_letters_delivers_none(setup: Setup) -> None:
     setup.make_available()
-    assert setup.dead_letters.finish(_batch(), []) is setup.commits
+    assert setup.dead_letters.send_and_commit(_batch(), []) is setup.commits
     assert setup.delivered() == []
     assert setup.committed() == ({0: 3} if setup.commits else {})
 
 
 def test_all_dead_letters_are_acknowledged(setup: Setup) -> None:
     setup.make_available()
-    assert setup.dead_letters.finish(_batch(), _dead_letters()) is setup.commits
+    assert setup.dead_letters.send_and_commit(_batch(), _dead_letters()) is setup.commits
     assert setup.delivered() == KEYS
     assert setup.committed() == ({0: 3} if setup.commits else {})
 
 
 def test_unacknowledged_dead_letters_are_returned_and_can_be_sent_again(setup: Setup) -> None:
     with pytest.raises(DeadLettersUnavailable) as failure:
-        setup.dead_letters.finish(_batch(), _dead_letters())
+        setup.dead_letters.send_and_commit(_batch(), _dead_letters())
     assert setup.committed() == {}
     setup.make_available()
     results: list[bool] = []
 
     def attempt() -> bool:
-        results.append(setup.dead_letters.finish(_batch(), failure.value.unsent))
+        results.append(setup.dead_letters.send_and_commit(_batch(), failure.value.unsent))
         return True
 
     eventually(attempt)  # the client knows a new topic only after its next metadata request

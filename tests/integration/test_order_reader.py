@@ -19,7 +19,7 @@ from service.pkg.etag import with_etag
 from service.repo.reads import ESTIMATE, PostgresOrderReader, page_statement, page_values
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from service.usecases.ports import Cursor, OrderCount, OrderReader, Page, PageQuery
+from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
 from tests.kit.factories import connection_settings, order
 from tests.kit.fake_reader import FakeReader
 from tests.kit.waiting import eventually
@@ -261,7 +261,7 @@ def test_a_cursor_outside_the_range_of_timestamps_is_accepted(
     store: Store, created_us: int, expected: list[str]
 ) -> None:
     store.store(order(order_uid="uid"))
-    page = store.read(lambda reader: reader.page(PageQuery(10, Cursor(created_us, "x"))))
+    page = store.read(lambda reader: reader.page(PageQuery(10, PageCursor(created_us, "x"))))
     assert uids([page]) == expected
 
 
@@ -299,7 +299,7 @@ def test_each_list_uses_its_index(real: Real, database: str) -> None:
         connection.execute("ANALYZE")
         connection.execute("SET enable_sort = off")  # the planner prefers sorting few rows
         for query, index in (
-            (PageQuery(20, Cursor(1_800_000_000_000_000, "o1")), "orders_newest_idx"),
+            (PageQuery(20, PageCursor(1_800_000_000_000_000, "o1")), "orders_newest_idx"),
             (PageQuery(20, customer_id="c1"), "orders_customer_idx"),
             (PageQuery(20, track_number="T1"), "orders_track_idx"),
         ):

@@ -50,8 +50,8 @@ FAILPOINTS: Mapping[str, Failpoint] = {
     "during-copy": Failpoint(psycopg.Copy, "write", is_after=True, is_meant=is_copy_of_items),
     "before-commit": Failpoint(psycopg.Connection, "execute", is_after=False, is_meant=is_commit),
     "after-commit": Failpoint(psycopg.Connection, "execute", is_after=True, is_meant=is_commit),
-    "before-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=False, is_meant=has_dead_letters),
-    "after-dead-letters": Failpoint(DeadLetterProducer, "finish", is_after=True, is_meant=has_dead_letters),
+    "before-dead-letters": Failpoint(DeadLetterProducer, "send_and_commit", is_after=False, is_meant=has_dead_letters),
+    "after-dead-letters": Failpoint(DeadLetterProducer, "send_and_commit", is_after=True, is_meant=has_dead_letters),
     "before-send-offsets": Failpoint(transactional, "call_within", is_after=False),
     "before-transaction-commit": Failpoint(
         transactional, "_end_transaction", is_after=False, is_meant=is_transaction_commit

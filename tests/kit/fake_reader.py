@@ -7,7 +7,7 @@ import msgspec
 
 from service.entities.order import Order
 from service.errors import StorageUnavailable
-from service.usecases.ports import Cursor, OrderCount, Page, PageQuery, ReadResult
+from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
 
 
 class FakeReader:
@@ -53,7 +53,7 @@ class FakeReader:
     async def page(self, query: PageQuery) -> Page:
         found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]
         last = found[query.limit - 1] if len(found) > query.limit else None
-        following = Cursor(_created_us(last), last.order_uid) if last else None
+        following = PageCursor(_created_us(last), last.order_uid) if last else None
         return Page([_summary(order) for order in found[: query.limit]], following)
 
     async def estimate(self) -> OrderCount:

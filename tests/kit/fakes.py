@@ -68,7 +68,7 @@ class FakeDeadLetters:
         self._commits = commits
         self.committed: list[dict[int, int]] = []
 
-    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         if not self.refusals:
             self.sent.extend(dead_letters)
             self.committed += [batch.commit_offsets] if self._commits else []

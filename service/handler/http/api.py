@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.auth import DISABLED, KEY_HEADER, require_key
 from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys, Scope
+from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.middleware import ResponseHeadersMiddleware
 from service.handler.http.openapi import openapi_factory, operation_id
 from service.handler.http.problems import HANDLERS
@@ -55,11 +55,11 @@ def create_app(
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )
-    reading = require_key(keys, Scope.READ)
+    reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
     app.include_router(events.router(backends.broadcaster), dependencies=reading)
     app.include_router(stats.router(backends.stats), dependencies=reading)
-    dead_letters_access = require_key(keys, Scope.DEAD_LETTERS) or DISABLED
+    dead_letters_access = require_key(keys, KeyScope.DEAD_LETTERS) or DISABLED
     app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
     app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
     app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents

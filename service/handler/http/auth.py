@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from service.handler.http.keys import Keys, Scope
+from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.problems import Problem
 
 KEY_HEADER: Final = "X-API-Key"
@@ -27,12 +27,12 @@ DISABLED: Final = (Depends(_disabled),)
 """Dependencies of endpoints that do not exist without API keys."""
 
 
-def require_key(keys: Keys | None, scope: Scope) -> Sequence[Any]:
+def require_key(keys: Keys | None, scope: KeyScope) -> Sequence[Any]:
     """Return a router's dependencies: a key with this scope, or nothing if no keys are configured."""
     return [] if keys is None else [Depends(_check(keys, scope))]
 
 
-def _check(keys: Keys, scope: Scope) -> KeyCheck:
+def _check(keys: Keys, scope: KeyScope) -> KeyCheck:
     async def check(
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
         api_key: Annotated[str | None, Security(_API_KEY)],

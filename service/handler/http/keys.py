@@ -34,7 +34,7 @@ _KEY: Final = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_KEY_LENGTH},{MAX_KEY_LENGTH
 """A bearer token (RFC 6750), long enough that it cannot be guessed."""
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     READ = "read"
     """Orders, events and statistics."""
     DEAD_LETTERS = "dead-letters"
@@ -43,7 +43,7 @@ class Scope(StrEnum):
 
 class _Key(NamedTuple):
     digest: bytes
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
 
 
 class Keys:
@@ -63,7 +63,7 @@ class Keys:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def scopes(self, key: str) -> frozenset[Scope] | None:
+    def scopes(self, key: str) -> frozenset[KeyScope] | None:
         """Return the scopes of the key, or None if it is unknown. Takes constant time."""
         digest = sha256(key.encode()).digest()
         found = None
@@ -105,7 +105,7 @@ class Keys:
         self._content, self._keys, self.problems = content, tuple(keys), tuple(problems)
 
 
-def key_with(path: Path, scope: Scope) -> str:
+def key_with(path: Path, scope: KeyScope) -> str:
     """Return the file's first key with the scope. Raises InvalidKeysFile if there is none."""
     for number, line in _lines(_read(path)):
         with suppress(InvalidKeysFile):
@@ -157,7 +157,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _parse_line(number: int, line: str) -> tuple[str, frozenset[Scope]]:
+def _parse_line(number: int, line: str) -> tuple[str, frozenset[KeyScope]]:
     """Return a line's key and scopes. Raises InvalidKeysFile, which has the line's number and never its text."""
     words = line.split()
     if len(words) != 2:  # noqa: PLR2004 - scopes and key
@@ -168,6 +168,6 @@ def _parse_line(number: int, line: str) -> tuple[str, frozenset[Scope]]:
             f"line {number}: a key must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} letters, digits or ._~+/=-"
         )
     try:
-        return key, frozenset(map(Scope, scopes.split(",")))
+        return key, frozenset(map(KeyScope, scopes.split(",")))
     except ValueError:
-        raise InvalidKeysFile(f"line {number}: unknown scope, expected {' or '.join(Scope)}") from None
+        raise InvalidKeysFile(f"line {number}: unknown scope, expected {' or '.join(KeyScope)}") from None

@@ -1,7 +1,7 @@
 """The outermost middleware: request ids, the headers of every response, and a problem document for unhandled errors."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from random import getrandbits
 from typing import Final
@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.problems import problem
 
-Headers = Iterable[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 CONTENT_SECURITY_POLICY: Final = b"content-security-policy"
 
@@ -78,7 +78,7 @@ def _internal_error(request_id: bytes) -> ASGIApp:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id.decode())
 
 
-def request_id_from(headers: Headers) -> bytes:
+def request_id_from(headers: RawHeaders) -> bytes:
     """Return the client's X-Request-ID if it is well-formed, else a new id."""
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
@@ -90,13 +90,13 @@ def new_request_id() -> bytes:
     return b"%016x" % getrandbits(64)  # unique, not secret
 
 
-def _has_body(headers: Headers) -> bool:
+def _has_body(headers: RawHeaders) -> bool:
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ")) for name, value in headers
     )
 
 
-def with_standard_headers(headers: Headers, request_id: bytes) -> list[tuple[bytes, bytes]]:
+def with_standard_headers(headers: RawHeaders, request_id: bytes) -> list[tuple[bytes, bytes]]:
     """Append the headers that every response carries. A Content-Security-Policy that is set already stays."""
     result = [*headers, *_STANDARD_HEADERS, (b"x-request-id", request_id)]
     if all(name != CONTENT_SECURITY_POLICY for name, _ in result):
@@ -104,7 +104,7 @@ def with_standard_headers(headers: Headers, request_id: bytes) -> list[tuple[byt
     return result
 
 
-def serialize(status: HTTPStatus, headers: Headers, body: bytes) -> bytes:
+def serialize(status: HTTPStatus, headers: RawHeaders, body: bytes) -> bytes:
     """Return a response as it goes over the wire."""
     head = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join([*head, b"", body])

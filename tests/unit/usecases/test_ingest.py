@@ -287,7 +287,7 @@ def test_an_unexpected_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dead_letters_go_out_after_the_orders_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup()
     stored_first: list[int] = []
-    monkeypatch.setattr(setup.dead_letters, "finish", lambda *_: stored_first.append(len(setup.store.orders)))
+    monkeypatch.setattr(setup.dead_letters, "send_and_commit", lambda *_: stored_first.append(len(setup.store.orders)))
     setup.ingest(batch_of(10, bad=1))
     assert stored_first == [10]
 

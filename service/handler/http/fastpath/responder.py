@@ -11,8 +11,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.handler.http.etag import matches
-from service.handler.http.keys import Keys, Scope
-from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
+from service.handler.http.keys import Keys, KeyScope
+from service.handler.http.middleware import (
+    RawHeaders,
+    new_request_id,
+    request_id_from,
+    serialize,
+    with_standard_headers,
+)
 from service.handler.http.routes.orders import order_response
 from service.pkg.etag import ETAG_BYTES
 from service.usecases.lookup import Lookup, LookupResult
@@ -57,7 +63,6 @@ _BEARER: Final = re.compile(rb"Bearer ([!-~]+)")
 _ETAG_PLACEHOLDER: Final = "<etag>"
 _REQUEST_ID_PLACEHOLDER: Final = b"<request-id>"
 
-Headers = list[tuple[bytes, bytes]]
 Response = bytes | tuple[bytes, memoryview]
 """What goes over the wire, in one or two pieces."""
 
@@ -79,13 +84,13 @@ class CacheResponder:
         self._keys = keys
         self._max_block_bytes = min(MAX_HEADER_BLOCK_BYTES, max_head_bytes - MAX_REQUEST_LINE_BYTES)
         self._requests: dict[bytes, PlainRequest] = {}
-        self._default_headers: Headers | None = None
+        self._default_headers: RawHeaders | None = None
         self._ok_template = self._not_modified_template = b""
         self._ok_total = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
         self._not_modified_total = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
         self._seconds = metrics.http_request_seconds.labels(ROUTE, "GET")
 
-    def respond(self, head: bytes, default_headers: Headers) -> Response | None:
+    def respond(self, head: bytes, default_headers: RawHeaders) -> Response | None:
         """Return the response, or None if the request is not plain or its order is not cached.
 
         `head` is the request line and the headers, without the empty line. `default_headers` are the server's, in a new
@@ -105,7 +110,7 @@ class CacheResponder:
         return response
 
     def _may_read(self, key: str) -> bool:
-        return self._keys is None or Scope.READ in (self._keys.scopes(key) or ())
+        return self._keys is None or KeyScope.READ in (self._keys.scopes(key) or ())
 
     def _render(self, value: bytes, request: PlainRequest) -> Response:
         tag, request_id = value[:ETAG_BYTES], request.request_id or new_request_id()
@@ -118,7 +123,7 @@ class CacheResponder:
             return self._ok_template % (tag, len(body), request_id, b""), body
         return self._ok_template % (tag, len(value) - ETAG_BYTES, request_id, value[ETAG_BYTES:])
 
-    def _make_templates(self, default_headers: Headers) -> None:
+    def _make_templates(self, default_headers: RawHeaders) -> None:
         """Make templates of the application's own responses."""
         self._default_headers = default_headers
         order = LookupResult(b"", _ETAG_PLACEHOLDER, is_hit=True)
@@ -173,7 +178,7 @@ def _api_key(headers: Mapping[bytes, bytes]) -> str | None:
     return match[1].decode() if match else None
 
 
-def _template(status: HTTPStatus, headers: Headers) -> bytes:
+def _template(status: HTTPStatus, headers: RawHeaders) -> bytes:
     """Return a bytes template for the ETag, the length of the body (200 only), and the request id."""
     template = serialize(status, with_standard_headers(headers, _REQUEST_ID_PLACEHOLDER), b"").replace(b"%", b"%%")
     placeholders = {

@@ -20,12 +20,14 @@ MAX_PAGE_SIZE: Final = 50
 _POSITION: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
 """Part of a cursor: a partition, and the offset before which the next page begins."""
 
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of dead letters in the page.")]
+DeadLettersLimit = Annotated[
+    int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of dead letters in the page.")
+]
 Reasons = Annotated[
     list[Reason] | None,
     Query(max_length=len(Reason), description="Only dead letters with this reason. May be repeated."),
 ]
-PageCursor = Annotated[
+DeadLettersCursor = Annotated[
     str | None,
     Query(
         pattern=f"^{_POSITION}(-{_POSITION})*$",
@@ -86,7 +88,9 @@ def router(dead_letters: DeadLetterReader) -> APIRouter:
     @routes.get(
         "/dead-letters", responses=RESPONSES, response_class=Response, summary="List dead letters, newest first"
     )
-    async def list_dead_letters(limit: Limit = 20, reason: Reasons = None, cursor: PageCursor = None) -> Response:
+    async def list_dead_letters(
+        limit: DeadLettersLimit = 20, reason: Reasons = None, cursor: DeadLettersCursor = None
+    ) -> Response:
         page = await dead_letters.page(DeadLetterQuery(limit, _parse_cursor(cursor), frozenset(reason or ())))
         body = msgspec.json.encode(
             DeadLetterList([_view(excerpt) for excerpt in page.dead_letters], _format_cursor(page.before))

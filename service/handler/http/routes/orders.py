@@ -12,24 +12,24 @@ from service.handler.http.etag import matches
 from service.handler.http.openapi import Responses, describe_headers, error_responses, json_response
 from service.handler.http.problems import Problem
 from service.usecases.lookup import Lookup, LookupResult
-from service.usecases.ports import Cursor, OrderReader, PageQuery
+from service.usecases.ports import OrderReader, PageCursor, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
 _CACHE_CONTROL: Final = {"cache-control": "private, no-cache"}
 
-OrderUid = Annotated[
+OrderUidInPath = Annotated[
     str, Path(min_length=1, max_length=MAX_UID_LENGTH, pattern=f"^{UID_CHARACTER}+$", examples=["b563feb7b2b84b6test"])
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of orders in the page.")]
-PageCursor = Annotated[
+OrdersLimit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of orders in the page.")]
+OrdersCursor = Annotated[
     str | None,
     Query(
         pattern=rf"^-?[0-9]{{1,18}}\.{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}$",
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
-Text = Annotated[str | None, Query(min_length=1, max_length=255, pattern="^[^\\u0000]*$")]
+FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern="^[^\\u0000]*$")]
 
 ORDER_RESPONSES: Final[Responses] = {
     200: {
@@ -85,7 +85,7 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
     routes = APIRouter(tags=["orders"])
 
     @routes.get("/orders/{order_uid}", responses=ORDER_RESPONSES, response_class=Response, summary="Get an order")
-    async def get_order(order_uid: OrderUid, request: Request) -> Response:
+    async def get_order(order_uid: OrderUidInPath, request: Request) -> Response:
         return await _get(lookup, order_uid, request)
 
     @routes.head(
@@ -94,12 +94,15 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
         response_class=Response,
         summary="Get the headers of an order",
     )
-    async def head_order(order_uid: OrderUid, request: Request) -> Response:
+    async def head_order(order_uid: OrderUidInPath, request: Request) -> Response:
         return await _get(lookup, order_uid, request)
 
     @routes.get("/orders", responses=LIST_RESPONSES, response_class=Response, summary="List orders, newest first")
     async def list_orders(
-        limit: Limit = 20, cursor: PageCursor = None, customer_id: Text = None, track_number: Text = None
+        limit: OrdersLimit = 20,
+        cursor: OrdersCursor = None,
+        customer_id: FilterText = None,
+        track_number: FilterText = None,
     ) -> Response:
         query = PageQuery(limit, _parse_cursor(cursor), customer_id, track_number)
         return await _list(reader, query)
@@ -129,6 +132,6 @@ async def _list(reader: OrderReader, query: PageQuery) -> Response:
     return Response(body, headers=_CACHE_CONTROL, media_type="application/json")
 
 
-def _parse_cursor(cursor: str | None) -> Cursor | None:
+def _parse_cursor(cursor: str | None) -> PageCursor | None:
     match = _CURSOR.fullmatch(cursor) if cursor else None
-    return Cursor(int(match[1]), match[2]) if match else None
+    return PageCursor(int(match[1]), match[2]) if match else None

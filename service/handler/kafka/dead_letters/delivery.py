@@ -12,14 +12,14 @@ ANY_PARTITION: Final = -1
 """The producer chooses by the key."""
 TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
-Item = TypeVar("Item")
-DeliveryFailure = tuple[Item, KafkaError]
+_Item = TypeVar("_Item")
+DeliveryFailure = tuple[_Item, KafkaError]
 
 
-class Payload(NamedTuple, Generic[Item]):
+class Payload(NamedTuple, Generic[_Item]):
     """A dead letter as a Kafka message."""
 
-    item: Item
+    item: _Item
     headers: Headers
     key: bytes | None
     value: bytes | None
@@ -28,8 +28,8 @@ class Payload(NamedTuple, Generic[Item]):
 def enqueue(
     producer: Producer,
     topic: str,
-    payload: Payload[Item],
-    failures: list[DeliveryFailure[Item]],
+    payload: Payload[_Item],
+    failures: list[DeliveryFailure[_Item]],
     *,
     partition: int = ANY_PARTITION,
 ) -> None:

@@ -43,7 +43,7 @@ class DeadLetterProducer:
         self._encoder = encoder
         self._stop = stop
 
-    def finish(self, _: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, _: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         if dead_letters:
             self._send(dead_letters)
         return False

@@ -51,7 +51,7 @@ class TransactionalDeadLetters:
         """By partition and offset of a dead letter: how many of its encodings were too large."""
         self._has_fallback = False
 
-    def finish(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         while (error := self._attempt(dead_letters, batch)) is not None:
             if not self._has_fallback:
                 raise DeadLettersUnavailable(f"{self._topic}: no transaction ({error.name()})", dead_letters)

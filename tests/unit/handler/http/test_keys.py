@@ -9,9 +9,17 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.errors import InvalidKeysFile
-from service.handler.http.keys import MAX_FILE_BYTES, MAX_KEY_LENGTH, MIN_KEY_LENGTH, KeyReloader, Keys, Scope, key_with
+from service.handler.http.keys import (
+    MAX_FILE_BYTES,
+    MAX_KEY_LENGTH,
+    MIN_KEY_LENGTH,
+    KeyReloader,
+    Keys,
+    KeyScope,
+    key_with,
+)
 
-READS = frozenset({Scope.READ})
+READS = frozenset({KeyScope.READ})
 KEY = "k" * MIN_KEY_LENGTH
 OTHER = "o" * MAX_KEY_LENGTH
 GOOD = "g" * MIN_KEY_LENGTH
@@ -30,7 +38,7 @@ def keys_of(path: Path, text: str) -> Keys:
 def test_each_line_has_a_key_and_its_scopes(path: Path) -> None:
     keys = keys_of(path, f"# the page\nread {KEY}\n\n  read,dead-letters   {OTHER}\r\n")
     assert keys.scopes(KEY) == READS
-    assert keys.scopes(OTHER) == frozenset(Scope)
+    assert keys.scopes(OTHER) == frozenset(KeyScope)
 
 
 @pytest.mark.parametrize("key", ["", KEY[1:], KEY + "k", KEY.upper(), f" {KEY}", "é" * MIN_KEY_LENGTH])
@@ -54,7 +62,7 @@ MALFORMED = [
 def test_a_malformed_line_is_ignored_and_reported_without_the_key(path: Path, line: str, problem: str) -> None:
     path.write_bytes(f"read {GOOD}\n{line}\nread,dead-letters {OTHER}".encode("latin-1"))
     keys = Keys(path)
-    assert (keys.scopes(GOOD), keys.scopes(OTHER), len(keys)) == (READS, frozenset(Scope), 2)
+    assert (keys.scopes(GOOD), keys.scopes(OTHER), len(keys)) == (READS, frozenset(KeyScope), 2)
     assert keys.scopes(KEY) is None
     (problem_text,) = keys.problems
     assert problem_text.startswith(f"line 2: {problem}")
@@ -96,10 +104,10 @@ def test_a_byte_order_mark_and_crlf_are_ignored(path: Path) -> None:
 
 def test_key_with_returns_the_first_key_with_the_scope(path: Path) -> None:
     path.write_text(f"# comment\nmalformed\ndead-letters {OTHER}\nread {KEY}\n")
-    assert key_with(path, Scope.READ) == KEY
+    assert key_with(path, KeyScope.READ) == KEY
     path.write_text(f"dead-letters {OTHER}\n")
     with pytest.raises(InvalidKeysFile, match="contains no key with the scope read"):
-        key_with(path, Scope.READ)
+        key_with(path, KeyScope.READ)
 
 
 def test_keys_are_rotated_without_a_restart(path: Path) -> None:

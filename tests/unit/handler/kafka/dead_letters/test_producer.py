@@ -33,7 +33,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_a
         monkeypatch.setattr(delivery, "Producer", produced)
         producer = DeadLetterProducer({}, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
         with pytest.raises(DeadLettersUnavailable) as refusal:
-            producer.finish(Batch(), [LETTER])
+            producer.send_and_commit(Batch(), [LETTER])
         assert refusal.value.unsent == [LETTER]
-        producer.finish(Batch(), refusal.value.unsent)
+        producer.send_and_commit(Batch(), refusal.value.unsent)
     assert next(servers, None) is None

@@ -169,7 +169,7 @@ def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
     """Repeat as the retry does."""
     for _ in range(5):
         try:
-            dead_letters.finish(of, of.bad)
+            dead_letters.send_and_commit(of, of.bad)
         except DeadLettersUnavailable:
             continue
         return
@@ -191,7 +191,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
     of = batch(0)
     kafka.topic_id = "recreated"
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_TOPIC_ID"):
-        dead_letters.finish(of, of.bad)
+        dead_letters.send_and_commit(of, of.bad)
     assert (kafka.visible, kafka.committed, kafka.calls) == ([], {}, ["init"])
     of.drop(frozenset({0}))
     send(dead_letters, of)
@@ -204,7 +204,7 @@ def test_what_fails_is_aborted_and_begun_again(
 ) -> None:
     kafka.nemesis[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
     with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
-        dead_letters.finish(batch(0), batch(0).bad)
+        dead_letters.send_and_commit(batch(0), batch(0).bad)
     assert (kafka.visible, kafka.committed, kafka.calls[-1]) == ([], {}, "abort")
     send(dead_letters, batch(0))
     assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
@@ -234,7 +234,7 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
     monkeypatch.setattr(transactions, "_CALL_TIMEOUT_SECONDS", -0.99)
     kafka.answers.clear()
     with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
-        dead_letters.finish(batch(0), batch(0).bad)
+        dead_letters.send_and_commit(batch(0), batch(0).bad)
     kafka.answers.set()
     monkeypatch.undo()
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
@@ -305,7 +305,7 @@ def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
     """The client reports nothing more of a transaction in which one message was refused."""
     kafka.largest = 500
     large = batch(*range(8), value=b"x" * 1_000)
-    dead_letters.finish(large, large.bad)
+    dead_letters.send_and_commit(large, large.bad)
     assert len(kafka.visible) == 8
     assert all(b'"size":1000' in value for _, value in kafka.visible)
 
@@ -313,7 +313,7 @@ def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
 def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     kafka.cluster = "mockCluster"
     with pytest.raises(CommandError, match="not the mock"):
-        dead_letters.finish(batch(0), [])
+        dead_letters.send_and_commit(batch(0), [])
 
 
 def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
@@ -323,7 +323,7 @@ def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: T
     send(dead_letters, batch(0))
     kafka.on_metadata = refuse
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_MEMBER_ID"):
-        dead_letters.finish(batch(1), batch(1).bad)
+        dead_letters.send_and_commit(batch(1), batch(1).bad)
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
 
