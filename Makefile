@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check format bench web screenshots image sbom audit licenses dashboard alerts chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom audit licenses dashboard alerts chart-docs e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -60,7 +60,9 @@ mutations: venv ## Apply each mutation of the delivery guarantee and require tha
 fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
 
-check: venv web ## Run linter, format check and type checker
+check: web check-python ## Build the page with its type check, then run make check-python
+
+check-python: venv ## Run linter, format check and type checker of the Python code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -33,11 +33,11 @@ def test_named_tests_run_without_the_checks_and_the_page() -> None:
     assert re.findall(r"ruff|mypy|npm", commands) == []
 
 
-def test_hooks_of_git_run_what_make_check_runs_and_fetch_nothing() -> None:
+def test_hooks_of_git_run_what_make_check_python_runs_and_fetch_nothing() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert repository["repo"] == "local"
     entries = "\n".join(hook["entry"] for hook in repository["hooks"])
-    assert checkers(entries) == checkers(told_by("--dry-run", "check"))
+    assert checkers(entries) == checkers(told_by("--dry-run", "check-python"))
 
 
 def checkers(commands: str) -> list[str]:
