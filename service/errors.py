@@ -4,8 +4,8 @@ OrdersError
 ├── DocumentRejected             a message is not a valid order: it is dead-lettered
 ├── StorageError                 PostgreSQL did not store the orders
 │   ├── OrderRejected                permanent: it rejected the data of an order, which is dead-lettered
+│   ├── StatementTimedOut            the batch exceeded the statement timeout: halved and retried
 │   └── StorageUnavailable           temporary: retried without limit by default
-│       └── StatementTimedOut            the batch exceeded the statement timeout: halved and retried
 ├── DeadLettersUnavailable       the dead-letter topic does not accept messages: retried, and nothing is committed
 ├── KafkaUnavailable             a query of Kafka failed: a later one may succeed
 ├── KafkaClientFailed            the Kafka client reported a fatal error: the process must restart
@@ -55,7 +55,6 @@ class StorageError(OrdersError):
         super().__init__(f"{problem} (SQLSTATE {sqlstate})" if sqlstate else problem)
         self.problem = problem
         self.sqlstate = sqlstate
-        self.attempts = 1
 
 
 class OrderRejected(StorageError):
@@ -67,12 +66,12 @@ class OrderRejected(StorageError):
         self.position = position
 
 
+class StatementTimedOut(StorageError):
+    """The statement timeout canceled the call (57014). Half of the orders may succeed."""
+
+
 class StorageUnavailable(StorageError):
     """PostgreSQL is unreachable, busy or read-only, or the transaction lost a race: a retry can succeed."""
-
-
-class StatementTimedOut(StorageUnavailable):
-    """The statement timeout canceled the call (57014). Half of the orders may succeed."""
 
 
 class DeadLettersUnavailable(OrdersError):

@@ -220,12 +220,17 @@ class PostgresOrderReader:
         if connection.has_timed_out:
             self.is_reachable = False
             await connection.abandon()
-            return StatementTimedOut("the query timed out")
+            return StorageUnavailable("the query timed out")
         if error.sqlstate in PREPARED_STATEMENT_ERRORS:
             self._uses_prepared_statements = False
         if error.sqlstate in RETRYABLE:
             return _RetryableError(translate(error).problem, sqlstate=error.sqlstate or "")
-        return _RetryableError(CONNECTION_FAILED) if connection.closed else translate(error)
+        if connection.closed:
+            return _RetryableError(CONNECTION_FAILED)
+        failure = translate(error)
+        if isinstance(failure, StatementTimedOut):  # a read cannot be halved
+            return StorageUnavailable(failure.problem, sqlstate=failure.sqlstate)
+        return failure
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
         connection.call_timeout = self._settings.statement_timeout

@@ -71,7 +71,7 @@ def classify(error: psycopg.Error) -> Failure:
 
 
 def translate(error: psycopg.Error) -> StorageError:
-    """Return the error that says whether a retry can succeed (StorageUnavailable) or not (OrderRejected)."""
+    """Return OrderRejected (permanent), StatementTimedOut (half may succeed) or StorageUnavailable (temporary)."""
     state = error.sqlstate or ""
     match classify(error):
         case Failure.NO_RESPONSE:

@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     offset: int
 
 
-_Part = TypeVar("_Part", Entry, DeadLetter)
+_Message = TypeVar("_Message", Entry, DeadLetter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class Batch:
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()
 
-    def owned(self, parts: list[_Part]) -> list[_Part]:
-        """Return the parts of owned partitions."""
-        return [part for part in parts if self.owns(part.partition)] if self.dropped else parts
+    def owned(self, messages: list[_Message]) -> list[_Message]:
+        """Return the messages of owned partitions."""
+        return [message for message in messages if self.owns(message.partition)] if self.dropped else messages
 
     def owns(self, partition: int) -> bool:
         return partition not in self.dropped

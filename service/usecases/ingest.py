@@ -31,7 +31,7 @@ class RetryObserver(Protocol):
     """Counts and logs attempts that failed, and how their retries ended."""
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        """Report the error of an attempt that is retried after `wait_seconds`."""
+        """Report the error of the last of these attempts, which is retried after `wait_seconds`."""
 
     def on_recovery(self, error: BaseException) -> None:
         """Report the last error before an attempt that succeeded."""
@@ -117,7 +117,7 @@ class Ingest:
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
         self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
         forever = replace(backoff, give_up_after=None)
-        self._finish_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
+        self._send_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
         self._write = middleware(self._ingest)
         self.is_waiting_to_retry = Event()
 
@@ -131,49 +131,55 @@ class Ingest:
         if decision is not Decision.COMMIT:
             return Outcome(result.stored, decision=decision, breaker=self._breaker.state, problem=problem)
         dead_letters = batch.owned([*batch.bad, *result.dead_letters])
-        is_committed = self._finish(dead_letters, batch)
+        is_committed = self._send_and_commit(dead_letters, batch)
         return Outcome(result.stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
 
     def _store_all(self, batch: Batch) -> _StoreResult:
         """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own."""
         result = _StoreResult()
-        parts = deque([batch.entries] if batch.entries else [])
-        while parts:
-            part = parts.popleft()
+        pending = deque([batch.entries] if batch.entries else [])
+        while pending:
+            entries = pending.popleft()
             try:
-                result.add_stored(self._store_part(part, batch))
+                result.add_stored(self._store_at_once(entries, batch))
             except OrderRejected as error:
-                if len(part) == 1:
-                    counts = not batch.is_already_probed(part[0])
-                    result.add_rejected(_dead_letter(part[0], error), counts_for_breaker=counts)
+                if len(entries) > 1:
+                    pending.extendleft(reversed(split_around(entries, error.position)))
                 else:
-                    parts.extendleft(reversed(split_around(part, error.position)))
+                    is_probed = batch.is_already_probed(entries[0])
+                    result.add_rejected(self._dead_letter(entries[0], error), counts_for_breaker=not is_probed)
             except StatementTimedOut as error:
-                self._observer.on_retry(error, error.attempts, 0)
-                parts.extendleft(reversed(split_in_half(part)))
+                self._observer.on_retry(error, self._attempts, 0)
+                pending.extendleft(reversed(split_in_half(entries)))
             except StorageUnavailable as error:
                 self._observer.on_give_up(error)
-                result.dead_letters.extend(_dead_letter(entry, error) for entry in part)
+                result.dead_letters.extend(self._dead_letter(entry, error) for entry in entries)
         return result
 
-    def _store_part(self, part: list[Entry], batch: Batch) -> Stored:
+    def _store_at_once(self, entries: list[Entry], batch: Batch) -> Stored:
         """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
-            part[:] = batch.owned(part)  # in place: after an error the caller splits what is left
+            entries[:] = batch.owned(entries)  # in place: after an error the caller splits what is left
             self.is_waiting_to_retry.clear()
             try:
-                return self._store.store([entry.versioned for entry in part]) if part else Stored()
+                return self._store.store([entry.versioned for entry in entries]) if entries else Stored()
             except StatementTimedOut as error:
-                if len(part) == 1:
-                    raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
-                raise
+                if len(entries) > 1:
+                    raise
+                raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
 
-        try:
-            return self._retry(self._store_retrying, attempt)
-        except StorageError as error:
-            error.attempts = self._store_retrying.statistics["attempt_number"]
-            raise
+        return self._retry(self._store_retrying, attempt)
+
+    @property
+    def _attempts(self) -> int:
+        """The attempts of the last `_store_at_once`."""
+        attempts: int = self._store_retrying.statistics["attempt_number"]
+        return attempts
+
+    def _dead_letter(self, entry: Entry, error: StorageError) -> DeadLetter:
+        where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
+        return DeadLetter(entry.message, entry.partition, Reason.REJECTED, f"{error}{where}", self._attempts)
 
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
@@ -184,7 +190,7 @@ class Ingest:
         problem = problem or self._breaker.evaluate_messages(batch.message_flags)
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
-    def _finish(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
+    def _send_and_commit(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
         """Retry until every dead letter is acknowledged; return whether the offsets were committed with them."""
         unsent = dead_letters
 
@@ -197,7 +203,7 @@ class Ingest:
                 unsent = error.unsent
                 raise
 
-        return self._retry(self._finish_retrying, attempt)
+        return self._retry(self._send_retrying, attempt)
 
     def _retry(self, retrying: Retrying, attempt: Callable[[], _Result]) -> _Result:
         try:
@@ -218,27 +224,21 @@ class Ingest:
 
 
 def _is_unavailable(error: BaseException) -> bool:
-    """Return whether to retry the same orders; after a statement timeout they are halved first."""
-    return isinstance(error, StorageUnavailable) and not isinstance(error, StatementTimedOut)
+    return isinstance(error, StorageUnavailable)
 
 
 def _is_unsent(error: BaseException) -> bool:
     return isinstance(error, DeadLettersUnavailable)
 
 
-def _dead_letter(entry: Entry, error: StorageError) -> DeadLetter:
-    where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
-    return DeadLetter(entry.message, entry.partition, Reason.REJECTED, f"{error}{where}", error.attempts)
+def split_in_half(entries: list[Entry]) -> list[list[Entry]]:
+    middle = len(entries) // 2
+    return [half for half in (entries[:middle], entries[middle:]) if half]
 
 
-def split_in_half(part: list[Entry]) -> list[list[Entry]]:
-    middle = len(part) // 2
-    return [half for half in (part[:middle], part[middle:]) if half]
-
-
-def split_around(part: list[Entry], position: int | None) -> list[list[Entry]]:
+def split_around(entries: list[Entry], position: int | None) -> list[list[Entry]]:
     """Return the orders before the rejected one, that one alone, and the others in halves: more may be rejected."""
     if position is None:
-        return split_in_half(part)
-    before, rejected, after = part[:position], part[position : position + 1], part[position + 1 :]
+        return split_in_half(entries)
+    before, rejected, after = entries[:position], entries[position : position + 1], entries[position + 1 :]
     return [piece for piece in (before, rejected, *split_in_half(after)) if piece]

@@ -345,12 +345,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a rejected batch is split until a single order is to blame",
-        Replacement(INGEST, "Ingest._store_all", "len(part) == 1", "True"),
+        Replacement(INGEST, "Ingest._store_all", "len(entries) > 1", "False"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-1]",),
     ),
     Mutation(
         "a rejected batch is split into large parts",
-        Replacement(INGEST, "split_around", "if position is None:\n    ...", "return [[entry] for entry in part]"),
+        Replacement(INGEST, "split_around", "if position is None:\n    ...", "return [[entry] for entry in entries]"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-500-consecutive]",),
     ),
     Mutation(
@@ -418,7 +418,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a batch that times out is split in half",
-        Replacement(INGEST, "_is_unavailable", "not isinstance(error, StatementTimedOut)", "True"),
+        Replacement(
+            INGEST,
+            "_is_unavailable",
+            "isinstance(error, StorageUnavailable)",
+            "isinstance(error, (StorageUnavailable, StatementTimedOut))",
+        ),
         ("test_postgres.py::test_batches_take_longer_than_the_statement_timeout[seed-1]",),
     ),
     Mutation(
