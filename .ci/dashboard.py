@@ -55,7 +55,7 @@ ROWS = [
                 {"lag": "max(orders_lag_seconds{%s})"}, "stat",
             ),
             Panel(
-                "Circuit breaker", "bool_on_off", "On while too many bad messages have stopped a consumer.",
+                "Circuit breaker", "bool_on_off", "On while bad messages or rejected orders pause a consumer.",
                 {"circuit breaker": "max(orders_circuit_breaker_open{%s})"}, "stat",
             ),
         ],

@@ -86,6 +86,6 @@ def arm(failpoint: Failpoint, nth: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    _, signal_name, name, nth, *command = sys.argv
-    arm(FAILPOINTS[name], int(nth), signal.Signals[signal_name])
+    _, sig, failpoint, nth, *command = sys.argv
+    arm(FAILPOINTS[failpoint], int(nth), signal.Signals[sig])
     sys.exit(main(command))

@@ -1,4 +1,4 @@
-"""The licenses of what the image has, and their page, which `make licenses` writes."""
+"""Licenses of the packages in the image. `make licenses` writes their page."""
 
 import json
 import re
@@ -14,7 +14,7 @@ LICENSES: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "licenses.py"))
 PUBLISHED = (ROOT / "docs" / "licenses.md").read_text(encoding="utf-8")
 
 
-def test_the_page_is_what_is_made_of_the_metadata() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert LICENSES["render"]() == PUBLISHED
 
 
@@ -26,18 +26,18 @@ def test_the_page_lists_every_package_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("spdx", ["MIT", "MIT OR Apache-2.0", "Apache-2.0 AND BSD-2-Clause"])
-def test_licenses_that_ask_for_no_more_than_a_notice_are_taken(spdx: str) -> None:
+def test_licenses_that_require_only_a_notice_are_allowed(spdx: str) -> None:
     assert LICENSES["require_allowed"]("a-package", spdx) == spdx
 
 
 @pytest.mark.parametrize("spdx", ["AGPL-3.0-only", "MIT AND GPL-2.0-only", "none", ""])
-def test_any_other_license_is_refused_by_the_package_s_name(spdx: str) -> None:
+def test_any_other_license_is_an_error_that_names_the_package(spdx: str) -> None:
     with pytest.raises(ValueError, match="a-package: license"):
         LICENSES["require_allowed"]("a-package", spdx)
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("metadata", "license_"),
     [
         ({"License-Expression": "MIT", "License": "see the file"}, "MIT"),
         ({"License": "3-Clause BSD License"}, "BSD-3-Clause"),
@@ -45,8 +45,8 @@ def test_any_other_license_is_refused_by_the_package_s_name(spdx: str) -> None:
         ({"Classifier": "Programming Language :: Python"}, "none"),
     ],
 )
-def test_older_metadata_says_it_otherwise(said: dict[str, str], found: str) -> None:
-    about = Message()
-    for key, value in said.items():
-        about[key] = value
-    assert LICENSES["expression"](about) == found
+def test_a_license_in_older_metadata_is_recognized(metadata: dict[str, str], license_: str) -> None:
+    message = Message()
+    for key, value in metadata.items():
+        message[key] = value
+    assert LICENSES["expression"](message) == license_

@@ -35,7 +35,7 @@ def test_every_requirement_is_one_version_with_hashes(lock: str) -> None:
         assert re.fullmatch(r"[a-z0-9.-]+==[\w.]+( ; [^\\]+?)?(\s+--hash=sha256:[0-9a-f]{64})+", requirement)
 
 
-def test_every_package_of_the_page_has_a_hash_and_no_place() -> None:
+def test_every_package_of_the_page_has_a_hash_and_no_url() -> None:
     packages = {name: package for name, package in PAGE.items() if name}
     assert len(packages) > 1
     for package in packages.values():
@@ -43,13 +43,13 @@ def test_every_package_of_the_page_has_a_hash_and_no_place() -> None:
         assert "resolved" not in package
 
 
-def test_the_page_names_its_direct_dependencies_by_one_version() -> None:
+def test_the_direct_dependencies_of_the_page_are_pinned() -> None:
     named = PAGE[""]["dependencies"] | PAGE[""]["devDependencies"]
     assert named == {name: PAGE[f"node_modules/{name}"]["version"] for name in named}
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock"])
-def test_what_goes_into_the_image_is_what_the_tests_ran_with(lock: str) -> None:
+def test_the_image_has_the_versions_that_the_tests_use(lock: str) -> None:
     assert versions(lock).items() <= versions("requirements-dev.lock").items()
 
 

@@ -1,7 +1,4 @@
-"""The list of what is logged, made of the calls that log.
-
-After a change of a log call, run `make reference`.
-"""
+"""docs/logs.md is generated from the calls that log: after a change, run `make reference`."""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +13,7 @@ VARIABLE = {
     "error.problem": "*the PostgreSQL error; repeated until it is resolved*",
     "str(error)": "*why the dead-letter topic rejects messages; repeated until it is resolved*",
 }
-"""Sentences that are not written where they are logged; none holds a value either."""
+"""Events that are not literals where they are logged. They contain no values either."""
 INTRODUCTION = """\
 # Logs
 
@@ -60,11 +57,11 @@ def published() -> str:
     return INTRODUCTION + "".join(f"| {each.level} | {each.sentence} | {', '.join(each.fields)} |\n" for each in rows)
 
 
-def test_the_page_lists_what_is_logged() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PUBLISHED.read_text(encoding="utf-8") == published()
 
 
-def test_every_line_is_a_fixed_sentence_at_one_level() -> None:
+def test_every_event_is_a_fixed_sentence_at_one_level() -> None:
     found = [*events()]
     assert len(found) > 20
     levels: dict[str, set[str]] = {}

@@ -10,34 +10,34 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 
-def told_by(*arguments: str) -> str:
+def make(*arguments: str) -> str:
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 
 
 def test_help_lists_every_target() -> None:
     (targets,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(re.findall(r"^  make (\S+) +\S", told_by("help"), re.MULTILINE)) == sorted(targets.split())
+    assert sorted(re.findall(r"^  make (\S+) +\S", make("help"), re.MULTILINE)) == sorted(targets.split())
 
 
 @pytest.mark.parametrize(
     ("target", "command"), [("migrate", "migrate"), ("run-consumer", "consumer"), ("run-api", "api")]
 )
-def test_each_part_has_a_word_that_runs_it(target: str, command: str) -> None:
-    assert told_by("--dry-run", target).splitlines()[-1] == f".venv/bin/orders {command}"
+def test_each_service_has_a_target_that_runs_it(target: str, command: str) -> None:
+    assert make("--dry-run", target).splitlines()[-1] == f".venv/bin/orders {command}"
 
 
 def test_named_tests_run_without_the_checks_and_the_page() -> None:
-    commands = told_by("--dry-run", "test", "ARGS=tests/unit -k decode")
+    commands = make("--dry-run", "test", "ARGS=tests/unit -k decode")
     assert commands.splitlines()[-1] == ".venv/bin/pytest tests/unit -k decode"
     assert re.findall(r"ruff|mypy|npm", commands) == []
 
 
-def test_hooks_of_git_run_what_make_check_python_runs_and_fetch_nothing() -> None:
+def test_pre_commit_runs_the_commands_of_make_check_python_and_downloads_nothing() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert repository["repo"] == "local"
     entries = "\n".join(hook["entry"] for hook in repository["hooks"])
-    assert checkers(entries) == checkers(told_by("--dry-run", "check-python"))
+    assert checkers(entries) == checkers(make("--dry-run", "check-python"))
 
 
 def checkers(commands: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Documents name existing tests and settings, and the defaults of these settings."""
+"""Pages name existing tests, settings and constants, and the defaults of the settings."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def text(page: str) -> str:
 
 
 def rows(page: str) -> Iterator[list[str]]:
-    """Yield the cells of each row of a page's tables, their heads included."""
+    """Yield the cells of each row of a page's tables, heads included."""
     for line in text(page).splitlines():
         if line.startswith("| "):
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -50,7 +50,7 @@ def test_every_test_that_verifies_a_guarantee_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_setting_that_a_page_names_is_there(page: str) -> None:
+def test_every_setting_that_a_page_names_exists(page: str) -> None:
     missing = set()
     for name in SETTING.findall(text(page)):
         group, _, field = name.lower().partition("__")
@@ -59,15 +59,15 @@ def test_every_setting_that_a_page_names_is_there(page: str) -> None:
     assert missing == set()
 
 
-def test_every_constant_of_a_limit_is_there() -> None:
+def test_every_constant_that_the_limits_name_exists() -> None:
     named = set(re.findall(r"`(\w+)\.(_?[A-Z][A-Z_]+)`", text("docs/limits.md")))
     assert len(named) >= 10
-    there = {
+    existing = {
         (path.stem, name)
         for path in (ROOT / "service").rglob("*.py")
         for name in re.findall(r"^(_?[A-Z][A-Z_]+)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert named - there == set()
+    assert named - existing == set()
 
 
 def bounds() -> Iterator[tuple[str, str, Any]]:
@@ -78,7 +78,7 @@ def bounds() -> Iterator[tuple[str, str, Any]]:
             yield name, cells[1], getattr(getattr(Settings(), group), field)
 
 
-def test_the_page_of_limits_names_its_settings() -> None:
+def test_the_page_of_limits_names_settings() -> None:
     assert len(list(bounds())) >= 15
 
 

@@ -1,4 +1,4 @@
-"""What files of the repository must not contain, and what its documents must name."""
+"""What no file of the repository may contain, and what its pages may name."""
 
 import ast
 import re
@@ -14,10 +14,10 @@ from service.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 WAITS = ROOT / "tests" / "kit" / "waiting.py"
-SOMEBODYS_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
+MACHINE_FOLDER = re.compile(rf"(?<![\w./])/(?:home|root|Users)/\w|{re.escape(str(ROOT))}(?!\w)")
 STARTS = ("", "service", "tests", "web", "k8s", "chart")
 """Folders that a page may leave out."""
-MADE_LATER = {
+CREATED_LATER = {
     "migrations/roles.sql",
     "dist/sbom.cdx.json",
     "migrations/versions/0003_replacements.py",
@@ -48,7 +48,7 @@ def test_no_lock_file_names_a_host() -> None:
 
 
 def test_no_file_names_a_folder_of_one_machine() -> None:
-    assert [str(path) for path in _tracked() if SOMEBODYS_FOLDER.search(_text(path))] == []
+    assert [str(path) for path in _tracked() if MACHINE_FOLDER.search(_text(path))] == []
 
 
 def test_no_file_points_outside_the_repository() -> None:
@@ -60,7 +60,7 @@ def test_no_test_sleeps() -> None:
     assert [f"{path}:{line}" for path in tests for line in _sleeps(path.read_text())] == []
 
 
-def test_a_sleep_is_noticed_however_it_is_imported_and_giving_way_is_none() -> None:
+def test_every_kind_of_sleep_is_detected_except_that_of_0_seconds() -> None:
     assert list(_sleeps("time.sleep(1)\nsleep(x)\nawait asyncio.sleep(.1)\nasleep(1)\nawait asyncio.sleep(0)")) == [
         1,
         2,
@@ -68,12 +68,12 @@ def test_a_sleep_is_noticed_however_it_is_imported_and_giving_way_is_none() -> N
     ]
 
 
-def test_every_dependency_has_its_reason() -> None:
+def test_every_dependency_is_listed_with_its_purpose() -> None:
     project = tomllib.loads(_text(ROOT / "pyproject.toml"))
     groups = [*project["project"]["optional-dependencies"].values(), *project["dependency-groups"].values()]
-    named = [name for group in groups for name in group if isinstance(name, str)]  # else it is a group that is included
-    wanted = [*project["project"]["dependencies"], *named]
-    names = {re.match(r"[\w-]+", requirement).group() for requirement in wanted}  # type: ignore[union-attr]
+    named = [name for group in groups for name in group if isinstance(name, str)]  # the others include a group
+    requirements = [*project["project"]["dependencies"], *named]
+    names = {re.match(r"[\w-]+", requirement).group() for requirement in requirements}  # type: ignore[union-attr]
     assert names - set(_rows(ROOT / "docs" / "architecture.md")) == set()
 
 
@@ -83,17 +83,17 @@ def test_the_tests_of_each_guarantee_exist() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_pages_link_to_what_is_there() -> None:
+def test_links_between_pages_resolve() -> None:
     links = [(page, link) for page in _pages() for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", _text(page))]
     assert len(links) >= 40
-    assert [f"{page}: {link}" for page, link in links if not _leads_somewhere(page, link)] == []
+    assert [f"{page}: {link}" for page, link in links if not _resolves(page, link)] == []
 
 
-def test_pages_name_files_that_are_there() -> None:
+def test_files_that_pages_name_exist() -> None:
     named = {(page, name) for page in _pages() for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`", _text(page))}
     assert len(named) >= 150
     missing = {name for _, name in named if not any((ROOT / start / name).exists() for start in STARTS)}
-    assert missing - MADE_LATER == set()
+    assert missing - CREATED_LATER == set()
 
 
 def test_pages_wrap_at_100_columns() -> None:
@@ -107,13 +107,13 @@ def test_only_tables_links_and_code_may_be_wider() -> None:
     assert list(_long_lines(page)) == [1, 7]
 
 
-def test_pages_name_commands_that_are_there() -> None:
+def test_commands_that_pages_name_exist() -> None:
     named = {name for page in _pages() for name in re.findall(r"(?:`|-- )orders ([a-z][a-z-]*)", _text(page))}
     assert len(named) >= 10
     assert named - COMMANDS.keys() == set()
 
 
-def test_pages_name_make_targets_that_are_there() -> None:
+def test_make_targets_that_pages_name_exist() -> None:
     (targets,) = re.findall(r"^\.PHONY: (.+)$", _text(ROOT / "Makefile"), re.MULTILINE)
     code = "\n".join(span for page in _pages() for span in re.findall(r"```.*?```|`[^`]+`", _text(page), re.DOTALL))
     named = {*re.findall(r"^`?make ([a-z][a-z0-9-]*)", code, re.MULTILINE)}
@@ -136,8 +136,8 @@ def _long_lines(text: str) -> Iterator[int]:
             yield number
 
 
-def _leads_somewhere(page: Path, link: str) -> bool:
-    """Whether a file is there, and in it the heading that the fragment names, as GitHub names it."""
+def _resolves(page: Path, link: str) -> bool:
+    """Return whether the file exists and has the heading of the fragment, spelled as on GitHub."""
     name, _, fragment = link.partition("#")
     target = page.parent / name if name else page
     return target.exists() and (not fragment or fragment in _headings(target))
@@ -149,15 +149,15 @@ def _headings(page: Path) -> set[str]:
 
 
 def _rows(document: Path) -> Iterator[str]:
-    """Yield what the tables of a document name in their first column."""
+    """Yield the names in the first column of a page's tables."""
     for first in re.findall(r"^\| ([^|]+) \|", _text(document), re.MULTILINE):
         yield from re.sub(r" \(.*\)", "", first).split(", ")
 
 
 def _tracked() -> list[Path]:
-    """Return the files that git knows; skip where there is none to ask."""
+    """Return the files that git tracks; skip the test without git."""
     if not ((ROOT / ".git").exists() and shutil.which("git")):
-        pytest.skip("NOT RUN: WHAT NO FILE MAY HOLD: THERE IS NO GIT TO LIST THE FILES")
+        pytest.skip("NOT RUN: CONTENT OF FILES: NO GIT REPOSITORY TO LIST THEM")
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
 
@@ -171,11 +171,11 @@ def _leaves(path: Path, way: str) -> bool:
 
 
 def _sleeps(source: str) -> Iterator[int]:
-    """Yield the lines that wait; `sleep(0)` only lets others run."""
+    """Yield the lines that sleep. `sleep(0)` only yields to other tasks."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and re.search(r"\bsleep$", ast.unparse(node.func)) and not _gives_way(node):
+        if isinstance(node, ast.Call) and re.search(r"\bsleep$", ast.unparse(node.func)) and not _only_yields(node):
             yield node.lineno
 
 
-def _gives_way(call: ast.Call) -> bool:
+def _only_yields(call: ast.Call) -> bool:
     return [ast.unparse(argument) for argument in call.args] == ["0"]

@@ -1,4 +1,4 @@
-"""The bill of materials that `make sbom` writes."""
+"""The SBOM that `make sbom` writes."""
 
 import json
 import re
@@ -15,7 +15,7 @@ ENGINE = """#!/bin/sh
 case "$*" in *" orders:9 "*) ;; *) exit 125 ;; esac
 printf 'debian 12\\n3.11.7\\nadduser 3.134 all\\nlibgcc-s1 12:12.2.0-14+deb12u1 amd64\\n'
 """
-"""Answers as the image does, which a machine without an engine cannot run."""
+"""Prints what a container of the image prints."""
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def packages(document: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.usefixtures("_engine")
-def test_the_bill_names_what_the_image_has_from_python_npm_and_debian(tmp_path: Path) -> None:
+def test_the_sbom_lists_the_packages_of_python_npm_and_debian_in_the_image(tmp_path: Path) -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     page = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    bill = written(tmp_path, "orders:9")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is None
-    assert packages(bill) == {
+    sbom = written(tmp_path, "orders:9")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(sbom)) is None
+    assert packages(sbom) == {
         *(f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE)),
         *(f"pkg:npm/{name}@{version}" for name, version in page.items()),
         "pkg:generic/python@3.11.7",
@@ -53,7 +53,9 @@ def test_the_bill_names_what_the_image_has_from_python_npm_and_debian(tmp_path: 
 
 
 @pytest.mark.usefixtures("_engine")
-def test_without_the_image_the_bill_says_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_image_the_sbom_omits_debian_packages_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert not any(name.startswith("pkg:deb/") for name in packages(written(tmp_path, "orders:8")))
     assert capsys.readouterr().err.splitlines() == [
         "sbom: image orders:8 not found: omitting Debian packages (run `make image` first)"

@@ -35,9 +35,9 @@ def test_without_an_engine_servers_are_processes_and_the_reason_is_reported() ->
 def test_an_unreachable_engine_leaves_no_open_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     servers.choose({})
-    with warnings.catch_warnings(record=True, action="always") as told:
+    with warnings.catch_warnings(record=True, action="always") as caught:
         gc.collect()
-    assert [str(warning.message) for warning in told if "unclosed <socket" in str(warning.message)] == []
+    assert [str(warning.message) for warning in caught if "unclosed <socket" in str(warning.message)] == []
 
 
 @pytest.mark.usefixtures("no_engine")

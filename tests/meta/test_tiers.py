@@ -1,4 +1,4 @@
-"""`.ci/tiers.py` decides whether a run passed: a skipped test or a tier that never ran must not look like success."""
+"""`.ci/tiers.py` decides whether a run passed: a skipped test or a tier that did not run is a failure."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ TIERS = (
 )
 
 
-def told(
+def run_tiers(
     tmp_path: Path,
     cases: Mapping[str, str] = NONE,
     *,
@@ -53,20 +53,20 @@ def told(
 
 
 def test_a_run_succeeds_if_every_tier_passed(tmp_path: Path) -> None:
-    code, table = told(tmp_path)
+    code, table = run_tiers(tmp_path)
     assert code == 0
     assert "unit                  1        1        0        0     1,200     1,100" in table
     assert "all of it                                              2,400     2,000" in table
 
 
 def test_durations_are_written_by_state_of_the_caches(tmp_path: Path) -> None:
-    told(tmp_path)
+    run_tiers(tmp_path)
     seconds = json.loads((tmp_path / "reports" / "seconds.json").read_text())
     assert seconds == {"warm": dict.fromkeys(TIERS, 1_200) | {"all of it": 2_400}, "cold": {"unit": 7}}
 
 
 def test_a_run_over_the_time_limit_is_reported_and_succeeds(tmp_path: Path) -> None:
-    code, table = told(tmp_path, total=2_701)
+    code, table = run_tiers(tmp_path, total=2_701)
     assert (code, table.splitlines()[-1]) == (0, "OVER THE LIMIT: 2,701 s of 2,700 with warm caches")
 
 
@@ -81,15 +81,15 @@ def test_a_run_over_the_time_limit_is_reported_and_succeeds(tmp_path: Path) -> N
     ],
 )
 def test_a_failed_or_skipped_test_fails_the_run(tmp_path: Path, tier: str, case: str, complaint: str) -> None:
-    code, table = told(tmp_path, {tier: case})
+    code, table = run_tiers(tmp_path, {tier: case})
     assert (code, table.strip().splitlines()[-1]) == (1, complaint)
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_a_missing_report_fails_the_run(tmp_path: Path, tier: str) -> None:
-    assert told(tmp_path, missing=tier)[0] == 1
+    assert run_tiers(tmp_path, missing=tier)[0] == 1
 
 
 def test_tests_that_belong_to_no_tier_fail_the_run(tmp_path: Path) -> None:
-    code, table = told(tmp_path, folders=(*FOLDERS, "simulation"))
+    code, table = run_tiers(tmp_path, folders=(*FOLDERS, "simulation"))
     assert (code, table.strip().splitlines()[-1]) == (1, "NO TIER: simulation")

@@ -41,11 +41,11 @@ def settings() -> dict[str, Any]:
 
 
 def foreign(prefix: str) -> str:
-    """Return the pattern of names that do not begin with the prefix, in whatever case: Go's have no negation."""
+    """Return the pattern of names that do not start with the prefix in any case. Go's patterns have no negation."""
     first, others = prefix[0], prefix[1:]
     pattern = ""
-    for dead_letter in reversed(others):
-        either = f"[{dead_letter}{dead_letter.lower()}]" if dead_letter.isalpha() else dead_letter
+    for character in reversed(others):
+        either = f"[{character}{character.lower()}]" if character.isalpha() else character
         pattern = f"($|[^{either.strip('[]')}]" + (f"|{either}{pattern})" if pattern else ")")
     return f"^([^{first}]|{first}{pattern})"
 
@@ -86,7 +86,7 @@ def written(kind: object, facts: list[Any]) -> dict[str, Any]:
 
 
 def bounds(facts: list[Any]) -> Iterator[tuple[str, float]]:
-    """Yield those of numbers; what a text stands for is left to the service."""
+    """Yield the bounds of numbers. The service checks those of texts, such as `30s`."""
     for fact in facts:
         if type(fact) in BOUNDS:
             name, attribute = BOUNDS[type(fact)]
@@ -95,15 +95,15 @@ def bounds(facts: list[Any]) -> Iterator[tuple[str, float]]:
 
 def published() -> str:
     """Return the lines of the schema, one for each setting."""
-    made = settings()
-    lines = [f'{" " * 8}"{name}": {json.dumps(each)}' for name, each in made.pop("properties").items()]
-    rest = [f'{" " * 6}"{name}": {json.dumps(each)}' for name, each in made.items()]
+    schema = settings()
+    lines = [f'{" " * 8}"{name}": {json.dumps(each)}' for name, each in schema.pop("properties").items()]
+    rest = [f'{" " * 6}"{name}": {json.dumps(each)}' for name, each in schema.items()]
     properties = ",\n".join(lines)
     return ",\n".join(rest) + f',\n{" " * 6}"properties": {{\n{properties}\n{" " * 6}}}\n'
 
 
 def split() -> tuple[str, str, str]:
-    """Return the schema before, of and behind the settings."""
+    """Return the schema's text before the settings, of them, and after them."""
     found = re.fullmatch(
         r'(.*\n    "settings": \{\n)(.*?)(    \},\n    "extraEnv".*)', SCHEMA.read_text("utf-8"), re.DOTALL
     )
@@ -112,19 +112,19 @@ def split() -> tuple[str, str, str]:
 
 
 def write() -> None:
-    before, _, behind = split()
-    SCHEMA.write_text(before + published() + behind, encoding="utf-8")
+    before, _, after = split()
+    SCHEMA.write_text(before + published() + after, encoding="utf-8")
 
 
 def test_the_chart_has_the_schema_of_the_settings() -> None:
     assert split()[1] == published()
 
 
-def refuses(name: str, value: object) -> bool:
+def rejects(name: str, value: object) -> bool:
     return bool(list(Draft7Validator(settings()).iter_errors({name: value})))
 
 
-REFUSED: Final = (
+REJECTED: Final = (
     ("ORDERS_LOG__LEVEL", "loud"),
     ("ORDERS_LOG__LEVEL", "INFO"),
     ("ORDERS_LOGG__LEVEL", "info"),
@@ -142,15 +142,15 @@ REFUSED: Final = (
 )
 
 
-@pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_the_chart_refuses_what_the_service_does(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refuses(name, value)
+@pytest.mark.parametrize(("name", "value"), REJECTED)
+def test_the_chart_rejects_what_the_service_rejects(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rejects(name, value)
     monkeypatch.setenv(name, str(value))
     with pytest.raises(InvalidSettings):
         load()
 
 
-TAKEN: Final = (
+ACCEPTED: Final = (
     ("ORDERS_LOG__LEVEL", "debug"),
     ("ORDERS_HTTP__CORS_ORIGINS", '["https://a.example"]'),
     ("ORDERS_KAFKA__PROPERTIES", '{\n "security.protocol": "SSL"\n}'),
@@ -173,13 +173,13 @@ TAKEN: Final = (
 )
 
 
-@pytest.mark.parametrize(("name", "value"), TAKEN)
-def test_the_chart_takes_what_the_service_does(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not refuses(name, value)
+@pytest.mark.parametrize(("name", "value"), ACCEPTED)
+def test_the_chart_accepts_what_the_service_accepts(name: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not rejects(name, value)
     monkeypatch.setenv(name, str(value))
     load()
 
 
-def test_a_name_of_ours_in_another_case_is_refused() -> None:
-    assert refuses("Orders_Log__Level", "debug")
-    assert refuses("ORDERS_LOG__level", "debug")
+def test_a_setting_in_lower_case_is_rejected() -> None:
+    assert rejects("Orders_Log__Level", "debug")
+    assert rejects("ORDERS_LOG__level", "debug")

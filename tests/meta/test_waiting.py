@@ -8,7 +8,7 @@ def test_the_first_true_result_is_returned() -> None:
     assert eventually(lambda: next(results)) == 7
 
 
-def test_an_error_of_the_check_means_that_it_is_tried_again() -> None:
+def test_a_check_that_raises_is_retried() -> None:
     results = iter([ZeroDivisionError, None])
 
     def check() -> bool:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).relative_to(ROOT)
 HISTORY = Path("CHANGELOG.md")
-"""It says what things were called before."""
+"""Contains earlier names."""
 
 JARS = Path("local/kafka-jars.txt")
 """Checksums."""
@@ -61,7 +61,7 @@ SPELLING = {
     r"(?i:licences?|colours?|behaviours?|neighbours?|defences?|catalogues?|labelled)": "American spelling",
 }
 LETTERS = r"(?<!dead)(?<!dead[ _-])(?<!Dead[ -])(?<!Dead)[Ll]etters?"
-"""But for the characters."""
+"""Except characters: the lines that `CHARACTERS` matches."""
 CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|`letter`")
 
 
@@ -70,11 +70,11 @@ def test_a_barred_word_is_gone(pattern: str, instead: str) -> None:
     assert [*_uses(rf"(?<![A-Za-z])(?:{pattern})(?![a-z])")] == [], f"write: {instead}"
 
 
-def test_a_dead_letter_is_called_so() -> None:
+def test_a_dead_letter_is_never_just_a_letter() -> None:
     assert [use for use in _uses(rf"(?<![A-Za-z])(?:{LETTERS})(?![a-z])") if not CHARACTERS.search(use)] == []
 
 
-def test_the_patterns_find_what_they_are_for() -> None:
+def test_the_patterns_match_what_they_bar() -> None:
     used = "the brake is on; Patience(3); told_to(log); BRAKE__RATIO; ORDERS_BATCH__MAX_ORDERS=1; one of ours"
     found = [each for each in (*TERMS, *SETTINGS) if re.search(rf"(?<![A-Za-z])(?:{each})(?![a-z])", used)]
     assert len(found) == 6
@@ -87,19 +87,19 @@ def test_the_patterns_find_what_they_are_for() -> None:
 
 
 def _uses(pattern: str) -> Iterator[str]:
-    """Yield each line with a match, and its place; a line break counts as a blank."""
+    """Yield each line with a match, and its location. A line break counts as a space."""
     expression = re.compile(pattern)
     for path in _tracked():
         lines = (ROOT / path).read_text(encoding="utf-8", errors="replace").splitlines()
         for number, (before, line) in enumerate(zip(["", *lines], lines, strict=False), 1):
-            start = f"{before[-5:]} "  # so that a term may begin at the end of the line before
+            start = f"{before[-5:]} "  # so that a match may start at the end of the previous line
             if expression.search(start + line.strip(), len(start)):
                 yield f"{path}:{number}: {line.strip()[:100]}"
 
 
 def _tracked() -> Iterator[Path]:
     if not ((ROOT / ".git").exists() and shutil.which("git")):
-        pytest.skip("NOT RUN: PRIVATE TERMS: THERE IS NO GIT TO LIST THE FILES")
+        pytest.skip("NOT RUN: BARRED WORDS: NO GIT REPOSITORY TO LIST THE FILES")
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     for name in filter(None, listing.split("\0")):
         path = Path(name)

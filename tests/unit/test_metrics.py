@@ -1,7 +1,4 @@
-"""The catalog of metrics, and its page.
-
-After a change of the catalog, run `make reference`.
-"""
+"""docs/metrics.md is generated from `service/metrics.py`: after a change, run `make reference`."""
 
 import json
 import re
@@ -37,7 +34,7 @@ every metric. prometheus_client adds `process_*` and `python_gc_*`.
 OF_LABELS = """
 ## Labels
 
-No label holds anything that came from outside: the number of series has a bound, whatever is sent.
+Labels never contain external input, so the number of series is bounded.
 
 | label | values |
 |---|---|"""
@@ -54,8 +51,8 @@ class Declared(NamedTuple):
 
 def catalog() -> list[Declared]:
     """Return what every process declares, in the order of `service/metrics.py`."""
-    made = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
-    return [_declared(each, _mode(name)) for name, each in made.items()]
+    declared = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
+    return [_declared(each, _mode(name)) for name, each in declared.items()]
 
 
 def _mode(attribute: str) -> str:
@@ -97,11 +94,11 @@ def published() -> str:
     return INTRODUCTION + "\n".join([*rows, OF_LABELS, *labels, ""])
 
 
-def test_the_page_is_that_of_the_catalog() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PUBLISHED.read_text() == published()
 
 
-def test_names_have_the_prefix_and_a_unit_and_every_label_says_what_it_can_be() -> None:
+def test_every_metric_has_the_prefix_a_description_and_documented_labels() -> None:
     assert [each.name for each in catalog() if not each.name.startswith("orders_")] == []
     assert {label for each in catalog() for label in each.labels} == {*LABELS}
     assert [each.name for each in catalog() if not each.meaning.endswith(".")] == []
@@ -111,7 +108,7 @@ def test_every_metric_is_read_by_an_alert_or_a_panel() -> None:
     assert [each.name for each in catalog() if not each.readers] == []
 
 
-def test_each_reason_of_a_dead_letter_has_its_series() -> None:
+def test_each_reason_of_a_dead_letter_has_a_series() -> None:
     assert set(REASONS) == set(Reason)
 
 
@@ -123,7 +120,7 @@ HOSTILE = ApiFixture()
     st.sampled_from(["GET", "HEAD", "POST", "BREW", "OPTIONS"]),
     st.lists(st.text("abc/.%?=&", max_size=12) | st.sampled_from(["orders", "assets", "stats"]), max_size=4),
 )
-def test_no_request_makes_series_of_its_own(method: str, path: list[str]) -> None:
+def test_no_request_adds_a_series(method: str, path: list[str]) -> None:
     HOSTILE.client.request(method, "http://testserver/" + "/".join(path))
     handlers = {"none", "/", "/orders", "/orders/{order_uid}", "/stats", "/assets"}
     series = [sample for family in HOSTILE.metrics.registry.collect() for sample in family.samples]
