@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from service.errors import CommandError, InvalidSettings, OrdersError
 from service.pkg import output
-from service.pkg.run_with_timeout import has_unfinished_calls
 from service.pkg.shutdown_event import was_interrupted
 
 if TYPE_CHECKING:
@@ -69,12 +69,11 @@ NOT_INSTALLED: Final = {
 def run() -> NoReturn:
     """Run one command and end the process: the console script `orders` and `python -m service`."""
     code = main()
-    if has_unfinished_calls():
-        # A call in a C library may call back into Python and crash while the interpreter shuts down.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # `main` has reported it
+            stream.flush()
+    # Not sys.exit: while Python and OpenSSL clean up, a TLS handshake in a thread of librdkafka crashes the process.
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,11 +3,9 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Final, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
-
-_THREAD_NAME: Final = "bounded call"
 
 
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
@@ -24,13 +22,8 @@ def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
 def start(work: Callable[[], T]) -> "Future[T]":
     """Run `work` in a new thread. The caller may abandon it: the process ends without waiting for it."""
     call: Future[T] = Future()
-    threading.Thread(target=_settle, args=(call, work), name=_THREAD_NAME, daemon=True).start()
+    threading.Thread(target=_settle, args=(call, work), daemon=True).start()
     return call
-
-
-def has_unfinished_calls() -> bool:
-    """Return whether an abandoned call is still running."""
-    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
 
 
 def _settle(call: "Future[T]", work: Callable[[], T]) -> None:

@@ -1,6 +1,8 @@
 """The command line: which command runs, and its exit code."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
@@ -214,6 +216,27 @@ def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.Mon
     error.__cause__ = KeyboardInterrupt()
     run_with(monkeypatch, raising(error))
     assert main.main(["doctor"]) == 130
+
+
+CRASHES_DURING_CLEANUP = """
+import ctypes
+from service import main
+
+def command(_):
+    print("done")
+    return 1
+
+main._run = command
+libc = ctypes.CDLL(None)
+libc.on_exit(libc.abort, None)
+main.run()
+"""
+
+
+def test_a_process_ends_with_its_output_and_code_although_cleaning_up_would_crash_it() -> None:
+    command = [sys.executable, "-c", CRASHES_DURING_CLEANUP]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    assert (ended.returncode, ended.stdout) == (1, "done\n"), ended.stderr
 
 
 def raising(error: BaseException) -> Callable[..., int]:
