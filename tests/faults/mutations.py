@@ -27,6 +27,8 @@ ATTEMPTS: Final = 3
 """Some faults hit the vulnerable moment only in most runs."""
 
 CONSUMER: Final = "service/handler/kafka/consumer/loop.py"
+PROGRESS: Final = "service/handler/kafka/consumer/progress.py"
+SHUTDOWN: Final = "service/handler/kafka/consumer/shutdown.py"
 OFFSETS: Final = "service/handler/kafka/consumer/offsets.py"
 CLIENT_ERRORS: Final = "service/handler/kafka/consumer/client_errors.py"
 TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic_identity.py"
@@ -57,9 +59,9 @@ MUTATIONS: Final = (
         Replacement(
             CONSUMER,
             "OrderConsumer._submit_batch",
-            "self._worker.submit(...)",
-            "self._offsets.advance(self._builder.batch.commit_offsets)\n"
-            "self._consumer.commit(offsets=self._offsets._to_commit(), asynchronous=False)\n"
+            "self.worker.submit(...)",
+            "self.positions.progress.advance(self.builder.batch)\n"
+            "self.positions.client.commit(offsets=self.offsets._to_commit(), asynchronous=False)\n"
             "...",
         ),
         (
@@ -71,17 +73,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the end of a partition is committed only after everything before it is stored",
-        Replacement(
-            CONSUMER,
-            "OrderConsumer._commit_partition_ends",
-            "self._ends.take_committable(self._lag.done, ...)",
-            "self._ends.take_committable(self._lag.done, ())",
-        ),
+        Replacement(PROGRESS, "Progress.advance_to_ends", "self._pending()", "()"),
         ("test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
         "transaction markers after the last order are committed",
-        Replacement(CONSUMER, "OrderConsumer._commit_partition_ends", "self._offsets.advance(ends)", ""),
+        Replacement(PROGRESS, "Progress.advance_to_ends", "self._uncommitted[partition] = ...", ""),
         ("test_kafka.py::test_an_open_producer_transaction_blocks_later_orders_until_it_is[seed-1-committed]",),
     ),
     Mutation(
@@ -161,21 +158,21 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "on SIGTERM the running transaction is finished and committed",
-        Replacement(CONSUMER, "OrderConsumer._drain", "self._worker.wait_finished(...)", '__import__("os")._exit(0)'),
+        Replacement(SHUTDOWN, "Shutdown.drain", "self.worker.wait_finished(...)", '__import__("os")._exit(0)'),
         ("test_consumers.py::test_a_member_is_stopped_during_a_batch[seed-1]",),
     ),
     Mutation(
         "the log says whether the last offsets were committed",
-        Replacement(CONSUMER, "OrderConsumer._drain", "self._offsets.are_committed and not uncommitted", "True"),
+        Replacement(SHUTDOWN, "Shutdown.drain", "self.progress.is_committed and not uncommitted", "True"),
         ("test_kafka.py::test_a_member_is_stopped_while_the_broker_is_suspended[seed-1-at-least-once]",),
     ),
     Mutation(
         "a rebalance drops only revoked partitions from the open batch",
         Replacement(
-            CONSUMER,
-            "OrderConsumer._on_revoke",
-            "self._builder.batch.drop(revoked)",
-            "self._builder.batch.drop(frozenset(self._builder.batch.next_offsets))",
+            "service/handler/kafka/consumer/rebalance.py",
+            "Rebalance._on_revoke",
+            "self.builder.batch.drop(revoked)",
+            "self.builder.batch.drop(frozenset(self.builder.batch.next_offsets))",
         ),
         ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
     ),
@@ -378,8 +375,8 @@ MUTATIONS: Final = (
         Replacement(
             CONSUMER,
             "OrderConsumer._wait_for_room",
-            "self._worker.wait_finished(...)",
-            "self._worker.wait_finished(1e6)",
+            "self.worker.wait_finished(...)",
+            "self.worker.wait_finished(1e6)",
         ),
         ("test_postgres.py::test_postgresql_is_down_for_longer_than_max_poll_interval[seed-1]",),
     ),
@@ -390,7 +387,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "shutdown abandons a batch that cannot be written",
-        Replacement(CONSUMER, "OrderConsumer._on_batch_done", "not isinstance(finished.error, Stopped)", "True"),
+        Replacement(
+            "service/handler/kafka/consumer/completion.py",
+            "BatchCompletion.on_batch_done",
+            "not isinstance(finished.error, Stopped)",
+            "True",
+        ),
         ("test_postgres.py::test_a_member_is_stopped_while_postgresql_is_down[seed-1]",),
     ),
     Mutation(

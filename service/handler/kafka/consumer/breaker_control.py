@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.probe import Probe
 from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.consumer.state import ConsumerState
 from service.usecases.batch import Batch, BatchLimits
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
@@ -40,6 +41,11 @@ class BreakerControl:
     def is_open(self) -> bool:
         """Whether the next batch is a probe."""
         return self._breaker_state is not BreakerState.CLOSED
+
+    @property
+    def reading_state(self) -> ConsumerState:
+        """The state in which the next batch is read."""
+        return ConsumerState.PROBING if self.is_open else ConsumerState.RUNNING
 
     @property
     def must_reread(self) -> bool:

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from service.handler.kafka.consumer.progress import PartitionProgress, Progress, now_ms
 
 if TYPE_CHECKING:
     from service.handler.kafka.consumer.statistics import PartitionEnd
@@ -22,17 +23,6 @@ _QUERY_TIMEOUT_SECONDS: Final = 0.5
 _MS_PER_SECOND: Final = 1_000
 
 
-@dataclass(slots=True)
-class _Progress:
-    """The progress of a partition."""
-
-    offset: int
-    last_ms: int
-    """The timestamp of the last record that is done, or a later time at which the lag was 0."""
-    moved_at: float
-    """When the offset last changed, or the lag was 0."""
-
-
 class Lag:
     """Compares offsets that are done with the ends of partitions. Belongs to the reading thread.
 
@@ -40,41 +30,28 @@ class Lag:
     after it have a metric of their own.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, metrics: "Metrics") -> None:
+    def __init__(self, consumer: Consumer, topic: str, progress: Progress, metrics: "Metrics") -> None:
         self._consumer = consumer
         self._topic = topic
+        self._progress = progress
         self._metrics = metrics
         self._gauges = (
             metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages,
             metrics.partition_stalled_seconds,
         )  # fmt: skip
-        self._progress: dict[int, _Progress] = {}
         self._ends: Mapping[int, PartitionEnd] = {}
         self._queried: dict[int, tuple[int, int]] = {}
         self._to_query: deque[int] = deque()
         self._queried_at = 0.0
         self._updated_at = 0.0
 
-    @property
-    def done(self) -> dict[int, int]:
-        """The next offset of each partition whose position is known."""
-        return {partition: progress.offset for partition, progress in self._progress.items()}
-
-    def advance(self, next_offsets: Mapping[int, int], last_ms: Mapping[int, int]) -> None:
-        """Record the next offsets and last timestamps of a batch that is written."""
-        for partition, offset in next_offsets.items():
-            self._progress[partition] = _Progress(offset, last_ms.get(partition, _now_ms()), monotonic())
-
-    def on_statistics(self, committed: Mapping[int, int], ends: "Mapping[int, PartitionEnd]") -> None:
-        """Record the ends of partitions, and the committed offsets of those from which no batch was written yet."""
+    def on_statistics(self, ends: "Mapping[int, PartitionEnd]") -> None:
+        """Record the ends of partitions."""
         self._ends = ends
-        for partition, offset in committed.items():
-            self._progress.setdefault(partition, _Progress(offset, _now_ms(), monotonic()))
 
     def forget(self, partitions: frozenset[int]) -> None:
-        """Remove the partitions and their gauges."""
-        for partition in partitions & self._progress.keys():
-            del self._progress[partition]
+        """Remove the gauges of these partitions."""
+        for partition in partitions:
             for gauge in self._gauges:
                 with suppress(KeyError):
                     gauge.remove(str(partition))
@@ -88,22 +65,22 @@ class Lag:
             return
         self._updated_at = monotonic()
         self._query_ends(unfetched)
-        for partition, progress in self._progress.items():
+        for partition, progress in self._progress.partitions.items():
             self._set(partition, progress)
 
-    def _set(self, partition: int, progress: _Progress) -> None:
+    def _set(self, partition: int, progress: PartitionProgress) -> None:
         start, end = self._readable(partition)
         behind = max(end - max(progress.offset, start), 0)
         ends = self._ends.get(partition)
         locked = ends.locked if ends else 0
         now, waits = monotonic(), bool(behind or locked)
         if not behind:
-            progress.last_ms = max(progress.last_ms, _now_ms())
+            progress.caught_up()
         if not waits:
             progress.moved_at = now
         self._metrics.lag_messages.labels(partition).set(behind)
         self._metrics.lag_seconds.labels(partition).set(
-            max(_now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
+            max(now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
         )
         self._metrics.open_transaction_messages.labels(partition).set(locked)
         self._metrics.partition_stalled_seconds.labels(partition).set(now - progress.moved_at)
@@ -114,7 +91,9 @@ class Lag:
             del self._queried[partition]
         if not unfetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
             return
-        self._to_query = self._to_query or deque(partition for partition in self._progress if partition in unfetched)
+        self._to_query = self._to_query or deque(
+            partition for partition in self._progress.partitions if partition in unfetched
+        )
         deadline = monotonic() + _QUERY_TIMEOUT_SECONDS
         while self._to_query and (left := deadline - monotonic()) > 0:
             partition = self._to_query.popleft()
@@ -134,7 +113,3 @@ class Lag:
 
     def _topic_partition(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
-
-
-def _now_ms() -> int:
-    return round(time() * _MS_PER_SECOND)

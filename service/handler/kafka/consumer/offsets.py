@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.progress import Progress
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -17,47 +18,18 @@ _RETRY_INTERVAL_SECONDS: Final = 0.5
 class OffsetCommitter:
     """Belongs to the reading thread."""
 
-    def __init__(self, group: ConsumerGroup, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(self, group: ConsumerGroup, progress: Progress, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._group = group
+        self._progress = progress
         self._metrics = metrics
         self._log = log
-        self._done: dict[int, int] = {}
-        """By partition: the next offset to read, until the broker has acknowledged its commit."""
-        self._abandoned: set[int] = set()
-        """Partitions that were revoked before their offset was committed."""
         self._in_flight = False
         self._committed_at = 0.0
         self._retry_at = 0.0
 
-    @property
-    def are_pending(self) -> bool:
-        """Whether offsets have yet to be committed."""
-        return bool(self._done)
-
-    @property
-    def are_committed(self) -> bool:
-        """Whether the broker has acknowledged every offset."""
-        return not self._done and not self._abandoned
-
-    def advance(self, next_offsets: dict[int, int]) -> None:
-        self._done.update(next_offsets)
-
-    def forget(self, partitions: frozenset[int]) -> None:
-        for partition in partitions & self._done.keys():
-            del self._done[partition]
-            self._abandoned.add(partition)
-
-    def abandon(self) -> None:
-        """Commit no pending offset."""
-        self.forget(frozenset(self._done))
-
-    def on_assign(self) -> None:
-        """Forget the abandoned partitions: their new owner reads uncommitted messages again."""
-        self._abandoned.clear()
-
     def commit(self, consumer: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
-        if self._done and not self._in_flight and monotonic() >= self._retry_at:
+        if self._progress.uncommitted and not self._in_flight and monotonic() >= self._retry_at:
             self._send(consumer)
 
     def commit_now(self, consumer: Consumer) -> None:
@@ -65,7 +37,7 @@ class OffsetCommitter:
 
         Does not block, because a frozen broker never answers.
         """
-        if self._done:
+        if self._progress.uncommitted:
             try:
                 self._send(consumer)
             except KafkaException as error:
@@ -77,8 +49,8 @@ class OffsetCommitter:
         self._metrics.batch_seconds.labels("commit").observe(monotonic() - self._committed_at)
         self._in_flight = False
         for answer in partitions:
-            if error is None and answer.error is None and self._done.get(answer.partition) == answer.offset:
-                del self._done[answer.partition]
+            if error is None and answer.error is None:
+                self._progress.on_committed(answer.partition, answer.offset)
         succeeded = error is None and all(answer.error is None for answer in partitions)
         self._retry_at = 0.0 if succeeded else monotonic() + _RETRY_INTERVAL_SECONDS
         if not succeeded:
@@ -90,4 +62,4 @@ class OffsetCommitter:
         self._in_flight, self._committed_at = True, monotonic()
 
     def _to_commit(self) -> list[TopicPartition]:
-        return self._group.offsets_to_commit(self._done, self._group.topic_id)
+        return self._group.offsets_to_commit(self._progress.uncommitted, self._group.topic_id)

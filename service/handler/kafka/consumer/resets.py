@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.consumer.progress import Progress
+
 if TYPE_CHECKING:
     from service.metrics import Metrics
 
@@ -15,17 +17,15 @@ _QUERY_TIMEOUT_SECONDS: Final = 5
 class OffsetResets:
     """The client reports positions out of range by `auto.offset.reset=error`. Belongs to the reading thread."""
 
-    def __init__(self, consumer: Consumer, topic: str, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, consumer: Consumer, topic: str, progress: Progress, metrics: "Metrics", log: FilteringBoundLogger
+    ) -> None:
         self._consumer = consumer
         self._topic = topic
+        self._progress = progress
         self._metrics = metrics
         self._log = log
         self._out_of_range: set[int] = set()
-        self._reached: dict[int, int] = {}
-
-    def advance(self, next_offsets: dict[int, int]) -> None:
-        """Record the next offset of each partition."""
-        self._reached.update(next_offsets)
 
     def add(self, partition: int) -> None:
         """Record that the position of a partition is out of range."""
@@ -33,8 +33,6 @@ class OffsetResets:
 
     def forget(self, partitions: frozenset[int]) -> None:
         self._out_of_range -= partitions
-        for partition in partitions:
-            self._reached.pop(partition, None)
 
     def reset(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
         """Move positions that are out of range to the earliest offset, except unverified ones; return the moved ones.
@@ -72,7 +70,7 @@ class OffsetResets:
 
     def _position(self, topic_partition: TopicPartition) -> int | None:
         """Return the expected offset, or None if none was ever committed, so that nothing is lost."""
-        if topic_partition.partition in self._reached:
-            return self._reached[topic_partition.partition]
+        if (offset := self._progress.next_offset(topic_partition.partition)) is not None:
+            return offset
         committed = self._consumer.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
         return committed if committed >= 0 else None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from service.handler.kafka.consumer.fetch import FetchControl
+
 
 class ConsumerState(Enum):
     RUNNING = "running"
@@ -22,17 +24,16 @@ TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
     ConsumerState.BREAKER_OPEN: frozenset({ConsumerState.PROBING, ConsumerState.RUNNING}),
     ConsumerState.PROBING: frozenset({ConsumerState.RUNNING, ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
 }
-
-
 FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
 """In the other states, fetching is paused."""
 
 
 class ConsumerStateMachine:
-    """Belongs to the reading thread."""
+    """Pauses and resumes fetching as the state requires. Belongs to the reading thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, fetch: FetchControl) -> None:
         self.current = ConsumerState.RUNNING
+        self._fetch = fetch
 
     def become(self, state: ConsumerState) -> None:
         """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
@@ -41,3 +42,7 @@ class ConsumerStateMachine:
         if state not in TRANSITIONS[self.current]:
             raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
         self.current = state
+        if state in FETCHING:
+            self._fetch.resume()
+        else:
+            self._fetch.pause()

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import describe, has_other_topic_id, topic_id_of
 
@@ -50,12 +50,13 @@ class TopicIdentity:
     def __init__(
         self,
         consumer: Consumer,
+        admin: AdminClient,
         group: ConsumerGroup,
         metrics: "Metrics",
         log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer
-        self._admin = AdminClient(group.properties | QUIET_PROPERTIES)
+        self._admin = admin
         self._group = group
         self._metrics = metrics
         self._log = log

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from service.usecases.batch import Batch
-from service.usecases.ingest import Outcome
+from service.usecases.ingest import Decision, Outcome
 
 
 class Finished(NamedTuple):
@@ -17,9 +17,17 @@ class Finished(NamedTuple):
     error: BaseException | None
     seconds: float
 
+    @property
+    def is_done(self) -> bool:
+        """Whether everything is stored or dead-lettered, so that its offsets may be committed."""
+        return self.outcome is not None and self.outcome.decision is Decision.COMMIT
+
 
 class BatchWorker:
-    """Writes one batch at a time. All methods are for the reading thread; only `wait_finished` and `close` block."""
+    """Writes one batch at a time, from `start` to `close`.
+
+    All methods are for the reading thread; only `wait_finished` and `close` block.
+    """
 
     def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
         self._ingest = ingest
@@ -28,6 +36,8 @@ class BatchWorker:
         """The submitted batch, then its result until that is taken. One attribute, so that no state is between them."""
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     @property

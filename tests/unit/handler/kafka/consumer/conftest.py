@@ -6,10 +6,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.handler.kafka.consumer import client_errors, fetch, lag, offsets, topic_identity
+from service.handler.kafka.consumer import progress as progress_module
+from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.fake_consumer import FakeConsumer
-from tests.kit.fakes import FakeClock
+from tests.kit.fakes import FakeBatchHolder, FakeClock
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the modules of the consumer."""
     fake = FakeClock()
     monkeypatch.setattr(client_errors, "LogThrottle", partial(LogThrottle, now=fake))
-    for module in (fetch, lag, offsets, topic_identity):
+    for module in (fetch, lag, offsets, progress_module, topic_identity):
         for name in {"monotonic", "time"} & vars(module).keys():
             monkeypatch.setattr(module, name, fake)
     return fake
@@ -26,6 +28,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def progress() -> Progress:
+    """The progress of a consumer without a batch."""
+    return Progress(FakeBatchHolder(), FakeBatchHolder())
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from structlog.typing import EventDict
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import KafkaClientFailed, Stopped
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer import loop, topic_identity
+from service.handler.kafka.consumer import loop
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.build import Clients, build_consumer
 from service.handler.kafka.consumer.decode import Decoder
-from service.handler.kafka.consumer.loop import OrderConsumer
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
@@ -86,21 +87,20 @@ class FakeIngest:
 class Setup:
     """A consumer of a topic on librdkafka's mock cluster, which has no topic ids, and what surrounds it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, metrics: Metrics, **settings: Any) -> None:
+    def __init__(self, metrics: Metrics, **settings: Any) -> None:
         self.stop = ShutdownEvent()
         self.ingest = FakeIngest()
         self.admin = FakeAdmin()
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []
-        monkeypatch.setattr(topic_identity, "AdminClient", lambda _: self.admin)
-        monkeypatch.setattr(loop, "Consumer", self._create)
         self.group = ConsumerGroup({"enable.partition.eof": True}, TOPIC)
-        self.consumer = OrderConsumer(
+        decoder = Decoder(
+            decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
+        )
+        self.consumer = build_consumer(
             self.group,
-            decoder=Decoder(
-                decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
-            ),
-            prepare=FakeStore.prepare,
+            Clients(connect=cast("Any", self._create), admin=cast("Any", self.admin)),
+            builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
             ingest=cast("Ingest", self.ingest),
             settings=consumer_settings(**settings),
             metrics=metrics,
@@ -108,7 +108,7 @@ class Setup:
             stop=self.stop,
         )
 
-    def _create(self, properties: dict[str, Any], **_: object) -> ScriptedConsumer:
+    def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:
         made = ScriptedConsumer(properties)
         made.cluster = "mockCluster"
         self.created.append(made)
@@ -144,8 +144,8 @@ Make = Callable[..., Setup]
 
 
 @pytest.fixture
-def make(monkeypatch: pytest.MonkeyPatch, metrics: Metrics) -> Make:
-    return lambda **settings: Setup(monkeypatch, metrics, **settings)
+def make(metrics: Metrics) -> Make:
+    return lambda **settings: Setup(metrics, **settings)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -21,10 +23,11 @@ FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, progress: Progress, metrics: Metrics) -> None:
+        self.progress = progress
         self.group = ConsumerGroup({}, TOPIC)
         self.metrics = metrics
-        self.offsets = OffsetCommitter(self.group, metrics, structlog.get_logger())
+        self.offsets = OffsetCommitter(self.group, progress, metrics, structlog.get_logger())
         self.succeeded: list[bool] = []
         self.kafka = FakeConsumer({"on_commit": self.answer})
 
@@ -34,6 +37,9 @@ class Committer:
             self.offsets.on_commit(error, partitions)
         self.succeeded.append(self.failures == failures)
         assert [each["event"] for each in logged] == ["a commit failed and will be retried"] * (not self.succeeded[-1])
+
+    def advance(self, offsets: dict[int, int]) -> None:
+        self.progress.advance(Batch(next_offsets=offsets, last_timestamps_ms=offsets))
 
     def commit(self) -> None:
         self.offsets.commit(self.kafka)  # type: ignore[arg-type]
@@ -54,22 +60,22 @@ class Committer:
 
 
 @pytest.fixture
-def committer(metrics: Metrics) -> Committer:
-    return Committer(metrics)
+def committer(progress: Progress, metrics: Metrics) -> Committer:
+    return Committer(progress, metrics)
 
 
 def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: Committer) -> None:
-    committer.offsets.advance({0: 5, 1: 7})
+    committer.advance({0: 5, 1: 7})
     committer.commit()
-    assert (committer.offsets.are_pending, committer.committed) == (True, {})
+    assert (bool(committer.progress.uncommitted), committer.committed) == (True, {})
     committer.poll()
-    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, True)
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, True)
     assert (committer.committed, committer.succeeded) == ({0: 5, 1: 7}, [True])
 
 
 def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
     committer.group.topic_id = "abc"
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     committer.commit()
     committer.poll()
     assert committer.kafka.committed_offsets[0].metadata == "topic-id=abc"
@@ -83,24 +89,24 @@ def test_without_pending_offsets_nothing_is_sent(committer: Committer) -> None:
 
 
 def test_only_one_commit_is_in_flight(committer: Committer) -> None:
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     committer.commit()
-    committer.offsets.advance({0: 9})
+    committer.advance({0: 9})
     committer.commit()
     committer.poll()
     assert committer.committed == {0: 5}
-    assert committer.offsets.are_pending
+    assert committer.progress.uncommitted == {0: 9}
     committer.commit()
     committer.poll()
-    assert (committer.committed, committer.offsets.are_committed) == ({0: 9}, True)
+    assert (committer.committed, committer.progress.is_committed) == ({0: 9}, True)
 
 
 def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: FakeClock) -> None:
     committer.kafka.commit_errors.append(FAILED)
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     committer.commit()
     committer.poll()
-    assert (committer.succeeded, committer.offsets.are_pending) == ([False], True)
+    assert (committer.succeeded, bool(committer.progress.uncommitted)) == ([False], True)
     committer.commit()
     committer.poll()
     assert committer.succeeded == [False]
@@ -111,7 +117,7 @@ def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: F
 
 
 def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
-    committer.offsets.advance({0: 5, 1: 7})
+    committer.advance({0: 5, 1: 7})
     committer.answer(None, [Answer(0, 5, None), Answer(1, 7, FAILED)])
     assert committer.succeeded == [False]
     clock.advance(0.5)
@@ -131,9 +137,9 @@ class Answer:
 
 def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:
     committer.kafka.commit_errors.append(FAILED)
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     committer.commit()
-    committer.offsets.advance({1: 7})
+    committer.advance({1: 7})
     committer.commit_now()
     committer.poll()
     assert committer.committed == {0: 5, 1: 7}
@@ -141,7 +147,7 @@ def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_h
 
 def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_logged(committer: Committer) -> None:
     committer.kafka.failures["commit"] = FAILED
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     with capture_logs() as logged:
         committer.commit_now()
     assert [(each["event"], each["code"]) for each in logged] == [
@@ -151,38 +157,31 @@ def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_log
 
 
 def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
-    committer.offsets.advance({0: 5, 1: 7})
-    committer.offsets.forget(frozenset({1, 2}))
+    committer.advance({0: 5, 1: 7})
+    committer.progress.forget(frozenset({1, 2}))
     committer.commit()
     committer.poll()
     assert committer.committed == {0: 5}
-    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, False)
-
-
-def test_after_the_next_assignment_the_revoked_partitions_no_longer_count(committer: Committer) -> None:
-    committer.offsets.advance({1: 7})
-    committer.offsets.forget(frozenset({1}))
-    committer.offsets.on_assign()
-    assert committer.offsets.are_committed
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, False)
 
 
 def test_abandoned_offsets_are_never_committed(committer: Committer) -> None:
-    committer.offsets.advance({0: 5, 1: 7})
-    committer.offsets.abandon()
+    committer.advance({0: 5, 1: 7})
+    committer.progress.abandon()
     committer.commit()
     committer.poll()
     assert committer.committed == {}
-    assert (committer.offsets.are_pending, committer.offsets.are_committed) == (False, False)
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, False)
 
 
 def test_the_answer_to_a_commit_of_an_older_offset_does_not_end_the_wait(committer: Committer) -> None:
-    committer.offsets.advance({0: 9})
+    committer.advance({0: 9})
     committer.answer(None, [TopicPartition(TOPIC, 0, 5)])
-    assert (committer.succeeded, committer.offsets.are_pending) == ([True], True)
+    assert (committer.succeeded, bool(committer.progress.uncommitted)) == ([True], True)
 
 
 def test_the_duration_of_a_commit_is_measured(committer: Committer, clock: FakeClock) -> None:
-    committer.offsets.advance({0: 5})
+    committer.advance({0: 5})
     committer.commit()
     clock.advance(1.5)
     committer.poll()

@@ -5,19 +5,21 @@ import structlog
 from confluent_kafka import KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
+from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.resets import OffsetResets
 from service.metrics import Metrics
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
 
 @pytest.fixture
-def resets(kafka: FakeConsumer, metrics: Metrics) -> OffsetResets:
+def resets(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> OffsetResets:
     """The resets of a client with partitions 0 and 1, which still have the offsets 5 to 9."""
     for partition in (0, 1):
         kafka.logs[partition].start = 5
         kafka.append(partition, *[b""] * 5)
         kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
-    return OffsetResets(kafka, TOPIC, metrics, structlog.get_logger())  # type: ignore[arg-type]
+    return OffsetResets(kafka, TOPIC, progress, metrics, structlog.get_logger())  # type: ignore[arg-type]
 
 
 def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:
@@ -45,9 +47,9 @@ def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetRe
 
 @pytest.mark.parametrize(("offset", "count"), [(2, 3), (12, 2), (7, 0)])
 def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
-    resets: OffsetResets, metrics: Metrics, offset: int, count: int
+    resets: OffsetResets, progress: Progress, metrics: Metrics, offset: int, count: int
 ) -> None:
-    resets.advance({0: offset})
+    progress.advance(Batch(next_offsets={0: offset}, last_timestamps_ms={0: 0}))
     resets.add(0)
     with capture_logs() as logs:
         assert moved(resets) == [(0, 5)]
@@ -65,21 +67,19 @@ def test_before_a_batch_is_written_the_committed_offset_is_expected(
     assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
 
 
-def test_a_group_that_never_committed_skips_nothing(resets: OffsetResets, metrics: Metrics) -> None:
+def test_a_group_that_never_committed_skips_nothing(resets: OffsetResets, progress: Progress, metrics: Metrics) -> None:
+    progress.start_at({0: 2})  # the beginning of the topic, at the last statistics
     resets.add(0)
     with capture_logs() as logs:
         assert moved(resets) == [(0, 5)]
     assert (skipped(metrics), logs) == (0, [])
 
 
-def test_a_revoked_partition_is_forgotten(resets: OffsetResets, kafka: FakeConsumer, metrics: Metrics) -> None:
-    resets.advance({0: 2})
+def test_a_revoked_partition_is_forgotten(resets: OffsetResets, kafka: FakeConsumer) -> None:
     resets.add(0)
     resets.forget(frozenset({0}))
     assert moved(resets) == []
-    resets.add(0)
-    assert (moved(resets), skipped(metrics)) == ([(0, 5)], 0)
-    assert kafka.positions == {0: 5, 1: 99}
+    assert kafka.positions == {0: 99, 1: 99}
 
 
 def test_an_unverified_partition_waits(resets: OffsetResets) -> None:

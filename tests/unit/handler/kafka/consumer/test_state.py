@@ -1,22 +1,44 @@
 """The states of a consumer: every change that is allowed, and no other."""
 
 from itertools import product
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
+from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
+from service.metrics import Metrics
+from tests.kit.fake_consumer import FakeConsumer
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 CHANGES = [(before, after) for before, after in product(ConsumerState, ConsumerState) if before is not after]
 
 
 def in_state(state: ConsumerState) -> ConsumerStateMachine:
-    consumer = ConsumerStateMachine()
+    consumer = ConsumerStateMachine(fetch_control())
     consumer.current = state
     return consumer
 
 
+def fetch_control() -> FetchControl:
+    return FetchControl(cast("Consumer", FakeConsumer()), Metrics(CollectorRegistry()), structlog.get_logger())
+
+
 def test_a_consumer_starts_by_running() -> None:
-    assert ConsumerStateMachine().current is ConsumerState.RUNNING
+    assert ConsumerStateMachine(fetch_control()).current is ConsumerState.RUNNING
+
+
+def test_fetching_is_paused_while_the_state_requires_it() -> None:
+    fetch = fetch_control()
+    consumer, is_paused = ConsumerStateMachine(fetch), []
+    for state in (ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN, ConsumerState.PROBING, ConsumerState.RUNNING):
+        consumer.become(state)
+        is_paused.append(fetch.is_paused)
+    assert is_paused == [True, True, False, False]
 
 
 @pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] in TRANSITIONS[change[0]]])

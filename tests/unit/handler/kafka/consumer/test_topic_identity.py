@@ -8,7 +8,6 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer import topic_identity
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.metrics import Metrics
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
@@ -28,7 +27,7 @@ class Setup:
         self.metrics = metrics
         self.clock = clock
         self.group = ConsumerGroup({}, TOPIC)
-        self.identity = TopicIdentity(kafka, self.group, metrics, structlog.get_logger())  # type: ignore[arg-type]
+        self.identity = TopicIdentity(kafka, admin, self.group, metrics, structlog.get_logger())  # type: ignore[arg-type]
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
 
@@ -63,10 +62,8 @@ class Setup:
 
 
 @pytest.fixture
-def setup(kafka: FakeConsumer, metrics: Metrics, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    admin = FakeAdmin()
-    monkeypatch.setattr(topic_identity, "AdminClient", lambda _: admin)
-    return Setup(kafka, admin, metrics, clock)
+def setup(kafka: FakeConsumer, metrics: Metrics, clock: FakeClock) -> Setup:
+    return Setup(kafka, FakeAdmin(), metrics, clock)
 
 
 def test_messages_are_withheld_until_their_position_is_verified_and_then_read_again(setup: Setup) -> None:

@@ -32,6 +32,7 @@ class ObservedWorker(BatchWorker):
 def worker(ingest: Callable[[Batch], Outcome] = lambda _: WRITTEN) -> Iterator[ObservedWorker]:
     """Yield a worker whose `close` ends its thread."""
     writer = ObservedWorker(ingest)
+    writer.start()
     try:
         yield writer
     finally:

@@ -1,0 +1,141 @@
+"""Creates the parts of the consumer and connects them. Nothing is started here."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+import structlog
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+from structlog.typing import FilteringBoundLogger
+
+from service.app import shared
+from service.config import Settings
+from service.handler.http.admin import AdminServer, admin_app
+from service.handler.http.routes.probes import Health
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.connection_errors import client_logger
+from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.build import Clients, build_consumer
+from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.loop import OrderConsumer
+from service.handler.kafka.consumer.retry_report import RetryReport
+from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
+from service.metrics import Metrics
+from service.pkg.retry import Backoff
+from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.connection import require_utf8
+from service.repo.transactions import Transactions
+from service.repo.writes import PostgresOrderStore
+from service.usecases.batch import BatchLimits
+from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.ingest import BatchMiddleware, Ingest
+
+DeadLetters = DeadLetterProducer | TransactionalDeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    settings: Settings
+    log: FilteringBoundLogger
+    consumer: OrderConsumer
+    admin: AdminServer
+    dead_letters: DeadLetters
+    store: PostgresOrderStore
+
+
+def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> Parts:
+    """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
+    properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
+    log, metrics = structlog.get_logger("orders.consumer"), shared.new_metrics("consumer")
+    group = ConsumerGroup(
+        properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
+    )
+    store, dead_letters = _store(settings), _dead_letters(settings, stop, group)
+    consumer = build_consumer(
+        group,
+        Clients(
+            connect=partial(Consumer, logger=client_logger(log)),
+            admin=AdminClient(group.properties | QUIET_PROPERTIES),
+        ),
+        builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
+        ingest=Ingest(
+            store,
+            dead_letters,
+            _circuit_breaker(settings),
+            _backoff(settings),
+            stop,
+            RetryReport(metrics, log),
+            middleware,
+        ),
+        settings=_consumer_settings(settings),
+        metrics=metrics,
+        log=log,
+        stop=stop,
+    )
+    return Parts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
+
+
+def _store(settings: Settings) -> PostgresOrderStore:
+    connection = shared.connection_settings(settings.postgres, shared.CONSUMER_APPLICATION_NAME)
+    return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by)
+
+
+def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetters:
+    kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
+    if settings.dead_letters.exactly_once:
+        client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
+        return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group)
+    return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
+
+
+def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
+    rules = Rules(
+        max_bytes=settings.document.max_message_bytes,
+        max_nesting=settings.document.max_nesting,
+        max_future=timedelta(seconds=settings.document.max_future),
+        amounts=settings.document.amount_mismatch,
+    )
+    return Decoder(
+        rules,
+        on_unknown=metrics.unknown_fields.inc,
+        on_mismatch=lambda path: metrics.amount_mismatches.labels(path).inc(),
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def _circuit_breaker(settings: Settings) -> CircuitBreaker:
+    policy = settings.circuit_breaker
+    return CircuitBreaker(
+        CircuitBreakerPolicy(policy.enabled, policy.ratio, policy.window, policy.max_consecutive, policy.min_rejected)
+    )
+
+
+def _backoff(settings: Settings) -> Backoff:
+    return Backoff(settings.retry.initial_backoff, settings.retry.max_backoff, settings.retry.give_up_after)
+
+
+def _consumer_settings(settings: Settings) -> ConsumerSettings:
+    return ConsumerSettings(
+        BatchLimits(settings.batch.max_messages, settings.batch.max_bytes, settings.batch.max_items),
+        revoke_timeout=settings.rebalance.revoke_timeout,
+        breaker_retry_after=settings.circuit_breaker.retry_after,
+        breaker_probe_messages=settings.circuit_breaker.probe_messages,
+    )
+
+
+def _admin(settings: Settings, consumer: OrderConsumer, metrics: Metrics, log: FilteringBoundLogger) -> AdminServer:
+    app = admin_app(_health(consumer, settings), metrics.registry, shared.build_info("consumer"), log)
+    return AdminServer(app, settings.admin.host, settings.admin.port)
+
+
+def _health(consumer: OrderConsumer, settings: Settings) -> Health:
+    """Live: the loop polls, even if Kafka and PostgreSQL are unreachable. Ready and started: it has polled once."""
+    has_started = {"loop has polled": lambda: consumer.has_started}
+    polls = {"loop polls": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
+    return Health(live=polls, ready=has_started, started=has_started)

@@ -1,0 +1,150 @@
+"""How far each partition was read, written and committed."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Final, Protocol
+
+from service.usecases.batch import Batch
+
+_MS_PER_SECOND: Final = 1_000
+
+
+class BatchHolder(Protocol):
+    """The builder with the batch that is filled, or the worker with the one that is written."""
+
+    @property
+    def batch(self) -> Batch | None: ...
+
+
+@dataclass(slots=True)
+class PartitionProgress:
+    offset: int
+    """The next offset: every message before it is stored or dead-lettered."""
+    last_ms: int
+    """The timestamp of the last record that is done, or a later time at which the lag was 0."""
+    moved_at: float
+    """When the offset last changed, or the lag was 0."""
+    is_ours: bool
+    """Whether this member processed the messages before the offset; otherwise the group had committed it."""
+
+    def caught_up(self) -> None:
+        """Record that nothing is left to read."""
+        self.last_ms = max(self.last_ms, now_ms())
+
+
+class Progress:
+    """Belongs to the reading thread.
+
+    An offset is uncommitted from the time at which everything before it is done until the broker has acknowledged its
+    commit. An offset of a revoked partition that is uncommitted is abandoned: the next owner reads its messages again.
+    """
+
+    def __init__(self, builder: BatchHolder, worker: BatchHolder) -> None:
+        self._holders = builder, worker
+        self._partitions: dict[int, PartitionProgress] = {}
+        self._uncommitted: dict[int, int] = {}
+        self._abandoned: set[int] = set()
+        self._ends: dict[int, int] = {}
+        """Ends of partitions that the client has reached.
+
+        The last offsets may be transaction markers or aborted messages. No record of a batch leads to them, but they
+        must be committed: otherwise a lag remains forever.
+        """
+
+    @property
+    def partitions(self) -> Mapping[int, PartitionProgress]:
+        """The partitions whose next offset is known."""
+        return self._partitions
+
+    @property
+    def uncommitted(self) -> Mapping[int, int]:
+        return self._uncommitted
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether the broker has acknowledged every offset, and none was abandoned."""
+        return not self._uncommitted and not self._abandoned
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the offset after the messages that this member has processed; None if there are none."""
+        progress = self._partitions.get(partition)
+        return progress.offset if progress and progress.is_ours else None
+
+    def start_at(self, committed: Mapping[int, int]) -> None:
+        """Record the group's committed offsets, for partitions of which no batch is done yet."""
+        for partition, offset in committed.items():
+            self._partitions.setdefault(partition, PartitionProgress(offset, now_ms(), monotonic(), is_ours=False))
+
+    def advance(self, batch: Batch, *, is_committed: bool = False) -> None:
+        """Record that a batch is done, and whether its offsets were committed together with its dead letters."""
+        offsets = batch.commit_offsets
+        for partition, offset in offsets.items():
+            self._move(partition, offset, batch.last_timestamps_ms[partition])
+        if not is_committed:
+            self._uncommitted.update(offsets)
+
+    def on_committed(self, partition: int, offset: int) -> None:
+        """Record that the broker has acknowledged the commit of an offset."""
+        if self._uncommitted.get(partition) == offset:
+            del self._uncommitted[partition]
+
+    def on_assign(self) -> None:
+        """Forget the abandoned partitions: their new owner reads uncommitted messages again."""
+        self._abandoned.clear()
+
+    def reach_end(self, partition: int, end: int) -> None:
+        """Record that the client has read everything before the end of a partition."""
+        self._ends[partition] = end
+
+    def advance_to_ends(self) -> None:
+        """Advance partitions that were read to the end and have no messages in a batch.
+
+        The end of a partition whose committed offset is not known yet is kept for later.
+        """
+        if not self._ends:
+            return
+        pending = self._pending()
+        for partition in self._ends.keys() & self._partitions.keys():
+            if partition not in pending:
+                end = self._ends.pop(partition)
+                if end > self._partitions[partition].offset:
+                    self._move(partition, end, now_ms())
+                    self._uncommitted[partition] = end
+
+    def forget_ends(self, partitions: Collection[int]) -> None:
+        """Forget the ends of partitions that are read from an earlier offset."""
+        for partition in partitions:
+            self._ends.pop(partition, None)
+
+    def forget_all_ends(self) -> None:
+        self._ends.clear()
+
+    def abandon(self) -> None:
+        """Commit no offset that is still uncommitted."""
+        self._abandoned |= self._uncommitted.keys()
+        self._uncommitted.clear()
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        """Drop partitions that were revoked or recreated, also from the batches that are filled and written."""
+        for batch in self._batches():
+            batch.drop(partitions)
+        for partition in partitions:
+            self._partitions.pop(partition, None)
+            if self._uncommitted.pop(partition, None) is not None:
+                self._abandoned.add(partition)
+        self.forget_ends(partitions)
+
+    def _pending(self) -> set[int]:
+        """Return the partitions that have messages in a batch."""
+        return {partition for batch in self._batches() for partition in batch.next_offsets}
+
+    def _batches(self) -> list[Batch]:
+        return [holder.batch for holder in self._holders if holder.batch is not None]
+
+    def _move(self, partition: int, offset: int, last_ms: int) -> None:
+        self._partitions[partition] = PartitionProgress(offset, last_ms, monotonic(), is_ours=True)
+
+
+def now_ms() -> int:
+    return round(time() * _MS_PER_SECOND)

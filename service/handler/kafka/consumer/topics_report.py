@@ -1,0 +1,57 @@
+"""Logs problems with the topics at startup, not at the first dead letter."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException
+from structlog.typing import FilteringBoundLogger
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
+
+from service.errors import MigrationError, Stopped, TryAgain
+from service.handler.kafka.client import properties, topics
+from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.pkg.shutdown_event import ShutdownEvent
+
+if TYPE_CHECKING:
+    from service.config import KafkaSettings
+
+_CHECK_INTERVAL_SECONDS: Final = 5.0
+_METADATA_TIMEOUT_SECONDS: Final = 5.0
+
+
+def report_topics(kafka: "KafkaSettings", log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
+    """Log missing topics, too small size limits and unreachable brokers once Kafka answers. Blocks until then."""
+    client = DiagnosticAdminClient(properties.common(kafka))
+    retrying = Retrying(
+        retry=retry_if_exception_type(TryAgain), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
+    )
+    with suppress(Stopped):
+        retrying(_log_topic_problems, kafka, client, log)
+
+
+def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
+    """Log each problem once. Raises TryAgain if no broker answers."""
+    _log_unreachable_brokers(client, log)
+    try:
+        missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
+        problem = None if missing else topics.size_mismatch(kafka, client)
+    except MigrationError as error:
+        missing, problem = set(), str(error)
+    for name in sorted(missing):
+        log.error("topic is missing: run `orders migrate`", topic=name)
+    if problem:
+        log.warning("problem with the topics", problem=problem)
+
+
+def _log_unreachable_brokers(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
+    """Log the brokers with an unreachable advertised address: the partitions that they lead are not consumed."""
+    try:
+        brokers = client.check_advertised(_METADATA_TIMEOUT_SECONDS)
+    except KafkaException:
+        return  # the metadata request that follows reports the problem
+    for broker in brokers:
+        if broker.problem:
+            log.error(
+                "broker advertises an unreachable address",
+                broker=broker.broker, address=broker.address, problem=broker.problem,
+            )  # fmt: skip
