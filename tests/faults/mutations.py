@@ -189,7 +189,7 @@ MUTATIONS: Final = (
     Mutation(
         "a dead letter that is too large is replaced by a stub",
         Replacement(
-            "service/handler/kafka/dead_letters/delivery.py",
+            "service/handler/kafka/client/error_codes.py",
             "",
             "(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)",
             "()",
@@ -283,7 +283,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a commit without a response is looked up",
-        Replacement(TRANSACTIONS, "TransactionalDeadLetters._was_committed", "self._is_outcome_unknown", "False"),
+        Replacement(TRANSACTIONS, "TransactionalDeadLetters._initialize", "self._state is _State.LOST", "False"),
         ("test_exactly_once.py::test_the_response_to_a_transaction_commit_is_lost[seed-1]",),
     ),
     Mutation(

@@ -4,6 +4,8 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
+from service.handler.kafka.client import error_codes
+
 _INSTANCE_ID: Final = "group.instance.id in ORDERS_KAFKA__PROPERTIES"
 _EXPLANATIONS: Final = {
     KafkaError.FENCED_INSTANCE_ID: (
@@ -25,7 +27,7 @@ _EXPLANATIONS: Final = {
 
 def is_fatal(error: KafkaError) -> bool:
     """Return whether the client is unusable from now on."""
-    return bool(error.fatal() or error.code() == KafkaError._FATAL)  # noqa: SLF001 - librdkafka's name
+    return bool(error.fatal() or error.code() == error_codes.FATAL)
 
 
 def underlying_error(error: KafkaError) -> KafkaError:

@@ -3,7 +3,9 @@
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
+
+from service.handler.kafka.client import error_codes
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -131,7 +133,7 @@ def verify(kafka: "KafkaSettings") -> None:
 def invalid_property(error: KafkaException) -> str | None:
     """Return which property librdkafka rejects, without its value; None for other errors."""
     problem = error.args[0]
-    if problem.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - librdkafka's name
+    if problem.code() != error_codes.INVALID_ARG:
         return None
     text = problem.str()
     match = _QUOTED.search(text) or _PROPERTY.search(text)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException
 
+from service.handler.kafka.client import error_codes
 from service.pkg.run_with_timeout import run_with_timeout
 
 
@@ -12,4 +13,4 @@ def call_within(seconds: float, call: Callable[[], object]) -> None:
     try:
         run_with_timeout(seconds, call)
     except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None  # noqa: SLF001 - librdkafka's name
+        raise KafkaException(KafkaError(error_codes.TIMED_OUT)) from None

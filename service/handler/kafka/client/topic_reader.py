@@ -8,6 +8,7 @@ from typing import Final
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.errors import CommandError
+from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
 from service.handler.kafka.client.timeouts import call_within
@@ -93,7 +94,7 @@ def _is_end(error: KafkaError | None) -> bool:
     """Return whether this is an end-of-partition event. Raises KafkaException for any other error."""
     if error is None:
         return False
-    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+    if error.code() != error_codes.PARTITION_EOF:
         raise KafkaException(error)
     return True
 

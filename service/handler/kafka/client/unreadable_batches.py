@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from msgspec.json import encode
 
 from service.errors import CommandError
-from service.handler.kafka.client import topics
+from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
@@ -71,9 +71,9 @@ class UnreadableBatches:
         self._consumer.assign([TopicPartition(self._topic.name, partition, offset)])
         message = _next(self._consumer)
         error = message.error()
-        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+        if error is None or error.code() == error_codes.PARTITION_EOF:
             return None
-        if error.code() != KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+        if error.code() != error_codes.BAD_COMPRESSION:
             raise KafkaException(error)
         return message.offset()
 
@@ -89,7 +89,7 @@ class UnreadableBatches:
                 return
             if error is None:
                 yield message
-            elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+            elif error.code() == error_codes.BAD_COMPRESSION:
                 raise CommandError(
                     f"{batch}: the batch cannot be decompressed within --max-size; nothing was skipped. "
                     f"Raise --max-size, up to {LARGEST_MAX_SIZE_BYTES} bytes; "

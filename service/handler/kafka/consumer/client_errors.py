@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from structlog.typing import FilteringBoundLogger
 
 from service.errors import KafkaClientFailed
+from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error
@@ -52,7 +53,7 @@ class ClientErrors:
         """Handle an error that the client returned instead of a message."""
         if is_fatal(error):
             self._fatal = self._fatal or error
-        elif error.code() == KafkaError._BAD_COMPRESSION:  # noqa: SLF001 - librdkafka's name
+        elif error.code() == error_codes.BAD_COMPRESSION:
             self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)

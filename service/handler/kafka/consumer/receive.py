@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, Message
 
+from service.handler.kafka.client import error_codes
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.positions import Positions
@@ -49,9 +50,9 @@ class Receiver:
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition() or 0, message.offset() or 0
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+        if error.code() == error_codes.PARTITION_EOF:
             self._on_partition_end(partition, offset)
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
+        elif error.code() == error_codes.AUTO_OFFSET_RESET:
             self.positions.on_out_of_range(partition)
         else:
             self.errors.on_message_error(message, error)

@@ -7,10 +7,10 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from service.entities.dead_letter import Headers
+from service.handler.kafka.client import error_codes
 
 ANY_PARTITION: Final = -1
 """The producer chooses by the key."""
-TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
 _Item = TypeVar("_Item")
 DeliveryFailure = tuple[_Item, KafkaError]
@@ -44,14 +44,9 @@ def enqueue(
             topic, payload.value, payload.key, partition, headers=[*payload.headers], on_delivery=on_delivery
         )
     except BufferError:
-        failures.append((payload.item, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - librdkafka's name
+        failures.append((payload.item, KafkaError(error_codes.QUEUE_FULL)))
     except KafkaException as error:
         failures.append((payload.item, error.args[0]))
-
-
-def is_unrecoverable(error: KafkaError) -> bool:
-    """Return whether the producer must be replaced: after some errors it never delivers anything again."""
-    return bool(error.fatal() or error.code() == KafkaError._MSG_TIMED_OUT)  # noqa: SLF001 - librdkafka's name
 
 
 class ReplaceableProducer:

@@ -15,10 +15,11 @@ from confluent_kafka import Consumer, Producer
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
+from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader, partitions_of
 from service.handler.kafka.dead_letters import listing
-from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, TOO_LARGE, DeliveryFailure, Payload, enqueue
+from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
 from service.handler.kafka.dead_letters.filters import Filters
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
@@ -181,7 +182,7 @@ class Replay:
     def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in TOO_LARGE:
-                raise CommandError(f"topic {self._plan.target_topic} did not take a dead letter: {phrase(error)}")
+                raise CommandError(f"cannot produce to {self._plan.target_topic}: {phrase(error)}")
         return [dead_letter for dead_letter, _ in failed]
 
     def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:
@@ -191,7 +192,7 @@ class Replay:
         began = monotonic()
         while self._producer.flush(_FLUSH_INTERVAL_SECONDS):
             if monotonic() - began > (_STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
-                raise CommandError("Kafka did not acknowledge in time")
+                raise CommandError(f"cannot produce to {self._plan.target_topic}: no acknowledgement in time")
         return failed
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:

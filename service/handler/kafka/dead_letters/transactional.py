@@ -4,7 +4,9 @@ It starts after the orders are committed in PostgreSQL, where storing them again
 `isolation.level=read_committed`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
 from time import monotonic
 from typing import Any, Final
 
@@ -12,22 +14,29 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable
+from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
+from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.timeouts import call_within
-from service.handler.kafka.dead_letters.delivery import (
-    TOO_LARGE,
-    DeliveryFailure,
-    Payload,
-    ReplaceableProducer,
-    enqueue,
-    is_unrecoverable,
-)
+from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.usecases.batch import Batch
 
 _CALL_TIMEOUT_SECONDS: Final = 5.0
 """How long a call may take: three of them fit into the time of a stop."""
 _FLUSH_INTERVAL_SECONDS: Final = 0.1
+
+
+class _State(Enum):
+    CLOSED = auto()
+    """There is no producer, or one that is not initialized yet."""
+    READY = auto()
+    """The producer is initialized, and no transaction is open."""
+    OPEN = auto()
+    """A transaction has begun."""
+    LOST = auto()
+    """The producer was closed during a transaction. If Kafka's answer was lost, the transaction is committed."""
 
 
 class TransactionalDeadLetters:
@@ -44,28 +53,27 @@ class TransactionalDeadLetters:
         self._topic = topic
         self._encoder = encoder
         self._group = group
-        self._is_initialized = False
-        self._is_open = False
-        self._is_outcome_unknown = False
-        self._fallbacks_used: dict[tuple[int, int], int] = {}
+        self._state = _State.CLOSED
+        self._fallbacks_used: Counter[tuple[int, int]] = Counter()
         """By partition and offset of a dead letter: how many of its encodings were too large."""
-        self._has_fallback = False
 
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
-        while (error := self._attempt(dead_letters, batch)) is not None:
-            if not self._has_fallback:
-                raise DeadLettersUnavailable(f"{self._topic}: no transaction ({error.name()})", dead_letters)
-        self._fallbacks_used.clear()
-        return True
+        while True:
+            fallbacks_used = self._fallbacks_used.total()
+            if (error := self._attempt(dead_letters, batch)) is None:
+                self._fallbacks_used.clear()
+                return True
+            if self._fallbacks_used.total() == fallbacks_used:  # a repetition would fail too
+                raise DeadLettersUnavailable(f"cannot produce to {self._topic}: {phrase(error)}", dead_letters)
 
     def close(self) -> None:
         """Drop an uncommitted transaction: the broker aborts it, at the latest after the transaction timeout."""
         self._producer.close()
-        self._is_initialized = False
+        self._state = _State.CLOSED
 
     def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return the error that ended the attempt, or None once it is committed."""
-        producer, self._is_open, self._has_fallback = self._producer.get(), False, False
+        producer = self._producer.get()
         try:
             self._commit(producer, dead_letters, batch)
         except KafkaException as failure:
@@ -79,15 +87,14 @@ class TransactionalDeadLetters:
         # the topic was recreated, the batch is dropped before the id changes.
         metadata, topic_id = self._group.metadata, self._group.topic_id
         offsets = batch.commit_offsets
-        self._initialize(producer)
-        if not offsets or self._was_committed(offsets):
+        if self._initialize(producer, offsets) or not offsets:
             return
         owned = [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets]
         if owned:
             # The reading thread looks the id up once a second: it may have read on in a recreated topic, which it will
             # read again from its beginning.
             self._group.require_topic(topic_id)
-        self._is_open = True
+        self._state = _State.OPEN
         producer.begin_transaction()
         self._produce(producer, owned)
         topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
@@ -96,21 +103,20 @@ class TransactionalDeadLetters:
             lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, _CALL_TIMEOUT_SECONDS),
         )
         _end_transaction(producer.commit_transaction)
+        self._state = _State.READY
 
-    def _initialize(self, producer: Producer) -> None:
-        """Abort the transaction that the previous producer with this transactional id left open."""
-        if not self._is_initialized:
-            self._group.reject_mock()
-            producer.init_transactions(_CALL_TIMEOUT_SECONDS)
-            self._is_initialized = True
+    def _initialize(self, producer: Producer, offsets: Mapping[int, int]) -> bool:
+        """Abort the transaction that the previous producer with this transactional id left open.
 
-    def _was_committed(self, offsets: Mapping[int, int]) -> bool:
-        """Return whether the last transaction was committed, if Kafka did not answer.
-
-        No other member commits the offsets of this member's partitions.
+        Return whether it had committed these offsets already, without an answer of Kafka. No other member commits the
+        offsets of this member's partitions.
         """
-        was_committed = self._is_outcome_unknown and self._group.have_committed(offsets)
-        self._is_outcome_unknown = False
+        if self._state is _State.READY:
+            return False
+        self._group.reject_mock()
+        producer.init_transactions(_CALL_TIMEOUT_SECONDS)
+        was_committed = bool(offsets) and self._state is _State.LOST and self._group.have_committed(offsets)
+        self._state = _State.READY
         return was_committed
 
     def _produce(self, producer: Producer, dead_letters: Sequence[DeadLetter]) -> None:
@@ -128,30 +134,27 @@ class TransactionalDeadLetters:
         if failures:
             raise KafkaException(failures[0][1])
         if not are_acknowledged:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's name
+            raise KafkaException(KafkaError(error_codes.TIMED_OUT))
 
     def _encoded(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
-        return [self._encoder.encode, *self._encoder.fallbacks][self._fallbacks_used.get(_position(dead_letter), 0)](
-            dead_letter
-        )
+        encodings = [self._encoder.encode, *self._encoder.fallbacks]
+        return encodings[self._fallbacks_used[_position(dead_letter)]](dead_letter)
 
     def _use_fallback(self, dead_letter: DeadLetter) -> None:
-        tried = self._fallbacks_used.get(_position(dead_letter), 0)
-        if tried < len(self._encoder.fallbacks):
-            self._fallbacks_used[_position(dead_letter)] = tried + 1
-            self._has_fallback = True
+        if self._fallbacks_used[_position(dead_letter)] < len(self._encoder.fallbacks):
+            self._fallbacks_used[_position(dead_letter)] += 1
 
     def _abort_or_close(self, producer: Producer, error: KafkaError) -> None:
         """Abort the transaction. If that is impossible, close the producer: the next one aborts what is still open."""
-        if self._is_open and (_is_unanswered(error) or is_unrecoverable(error) or not _abort(producer)):
-            self._is_outcome_unknown = True
-            self.close()
-        elif not self._is_initialized:
-            self.close()
+        if self._state is _State.OPEN:
+            can_abort = not _is_unanswered(error) and not is_unrecoverable(error)
+            self._state = _State.READY if can_abort and _abort(producer) else _State.LOST
+        if self._state is not _State.READY:
+            self._producer.close()
 
 
 def _is_unanswered(error: KafkaError) -> bool:
-    return bool(error.code() == KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's name
+    return bool(error.code() == error_codes.TIMED_OUT)
 
 
 def _position(dead_letter: DeadLetter) -> tuple[int, int]:

@@ -64,7 +64,7 @@ class FakeMember:
         return b"metadata"
 
     def have_committed(self, offsets: dict[int, int]) -> bool:
-        self._kafka.calls.append("committed")
+        self._kafka.call("committed")
         return offsets.items() <= self._kafka.committed.items()
 
     def require_topic(self, topic_id: str) -> None:
@@ -217,6 +217,28 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(
     send(dead_letters, batch(0, 1))
     assert len(kafka.visible) == 2
     assert kafka.calls == ["init", "begin", "offsets", "commit", "purge", "init", "committed"]
+
+
+def test_a_lookup_of_a_lost_commit_is_repeated_until_kafka_answers(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.lost_answers.add("commit")
+    kafka.nemesis["committed"] = KafkaError(AWAY)
+    send(dead_letters, batch(0))
+    assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
+    assert kafka.calls[-2:] == ["init", "committed"]
+
+
+def test_a_lost_commit_of_revoked_partitions_is_not_looked_up(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.lost_answers.add("commit")
+    revoked = batch(0)
+    with pytest.raises(DeadLettersUnavailable, match="timed out"):
+        dead_letters.finish(revoked, revoked.bad)
+    revoked.drop(frozenset({0}))
+    dead_letters.finish(revoked, revoked.bad)
+    assert kafka.calls[-1] == "init"
 
 
 def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
