@@ -94,7 +94,7 @@ def test_a_batch_above_the_decompression_limit_stalls_its_partition_and_is_logge
     lines = eventually(lambda: [line for line in limited.log.read_text().splitlines() if "decompressed" in line])
     event = decode(lines[0])
     assert (event["level"], event["partition"], event["offset"]) == ("error", FIRST_PARTITION, 1)
-    assert "receive.message.max.bytes" in event["what_to_do"]
+    assert "receive.message.max.bytes" in event["hint"]
     assert metric(limited, "orders_dead_letters_total") == 0
     later = produce_order(harness, SECOND_PARTITION)
     stalled = "orders_partition_stalled_seconds"

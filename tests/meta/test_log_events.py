@@ -9,11 +9,6 @@ ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "logs.md"
 LEVELS = ("info", "warning", "error")
 LOGGERS = {"log", "self.log", "self._log", "structlog.get_logger('orders')"}
-VARIABLE = {
-    "error.problem": "*the PostgreSQL error; repeated until it is resolved*",
-    "str(error)": "*why the dead-letter topic rejects messages; repeated until it is resolved*",
-}
-"""Events that are not literals where they are logged. They contain no values either."""
 INTRODUCTION = """\
 # Logs
 
@@ -47,9 +42,9 @@ def _logs(function: ast.Attribute) -> bool:
 
 def _event(call: ast.Call, level: str) -> Event:
     (sentence,) = call.args
-    text = str(sentence.value) if isinstance(sentence, ast.Constant) else VARIABLE[ast.unparse(sentence)]
+    assert isinstance(sentence, ast.Constant), f"the event must be a fixed sentence: {ast.unparse(call)}"
     fields = [str(keyword.arg) for keyword in call.keywords]
-    return Event(level, text, tuple("error, at" if field == "exc_info" else field for field in fields))
+    return Event(level, str(sentence.value), tuple("error, at" if field == "exc_info" else field for field in fields))
 
 
 def published() -> str:

@@ -129,7 +129,7 @@ class BreakerControl:
         self._probe.grow(self._settings.limits.messages)
         return self._probe
 
-    def _open(self, problem: str, what_to_do: str, offsets: dict[int, int]) -> None:
+    def _open(self, problem: str, hint: str, offsets: dict[int, int]) -> None:
         """Pause at these offsets: nothing from there on was committed or dead-lettered."""
         retry_after = self._settings.breaker_retry_after
         self._metrics.circuit_breaker_open.set(1)
@@ -137,6 +137,6 @@ class BreakerControl:
             "the circuit breaker is open: consumption is paused",
             problem=problem,
             retry_after_seconds=retry_after,
-            what_to_do=f"{what_to_do}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
+            hint=f"{hint}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
         self.paused_until, self.reread_offsets = monotonic() + retry_after, offsets

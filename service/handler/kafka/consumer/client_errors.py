@@ -78,7 +78,7 @@ class ClientErrors:
                 "a batch of messages cannot be decompressed: its partition stands still",
                 partition=partition,
                 offset=offset,
-                what_to_do="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
+                hint="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
                 f"stop the consumers and save the batch with `orders skip-batch {partition} {offset} --to FILE`",
             )
 

@@ -1,6 +1,6 @@
-"""Logs and counts attempts that failed, and how their retries ended."""
+"""Logs and counts attempts that failed, and how their retries ended. Implements usecases.ingest.RetryObserver."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -9,23 +9,31 @@ from service.errors import StorageError, StorageUnavailable
 if TYPE_CHECKING:
     from service.metrics import Metrics
 
+_HINTS: Final = {
+    "25": "point ORDERS_POSTGRES__DSN to the primary",
+    "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
+    "53": "give PostgreSQL more disk space, memory or connections",
+    "57014": "if it repeats, find what blocks PostgreSQL, or raise ORDERS_POSTGRES__STATEMENT_TIMEOUT",
+}
+"""By SQLSTATE or its class."""
+_CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
+_CHECK_DEAD_LETTER_TOPIC: Final = (
+    "check that the dead-letter topic exists and that the user may write to it: `orders doctor` names what fails"
+)
+
 
 class RetryReport:
-    """Implements usecases.ingest.RetryObserver. Of a database error it logs no more than the SQLSTATE."""
+    """Of a database error it logs no more than a fixed phrase and the SQLSTATE."""
 
     def __init__(self, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._metrics = metrics
         self._log = log
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        wait = round(wait_seconds, 2)
         if isinstance(error, StorageError):
-            self._metrics.retries.labels(_sqlstate_class(error)).inc()
-            self._metrics.dependency_up.labels("postgresql").set(0)
-            self._log.warning(error.problem, sqlstate=error.sqlstate, attempt=attempts, next_attempt_in_seconds=wait)
+            self._on_store_retry(error, attempts, round(wait_seconds, 2))
         else:
-            self._metrics.dead_letter_retries.inc()
-            self._log.error(str(error), attempt=attempts, next_attempt_in_seconds=wait)
+            self._on_dead_letter_retry(error, attempts, round(wait_seconds, 2))
 
     def on_recovery(self, error: BaseException) -> None:
         if isinstance(error, StorageError):
@@ -35,6 +43,28 @@ class RetryReport:
 
     def on_give_up(self, error: StorageUnavailable) -> None:
         self._metrics.retry_give_ups.labels(_sqlstate_class(error)).inc()
+
+    def _on_store_retry(self, error: StorageError, attempts: int, wait: float) -> None:
+        self._metrics.retries.labels(_sqlstate_class(error)).inc()
+        self._metrics.dependency_up.labels("postgresql").set(0)
+        self._log.warning(
+            "storing failed and will be retried",
+            problem=error.problem,
+            sqlstate=error.sqlstate,
+            hint=_HINTS.get(error.sqlstate) or _HINTS.get(error.sqlstate[:2], _CHECK_POSTGRESQL),
+            attempt=attempts,
+            next_attempt_in_seconds=wait,
+        )
+
+    def _on_dead_letter_retry(self, error: BaseException, attempts: int, wait: float) -> None:
+        self._metrics.dead_letter_retries.inc()
+        self._log.error(
+            "producing dead letters failed and will be retried",
+            problem=str(error),
+            hint=_CHECK_DEAD_LETTER_TOPIC,
+            attempt=attempts,
+            next_attempt_in_seconds=wait,
+        )
 
 
 def _sqlstate_class(error: StorageError) -> str:

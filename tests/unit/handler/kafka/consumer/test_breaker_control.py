@@ -55,7 +55,7 @@ def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metr
     assert RETRY_AFTER_SECONDS - 1 < control.paused_until - monotonic() <= RETRY_AFTER_SECONDS
     assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.circuit_breaker_open._value.get() == 1
-    assert "fix the producer" in logged[0]["what_to_do"]
+    assert "fix the producer" in logged[0]["hint"]
 
 
 def test_what_the_client_had_prefetched_is_read_again_too(control: BreakerControl) -> None:
