@@ -318,7 +318,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a deleted and recreated topic is noticed",
-        Replacement(TOPIC_IDENTITY, "TopicIdentity.fetch_topic_id", "if self._group.topic_id:\n    ...", ""),
+        Replacement(TOPIC_IDENTITY, "TopicIdentity.fetch_new", "if self.exists:\n    ...", ""),
         (
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-at-least-once]",
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-exactly-once]",
@@ -332,7 +332,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a committed offset is valid only for the topic id in its metadata",
-        Replacement("service/handler/kafka/client/topic_id.py", "has_other_topic_id", "bool(topic_id)", "False"),
+        Replacement("service/handler/kafka/client/topic_id.py", "TopicId.contradicts", "self.exists", "False"),
         ("test_topics.py::test_offsets_of_a_deleted_topic_are_ignored[seed-1]",),
     ),
     Mutation(

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from service.errors import CommandError
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import fetch_topic_id, offsets_to_commit
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 
 QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
 """For further clients of a consumer, which logs connection errors already."""
@@ -32,8 +32,8 @@ class ConsumerGroup:
         self.topic = topic
         self._is_transactional = is_transactional
         self._metadata = b""
-        self.topic_id: str | None = None
-        """Set by the reading thread. None until it is known, empty if the broker has no topic ids."""
+        self.topic_id: TopicId | None = None
+        """Set by the reading thread. None until it is known."""
         self._admin: AdminClient | None = None
 
     def refresh(self, consumer: Consumer) -> None:
@@ -61,9 +61,11 @@ class ConsumerGroup:
             committed = client.committed(self.offsets_to_commit(offsets), timeout=_CALL_TIMEOUT_SECONDS)
         return all(each.offset >= offsets[each.partition] for each in committed)
 
-    def require_topic(self, topic_id: str | None) -> None:
+    def require_topic(self, topic_id: TopicId | None) -> None:
         """Raise KafkaException if the topic was recreated since it had this id. For the writing thread. Blocks."""
-        if topic_id and fetch_topic_id(self._admin_client(), self.topic, _CALL_TIMEOUT_SECONDS) != topic_id:
+        if topic_id is None or not topic_id.exists:
+            return
+        if fetch_topic_id(self._admin_client(), self.topic, _CALL_TIMEOUT_SECONDS) != topic_id:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
 
     def reject_mock(self) -> None:
@@ -72,9 +74,9 @@ class ConsumerGroup:
             if is_mock_cluster(client, _CALL_TIMEOUT_SECONDS):
                 raise CommandError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
-    def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: str | None = None) -> list[TopicPartition]:
+    def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: TopicId | None = None) -> list[TopicPartition]:
         """Return the offsets with the topic id as metadata. For any thread."""
-        return offsets_to_commit(self.topic, offsets, topic_id)
+        return offsets_to_commit(self.topic, offsets, topic_id or NO_TOPIC_ID)
 
     def _admin_client(self) -> AdminClient:
         if self._admin is None:

@@ -4,6 +4,7 @@ Offsets of the deleted topic are meaningless in the new one. Each commit therefo
 metadata, and a consumer compares it with the current id before it continues from the committed offset.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import TopicCollection, TopicPartition
@@ -16,35 +17,51 @@ if TYPE_CHECKING:
     from confluent_kafka.admin._topic import TopicDescription
 
 _PREFIX: Final = "topic-id="
-_NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+_ZERO: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes in base64: brokers before Kafka 2.8 have no topic ids."""
 
 
-def commit_metadata(topic_id: str | None) -> str:
-    return f"{_PREFIX}{topic_id}" if topic_id else ""
+@dataclass(frozen=True, slots=True)
+class TopicId:
+    """An id in base64, or NO_TOPIC_ID."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def exists(self) -> bool:
+        return self != NO_TOPIC_ID
+
+    @property
+    def commit_metadata(self) -> str:
+        return f"{_PREFIX}{self.text}" if self.exists else ""
+
+    def contradicts(self, committed: TopicPartition) -> bool:
+        """Return whether a commit names another id. A commit without an id, such as a tool's, is trusted."""
+        metadata = committed.metadata or ""
+        return self.exists and metadata.startswith(_PREFIX) and metadata != self.commit_metadata
 
 
-def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: str | None) -> list[TopicPartition]:
+NO_TOPIC_ID: Final = TopicId("")
+"""Of a topic whose broker has no topic ids, or does not return them."""
+
+
+def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: TopicId) -> list[TopicPartition]:
     """Return the offsets as arguments of a commit, with the topic's id as metadata."""
-    metadata = commit_metadata(topic_id)
-    return [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
-
-
-def has_other_topic_id(committed: TopicPartition, topic_id: str | None) -> bool:
-    """Return whether a commit names another topic id. A commit without an id, such as a tool's, is trusted."""
-    metadata = committed.metadata or ""
-    return bool(topic_id) and metadata.startswith(_PREFIX) and metadata != commit_metadata(topic_id)
+    return [TopicPartition(topic, partition, offset, topic_id.commit_metadata) for partition, offset in offsets.items()]
 
 
 def describe(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicDescription]":
     return admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
 
 
-def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> str:
-    """Block until the broker returns the topic's id; empty if it has no ids. Raises KafkaException."""
+def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> TopicId:
+    """Block until the broker returns the topic's id. Raises KafkaException."""
     return topic_id_of(describe(admin, topic, timeout).result())
 
 
-def topic_id_of(description: "TopicDescription") -> str:
-    topic_id = str(description.topic_id)
-    return "" if topic_id == _NO_ID else topic_id
+def topic_id_of(description: "TopicDescription") -> TopicId:
+    text = str(description.topic_id)
+    return NO_TOPIC_ID if text == _ZERO else TopicId(text)

@@ -12,7 +12,7 @@ from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.record import Record, record_of
 from service.handler.kafka.client.timeouts import call_within
-from service.handler.kafka.client.topic_id import has_other_topic_id, offsets_to_commit
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
 IDLE_TIMEOUT_SECONDS: Final = 30.0
@@ -30,7 +30,7 @@ class TopicReader:
     topic's id, so that offsets of a deleted topic with the same name are not mistaken for those of this topic.
     """
 
-    def __init__(self, consumer: Consumer, name: str, topic_id: str | None = None) -> None:
+    def __init__(self, consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> None:
         self._consumer = consumer
         self.name = name
         self._id = topic_id
@@ -50,9 +50,7 @@ class TopicReader:
         """Return the group's committed offsets, without partitions that have none."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = self._consumer.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
-        return {
-            each.partition: each.offset for each in found if each.offset >= 0 and not has_other_topic_id(each, self._id)
-        }
+        return {each.partition: each.offset for each in found if each.offset >= 0 and not self._id.contradicts(each)}
 
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group. Raises KafkaException."""

@@ -26,6 +26,7 @@ from service.handler.kafka.consumer.resets import OffsetResets
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.state import ConsumerStateMachine
+from service.handler.kafka.consumer.topic_check import TopicCheck
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
@@ -78,7 +79,7 @@ def build_consumer(
         progress=progress,
         breaker=breaker,
         fetch=fetch,
-        identity=TopicIdentity(client, clients.admin, group, metrics, log),
+        topic_check=TopicCheck(client, topic, TopicIdentity(client, clients.admin, group, log), metrics, log),
         resets=OffsetResets(client, topic, progress, metrics, log),
         lag=Lag(client, topic, progress, metrics),
     )

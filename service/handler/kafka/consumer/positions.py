@@ -9,7 +9,7 @@ from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.resets import OffsetResets
-from service.handler.kafka.consumer.topic_identity import TopicIdentity
+from service.handler.kafka.consumer.topic_check import TopicCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Positions:
     progress: Progress
     breaker: BreakerControl
     fetch: FetchControl
-    identity: TopicIdentity
+    topic_check: TopicCheck
     resets: OffsetResets
     lag: Lag
 
@@ -31,19 +31,19 @@ class Positions:
 
     def verify(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
-        if topic_id := self.identity.fetch_topic_id():
+        if topic_id := self.topic_check.fetch_new_topic_id():
             partitions = self.assigned
             self.forget(partitions)
-            self.identity.switch_topic(topic_id, partitions)
-        moved = self.identity.verify()
-        if not self.identity.awaits_topic_id:
-            moved += self.resets.reset(self.identity.unverified)
+            self.topic_check.switch_topic(topic_id, partitions)
+        moved = self.topic_check.verify()
+        if not self.topic_check.awaits_topic_id:
+            moved += self.resets.reset(self.topic_check.unverified)
         if moved:
             self.fetch.apply(moved)
             self.progress.forget_ends(partition_numbers(moved))
 
     def on_out_of_range(self, partition: int) -> None:
-        self.identity.on_out_of_range(partition)
+        self.topic_check.on_out_of_range(partition)
         self.resets.add(partition)
 
     def seek(self, offsets: dict[int, int]) -> None:
@@ -54,7 +54,7 @@ class Positions:
         """Drop partitions that were revoked or recreated."""
         self.progress.forget(partitions)
         self.breaker.forget(partitions)
-        self.identity.forget(partitions)
+        self.topic_check.forget(partitions)
         self.resets.forget(partitions)
         self.lag.forget(partitions)
 

@@ -39,7 +39,7 @@ class Rebalance:
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         client.incremental_assign(partitions)
         self.positions.progress.on_assign()
-        self.positions.identity.add(partition_numbers(partitions))
+        self.positions.topic_check.add(partition_numbers(partitions))
         self.positions.fetch.apply(partitions)
         self._report("assigned", partitions)
 

@@ -46,7 +46,7 @@ class Receiver:
                 messages.append(message)
         if self.statistics:
             self._on_statistics(Statistics.read(self.statistics.pop()))
-        return self.positions.identity.drop_unverified(messages)
+        return self.positions.topic_check.drop_unverified(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition() or 0, message.offset() or 0
@@ -59,7 +59,7 @@ class Receiver:
 
     def _on_partition_end(self, partition: int, offset: int) -> None:
         """Record how far a partition was read, unless messages before its end were withheld and are read again."""
-        is_withheld = self.positions.identity.withhold(partition, offset)
+        is_withheld = self.positions.topic_check.withhold(partition, offset)
         if not is_withheld and self.state.current is not ConsumerState.BREAKER_OPEN:
             self.positions.progress.reach_end(partition, offset)
 
@@ -70,5 +70,5 @@ class Receiver:
         self.positions.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
         self.positions.lag.on_statistics(ends)
         fetched = statistics.fetched(topic)
-        self.positions.identity.mark_position_known(fetched)
+        self.positions.topic_check.mark_position_known(fetched)
         self.errors.on_statistics(ends, assigned, fetched)

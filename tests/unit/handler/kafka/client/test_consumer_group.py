@@ -10,6 +10,7 @@ from service.config import KafkaSettings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 
 
 def written(generation: int) -> bytes:
@@ -33,8 +34,8 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     consumer.close()
 
 
-@pytest.mark.parametrize(("topic_id", "metadata"), [("abc", "topic-id=abc"), ("", ""), (None, "")])
-def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: str | None, metadata: str) -> None:
+@pytest.mark.parametrize(("topic_id", "metadata"), [(TopicId("abc"), "topic-id=abc"), (NO_TOPIC_ID, ""), (None, "")])
+def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: TopicId | None, metadata: str) -> None:
     (topic_partition,) = ConsumerGroup({}, "orders").offsets_to_commit({3: 7}, topic_id)
     assert (topic_partition.partition, topic_partition.offset, topic_partition.metadata or "") == (3, 7, metadata)
 

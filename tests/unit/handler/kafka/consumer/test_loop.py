@@ -17,6 +17,7 @@ from structlog.typing import EventDict
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import KafkaClientFailed, Stopped
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer import loop
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.build import Clients, build_consumer
@@ -474,7 +475,7 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
     setup = make()
     setup.kafka.cluster = "a-broker"
     setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 0, "topic-id=old")
-    setup.group.topic_id = "old"
+    setup.group.topic_id = TopicId("old")
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
@@ -485,7 +486,7 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
         yield lambda: len(setup.ingest.started) == 2
         setup.admin.answers.append("new")
         setup.kafka.logs[0].values = [ORDER]
-        yield lambda: setup.group.topic_id == "new"
+        yield lambda: setup.group.topic_id == TopicId("new")
         setup.ingest.gate.set()
         yield lambda: setup.kafka.committed_offsets[0].metadata == "topic-id=new"
 

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
@@ -74,7 +75,7 @@ def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: C
 
 
 def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
-    committer.group.topic_id = "abc"
+    committer.group.topic_id = TopicId("abc")
     committer.advance({0: 5})
     committer.commit()
     committer.poll()

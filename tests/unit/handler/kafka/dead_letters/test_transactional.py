@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import CommandError, DeadLettersUnavailable
 from service.handler.kafka.client.record import Record
+from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
@@ -18,7 +19,7 @@ from service.handler.kafka.dead_letters.transactional import TransactionalDeadLe
 from service.usecases.batch import Batch
 
 AWAY = KafkaError._TIMED_OUT
-TOPIC_ID = "03khuBS4QPyPcMhe5ZSsuQ"
+TOPIC_ID = TopicId("03khuBS4QPyPcMhe5ZSsuQ")
 
 
 @dataclass
@@ -35,7 +36,7 @@ class FakeKafka:
     answers: Event = field(default_factory=Event)
     """Cleared, offsets are sent without end."""
     on_metadata: Callable[[], None] = lambda: None
-    topic_id: str = TOPIC_ID
+    topic_id: TopicId = TOPIC_ID
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -67,7 +68,7 @@ class FakeMember:
         self._kafka.call("committed")
         return offsets.items() <= self._kafka.committed.items()
 
-    def require_topic(self, topic_id: str) -> None:
+    def require_topic(self, topic_id: TopicId) -> None:
         if self._kafka.topic_id != topic_id:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
 
@@ -75,8 +76,11 @@ class FakeMember:
         if self._kafka.cluster == "mockCluster":
             raise CommandError("not the mock")
 
-    def offsets_to_commit(self, offsets: dict[int, int], topic_id: str) -> list[TopicPartition]:
-        return [TopicPartition("orders", partition, offset, topic_id) for partition, offset in offsets.items()]
+    def offsets_to_commit(self, offsets: dict[int, int], topic_id: TopicId) -> list[TopicPartition]:
+        return [
+            TopicPartition("orders", partition, offset, topic_id.commit_metadata)
+            for partition, offset in offsets.items()
+        ]
 
 
 class FakeProducer:
@@ -189,7 +193,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     of = batch(0)
-    kafka.topic_id = "recreated"
+    kafka.topic_id = TopicId("recreated")
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_TOPIC_ID"):
         dead_letters.send_and_commit(of, of.bad)
     assert (kafka.visible, kafka.committed, kafka.calls) == ([], {}, ["init"])
