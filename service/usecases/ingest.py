@@ -45,7 +45,7 @@ class Decision(Enum):
 
     COMMIT = auto()
     """Every order is stored and every dead letter is acknowledged."""
-    HOLD_BACK = auto()
+    PAUSE = auto()
     """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
     REREAD = auto()
     """A probe showed that PostgreSQL stores orders again: everything that was held back must be read again."""
@@ -188,7 +188,7 @@ class Ingest:
         if not problem and is_probe:
             return Decision.REREAD, ""
         problem = problem or self._breaker.evaluate_messages(batch.message_flags)
-        return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
+        return (Decision.PAUSE, problem) if problem else (Decision.COMMIT, "")
 
     def _send_and_commit(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
         """Retry until every dead letter is acknowledged; return whether the offsets were committed with them."""

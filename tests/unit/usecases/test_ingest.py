@@ -54,7 +54,7 @@ class Setup:
 
 def held_back(outcome: Outcome) -> str:
     """Return why a batch was held back, of which nothing may be committed."""
-    assert (outcome.decision, outcome.dead_letters, outcome.is_committed) == (Decision.HOLD_BACK, (), False)
+    assert (outcome.decision, outcome.dead_letters, outcome.is_committed) == (Decision.PAUSE, (), False)
     assert outcome.breaker is not BreakerState.CLOSED
     return outcome.problem
 

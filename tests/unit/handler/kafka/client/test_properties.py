@@ -64,8 +64,6 @@ def test_a_dead_member_is_noticed_after_the_session_timeout() -> None:
 @pytest.mark.parametrize(
     "told", [properties.consumer(KafkaSettings(prefetch=2**20)), properties.dead_letter_browser(KafkaSettings())]
 )
-def test_prefetch_is_bounded_in_kilobytes_and_a_full_queue_is_filled_again_soon(
-    told: properties.ClientProperties,
-) -> None:
+def test_prefetch_is_bounded_in_kilobytes_and_a_full_queue_is_filled_again_soon(told: properties.Properties) -> None:
     assert told["queued.max.messages.kbytes"] == 1_024
     assert told["fetch.queue.backoff.ms"] <= 50

@@ -21,8 +21,8 @@ SETTINGS = consumer_settings(
 )
 DONE = Outcome(Stored(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
-FLOOD = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
-REJECTING = Outcome(Stored(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
+FLOOD = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
+REJECTING = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
 STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REREAD)
 
 

@@ -413,7 +413,7 @@ def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> N
     setup = make(breaker_retry_after=0, limits=batch_limits(messages=2))
     setup.commit(0, 0)
     opened = Outcome(
-        Stored(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad"
+        Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad"
     )
     setup.ingest.outcomes.append(opened)
 

@@ -48,7 +48,7 @@ def test_a_dead_letter_is_counted_and_logged_with_its_position_but_without_its_v
 
 
 def test_a_batch_that_is_read_again_counts_its_dead_letters_and_tombstones_only_then(metrics: Metrics) -> None:
-    for decision in (Decision.HOLD_BACK, Decision.REREAD):
+    for decision in (Decision.PAUSE, Decision.REREAD):
         assert report(metrics, Outcome(STORED, [DEAD_LETTER], decision=decision)) == []
     assert (sample(metrics, "stored_total"), sample(metrics, "tombstones_total")) == (2, 0)
     assert sample(metrics, "batch_seconds_count", stage="write") in {None, 0}
