@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Final
 
 from service.app import shared
-from service.app.consumer_parts import Parts, build
+from service.app.consumer_parts import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
 from service.handler.kafka.consumer.topics_report import report_topics
@@ -30,7 +30,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _run_until_stopped(parts: Parts, stop: ShutdownEvent) -> None:
+def _run_until_stopped(parts: ConsumerParts, stop: ShutdownEvent) -> None:
     _tune_interpreter()
     parts.admin.start()
     Thread(target=report_topics, args=(parts.settings.kafka, parts.log, stop), name="topics", daemon=True).start()

@@ -36,20 +36,20 @@ from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
 
-DeadLetters = DeadLetterProducer | TransactionalDeadLetters
+DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ConsumerParts:
     settings: Settings
     log: FilteringBoundLogger
     consumer: OrderConsumer
     admin: AdminServer
-    dead_letters: DeadLetters
+    dead_letters: DeadLetterSender
     store: PostgresOrderStore
 
 
-def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> Parts:
+def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> ConsumerParts:
     """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
     log, metrics = structlog.get_logger("orders.consumer"), shared.new_metrics("consumer")
@@ -78,7 +78,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
         log=log,
         stop=stop,
     )
-    return Parts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
+    return ConsumerParts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
 
 
 def _store(settings: Settings) -> PostgresOrderStore:
@@ -86,7 +86,7 @@ def _store(settings: Settings) -> PostgresOrderStore:
     return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by)
 
 
-def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetters:
+def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetterSender:
     kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if settings.dead_letters.exactly_once:
         client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")

@@ -412,9 +412,7 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
 def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> None:
     setup = make(breaker_retry_after=0, limits=batch_limits(messages=2))
     setup.commit(0, 0)
-    opened = Outcome(
-        Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad"
-    )
+    opened = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad")
     setup.ingest.outcomes.append(opened)
 
     def script() -> Script:
