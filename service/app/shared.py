@@ -3,20 +3,14 @@
 from importlib.metadata import version
 from typing import Final
 
-from confluent_kafka import ConsumerGroupState
-from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
-from service.config import KafkaSettings, PostgresSettings
-from service.errors import CommandError
+from service.config import PostgresSettings
 from service.metrics import Metrics
 from service.repo.connection import ConnectionSettings
 
 CONSUMER_APPLICATION_NAME: Final = "orders-consumer"
 """`application_name` of the consumers' connections."""
-
-_CALL_TIMEOUT_SECONDS: Final = 10.0
-_STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def build_info(mode: str) -> dict[str, str]:
@@ -43,11 +37,3 @@ def connection_settings(postgres: PostgresSettings, application: str) -> Connect
         lock_timeout=postgres.lock_timeout,
         prepared_statements=postgres.prepared_statements,
     )
-
-
-def require_no_members(kafka: KafkaSettings, admin: AdminClient) -> None:
-    """Raise CommandError if the group has members: they would overwrite the new offsets."""
-    request = admin.describe_consumer_groups([kafka.group_id], request_timeout=_CALL_TIMEOUT_SECONDS)[kafka.group_id]
-    group = request.result()
-    if group.state not in _STATES_WITHOUT_MEMBERS:
-        raise CommandError(f"group {kafka.group_id} has {len(group.members)} members: stop the consumers first")

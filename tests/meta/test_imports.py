@@ -14,7 +14,8 @@ INWARDS = {ERRORS, "service.entities", "service.pkg", "service.usecases"}
 HTTP = "service.handler.http"
 KAFKA = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
-HANDLERS = {HTTP, CLIENT, CONSUMER, DEAD_LETTERS}
+OPERATIONS = f"{KAFKA}.operations"
+HANDLERS = {HTTP, CLIENT, CONSUMER, DEAD_LETTERS, OPERATIONS}
 SERVICE = INWARDS | HANDLERS | {"service.repo", "service.config", "service.logs", "service.metrics"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     ERRORS: set(),
@@ -26,6 +27,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     CLIENT: INWARDS,
     CONSUMER: INWARDS | {CLIENT},
     DEAD_LETTERS: INWARDS | {CLIENT},
+    OPERATIONS: INWARDS | {CLIENT},
     "service.app": SERVICE,
     "service.config": {ERRORS, "service.pkg"},
     "service.logs": {"service.pkg"},
@@ -67,6 +69,7 @@ FORBIDDEN = {
     "service.handler.kafka.client.record": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.consumer.collect": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.dead_letters.encoder": "from service.handler.kafka.consumer import decode",
+    "service.handler.kafka.operations.rewind": "from service.handler.kafka.consumer import progress",
     "service.entities.order": "import psycopg.errors",
     "service.app.api": "from service.main import main",
     "service.app.commands.dlq": "from generator import smoke",

@@ -17,9 +17,9 @@ from service.config import Settings
 from service.config.redaction import redacted
 from service.config.sources import DELIMITER
 from service.errors import CheckFailed, OrdersError
-from service.handler.kafka.client import checks as kafka_checks
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.operations import checks as kafka_checks
 from service.pkg.output import echo
 from service.pkg.run_with_timeout import run_with_timeout
 from service.repo import checks as postgres_checks

@@ -4,27 +4,16 @@ librdkafka rejects a batch that expands beyond `receive.message.max.bytes`, and 
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer
-
-from service.app.shared import require_no_members
-from service.config import KafkaSettings, Settings
-from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
-from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
-from service.handler.kafka.client.unreadable_batches import LARGEST_MAX_SIZE_BYTES, UnreadableBatches
+from service.config import Settings
+from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES, open_batches
 from service.pkg.argtypes import non_negative_int
 from service.pkg.output import echo
 from service.pkg.units import parse_bytes
 from service.usecases import skip_batch
 
-_FETCH_RETRY_MS: Final = 10
-"""`fetch.error.backoff.ms`: the delay after each batch that cannot be decompressed; 500 by default."""
 _DEFAULT_MAX_SIZE: Final = "512MiB"
 
 
@@ -58,7 +47,7 @@ def _size(text: str) -> int:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises CommandError, KafkaException."""
-    with _batches(settings.kafka, args.max_size) as batches:
+    with open_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:
             batch, count = skip_batch.preview(batches, args.partition, args.offset)
             echo(f"{batch}: {count:,} messages would be skipped")
@@ -66,23 +55,3 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             batch, count = skip_batch.skip(batches, args.partition, args.offset, args.to)
             echo(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
     return 0
-
-
-@contextmanager
-def _batches(kafka: KafkaSettings, max_size: int) -> Iterator[UnreadableBatches]:
-    require_kafka(properties.common(kafka))
-    admin = DiagnosticAdminClient(properties.without_logs(properties.common(kafka)))
-    require_no_members(kafka, admin)
-    topic_id = fetch_topic_id(admin, kafka.topic, CALL_TIMEOUT_SECONDS)
-    with (
-        closing(Consumer(_client(kafka))) as consumer,
-        closing(Consumer(_client(kafka) | {"receive.message.max.bytes": max_size})) as large_consumer,
-    ):
-        yield UnreadableBatches(consumer, large_consumer, admin, TopicReader(consumer, kafka.topic, topic_id))
-
-
-def _client(kafka: KafkaSettings) -> properties.Properties:
-    return properties.command_consumer(kafka) | {
-        "fetch.error.backoff.ms": _FETCH_RETRY_MS,
-        "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one
-    }
