@@ -8,7 +8,7 @@ import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.errors import OrdersError
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import phrase, topic_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,5 +116,5 @@ def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     except KafkaException as error:
         raise ReadError(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:
-        raise ReadError(f"cannot read topic {topic}: {phrase(known.error)}; `orders migrate` creates topics")
+        raise ReadError(topic_problem("read", topic, known.error))
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]

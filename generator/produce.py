@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
 from service.errors import CommandError
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.pkg.polling import poll
 
 if TYPE_CHECKING:
@@ -76,15 +76,15 @@ def _require_topic(producer: Producer, topic: str) -> None:
         interval=METADATA_INTERVAL_SECONDS,
     )
     if problem is not None:
-        raise CommandError(f"cannot write to topic {topic}: {problem}; `orders migrate` creates topics")
+        raise CommandError(topic_problem("produce to", topic, problem))
 
 
-def _topic_error(producer: Producer, topic: str) -> str | None:
+def _topic_error(producer: Producer, topic: str) -> KafkaError | None:
     try:
         metadata = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
         raise CommandError(f"cannot reach Kafka: {phrase(error.args[0])}") from error
-    return None if metadata.error is None else phrase(metadata.error)
+    return metadata.error
 
 
 class RateLimiter:

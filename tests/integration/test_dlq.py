@@ -435,7 +435,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, mo
 def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
     missing = kafka.model_copy(update={"topic": f"{kafka.topic}-missing"})
     produce(kafka, dead_letter(kafka, 1))
-    with pytest.raises(CommandError, match=f"cannot write to topic {missing.topic}: unknown topic or partition"):
+    with pytest.raises(CommandError, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
         dlq(missing, "replay")
 
 

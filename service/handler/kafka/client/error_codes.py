@@ -13,6 +13,7 @@ MSG_TIMED_OUT: Final = KafkaError._MSG_TIMED_OUT
 PARTITION_EOF: Final = KafkaError._PARTITION_EOF
 QUEUE_FULL: Final = KafkaError._QUEUE_FULL
 TIMED_OUT: Final = KafkaError._TIMED_OUT
+UNKNOWN_TOPIC: Final = KafkaError._UNKNOWN_TOPIC
 
 TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 """The client, or the broker, rejects the size of a message."""

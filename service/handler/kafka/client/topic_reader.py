@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from service.errors import CommandError
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.record import Record, record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
@@ -84,7 +84,7 @@ def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
     """Return the partitions of a topic. Raises CommandError, which names the `action` that needs the topic."""
     metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
     if metadata.error is not None:
-        raise CommandError(f"cannot {action} topic {topic}: {phrase(metadata.error)}; `orders migrate` creates topics")
+        raise CommandError(topic_problem(action, topic, metadata.error))
     return sorted(metadata.partitions)
 
 

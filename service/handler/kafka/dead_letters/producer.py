@@ -6,7 +6,7 @@ from typing import Any, Final
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.pkg.shutdown_event import ShutdownEvent
@@ -49,7 +49,7 @@ class DeadLetterProducer:
             failed += self._deliver_one(dead_letter) if error.code() in TOO_LARGE else [(dead_letter, error)]
         if failed:
             unsent = [dead_letter for dead_letter, _ in failed]
-            raise DeadLettersUnavailable(f"cannot produce to {self._topic}: {phrase(failed[0][1])}", unsent)
+            raise DeadLettersUnavailable(topic_problem("produce to", self._topic, failed[0][1]), unsent)
 
     def close(self) -> None:
         """Drop unacknowledged dead letters: their offsets are not committed either."""

@@ -16,7 +16,7 @@ from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client.error_codes import TOO_LARGE
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader, partitions_of
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
@@ -139,7 +139,7 @@ class Replay:
         self._echo = echo
         self._stop = stop
         # A producer's request could make the broker create the topic; a consumer's does not.
-        self._partitions = partitions_of(plan.target_topic, consumer, "write to")
+        self._partitions = partitions_of(plan.target_topic, consumer, "produce to")
         self.counts = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
@@ -182,7 +182,7 @@ class Replay:
     def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in TOO_LARGE:
-                raise CommandError(f"cannot produce to {self._plan.target_topic}: {phrase(error)}")
+                raise CommandError(topic_problem("produce to", self._plan.target_topic, error))
         return [dead_letter for dead_letter, _ in failed]
 
     def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:

@@ -17,7 +17,7 @@ from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
@@ -64,7 +64,7 @@ class TransactionalDeadLetters:
                 self._fallbacks_used.clear()
                 return True
             if self._fallbacks_used.total() == fallbacks_used:  # a repetition would fail too
-                raise DeadLettersUnavailable(f"cannot produce to {self._topic}: {phrase(error)}", dead_letters)
+                raise DeadLettersUnavailable(topic_problem("produce to", self._topic, error), dead_letters)
 
     def close(self) -> None:
         """Drop an uncommitted transaction: the broker aborts it, at the latest after the transaction timeout."""
