@@ -17,7 +17,7 @@ from service.entities.dead_letter import Header, Headers, read_origin, read_repl
 from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import Replay, ReplayPlan
 from service.pkg.shutdown_event import ShutdownEvent
@@ -224,7 +224,7 @@ def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kaf
     admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
     produce(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
-        topic = TopicReader(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
+        topic = open_topic(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
         recreate(admin, kafka.dead_letter_topic)
         produce(kafka, *(dead_letter(kafka, number) for number in range(5, 10)))
         topic.commit({0: 3})

@@ -16,7 +16,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import require_kafka
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic, partitions_of
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.handler.kafka.dead_letters.replay import (
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
 
 def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with _consumer(kafka, kafka.group_id) as consumer:
-        for line in _lines(TopicReader(consumer, kafka.dead_letter_topic), args, stop):
+        for line in _lines(open_topic(consumer, kafka.dead_letter_topic), args, stop):
             echo(line)
 
 
@@ -74,7 +74,7 @@ def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) ->
 def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with _consumer(kafka, kafka.group_id) as consumer:
         dead_letter = listing.require_dead_letter(
-            TopicReader(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop
+            open_topic(consumer, kafka.dead_letter_topic), args.partition, args.offset, stop
         )
     if args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
@@ -90,7 +90,7 @@ def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEven
     with _consumer(kafka, plan.group(kafka.group_id)) as consumer:
         _require_real_kafka(consumer)
         topic_id = fetch_topic_id(_admin(kafka), kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS)
-        topic = TopicReader(consumer, kafka.dead_letter_topic, topic_id)
+        topic = open_topic(consumer, kafka.dead_letter_topic, topic_id)
         if is_named:
             dead_letters = named_dead_letters(topic, args.partition, args.offset, stop, echo)
         else:
@@ -99,7 +99,9 @@ def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEven
             counts = preview(dead_letters, plan, echo)
             _report(counts, "would be sent")
         else:
-            counts = _send(Replay(consumer, _producer(kafka), plan, echo=echo, stop=stop), topic, dead_letters)
+            # A producer's request could make the broker create the topic; a consumer's does not.
+            partitions = partitions_of(kafka.topic, consumer, "produce to")
+            counts = _send(Replay(_producer(kafka), plan, partitions, echo=echo, stop=stop), topic, dead_letters)
     if stop.is_set():
         raise CommandError(f"interrupted before the end{'' if is_named else ': run the same command to continue'}")
     if is_named and (left := len({*args.offset}) - counts.sent.total()):

@@ -20,7 +20,7 @@ from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
 from service.handler.kafka.client.order_records import KafkaOrderRecords
-from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
 from service.pkg.output import echo
@@ -145,7 +145,7 @@ def _undo_message(uid: str, result: UndoResult) -> str:
 def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: ShutdownEvent) -> None:
     require_kafka(properties.common(kafka))
     with closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        for line in search.table(TopicReader(consumer, kafka.dead_letter_topic), uids, stop):
+        for line in search.table(open_topic(consumer, kafka.dead_letter_topic), uids, stop):
             echo(line)
     echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
 

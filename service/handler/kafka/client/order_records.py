@@ -6,7 +6,7 @@ from confluent_kafka import Consumer
 
 from service.errors import CommandError
 from service.handler.kafka.client.ownership import order_of
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import Offsets, open_topic
 
 
 class KafkaOrderRecords:
@@ -20,7 +20,7 @@ class KafkaOrderRecords:
 
     def find(self, uids: Collection[str]) -> dict[str, str]:
         """Return the position of the first record of each of these orders. Raises CommandError on a stop."""
-        topic = TopicReader(self._consumer, self._topic)
+        topic = open_topic(self._consumer, self._topic)
         starts, self._next = self._next or topic.starts, topic.ends
         found: dict[str, str] = {}
         for record in topic.read(starts, self._should_stop) if uids else ():

@@ -30,13 +30,12 @@ class TopicReader:
     topic's id, so that offsets of a deleted topic with the same name are not mistaken for those of this topic.
     """
 
-    def __init__(self, consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> None:
+    def __init__(self, consumer: Consumer, name: str, topic_id: TopicId, *, starts: Offsets, ends: Offsets) -> None:
         self._consumer = consumer
         self.name = name
         self._id = topic_id
-        watermarks = {partition: self._watermarks(partition) for partition in partitions_of(name, consumer, "read")}
-        self.starts: Offsets = {partition: low for partition, (low, _) in watermarks.items()}
-        self.ends: Offsets = {partition: high for partition, (_, high) in watermarks.items()}
+        self.starts = starts
+        self.ends = ends
 
     def offsets_at(self, timestamp_ms: int) -> Offsets:
         """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
@@ -76,8 +75,16 @@ class TopicReader:
             if message.error() is None and (message.offset() or 0) < end:
                 yield record_of(message)
 
-    def _watermarks(self, partition: int) -> tuple[int, int]:
-        return self._consumer.get_watermark_offsets(TopicPartition(self.name, partition), timeout=CALL_TIMEOUT_SECONDS)
+
+def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> TopicReader:
+    """Query the offsets of a topic. Blocks for a few seconds at most. Raises KafkaException, CommandError."""
+    watermarks = {
+        partition: consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=CALL_TIMEOUT_SECONDS)
+        for partition in partitions_of(name, consumer, "read")
+    }
+    starts = {partition: low for partition, (low, _) in watermarks.items()}
+    ends = {partition: high for partition, (_, high) in watermarks.items()}
+    return TopicReader(consumer, name, topic_id, starts=starts, ends=ends)
 
 
 def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:

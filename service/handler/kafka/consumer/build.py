@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 
+_PROPERTIES: Final = {"auto.offset.reset": "error"}
+"""OffsetResets resets offsets, and logs and counts it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
     """The Kafka clients of a consumer. `connect` creates the group's member with the given properties."""
@@ -61,15 +65,8 @@ def build_consumer(
     offsets = OffsetCommitter(group, progress, metrics, log)
     errors = ClientErrors(topic, log)
     statistics: deque[str] = deque(maxlen=1)
-    client = clients.connect(
-        {
-            **group.properties,
-            "auto.offset.reset": "error",  # OffsetResets resets offsets, and logs and counts it
-            "on_commit": offsets.on_commit,
-            "stats_cb": statistics.append,
-            "error_cb": errors.on_error,
-        }
-    )
+    callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.append, "error_cb": errors.on_error}
+    client = clients.connect(group.properties | _PROPERTIES | callbacks)
     fetch = FetchControl(client, metrics, log)
     state = ConsumerStateMachine(fetch)
     breaker = BreakerControl(settings, metrics, log)

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from service.entities.dead_letter_record import Excerpt
 from service.errors import CommandError, KafkaUnavailable
-from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
@@ -41,7 +41,7 @@ class Browser:
         if self._consumer is None:
             self._consumer = self._connect()
         try:
-            return _page(self._consumer, TopicReader(self._consumer, self._topic), query)
+            return _page(self._consumer, open_topic(self._consumer, self._topic), query)
         except (KafkaException, CommandError) as error:
             raise KafkaUnavailable("the dead-letter topic is unreachable") from error
 

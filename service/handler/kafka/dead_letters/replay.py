@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 
 from service.entities.dead_letter import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.error_phrases import topic_problem
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader, partitions_of
+from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters import listing
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
 from service.handler.kafka.dead_letters.filters import Filters
@@ -129,17 +129,19 @@ def _refused(dead_letter: DeadLetterRecord, refusal: str) -> str:
 
 
 class Replay:
-    """One run. Offsets are committed only after everything before them was acknowledged."""
+    """One run. Offsets are committed only after everything before them was acknowledged.
+
+    `partitions` are those of the target topic.
+    """
 
     def __init__(
-        self, consumer: Consumer, producer: Producer, plan: ReplayPlan, *, echo: Echo, stop: ShutdownEvent
+        self, producer: Producer, plan: ReplayPlan, partitions: Sequence[int], *, echo: Echo, stop: ShutdownEvent
     ) -> None:
         self._producer = producer
         self._plan = plan
         self._echo = echo
         self._stop = stop
-        # A producer's request could make the broker create the topic; a consumer's does not.
-        self._partitions = partitions_of(plan.target_topic, consumer, "produce to")
+        self._partitions = partitions
         self.counts = ReplayCounts()
 
     def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:

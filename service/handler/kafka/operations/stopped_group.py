@@ -11,7 +11,7 @@ from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -38,7 +38,7 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
     _require_no_members(kafka.group_id, admin)
     topic_id = fetch_topic_id(admin, kafka.topic, CALL_TIMEOUT_SECONDS)
     with closing(Consumer(properties.command_consumer(kafka) | dict(overrides))) as consumer:
-        yield StoppedGroup(admin, consumer, TopicReader(consumer, kafka.topic, topic_id))
+        yield StoppedGroup(admin, consumer, open_topic(consumer, kafka.topic, topic_id))
 
 
 def _require_no_members(group_id: str, admin: AdminClient) -> None:
