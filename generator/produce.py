@@ -84,7 +84,8 @@ def _topic_error(producer: Producer, topic: str) -> KafkaError | None:
         metadata = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
         raise CommandError(f"cannot reach Kafka: {phrase(error.args[0])}") from error
-    return metadata.error
+    problem: KafkaError | None = metadata.error
+    return problem
 
 
 class RateLimiter:

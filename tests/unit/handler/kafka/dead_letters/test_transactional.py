@@ -239,9 +239,9 @@ def test_a_lost_commit_of_revoked_partitions_is_not_looked_up(
     kafka.lost_answers.add("commit")
     revoked = batch(0)
     with pytest.raises(DeadLettersUnavailable, match="timed out"):
-        dead_letters.finish(revoked, revoked.bad)
+        dead_letters.send_and_commit(revoked, revoked.bad)
     revoked.drop(frozenset({0}))
-    dead_letters.finish(revoked, revoked.bad)
+    dead_letters.send_and_commit(revoked, revoked.bad)
     assert kafka.calls[-1] == "init"
 
 

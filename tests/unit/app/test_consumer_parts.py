@@ -1,0 +1,34 @@
+"""The consumer's parts are created and connected without a server, and nothing runs yet."""
+
+import threading
+
+import pytest
+from confluent_kafka import KafkaException
+
+from service.app.consumer_parts import build
+from service.config import KafkaSettings, Settings
+from service.config.settings import DeadLetterSettings
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.ingest import no_middleware
+
+NO_BROKER = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(("exactly_once", "producer"), [(False, DeadLetterProducer), (True, TransactionalDeadLetters)])
+def test_the_setting_selects_the_producer_and_nothing_is_started(producer: type, *, exactly_once: bool) -> None:
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=NO_BROKER), dead_letters=DeadLetterSettings(exactly_once=exactly_once)
+    )
+    threads = threading.active_count()
+    parts = build(settings, ShutdownEvent(), no_middleware)
+    assert type(parts.dead_letters) is producer
+    assert (threading.active_count(), parts.consumer.has_started) == (threads, False)
+    parts.consumer.positions.client.close()
+
+
+def test_a_property_that_librdkafka_rejects_ends_the_start() -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers=NO_BROKER, properties={"no.such.property": "1"}))
+    with pytest.raises(KafkaException, match=r"no\.such\.property"):
+        build(settings, ShutdownEvent(), no_middleware)
