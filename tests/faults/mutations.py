@@ -60,8 +60,8 @@ MUTATIONS: Final = (
             CONSUMER,
             "OrderConsumer._submit_batch",
             "self.worker.submit(...)",
-            "self.positions.progress.advance(self.builder.batch)\n"
-            "self.positions.client.commit(offsets=self.offsets._to_commit(), asynchronous=False)\n"
+            "self.progress.advance(self.builder.batch)\n"
+            "self.client.commit(offsets=self.offsets._to_commit(), asynchronous=False)\n"
             "...",
         ),
         (

@@ -70,51 +70,69 @@ def build_consumer(
     fetch = FetchControl(client, metrics, log)
     state = ConsumerStateMachine(fetch)
     breaker = BreakerControl(settings, metrics, log)
+    topic_check = TopicCheck(client, topic, TopicIdentity(client, clients.admin, group, log), metrics, log)
+    lag = Lag(client, topic, progress, metrics)
     positions = Positions(
         client=client,
         topic=topic,
         progress=progress,
         breaker=breaker,
         fetch=fetch,
-        topic_check=TopicCheck(client, topic, TopicIdentity(client, clients.admin, group, log), metrics, log),
+        topic_check=topic_check,
         resets=OffsetResets(client, topic, progress, metrics, log),
-        lag=Lag(client, topic, progress, metrics),
+        lag=lag,
+    )
+    receiver = Receiver(
+        client=client,
+        topic=topic,
+        statistics=statistics,
+        builder=builder,
+        progress=progress,
+        positions=positions,
+        topic_check=topic_check,
+        lag=lag,
+        state=state,
+        errors=errors,
+        metrics=metrics,
     )
     completion = BatchCompletion(
         builder=builder, progress=progress, breaker=breaker, state=state, metrics=metrics, log=log
     )
-    return OrderConsumer(
-        group=group,
-        state=state,
-        receiver=Receiver(
-            client=client,
-            statistics=statistics,
-            builder=builder,
-            positions=positions,
-            state=state,
-            errors=errors,
-            metrics=metrics,
-        ),
+    rebalance = Rebalance(
+        client=client,
+        topic=topic,
         builder=builder,
         worker=worker,
         completion=completion,
+        progress=progress,
+        positions=positions,
+        topic_check=topic_check,
+        fetch=fetch,
+        offsets=offsets,
+        is_waiting_to_retry=ingest.is_waiting_to_retry,
+        revoke_timeout=settings.revoke_timeout,
+        metrics=metrics,
+        log=log,
+    )
+    shutdown = Shutdown(
+        client=client, worker=worker, completion=completion, progress=progress, offsets=offsets, log=log
+    )
+    return OrderConsumer(
+        client=client,
+        group=group,
+        state=state,
+        receiver=receiver,
+        builder=builder,
+        worker=worker,
+        completion=completion,
+        progress=progress,
         positions=positions,
         offsets=offsets,
         breaker=breaker,
+        fetch=fetch,
+        lag=lag,
         errors=errors,
-        rebalance=Rebalance(
-            builder=builder,
-            worker=worker,
-            completion=completion,
-            positions=positions,
-            offsets=offsets,
-            is_waiting_to_retry=ingest.is_waiting_to_retry,
-            revoke_timeout=settings.revoke_timeout,
-            metrics=metrics,
-            log=log,
-        ),
-        shutdown=Shutdown(
-            client=client, worker=worker, completion=completion, progress=progress, offsets=offsets, log=log
-        ),
+        rebalance=rebalance,
+        shutdown=shutdown,
         stop=stop,
     )

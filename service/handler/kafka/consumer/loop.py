@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.breaker_control import BreakerControl
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.completion import BatchCompletion
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.handler.kafka.consumer.positions import Positions
+from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.rebalance import Rebalance
 from service.handler.kafka.consumer.receive import Receiver
 from service.handler.kafka.consumer.shutdown import Shutdown
@@ -37,15 +40,19 @@ PAUSE_AFTER_SECONDS: Final = 1.0
 class OrderConsumer:
     """One member of the consumer group."""
 
+    client: Consumer
     group: ConsumerGroup
     state: ConsumerStateMachine
     receiver: Receiver
     builder: BatchBuilder
     worker: BatchWorker
     completion: BatchCompletion
+    progress: Progress
     positions: Positions
     offsets: OffsetCommitter
     breaker: BreakerControl
+    fetch: FetchControl
+    lag: Lag
     errors: ClientErrors
     rebalance: Rebalance
     shutdown: Shutdown
@@ -79,14 +86,14 @@ class OrderConsumer:
         self._polled_at = monotonic()
         self.has_started = True
         self.errors.raise_fatal()
-        self.group.refresh(self.positions.client)
+        self.group.refresh(self.client)
         if finished := self.worker.take_finished():
             self.completion.on_batch_done(finished)
         self._read()
         self.positions.verify()
         if not self.breaker.must_reread:
-            self.positions.progress.advance_to_ends()
-        self.offsets.commit(self.positions.client)
+            self.progress.advance_to_ends()
+        self.offsets.commit(self.client)
         self._update_gauges()
 
     def _read(self) -> None:
@@ -153,7 +160,7 @@ class OrderConsumer:
             self.positions.seek(self.breaker.restart_probe())
 
     def _update_gauges(self) -> None:
-        self.positions.fetch.count_paused_time()
+        self.fetch.count_paused_time()
         # The client learns the ends of partitions by fetching, so the ends of the others are queried.
-        unfetched = self.positions.assigned if self.positions.fetch.is_paused else self.errors.partitions_without_offset
-        self.positions.lag.update(unfetched)
+        unfetched = self.positions.assigned if self.fetch.is_paused else self.errors.partitions_without_offset
+        self.lag.update(unfetched)

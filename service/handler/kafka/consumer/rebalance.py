@@ -9,8 +9,11 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.completion import BatchCompletion
+from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.handler.kafka.consumer.positions import Positions, partition_numbers
+from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer.topic_check import TopicCheck
 from service.handler.kafka.consumer.worker import BatchWorker
 
 if TYPE_CHECKING:
@@ -19,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebalance:
+    client: Consumer
+    topic: str
     builder: BatchBuilder
     worker: BatchWorker
     completion: BatchCompletion
+    progress: Progress
     positions: Positions
+    topic_check: TopicCheck
+    fetch: FetchControl
     offsets: OffsetCommitter
     is_waiting_to_retry: Event
     revoke_timeout: float
@@ -32,15 +40,13 @@ class Rebalance:
 
     def subscribe(self) -> None:
         """Join the group at the next poll."""
-        self.positions.client.subscribe(
-            [self.positions.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self.client.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         client.incremental_assign(partitions)
-        self.positions.progress.on_assign()
-        self.positions.topic_check.add(partition_numbers(partitions))
-        self.positions.fetch.apply(partitions)
+        self.progress.on_assign()
+        self.topic_check.add(partition_numbers(partitions))
+        self.fetch.apply(partitions)
         self._report("assigned", partitions)
 
     def _on_revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:

@@ -9,9 +9,12 @@ from confluent_kafka import Consumer, KafkaError, Message
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.client_errors import ClientErrors
+from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.positions import Positions
+from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.statistics import Statistics
+from service.handler.kafka.consumer.topic_check import TopicCheck
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -22,10 +25,14 @@ class Receiver:
     """Belongs to the reading thread."""
 
     client: Consumer
+    topic: str
     statistics: deque[str]
     """The client's last statistics, which its callback appends."""
     builder: BatchBuilder
+    progress: Progress
     positions: Positions
+    topic_check: TopicCheck
+    lag: Lag
     state: ConsumerStateMachine
     errors: ClientErrors
     metrics: "Metrics"
@@ -46,7 +53,7 @@ class Receiver:
                 messages.append(message)
         if self.statistics:
             self._on_statistics(Statistics.read(self.statistics.pop()))
-        return self.positions.topic_check.drop_unverified(messages)
+        return self.topic_check.drop_unverified(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition() or 0, message.offset() or 0
@@ -59,16 +66,16 @@ class Receiver:
 
     def _on_partition_end(self, partition: int, offset: int) -> None:
         """Record how far a partition was read, unless messages before its end were withheld and are read again."""
-        is_withheld = self.positions.topic_check.withhold(partition, offset)
+        is_withheld = self.topic_check.withhold(partition, offset)
         if not is_withheld and self.state.current is not ConsumerState.BREAKER_OPEN:
-            self.positions.progress.reach_end(partition, offset)
+            self.progress.reach_end(partition, offset)
 
     def _on_statistics(self, statistics: Statistics) -> None:
-        topic, assigned = self.positions.topic, self.positions.assigned
+        assigned = self.positions.assigned
         self.metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
-        committed, ends = statistics.committed(topic), statistics.ends(topic)
-        self.positions.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
-        self.positions.lag.on_statistics(ends)
-        fetched = statistics.fetched(topic)
-        self.positions.topic_check.mark_position_known(fetched)
+        committed, ends = statistics.committed(self.topic), statistics.ends(self.topic)
+        self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
+        self.lag.on_statistics(ends)
+        fetched = statistics.fetched(self.topic)
+        self.topic_check.mark_position_known(fetched)
         self.errors.on_statistics(ends, assigned, fetched)
