@@ -4,7 +4,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.errors import DeadLettersUnavailable, StatementTimedOut, StorageUnavailable
+from service.errors import DeadLettersUnavailable, StatementTimedOut, StorageError, StorageUnavailable
 from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
 
@@ -47,7 +47,7 @@ def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(report: R
         (StorageUnavailable(""), "`orders doctor`"),
     ],
 )
-def test_the_hint_says_what_to_do_about_the_error(report: RetryReport, error: StorageUnavailable, word: str) -> None:
+def test_the_hint_says_what_to_do_about_the_error(report: RetryReport, error: StorageError, word: str) -> None:
     with capture_logs() as logs:
         report.on_retry(error, attempts=1, wait_seconds=0)
     assert word in logs[0]["hint"]
