@@ -15,6 +15,7 @@ OrdersError
 ├── InvalidSettings              a setting is invalid: nothing starts
 ├── CommandError                 a command failed for a reason that its user can act on
 ├── CheckFailed                  a check of `orders doctor` failed: it is reported with a hint, and the next one runs
+├── CheckWarning             what a check of `orders doctor` found costs speed only: it counts as passed
 ├── UnsupportedEncoding          the database is not UTF8: nothing starts
 ├── MigrationError               the schema or the topics cannot be migrated to this release
 ├── InvalidKeysFile              the file of API keys is invalid
@@ -115,6 +116,10 @@ class CommandError(OrdersError):
 
 class CheckFailed(OrdersError):
     """A check of `orders doctor` failed. The text describes the problem."""
+
+
+class CheckWarning(OrdersError):
+    """What a check of `orders doctor` found costs speed, but works. The text describes the problem."""
 
 
 class UnsupportedEncoding(OrdersError):

@@ -61,6 +61,7 @@ def test_all_checks_pass_with_healthy_servers(settings: OurSettings, spawn: Spaw
     assert process.process.wait(60) == 0
     output = process.tail(500)
     assert output.count("✓") == 13
+    assert "\n! WAL settings" in output  # the server has its defaults
     assert "✗" not in output
     assert f"ORDERS_KAFKA__TOPIC={settings['ORDERS_KAFKA__TOPIC']}" in output
     assert 'ORDERS_KAFKA__PROPERTIES={"sasl.password": "***"}' in output
@@ -152,6 +153,28 @@ def test_a_standby_without_a_listen_dsn_is_reported(
         assert results.of(through, code=1) == {"notifications": "a standby does not support LISTEN"}
         direct = healthy.model_copy(update={"postgres": PostgresSettings(dsn=lagging.dsn, listen_dsn=own_postgres.dsn)})
         assert "standby" in results.of(direct, code=0)["PostgreSQL"]
+
+
+def test_settings_that_cost_wal_are_a_warning(
+    healthy: Settings, own_postgres: "Server", capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = healthy.model_copy(update={"postgres": PostgresSettings(dsn=own_postgres.dsn)})
+    (check,) = (each for each in doctor._postgres_checks(settings) if each.name == "WAL settings")
+    assert doctor._passes(check, set())
+    with psycopg.connect(own_postgres.dsn, autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
+        admin.execute("ALTER SYSTEM SET checkpoint_timeout = '15min'")
+        admin.execute("ALTER SYSTEM SET wal_compression = 'on'")
+    own_postgres.stop()
+    own_postgres.start()
+    assert doctor._passes(check, set())
+    warning, hint, passed = capsys.readouterr().out.splitlines()
+    assert warning.startswith("! WAL settings ")
+    assert "max_wal_size is 1024 MB" in warning
+    assert "checkpoint_timeout is 300 s" in warning
+    assert "wal_compression is off" in warning
+    assert "docs/operations.md" in hint
+    assert passed.startswith("✓ WAL settings ")
 
 
 def test_clock_skew_is_reported(healthy: Settings, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
