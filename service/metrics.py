@@ -24,6 +24,7 @@ LABELS: Final = {
     "method": "GET, HEAD, other",
     "status": "the statuses in `/openapi.json`; 404 and 405 if no route matches; 200 and 304 of static files",
     "dependency": "postgresql, kafka (consumer), notifications (API)",
+    "server": "host:port of each connection string in `ORDERS_POSTGRES__LISTEN_DSN`",
     "version": "the release",
     "mode": "consumer, api",
 }
@@ -149,6 +150,12 @@ class ApiMetrics:
         self.warm_up_orders = Gauge("orders_warm_up_orders", "Orders loaded by the cache warm-up.", registry=registry)
         self.pool_waiting = Gauge(
             "orders_pool_waiting", "Reads waiting for a connection from the pool.", registry=registry
+        )
+        self.listener_up = Gauge(
+            "orders_listener_up",
+            "1 while notifications from the PostgreSQL server arrive, else 0.",
+            ["server"],
+            registry=registry,
         )
         self.event_clients = Gauge("orders_event_clients", "Open event streams.", registry=registry)
         self.event_clients_dropped = Counter(

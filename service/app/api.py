@@ -66,8 +66,8 @@ class Lifecycle:
             await start(self._serving(admin, admin_port, 1, ConnectionLimits()))
             await parts.reader.open()
             running.push_async_callback(parts.reader.close)
-            await start(self._in_background(parts.listener.run()))
-            await start(self._in_background(parts.listener.watch()))
+            await start(self._in_background(parts.listeners.run()))
+            await start(self._in_background(parts.listeners.watch()))
             await start(self._in_background(self._statistics.poll_dependencies()))
             if parts.keys:
                 await start(self._in_background(self._reload_keys(parts.keys)))
@@ -95,7 +95,7 @@ class Lifecycle:
 
     def _health(self) -> Health:
         parts = self._parts
-        informative = {"database": parts.has_database, "notifications": lambda: parts.listener.is_verified}
+        informative = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
         ready = {"warm-up": lambda: parts.warm_up.is_over, "not draining": lambda: not self._is_draining}
         if not parts.settings.cache.ready_without_database:
             ready["database"] = parts.has_database

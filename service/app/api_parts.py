@@ -20,7 +20,7 @@ from service.handler.kafka.dead_letters.browse import Browser
 from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.repo.listener import Listener, ListenerCallbacks
+from service.repo.listeners import Listeners, NotificationCallbacks
 from service.repo.reads import PostgresOrderReader
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.lookup import Lookup
@@ -39,12 +39,12 @@ class Parts:
     broadcaster: EventBroadcaster
     changes: ChangePropagation
     warm_up: WarmUp
-    listener: Listener
+    listeners: Listeners
     dead_letters: Browser
     group_lag: GroupLag
 
     def has_database(self) -> bool:
-        return self.listener.is_verified or self.reader.is_reachable
+        return self.listeners.is_verified or self.reader.is_reachable
 
 
 def build(settings: Settings) -> Parts:
@@ -72,7 +72,7 @@ def build(settings: Settings) -> Parts:
         broadcaster=broadcaster,
         changes=changes,
         warm_up=warm_up,
-        listener=_listener(settings, reader, lookup, changes, warm_up, log),
+        listeners=_listeners(settings, reader, lookup, changes, warm_up, log),
         dead_letters=Browser(partial(_dead_letter_consumer, settings.kafka), settings.kafka.dead_letter_topic),
         group_lag=_group_lag(settings.kafka),
     )
@@ -99,15 +99,15 @@ def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics
     return lookup
 
 
-def _listener(
+def _listeners(
     settings: Settings,
     reader: PostgresOrderReader,
     lookup: Lookup,
     changes: ChangePropagation,
     warm_up: WarmUp,
     log: FilteringBoundLogger,
-) -> Listener:
-    callbacks = ListenerCallbacks(
+) -> Listeners:
+    callbacks = NotificationCallbacks(
         on_listen=changes.on_listen,
         on_lsn=lookup.advance,
         on_verified=changes.on_verified,
@@ -115,8 +115,8 @@ def _listener(
         on_disconnect=changes.on_disconnect,
         on_repeated_timeouts=partial(warm_up.stop_waiting, "not receiving notifications"),
     )
-    return Listener(
-        settings.postgres.listen_dsn or settings.postgres.dsn,
+    return Listeners(
+        settings.postgres.listen_dsns,
         reader,
         callbacks,
         log,

@@ -1,6 +1,8 @@
 """The numbers of `/stats`, and the gauges that are computed on each scrape."""
 
 import asyncio
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from service.app.api_parts import Parts
@@ -47,7 +49,7 @@ class ApiStatistics:
         """Record changes of their state until canceled."""
         while True:
             self._postgresql.set_state(is_up=self._parts.has_database())
-            self._notifications.set_state(is_up=self._parts.listener.is_verified)
+            self._notifications.set_state(is_up=self._parts.listeners.is_verified)
             await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
 
     async def _estimate_orders(self) -> OrderCount | None:
@@ -73,4 +75,6 @@ def register_gauges(parts: Parts) -> None:
         metrics.api_keys.set_function(lambda: len(keys))
         metrics.api_keys_file_errors.set_function(lambda: len(keys.problems))
     metrics.dependency_up.labels("postgresql").set_function(parts.has_database)
-    metrics.dependency_up.labels("notifications").set_function(lambda: parts.listener.is_verified)
+    metrics.dependency_up.labels("notifications").set_function(lambda: parts.listeners.is_verified)
+    for listener in parts.listeners.members:
+        metrics.listener_up.labels(listener.server).set_function(partial(attrgetter("is_verified"), listener))

@@ -1,5 +1,6 @@
 """The settings without secrets, for output."""
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,8 +23,10 @@ _URL: Final = re.compile(
 def redacted(settings: "Settings") -> dict[str, Any]:
     """Return the settings as plain values, with secrets replaced by `REDACTED`."""
     plain = settings.model_dump(mode="json")
-    for name in ("dsn", "listen_dsn"):
-        plain["postgres"][name] = redacted_dsn(plain["postgres"][name])
+    postgres = plain["postgres"]
+    postgres["dsn"] = redacted_dsn(postgres["dsn"])
+    listening = [redacted_dsn(each) for each in settings.postgres.listen_dsns] if postgres["listen_dsn"] else [None]
+    postgres["listen_dsn"] = listening[0] if len(listening) == 1 else json.dumps(listening)
     properties = plain["kafka"]["properties"]
     plain["kafka"]["properties"] = {name: REDACTED if _is_secret(name) else value for name, value in properties.items()}
     return plain

@@ -25,6 +25,7 @@ KafkaProperties = Annotated[
     AfterValidator(kafka_properties.reject_reserved),
 ]
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
+DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -86,9 +87,10 @@ class KafkaSettings(SettingsGroup):
 class PostgresSettings(SettingsGroup):
     dsn: Dsn = "postgresql://localhost/orders"
     """A libpq connection string or URL. Set TLS with libpq's parameters (`sslmode`, `sslrootcert`)."""
-    listen_dsn: Dsn | None = None
+    listen_dsn: DsnList | None = None
     """A direct connection to the primary for LISTEN. Needed if `dsn` leads to a standby or to a pooler in transaction
-    mode; without it the API caches nothing in these cases."""
+    mode; without it the API caches nothing in these cases. If writers connect to several servers (Citus), a JSON list
+    with one connection for each of them."""
     connect_timeout: Timeout = 5
     """Timeout for connecting."""
     statement_timeout: Timeout = 30
@@ -100,6 +102,11 @@ class PostgresSettings(SettingsGroup):
     prepared_statements: bool | None = None
     """Whether to use server-side prepared statements. Empty: only on a direct connection, not through a pooler.
     `true`: always, for poolers that support them (PgBouncer 1.21 with `max_prepared_statements`)."""
+
+    @property
+    def listen_dsns(self) -> list[str]:
+        """One direct connection for each server that writers connect to."""
+        return addresses.dsns(self.listen_dsn or self.dsn)
 
 
 class HttpSettings(SettingsGroup):

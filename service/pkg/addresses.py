@@ -1,5 +1,6 @@
 """Validates server addresses in settings, before anything connects."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -32,6 +33,36 @@ def dsn(text: str) -> str:
     for problem in _dsn_problems(parameters):
         raise ValueError(problem)
     return text
+
+
+def dsns(text: str) -> list[str]:
+    """Return the connection strings of a JSON list, or the single one that the text is.
+
+    Not separated by commas, because those also separate the hosts of one connection string. Raises ValueError, whose
+    text contains no part of it.
+    """
+    if not text.lstrip().startswith("["):
+        return [dsn(text)]
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("invalid JSON") from None
+    if not entries or not all(isinstance(entry, str) for entry in entries):
+        raise ValueError("a JSON list must contain connection strings")
+    return [_entry(entry, number, len(entries)) for number, entry in enumerate(entries, 1)]
+
+
+def dsn_list(text: str) -> str:
+    """Return the text unchanged. Raises ValueError as `dsns` does."""
+    dsns(text)
+    return text
+
+
+def _entry(text: str, number: int, count: int) -> str:
+    try:
+        return dsn(text)
+    except ValueError as error:
+        raise ValueError(f"entry {number} of {count}: {error}") from None
 
 
 def _broker_problem(entry: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Receives the writers' notifications, and detects within a second when they stop arriving.
+"""Receives the notifications of one server, and detects within a second when they stop arriving.
 
 A half-open TCP connection, or a pooler in transaction mode, drops notifications without an error. So a heartbeat is
 notified at start and at every interval, and a heartbeat that does not arrive in time counts as a disconnect. It is sent
@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
-from service.repo.connection_errors import describe
+from service.repo.connection_errors import address, describe
 from service.repo.notifications import parse
 from service.repo.reads import DATABASE, Tables
 from service.usecases.minimum_lsn import UNKNOWN_LSN
@@ -50,10 +50,12 @@ class ListenerCallbacks:
     """Every notification sent before this time of time.monotonic() has been received."""
     on_notify: Callable[[list[str], list[str]], None]
     """Ids of new orders, and of changed ones."""
-    on_disconnect: Callable[[bool], None]
-    """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
+    on_disconnect: Callable[[], None]
+    """Notifications may be missed until `on_listen`."""
     on_repeated_timeouts: Callable[[], None]
     """Consecutive heartbeats timed out although PostgreSQL answers: this does not heal by itself."""
+    database_problem: Callable[[str, str], str | None]
+    """Return what is wrong with listening to this database (the first) while reading from that one; None if nothing."""
 
 
 class ReadingConnections(Protocol):
@@ -69,7 +71,7 @@ class _HeartbeatTimeout(Exception):
 
 
 class _WrongDatabase(Exception):
-    """The listening connection leads to another database than the reading ones."""
+    """The listening connection leads to the wrong database. The text gives the reason."""
 
 
 class Listener:
@@ -86,6 +88,7 @@ class Listener:
         connect_timeout: float,
     ) -> None:
         self._dsn = dsn
+        self.server = address(dsn)
         self._reads = reads
         self._callbacks = callbacks
         self._log = log
@@ -97,8 +100,6 @@ class Listener:
         self._heartbeats = 0
         self._consecutive_timeouts = 0
         self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)
-        self._disconnected = asyncio.Event()
-        self._disconnected.set()
         self._was_verified = False
         self.is_verified = False
 
@@ -113,20 +114,6 @@ class Listener:
             if not was_verified:  # a connection that worked is replaced at once
                 await asyncio.sleep(min(RETRY_SECONDS * 2**self._consecutive_timeouts, MAX_RETRY_SECONDS))
 
-    async def watch(self) -> None:
-        """While disconnected, report repeatedly whether the database can be read; until canceled."""
-        query: asyncio.Task[Tables] | None = None
-        while True:
-            await self._disconnected.wait()
-            if query is None or query.done():
-                query = asyncio.create_task(self._reads.tables())
-                query.add_done_callback(_succeeded)
-            await asyncio.wait({query}, timeout=self._timeout_seconds)
-            can_read = query.done() and _succeeded(query)
-            if not self.is_verified:
-                self._callbacks.on_disconnect(can_read)
-            await asyncio.sleep(self._timeout_seconds)
-
     async def _listen(self) -> None:
         """Connect and receive notifications until an error."""
         async with AsyncExitStack() as stack:
@@ -135,7 +122,7 @@ class Listener:
             tables = self._tables = self._tables or await self._reads.tables()
             notifying = await self._connect(stack)
             notifying.add_notify_handler(ignore_notify)
-            await self._require_same_database(listening, tables)
+            await self._require_database(listening, tables)
             if self._was_verified:  # the failure may have left the readers' connections half-open too
                 self._was_verified = False
                 await self._reads.replace_connections()
@@ -155,10 +142,10 @@ class Listener:
         connection.call_timeout = self._timeout_seconds
         return connection
 
-    async def _require_same_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:
+    async def _require_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:
         row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
-        if row != (tables.database,):
-            raise _WrongDatabase
+        if problem := self._callbacks.database_problem(row[0] if row else "", tables.database):
+            raise _WrongDatabase(problem)
 
     async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:
         """Return the SQL of the current LSN, or of UNKNOWN_LSN: some managed services do not provide the function."""
@@ -209,30 +196,25 @@ class Listener:
             self._callbacks.on_notify(notification.new, notification.changed)
 
     def _on_verified(self, at: float, lsn: int) -> None:
-        if not self.is_verified:
-            self._callbacks.on_listen(lsn)
-            self._log.info("receiving notifications")
-            self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged at once
-        self.is_verified = True
+        is_new, self.is_verified = not self.is_verified, True
         self._consecutive_timeouts = 0
-        self._disconnected.clear()
+        if is_new:
+            self._callbacks.on_listen(lsn)
+            self._log.info("receiving notifications", server=self.server)
+            self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged at once
         self._callbacks.on_verified(at)
 
     def _on_disconnect(self, error: Exception) -> None:
-        """Start `watch` reporting; log at most once per LOG_INTERVAL_SECONDS."""
+        """Log at most once per LOG_INTERVAL_SECONDS."""
         has_timed_out = isinstance(error, _HeartbeatTimeout) and not self.is_verified
         self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
         self._was_verified |= self.is_verified
         self.is_verified = False
-        self._disconnected.set()
+        self._callbacks.on_disconnect()
         if self._consecutive_timeouts > 1:
             self._callbacks.on_repeated_timeouts()
         if self._log_throttle.is_due("not receiving notifications"):
-            self._log.warning("not receiving notifications", reason=_reason(error))
-
-
-def _succeeded(query: "asyncio.Task[Tables]") -> bool:
-    return not query.cancelled() and not query.exception()
+            self._log.warning("not receiving notifications", server=self.server, reason=_reason(error))
 
 
 async def _close(connection: BoundedAsyncConnection) -> None:
@@ -249,7 +231,7 @@ def _reason(error: Exception) -> str:
                 "ORDERS_POSTGRES__LISTEN_DSN. Until then every order is read from PostgreSQL"
             )
         case _WrongDatabase():
-            return "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
+            return str(error)
         case ReadOnlySqlTransaction():
             return "PostgreSQL is read-only (a standby): LISTEN needs the primary; set ORDERS_POSTGRES__LISTEN_DSN"
         case StorageUnavailable():

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Protocol
 
 from service.pkg.rate import Rate
@@ -53,7 +54,7 @@ class ChangePropagation:
 
     def on_verified(self, at: float) -> None:
         self._lookup.mark_verified(at)
-        self._verified_at = datetime.now(UTC)
+        self._verified_at = datetime.now(UTC) - timedelta(seconds=monotonic() - at)
         self._publisher.rate.observe()
 
     def on_notify(self, new: list[str], changed: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The listener on a real PostgreSQL, through a proxy that closes its connection or makes it half-open."""
+"""The listeners on real PostgreSQL servers, through a proxy that closes its connection or makes it half-open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,9 +10,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.repo.listener import Listener, ListenerCallbacks
+from service.repo.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
 from service.repo.notifications import payloads
 from service.repo.reads import PostgresOrderReader
+from service.usecases.minimum_lsn import UNKNOWN_LSN
+from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings
 from tests.kit.notifications import NOTIFY
 from tests.kit.proxy import Proxy, proxied
@@ -28,12 +30,12 @@ MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a h
 class RecordedListener:
     """A running listener, and a record of its callbacks."""
 
-    def __init__(self, dsn: str, admin: str, heartbeat: float = HEARTBEAT, reading: str = "") -> None:
+    def __init__(self, dsn: str, admin: str, *more: str, heartbeat: float = HEARTBEAT, reading: str = "") -> None:
         self._admin = admin
         self.calls: list[str] = []
         self.verified_at: list[float] = []
         self.lsns: list[int] = []
-        callbacks = ListenerCallbacks(
+        callbacks = NotificationCallbacks(
             on_listen=lambda _: self._record("listening"),
             on_lsn=self.lsns.append,
             on_verified=self.verified_at.append,
@@ -45,7 +47,7 @@ class RecordedListener:
             connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2
         )
         log = structlog.get_logger()
-        self.listener = Listener(dsn, self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
+        self.listener = Listeners([dsn, *more], self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 
     def _record(self, what: str) -> None:
         self.calls.append(what)
@@ -59,8 +61,8 @@ class RecordedListener:
     def _on_notify(self, new: list[str], changed: list[str]) -> None:
         self.calls.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
 
-    async def notify(self, *payload: str) -> None:
-        async with await psycopg.AsyncConnection.connect(self._admin, autocommit=True) as connection:
+    async def notify(self, *payload: str, at: str = "") -> None:
+        async with await psycopg.AsyncConnection.connect(at or self._admin, autocommit=True) as connection:
             for each in payload:
                 await connection.execute(NOTIFY.encode(), [each])
 
@@ -185,7 +187,7 @@ def test_each_disconnect_is_logged_once_regardless_of_the_number_of_attempts(
 def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
     """LISTEN succeeds, but no notification ever arrives."""
     recorded = RecordedListener(database, database)
-    recorded.listener._heartbeat_channel = "x; UNLISTEN *"
+    recorded.listener.members[0]._heartbeat_channel = "x; UNLISTEN *"
 
     async def run() -> None:
         async with running(recorded):
@@ -239,3 +241,60 @@ def test_the_pool_is_replaced_together_with_a_half_open_listen_connection(
         await recorded.reads.estimate()  # on a half-open connection it would time out
 
     run_steps(recorded, steps)
+
+
+def test_notifications_of_each_server_arrive(database: str, own_postgres: "Postgres") -> None:
+    recorded = RecordedListener(database, database, own_postgres.dsn)
+
+    async def steps() -> None:
+        await recorded.notify(*payloads(["a"], []))
+        await until(lambda: "new a" in recorded.calls)
+        await recorded.notify(*payloads([], ["b"]), at=own_postgres.dsn)
+        await until(lambda: "changed b" in recorded.calls)
+        assert recorded.calls == ["listening", "new a", "changed b"]
+        assert set(recorded.lsns) == {UNKNOWN_LSN}  # those of two servers cannot be compared
+
+    run_steps(recorded, steps)
+
+
+def test_losing_one_of_several_servers_counts_as_losing_all(database: str, own_postgres: "Postgres") -> None:
+    recorded = RecordedListener(database, database, own_postgres.dsn)
+
+    async def steps() -> None:
+        await asyncio.to_thread(own_postgres.stop)
+        assert await until(lambda: "disconnected, can read" in recorded.calls) < MAX_STALE_SECONDS
+        assert [member.is_verified for member in recorded.listener.members] == [True, False]
+        verified = len(recorded.verified_at)
+        await asyncio.to_thread(own_postgres.start)
+        await until(lambda: recorded.listener.is_verified and len(recorded.verified_at) > verified)
+        assert recorded.calls == ["listening", "disconnected, can read", "listening"]
+
+    run_steps(recorded, steps)
+
+
+def test_two_connections_to_one_server_are_refused(database: str) -> None:
+    """The other server's notifications would be missed."""
+    assert refused_database(database, database, reading=database) == {SAME_DATABASE}
+
+
+def test_the_servers_must_include_the_one_that_is_read(
+    database: str, own_postgres: "Postgres", postgres_server: servers.Postgres
+) -> None:
+    with temporary.database(postgres_server.dsn) as (_, elsewhere):
+        assert refused_database(elsewhere, own_postgres.dsn, reading=database) == {NO_DATABASE}
+        assert refused_database(elsewhere, reading=database) == {OTHER_DATABASE}
+
+
+def refused_database(*dsns: str, reading: str) -> set[str]:
+    """Return the reasons that are logged until one of the listeners is refused."""
+
+    async def run() -> None:
+        async with running(recorded):
+            await until(lambda: any(line["event"] == "not receiving notifications" for line in log))
+            assert "listening" not in recorded.calls
+
+    first, *more = dsns
+    with capture_logs() as log:
+        recorded = RecordedListener(first, reading, *more, reading=reading)
+        asyncio.run(run())
+    return {line["reason"] for line in log if line["event"] == "not receiving notifications"}

@@ -376,6 +376,38 @@ def test_a_valid_connection_string_is_accepted_unchanged(monkeypatch: pytest.Mon
     assert load_with(monkeypatch, ORDERS_POSTGRES__DSN=dsn).postgres.dsn == dsn
 
 
+@pytest.mark.parametrize(
+    ("text", "dsns"),
+    [
+        ("host=a,b dbname=orders", ["host=a,b dbname=orders"]),
+        (' ["postgresql://a,b/orders", "host=c"]', ["postgresql://a,b/orders", "host=c"]),
+        ("", ["postgresql://localhost/orders"]),
+    ],
+)
+def test_listen_dsn_is_one_connection_string_or_a_list(
+    monkeypatch: pytest.MonkeyPatch, text: str, dsns: list[str]
+) -> None:
+    assert load_with(monkeypatch, ORDERS_POSTGRES__LISTEN_DSN=text).postgres.listen_dsns == dsns
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('["host=a", "secret"]', "entry 2 of 2: not a libpq connection string"),
+        ('["host=a", "host=b port=secret"]', "entry 2 of 2: port must be"),
+        ('["host=secret"', "invalid JSON"),
+        ("[]", "a JSON list must contain connection strings"),
+        ("[1]", "a JSON list must contain connection strings"),
+    ],
+)
+def test_an_invalid_list_of_connection_strings_is_rejected_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    line = refusal(monkeypatch, ORDERS_POSTGRES__LISTEN_DSN=text)
+    assert line.startswith(f"ORDERS_POSTGRES__LISTEN_DSN: {problem}")
+    assert "secret" not in line
+
+
 @pytest.mark.parametrize("variable", ["ORDERS_KAFKA__PROPERTIES", "ORDERS_HTTP__CORS_ORIGINS", "ORDERS_KAFKA"])
 def test_an_error_for_invalid_json_names_the_whole_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     assert refusal(monkeypatch, **{variable: f"{{{SECRET}"}) == f"{variable}: invalid JSON"
@@ -484,3 +516,9 @@ def test_the_redacted_settings_contain_every_setting_and_no_secret() -> None:
     assert dump["kafka"]["properties"]["sasl.username"] == "me"
     assert dump["kafka"]["properties"]["ssl.ca.location"] == "/ca.pem"
     assert dump["postgres"]["dsn"] == "postgresql://me@db/orders"
+
+
+def test_a_list_of_connection_strings_is_printed_without_secrets() -> None:
+    listen = f'["postgresql://me:{SECRET}@a/orders", "host=b password={SECRET}"]'
+    dump = redacted(load(postgres={"listen_dsn": listen}))
+    assert dump["postgres"]["listen_dsn"] == '["postgresql://me@a/orders", "***"]'

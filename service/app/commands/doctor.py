@@ -23,7 +23,7 @@ from service.handler.kafka.operations import checks as kafka_checks
 from service.pkg.output import echo
 from service.pkg.run_with_timeout import run_with_timeout
 from service.repo import checks as postgres_checks
-from service.repo import server_settings
+from service.repo import listen_checks, server_settings
 
 CHECK_TIMEOUT_SECONDS: Final = 15.0
 """Timeout of each check."""
@@ -143,15 +143,15 @@ def _postgres_checks(settings: Settings) -> Iterator[Check]:
     )
     yield Check(
         "notifications",
-        partial(postgres_checks.notifications, postgres),
+        partial(listen_checks.notifications, postgres),
         "the API caches nothing without them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
         ("PostgreSQL",),
     )
     yield Check(
         "WAL settings",
         partial(server_settings.wal, postgres),
-        "with 10^7 stored orders, storing takes up to twice as long and writes four times the WAL: set checkpoint_timeout="
-        "30min, wal_compression=lz4, max_wal_size=10GB or what the volume bears (docs/operations.md)",
+        "storing into 10^7 orders takes up to twice as long and writes four times the WAL: see docs/operations.md, and "
+        "set checkpoint_timeout=30min, wal_compression=lz4, max_wal_size=10GB or what the volume bears",
         ("PostgreSQL",),
     )
     yield Check(

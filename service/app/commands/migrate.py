@@ -15,8 +15,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     """Create or upgrade schema and topics; return the exit code. Raises MigrationError, DeadlineExceeded."""
     stop = stop_at_signals()
     # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
-    dsn = settings.postgres.listen_dsn or settings.postgres.dsn
-    migrate(dsn, settings.migration, echo=echo, stop=stop)
+    migrate(settings.postgres.listen_dsns[0], settings.migration, echo=echo, stop=stop)
     if settings.kafka.create_topics:
         admin = DiagnosticAdminClient(properties.common(settings.kafka))
         topics.create_missing(settings.kafka, admin, Poller(settings.migration.timeout, echo, stop), echo)

@@ -1,0 +1,41 @@
+"""Checks that notifications of every server arrive, for `orders doctor`."""
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from service.errors import CheckFailed
+from service.repo import checks
+from service.repo.connection_errors import address, describe_with_address
+from service.repo.listeners import NO_DATABASE, SAME_DATABASE
+
+if TYPE_CHECKING:
+    from service.config import PostgresSettings
+
+
+def notifications(postgres: "PostgresSettings") -> str:
+    """Describe how fast they arrive. Raises CheckFailed or psycopg.Error."""
+    dsns = postgres.listen_dsns
+    if len(dsns) == 1:
+        return checks.notifications(postgres.model_copy(update={"listen_dsn": dsns[0]}))
+    databases = [_database(dsn) for dsn in dsns]
+    if len({*databases}) < len(databases):
+        raise CheckFailed(SAME_DATABASE)
+    if _database(postgres.dsn) not in databases:
+        raise CheckFailed(NO_DATABASE)
+    return ", ".join(f"{address(dsn)} {_notification(postgres, dsn)}" for dsn in dsns)
+
+
+def _notification(postgres: "PostgresSettings", dsn: str) -> str:
+    try:
+        return checks.notifications(postgres.model_copy(update={"dsn": dsn, "listen_dsn": None}))
+    except CheckFailed as error:
+        raise CheckFailed(f"{address(dsn)}: {error}") from None
+
+
+def _database(dsn: str) -> str:
+    try:
+        with psycopg.connect(dsn, connect_timeout=2) as connection:
+            return str(connection.execute(checks.CURRENT_DATABASE).fetchone())
+    except psycopg.OperationalError as error:
+        raise CheckFailed(describe_with_address(error, dsn)) from None
