@@ -12,7 +12,8 @@ import psycopg
 from bench.context import Context
 from bench.databases import Database, checkpoint, migrated
 from bench.load import Target
-from generator.stream import Plan, stream
+from bench.topics import dated_now
+from generator.stream import stream
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.repo.connection import ConnectionSettings
@@ -89,5 +90,5 @@ def _fill(dsn: str, count: int) -> None:
 
 def _orders(count: int) -> Iterator[VersionedOrder]:
     decode = msgspec.json.Decoder(Order).decode
-    for offset, message in enumerate(stream(Plan(count=count, seed=_SEED))):
+    for offset, message in enumerate(stream(dated_now(count=count, seed=_SEED))):
         yield VersionedOrder(decode(message.value or b""), RecordPosition(offset, 0, offset, "orders"))

@@ -24,9 +24,8 @@ from bench.figures import Sample
 from bench.groups import Group
 from bench.ingest_result import IngestResult
 from bench.processes import Service, child, run_for_result, wait_until
-from bench.topics import Topic, filled
+from bench.topics import Topic, dated_now, filled
 from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
-from generator.stream import Plan
 from service.errors import ServerUnavailable
 
 BACKLOG: Final = 100_000
@@ -123,11 +122,11 @@ def _round(setup: Setup, number: int) -> Iterator[Sample]:
 def _setup(context: Context, large: int) -> Iterator[Setup]:
     usage, prepared = PostgresUsage(context.dsn), context.folder / "blocks"
     count = context.scaled(BACKLOG, _MIN_BACKLOG)
-    dirty_plan = Plan(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
+    dirty_plan = dated_now(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
     context.echo(f"ingest: creating topics of {count} orders, and databases of up to {context.scaled(large)} orders")
     with (
         migrated(context) as template,
-        filled(context, Plan(count=count, seed=_CLEAN_SEED)) as clean,
+        filled(context, dated_now(count=count, seed=_CLEAN_SEED)) as clean,
         filled(context, dirty_plan) as dirty,
         copied(context, template.name) as stored,
         copied(context, template.name) as small,
@@ -259,7 +258,7 @@ def _run_baseline(setup: Setup, module: str, *arguments: str, stores: bool = Tru
 def _growth(setup: Setup, number: int) -> Iterator[Sample]:
     """Store the same orders in a small and in a large table."""
     context = setup.context
-    plan = Plan(count=context.scaled(_GROWTH_ORDERS, _MIN_BACKLOG), seed=_GROWTH_SEED + number)
+    plan = dated_now(count=context.scaled(_GROWTH_ORDERS, _MIN_BACKLOG), seed=_GROWTH_SEED + number)
     with filled(context, plan) as topic, copied(context, setup.small.name) as small:
         yield from consume(context, setup.usage, topic, small).samples("ingest.small")
         checkpoint(context)
@@ -272,7 +271,7 @@ def _long_backlog(context: Context) -> Iterator[Sample]:
     context.echo(f"ingest: a backlog of {count} orders")
     with (
         migrated(context) as database,
-        filled(context, Plan(count=count, seed=_LONG_SEED)) as topic,
+        filled(context, dated_now(count=count, seed=_LONG_SEED)) as topic,
     ):
         run = consume(context, PostgresUsage(context.dsn), topic, database)
         yield from run.samples("ingest.backlog")

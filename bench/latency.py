@@ -18,8 +18,8 @@ from bench.context import Context
 from bench.databases import Database, copied, migrated
 from bench.figures import Sample, percentile
 from bench.processes import Service, child, wait_until
-from bench.topics import QUIET, Topic, filled
-from generator.stream import Message, Plan, stream
+from bench.topics import QUIET, Topic, dated_now, filled
+from generator.stream import Message, stream
 from local.ports import HOST
 from service.errors import ServerUnavailable
 
@@ -72,7 +72,7 @@ def _measure_load(system: System, load: int, number: int) -> Iterator[Sample]:
 @contextmanager
 def _system(context: Context, template: Database) -> Iterator[System]:
     with ExitStack() as running:
-        topic = running.enter_context(filled(context, Plan(count=1, seed=_FIRST_SEED)))
+        topic = running.enter_context(filled(context, dated_now(count=1, seed=_FIRST_SEED)))
         database = running.enter_context(copied(context, template.name))
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers,
@@ -116,7 +116,7 @@ def _probe_all(system: System, seed: int) -> Iterator[float]:
     producer = Producer({"bootstrap.servers": system.context.bootstrap_servers, **QUIET, **low_latency})
     producer.list_topics(system.topic.name, timeout=_REQUEST_TIMEOUT_SECONDS)
     with closing(HTTPConnection(HOST, system.api.port, timeout=_REQUEST_TIMEOUT_SECONDS)) as connection:
-        for probe in islice(stream(Plan(count=0, seed=seed)), count):
+        for probe in islice(stream(dated_now(count=0, seed=seed)), count):
             yield _probe(producer, system.topic.name, connection, probe) * 1_000
             if monotonic() > deadline:
                 return

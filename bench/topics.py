@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from service.pkg.shutdown_event import ShutdownEvent
 
 PARTITIONS: Final = 6
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
+dated_now: Final = partial(Plan, until=None)
+"""A plan whose orders are dated when they are drawn: nearly in order and ending now, as producers send them."""
 QUIET: Final = {"log_level": 2}
 """Does not log that the broker is stopped at the end."""
 
