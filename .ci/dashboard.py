@@ -120,8 +120,11 @@ ROWS = [
                 {"paused": rate("orders_paused_seconds_total")},
             ),
             Panel(
-                "Dependencies", "bool", "1 if the last call succeeded.",
-                {"{{dependency}}": "min by (dependency) (orders_dependency_up{%s})"},
+                "Dependencies", "bool", "1 if the last call succeeded, or while notifications of the server arrive.",
+                {
+                    "{{dependency}}": "min by (dependency) (orders_dependency_up{%s})",
+                    "notifications of {{server}}": "min by (server) (orders_listener_up{%s})",
+                },
             ),
             Panel(
                 "Offsets", "ops", "Failed commits, which are retried; offsets that are no longer in the topic.",
