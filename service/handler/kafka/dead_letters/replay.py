@@ -4,9 +4,7 @@ Each carries the offset and timestamp of its first record, which are the order's
 newer order, changes nothing.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -17,10 +15,9 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.error_phrases import topic_problem
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
-from service.handler.kafka.dead_letters import listing
+from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
-from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.replay_plan import ReplayCounts, ReplayPlan, refused_line, sent_line
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -32,100 +29,6 @@ DELIVERY_TIMEOUT_SECONDS: Final = 30.0
 _STOP_TIMEOUT_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements."""
 _FLUSH_INTERVAL_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True)
-class ReplayPlan:
-    """What to replay, and how. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
-
-    target_topic: str
-    """The order topic."""
-    filters: Filters
-    max_replays: int = 3
-    limit: int = 0
-    rate: float = 0
-    is_named: bool = False
-    """The dead letters are named by partition and offset: all are sent each time, and no offset is committed."""
-
-    @property
-    def reports_each(self) -> bool:
-        """Whether to print a line for each dead letter: if they are named, or belong to one order."""
-        return self.is_named or self.filters.order is not None
-
-    def group(self, group_id: str) -> str:
-        """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
-        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
-
-    def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
-        """Return why a dead letter must not be replayed, or None."""
-        origin = dead_letter.origin
-        if dead_letter.is_stub:
-            return "is a stub: its original was too large for the dead-letter topic"
-        if origin is None:
-            return "has no origin headers"
-        if origin.topic != self.target_topic:
-            return "came from another topic"
-        return "was replayed too often: see --max-replays" if dead_letter.replays >= self.max_replays else None
-
-    def sends(self, dead_letter: DeadLetterRecord) -> bool:
-        """Return whether a dead letter matches the filters and is not refused."""
-        return self.filters.matches(dead_letter) and self.refusal(dead_letter) is None
-
-    def limited(self, dead_letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield dead letters until `limit` of them are to be sent; refused ones do not count."""
-        sent = 0
-        for dead_letter in dead_letters:
-            yield dead_letter
-            sent += self.sends(dead_letter)
-            if self.limit and sent >= self.limit:
-                return
-
-
-@dataclass
-class ReplayCounts:
-    """Dead letters sent, by reason, and refused, by refusal."""
-
-    sent: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-
-
-def start_offsets(topic: TopicReader, plan: ReplayPlan) -> Offsets:
-    """Return the offsets at which the last run of the same plan ended; of other partitions the offsets at `since`."""
-    return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
-
-
-def named_dead_letters(
-    topic: TopicReader, partition: int, offsets: Sequence[int], stop: ShutdownEvent, echo: Echo
-) -> Iterator[DeadLetterRecord]:
-    """Yield the dead letters at these offsets, and print a line for each offset without one."""
-    for offset in dict.fromkeys(offsets):
-        dead_letter = listing.find_dead_letter(topic, partition, offset, stop)
-        if dead_letter is not None:
-            yield dead_letter
-        elif not stop.is_set():
-            echo(f"refused: partition {partition}, offset {offset} has no dead letter")
-
-
-def preview(dead_letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Echo) -> ReplayCounts:
-    """Return the counts of a replay without sending anything."""
-    counts = ReplayCounts()
-    for dead_letter in filter(plan.filters.matches, plan.limited(dead_letters)):
-        refusal = plan.refusal(dead_letter)
-        if refusal:
-            counts.refused[refusal] += 1
-        else:
-            counts.sent[dead_letter.reason] += 1
-        if plan.reports_each:
-            echo(f"would be {_refused(dead_letter, refusal) if refusal else _sent(dead_letter)}")
-    return counts
-
-
-def _sent(dead_letter: DeadLetterRecord) -> str:
-    return f"sent: partition {dead_letter.partition}, offset {dead_letter.offset} ({dead_letter.reason})"
-
-
-def _refused(dead_letter: DeadLetterRecord, refusal: str) -> str:
-    return f"refused: partition {dead_letter.partition}, offset {dead_letter.offset} {refusal}"
 
 
 class Replay:
@@ -168,12 +71,12 @@ class Replay:
             self._count_refusal(dead_letter, f"is larger than {self._plan.target_topic} takes")
         for dead_letter in chosen if self._plan.reports_each else ():
             if dead_letter not in too_large:
-                self._echo(_sent(dead_letter))
+                self._echo(sent_line(dead_letter))
         return len(chosen)
 
     def _count_refusal(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
         self.counts.refused[refusal] += 1
-        self._echo(_refused(dead_letter, refusal))
+        self._echo(refused_line(dead_letter, refusal))
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
         """Return the dead letters that are too large, once all others are acknowledged. Raises CommandError."""

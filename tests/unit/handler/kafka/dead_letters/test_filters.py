@@ -8,7 +8,8 @@ import pytest
 from service.entities.dead_letter import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import ReplayPlan, replay_headers
+from service.handler.kafka.dead_letters.replay import replay_headers
+from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
 from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
 PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
