@@ -11,7 +11,7 @@ from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters
 from generator.expected import expected_result, infer_until, require_finite
 from generator.options import add_plan_options, plan_from
 from service.handler.kafka.client import properties as client_properties
-from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.polling import poll
 from service.repo.connection_errors import require_postgres
 

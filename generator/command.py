@@ -17,7 +17,8 @@ from generator.progress import ProgressLine
 from generator.stream import Plan, stream
 from service.errors import CommandError
 from service.handler.kafka.client import properties as client_properties
-from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, require_kafka
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
+from service.handler.kafka.client.diagnostics import require_kafka
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.addresses import bootstrap_servers
 from service.pkg.argtypes import rate

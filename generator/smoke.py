@@ -20,7 +20,7 @@ from service.config import KafkaSettings, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import KeyScope, key_with
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.network import os_error_phrase
 from service.pkg.output import echo
 from service.pkg.polling import Poller, poll

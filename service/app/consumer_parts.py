@@ -15,7 +15,7 @@ from service.config import Settings
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import client_logger
+from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.build import Clients, build_consumer

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 
 from service.errors import InvalidSettings
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import to_command_error
+from service.handler.kafka.client.diagnostics import to_command_error
 
 if TYPE_CHECKING:
     from service.config import Settings

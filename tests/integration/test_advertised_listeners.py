@@ -7,7 +7,7 @@ import pytest
 from local import broker
 from local.ports import free_port
 from service.errors import CommandError
-from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.diagnostics import require_kafka
 from tests.kit import servers
 from tests.kit.processes import Spawn
 from tests.kit.waiting import eventually

@@ -19,7 +19,8 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import Replay, ReplayPlan
+from service.handler.kafka.dead_letters.replay import Replay
+from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit import servers
 from tests.kit.processes import Spawn

@@ -23,7 +23,7 @@ from service.app.commands import erase
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header, Headers
 from service.errors import CommandError, InvalidSettings
-from service.handler.kafka.client import connection_errors as connecting
+from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.erasures import Erasures

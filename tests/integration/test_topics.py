@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.config import KafkaSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.polling import Poller
 from tests.kit import servers
 from tests.kit.processes import Spawn

@@ -10,7 +10,7 @@ import pytest
 
 from local.ports import free_port
 from service import main
-from service.handler.kafka.client import connection_errors as of_kafka
+from service.handler.kafka.client import diagnostics as of_kafka
 from service.repo import connection_errors as of_postgres
 
 LIMIT_SECONDS = 5.0

@@ -13,15 +13,14 @@ from service.entities.dead_letter import Reason
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import require_kafka
+from service.handler.kafka.client.diagnostics import require_kafka
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic, partitions_of
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.handler.kafka.dead_letters.replay import (
-    DELIVERY_TIMEOUT_SECONDS,
-    Replay,
+from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, Replay
+from service.handler.kafka.dead_letters.replay_plan import (
     ReplayCounts,
     ReplayPlan,
     named_dead_letters,

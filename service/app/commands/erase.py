@@ -18,7 +18,7 @@ from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka, to_command_error
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka, to_command_error
 from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import search

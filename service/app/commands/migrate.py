@@ -4,7 +4,7 @@ import argparse
 
 from service.config import Settings
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.output import echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import stop_at_signals

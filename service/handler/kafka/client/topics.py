@@ -9,7 +9,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 from confluent_kafka.cimpl import NewTopic
 
 from service.errors import MigrationError, TryAgain
-from service.handler.kafka.client.connection_errors import AdvertisedBroker, DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.output import Echo
 

@@ -7,7 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import KafkaClientFailed
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error
 from service.pkg.log_throttle import LogThrottle

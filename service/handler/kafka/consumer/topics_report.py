@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from service.errors import MigrationError, Stopped, TryAgain
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.shutdown_event import ShutdownEvent
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from service.errors import CheckFailed
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.group_lag import GroupLag
 

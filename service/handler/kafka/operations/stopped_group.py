@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from service.errors import CommandError
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient, require_kafka
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic
 

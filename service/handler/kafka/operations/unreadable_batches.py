@@ -14,7 +14,7 @@ from msgspec.json import encode
 
 from service.errors import CommandError
 from service.handler.kafka.client import error_codes, properties, topics
-from service.handler.kafka.client.connection_errors import DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
 from service.handler.kafka.operations.stopped_group import stopped_group

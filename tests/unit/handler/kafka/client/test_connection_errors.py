@@ -1,12 +1,8 @@
 """Explaining connection failures from log lines that librdkafka 2.16 wrote."""
 
-import logging
-
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
-from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, client_logger, explain
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain
 
 PREFIX = "FAIL [orders#consumer-1] [thrd:sasl_ssl://localhost:9093/bootstrap]: sasl_ssl://localhost:9093/bootstrap: "
 UNTRUSTED = f"{PREFIX}SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate"
@@ -85,14 +81,3 @@ def test_an_untrusted_certificate_takes_precedence_over_a_refused_connection() -
 
 def test_a_broker_that_shuts_down_is_not_reported_as_a_failed_handshake() -> None:
     assert explain(["Disconnected: connection closed by peer (after 5ms in state UP)"]) is None
-
-
-def test_a_failure_is_logged_once_and_other_lines_are_forwarded(caplog: pytest.LogCaptureFixture) -> None:
-    with capture_logs() as records, caplog.at_level(logging.WARNING, "librdkafka"):
-        logger = client_logger(structlog.get_logger())
-        for text in (UNTRUSTED, UNTRUSTED, REFUSED, OTHER):
-            logger.error(text)
-    assert [(line["problem"], line["address"]) for line in records] == [
-        (failure(each).cause, "localhost:9093") for each in (UNTRUSTED, REFUSED)
-    ]
-    assert caplog.messages == [OTHER]

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.errors import KafkaClientFailed
-from service.handler.kafka.client.connection_errors import LOG_INTERVAL_SECONDS
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.statistics import PartitionEnd
 from tests.kit.fake_consumer import TOPIC, FakeMessage

@@ -1,0 +1,57 @@
+"""The log of a client: librdkafka repeats its messages many times a second."""
+
+import logging
+from collections import deque
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.connection_errors import explain
+from service.pkg.log_throttle import LogThrottle
+
+LOG_INTERVAL_SECONDS: Final = 30.0
+_MAX_LOG_LINES: Final = 200
+
+
+class LineBuffer(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer: deque[str] = deque(maxlen=_MAX_LOG_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._buffer.append(record.getMessage())
+
+    def drain(self) -> list[str]:
+        lines = [*self._buffer]
+        self._buffer.clear()
+        return lines
+
+
+class _ExplainingHandler(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__()
+        self._log = log
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (failure := explain([record.getMessage()])) is None:
+            _forward(record)
+        elif self._throttle.is_due(str(failure)):
+            self._log.warning("cannot reach Kafka", address=failure.address, problem=failure.cause, check=failure.check)
+
+
+def _forward(record: logging.LogRecord) -> None:
+    logger = logging.getLogger("librdkafka")
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+def client_logger(log: FilteringBoundLogger) -> logging.Logger:
+    """Return a logger for a client: connection failures are explained and rate-limited, other lines are forwarded."""
+    return new_logger(_ExplainingHandler(log))
+
+
+def new_logger(handler: logging.Handler) -> logging.Logger:
+    logger = logging.Logger("librdkafka")  # noqa: LOG001 - one per client, outside the logger hierarchy
+    logger.addHandler(handler)
+    return logger

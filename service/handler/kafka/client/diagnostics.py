@@ -1,0 +1,102 @@
+"""An AdminClient that explains why Kafka is unreachable."""
+
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, BrokerMetadata  # type: ignore[attr-defined]
+
+from service.errors import CommandError
+from service.handler.kafka.client.client_log import LineBuffer, new_logger
+from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain
+from service.handler.kafka.client.error_phrases import phrase
+from service.pkg.network import connection_problem
+
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
+"""How long a command waits for Kafka before it fails. Startup included, a command fails within 5 s."""
+ADVERTISED_TIMEOUT_SECONDS: Final = 2.0
+"""Timeout for connecting to an advertised address."""
+_ATTEMPT_TIMEOUT_SECONDS: Final = 1.0
+
+
+class AdvertisedBroker(NamedTuple):
+    """The address that a broker advertises, and why it is unreachable; `problem` is None if it is reachable."""
+
+    broker: int
+    address: str
+    problem: str | None
+
+    def __str__(self) -> str:
+        return f"broker {self.broker} at {self.address}{f' ({self.problem})' if self.problem else ''}"
+
+
+class DiagnosticAdminClient(AdminClient):
+    """An AdminClient that captures its log, and explains failures from it."""
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        self._lines = LineBuffer()
+        super().__init__(properties, logger=new_logger(self._lines))
+
+    def last_failure(self) -> ConnectionFailure | None:
+        """Return the most specific failure since the last call; None if there was none."""
+        self.poll(0)
+        return explain(self._lines.drain())
+
+    def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:
+        """Connect to the address that each broker advertises. Raises KafkaException."""
+        brokers = sorted(self.list_topics(timeout=timeout).brokers.values(), key=lambda broker: broker.id)
+        with ThreadPoolExecutor(max(1, len(brokers))) as pool:
+            return [*pool.map(_check_advertised, brokers)]
+
+
+def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVERS) -> None:
+    """Block for a few seconds, until Kafka answers and at least one broker is reachable at its advertised address.
+
+    `setting` is the source of `bootstrap.servers`. Raises CommandError, which names address, cause and setting;
+    KafkaException if librdkafka rejects the properties.
+    """
+    admin, began = DiagnosticAdminClient(properties), monotonic()
+    _require_answer(admin, properties["bootstrap.servers"], setting, began)
+    try:
+        brokers = admin.check_advertised(_ATTEMPT_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise CommandError(f"cannot list the brokers of Kafka: {phrase(error.args[0])}") from None
+    if brokers and all(broker.problem for broker in brokers):
+        raise CommandError(
+            f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
+            "Check the brokers' advertised.listeners."
+        )
+
+
+def to_command_error(
+    error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS
+) -> CommandError:
+    """Return the error message for a failed call. If the client itself failed, connect again to find out why."""
+    problem = error.args[0]
+    if problem.code() < 0:  # an error of the client; errors that a broker returns explain themselves
+        try:
+            require_kafka(properties, setting=setting)
+        except CommandError as unreachable_error:
+            return unreachable_error
+    return CommandError(f"Kafka: {phrase(problem)}")
+
+
+def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> None:
+    failure = ConnectionFailure("timed out", servers)
+    while True:
+        try:
+            admin.list_topics(timeout=_ATTEMPT_TIMEOUT_SECONDS)
+        except KafkaException:
+            failure = admin.last_failure() or failure
+        else:
+            return
+        seconds = monotonic() - began
+        if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
+            check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
+            raise CommandError(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
+
+
+def _check_advertised(broker: BrokerMetadata) -> AdvertisedBroker:
+    problem = connection_problem(str(broker.host), broker.port, ADVERTISED_TIMEOUT_SECONDS)
+    return AdvertisedBroker(broker.id, f"{broker.host}:{broker.port}", problem)

@@ -1,0 +1,26 @@
+"""Connection failures in a client's log are explained and throttled; other lines are forwarded."""
+
+import logging
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from service.handler.kafka.client.client_log import client_logger
+
+PREFIX = "FAIL [orders#consumer-1] [thrd:localhost:9093/bootstrap]: localhost:9093/bootstrap: "
+UNRESOLVED = f"{PREFIX}Failed to resolve 'localhost:9093': Name or service not known (after 0ms in state CONNECT)"
+REFUSED = f"{PREFIX}Connect to ipv6#[::1]:9093 failed: Connection refused (after 0ms in state CONNECT)"
+OTHER = f"{PREFIX}Something else (after 6000ms in state UP)"
+
+
+def test_a_failure_is_logged_once_and_other_lines_are_forwarded(caplog: pytest.LogCaptureFixture) -> None:
+    with capture_logs() as records, caplog.at_level(logging.WARNING, "librdkafka"):
+        logger = client_logger(structlog.get_logger())
+        for text in (UNRESOLVED, UNRESOLVED, REFUSED, OTHER):
+            logger.error(text)
+    assert [(line["problem"], line["address"]) for line in records] == [
+        ("host name does not resolve", "localhost:9093"),
+        ("connection refused", "localhost:9093"),
+    ]
+    assert caplog.messages == [OTHER]
