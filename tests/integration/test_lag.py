@@ -116,9 +116,9 @@ def test_orders_behind_an_open_transaction_are_not_lag_and_are_stored_when_it_en
         wait_gauge(consumer, AGE, 0)
         eventually(lambda: metric(consumer, STALLED, partition="0") > 3, TIMEOUT_SECONDS, "the partition stalls")
         eventually(
-            lambda: consumer.logged("a producer's open transaction holds back"),
+            lambda: consumer.logged("a producer's open transaction blocks"),
             TIMEOUT_SECONDS,
-            "a producer's open transaction holds back",
+            "a producer's open transaction blocks",
         )
         assert doctor(harness).endswith("lag 0, 302 messages behind an open transaction")
         assert eventually(lambda: lag_of_api(harness) == 0, TIMEOUT_SECONDS)

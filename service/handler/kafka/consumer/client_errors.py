@@ -89,7 +89,7 @@ class ClientErrors:
         self._open_transactions = open_transactions
         if lasting and self._throttle.is_due("open transactions"):
             self._log.warning(
-                "a producer's open transaction holds back what lies behind it",
+                "a producer's open transaction blocks the messages behind it",
                 partitions=sorted(lasting), messages=sum(ends[p].locked for p in lasting),
             )  # fmt: skip
 

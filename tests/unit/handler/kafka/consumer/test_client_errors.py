@@ -129,7 +129,7 @@ def test_a_transaction_that_stays_open_is_logged(errors: ClientErrors) -> None:
     assert on_statistics(errors, ends, assigned={0, 1}, fetched={0, 1}) == []
     moved = ends | {1: PartitionEnd(12, 10)}
     assert on_statistics(errors, moved, assigned={0, 1}, fetched={0, 1}) == [
-        ("a producer's open transaction holds back what lies behind it", [0])
+        ("a producer's open transaction blocks the messages behind it", [0])
     ]
     assert on_statistics(errors, moved, assigned={0, 1}, fetched={0, 1}) == []  # at most once per interval
 
