@@ -101,6 +101,7 @@ def build_consumer(
     rebalance = Rebalance(
         client=client,
         topic=topic,
+        statistics=statistics,
         builder=builder,
         worker=worker,
         completion=completion,

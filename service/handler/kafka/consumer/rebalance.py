@@ -1,5 +1,6 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread."""
 
+from collections import deque
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 class Rebalance:
     client: Consumer
     topic: str
+    statistics: deque[str]
+    """The client's last statistics, until the receiver takes them."""
     builder: BatchBuilder
     worker: BatchWorker
     completion: BatchCompletion
@@ -44,6 +47,7 @@ class Rebalance:
 
     def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         client.incremental_assign(partitions)
+        self.statistics.clear()  # older than the assignment: they have other offsets of these partitions
         self.progress.on_assign()
         self.topic_check.add(partition_numbers(partitions))
         self.fetch.apply(partitions)

@@ -504,6 +504,19 @@ def test_statistics_say_whether_kafka_is_up(setup: Setup) -> None:
     setup.run(script())
 
 
+def test_statistics_from_before_an_assignment_are_ignored(setup: Setup) -> None:
+    partition = {"committed_offset": 7, "lo_offset": 0, "fetch_state": "active", "hi_offset": 9, "ls_offset": 9}
+    statistics = encode({"brokers": {}, "topics": {TOPIC: {"partitions": {"0": partition}}}}).decode()
+
+    def script() -> Script:
+        setup.kafka.call_back("stats_cb", statistics)
+        setup.kafka.rebalance("on_assign", 0)
+        yield lambda: 0 in setup.kafka.positions
+
+    setup.run(script())
+    assert setup.consumer.progress.partitions == {}
+
+
 def test_the_age_of_the_last_poll_is_known(setup: Setup) -> None:
     has_started = [setup.consumer.has_started]
 
