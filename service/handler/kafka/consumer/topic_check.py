@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum, auto
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -18,15 +19,25 @@ _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_INTERVAL_SECONDS: Final = 1.0
 
 
+class _Position(Enum):
+    UNKNOWN = auto()
+    """The client has not found it yet, so the group's offsets cannot be queried."""
+    FOUND = auto()
+    """It may belong to a deleted topic of the same name."""
+    IN_DELETED_TOPIC = auto()
+
+
 @dataclass(slots=True)
 class _Unverified:
-    """A partition whose position may belong to a deleted topic of the same name."""
+    """A partition whose messages are withheld."""
 
-    is_from_deleted_topic: bool = False
-    is_position_known: bool = False
-    """Whether the client has found the position. Only then can the group's offsets be queried."""
+    position: _Position = _Position.UNKNOWN
     resume_at: int | None = None
     """The offset of the first message that was withheld."""
+
+    def on_position_found(self) -> None:
+        if self.position is _Position.UNKNOWN:
+            self.position = _Position.FOUND
 
 
 class TopicCheck:
@@ -67,13 +78,13 @@ class TopicCheck:
 
     def fetch_new_topic_id(self) -> TopicId | None:
         """Return the id of a recreated topic, for `switch_topic`; None if the topic is still the same. Never blocks."""
-        is_delivering = any(each.is_position_known for each in self._unverified.values())
+        is_delivering = any(each.position is _Position.FOUND for each in self._unverified.values())
         return self._identity.fetch_new(is_delivering=is_delivering)
 
     def switch_topic(self, topic_id: TopicId, partitions: Collection[int]) -> None:
         """Read the recreated topic. The caller has dropped every message and offset of the deleted one."""
         self._identity.switch(topic_id)
-        self._unverified |= {partition: _Unverified(is_from_deleted_topic=True) for partition in partitions}
+        self._unverified |= {partition: _Unverified(_Position.IN_DELETED_TOPIC) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
         """Verify newly assigned partitions, later: a callback of the client must not call the client."""
@@ -86,14 +97,14 @@ class TopicCheck:
     def mark_position_known(self, partitions: Collection[int]) -> None:
         """Record that the client has positions in these partitions."""
         for partition in self._unverified.keys() & partitions:
-            self._unverified[partition].is_position_known = True
+            self._unverified[partition].on_position_found()
 
     def withhold(self, partition: int, offset: int) -> bool:
         """Return whether a message must be withheld. If so, its partition is read again from it once it is verified."""
         unverified = self._unverified.get(partition)
         if unverified is None:
             return False
-        unverified.is_position_known = True
+        unverified.on_position_found()
         unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
         return True
 
@@ -129,21 +140,24 @@ class TopicCheck:
         positions = {}
         for answer in answers:
             unverified = self._unverified[answer.partition]
-            unverified.is_from_deleted_topic = self._identity.contradicts(answer)
-            if not unverified.is_from_deleted_topic:
-                del self._unverified[answer.partition]
-                if unverified.resume_at is not None:
-                    positions[answer.partition] = unverified.resume_at
+            if self._identity.contradicts(answer):
+                unverified.position = _Position.IN_DELETED_TOPIC
+                continue
+            del self._unverified[answer.partition]
+            if unverified.resume_at is not None:
+                positions[answer.partition] = unverified.resume_at
         return positions
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
-        return not unverified.is_from_deleted_topic and (unverified.is_position_known or not self._identity.exists)
+        return unverified.position is _Position.FOUND or (
+            unverified.position is _Position.UNKNOWN and not self._identity.exists
+        )
 
     def _restart_offsets(self) -> dict[int, int]:
         """Return the beginning of each partition whose position belongs to a deleted topic."""
         if not self._identity.is_settled:
             return {}
-        restarted = [number for number, each in self._unverified.items() if each.is_from_deleted_topic]
+        restarted = [number for number, each in self._unverified.items() if each.position is _Position.IN_DELETED_TOPIC]
         if restarted:
             self.forget(restarted)
             self._metrics.topic_recreations.inc()
