@@ -1,11 +1,11 @@
-"""`orders generate`."""
+"""`orders generate`: produces the messages of a plan."""
 
 from __future__ import annotations
 
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
@@ -14,26 +14,23 @@ from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.progress import ProgressLine
-from generator.stream import Plan, stream
-from service.errors import CommandError
-from service.handler.kafka.client import properties as client_properties
+from generator.stream import stream
+from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
-from service.handler.kafka.client.diagnostics import require_kafka
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
 from service.pkg.addresses import bootstrap_servers
 from service.pkg.argtypes import rate
+from service.pkg.exit_codes import ExitCode
+from service.pkg.output import echo
 from service.pkg.shutdown_event import stop_at_signals
 from service.pkg.timestamps import rfc3339
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from service.config import Settings
-
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
-"""Exit codes."""
+    from generator.stream import Plan
+    from service.config import KafkaSettings, Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,45 +42,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    kafka = settings.kafka
-    servers = args.bootstrap_servers or kafka.bootstrap_servers
-    setting = "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
-    client = client_properties.common(kafka) | {"bootstrap.servers": servers}
-    return generate(
-        args,
-        bootstrap_servers=kafka.bootstrap_servers,
-        topic=kafka.topic,
-        properties=kafka.properties,
-        require_kafka=lambda: require_kafka(client, setting=setting),
-    )
+    """Produce the messages of the plan; return FAILED if one was not acknowledged. Raises OrdersError.
 
-
-def generate(
-    args: argparse.Namespace,
-    *,
-    bootstrap_servers: str,
-    topic: str,
-    properties: Mapping[str, Any],
-    require_kafka: Callable[[], None] = lambda: None,
-) -> int:
-    """Produce the messages of the plan; return the exit code: 1 if a message was not acknowledged.
-
-    `require_kafka` is called first, and its errors are raised. SIGINT and SIGTERM stop the run with exit code 0,
-    because nothing else ends an unlimited one.
+    SIGINT and SIGTERM stop the run, and are no failure, because nothing else ends an unlimited one.
     """
     if args.list_faults:
-        return list_faults()
+        _list_faults()
+        return ExitCode.DONE
+    plan = replace(plan_from(args), until=args.until or _latest_date(args.count))
+    kafka = _kafka(args, settings)
+    client, setting = properties.common(kafka), "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
+    require_kafka(client, setting=setting)
     try:
-        plan = replace(plan_from(args), until=args.until or _latest_date(args.count))
-    except ValueError as problem:
-        return _fail(problem, WRONG_USAGE)
-    require_kafka()
-    try:
-        return _produce(plan, args.rate, args.bootstrap_servers or bootstrap_servers, args.topic or topic, properties)
-    except CommandError as problem:
-        return _fail(problem, FAILED)
-    except KafkaException as problem:
-        return _fail(f"Kafka: {phrase(problem.args[0])}", FAILED)
+        tally = _produce(plan, kafka, args.rate)
+    except KafkaException as error:
+        raise to_command_error(error, client, setting=setting) from None
+    if plan.until:
+        echo(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
+    return ExitCode.DONE if tally.complete else ExitCode.FAILED
+
+
+def _list_faults() -> None:
+    for fault in FULL_CATALOG:
+        echo(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip())
 
 
 def _latest_date(count: int) -> datetime | None:
@@ -91,23 +72,20 @@ def _latest_date(count: int) -> datetime | None:
     return utc_now().replace(microsecond=0) if count else None
 
 
-def list_faults() -> int:
-    for fault in FULL_CATALOG:
-        sys.stdout.write(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip() + "\n")
-    return DONE
+def _kafka(args: argparse.Namespace, settings: Settings) -> KafkaSettings:
+    """Return the settings, with the topic and the servers of the command line."""
+    given = {"bootstrap_servers": args.bootstrap_servers, "topic": args.topic}
+    return settings.kafka.model_copy(update={name: value for name, value in given.items() if value})
 
 
-def _produce(plan: Plan, per_second: float, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> int:
-    producer = open_producer(bootstrap_servers, topic, properties, compress=plan.too_large)
+def _produce(plan: Plan, kafka: KafkaSettings, per_second: float) -> Tally:
+    producer = open_producer(kafka.bootstrap_servers, kafka.topic, kafka.properties, compress=plan.too_large)
+    limiter, stop = RateLimiter(per_second), stop_at_signals()
     progress, started = ProgressLine(sys.stderr, plan.count), time.monotonic()
-    tally = produce(
-        stream(plan), producer, topic, limiter=RateLimiter(per_second), stop=stop_at_signals(), on_progress=progress
-    )
+    tally = produce(stream(plan), producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)
     progress.close()
-    sys.stdout.write(_summary(tally, time.monotonic() - started) + "\n")
-    if plan.until:
-        sys.stdout.write(f"to generate the same messages again, add --until {rfc3339(plan.until)}\n")
-    return DONE if tally.complete else FAILED
+    echo(_summary(tally, time.monotonic() - started))
+    return tally
 
 
 def _summary(tally: Tally, seconds: float) -> str:
@@ -118,8 +96,3 @@ def _summary(tally: Tally, seconds: float) -> str:
         f"sent {sent:,} ({kinds or 'nothing'}), delivered {tally.delivered:,}, failed {sent - tally.delivered:,}"
         f"{f' ({failed})' if failed else ''} in {seconds:.1f} s, {tally.delivered / max(seconds, 0.001):,.0f}/s"
     )
-
-
-def _fail(problem: object, code: int) -> int:
-    sys.stderr.write(f"orders generate: {problem}\n")
-    return code

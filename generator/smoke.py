@@ -21,6 +21,7 @@ from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import KeyScope, key_with
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
+from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase
 from service.pkg.output import echo
 from service.pkg.polling import Poller, poll
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
     poller.until(partial(_read_back, args.url, key, message), "the API's response")
     echo(f"read the same order from {args.url} after {monotonic() - started_at:.2f} s")
-    return 0
+    return ExitCode.DONE
 
 
 def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:

@@ -12,7 +12,7 @@ OrdersError
 ├── TryAgain                     an attempt failed: the Poller that made it repeats it
 ├── DeadlineExceeded             the attempts of a Poller did not succeed in time: the command fails
 ├── Stopped                      shutdown was requested during a wait: return without committing anything
-├── InvalidSettings              a setting is invalid: nothing starts
+├── InvalidSettings              a setting or an argument is invalid: nothing starts
 ├── CommandError                 a command failed for a reason that its user can act on
 ├── CheckFailed                  a check of `orders doctor` failed: it is reported with a hint, and the next one runs
 ├── CheckWarning             what a check of `orders doctor` found costs speed only: it counts as passed
@@ -107,7 +107,7 @@ class Stopped(OrdersError):
 
 
 class InvalidSettings(OrdersError):
-    """A setting is invalid. The text is one line that names the variable, never its value."""
+    """A setting or an argument is invalid. The text is one line that names it, never a secret."""
 
 
 class CommandError(OrdersError):

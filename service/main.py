@@ -1,8 +1,4 @@
-"""The command line: mode -> settings -> logs -> command -> exit code.
-
-Exit codes: 0 success, 1 failure, 2 invalid usage or settings, 130 interrupted by Ctrl-C, 141 broken pipe on standard
-output.
-"""
+"""The command line: mode -> settings -> logs -> command -> exit code (`pkg/exit_codes.py`)."""
 
 import argparse
 import os
@@ -16,20 +12,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from service.errors import CommandError, InvalidSettings, OrdersError
 from service.pkg import output
+from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import was_interrupted
 
 if TYPE_CHECKING:
     from service.config import Settings
 
-FAILED: Final = 1
-USAGE: Final = 2
-INTERRUPTED: Final = 130
-
 
 class Command(NamedTuple):
     """A command is a module with `run(args, settings)` and optionally `add_arguments(parser)`, imported when it runs.
 
-    `run` returns the exit code; settings are loaded and logging is configured before it is called.
+    `run` returns its ExitCode; settings are loaded and logging is configured before it is called.
     """
 
     summary: str
@@ -83,12 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)])
     except InvalidSettings as error:
         print(f"orders: {error}", file=sys.stderr)
-        return USAGE
+        return ExitCode.USAGE
     except OrdersError as error:
         print(f"orders: {error}", file=sys.stderr)
-        return INTERRUPTED if was_interrupted() else FAILED
+        return ExitCode.INTERRUPTED if was_interrupted() else ExitCode.FAILED
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback could contain personal data
         return _exit_code(error)
 
@@ -105,17 +98,17 @@ def _exit_code(error: Exception) -> int:
     if output.is_output_error(error):
         return _exit_code_of_failed_output(error)
     if isinstance(error.__cause__, KeyboardInterrupt):  # raised inside C code
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     _log_unhandled(error)
-    return FAILED
+    return ExitCode.FAILED
 
 
 def _exit_code_of_failed_output(error: Exception) -> int:
     output.discard_buffered()
     if isinstance(error, BrokenPipeError):
-        return output.SIGPIPE_EXIT_CODE
+        return ExitCode.BROKEN_PIPE
     print("orders: no space left on device", file=sys.stderr)
-    return FAILED
+    return ExitCode.FAILED
 
 
 def _log_unhandled(error: Exception) -> None:

@@ -24,6 +24,7 @@ from service.handler.http.keys import KeyReloader, Keys
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
+from service.pkg.exit_codes import ExitCode
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
 """Concurrent requests of the application, without event streams and cache hits on the fast path."""
@@ -38,7 +39,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
         raise InvalidSettings("ORDERS_ADMIN__PORT: must differ from ORDERS_HTTP__PORT")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings))
-    return 0
+    return ExitCode.DONE
 
 
 async def _run(settings: Settings) -> None:

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-SIGPIPE_EXIT_CODE: Final = 141
-"""128 + 13: the code that a shell reports for a process killed by SIGPIPE."""
-
 Echo = Callable[[str], None]
 """Prints a line for the user of a command."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.main import USAGE
+from service.pkg.exit_codes import ExitCode
 from tests.chart.helm import CHART, Manifest, of_kind, one, pod_templates, rejection, render, render_yaml
 from tests.chart.test_pods import RELEASES, each_release
 
@@ -86,7 +86,7 @@ def test_a_migration_with_invalid_settings_is_not_retried() -> None:
     (rule,) = spec["podFailurePolicy"]["rules"]
     assert rule == {
         "action": "FailJob",
-        "onExitCodes": {"containerName": "migrate", "operator": "In", "values": [USAGE]},
+        "onExitCodes": {"containerName": "migrate", "operator": "In", "values": [ExitCode.USAGE]},
     }
     assert spec["template"]["spec"]["containers"][0]["name"] == "migrate"
 

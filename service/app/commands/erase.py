@@ -23,6 +23,7 @@ from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.repo.connection_errors import require_postgres
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if not args.yes:
             _confirm(uids, settings)
         _erase(uids, settings, stop)
-    return 0
+    return ExitCode.DONE
 
 
 def _confirm(uids: Sequence[str], settings: Settings) -> None:

@@ -5,6 +5,7 @@ import argparse
 from service.config import Settings
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import stop_at_signals
@@ -19,4 +20,4 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     if settings.kafka.create_topics:
         admin = DiagnosticAdminClient(properties.common(settings.kafka))
         topics.create_missing(settings.kafka, admin, Poller(settings.migration.timeout, echo, stop), echo)
-    return 0
+    return ExitCode.DONE

@@ -5,6 +5,7 @@ import argparse
 from service.config import Settings
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import stop_at_signals
@@ -21,4 +22,4 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     if settings.mode != "api":
         admin = DiagnosticAdminClient(properties.common(settings.kafka))
         topics.wait_for_broker(admin, Poller(settings.migration.timeout, echo, stop))
-    return 0
+    return ExitCode.DONE

@@ -9,11 +9,9 @@ from generator import check, command
 from generator.faults import FULL_CATALOG
 from generator.options import plan_from
 from generator.stream import Plan
+from service.config import Settings
+from service.errors import InvalidSettings
 from tests.kit.generate_arguments import parse
-
-
-def generate(*options: str) -> int:
-    return command.generate(parse(*options), bootstrap_servers="127.0.0.1:1", topic="orders", properties={})
 
 
 def test_options_are_parsed_into_a_plan() -> None:
@@ -59,28 +57,19 @@ def test_an_invalid_value_is_rejected_with_the_valid_form(
     assert message in capsys.readouterr().err
 
 
-def test_shares_with_a_sum_above_1_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate("--invalid", "0.6", "--stale", "0.6") == 2
-    assert "and their sum at most 1" in capsys.readouterr().err
+def test_shares_with_a_sum_above_1_are_rejected() -> None:
+    with pytest.raises(InvalidSettings, match="and their sum at most 1"):
+        command.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings())
 
 
 def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate("--list-faults") == 0
+    assert command.run(parse("--list-faults"), Settings()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOG]
 
 
-def test_check_rejects_an_endless_stream(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_rejects_an_endless_stream() -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
-    code = check.check(
-        parser.parse_args(["--count", "0"]),
-        dsn="postgresql://127.0.0.1:1/none",
-        bootstrap_servers="127.0.0.1:1",
-        topic="orders",
-        dead_letter_topic="orders.dlq",
-        group_id="orders",
-        properties={},
-    )
-    assert code == 2
-    assert "an unlimited run cannot be checked" in capsys.readouterr().err
+    with pytest.raises(InvalidSettings, match="cannot check an unlimited run"):
+        check.run(parser.parse_args(["--count", "0"]), Settings())

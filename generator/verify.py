@@ -1,0 +1,70 @@
+"""Compares the actual result of a run with the expected one."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from generator.actual import GroupProgress, messages, open_consumer, progress, stored_orders
+from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters, compare_orders
+from generator.expected import expected_result, infer_until
+from service.pkg.polling import poll
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from generator.stream import Plan
+    from service.config import KafkaSettings
+
+POLL_INTERVAL_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Verification:
+    expected_messages: int
+    progress: GroupProgress
+    orders: OrderCounts
+    dead_letters: DeadLetterTable
+
+    def is_exact(self, *, allow_repeated: bool) -> bool:
+        """Return whether every order and dead letter is as expected, and the group has no lag.
+
+        A crash of the consumer may repeat dead letters with the same origin, which `allow_repeated` accepts.
+        """
+        return (
+            self.expected_messages == self.progress.produced
+            and not self.progress.lag
+            and self.orders.exact
+            and all(counts.is_exact(allow_repeated=allow_repeated) for counts in self.dead_letters.rows.values())
+        )
+
+
+def verify(
+    plan: Plan, kafka: KafkaSettings, dsn: str, *, is_until_known: bool, lag_timeout_seconds: float
+) -> Verification:
+    """Wait until the group has no lag, then compare the tables and the dead-letter topic with the plan.
+
+    Without `is_until_known`, the plan's `until` is inferred from the topic. Blocks for at most `lag_timeout_seconds`,
+    and while it reads. Raises ReadError.
+    """
+    with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, kafka.properties)) as consumer:
+        if not is_until_known:
+            plan = replace(plan, until=infer_until(plan, messages(consumer, kafka.topic)))
+        expected = expected_result(plan)
+        reached = _wait_for_lag(consumer, kafka.topic, lag_timeout_seconds)
+        return Verification(
+            expected.messages,
+            reached,
+            compare_orders(expected.orders, stored_orders(dsn)),
+            compare_dead_letters(expected.dead_letters, messages(consumer, kafka.dead_letter_topic), kafka.topic),
+        )
+
+
+def _wait_for_lag(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:
+    return poll(
+        lambda: progress(consumer, topic),
+        lambda reached: not reached.lag,
+        seconds=seconds,
+        interval=POLL_INTERVAL_SECONDS,
+    )
