@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Final, TypeVar
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from local.ports import HOST, free_port
 from local.process import Process
 from local.ready import is_ready
 from service.errors import ServerUnavailable
+from service.pkg.polling import poll
 from service.pkg.shutdown_event import ShutdownEvent
 
 _READY_TIMEOUT_SECONDS: Final = 60.0
@@ -68,8 +68,5 @@ def run_for_result(process: Process, kind: type[_Result], seconds: float = _RESU
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
     """Block until the condition is true. Raises ServerUnavailable on a timeout."""
-    deadline = monotonic() + seconds
-    while not condition():
-        if monotonic() > deadline:
-            raise ServerUnavailable(f"timed out after {seconds:g} s waiting for {what}")
-        sleep(_POLL_INTERVAL_SECONDS)
+    if not poll(condition, bool, seconds=seconds, interval=_POLL_INTERVAL_SECONDS):
+        raise ServerUnavailable(f"timed out after {seconds:g} s waiting for {what}")

@@ -11,9 +11,10 @@ node). Measured as resident memory of 10,000 to 100,000 entries of 600 to 3,000 
 
 
 class Lru:
-    """At most `max_entries` and `max_bytes`, overhead included. Thread-safe; every method but `clear` is O(1).
+    """At most `max_entries` and `max_bytes`, overhead included. Every method but `clear` is O(1).
 
-    Values are returned without a copy, because bytes are immutable.
+    Any thread may call any method. A change holds a lock, so that the size always matches the entries; `on_evict` is
+    called with the lock held. Values are returned without a copy, because bytes are immutable.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, on_evict: Callable[[], None] = lambda: None) -> None:
@@ -34,7 +35,7 @@ class Lru:
 
     def get(self, key: str) -> bytes | None:
         """Return the value, and make it the most recently used one."""
-        # No lock: each call is atomic, and an entry that is removed between them is a miss.
+        # Without the lock: both operations are atomic, and an entry that is removed between them is a miss.
         try:
             self._entries.move_to_end(key)
             return self._entries[key]
