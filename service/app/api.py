@@ -11,9 +11,9 @@ from typing import Final
 import uvloop
 from starlette.types import ASGIApp
 
-from service.app import shared
 from service.app.api_parts import Parts, build
 from service.app.api_statistics import ApiStatistics, register_gauges
+from service.app.build_info import build_info
 from service.config import Settings
 from service.errors import InvalidSettings
 from service.handler.http.admin import admin_app
@@ -63,7 +63,7 @@ class Lifecycle:
         parts, log, health = self._parts, self._parts.log, self._health()
         async with AsyncExitStack() as running:
             start = running.enter_async_context
-            admin = admin_app(health, parts.metrics.registry, shared.build_info("api"), log)
+            admin = admin_app(health, parts.metrics.registry, build_info("api"), log)
             await start(self._serving(admin, admin_port, 1, ConnectionLimits()))
             await parts.reader.open()
             running.push_async_callback(parts.reader.close)
@@ -89,7 +89,7 @@ class Lifecycle:
             Backends(parts.lookup, parts.reader, parts.dead_letters, parts.broadcaster, self._statistics.read, health),
             parts.metrics,
             parts.log,
-            version=shared.build_info("api")["version"],
+            version=build_info("api")["version"],
             cors_origins=parts.settings.http.cors_origins,
             keys=parts.keys,
         )

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.app import shared
+from service.app.database import ApplicationName, connection_settings
+from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
@@ -49,10 +50,10 @@ class Parts:
 
 def build(settings: Settings) -> Parts:
     """Create the parts. Raises InvalidSettings."""
-    log, metrics = structlog.get_logger("orders.api"), shared.new_metrics("api")
+    log, metrics = structlog.get_logger("orders.api"), new_metrics("api")
     keys = _keys(settings)
     reader = PostgresOrderReader(
-        shared.connection_settings(settings.postgres, "orders-api"), settings.postgres.pool_size
+        connection_settings(settings.postgres, ApplicationName.API), settings.postgres.pool_size
     )
     cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache_evictions.inc)
     lookup = _lookup(settings, reader, cache, metrics)

@@ -6,7 +6,7 @@ import sys
 from threading import Thread
 from typing import Final
 
-from service.app import shared
+from service.app.build_info import build_info
 from service.app.consumer_parts import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
@@ -25,7 +25,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     Raises PortUnavailable or InvalidSettings.
     """
     stop = stop_at_signals()
-    with tracing(**shared.build_info("consumer")) as middleware:
+    with tracing(**build_info("consumer")) as middleware:
         _run_until_stopped(build(settings, stop, middleware), stop)
     return 0
 

@@ -10,7 +10,9 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.app import shared
+from service.app.build_info import build_info
+from service.app.database import ApplicationName, connection_settings
+from service.app.metrics_registry import new_metrics
 from service.config import Settings
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
@@ -52,7 +54,7 @@ class ConsumerParts:
 def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> ConsumerParts:
     """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
-    log, metrics = structlog.get_logger("orders.consumer"), shared.new_metrics("consumer")
+    log, metrics = structlog.get_logger("orders.consumer"), new_metrics("consumer")
     group = ConsumerGroup(
         properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
     )
@@ -82,7 +84,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
 
 
 def _store(settings: Settings) -> PostgresOrderStore:
-    connection = shared.connection_settings(settings.postgres, shared.CONSUMER_APPLICATION_NAME)
+    connection = connection_settings(settings.postgres, ApplicationName.CONSUMER)
     return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by)
 
 
@@ -130,7 +132,7 @@ def _consumer_settings(settings: Settings) -> ConsumerSettings:
 
 
 def _admin(settings: Settings, consumer: OrderConsumer, metrics: Metrics, log: FilteringBoundLogger) -> AdminServer:
-    app = admin_app(_health(consumer, settings), metrics.registry, shared.build_info("consumer"), log)
+    app = admin_app(_health(consumer, settings), metrics.registry, build_info("consumer"), log)
     return AdminServer(app, settings.admin.host, settings.admin.port)
 
 

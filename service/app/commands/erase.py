@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 import msgspec
 from confluent_kafka import Consumer, KafkaException
 
-from service.app import shared
+from service.app.database import ApplicationName, connection_settings
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
@@ -164,8 +164,8 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
     require_postgres(settings.postgres.dsn)
-    transactions = Transactions(shared.connection_settings(settings.postgres, "orders-erase"))
-    with closing(Erasures(transactions, shared.CONSUMER_APPLICATION_NAME)) as erasures:
+    transactions = Transactions(connection_settings(settings.postgres, ApplicationName.ERASE))
+    with closing(Erasures(transactions, ApplicationName.CONSUMER)) as erasures:
         try:
             yield erasures
         except StorageError as error:

@@ -1,0 +1,25 @@
+"""How the processes connect to PostgreSQL."""
+
+from enum import StrEnum
+
+from service.config import PostgresSettings
+from service.repo.connection import ConnectionSettings
+
+
+class ApplicationName(StrEnum):
+    """The `application_name` of a process's connections. It identifies them in pg_stat_activity."""
+
+    CONSUMER = "orders-consumer"
+    API = "orders-api"
+    ERASE = "orders-erase"
+
+
+def connection_settings(postgres: PostgresSettings, application: ApplicationName) -> ConnectionSettings:
+    return ConnectionSettings(
+        postgres.dsn,
+        application.value,
+        connect_timeout=postgres.connect_timeout,
+        statement_timeout=postgres.statement_timeout,
+        lock_timeout=postgres.lock_timeout,
+        prepared_statements=postgres.prepared_statements,
+    )
