@@ -9,7 +9,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.errors import PortUnavailable
-from service.handler.http.fastpath.protocol import SEND_BUFFER_BYTES, ConnectionLimits, limited_protocol
+from service.handler.http.fastpath.protocol import (
+    SEND_BUFFER_BYTES,
+    ConnectionContext,
+    ConnectionLimits,
+    protocol_class,
+)
 from service.handler.http.fastpath.responder import CacheResponder
 
 LISTEN_BACKLOG: Final = 2_048
@@ -47,10 +52,11 @@ class Server(uvicorn.Server):
         responder: CacheResponder | None = None,
         on_drop: Callable[[], None] = lambda: None,
     ) -> None:
+        self.context = ConnectionContext(limits or ConnectionLimits(), responder, on_drop)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=limited_protocol(limits or ConnectionLimits(), responder, on_drop),
+                http=protocol_class(self.context),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -65,18 +65,29 @@ class ConnectionLimits:
     """Concurrent requests in the application, event streams included."""
 
 
-def limited_protocol(
-    limits: ConnectionLimits, responder: CacheResponder | None = None, on_drop: Callable[[], None] = lambda: None
-) -> type[UvicornProtocol]:
-    """Return the protocol class for `uvicorn.Config(http=…)`. uvicorn creates one instance per connection."""
+class ConnectionContext:
+    """What all connections of one server share."""
 
-    class Limited(LimitedProtocol):
-        _limits = limits
-        _responder = responder
-        _idle = IdleConnections()
-        _buffers = BufferBudget(limits.max_buffered_bytes, on_drop)
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        responder: CacheResponder | None = None,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.limits = limits
+        self.responder = responder
+        self.idle = IdleConnections()
+        self.buffers = BufferBudget(limits.max_buffered_bytes, on_drop)
 
-    return Limited
+
+def protocol_class(context: ConnectionContext) -> type[UvicornProtocol]:
+    """Return the class for `uvicorn.Config(http=…)`. uvicorn creates one instance for each connection."""
+
+    class ServerProtocol(LimitedProtocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(context, *args, **kwargs)
+
+    return ServerProtocol
 
 
 async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,14 +107,14 @@ _IN_HEAD: Final = {ReceiveState.NEW, ReceiveState.HEAD}
 
 
 class LimitedProtocol(UvicornProtocol):
-    _limits = ConnectionLimits()
-    _responder: CacheResponder | None = None
-    _idle = IdleConnections()
-    _overloaded_app: Any = staticmethod(_overloaded)
-    _buffers = BufferBudget(ConnectionLimits().max_buffered_bytes)
+    """One connection. Its `_state`, `_receiving` and `_sending` are described in states.py."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, context: ConnectionContext, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._limits = context.limits
+        self._responder = context.responder
+        self._idle = context.idle
+        self._buffers = context.buffers
         self.timeout_keep_alive = self._limits.keep_alive_seconds  # type: ignore[assignment]  # uvicorn declares an int
         self.last_hit_at = 0.0
         """Loop time."""
@@ -242,7 +253,7 @@ class LimitedProtocol(UvicornProtocol):
             self.pause_reading()
         else:
             is_overloaded = self.running_requests >= self._limits.max_requests
-            super().start_application(cycle, self._overloaded_app if is_overloaded else app)
+            super().start_application(cycle, _overloaded if is_overloaded else app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -76,8 +76,7 @@ def large_order_server() -> FakeServer:
 
 
 def buffers_of(server: FakeServer) -> BufferBudget:
-    made: BufferBudget = server.uvicorn.config.http_protocol_class._buffers  # type: ignore[attr-defined]
-    return made
+    return server.uvicorn.context.buffers
 
 
 @contextmanager
