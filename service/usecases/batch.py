@@ -22,7 +22,7 @@ _Message = TypeVar("_Message", Entry, DeadLetter)
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """A batch is full when it reaches one of these limits."""
+    """A batch that reaches one of these limits is submitted."""
 
     messages: int
     bytes: int
@@ -61,8 +61,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.entries) + len(self.bad) + self.tombstones
 
-    def is_full(self, limits: BatchLimits) -> bool:
-        """Return whether to submit the batch. After a drop it is full: a reassigned partition needs a new one."""
+    def must_submit(self, limits: BatchLimits) -> bool:
+        """Return whether no further message may be added: a limit is reached, or a partition was dropped.
+
+        A dropped partition that is assigned again needs a new batch.
+        """
         return (
             bool(self.dropped)
             or len(self) >= limits.messages

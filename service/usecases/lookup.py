@@ -12,6 +12,7 @@ These rules keep old versions out of the cache:
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
+from enum import Enum, auto
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -46,6 +47,21 @@ class QueriedOrder(NamedTuple):
     """As in `ports.ReadResult`."""
 
 
+class CacheUse(Enum):
+    """What the cache is used for. Without notifications, it may hold outdated orders."""
+
+    FULL = auto()
+    """Notifications arrive: cached orders are served, and results of queries are cached."""
+    SERVE_ONLY = auto()
+    """They do not arrive, and the database cannot be read: cached orders are all that can be served."""
+    BYPASSED = auto()
+    """They do not arrive, but the database can be read."""
+
+
+_BYPASSED: Final = CacheUse.BYPASSED
+"""For the hot path: Python 3.11 looks up enum members slowly."""
+
+
 class Lookup:
     """For one event loop."""
 
@@ -72,8 +88,7 @@ class Lookup:
         )
         self._minimum_lsn = MinimumLsn()
         self._generation = 0
-        self._is_caching = True
-        self._serves_cached = True
+        self._use = CacheUse.FULL
         self._verified_at = now()
         self._notified_during_warm_up: set[str] | None = None
         self.hits = 0
@@ -115,21 +130,21 @@ class Lookup:
         """
         self._clear()
         self._minimum_lsn.reset(lsn)
-        self._is_caching = self._serves_cached = True
+        self._use = CacheUse.FULL
 
     def advance(self, lsn: int) -> None:
         """Record that every notification received until now was committed before this LSN of the primary."""
         self._minimum_lsn.advance(lsn)
 
     def suspend_caching(self, *, can_read: bool) -> None:
-        """Cache nothing until `invalidate_all`. Serve cached orders only if the database cannot be read.
+        """Cache nothing until `invalidate_all`, and serve cached orders only if the database cannot be read.
 
         The second consecutive call with `can_read` clears the cache. One is not enough: it may be the last answer of a
         server that is shutting down, and then cached orders are all that can be served.
         """
-        if can_read and not self._serves_cached:
+        if can_read and self._use is CacheUse.BYPASSED:
             self._clear()
-        self._is_caching, self._serves_cached = False, not can_read
+        self._use = CacheUse.BYPASSED if can_read else CacheUse.SERVE_ONLY
 
     def mark_verified(self, at: float) -> None:
         """Record that notifications arrived as of this time of the clock."""
@@ -161,7 +176,9 @@ class Lookup:
         return loaded
 
     def _is_cache_usable(self) -> bool:
-        return self._serves_cached and (self._max_stale is None or self._now() - self._verified_at <= self._max_stale)
+        if self._use is _BYPASSED:
+            return False
+        return self._max_stale is None or self._now() - self._verified_at <= self._max_stale
 
     def _clear(self) -> None:
         self._generation += 1
@@ -178,7 +195,7 @@ class Lookup:
 
     def _cache_result(self, uid: str, queried: QueriedOrder) -> None:
         """Cache the result of a query: an order, or that it does not exist. Not called if it was notified meanwhile."""
-        if not self._is_caching or not self._minimum_lsn.allows(uid, queried.replay_lsn):
+        if self._use is not CacheUse.FULL or not self._minimum_lsn.allows(uid, queried.replay_lsn):
             return
         if queried.value is None:
             self._unknown.add(uid)

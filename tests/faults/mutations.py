@@ -352,12 +352,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a batch has a maximum of messages",
-        Replacement("service/usecases/batch.py", "Batch.is_full", "len(self) >= limits.messages", "False"),
+        Replacement("service/usecases/batch.py", "Batch.must_submit", "len(self) >= limits.messages", "False"),
         ("test_orders.py::test_a_large_backlog_is_processed_within_256_mib[seed-1]",),
     ),
     Mutation(
         "a batch has a maximum of bytes",
-        Replacement("service/usecases/batch.py", "Batch.is_full", "self.bytes >= limits.bytes", "False"),
+        Replacement("service/usecases/batch.py", "Batch.must_submit", "self.bytes >= limits.bytes", "False"),
         ("test_orders.py::test_orders_of_1_mib_are_processed_within_256_mib[seed-1]",),
     ),
     Mutation(
@@ -470,7 +470,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "without notifications the cache is bypassed while PostgreSQL can be read",
-        Replacement(LOOKUP, "Lookup.suspend_caching", "self._is_caching, self._serves_cached = ...", ""),
+        Replacement(LOOKUP, "Lookup.suspend_caching", "self._use = ...", ""),
         (
             "test_api.py::test_while_only_the_listener_is_disconnected_orders_are_at_most_a_second_stale[seed-1]",
             "test_api.py::test_behind_a_pooler_in_transaction_mode_orders_are_at_most_a_second_stale[seed-1]",

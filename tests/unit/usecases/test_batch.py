@@ -51,16 +51,16 @@ def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) 
     batch = Batch()
     for offset in range(2):
         take(batch, offset, items=2)
-        assert not batch.is_full(limits)
+        assert not batch.must_submit(limits)
     take(batch, 2, items=2)
-    assert batch.is_full(limits)
+    assert batch.must_submit(limits)
 
 
 def test_tombstones_and_bad_messages_count_towards_the_limit() -> None:
     batch = Batch()
     skip(batch, 1)
     refuse(batch, 2)
-    assert batch.is_full(batch_limits(messages=2))
+    assert batch.must_submit(batch_limits(messages=2))
 
 
 def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
@@ -72,17 +72,17 @@ def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
     assert (batch.start_offsets, batch.commit_offsets) == ({1: 100}, {1: 101})
 
 
-def test_a_batch_that_dropped_a_partition_is_full() -> None:
+def test_a_batch_that_dropped_a_partition_must_be_submitted() -> None:
     batch = Batch()
     take(batch, 5)
     batch.drop(frozenset({0}))
-    assert batch.is_full(batch_limits())
+    assert batch.must_submit(batch_limits())
 
 
 def test_dropping_a_partition_without_records_does_not_fill_the_batch() -> None:
     batch = Batch()
     batch.drop(frozenset({0}))
-    assert not batch.is_full(batch_limits())
+    assert not batch.must_submit(batch_limits())
     take(batch, 5)
     assert batch.owns(0)
     assert batch.commit_offsets == {0: 6}

@@ -112,7 +112,7 @@ class OrderConsumer:
     def _fill_batch(self) -> None:
         self._submit_batch()  # the batch that was filled during the last write
         limits = self.breaker.limits
-        if self.builder.batch.is_full(limits):
+        if self.builder.batch.must_submit(limits):
             self._wait_for_room()
         elif not self.receiver.add_messages(self.builder.room(limits), 0):
             self._wait_for_messages()
@@ -154,7 +154,7 @@ class OrderConsumer:
         limits, batch = self.breaker.limits, self.builder.batch
         count = min(self.builder.room(limits), limits.messages - len(batch))
         any_arrived = self.receiver.add_messages(count, IDLE_POLL_SECONDS)
-        if not any_arrived or batch.is_full(limits):
+        if not any_arrived or batch.must_submit(limits):
             self._submit_batch()
         if not any_arrived and self.worker.is_free:
             self.positions.seek(self.breaker.restart_probe())
