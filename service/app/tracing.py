@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from service.errors import InvalidSettings
 from service.pkg.run_with_timeout import run_with_timeout
 from service.usecases.ingest import BatchMiddleware, no_middleware
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
@@ -29,6 +32,18 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     if not enabled_by:
         yield no_middleware
         return
+    provider = _provider(enabled_by[0], mode, version)
+    from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
+
+    try:
+        yield partial(traced, provider.get_tracer("orders", version))
+    finally:
+        with suppress(TimeoutError):
+            run_with_timeout(_FLUSH_TIMEOUT_SECONDS, provider.shutdown)
+
+
+def _provider(variable: str, mode: str, version: str) -> "TracerProvider":
+    """Import OpenTelemetry, which `variable` enables, and return the provider. Raises InvalidSettings."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
@@ -36,18 +51,12 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
         raise InvalidSettings(
-            f"{enabled_by[0]}: tracing needs the extra `otel`: run `pip install '.[otel]'` in a checkout"
+            f"{variable}: tracing needs the extra `otel`: run `pip install '.[otel]'` in a checkout"
         ) from None
-    from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
-
     defaults = Resource.create({"service.name": f"orders-{mode}", "service.version": version})
     provider = TracerProvider(
         resource=defaults.merge(OTELResourceDetector().detect()),  # the environment takes precedence
-        shutdown_on_exit=False,  # we shut it down below, with a timeout
+        shutdown_on_exit=False,  # `tracing` shuts it down, with a timeout
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    try:
-        yield partial(traced, provider.get_tracer("orders", version))
-    finally:
-        with suppress(TimeoutError):
-            run_with_timeout(_FLUSH_TIMEOUT_SECONDS, provider.shutdown)
+    return provider

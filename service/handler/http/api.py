@@ -55,6 +55,16 @@ def create_app(
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )
+    _include_routes(app, backends, keys)
+    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
+    _instrument(app, metrics)
+    if cors_origins:
+        _allow_cross_origin(app, cors_origins)
+    app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
+    return app
+
+
+def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None:
     reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
     app.include_router(events.router(backends.broadcaster), dependencies=reading)
@@ -62,12 +72,6 @@ def create_app(
     dead_letters_access = require_key(keys, KeyScope.DEAD_LETTERS) or DISABLED
     app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
     app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
-    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
-    _instrument(app, metrics)
-    if cors_origins:
-        _allow_cross_origin(app, cors_origins)
-    app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
-    return app
 
 
 def _instrument(app: FastAPI, metrics: "Metrics") -> None:
