@@ -15,7 +15,7 @@ from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
 from service.repo.transactions import Transactions
 from service.repo.translate import translate
-from service.usecases.erase import ErasureStatus
+from service.usecases.ports import ErasureStatus
 
 LOCK_KEY: Final = lock_key("erasures")
 """Key of the advisory lock that writers and erasures take."""
@@ -50,7 +50,7 @@ DELETE_EXPIRED: Final = f"DELETE {_EXPIRED}"
 
 
 class Erasures:
-    """Implements usecases.erase.ErasureStore. For one thread. Every method raises StorageError.
+    """Implements usecases.ports.ErasureStore. For one thread. Every method raises StorageError.
 
     `writers` is the application name of the writers' sessions.
     """

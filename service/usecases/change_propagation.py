@@ -1,29 +1,12 @@
 """Propagates changes that PostgreSQL notifies of: invalidates the cache first, then publishes events."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Protocol
 
-from service.pkg.rate import Rate
 from service.usecases.lookup import Lookup
-
-
-class EventPublisher(Protocol):
-    @property
-    def rate(self) -> Rate:
-        """The rate of events."""
-
-    def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
-
-    def reset(self, since: datetime | None) -> None:
-        """Tell the clients that events may be missing since this time."""
-
-
-class ReadAvailability(Protocol):
-    def mark_unreachable(self) -> None:
-        """Record that the database cannot be read."""
+from service.usecases.ports import EventPublisher, ReadAvailability
 
 
 class ChangePropagation:

@@ -1,35 +1,13 @@
 """Undoes and forgets erasures of orders, without losing or restoring an order by mistake."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from service.errors import CommandError
+from service.usecases.ports import ErasureStore, OrderRecords
 
 _DAY_SECONDS: Final = 86_400
-
-
-class ErasureStatus(NamedTuple):
-    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
-
-    stored: set[str]
-    erased: set[str]
-
-
-class ErasureStore(Protocol):
-    """Every method raises StorageError."""
-
-    def status(self, uids: Sequence[str]) -> ErasureStatus: ...
-
-    def undo(self, uids: Sequence[str]) -> None: ...
-
-
-class OrderRecords(Protocol):
-    def find(self, uids: Collection[str]) -> dict[str, str]:
-        """Return the position of the first record of each of these orders, among those that no earlier call has read.
-
-        Raises CommandError on a stop.
-        """
 
 
 class UndoResult(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from threading import Event
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from tenacity import RetryCallState, Retrying
 
@@ -24,20 +24,7 @@ from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ports import DeadLetters, OrderStore, Stored
-
-
-class RetryObserver(Protocol):
-    """Counts and logs attempts that failed, and how their retries ended."""
-
-    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        """Report the error of the last of these attempts, which is retried after `wait_seconds`."""
-
-    def on_recovery(self, error: BaseException) -> None:
-        """Report the last error before an attempt that succeeded."""
-
-    def on_give_up(self, error: StorageUnavailable) -> None:
-        """Report the last error before orders are dead-lettered."""
+from service.usecases.ports import DeadLetters, OrderStore, RetryObserver, Stored
 
 
 class Decision(Enum):

@@ -1,12 +1,18 @@
-"""The interfaces that the use cases require."""
+"""Every interface that a use case requires, or that connects packages which must not import each other.
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+Each is here with the values that its methods exchange. `repo` and `handler` implement them.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.dead_letter_record import Excerpt
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
+from service.errors import StorageUnavailable
+from service.pkg.rate import Rate
 from service.usecases.batch import Batch
 
 
@@ -45,6 +51,19 @@ class DeadLetters(Protocol):
         same transaction; if not, the caller commits them.
         Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
         """
+
+
+class RetryObserver(Protocol):
+    """Counts and logs attempts that failed, and how their retries ended."""
+
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        """Report the error of the last of these attempts, which is retried after `wait_seconds`."""
+
+    def on_recovery(self, error: BaseException) -> None:
+        """Report the last error before an attempt that succeeded."""
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        """Report the last error before orders are dead-lettered."""
 
 
 class PageCursor(NamedTuple):
@@ -127,3 +146,69 @@ class DeadLetterPage(NamedTuple):
 class DeadLetterReader(Protocol):
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         """Return the matching dead letters among a bounded number, possibly none. Raises KafkaUnavailable."""
+
+
+class EventPublisher(Protocol):
+    @property
+    def rate(self) -> Rate:
+        """The rate of events."""
+
+    def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
+
+    def reset(self, since: datetime | None) -> None:
+        """Tell the clients that events may be missing since this time."""
+
+
+class ReadAvailability(Protocol):
+    def mark_unreachable(self) -> None:
+        """Record that the database cannot be read."""
+
+
+class ErasureStatus(NamedTuple):
+    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
+
+    stored: set[str]
+    erased: set[str]
+
+
+class ErasureStore(Protocol):
+    """Every method raises StorageError."""
+
+    def status(self, uids: Sequence[str]) -> ErasureStatus: ...
+
+    def undo(self, uids: Sequence[str]) -> None: ...
+
+
+class OrderRecords(Protocol):
+    def find(self, uids: Collection[str]) -> dict[str, str]:
+        """Return the position of the first record of each of these orders, among those that no earlier call has read.
+
+        Raises CommandError on a stop.
+        """
+
+
+class UnreadableBatch(NamedTuple):
+    """The unread offsets of one batch, from `begin` up to but excluding `end`."""
+
+    partition: int
+    begin: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"partition {self.partition}, offsets {self.begin} to {self.end - 1}"
+
+
+class BatchSource(Protocol):
+    """The order topic. Every method may block for seconds, and raises CommandError."""
+
+    def find(self, partition: int, offset: int) -> UnreadableBatch:
+        """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
+
+    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+        """Yield the messages of the batch, each as a line of JSON."""
+
+    def is_compacted(self) -> bool:
+        """Return whether messages of a batch may be missing because the topic is compacted."""
+
+    def commit(self, batch: UnreadableBatch) -> None:
+        """Commit the offset after the batch for the group."""

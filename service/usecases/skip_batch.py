@@ -2,37 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from service.errors import CommandError
 from service.pkg.new_file import write_new_file
-
-
-class UnreadableBatch(NamedTuple):
-    """The unread offsets of one batch, from `begin` up to but excluding `end`."""
-
-    partition: int
-    begin: int
-    end: int
-
-    def __str__(self) -> str:
-        return f"partition {self.partition}, offsets {self.begin} to {self.end - 1}"
-
-
-class BatchSource(Protocol):
-    """The order topic. Every method may block for seconds, and raises CommandError."""
-
-    def find(self, partition: int, offset: int) -> UnreadableBatch:
-        """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
-
-    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
-        """Yield the messages of the batch, each as a line of JSON."""
-
-    def is_compacted(self) -> bool:
-        """Return whether messages of a batch may be missing because the topic is compacted."""
-
-    def commit(self, batch: UnreadableBatch) -> None:
-        """Commit the offset after the batch for the group."""
+from service.usecases.ports import BatchSource, UnreadableBatch
 
 
 def preview(source: BatchSource, partition: int, offset: int) -> tuple[UnreadableBatch, int]:

@@ -101,6 +101,16 @@ def test_a_package_without_a_rule_is_detected() -> None:
     assert _violations("service.new.module", "import json") == ["service.new.module: its package has no rule"]
 
 
+def test_every_interface_of_the_use_cases_is_in_one_file() -> None:
+    files = {
+        path.name
+        for path in (ROOT / "service/usecases").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+    }
+    assert files == {"ports.py"}
+
+
 def test_imports_for_type_checking_are_allowed() -> None:
     source = "if TYPE_CHECKING:\n    from service.config import Settings"
     assert _violations("service.handler.kafka.consumer.loop", source) == []

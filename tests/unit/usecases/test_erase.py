@@ -6,7 +6,8 @@ from math import inf
 import pytest
 
 from service.errors import CommandError
-from service.usecases.erase import ErasureStatus, UndoResult, require_no_older_records, undo
+from service.usecases.erase import UndoResult, require_no_older_records, undo
+from service.usecases.ports import ErasureStatus
 
 DAY_SECONDS = 86_400
 

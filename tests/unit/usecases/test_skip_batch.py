@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import CommandError
-from service.usecases.skip_batch import UnreadableBatch, preview, skip
+from service.usecases.ports import UnreadableBatch
+from service.usecases.skip_batch import preview, skip
 
 BATCH = UnreadableBatch(1, 10, 13)
 

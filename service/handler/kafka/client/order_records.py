@@ -1,4 +1,4 @@
-"""Searches the order topic for records of orders. Implements `usecases.erase.OrderRecords`."""
+"""Searches the order topic for records of orders. Implements `usecases.ports.OrderRecords`."""
 
 from collections.abc import Callable, Collection
 

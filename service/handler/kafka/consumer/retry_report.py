@@ -1,4 +1,4 @@
-"""Logs and counts attempts that failed, and how their retries ended. Implements usecases.ingest.RetryObserver."""
+"""Logs and counts attempts that failed, and how their retries ended. Implements usecases.ports.RetryObserver."""
 
 from typing import TYPE_CHECKING, Final
 

@@ -1,6 +1,6 @@
 """Finds and reads a batch that the client cannot decompress within `receive.message.max.bytes`.
 
-Implements `usecases.skip_batch.BatchSource`.
+Implements `usecases.ports.BatchSource`.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
 from service.handler.kafka.operations.stopped_group import stopped_group
-from service.usecases.skip_batch import UnreadableBatch
+from service.usecases.ports import UnreadableBatch
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
