@@ -11,21 +11,21 @@ import msgspec
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
-from bench.databases import TABLES, Database
+from bench.databases import ID_COLUMNS, TABLES, Database
 
 ORDERS_PER_TRANSACTION: Final = 2_000
 _MANIFEST: Final = "blocks.json"
 
 _NUMBER_ORDERS: Final = SQL("""\
 CREATE TEMPORARY TABLE numbered AS
-SELECT order_uid, (row_number() OVER (ORDER BY source_offset, source_partition) - 1) / {size} AS batch
+SELECT id, (row_number() OVER (ORDER BY source_offset, source_partition) - 1) / {size} AS batch
 FROM orders""")
 """Assigns the orders to transactions, in the order of the topic."""
 _INDEX_BATCHES: Final = SQL("CREATE INDEX ON numbered (batch)")
 _COPY_OUT: Final = SQL("""\
 COPY (
-    SELECT {columns} FROM {table} t JOIN numbered USING (order_uid)
-    WHERE batch = {number} ORDER BY order_uid
+    SELECT {columns} FROM {table} t JOIN numbered n ON n.id = t.{id}
+    WHERE batch = {number} ORDER BY n.id
 ) TO STDOUT (FORMAT binary)""")
 _COPY_IN: Final = SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
 
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct):
 
 
 def prepare(database: Database, folder: Path) -> None:
-    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by id as the consumer sorts them."""
+    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by id as the consumer writes them."""
     folder.mkdir()
     columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:
@@ -90,11 +90,14 @@ def _copy_in(connection: psycopg.Connection, block: Block) -> None:
 
 def _write(connection: psycopg.Connection, folder: Path, table: str, columns: Sequence[str], number: int) -> _Entry:
     file = f"{number}-{table}"
-    listed = SQL(", ").join(map(Identifier, columns))
+    listed = SQL(", ").join(Identifier("t", column) for column in columns)
     (folder / file).write_bytes(
-        _copy_out(connection, _COPY_OUT.format(columns=listed, table=Identifier(table), number=number))
+        _copy_out(
+            connection,
+            _COPY_OUT.format(columns=listed, table=Identifier(table), id=Identifier(ID_COLUMNS[table]), number=number),
+        )
     )
-    statement = _COPY_IN.format(table=Identifier(table), columns=listed)
+    statement = _COPY_IN.format(table=Identifier(table), columns=SQL(", ").join(map(Identifier, columns)))
     return _Entry(statement.as_string(connection), file)
 
 

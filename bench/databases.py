@@ -15,14 +15,16 @@ from bench.context import Context
 from bench.processes import child
 from service.pkg.shutdown_event import ShutdownEvent
 
-TABLES: Final = ("orders", "deliveries", "payments", "items")
-"""In an order of insertion that satisfies the foreign keys."""
+ID_COLUMNS: Final = {"orders": "id", "deliveries": "order_id", "payments": "order_id", "items": "order_id"}
+"""The column of each table that has the order's id. In an order of insertion that satisfies the foreign keys."""
+TABLES: Final = tuple(ID_COLUMNS)
 
 _MIGRATION_TIMEOUT_SECONDS: Final = 60.0
 _COUNT_ORDERS: Final = SQL("SELECT count(*) FROM orders")
 _COLUMNS: Final = """\
 SELECT column_name FROM information_schema.columns
-WHERE table_schema = current_schema AND table_name = %s AND column_default IS NULL ORDER BY ordinal_position"""
+WHERE table_schema = current_schema AND table_name = %s AND (column_default IS NULL OR column_name = 'id')
+ORDER BY ordinal_position"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Database:
         return row[0] if row else 0
 
     def columns(self, table: str) -> list[str]:
-        """Return the columns without a default, which an INSERT must set."""
+        """Return the columns that the consumer writes: the id, and those without a default."""
         with psycopg.connect(self.dsn) as connection:
             return [name for (name,) in connection.execute(_COLUMNS, [table])]
 

@@ -18,7 +18,7 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.repo.connection import ConnectionSettings
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.reads import NEWEST
+from service.repo.reads import newest_statement
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 
@@ -56,7 +56,7 @@ def stored_orders(context: Context, count: int) -> Iterator[Database]:
 
 def documents(dsn: str, count: int) -> dict[str, bytes]:
     """Return the newest orders by id, encoded as in the API's responses."""
-    with psycopg.connect(dsn) as connection, connection.cursor().copy(NEWEST.format(count=count)) as copy:
+    with psycopg.connect(dsn) as connection, connection.cursor().copy(newest_statement(count)) as copy:
         copy.set_types(["text", "bytea"])  # do not decode the documents
         return dict(copy.rows())
 

@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from bench import blocks
 from bench.context import Context
-from bench.databases import TABLES, Database, checkpoint, copied, migrated
+from bench.databases import ID_COLUMNS, TABLES, Database, checkpoint, copied, migrated
 from bench.figures import Sample
 from bench.groups import Group
 from bench.ingest_result import IngestResult
@@ -279,9 +279,10 @@ def _long_backlog(context: Context) -> Iterator[Sample]:
 
 def _load(database: Database, folder: Path, transactions: int) -> None:
     _, prepared = blocks.read(folder, transactions)
-    with psycopg.connect(database.dsn) as connection:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
         for _ in blocks.load(connection, prepared):
             pass
+        connection.execute(_SKIP_STORED_IDS)
 
 
 _DISABLE_CONSTRAINTS: Final = SQL("SET LOCAL session_replication_role = replica")
@@ -289,26 +290,34 @@ _DISABLE_CONSTRAINTS: Final = SQL("SET LOCAL session_replication_role = replica"
 _MULTIPLY: Final = SQL("""\
 INSERT INTO {table} ({columns})
 SELECT {values} FROM {table} CROSS JOIN generate_series(1, {copies}) AS number""")
-_NEW_ID: Final = SQL("left(md5(order_uid || number), 19)")
-"""Random, with the length of generated ids."""
+_NEW_UID: Final = SQL("left(md5(order_uid || number), 19)")
+"""Random, with the length of generated ones."""
+_NEW_ID: Final = SQL("{column} + number * {step}")
+_GREATEST_ID: Final = "SELECT max(id) FROM orders"
+_SKIP_STORED_IDS: Final = f"SELECT setval('orders_id_seq', ({_GREATEST_ID}))"
 
 
 def _multiply(database: Database, factor: int) -> None:
-    """Copy each order `factor` - 1 times on the server, with new ids."""
-    statements = [_multiply_statement(table, database.columns(table), factor - 1) for table in TABLES]
+    """Copy each order `factor` - 1 times on the server, with new ids, which do not have the shards of their rows."""
+    columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:
+        [(greatest,)] = connection.execute(_GREATEST_ID).fetchall()
         connection.execute(_DISABLE_CONSTRAINTS)
-        for statement in statements:
-            connection.execute(statement)
+        for table in TABLES:
+            connection.execute(_multiply_statement(table, columns[table], factor - 1, greatest))
+        connection.execute(_SKIP_STORED_IDS)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def _multiply_statement(table: str, columns: Sequence[str], copies: int) -> Composed:
-    values = [_NEW_ID if name == "order_uid" else Identifier(name) for name in columns]
+def _multiply_statement(table: str, columns: Sequence[str], copies: int, step: int) -> Composed:
+    new = {
+        "order_uid": _NEW_UID,
+        ID_COLUMNS[table]: _NEW_ID.format(column=Identifier(ID_COLUMNS[table]), step=step),
+    }
     return _MULTIPLY.format(
         table=Identifier(table),
         columns=SQL(", ").join(map(Identifier, columns)),
-        values=SQL(", ").join(values),
+        values=SQL(", ").join(new.get(name, Identifier(name)) for name in columns),
         copies=copies,
     )

@@ -22,13 +22,13 @@ FETCH_ROWS: Final = 2_000
 STORED_ORDERS: Final[LiteralString] = """
 SELECT o.order_uid,
        jsonb_strip_nulls(
-           to_jsonb(o) - '{source_topic,source_partition,source_offset,source_timestamp,stored_at}'::text[]
+           to_jsonb(o) - '{id,shard,source_topic,source_partition,source_offset,source_timestamp,stored_at}'::text[]
            || jsonb_build_object(
-               'delivery', to_jsonb(d) - 'order_uid',
-               'payment', to_jsonb(p) - 'order_uid',
-               'items', (SELECT jsonb_agg(to_jsonb(i) - '{order_uid,position}'::text[] ORDER BY i.position)
-                           FROM items i WHERE i.order_uid = o.order_uid)))
-  FROM orders o LEFT JOIN deliveries d USING (order_uid) LEFT JOIN payments p USING (order_uid)
+               'delivery', to_jsonb(d) - '{order_id,shard}'::text[],
+               'payment', to_jsonb(p) - '{order_id,shard}'::text[],
+               'items', (SELECT jsonb_agg(to_jsonb(i) - '{order_id,position,shard}'::text[] ORDER BY i.position)
+                           FROM items i WHERE i.order_id = o.id)))
+  FROM orders o LEFT JOIN deliveries d ON d.order_id = o.id LEFT JOIN payments p ON p.order_id = o.id
 """
 
 

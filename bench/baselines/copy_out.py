@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from msgspec import Struct
 
-from service.repo.reads import NEWEST
+from service.repo.reads import newest_statement
 
 
 class Report(Struct, frozen=True):
@@ -23,7 +23,7 @@ def measure(dsn: str, count: int) -> Report:
     """Read all rows, timed from when the connection is open."""
     with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
         started_at = perf_counter()
-        with cursor.copy(NEWEST.format(count=count)) as copy:
+        with cursor.copy(newest_statement(count)) as copy:
             for _ in copy:
                 pass
         return Report(cursor.rowcount, perf_counter() - started_at)

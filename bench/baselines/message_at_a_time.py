@@ -15,12 +15,13 @@ from uuid import uuid4
 import psycopg
 from confluent_kafka import Consumer, Message
 from pydantic import BaseModel, Field
-from sqlalchemy import BigInteger, ForeignKey, create_engine
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Sequence, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from bench.ingest_result import IngestResult
 from service import config
 from service.pkg.output import echo
+from service.repo.shards import shard_of
 
 _POLL_TIMEOUT_SECONDS: Final = 30.0
 
@@ -86,10 +87,16 @@ class Row(DeclarativeBase):
     pass
 
 
+def _foreign_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["order_id", "shard"], ["orders.id", "orders.shard"])
+
+
 class DeliveryRow(Row):
     __tablename__ = "deliveries"
+    __table_args__ = (_foreign_key(),)
 
-    order_uid: Mapped[str] = mapped_column(ForeignKey("orders.order_uid"), primary_key=True)
+    order_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     phone: Mapped[str]
     zip: Mapped[str]
@@ -101,8 +108,10 @@ class DeliveryRow(Row):
 
 class PaymentRow(Row):
     __tablename__ = "payments"
+    __table_args__ = (_foreign_key(),)
 
-    order_uid: Mapped[str] = mapped_column(ForeignKey("orders.order_uid"), primary_key=True)
+    order_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
     transaction: Mapped[str]
     request_id: Mapped[str | None]
     currency: Mapped[str]
@@ -117,9 +126,11 @@ class PaymentRow(Row):
 
 class ItemRow(Row):
     __tablename__ = "items"
+    __table_args__ = (_foreign_key(),)
 
-    order_uid: Mapped[str] = mapped_column(ForeignKey("orders.order_uid"), primary_key=True)
+    order_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
     chrt_id: Mapped[int] = mapped_column(BigInteger)
     track_number: Mapped[str]
     price: Mapped[int] = mapped_column(BigInteger)
@@ -136,7 +147,9 @@ class ItemRow(Row):
 class OrderRow(Row):
     __tablename__ = "orders"
 
-    order_uid: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Sequence("orders_id_seq"), primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    order_uid: Mapped[str]
     track_number: Mapped[str]
     entry: Mapped[str]
     locale: Mapped[str]
@@ -187,7 +200,7 @@ def _consumer(bootstrap_servers: str) -> Consumer:
 
 def _store(session: Session, message: Message) -> None:
     order = Order.model_validate_json(message.value() or b"")
-    if session.get(OrderRow, order.order_uid) is None:
+    if session.scalar(select(OrderRow.id).where(OrderRow.order_uid == order.order_uid)) is None:
         session.add(_row(order, message))
     session.commit()
 
@@ -195,6 +208,7 @@ def _store(session: Session, message: Message) -> None:
 def _row(order: Order, message: Message) -> OrderRow:
     return OrderRow(
         **order.model_dump(exclude={"delivery", "payment", "items"}),
+        shard=shard_of(order.order_uid),
         source_topic=message.topic(),
         source_partition=message.partition(),
         source_offset=message.offset(),

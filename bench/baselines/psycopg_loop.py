@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bench.load import Target, UnexpectedResponse
 from service.repo.connection import load_text_as_bytes
-from service.repo.reads import DOCUMENTS_OF
+from service.repo.reads import DOCUMENTS_OF, document_values
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -52,7 +52,7 @@ async def _connect(dsn: str) -> Connection:
 async def _read(connection: Connection, queue: Iterator[Target]) -> None:
     for target in queue:
         uid = target.path.rpartition("/")[2]
-        cursor = await connection.cursor(binary=True).execute(DOCUMENTS_OF, [[uid]])
+        cursor = await connection.cursor(binary=True).execute(DOCUMENTS_OF, document_values([uid]))
         rows = await cursor.fetchall()
         if [len(document) for _, document in rows] != [target.length]:
             raise UnexpectedResponse(f"not one document of {target.length} bytes")

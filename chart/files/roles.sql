@@ -47,19 +47,23 @@ BEGIN
     REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC;
   END IF;
 
-  -- Future tables. The migration that creates a table revokes privileges that write_role does not need (migrations/rights.py).
+  -- Future tables and sequences. The migration that creates a table revokes privileges that write_role does not need (migrations/rights.py).
   EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public REVOKE ALL ON TABLES FROM %I, %I',
     migrate_role, write_role, read_role);
   EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I',
     migrate_role, write_role);
   EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public GRANT SELECT ON TABLES TO %I',
     migrate_role, read_role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public REVOKE ALL ON SEQUENCES FROM %I, %I',
+    migrate_role, write_role, read_role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I',
+    migrate_role, write_role);
 
   -- Existing tables. Both roles may read all of them; write_role may write only the tables in this list.
   FOR managed IN
     SELECT existing.oid::regclass AS name, pg_get_userbyid(existing.relowner) AS owner, writable.privileges
     FROM pg_class AS existing LEFT JOIN (VALUES
-      ('orders', 'INSERT, UPDATE'), -- UPDATE also for SELECT FOR UPDATE
+      ('orders', 'INSERT, UPDATE'),
       ('deliveries', 'INSERT, DELETE'),
       ('payments', 'INSERT, DELETE'),
       ('items', 'INSERT, DELETE')
@@ -77,5 +81,13 @@ BEGIN
       EXECUTE format('GRANT %s ON %s TO %I', managed.privileges, managed.name, write_role);
     END IF;
   END LOOP;
+  IF to_regclass('public.orders_id_seq') IS NOT NULL THEN
+    EXECUTE format('REVOKE ALL ON SEQUENCE public.orders_id_seq FROM %I, %I', write_role, read_role);
+    EXECUTE format('GRANT USAGE ON SEQUENCE public.orders_id_seq TO %I', write_role);
+  END IF;
+
+  -- The API sets these itself on a direct connection. Behind a pooler, they must be settings of its role.
+  EXECUTE format('ALTER ROLE %I IN DATABASE %I SET enable_seqscan = off', read_role, database);
+  EXECUTE format('ALTER ROLE %I IN DATABASE %I SET jit = off', read_role, database);
 END
 $$;

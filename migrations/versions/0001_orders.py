@@ -1,9 +1,10 @@
 """Create the four tables of an order, and the table of schema release numbers."""
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import CreateSequence
 
 from migrations.rights import revoke
 
@@ -27,9 +28,12 @@ def upgrade() -> None:
 
 
 def create_orders() -> None:
+    op.execute(CreateSequence(sa.Sequence("orders_id_seq", increment=1_000)))
     op.create_table(
         "orders",
-        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("id", sa.BigInteger, nullable=False, server_default=sa.text("nextval('orders_id_seq')")),
+        sa.Column("shard", sa.SmallInteger, nullable=False),
+        sa.Column("order_uid", sa.String(64, collation="C"), nullable=False),
         sa.Column("track_number", sa.String(255), nullable=False),
         sa.Column("entry", sa.String(255), nullable=False),
         sa.Column("locale", sa.String(255), nullable=False),
@@ -45,18 +49,19 @@ def create_orders() -> None:
         sa.Column("source_offset", sa.BigInteger, nullable=False),
         sa.Column("source_timestamp", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-        sa.PrimaryKeyConstraint("order_uid", name="orders_pkey"),
+        sa.PrimaryKeyConstraint("id", "shard", name="orders_pkey"),
+        sa.UniqueConstraint("order_uid", "shard", name="orders_order_uid_shard_key"),
     )
-    newest_first: list[Any] = [sa.desc("date_created"), sa.desc("order_uid")]
-    op.create_index("orders_newest_idx", "orders", newest_first)
-    op.create_index("orders_customer_idx", "orders", ["customer_id", *newest_first])
-    op.create_index("orders_track_idx", "orders", ["track_number", *newest_first])
+    op.create_index("orders_newest_idx", "orders", ["date_created"])
+    op.create_index("orders_customer_idx", "orders", ["customer_id", "date_created"])
+    op.create_index("orders_track_idx", "orders", ["track_number", "date_created"])
 
 
 def create_deliveries() -> None:
     op.create_table(
         "deliveries",
-        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("order_id", sa.BigInteger, nullable=False),
+        sa.Column("shard", sa.SmallInteger, nullable=False),
         sa.Column("name", sa.String(1024), nullable=False),
         sa.Column("phone", sa.String(16), nullable=False),
         sa.Column("zip", sa.String(255), nullable=False),
@@ -64,7 +69,7 @@ def create_deliveries() -> None:
         sa.Column("address", sa.String(1024), nullable=False),
         sa.Column("region", sa.String(255), nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
-        sa.PrimaryKeyConstraint("order_uid", name="deliveries_pkey"),
+        sa.PrimaryKeyConstraint("order_id", "shard", name="deliveries_pkey"),
         order_foreign_key("deliveries"),
     )
 
@@ -72,7 +77,8 @@ def create_deliveries() -> None:
 def create_payments() -> None:
     op.create_table(
         "payments",
-        sa.Column("order_uid", sa.String(64, collation="C")),
+        sa.Column("order_id", sa.BigInteger, nullable=False),
+        sa.Column("shard", sa.SmallInteger, nullable=False),
         sa.Column("transaction", sa.String(255), nullable=False),
         sa.Column("request_id", sa.String(1024)),
         sa.Column("currency", sa.String(3), nullable=False),
@@ -83,7 +89,7 @@ def create_payments() -> None:
         sa.Column("delivery_cost", sa.BigInteger, nullable=False),
         sa.Column("goods_total", sa.BigInteger, nullable=False),
         sa.Column("custom_fee", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("order_uid", name="payments_pkey"),
+        sa.PrimaryKeyConstraint("order_id", "shard", name="payments_pkey"),
         order_foreign_key("payments"),
     )
 
@@ -91,8 +97,9 @@ def create_payments() -> None:
 def create_items() -> None:
     op.create_table(
         "items",
-        sa.Column("order_uid", sa.String(64, collation="C")),
-        sa.Column("position", sa.SmallInteger, autoincrement=False),
+        sa.Column("order_id", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.SmallInteger, nullable=False),
+        sa.Column("shard", sa.SmallInteger, nullable=False),
         sa.Column("chrt_id", sa.BigInteger, nullable=False),
         sa.Column("track_number", sa.String(255), nullable=False),
         sa.Column("price", sa.BigInteger, nullable=False),
@@ -104,7 +111,7 @@ def create_items() -> None:
         sa.Column("nm_id", sa.BigInteger, nullable=False),
         sa.Column("brand", sa.String(255), nullable=False),
         sa.Column("status", sa.SmallInteger, nullable=False),
-        sa.PrimaryKeyConstraint("order_uid", "position", name="items_pkey"),
+        sa.PrimaryKeyConstraint("order_id", "position", "shard", name="items_pkey"),
         order_foreign_key("items"),
     )
 
@@ -120,5 +127,5 @@ def revoke_unused_privileges() -> None:
 
 def order_foreign_key(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(
-        ["order_uid"], ["orders.order_uid"], name=f"{table}_order_uid_fkey", ondelete="CASCADE"
+        ["order_id", "shard"], ["orders.id", "orders.shard"], name=f"{table}_order_id_shard_fkey", ondelete="CASCADE"
     )

@@ -3,9 +3,10 @@
 A module of its own because only migrations need SQLAlchemy, which takes longer to import than a whole consumer.
 """
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from service.entities.order import Delivery, Item, Order, Payment
 
@@ -13,14 +14,18 @@ _NESTED: Final = {"order_uid", "delivery", "payment", "items"}
 
 
 class TableColumns(NamedTuple):
-    """The columns of an INSERT, in this order. Other columns have a default."""
+    """A table and the columns of its rows, in this order; columns with a default are left out."""
 
     name: str
     key: tuple[str, ...]
+    """The primary key."""
     columns: tuple[str, ...] = ()
+    optional: Collection[str] = ()
+    """The columns that are NULL if the document lacks their field."""
 
     @property
     def written(self) -> tuple[str, ...]:
+        """The columns that an INSERT sets."""
         return self.key + self.columns
 
 
@@ -29,11 +34,18 @@ def fields(document: type[Struct]) -> tuple[str, ...]:
     return tuple(name for name in document.__struct_fields__ if name not in _NESTED)
 
 
+def optional_fields(document: type[Struct]) -> tuple[str, ...]:
+    """Return the fields of a document that may be absent."""
+    return tuple(field.name for field in structs.fields(document) if not field.required)
+
+
 SOURCE: Final = ("source_topic", "source_partition", "source_offset", "source_timestamp")
 
-ORDERS: Final = TableColumns("orders", ("order_uid",), fields(Order) + SOURCE)
-DELIVERIES: Final = TableColumns("deliveries", ("order_uid",), fields(Delivery))
-PAYMENTS: Final = TableColumns("payments", ("order_uid",), fields(Payment))
-ITEMS: Final = TableColumns("items", ("order_uid", "position"), fields(Item))
+ORDERS: Final = TableColumns("orders", ("id", "shard"), ("order_uid", *fields(Order), *SOURCE), optional_fields(Order))
+DELIVERIES: Final = TableColumns("deliveries", ("order_id", "shard"), fields(Delivery), optional_fields(Delivery))
+PAYMENTS: Final = TableColumns("payments", ("order_id", "shard"), fields(Payment), optional_fields(Payment))
+ITEMS: Final = TableColumns("items", ("order_id", "position", "shard"), fields(Item), optional_fields(Item))
 ERASED: Final = TableColumns("erased", ("order_uid_hash",))
+ORDER_UID_KEY: Final = ("order_uid", "shard")
+"""The unique key of orders besides the primary key."""
 TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ERASED)

@@ -1,46 +1,71 @@
 """The SQL that assembles the order document.
 
 Every reader (cache miss, warm-up, the writer's comparison) uses it, so the document's bytes and its ETag are always the
-same.
+same. `concat` takes three quarters of the time of `row_to_json`, and leaves an absent field (NULL) out.
 """
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
-from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, TableColumns
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
+
+Member = tuple[str, str]
+"""A name, and an expression whose result is JSON text."""
 
 
-def _fields(table: TableColumns, alias: str) -> str:
-    return ", ".join(f"{alias}.{column}" for column in table.columns)
-
-
-def _rfc3339(column: str) -> str:
+def rfc3339(column: str) -> str:
     """Return an expression that formats a timestamp in UTC, with a fraction only if it is not zero."""
     return f"""rtrim(rtrim(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
 
 
-DATE_CREATED: Final = _rfc3339("o.date_created")
-STORED_AT: Final = _rfc3339("o.stored_at")
+def json_object(members: Iterable[Member], optional: Collection[str] = ()) -> str:
+    """Return an expression for the compact JSON text of an object.
+
+    `optional` names the members that are left out if they are NULL. The first member must not be one.
+    """
+    parts = []
+    for number, (name, value) in enumerate(members):
+        label = f"""'{"," if number else "{"}"{name}":'"""
+        parts.append(f"{label} || {value}::text" if name in optional else f"{label}, {value}")
+    return f"concat({', '.join(parts)}, '}}')"
+
+
+def _json(expression: str) -> str:
+    return f"to_json({expression})"
+
+
+def columns(alias: str, *names: str) -> list[Member]:
+    """Return members with the names and values of columns."""
+    return [(name, _json(f"{alias}.{name}")) for name in names]
+
+
+def _row(table: TableColumns, alias: str) -> str:
+    return json_object(columns(alias, *table.columns), table.optional)
+
+
+DATE_CREATED: Final = _json(rfc3339("o.date_created"))
+STORED_AT: Final = _json(rfc3339("o.stored_at"))
 """When this version of the order was stored."""
 
-_DELIVERY: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(DELIVERIES, 'd')}) x"
-_PAYMENT: Final = f"SELECT row_to_json(x) FROM (SELECT {_fields(PAYMENTS, 'p')}) x"
 _ITEMS: Final = f"""\
-SELECT ('[' || string_agg(row_to_json(x)::text, ',' ORDER BY i.position) || ']')::json
-FROM items i CROSS JOIN LATERAL (SELECT {_fields(ITEMS, "i")}) x
-WHERE i.order_uid = o.order_uid"""
+(SELECT concat('[', string_agg({_row(ITEMS, "i")}, ',' ORDER BY i.position), ']')
+FROM items i WHERE i.order_id = o.id AND i.shard = o.shard)"""
 
-_WITH_NULLS: Final = f"""\
-SELECT row_to_json(x) FROM (SELECT
-    o.order_uid, o.track_number, o.entry,
-    ({_DELIVERY}) AS delivery,
-    ({_PAYMENT}) AS payment,
-    ({_ITEMS}) AS items,
-    o.locale, o.internal_signature, o.customer_id, o.delivery_service, o.shardkey, o.sm_id,
-    {DATE_CREATED} AS date_created, o.oof_shard) x"""
-
-DOCUMENT: Final = f"""\
-CASE WHEN o.internal_signature IS NULL OR p.request_id IS NULL
-THEN json_strip_nulls(({_WITH_NULLS}))::text ELSE ({_WITH_NULLS})::text END"""
+DOCUMENT: Final = json_object(
+    [
+        *columns("o", "order_uid", "track_number", "entry"),
+        ("delivery", _row(DELIVERIES, "d")),
+        ("payment", _row(PAYMENTS, "p")),
+        ("items", _ITEMS),
+        *columns("o", "locale", "internal_signature", "customer_id", "delivery_service", "shardkey", "sm_id"),
+        ("date_created", DATE_CREATED),
+        *columns("o", "oof_shard"),
+    ],
+    optional=ORDERS.optional,
+)
 """Compact JSON text of the order `o` with its delivery `d` and payment `p`; absent fields stay absent."""
 
-FROM_ORDERS: Final = "FROM orders o JOIN deliveries d USING (order_uid) JOIN payments p USING (order_uid)"
+JOIN_PAYMENTS: Final = "JOIN payments p ON p.order_id = o.id AND p.shard = o.shard"
+JOIN_CHILDREN: Final = f"JOIN deliveries d ON d.order_id = o.id AND d.shard = o.shard {JOIN_PAYMENTS}"
+FROM_ORDERS: Final = f"FROM orders o {JOIN_CHILDREN}"
+BY_ORDER_UID: Final = "WHERE o.order_uid = ANY(%(order_uids)s) AND o.shard = ANY(%(shards)s)"

@@ -6,42 +6,44 @@ erasures before is committed when the erasure deletes, and a writer that checks 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.errors import LockNotAvailable
 
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
+from service.repo.shards import shards_of
 from service.repo.transactions import Transactions
 from service.repo.translate import translate
 from service.usecases.ports import ErasureStatus
 
-LOCK_KEY: Final = lock_key("erasures")
+_LOCK_KEY: Final = lock_key("erasures")
 """Key of the advisory lock that writers and erasures take."""
-SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({LOCK_KEY})"
+SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})"
 """Taken by writers before they check which orders are erased."""
-EXCLUSIVE: Final = f"SELECT pg_advisory_xact_lock({LOCK_KEY})"
+EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
 """Taken by an erasure: waits for running batches, and blocks new ones."""
 
 _HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
 
 ERASED_AMONG: Final = f"""\
 SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
-WHERE EXISTS (SELECT FROM erased) AND {_HASH} IN (SELECT order_uid_hash FROM erased)"""
+WHERE EXISTS (SELECT 1 FROM erased) AND {_HASH} IN (SELECT order_uid_hash FROM erased)"""
 """The erased ones among these comma-separated ids. Hashes nothing while no order is erased. Uses the primary key."""
 
-INSERT: Final = f"""\
+INSERT_ERASED: Final = f"""\
 INSERT INTO erased (order_uid_hash) SELECT {_HASH} FROM unnest(%s::text[]) uid
-ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = now()"""
+ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = excluded.erased_at"""
 """A repeated erasure renews `erased_at`."""
 
-DELETE: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
+_AMONG: Final = "WHERE order_uid = ANY(%(order_uids)s) AND shard = ANY(%(shards)s)"
+DELETE_ORDERS: Final = f"DELETE FROM orders {_AMONG} RETURNING order_uid"
 """Cascades to the child rows."""
 
-STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
+STORED_AMONG: Final = f"SELECT order_uid FROM orders {_AMONG}"
 
-UNDO: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
+DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
 
 _EXPIRED: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
 COUNT_EXPIRED: Final = f"SELECT count(*) {_EXPIRED}"
@@ -74,14 +76,14 @@ class Erasures:
     def status(self, uids: Sequence[str]) -> ErasureStatus:
         """Return which of these orders are stored, and which are erased."""
         with _translated(), self._transactions.begin() as connection:
-            stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
+            stored = {uid for (uid,) in connection.execute(STORED_AMONG, _among(uids))}
             erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
         return ErasureStatus(stored, erased)
 
     def undo(self, uids: Sequence[str]) -> None:
         """Allow these orders to be stored again. Does not restore them."""
         with _translated(), self._transactions.begin() as connection:
-            connection.execute(UNDO, [[*uids]])
+            connection.execute(DELETE_ERASED, [[*uids]])
 
     def delete_expired(self, older_than_seconds: float) -> int:
         """Remove erasures older than this many seconds; return how many."""
@@ -98,13 +100,17 @@ class Erasures:
         self._transactions.close()
 
     def _erase(self, uids: Sequence[str]) -> set[str]:
-        with self._transactions.begin(EXCLUSIVE) as connection:
-            connection.execute(INSERT, [[*uids]])
-            removed = {uid for (uid,) in connection.execute(DELETE, [[*uids]])}
+        with self._transactions.begin(EXCLUSIVE_ERASURE_LOCK) as connection:
+            connection.execute(INSERT_ERASED, [[*uids]])
+            removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, _among(uids))}
             # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
             # releases know.
             connection.execute(NOTIFY, [[*payloads([], uids)]])
         return removed
+
+
+def _among(uids: Sequence[str]) -> dict[str, Any]:
+    return {"order_uids": [*uids], "shards": shards_of(uids)}
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import address, describe
 from service.repo.notifications import parse
-from service.repo.reads import DATABASE, Tables
+from service.repo.reads import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 RETRY_SECONDS: Final = 0.2
@@ -59,8 +59,8 @@ class ListenerCallbacks:
 
 
 class ReadingConnections(Protocol):
-    async def tables(self) -> Tables:
-        """Return the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
+    async def identity(self) -> Identity:
+        """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
 
     async def replace_connections(self) -> None:
         """Open new connections for all later reads."""
@@ -96,7 +96,7 @@ class Listener:
         self._timeout_seconds = heartbeat / 2  # so that a loss is detected within one and a half heartbeats
         self._connect_timeout = connect_timeout
         self._heartbeat_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
-        self._tables: Tables | None = None
+        self._identity: Identity | None = None
         self._heartbeats = 0
         self._consecutive_timeouts = 0
         self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)
@@ -119,19 +119,19 @@ class Listener:
         async with AsyncExitStack() as stack:
             listening = await self._connect(stack)  # before the reads: a pool that timed out does not give the cause
             # Queried once: half-open connections for reading must not keep this one from being replaced.
-            tables = self._tables = self._tables or await self._reads.tables()
+            identity = self._identity = self._identity or await self._reads.identity()
             notifying = await self._connect(stack)
             notifying.add_notify_handler(ignore_notify)
-            await self._require_database(listening, tables)
+            await self._require_database(listening, identity)
             if self._was_verified:  # the failure may have left the readers' connections half-open too
                 self._was_verified = False
                 await self._reads.replace_connections()
-            await listening.execute(f"LISTEN {tables.channel}; LISTEN {self._heartbeat_channel}")
+            await listening.execute(f"LISTEN {identity.channel}; LISTEN {self._heartbeat_channel}")
             # No more statements on this connection: a pooler would run them on a server connection that may have
             # received notifications.
             heartbeat = HEARTBEAT.format(lsn=await self._lsn_expression(notifying))
             while True:
-                await self._beat(listening, notifying, heartbeat, tables.channel)
+                await self._beat(listening, notifying, heartbeat, identity.channel)
 
     async def _connect(self, stack: AsyncExitStack) -> BoundedAsyncConnection:
         async with asyncio.timeout(self._connect_timeout):
@@ -142,9 +142,9 @@ class Listener:
         connection.call_timeout = self._timeout_seconds
         return connection
 
-    async def _require_database(self, listening: BoundedAsyncConnection, tables: Tables) -> None:
+    async def _require_database(self, listening: BoundedAsyncConnection, identity: Identity) -> None:
         row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
-        if problem := self._callbacks.database_problem(row[0] if row else "", tables.database):
+        if problem := self._callbacks.database_problem(row[0] if row else "", identity.database):
             raise _WrongDatabase(problem)
 
     async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:

@@ -15,7 +15,7 @@ from service.repo.listener import Listener, ListenerCallbacks, ReadingConnection
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 if TYPE_CHECKING:
-    from service.repo.reads import Tables
+    from service.repo.reads import Identity
 
 OTHER_DATABASE: Final = "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
 NO_DATABASE: Final = "no entry of ORDERS_POSTGRES__LISTEN_DSN leads to the database of ORDERS_POSTGRES__DSN"
@@ -85,11 +85,11 @@ class Listeners:
 
     async def watch(self) -> None:
         """While disconnected, report repeatedly whether the database can be read; until canceled."""
-        query: asyncio.Task[Tables] | None = None
+        query: asyncio.Task[Identity] | None = None
         while True:
             await self._disconnected.wait()
             if query is None or query.done():
-                query = asyncio.create_task(self._reads.tables())
+                query = asyncio.create_task(self._reads.identity())
                 query.add_done_callback(_succeeded)
             await asyncio.wait({query}, timeout=self._timeout_seconds)
             can_read = query.done() and _succeeded(query)
@@ -141,5 +141,5 @@ class Listeners:
         return None
 
 
-def _succeeded(query: "asyncio.Task[Tables]") -> bool:
+def _succeeded(query: "asyncio.Task[Identity]") -> bool:
     return not query.cancelled() and not query.exception()

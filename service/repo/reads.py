@@ -24,8 +24,19 @@ from service.repo.connection import (
     load_text_as_bytes,
 )
 from service.repo.connection_errors import CONNECTION_FAILED
-from service.repo.document import DATE_CREATED, DOCUMENT, FROM_ORDERS, STORED_AT
+from service.repo.document import (
+    BY_ORDER_UID,
+    DATE_CREATED,
+    DOCUMENT,
+    FROM_ORDERS,
+    JOIN_CHILDREN,
+    JOIN_PAYMENTS,
+    STORED_AT,
+    columns,
+    json_object,
+)
 from service.repo.scope import CHANNEL
+from service.repo.shards import shard_of
 from service.repo.translate import PROBLEMS, translate
 from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
 
@@ -42,30 +53,38 @@ MAX_EXACT_COUNT: Final = 10_000
 
 REPLAY_LSN: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END"
 """A snapshot taken after this statement sees every commit up to this LSN. NULL on a primary."""
-DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
-"""Uses the four primary keys."""
+DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} {BY_ORDER_UID}"
+"""Uses the unique index of `order_uid` and the primary keys of the others."""
 DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {DOCUMENTS_OF}; COMMIT"
 """The same from a possible standby, in one round trip. The transaction pins a pooler to one server."""
 
-NEWEST: Final = f"""\
-COPY (SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} ORDER BY o.date_created DESC, o.order_uid DESC LIMIT {{count}})
-TO STDOUT (FORMAT binary)"""
-"""Uses orders_newest_idx. Binary, because COPY's text format escapes backslashes."""
+_NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
 SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
 DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FROM pg_control_system())"
 """Identifies a database: equal on a primary and its standbys only."""
-TABLES: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
+IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
+PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
+"""The planner prefers sequential scans of tables that were never analyzed. Behind a pooler, which passes a session's
+settings on to other clients, the role needs them (roles.sql)."""
+MIN_IDS: Final = 16
+"""Shorter lists of ids are padded: a plan for so few is estimated to be cheaper than a generic one, so that PostgreSQL
+would plan each read again, which takes four times as long as the read."""
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
 
 _CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
-SUMMARY: Final = f"""\
-SELECT row_to_json(x) FROM (SELECT
-    o.order_uid, o.track_number, {DATE_CREATED} AS date_created, {STORED_AT} AS stored_at, o.delivery_service,
-    p.amount, p.currency,
-    (SELECT count(*) FROM items i WHERE i.order_uid = o.order_uid) AS items) x"""
+SUMMARY: Final = json_object(
+    [
+        *columns("o", "order_uid", "track_number"),
+        ("date_created", DATE_CREATED),
+        ("stored_at", STORED_AT),
+        *columns("o", "delivery_service"),
+        *columns("p", "amount", "currency"),
+        ("items", "(SELECT count(*) FROM items i WHERE i.order_id = o.id AND i.shard = o.shard)"),
+    ]
+)
 """The summary of an order in lists, without personal data."""
 
 FILTERS: Final[dict[str, LiteralString]] = {
@@ -79,7 +98,7 @@ ESTIMATE: Final = f"""\
 SELECT CASE WHEN sample.counted < {MAX_EXACT_COUNT} THEN sample.counted
             ELSE greatest(sample.counted, estimated.counted) END,
        sample.counted >= {MAX_EXACT_COUNT} AS is_estimate
-FROM (SELECT count(*) AS counted FROM (SELECT FROM orders LIMIT {MAX_EXACT_COUNT}) o) sample,
+FROM (SELECT count(*) AS counted FROM (SELECT 1 FROM orders LIMIT {MAX_EXACT_COUNT}) o) sample,
      (SELECT sum(CASE WHEN reltuples > 0 AND relpages > 0
                       THEN reltuples / relpages * (pg_relation_size(oid) / current_setting('block_size')::int)
                       ELSE pg_stat_get_live_tuples(oid) END)::bigint AS counted
@@ -92,8 +111,8 @@ current number of pages; before the first ANALYZE, the live rows of the statisti
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Tables(NamedTuple):
-    """The channel that notifies of orders in these tables, and the database that they are in."""
+class Identity(NamedTuple):
+    """The channel that notifies of orders in the tables that are read, and the database that they are in."""
 
     channel: str
     database: str
@@ -139,14 +158,14 @@ class PostgresOrderReader:
         """The number of reads that wait for a connection."""
         return self._pool.get_stats().get("requests_waiting", 0)
 
-    async def tables(self) -> Tables:
-        """Return the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
-        [(channel, database, encoding)] = await self._fetch(TABLES, [])
+    async def identity(self) -> Identity:
+        """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
+        [(channel, database, encoding)] = await self._fetch(IDENTITY, [])
         if encoding.decode() != UTF8:
             raise UnsupportedEncoding(encoding.decode())
         if channel is None:
             raise StorageUnavailable(PROBLEMS["42"])
-        return Tables(channel.decode(), database.decode())
+        return Identity(channel.decode(), database.decode())
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         replay_lsn, rows = await self._retrying(partial(_documents, uids))
@@ -160,7 +179,7 @@ class PostgresOrderReader:
             [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
             if replay_lsn is not None:
                 yield "", ReadResult(None, replay_lsn)
-            async with connection.cursor().copy(NEWEST.format(count=int(count))) as copy:
+            async with connection.cursor().copy(newest_statement(count)) as copy:
                 async for uid, document in copy.rows():
                     yield uid.decode(), ReadResult(document, replay_lsn)
             await connection.execute("COMMIT")
@@ -241,6 +260,8 @@ class PostgresOrderReader:
         connection.may_be_behind = is_standby or is_pooled  # a pooler may switch servers
         if is_pooled and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
+        if not is_pooled:
+            await connection.execute(PLANNER_SETTINGS)
 
 
 class _RetryableError(StorageUnavailable):
@@ -249,14 +270,35 @@ class _RetryableError(StorageUnavailable):
 
 async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:
     """Return the standby's replay LSN (None from a primary) and the rows."""
+    values = document_values(uids)
     if not connection.may_be_behind:
-        return None, await (await connection.cursor(binary=True).execute(DOCUMENTS_OF, [[*uids]])).fetchall()
+        return None, await (await connection.cursor(binary=True).execute(DOCUMENTS_OF, values)).fetchall()
     cursor = AsyncClientCursor(connection)
-    await cursor.execute(DOCUMENTS_WITH_LSN, [[*uids]])
+    await cursor.execute(DOCUMENTS_WITH_LSN, values)
     cursor.nextset()
     [(replay_lsn,)] = await cursor.fetchall()
     cursor.nextset()
     return replay_lsn, await cursor.fetchall()
+
+
+def newest_statement(count: int) -> str:
+    """Return the statement for the newest orders, newest first.
+
+    It uses orders_newest_idx, and chooses the orders first, so that it sorts no documents. The format is binary,
+    because the text format escapes backslashes.
+    """
+    return f"""\
+COPY (
+    SELECT o.order_uid::text, {DOCUMENT}
+    FROM (SELECT * FROM orders o {_NEWEST_FIRST} LIMIT {int(count)}) o {JOIN_CHILDREN}
+    {_NEWEST_FIRST}
+) TO STDOUT (FORMAT binary)"""
+
+
+def document_values(uids: Sequence[str]) -> dict[str, Any]:
+    """Return the values of DOCUMENTS_OF for at least one id."""
+    padded = [*uids, *[uids[0]] * (MIN_IDS - len(uids))]
+    return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
 
 
 def page_statement(query: PageQuery) -> LiteralString:
@@ -264,9 +306,9 @@ def page_statement(query: PageQuery) -> LiteralString:
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"""\
-SELECT ({SUMMARY})::text, {_CREATED_US}, o.order_uid::text
-FROM orders o JOIN payments p USING (order_uid) {where}
-ORDER BY o.date_created DESC, o.order_uid DESC LIMIT %(more)s"""
+SELECT {SUMMARY}, {_CREATED_US}, o.order_uid::text
+FROM orders o {JOIN_PAYMENTS} {where}
+{_NEWEST_FIRST} LIMIT %(more)s"""
 
 
 def page_values(query: PageQuery) -> dict[str, Any]:

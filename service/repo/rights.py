@@ -1,4 +1,4 @@
-"""The table privileges that each mode needs. roles.sql grants exactly these; `orders doctor` checks them."""
+"""The privileges that each mode needs. roles.sql grants exactly these; `orders doctor` checks them."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 
 Right = tuple[str, str]
-"""A table and a privilege."""
+"""A table or sequence, and a privilege."""
 
 _WRITTEN: Final = {
     "orders": ("INSERT", "UPDATE"),
@@ -15,11 +15,14 @@ _WRITTEN: Final = {
     "items": ("INSERT", "DELETE"),
 }
 READING: Final = frozenset((table, "SELECT") for table in (*_WRITTEN, "erased", "schema_releases"))
-WRITING: Final = frozenset((table, how) for table, hows in _WRITTEN.items() for how in hows)
+WRITING: Final = frozenset(
+    [("orders_id_seq", "USAGE"), *((table, how) for table, hows in _WRITTEN.items() for how in hows)]
+)
 
 DENIED: Final = """\
 SELECT name, how FROM unnest(%s::text[], %s::text[]) AS wanted (name, how)
-WHERE NOT has_table_privilege(name, how) ORDER BY name, how"""
+WHERE NOT CASE how WHEN 'USAGE' THEN has_sequence_privilege(name, how) ELSE has_table_privilege(name, how) END
+ORDER BY name, how"""
 """The privileges that the current role lacks."""
 
 

@@ -1,4 +1,7 @@
-"""Encodes orders as lines of COPY's text format, in the order of the tables' columns."""
+"""Encodes orders as lines of COPY's text format, in the order of the tables' columns.
+
+The first column is the order's id, which is known only when the order is written: `with_id` adds it.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,7 @@ from msgspec.structs import astuple
 from service.entities.order import Order, Payment
 from service.entities.version import RecordPosition
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
+from service.repo.shards import shard_of
 
 BLOCK_CHARACTERS: Final = 2**19
 """Minimum size of a block, which is written to the connection at once."""
@@ -33,15 +37,15 @@ def copy_statement(table: TableColumns) -> str:
 
 
 def _line_format(table: TableColumns) -> str:
-    """Return the `%` format of a line."""
-    return "\t".join("%s" for _ in table.written) + "\n"
+    """Return the `%` format of a line without the id."""
+    return "\t".join("%s" for _ in table.written[1:]) + "\n"
 
 
 _ORDERS_LINE, _DELIVERIES_LINE, _PAYMENTS_LINE, _ITEMS_LINE = map(_line_format, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
 
 
 class CopyRows(NamedTuple):
-    """The lines of an order in each table: one, and in `items` one per item."""
+    """The lines of an order in each table, without its id: one, and in `items` one per item."""
 
     orders: str
     deliveries: str
@@ -51,22 +55,29 @@ class CopyRows(NamedTuple):
 
 def copy_rows(order: Order, source: RecordPosition, *, needs_no_escaping: bool = False) -> CopyRows:
     """Return the lines of an order. `needs_no_escaping` promises that no text has a character that COPY escapes."""
-    uid = order.order_uid
+    shard = shard_of(order.order_uid)
     return CopyRows(
-        _line(_ORDERS_LINE, _order_values(order, source), needs_no_escaping),
-        _line(_DELIVERIES_LINE, (uid, *astuple(order.delivery)), needs_no_escaping),
-        _line(_PAYMENTS_LINE, _payment_values(uid, order.payment), needs_no_escaping),
+        _line(_ORDERS_LINE, _order_values(shard, order, source), needs_no_escaping),
+        _line(_DELIVERIES_LINE, (shard, *astuple(order.delivery)), needs_no_escaping),
+        _line(_PAYMENTS_LINE, _payment_values(shard, order.payment), needs_no_escaping),
         "".join(
             [
-                _line(_ITEMS_LINE, (uid, index, *astuple(item)), needs_no_escaping)
-                for index, item in enumerate(order.items)
+                _line(_ITEMS_LINE, (position, shard, *astuple(item)), needs_no_escaping)
+                for position, item in enumerate(order.items)
             ]
         ),
     )
 
 
-def _order_values(order: Order, source: RecordPosition) -> tuple[Any, ...]:
+def with_id(lines: str, order_id: int) -> str:
+    """Return the lines of an order in one table with its id. Line breaks in texts are escaped, so each ends a line."""
+    separator = f"\n{order_id}\t"
+    return separator[1:] + lines[:-1].replace("\n", separator) + "\n"
+
+
+def _order_values(shard: int, order: Order, source: RecordPosition) -> tuple[Any, ...]:
     return (
+        shard,
         order.order_uid,
         order.track_number,
         order.entry,
@@ -85,10 +96,10 @@ def _order_values(order: Order, source: RecordPosition) -> tuple[Any, ...]:
     )
 
 
-def _payment_values(uid: str, payment: Payment) -> tuple[Any, ...]:
+def _payment_values(shard: int, payment: Payment) -> tuple[Any, ...]:
     if payment.request_id is not None:
-        return (uid, *astuple(payment))
-    return (uid, *(_NULL if value is None else value for value in astuple(payment)))
+        return (shard, *astuple(payment))
+    return (shard, *(_NULL if value is None else value for value in astuple(payment)))
 
 
 def record_time(timestamp_ms: int) -> datetime:

@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
-from service.repo.columns import TABLES
+from service.repo.columns import ORDER_UID_KEY, ORDERS, TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, describe
 
 QUERY_CANCELED: Final = "57014"
@@ -20,22 +20,27 @@ _DATA_EXCEPTION_CLASS: Final = "22"
 _TEMPORARY: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """Connection lost, standby, serialization failure, deadlock, insufficient resources, lock timeout, shutdown."""
 
-_PRIMARY_KEYS: Final = frozenset(", ".join(table.key) for table in TABLES)
+_KEYS: Final = frozenset(", ".join(key) for key in [ORDER_UID_KEY, *(table.key for table in TABLES)])
 """By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
-_PRIMARY_KEY_NAME: Final = re.compile(rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?")
-"""Default names of the primary keys of our tables, of their partitions (PostgreSQL), and of their shards (Citus)."""
+_KEY_NAME: Final = re.compile(
+    rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?"
+    rf"|{ORDERS.name}(_\w+)?_{'_'.join(ORDER_UID_KEY)}_key(_\d+)?"
+)
+"""Default names of the keys of our tables, of their partitions (PostgreSQL), and of their shards (Citus)."""
 _KEY_DETAIL: Final = re.compile(r"[^(]*\((?P<columns>[^()]+)\)=\(")
 """The columns in DETAIL, in any language."""
 _COPY_CONTEXT: Final = re.compile(
     r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
 )
 
+_WRONG_CONNECTION: Final = "a pooler switched to a connection with other prepared statements"
 PROBLEMS: Final = {
     "08": CONNECTION_FAILED,
     "23": "another writer inserted the same key first",
     "25": "PostgreSQL is read-only",
-    "26": "the prepared statement does not exist",
+    "26": _WRONG_CONNECTION,
     "40": "the transaction was rolled back (deadlock or serialization failure)",
+    "42P05": _WRONG_CONNECTION,
     "42": "the schema or the role's privileges do not match this release",
     "53": "PostgreSQL has insufficient resources",
     "54": "a PostgreSQL limit is exceeded",
@@ -43,6 +48,7 @@ PROBLEMS: Final = {
     "57": "PostgreSQL is shutting down or canceled the statement",
     "XX": "PostgreSQL reported an internal error",
 }
+"""By SQLSTATE or its class."""
 
 
 class Failure(Enum):
@@ -80,7 +86,9 @@ def translate(error: psycopg.Error) -> StorageError:
             return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
         case Failure.STATEMENT_TIMEOUT:
             return StatementTimedOut("the statement timed out", sqlstate=state)
-    return StorageUnavailable(PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
+    return StorageUnavailable(
+        PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state
+    )
 
 
 def copy_line(error: psycopg.Error) -> tuple[str, int] | None:
@@ -100,13 +108,13 @@ def location(error: psycopg.Error) -> str:
 
 def _rejects_data(state: str, error: psycopg.Error) -> bool:
     if state == UNIQUE_VIOLATION:
-        return not _is_primary_key(error)
+        return not _is_our_key(error)
     return state.startswith(_DATA_EXCEPTION_CLASS) or state in _REJECTIONS
 
 
-def _is_primary_key(error: psycopg.Error) -> bool:
+def _is_our_key(error: psycopg.Error) -> bool:
     """Return whether another writer inserted the key first. Without DETAIL (missing privileges), the name decides."""
     if not error.diag.message_detail:
-        return _PRIMARY_KEY_NAME.fullmatch(error.diag.constraint_name or "") is not None
+        return _KEY_NAME.fullmatch(error.diag.constraint_name or "") is not None
     detail = _KEY_DETAIL.match(error.diag.message_detail)
-    return detail is not None and detail["columns"].replace('"', "") in _PRIMARY_KEYS
+    return detail is not None and detail["columns"].replace('"', "") in _KEYS

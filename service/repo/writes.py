@@ -1,29 +1,31 @@
 """The consumer's writes: a batch of orders in one transaction. The greatest version of an order wins.
 
-New orders are inserted by COPY. A stored order is locked and compared: an equal document only updates its version, a
-different one replaces it as a whole. Erased orders are not stored again. Rows are written sorted by id, stored orders
-before new ones, so that concurrent writers do not deadlock.
+New orders are inserted by COPY. A stored order is compared: an equal document only updates its version, a different one
+replaces it as a whole. An update names the version that was read: if another writer has changed it since, the
+transaction fails, and is retried. Erased orders are not stored again. Rows are written sorted by `order_uid`, stored
+orders before new ones, so that concurrent writers do not deadlock.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 import psycopg
 
 from service.entities.order import Order
 from service.entities.version import CompareBy, RecordPosition, VersionedOrder
-from service.errors import OrderRejected, StorageUnavailable
+from service.errors import OrderRejected
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
-from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.erasures import ERASED_AMONG, SHARE_ERASURE_LOCK
+from service.repo.erasures import SHARE_ERASURE_LOCK
+from service.repo.ids import Ids
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, record_time
+from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, with_id
+from service.repo.stored import Cursor, stored_documents, stored_versions
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
+from service.repo.updates import Update, replace, update_versions
 from service.usecases.ports import Stored
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -35,57 +37,27 @@ PREPARED_BLOCKS: Final = 4
 _JSON_ESCAPE: Final = b"\\"
 """JSON without a backslash has texts without backslashes and control characters, which COPY would escape."""
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
-
 COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
-
-_SCALAR_FIELDS: Final = [name for name in Order.__struct_fields__ if name not in {"delivery", "payment", "items"}]
-
-_VERSION: Final = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset, source_topic"
-
-VERSIONS_OF: Final = f"SELECT order_uid, {_VERSION} FROM orders WHERE order_uid = ANY(string_to_array(%(ids)s, ','))"
-"""The versions of the stored orders among these comma-separated ids. Uses the primary key."""
-
-VERSIONS_AND_ERASED: Final = f"{VERSIONS_OF} UNION ALL SELECT uid, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"
-"""The same, and a row of NULLs for each id that was erased."""
-
-LOCK: Final = f"{VERSIONS_OF} ORDER BY order_uid FOR UPDATE"
-"""The versions of the stored orders, locked until the transaction ends."""
-
-STORED_DOCUMENTS: Final = f"SELECT o.order_uid, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
-
-UPDATE_VERSION: Final = """\
-UPDATE orders o
-SET source_topic = n.source_topic, source_partition = n.source_partition,
-    source_offset = n.source_offset, source_timestamp = n.source_timestamp
-FROM json_populate_recordset(NULL::orders, %s::json) n
-WHERE o.order_uid = n.order_uid"""
-"""For an equal document with a greater version: no child row is written."""
-
-REPLACE: Final = f"""\
-UPDATE orders o
-SET {", ".join(f"{name} = n.{name}" for name in ORDERS.columns)}, stored_at = now()
-FROM json_populate_recordset(NULL::orders, %s::json) n
-WHERE o.order_uid = n.order_uid"""
-"""For a different document with a greater version: its child rows are deleted and copied again."""
-
-DELETE_CHILDREN: Final = {
-    table.name: f"DELETE FROM {table.name} WHERE order_uid = ANY(%s)" for table in (DELIVERIES, PAYMENTS, ITEMS)
-}
-"""Deletes the child rows of replaced orders. Uses the primary keys."""
 
 
 class WritePlan(NamedTuple):
     """What to do with the orders of one transaction."""
 
     new: list[VersionedOrder]
-    replaced: list[VersionedOrder]
-    unchanged: list[VersionedOrder]
+    replaced: list[Update]
+    unchanged: list[Update]
     """Equal documents with a greater version."""
     redelivered: int
     """Orders that are stored with this version already. They are reported as unchanged."""
     stale: int
     erased: int
+
+
+class OrderRow(NamedTuple):
+    """An order to copy, and its id in the tables."""
+
+    id: int
+    versioned: VersionedOrder
 
 
 class PostgresOrderStore:
@@ -94,6 +66,7 @@ class PostgresOrderStore:
     def __init__(self, transactions: Transactions, compare_by: CompareBy = "timestamp") -> None:
         self._transactions = transactions
         self._compare_by: CompareBy = compare_by
+        self._ids = Ids()
 
     @staticmethod
     def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
@@ -103,11 +76,12 @@ class PostgresOrderStore:
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         newest, duplicates = self._newest(orders)
-        copied: dict[str, list[VersionedOrder]] = {}
+        copied: dict[str, list[OrderRow]] = {}
         try:
             with self._transactions.begin(SHARE_ERASURE_LOCK) as connection:
                 return duplicates + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
+            self._ids.discard()
             failure = translate(error)
             if isinstance(failure, OrderRejected):
                 failure.position = _position(error, copied, orders)
@@ -138,15 +112,13 @@ class PostgresOrderStore:
                 stale += other.order != versioned.order
         return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
 
-    def _write(
-        self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
-    ) -> Stored:
+    def _write(self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[OrderRow]]) -> Stored:
         plan = self._plan(cursor, newest)
-        if plan.unchanged:
-            cursor.execute(UPDATE_VERSION, [_json_rows(plan.unchanged)])
+        if updates := plan.unchanged + plan.replaced:
+            update_versions(cursor, updates)
         if plan.replaced:
-            _replace(cursor, plan.replaced)
-        _copy(cursor, plan, copied)
+            replace(cursor, plan.replaced)
+        self._copy(cursor, plan, copied)
         _notify(cursor, plan)
         return Stored(
             new=len(plan.new),
@@ -158,120 +130,80 @@ class PostgresOrderStore:
 
     def _plan(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
         """Compare with the stored versions. Stored versions only grow, so an order that is older stays older."""
-        stored, erased = _stored_versions(cursor, newest)
+        stored, erased = stored_versions(cursor, newest)
         new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
-        candidates = {uid: newest[uid] for uid in stored if self._is_newer(newest[uid], stored[uid])}
-        redelivered = sum(stored[uid].version == newest[uid].source.version for uid in stored)
-        older = self._lock_older(cursor, candidates) if candidates else {}
-        unchanged = [newest[uid] for uid, document in older.items() if document == newest[uid].order]
-        replaced = [newest[uid] for uid, document in older.items() if document != newest[uid].order]
-        stale = len(stored) - len(older) - redelivered
+        redelivered = sum(found.source.version == newest[uid].source.version for uid, found in stored.items())
+        updates = [Update(newest[uid], found) for uid, found in sorted(stored.items())]
+        older = [update for update in updates if self._is_older(update)]
+        unchanged, replaced = self._compare(cursor, older) if older else ([], [])
+        stale = len(stored) - len(unchanged) - len(replaced) - redelivered
         return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased))
 
-    def _lock_older(self, cursor: Cursor, candidates: dict[str, VersionedOrder]) -> dict[str, Order | None]:
-        """Lock the candidates' rows; return the stored documents of those that are still older than the candidates."""
-        locked = _lock(cursor, candidates)
-        if len(locked) < len(candidates):
-            raise StorageUnavailable("an order was deleted while it was being replaced")
-        older = [uid for uid in sorted(locked) if self._is_newer(candidates[uid], locked[uid])]
-        documents = {uid: _decode(text) for uid, text in cursor.execute(STORED_DOCUMENTS, [older])}
-        return {uid: documents.get(uid) for uid in older}
+    def _compare(self, cursor: Cursor, updates: Sequence[Update]) -> tuple[list[Update], list[Update]]:
+        """Return those that are stored with an equal document and with a different one, at the version just read."""
+        documents = stored_documents(cursor, [update.new.order.order_uid for update in updates])
+        unchanged: list[Update] = []
+        replaced: list[Update] = []
+        for new, probed in updates:
+            stored, document = documents.get(new.order.order_uid, (probed, None))
+            update = Update(new, stored)
+            if self._is_older(update):
+                (unchanged if document == new.order else replaced).append(update)
+        return unchanged, replaced
 
-    def _is_newer(self, versioned: VersionedOrder, stored: RecordPosition) -> bool:
-        return versioned.source.is_newer_than(stored, self._compare_by)
+    def _is_older(self, update: Update) -> bool:
+        return update.new.source.is_newer_than(update.stored.source, self._compare_by)
 
+    def _copy(self, cursor: Cursor, plan: WritePlan, copied: dict[str, list[OrderRow]]) -> None:
+        """Copy new orders, and the child rows of new and replaced ones. `copied` records the rows of each COPY.
 
-def _stored_versions(cursor: Cursor, ids: Iterable[str]) -> tuple[dict[str, RecordPosition], set[str]]:
-    """Return the versions of the stored orders, and the ids that were erased, even if they are stored."""
-    found = cursor.execute(VERSIONS_AND_ERASED, {"ids": ",".join(ids)}).fetchall()
-    erased = {uid for uid, timestamp, *_ in found if timestamp is None}
-    return {uid: RecordPosition(*version) for uid, *version in found if uid not in erased}, erased
-
-
-def _lock(cursor: Cursor, ids: Iterable[str]) -> dict[str, RecordPosition]:
-    return {uid: RecordPosition(*version) for uid, *version in cursor.execute(LOCK, {"ids": ",".join(ids)})}
-
-
-def _decode(text: str) -> Order | None:
-    """Return a stored document, or None if this release would not accept it (an earlier one did)."""
-    try:
-        return msgspec.json.decode(text, type=Order)
-    except msgspec.ValidationError:
-        return None
-
-
-def _json_rows(orders: Iterable[VersionedOrder]) -> str:
-    """Return rows of the table `orders` as a JSON array for json_populate_recordset."""
-    return msgspec.json.encode(
-        [
-            {
-                **{name: getattr(order, name) for name in _SCALAR_FIELDS},
-                "source_topic": source.topic,
-                "source_partition": source.partition,
-                "source_offset": source.offset,
-                "source_timestamp": record_time(source.timestamp_ms),
-            }
-            for order, source, _ in orders
-        ]
-    ).decode()
+        The first blocks of a table are prepared while the server processes the previous table.
+        """
+        new = list(map(OrderRow, self._ids.take(cursor, len(plan.new)), plan.new))
+        tables = _tables(new, [OrderRow(stored.id, versioned) for versioned, stored in plan.replaced])
+        upcoming = next(tables, None)
+        while upcoming:
+            table, rows, table_blocks = upcoming
+            copied[table] = rows
+            with cursor.copy(COPY[table]) as copy:
+                for block in table_blocks:
+                    copy.write(block)
+                upcoming = next(tables, None)
 
 
-def _replace(cursor: Cursor, replaced: Sequence[VersionedOrder]) -> None:
-    cursor.execute(REPLACE, [_json_rows(replaced)])
-    ids = [versioned.order.order_uid for versioned in replaced]
-    for statement in DELETE_CHILDREN.values():
-        cursor.execute(statement, [ids])
-
-
-def _copy(cursor: Cursor, plan: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
-    """Copy new orders, and the child rows of new and replaced ones. `copied` records the orders of each COPY.
-
-    The first blocks of a table are prepared while the server processes the previous table.
-    """
-    tables = _tables(plan)
-    upcoming = next(tables, None)
-    while upcoming:
-        table, orders, table_blocks = upcoming
-        copied[table] = orders
-        with cursor.copy(COPY[table]) as copy:
-            for block in table_blocks:
-                copy.write(block)
-            upcoming = next(tables, None)
-
-
-def _tables(plan: WritePlan) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
-    """Yield the name of each table that has rows to copy, their orders, and their blocks (the first ones prepared)."""
-    with_children = plan.new
-    if plan.replaced:
-        with_children = sorted(plan.new + plan.replaced, key=lambda versioned: versioned.order.order_uid)
+def _tables(new: list[OrderRow], replaced: list[OrderRow]) -> Iterator[tuple[str, list[OrderRow], Iterable[bytes]]]:
+    """Yield the name of each table that has rows to copy, the rows, and their blocks (the first ones prepared)."""
+    with_children = new
+    if replaced:
+        with_children = sorted(new + replaced, key=lambda row: row.versioned.order.order_uid)
     for table in COPY:
-        orders = plan.new if table == ORDERS.name else with_children
-        if orders:
-            table_blocks = blocks(map(attrgetter(table), map(_copy_rows, orders)))
-            yield table, orders, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
+        rows = new if table == ORDERS.name else with_children
+        if rows:
+            lines = map(with_id, map(attrgetter(table), map(_copy_rows, rows)), map(attrgetter("id"), rows))
+            table_blocks = blocks(lines)
+            yield table, rows, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
 
 
-def _copy_rows(versioned: VersionedOrder) -> CopyRows:
+def _copy_rows(row: OrderRow) -> CopyRows:
+    versioned = row.versioned
     prepared = versioned.prepared
     return prepared if isinstance(prepared, CopyRows) else copy_rows(versioned.order, versioned.source)
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
     new = [versioned.order.order_uid for versioned in plan.new]
-    changed = [versioned.order.order_uid for versioned in plan.replaced]
+    changed = [update.new.order.order_uid for update in plan.replaced]
     if messages := list(payloads(new, changed)):
         cursor.execute(NOTIFY, [messages])
 
 
-def _position(
-    error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
-) -> int | None:
+def _position(error: psycopg.Error, copied: dict[str, list[OrderRow]], orders: Sequence[VersionedOrder]) -> int | None:
     """Return the index in `orders` of the one whose line COPY failed on."""
     failed = copy_line(error)
     if failed is None or failed[0] not in copied:
         return None
     table, line = failed
-    by_line = copied[table]
+    by_line = [row.versioned for row in copied[table]]
     if table == ITEMS.name:
         by_line = [versioned for versioned in by_line for _ in versioned.order.items]
     rejected = by_line[line - 1] if line <= len(by_line) else None

@@ -78,7 +78,9 @@ def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgr
 def test_the_server_writes_little_wal(server: postgres.Postgres, tmp_path: Path) -> None:
     """An image whose PostgreSQL was built without lz4 must start all the same."""
     superuser = prepare(server, tmp_path, "same", "postgresql.maxWalSize=3Gi").superuser
-    applied = dict(rows(superuser, "SELECT name, setting FROM pg_file_settings WHERE applied AND error IS NULL"))
+    applied: dict[str, str] = dict(
+        rows(superuser, "SELECT name, setting FROM pg_file_settings WHERE applied AND error IS NULL")
+    )
     has_lz4 = rows(superuser, "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'wal_compression'") == [
         (True,)
     ]

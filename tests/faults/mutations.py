@@ -83,7 +83,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a redelivered order is recognized as stored",
-        Replacement(WRITES, "PostgresOrderStore._plan", "_stored_versions(cursor, newest)", "({}, set())"),
+        Replacement(WRITES, "PostgresOrderStore._plan", "stored_versions(cursor, newest)", "({}, set())"),
         (
             "test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-after-commit]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-after-commit]",
@@ -91,7 +91,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erased order is not stored again",
-        Replacement(ERASURES, "Erasures._erase", "connection.execute(INSERT, ...)", "connection.execute(INSERT, [[]])"),
+        Replacement(
+            ERASURES,
+            "Erasures._erase",
+            "connection.execute(INSERT_ERASED, ...)",
+            "connection.execute(INSERT_ERASED, [[]])",
+        ),
         ("test_erasure.py::test_orders_are_erased_while_members_write_and_one_is_killed[seed-1]",),
     ),
     Mutation(

@@ -17,7 +17,7 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
-from service.repo.reads import DOCUMENTS_OF
+from service.repo.reads import DOCUMENTS_OF, document_values
 from service.repo.rows import CopyRows, copy_rows
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -116,7 +116,7 @@ def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]
     writer.store([VersionedOrder(order, RecordPosition(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()])
     writer.close()
     with psycopg.connect(database) as connection:
-        found = connection.execute(DOCUMENTS_OF.encode(), [[*orders]]).fetchall()
+        found = connection.execute(DOCUMENTS_OF.encode(), document_values([*orders])).fetchall()
     assert {uid: msgspec.json.decode(document, type=Order) for uid, document in found} == orders
 
 

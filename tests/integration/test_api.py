@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 
 from local.ports import free_port
+from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from tests.kit.factories import SAMPLE, connection_settings, versioned
@@ -35,9 +36,10 @@ NO_KAFKA = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
 COPIES = sql.SQL("""
     INSERT INTO {table}
     SELECT (jsonb_populate_record(sample, jsonb_build_object(
-        'order_uid', 'o' || n, 'date_created', timestamptz '2022-01-01Z' + n * interval '1 s'
+        'id', 1000000 + n, 'order_id', 1000000 + n, 'shard', each.shard, 'order_uid', 'o' || n,
+        'date_created', timestamptz '2022-01-01Z' + n * interval '1 s'
     ))).*
-    FROM {table} sample, generate_series(1, %s) n
+    FROM {table} sample, unnest(%s::smallint[]) WITH ORDINALITY AS each(shard, n)
 """)
 
 
@@ -126,9 +128,10 @@ def test_the_warm_up_caches_the_newest_orders_before_the_api_is_ready(spawn: Spa
 def store_many(dsn: str, count: int) -> None:
     """Insert copies `o1`, `o2`, … of the sample in one statement, each a second newer than the one before."""
     store(dsn, UID)
+    shards = [shard_of(f"o{number}") for number in range(1, count + 1)]
     with psycopg.connect(dsn) as connection:
         for table in ("orders", "deliveries", "payments", "items"):
-            connection.execute(COPIES.format(table=sql.Identifier(table)), [count])
+            connection.execute(COPIES.format(table=sql.Identifier(table)), [shards])
 
 
 def waiting_statements(dsn: str) -> str:
@@ -300,7 +303,7 @@ def test_sigterm_fails_readiness_ends_streams_finishes_requests_and_exits_0(api:
         running = clients.submit(get, api, f"/orders/{UID}")
         following = clients.submit(httpx2.get, f"{api.url}/events", timeout=30)
         eventually(lambda: get(api, "/stats").json()["event_clients"] == 1)
-        eventually(lambda: "row_to_json" in waiting_statements(database))
+        eventually(lambda: "string_agg" in waiting_statements(database))
         api.process.send_signal(signal.SIGTERM)
         eventually(lambda: probe(api, "/readyz").status_code == 503)
         assert probe(api, "/livez").status_code == 200
@@ -344,7 +347,7 @@ def test_the_drain_timeout_ends_the_api_despite_an_unfinished_request(spawn: Spa
     service = spawn("api", settings=settings | {"ORDERS_HTTP__DRAIN_TIMEOUT": "1"}).ready()
     with ThreadPoolExecutor(1) as clients, locked(dsn):
         running = clients.submit(get, service, "/orders/any")
-        eventually(lambda: "row_to_json" in waiting_statements(dsn))
+        eventually(lambda: "string_agg" in waiting_statements(dsn))
         assert service.stop(within=15) == 0
         assert running.exception(10) or running.result().status_code >= 500
 

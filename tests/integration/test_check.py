@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import LiteralString
 
 import psycopg
@@ -22,6 +23,7 @@ from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header
 from service.errors import CommandError
 from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.shards import shard_of
 from tests.kit.servers import Kafka
 
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -31,8 +33,9 @@ FLUSH_SECONDS = 30.0
 
 # Missing optional fields stay NULL, which distinguishes absent from empty.
 INSERTS = (
-    """INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, %(order)s || jsonb_build_object(
-       'source_topic', 't', 'source_partition', 0, 'source_offset', 0, 'source_timestamp', now(), 'stored_at', now())
+    """INSERT INTO orders SELECT (jsonb_populate_record(NULL::orders, %(order)s || %(key)s || jsonb_build_object(
+       'id', %(key)s->'order_id', 'source_topic', 't', 'source_partition', 0, 'source_offset', 0,
+       'source_timestamp', now(), 'stored_at', now())
        )).*""",
     "INSERT INTO deliveries SELECT (jsonb_populate_record(NULL::deliveries, %(order)s->'delivery' || %(key)s)).*",
     "INSERT INTO payments SELECT (jsonb_populate_record(NULL::payments, %(order)s->'payment' || %(key)s)).*",
@@ -65,18 +68,21 @@ class Harness:
         return Settings(kafka=kafka, postgres=PostgresSettings(dsn=self.dsn))
 
     def corrupt(self, statement: LiteralString) -> None:
-        """Run a statement; `%(uid)s` is the id of the first order."""
+        """Run a statement; `%(id)s` is the id of the first order."""
         uid = next(stream(PLAN)).key.decode()
         with psycopg.connect(self.dsn) as connection:
-            changed = connection.execute(statement, {"uid": uid}).rowcount
+            [(order_id,)] = connection.execute("SELECT id FROM orders WHERE order_uid = %s", [uid]).fetchall()
+            changed = connection.execute(statement, {"id": order_id}).rowcount
         assert changed, "the statement changed no row"
 
     def store(self) -> None:
+        ids = count(1)
         newest = {message.key: message.value for message in stream(PLAN) if message.kind in {VALID, UPDATE}}
         with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:
             for value in newest.values():
                 order = json.loads(value or b"")
-                parameters = {"order": Jsonb(order), "key": Jsonb({"order_uid": order["order_uid"]})}
+                key = {"order_id": next(ids), "shard": shard_of(order["order_uid"])}
+                parameters = {"order": Jsonb(order), "key": Jsonb(key)}
                 for statement in INSERTS:
                     cursor.execute(statement, parameters)
 
@@ -159,20 +165,20 @@ Corrupt = Callable[[Harness], None]
 @pytest.mark.parametrize(
     ("statement", "column"),
     [
-        ("DELETE FROM orders WHERE order_uid = %(uid)s", "missing"),
-        ("DELETE FROM payments WHERE order_uid = %(uid)s", "wrong version"),
-        ("DELETE FROM items WHERE order_uid = %(uid)s AND position = 0", "wrong version"),
-        ("UPDATE orders SET sm_id = sm_id + 1 WHERE order_uid = %(uid)s", "wrong version"),
-        ("UPDATE deliveries SET name = '' WHERE order_uid = %(uid)s", "wrong version"),
-        ("UPDATE orders SET date_created = date_created + interval '1 us' WHERE order_uid = %(uid)s", "wrong version"),
+        ("DELETE FROM orders WHERE id = %(id)s", "missing"),
+        ("DELETE FROM payments WHERE order_id = %(id)s", "wrong version"),
+        ("DELETE FROM items WHERE order_id = %(id)s AND position = 0", "wrong version"),
+        ("UPDATE orders SET sm_id = sm_id + 1 WHERE id = %(id)s", "wrong version"),
+        ("UPDATE deliveries SET name = '' WHERE order_id = %(id)s", "wrong version"),
+        ("UPDATE orders SET date_created = date_created + interval '1 us' WHERE id = %(id)s", "wrong version"),
         (
             """UPDATE orders SET internal_signature = CASE WHEN internal_signature IS NULL THEN '' END
-               WHERE order_uid = %(uid)s""",
+               WHERE id = %(id)s""",
             "wrong version",
         ),
         (
-            """INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "foreign"}')).*
-               FROM orders o WHERE order_uid = %(uid)s""",
+            """INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "foreign", "id": 0}')).*
+               FROM orders o WHERE id = %(id)s""",
             "unexpected",
         ),
     ],

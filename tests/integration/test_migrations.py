@@ -26,6 +26,7 @@ from service.repo.migrate import (
     schema_number,
     wait_for_migrations,
 )
+from service.repo.shards import shard_of
 from service.repo.tables import metadata
 from tests.kit import servers, temporary
 from tests.kit.processes import Spawn
@@ -121,11 +122,12 @@ def write_order(dsn: str, uid: str) -> None:
     """Insert an order like the first release; later revisions must still accept it."""
     with psycopg.connect(dsn) as connection:
         connection.execute(
-            "INSERT INTO orders (order_uid, track_number, entry, locale, internal_signature, customer_id,"
+            "INSERT INTO orders (id, shard, order_uid, track_number, entry, locale, internal_signature, customer_id,"
             " delivery_service, shardkey, sm_id, date_created, oof_shard, source_topic, source_partition,"
             " source_offset, source_timestamp)"
-            " VALUES (%s, 't', 'e', 'en', NULL, 'c', 'd', '9', 1, now(), '1', 'orders', 0, 1, now())",
-            [uid],
+            " VALUES (nextval('orders_id_seq'), %s, %s, 't', 'e', 'en', NULL, 'c', 'd', '9', 1, now(), '1', 'orders',"
+            " 0, 1, now())",
+            [shard_of(uid), uid],
         )
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from service.config import MigrationSettings
-from service.repo.erasures import EXCLUSIVE, Erasures
+from service.repo.erasures import EXCLUSIVE_ERASURE_LOCK, Erasures
 from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -65,7 +65,7 @@ def test_an_api_receives_notifications_of_its_own_schema_only(schemas: tuple[str
 
 def test_erasures_and_migrations_do_not_block_the_other_schema(schemas: tuple[str, str]) -> None:
     first, second = schemas
-    with transactions(first) as busy, busy.begin(EXCLUSIVE) as connection, transactions(second) as writing:
+    with transactions(first) as busy, busy.begin(EXCLUSIVE_ERASURE_LOCK) as connection, transactions(second) as writing:
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
         PostgresOrderStore(writing).store([versioned(1, order_uid="second")])
         Erasures(writing, "test").erase(["second"])

@@ -21,8 +21,10 @@ COLUMNS = {
 }
 """A column of each table."""
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+SEQUENCE_PRIVILEGES = ("SELECT", "USAGE", "UPDATE")
 ACLS = """
-    SELECT 'table', relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    SELECT relkind::text, relname, relacl::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
     UNION ALL SELECT 'database', datname, datacl::text FROM pg_database WHERE datname = current_database()
     UNION ALL SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname = 'public'
     UNION ALL SELECT 'defaults', defaclrole::regrole::text, defaclacl::text FROM pg_default_acl
@@ -51,20 +53,26 @@ def rows(dsn: str, statement: str) -> list[TupleRow]:
 
 
 def privileges(logins: Logins, kind: str) -> set[tuple[str, str]]:
-    """Return the role's privileges as pairs of table and privilege."""
+    """Return the role's privileges as pairs of table or sequence and privilege."""
     statement = """
-        SELECT relname, privilege FROM pg_class, unnest(%s::text[]) privilege
+        SELECT relname, privilege FROM pg_class, unnest(%(of_tables)s::text[]) privilege
         WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-        AND has_table_privilege(%s, pg_class.oid, privilege)"""
+        AND has_table_privilege(%(role)s, pg_class.oid, privilege)
+        UNION ALL SELECT relname, privilege FROM pg_class, unnest(%(of_sequences)s::text[]) privilege
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+        AND has_sequence_privilege(%(role)s, pg_class.oid, privilege)"""
+    values = {"of_tables": [*PRIVILEGES], "of_sequences": [*SEQUENCE_PRIVILEGES], "role": logins.name(kind)}
     with psycopg.connect(logins.superuser) as connection:
-        return {*connection.execute(statement, [[*PRIVILEGES], logins.name(kind)]).fetchall()}
+        return {*connection.execute(statement, values).fetchall()}
 
 
 def assert_privileges_are_exact(logins: Logins) -> None:
     version = {("alembic_version", "SELECT")}
     assert privileges(logins, "read") == READING | version
     assert privileges(logins, "write") == READING | WRITING | version
-    assert privileges(logins, "migrate") == {(table, privilege) for table in COLUMNS for privilege in PRIVILEGES}
+    of_tables = {(table, privilege) for table in COLUMNS for privilege in PRIVILEGES}
+    of_sequences = {("orders_id_seq", privilege) for privilege in SEQUENCE_PRIVILEGES}
+    assert privileges(logins, "migrate") == of_tables | of_sequences
 
 
 def is_denied(dsn: str, statement: str) -> bool:

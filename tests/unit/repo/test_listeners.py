@@ -6,14 +6,14 @@ import structlog
 from service.repo.listener import Listener
 from service.repo.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
 from service.repo.notifications import payloads
-from service.repo.reads import Tables
+from service.repo.reads import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 LSN = 7
 
 
 class NoReads:
-    async def tables(self) -> Tables:
+    async def identity(self) -> Identity:
         raise NotImplementedError
 
     async def replace_connections(self) -> None:

@@ -13,7 +13,9 @@ from service.repo.rows import (
     copy_rows,
     copy_statement,
     record_time,
+    with_id,
 )
+from service.repo.shards import shard_of
 from tests.kit.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
@@ -31,24 +33,34 @@ def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
     made = copy_rows(sample, SOURCE)
     for name, line in made._asdict().items():
-        assert len(columns(line)) == len(WRITTEN[name].written)
+        assert len(columns(with_id(line, 7))) == len(WRITTEN[name].written)
     assert columns(made.orders) == [
-        "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
+        "520", "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
         "2021-11-26 06:22:19+00:00", "1", "orders", "2", "42", "2021-11-26 06:22:19.123000+00:00",
     ]  # fmt: skip
-    assert columns(made.items)[:3] == ["b563feb7b2b84b6test", "0", "9934930"]
+    assert columns(made.items)[:3] == ["0", "520", "9934930"]
+
+
+def test_the_id_begins_each_line() -> None:
+    made = copy_rows(order(items=[ITEM | {"name": name} for name in ("a\nb", "\n", "c")]), SOURCE)
+    with_ids = with_id(made.items, 12_345).splitlines(keepends=True)
+    assert with_ids == [f"12345\t{line}" for line in made.items.splitlines(keepends=True)]
+    assert len(with_ids) == 3
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_row_is_written_with_all_columns_but_those_that_the_server_fills_in(table: TableColumns) -> None:
     declared = tables.metadata.tables[table.name]
     assert table.key == tuple(column.name for column in declared.primary_key)
-    assert table.written == tuple(column.name for column in declared.columns if column.server_default is None)
+    filled_in = [
+        column.name for column in declared.columns if column.server_default is not None and column.name != "id"
+    ]
+    assert table.written == tuple(column.name for column in declared.columns if column.name not in filled_in)
 
 
 def test_copy_names_the_columns() -> None:
     assert copy_statement(DELIVERIES) == (
-        "COPY deliveries (order_uid, name, phone, zip, city, address, region, email) FROM STDIN"
+        "COPY deliveries (order_id, shard, name, phone, zip, city, address, region, email) FROM STDIN"
     )
 
 
@@ -70,7 +82,7 @@ def test_special_characters_are_escaped(text: str, escaped: str) -> None:
     made = copy_rows(order(order_uid="a", delivery={"name": text}), SOURCE)
     assert (
         made.deliveries
-        == f"a\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
+        == f"{shard_of('a')}\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
     )
 
 
@@ -78,8 +90,8 @@ def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
     absent = replace(empty, internal_signature=None)
     for needs_no_escaping in (False, True):
-        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == ""
-        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[4] == r"\N"
+        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[5] == ""
+        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[5] == r"\N"
 
 
 def test_without_escaping_the_lines_are_the_same() -> None:
@@ -88,7 +100,7 @@ def test_without_escaping_the_lines_are_the_same() -> None:
 
 def test_items_are_numbered_from_0() -> None:
     made = copy_rows(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")]), SOURCE)
-    assert [(columns(line)[1], columns(line)[5]) for line in made.items.splitlines(keepends=True)] == [
+    assert [(columns(line)[0], columns(line)[5]) for line in made.items.splitlines(keepends=True)] == [
         ("0", "a"),
         ("1", "b"),
         ("2", "c"),

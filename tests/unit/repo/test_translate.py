@@ -27,7 +27,7 @@ PERMANENT = [
 PASSING = [
     "08000", "08001", "08003", "08006", "08P01",  # connection
     "25006",  # read-only transaction: a standby
-    "26000",  # a prepared statement is gone: a pooler
+    "26000", "42P05",  # a prepared statement is gone, or exists already: a pooler
     "40001", "40P01",  # serialization failure, deadlock
     "42501", "42703", "42P01",  # rights, column, table: a migration is missing
     "53000", "53100", "53200", "53300",  # disk full, memory, connections
@@ -151,20 +151,27 @@ def test_a_canceled_statement_is_a_timeout() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        {"constraint_name": "orders_pkey", "message_detail": "Key (order_uid)=(Test) already exists."},
-        {"constraint_name": "orders_p1_pkey", "message_detail": "Key (order_uid)=(Test) already exists."},
+        {
+            "constraint_name": "orders_order_uid_shard_key",
+            "message_detail": "Key (order_uid, shard)=(Test, 7) already exists.",
+        },
+        {"constraint_name": "orders_pkey", "message_detail": "Key (id, shard)=(1, 7) already exists."},
+        {"constraint_name": "orders_p1_pkey", "message_detail": "Key (id, shard)=(1, 7) already exists."},
         {
             "constraint_name": "items_pkey_102008",
-            "message_detail": 'Key (order_uid, "position")=(T, 0) already exists.',
+            "message_detail": 'Key (order_id, "position", shard)=(1, 0, 7) already exists.',
         },
-        {"constraint_name": "renamed", "message_detail": "Schlüssel »(order_uid)=(Test)« existiert bereits."},
+        {"constraint_name": "renamed", "message_detail": "Schlüssel »(order_uid, shard)=(Test, 7)« existiert bereits."},
+        {"constraint_name": "orders_order_uid_shard_key"},
+        {"constraint_name": "orders_p1_order_uid_shard_key"},
+        {"constraint_name": "orders_order_uid_shard_key_102008"},
         {"constraint_name": "deliveries_pkey"},
         {"constraint_name": "payments_p12_pkey"},
         {"constraint_name": "items_pkey_102008"},
         {"constraint_name": "erased_pkey", "message_detail": "Key (order_uid_hash)=(\\\\x00) already exists."},
     ],
 )
-def test_a_duplicate_primary_key_is_temporary(told: dict[str, str]) -> None:
+def test_a_duplicate_key_of_ours_is_temporary(told: dict[str, str]) -> None:
     assert type(translate(error("23505", **told))) is StorageUnavailable
 
 
@@ -190,6 +197,10 @@ def test_the_text_names_the_sqlstate_and_no_value(state: str | None) -> None:
     assert (state or "PostgreSQL") in str(failure)
     for text in (str(failure), repr(failure), failure.problem, getattr(failure, "where", "")):
         assert "Testov" not in text
+
+
+def test_a_prepared_statement_that_exists_already_has_the_cause_of_one_that_is_missing() -> None:
+    assert translate(error("42P05")).problem == translate(error("26000")).problem != translate(error("42P01")).problem
 
 
 def test_every_temporary_sqlstate_class_has_its_own_text() -> None:

@@ -1,0 +1,45 @@
+"""Blocks of ids. That the sequence hands out each once is tests/integration/test_order_store.py."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, cast
+
+import psycopg
+
+from service.repo.ids import ID_BLOCK, Ids
+
+
+class Sequence:
+    """A cursor of a server with nothing but the sequence."""
+
+    def __init__(self) -> None:
+        self.reserved: list[int] = []
+        self._next = count(1, ID_BLOCK)
+
+    def execute(self, _statement: str, values: list[int]) -> Iterator[tuple[int]]:
+        self.reserved += values
+        return ((next(self._next),) for _ in range(values[0]))
+
+
+def cursor(sequence: Sequence) -> psycopg.Cursor[Any]:
+    return cast("psycopg.Cursor[Any]", sequence)
+
+
+def test_every_id_is_taken_once_and_blocks_are_used_up() -> None:
+    sequence, ids = Sequence(), Ids()
+    taken = [number for size in (1, 998, 1, 1, 2_500, 0, 499) for number in ids.take(cursor(sequence), size)]
+    assert taken == [*range(1, 4_001)]
+    assert sequence.reserved == [1, 1, 2]
+
+
+def test_no_order_needs_no_id() -> None:
+    sequence = Sequence()
+    assert Ids().take(cursor(sequence), 0) == []
+    assert sequence.reserved == []
+
+
+def test_discarded_ids_are_not_used() -> None:
+    sequence, ids = Sequence(), Ids()
+    ids.take(cursor(sequence), 1)
+    ids.discard()
+    assert ids.take(cursor(sequence), 1) == [ID_BLOCK + 1]
