@@ -56,9 +56,10 @@ class HttpServer(NamedTuple):
     admin_port: int | None = None
     """The port of its metrics; baselines have none."""
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time of the server and its workers since their start."""
-        return sum(map(usage.fine_cpu_seconds, (self.pid, *usage.children(self.pid))))
+    @property
+    def pids(self) -> list[int]:
+        """The server and its workers."""
+        return [self.pid, *usage.children(self.pid)]
 
     def resident_bytes(self) -> int:
         return usage.resident_bytes(self.pid)

@@ -1,14 +1,14 @@
 """An HTTP load generator for GETs on keep-alive connections. It is a separate process, so its CPU time does not count.
 
-`python -m bench.load TARGETS PORT CONNECTIONS REQUESTS`: TARGETS is a JSON file with a list of paths and the lengths of
-their bodies. Each connection sends its next request when the previous response is complete. The last line of the output
-is a Report in JSON. Any unexpected response aborts the run.
+`python -m bench.load TARGETS PORT CONNECTIONS WARM_UP REQUESTS PIDS`: TARGETS is a JSON file with a list of paths and
+the lengths of their bodies, PIDS the comma-separated process ids of the server. Each connection sends its next request
+when the previous response is complete. The first WARM_UP requests do not count: neither does what opening connections
+costs. The last line of the output is a Report in JSON. Any unexpected response aborts the run.
 """
 
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +19,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.figures import percentile
+from bench.usage import fine_cpu_seconds
 from local.ports import HOST
 
 _OK: Final = b"HTTP/1.1 200 "
@@ -37,6 +38,8 @@ class Report(Struct, frozen=True):
     seconds: float
     p50_ms: float
     p99_ms: float
+    cpu_seconds: float
+    """Of the server, between the first request and the last response."""
 
 
 class UnexpectedResponse(Exception):
@@ -73,16 +76,25 @@ def _content_length(head: bytes) -> int | None:
 
 
 class Client(asyncio.Protocol):
-    """One connection. All connections take their requests from the same iterator."""
+    """One connection."""
 
-    def __init__(self, requests: Iterator[_Request], latencies: list[float], finished: "asyncio.Future[None]") -> None:
-        self._requests = requests
-        self._latencies = latencies
-        self._finished = finished
+    def __init__(self) -> None:
         self._received = b""
+        self._error: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # always true for TCP
+        self._finished = asyncio.get_running_loop().create_future()
+
+    def start(self, requests: Iterator[_Request], latencies: list[float]) -> "asyncio.Future[None]":
+        """Send the requests that no other client takes. Return a future that is done when there are none left."""
+        self._requests, self._latencies = requests, latencies
+        self._finished = asyncio.get_running_loop().create_future()
+        if self._error:
+            self._finished.set_exception(self._error)
+        else:
+            self.send()
+        return self._finished
 
     def send(self) -> None:
         """Send the next request; finish if there is none."""
@@ -114,28 +126,51 @@ class Client(asyncio.Protocol):
         self._transport.close()
 
     def _fail(self, error: Exception) -> None:
+        self._error = error
         if not self._finished.done():
             self._finished.set_exception(error)
         self._transport.close()
 
 
-async def load(port: int, targets: Sequence[Target], *, connections: int, requests: int) -> Report:
-    """Send `requests` to `targets` in turn, timed from when all connections are open. Raises UnexpectedResponse."""
+async def load(
+    port: int,
+    targets: Sequence[Target],
+    *,
+    connections: int,
+    requests: int,
+    warm_up: int = 0,
+    pids: Sequence[int] = (),
+) -> Report:
+    """Send `warm_up` requests, which do not count, and then `requests`, to `targets` in turn on the same connections.
+
+    Raises UnexpectedResponse.
+    """
     loop = asyncio.get_running_loop()
-    latencies: list[float] = []
-    queue = iter([*islice(cycle(map(_request, targets)), requests)])
-    ends = [loop.create_future() for _ in range(connections)]
-    clients = [(await loop.create_connection(partial(Client, queue, latencies, end), HOST, port))[1] for end in ends]
+    queue = cycle(map(_request, targets))
+    clients = [(await loop.create_connection(Client, HOST, port))[1] for _ in range(connections)]
     try:
-        started_at = perf_counter()
-        for client in clients:
-            client.send()
-        await asyncio.gather(*ends)
-        seconds = perf_counter() - started_at
+        await _send(clients, [*islice(queue, warm_up)])
+        counted = [*islice(queue, requests)]
+        cpu_before, started_at = _cpu_seconds(pids), perf_counter()
+        latencies = await _send(clients, counted)
+        seconds, cpu_seconds = perf_counter() - started_at, _cpu_seconds(pids) - cpu_before
     finally:
         for client in clients:
             client.close()
-    return Report(requests, seconds, 1_000 * percentile(latencies, 0.5), 1_000 * percentile(latencies, 0.99))
+    p50, p99 = (1_000 * percentile(latencies, share) for share in (0.5, 0.99))
+    return Report(requests, seconds, p50, p99, cpu_seconds)
+
+
+async def _send(clients: Sequence[Client], requests: Sequence[_Request]) -> list[float]:
+    """Send all requests; return the latencies in seconds."""
+    latencies: list[float] = []
+    queue = iter(requests)
+    await asyncio.gather(*[client.start(queue, latencies) for client in clients])
+    return latencies
+
+
+def _cpu_seconds(pids: Sequence[int]) -> float:
+    return sum(map(fine_cpu_seconds, pids))
 
 
 def _request(target: Target) -> _Request:
@@ -145,10 +180,18 @@ def _request(target: Target) -> _Request:
 
 
 def main() -> None:
-    path, port, connections, requests = sys.argv[1:]
+    path, port, connections, warm_up, requests, pids = sys.argv[1:]
     targets = msgspec.json.decode(Path(path).read_bytes(), type=list[Target])
+    run = load(
+        int(port),
+        targets,
+        connections=int(connections),
+        requests=int(requests),
+        warm_up=int(warm_up),
+        pids=[*map(int, pids.split(","))],
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(load(int(port), targets, connections=int(connections), requests=int(requests)))
+        report = runner.run(run)
     sys.stdout.buffer.write(msgspec.json.encode(report))
 
 

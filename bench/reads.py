@@ -22,7 +22,12 @@ UNCACHED_CONNECTIONS: Final = 8
 UNCACHED_REQUESTS: Final = 8_000
 
 _MIN_COUNT: Final = 200
-"""Minimum number of orders and of requests for a usable measurement."""
+"""Minimum number of orders and of uncached requests for a usable measurement."""
+_MIN_CACHED_REQUESTS: Final = 10_000
+_WARM_UP_REQUESTS: Final = 10_000
+"""Sent to each server before its first round, at any scale: a user's server has been running for more than a minute."""
+_WARM_UP_REQUESTS_PER_CONNECTION: Final = 10
+"""Sent before each round, because opening 32 connections costs the server as much as hundreds of cache hits."""
 _REQUEST_FRACTIONS: Final = {"fastapi": 0.25}
 """Slower servers get only this fraction of the requests."""
 
@@ -46,7 +51,7 @@ def _cached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sample]
         all_cached = {"ORDERS_CACHE__MAX_ENTRIES": str(count), "ORDERS_CACHE__WARM_UP_SIZE": str(count)}
         servers = [running.enter_context(orders_api(context, dsn, all_cached)), *_baselines(context, files, running)]
         for server in servers:
-            _load(context, files, server, CACHED_CONNECTIONS, count)
+            _load(context, files, server, CACHED_CONNECTIONS, max(count, _WARM_UP_REQUESTS))
         for _ in range(context.rounds):
             for server in servers:
                 yield from _cached_round(context, files, server)
@@ -62,12 +67,11 @@ def _baselines(context: Context, files: FixtureFiles, running: ExitStack) -> Ite
 
 
 def _cached_round(context: Context, files: FixtureFiles, server: HttpServer) -> Iterator[Sample]:
-    requests = context.scaled(round(CACHED_REQUESTS * _REQUEST_FRACTIONS.get(server.name, 1)), _MIN_COUNT)
-    before = server.cpu_seconds()
+    fraction = _REQUEST_FRACTIONS.get(server.name, 1)
+    requests = context.scaled(round(CACHED_REQUESTS * fraction), round(_MIN_CACHED_REQUESTS * fraction))
     report = _load(context, files, server, CACHED_CONNECTIONS, requests)
-    cpu_seconds = server.cpu_seconds() - before
     name = f"get.cached.{server.name}"
-    yield Sample(name, "requests/cpu-s", requests / cpu_seconds)
+    yield Sample(name, "requests/cpu-s", requests / report.cpu_seconds)
     yield Sample(f"{name}.p50", "ms", report.p50_ms)
     yield Sample(f"{name}.p99", "ms", report.p99_ms)
 
@@ -77,9 +81,8 @@ def _uncached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sampl
     with orders_api(context, dsn, {"ORDERS_CACHE__MAX_ENTRIES": "1", "ORDERS_CACHE__WARM_UP_SIZE": "0"}) as api:
         _load(context, files, api, UNCACHED_CONNECTIONS, _MIN_COUNT)
         for _ in range(context.rounds):
-            before = api.cpu_seconds()
             report = _load(context, files, api, UNCACHED_CONNECTIONS, requests)
-            yield from _uncached_samples("ours", requests, report.seconds, api.cpu_seconds() - before)
+            yield from _uncached_samples("ours", requests, report.seconds, report.cpu_seconds)
             bare = _bare_loop(context, dsn, files, requests)
             yield from _uncached_samples("bare", requests, bare.seconds, bare.cpu_seconds)
 
@@ -90,7 +93,9 @@ def _uncached_samples(name: str, requests: int, seconds: float, cpu_seconds: flo
 
 
 def _load(context: Context, files: FixtureFiles, server: HttpServer, connections: int, requests: int) -> load.Report:
-    arguments = map(str, (files.targets, server.port, connections, requests))
+    pids = ",".join(map(str, server.pids))
+    warm_up = connections * _WARM_UP_REQUESTS_PER_CONNECTION
+    arguments = map(str, (files.targets, server.port, connections, warm_up, requests, pids))
     generator = child(context, f"load of {server.name}", [load.__name__, *arguments], {})
     return run_for_result(generator, load.Report)
 

@@ -5,7 +5,10 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from os import getpid
 from pathlib import Path
+from time import process_time
+from typing import Any
 
 import pytest
 
@@ -70,11 +73,11 @@ class Server:
                     await turns()  # lets the client read the piece separately
 
 
-def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6) -> Report:
+def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6, **more: Any) -> Report:
     async def run() -> Report:
         async with await asyncio.start_server(server.serve, HOST, 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            return await load(port, targets, connections=connections, requests=requests)
+            return await load(port, targets, connections=connections, requests=requests, **more)
 
     return asyncio.run(run())
 
@@ -89,6 +92,25 @@ def test_every_request_is_sent_once_even_if_responses_arrive_in_pieces() -> None
 
 def test_there_may_be_more_connections_than_requests() -> None:
     assert loaded(Server(WHOLE), [Target("/a", len(BODY))], connections=5, requests=2).requests == 2
+
+
+def test_the_warm_up_does_not_count() -> None:
+    server = Server(WHOLE)
+    targets = [Target("/a", len(BODY)), Target("/b", len(BODY))]
+    report = loaded(server, targets, connections=3, requests=4, warm_up=5)
+    assert server.paths.total() == 9
+    assert report.requests == 4
+
+
+def test_the_cpu_time_of_the_warm_up_does_not_count() -> None:
+    started = process_time()
+    report = loaded(Server(WHOLE), [Target("/a", len(BODY))], warm_up=2_000, requests=20, pids=[getpid()])
+    assert 0 < report.cpu_seconds < (process_time() - started) / 2
+
+
+def test_a_connection_closed_during_the_warm_up_fails_the_run() -> None:
+    with pytest.raises((UnexpectedResponse, ConnectionError)):
+        loaded(Server(), [Target("/a", len(BODY))], warm_up=1)
 
 
 def test_one_wrong_response_fails_the_run() -> None:
