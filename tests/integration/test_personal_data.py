@@ -419,7 +419,8 @@ def lines_until(events: httpx2.Response, last: str) -> Iterator[str]:
 
 
 def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Path) -> None:
-    chart_settings = [line for line in CONFIG_MAP.read_text().splitlines() if "ALTER SYSTEM" in line]
+    chart_settings = [line for line in CONFIG_MAP.read_text().splitlines() if "ALTER SYSTEM SET log_" in line]
+    assert chart_settings
     with postgres.postgres(tmp_path) as server, psycopg.connect(server.dsn, autocommit=True) as connection:
         migrate(server.dsn, MigrationSettings())
         for statement in [REJECT_MARKED, *chart_settings, "SELECT pg_reload_conf()"]:
