@@ -22,7 +22,7 @@ from service.repo.erasures import SHARE_ERASURE_LOCK
 from service.repo.ids import Ids
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, with_id
-from service.repo.stored import Cursor, stored_documents, stored_versions
+from service.repo.stored import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.updates import Update, replace, update_versions
@@ -133,8 +133,7 @@ class PostgresOrderStore:
         stored, erased = stored_versions(cursor, newest)
         new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
         redelivered = sum(found.source.version == newest[uid].source.version for uid, found in stored.items())
-        updates = [Update(newest[uid], found) for uid, found in sorted(stored.items())]
-        older = [update for update in updates if self._is_older(update)]
+        older = [Update(newest[uid], found) for uid, found in stored.items() if self._is_newer(newest[uid], found)]
         unchanged, replaced = self._compare(cursor, older) if older else ([], [])
         stale = len(stored) - len(unchanged) - len(replaced) - redelivered
         return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased))
@@ -146,13 +145,12 @@ class PostgresOrderStore:
         replaced: list[Update] = []
         for new, probed in updates:
             stored, document = documents.get(new.order.order_uid, (probed, None))
-            update = Update(new, stored)
-            if self._is_older(update):
-                (unchanged if document == new.order else replaced).append(update)
+            if self._is_newer(new, stored):
+                (unchanged if document == new.order else replaced).append(Update(new, stored))
         return unchanged, replaced
 
-    def _is_older(self, update: Update) -> bool:
-        return update.new.source.is_newer_than(update.stored.source, self._compare_by)
+    def _is_newer(self, new: VersionedOrder, stored: StoredVersion) -> bool:
+        return new.source.is_newer_than(stored.source, self._compare_by)
 
     def _copy(self, cursor: Cursor, plan: WritePlan, copied: dict[str, list[OrderRow]]) -> None:
         """Copy new orders, and the child rows of new and replaced ones. `copied` records the rows of each COPY.
