@@ -31,6 +31,7 @@ from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
 from tests.kit.factories import connection_settings, order
 from tests.kit.fake_reader import FakeReader
+from tests.kit.partitions import partition
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -95,10 +96,15 @@ def real(database: str) -> Real:
     return Real(database)
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=["real", "partitioned", "fake"])
 def store(request: pytest.FixtureRequest) -> Store:
-    store: Store = request.getfixturevalue("real") if request.param == "real" else Fake()
-    return store
+    if request.param == "fake":
+        return Fake()
+    real: Real = request.getfixturevalue("real")
+    if request.param == "partitioned":
+        with psycopg.connect(request.getfixturevalue("database"), autocommit=True) as admin:
+            partition(admin, 4)
+    return real
 
 
 async def document(reader: OrderReader, uid: str) -> bytes | None:

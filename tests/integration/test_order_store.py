@@ -12,17 +12,19 @@ from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
+from tests.kit.partitions import partition
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
 
 
-@pytest.fixture(params=["fake", "postgresql"])
+@pytest.fixture(params=["fake", "postgresql", "partitioned"])
 def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     if request.param == "fake":
         yield FakeStore()
         return
     database = request.getfixturevalue("database")
     with psycopg.connect(database, autocommit=True) as admin:
+        partition(admin, 4 if request.param == "partitioned" else 0)
         admin.execute(NO_POISON)
     writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     yield writer

@@ -28,6 +28,7 @@ from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.notifications import listen
+from tests.kit.partitions import partition
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -316,24 +317,6 @@ def test_of_two_writers_of_a_new_order_the_second_fails_and_succeeds_on_retry(
     assert isinstance(failure, StorageUnavailable)
     assert (failure.sqlstate, failure.problem) == ("23505", "another writer inserted the same key first")
     assert writer.store([versioned(5, order_uid="a")]) == Stored(replaced=1)
-
-
-def partition(admin: psycopg.Connection, count: int) -> None:
-    """Replace the tables by tables with `count` partitions each; do nothing if `count` is 0."""
-    if not count:
-        return
-    admin.execute("CREATE SCHEMA plain")
-    for table in ("items", "payments", "deliveries", "orders"):
-        admin.execute(f"ALTER TABLE {table} SET SCHEMA plain".encode())
-    for table in ("orders", "deliveries", "payments", "items"):
-        like = f"CREATE TABLE {table} (LIKE plain.{table} INCLUDING ALL) PARTITION BY HASH (shard)"
-        admin.execute(like.encode())
-        for number in range(count):
-            bound = f"FOR VALUES WITH (MODULUS {count}, REMAINDER {number})"
-            admin.execute(f"CREATE TABLE {table}_p{number} PARTITION OF {table} {bound}".encode())
-        if table != "orders":
-            key = "FOREIGN KEY (order_id, shard) REFERENCES orders ON DELETE CASCADE"
-            admin.execute(f"ALTER TABLE {table} ADD {key}".encode())
 
 
 def test_partitioned_tables_are_supported_and_rejected_orders_identified(
