@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "api": Command("serve orders over HTTP from memory", "service.app.api"),
     "migrate": Command("create or upgrade the schema, and create missing topics", "service.app.commands.migrate"),
     "wait-for-migrations": Command("block until the schema is up to date", "service.app.commands.wait_for_migrations"),
-    "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.command"),
+    "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.generate"),
     "check": Command("compare the tables and the dead-letter topic with the generated orders", "generator.check"),
     "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
     "rewind": Command("set the consumer group back to a point in time", "service.app.commands.rewind"),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-from generator import command
+from generator import generate
 from generator.options import plan_from
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
 from service.config import KafkaSettings, Settings
@@ -47,8 +47,8 @@ def reader(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
     consumer.close()
 
 
-def generate(server: Kafka, topic: str, *options: str) -> int:
-    return command.run(parse("--until", UNTIL, *options), settings(server, topic))
+def run(server: Kafka, topic: str, *options: str) -> int:
+    return generate.run(parse("--until", UNTIL, *options), settings(server, topic))
 
 
 def settings(server: Kafka, topic: str, **properties: str) -> Settings:
@@ -76,7 +76,7 @@ def test_the_topic_receives_the_stream_byte_for_byte(
     kafka_server: Kafka, topic: str, reader: Consumer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = shlex.split("--count 2000 --seed 7 --invalid 0.2 --duplicates 0.1 --stale 0.1 --tombstones 0.1")
-    assert generate(kafka_server, topic, *options) == 0
+    assert run(kafka_server, topic, *options) == 0
     sent = Counter((message.key, message.value) for message in stream(plan_from(parse(*options))))
     assert Counter((message.key(), message.value()) for message in consume(reader, 2000)) == sent
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_dates_end_at_the_start_of_the_run_and_until_reproduces_it(
 ) -> None:
     args = parse("--count", "2000", "--seed", "7")
     before = datetime.now(UTC)
-    assert command.run(args, settings(kafka_server, topic)) == 0
+    assert generate.run(args, settings(kafka_server, topic)) == 0
     produced = {message.value() for message in consume(reader, 2_000)}
     newest = max(datetime.fromisoformat(json.loads(value)["date_created"]) for value in produced if value)
     assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_TIMEOUT_SECONDS)  # 30 days of 2,000 orders
@@ -102,14 +102,14 @@ def test_the_newest_record_of_a_key_has_the_newest_version_of_the_order(
 ) -> None:
     plan = Plan(count=2_000, seed=3, duplicates=0.2, stale=0.2, updates=0.2)
     options = shlex.split("--count 2000 --seed 3 --duplicates 0.2 --stale 0.2 --updates 0.2")
-    assert generate(kafka_server, topic, *options) == 0
+    assert run(kafka_server, topic, *options) == 0
     expected = {message.key: message.value for message in stream(plan) if message.kind in {VALID, UPDATE}}
     records = sorted(consume(reader, 2_000), key=lambda record: (record.timestamp()[1], record.offset()))
     assert {record.key(): record.value() for record in records} == expected
 
 
 def test_the_records_of_a_key_share_a_partition(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
-    assert generate(kafka_server, topic, "--count", "1000", "--duplicates", "0.5") == 0
+    assert run(kafka_server, topic, "--count", "1000", "--duplicates", "0.5") == 0
     partitions: dict[bytes | str | None, set[int | None]] = {}
     for record in consume(reader, 1_000):
         partitions.setdefault(record.key(), set()).add(record.partition())
@@ -117,7 +117,7 @@ def test_the_records_of_a_key_share_a_partition(kafka_server: Kafka, topic: str,
 
 
 def test_stale_records_are_a_minute_older_than_the_run(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
-    assert generate(kafka_server, topic, "--count", "500", "--stale", "0.2") == 0
+    assert run(kafka_server, topic, "--count", "500", "--stale", "0.2") == 0
     kinds = [message.kind for message in stream(Plan(count=500, stale=0.2))]
     timestamps = sorted(record.timestamp()[1] for record in consume(reader, 500))
     stale = kinds.count(STALE)
@@ -126,7 +126,7 @@ def test_stale_records_are_a_minute_older_than_the_run(kafka_server: Kafka, topi
 
 def test_values_over_1_mib_fit_a_topic_with_default_limits(kafka_server: Kafka, topic: str, reader: Consumer) -> None:
     plan = Plan(count=120, invalid=1.0, too_large=True)
-    assert generate(kafka_server, topic, "--count", "120", "--invalid", "1", "--too-large") == 0
+    assert run(kafka_server, topic, "--count", "120", "--invalid", "1", "--too-large") == 0
     sizes = sorted(len(message.value or b"") for message in stream(plan))
     assert sorted(len(record.value() or b"") for record in consume(reader, 120)) == sizes
     assert sizes[-1] > 2**20
@@ -136,13 +136,13 @@ def test_rejected_messages_are_counted_and_fail_the_run(
     kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = parse("--count", "120", "--invalid", "1", "--too-large")
-    assert command.run(args, settings(kafka_server, topic, **{"compression.type": "none"})) == 1
+    assert generate.run(args, settings(kafka_server, topic, **{"compression.type": "none"})) == 1
     assert "MSG_SIZE_TOO_LARGE" in capsys.readouterr().out
 
 
 def test_an_unreachable_broker_is_reported_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match=r"^cannot reach Kafka at 127\.0\.0\.1:1: connection refused"):
-        generate(Kafka("127.0.0.1:1"), "orders")
+        run(Kafka("127.0.0.1:1"), "orders")
     assert "127.0.0.1:1/" not in capfd.readouterr().err
 
 
@@ -152,10 +152,10 @@ def test_a_signal_ends_an_endless_run_after_all_acknowledgements(
 ) -> None:
     options = ["--count", "0", "--rate", "500", "--topic", topic, "--bootstrap-servers", kafka_server.bootstrap_servers]
     program = (
-        "import argparse, sys; from generator import command; from service.config import Settings;"
+        "import argparse, sys; from generator import generate; from service.config import Settings;"
         "parser = argparse.ArgumentParser();"
-        "command.add_arguments(parser);"
-        "sys.exit(command.run(parser.parse_args(), Settings()))"
+        "generate.add_arguments(parser);"
+        "sys.exit(generate.run(parser.parse_args(), Settings()))"
     )
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(  # noqa: S603 - a fixed program

@@ -2,11 +2,11 @@
 
 import argparse
 
-from generator import command
+from generator import generate
 
 
 def parse(*words: str) -> argparse.Namespace:
     """Return the parsed arguments of `orders generate WORDS`."""
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    generate.add_arguments(parser)
     return parser.parse_args(words)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from generator import check, command
+from generator import check, generate
 from generator.faults import FULL_CATALOG
 from generator.options import plan_from
 from generator.stream import Plan
@@ -59,11 +59,11 @@ def test_an_invalid_value_is_rejected_with_the_valid_form(
 
 def test_shares_with_a_sum_above_1_are_rejected() -> None:
     with pytest.raises(InvalidSettings, match="and their sum at most 1"):
-        command.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings())
+        generate.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings())
 
 
 def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(parse("--list-faults"), Settings()) == 0
+    assert generate.run(parse("--list-faults"), Settings()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOG]
 
