@@ -358,21 +358,29 @@ def result_of(call: Callable[[], Any]) -> Any:
         return error
 
 
-def test_an_order_deleted_during_its_replacement_is_inserted_on_retry(
-    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+@pytest.mark.parametrize(
+    ("change", "on_retry"),
+    [
+        ("DELETE FROM orders", Stored(new=1)),
+        ("UPDATE orders SET source_offset = 9, entry = 'newer'", Stored(stale=1)),
+        ("UPDATE orders SET source_offset = 2, entry = 'newer'", Stored(replaced=1)),
+    ],
+)
+def test_an_order_that_another_writer_changes_during_its_update_is_compared_again_on_retry(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection, change: LiteralString, on_retry: Stored
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     outcome: list[Any] = []
     with psycopg.connect(database) as other:
-        other.execute("DELETE FROM orders")
-        replacement = versioned(2, order_uid="a", entry="other")
+        other.execute(change)
+        replacement = versioned(3, order_uid="a", entry="other")
         thread = Thread(target=lambda: outcome.append(result_of(lambda: writer.store([replacement]))))
         thread.start()
         eventually(lambda: column(admin, WAITING_FOR_LOCK))
         other.commit()
         thread.join(timeout=10)
     assert isinstance(outcome[0], StorageUnavailable)
-    assert writer.store([replacement]) == Stored(new=1)
+    assert writer.store([replacement]) == on_retry
 
 
 # Rejected orders
