@@ -22,6 +22,7 @@ from bench.context import Context
 from bench.figures import Sample, figures_of
 from local import broker, postgres
 from service.pkg.argtypes import positive_float, positive_int
+from service.pkg.exit_codes import ExitCode
 
 Measure = Callable[[Context], Iterator[Sample]]
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
     if args.json:
         report.write(now, args.json)
     show(report.markdown(now, earlier))
-    return 0
+    return ExitCode.DONE
 
 
 class _Kafka(NamedTuple):

@@ -25,6 +25,7 @@ from local.ports import HOST, require_free
 from local.sources import Sources
 from service.errors import ServerUnavailable, Stopped
 from service.pkg.argtypes import port, positive_float
+from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 _HTTP_TIMEOUT_SECONDS: Final = 2.0
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
         demo = Demo(Path(folder), args, stop, running)
         demo.print_statistics(demo.start())
     echo("stopped all processes")
-    return 0
+    return ExitCode.DONE
 
 
 class Counters(NamedTuple):

@@ -11,6 +11,7 @@ from service.app.consumer_parts import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
 from service.handler.kafka.consumer.topics_report import report_topics
+from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 
 _GC_THRESHOLD: Final = 200_000
@@ -27,7 +28,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     stop = stop_at_signals()
     with tracing(**build_info("consumer")) as middleware:
         _run_until_stopped(build(settings, stop, middleware), stop)
-    return 0
+    return ExitCode.DONE
 
 
 def _run_until_stopped(parts: ConsumerParts, stop: ShutdownEvent) -> None:

@@ -28,6 +28,7 @@ from service.handler.kafka.dead_letters.replay_plan import (
     start_offsets,
 )
 from service.pkg.argtypes import non_negative_int, rate
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import parse_timestamp
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace, settings: "Settings") -> int:
     require_kafka(properties.common(kafka))
     commands = {"list": _list, "show": _show, "replay": _replay}
     commands[args.dlq_command](args, kafka, stop_at_signals())
-    return 0
+    return ExitCode.DONE
 
 
 def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:

@@ -20,6 +20,7 @@ from service.errors import CheckFailed, CheckWarning, OrdersError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.operations import checks as kafka_checks
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.run_with_timeout import run_with_timeout
 from service.repo import checks as postgres_checks
@@ -39,7 +40,7 @@ class Check(NamedTuple):
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:
-    """Print the settings without secrets and the result of each check; return 0 if all checks pass, else 1.
+    """Print the settings without secrets and the result of each check; return DONE if all checks pass, else FAILED.
 
     A warning counts as passed.
     """
@@ -50,7 +51,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     for check in [*_kafka_checks(settings), *_postgres_checks(settings)]:
         if not _passes(check, failed):
             failed.add(check.name)
-    return 1 if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.DONE
 
 
 def _passes(check: Check, failed: set[str]) -> bool:

@@ -8,6 +8,7 @@ import argparse
 from service.config import Settings
 from service.handler.kafka.operations import rewind
 from service.handler.kafka.operations.stopped_group import stopped_group
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
@@ -32,4 +33,4 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if plan.targets and not args.dry_run:
             group.topic.commit(plan.targets)
     echo(f"{plan.repeated:,} offsets {'would be' if args.dry_run else 'will be'} read again")
-    return 0
+    return ExitCode.DONE

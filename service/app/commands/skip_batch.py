@@ -10,6 +10,7 @@ from typing import Final
 from service.config import Settings
 from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES, open_batches
 from service.pkg.argtypes import non_negative_int
+from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.units import parse_bytes
 from service.usecases import skip_batch
@@ -54,4 +55,4 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         else:
             batch, count = skip_batch.skip(batches, args.partition, args.offset, args.to)
             echo(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
-    return 0
+    return ExitCode.DONE
