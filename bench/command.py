@@ -30,7 +30,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "ingest": ingest.measure,
     "latency": latency.measure,
     "reads": reads.measure,
-    "warm": warm_up.measure,
+    "warm_up": warm_up.measure,
 }
 _PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")
 

@@ -76,7 +76,7 @@ def orders_api(context: Context, dsn: str, settings: Mapping[str, str]) -> Itera
     api = Service(context, "api", {**servers, **_LARGE_CACHE, **settings})
     with api.process:
         api.wait_until_ready()
-        yield _server("ours", api.port, api.process)._replace(admin_port=api.admin_port)
+        yield _server("orders", api.port, api.process)._replace(admin_port=api.admin_port)
 
 
 @contextmanager

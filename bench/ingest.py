@@ -103,8 +103,8 @@ def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
 def _round(setup: Setup, number: int) -> Iterator[Sample]:
     """Yield the samples of each variant. Each round starts with another variant, so that none is always the first."""
     variants: list[tuple[str, Callable[[Setup], Run]]] = [
-        ("ingest.ours", _clean),
-        ("ingest.raw", _copy_blocks),
+        ("ingest.orders", _clean),
+        ("ingest.copy", _copy_blocks),
         ("ingest.baseline", _baseline),
         ("ingest.consume", _consume),
         ("ingest.dirty", _dirty),

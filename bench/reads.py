@@ -82,7 +82,7 @@ def _uncached(context: Context, dsn: str, files: FixtureFiles) -> Iterator[Sampl
         _load(context, files, api, UNCACHED_CONNECTIONS, _MIN_COUNT)
         for _ in range(context.rounds):
             report = _load(context, files, api, UNCACHED_CONNECTIONS, requests)
-            yield from _uncached_samples("ours", requests, report.seconds, report.cpu_seconds)
+            yield from _uncached_samples("orders", requests, report.seconds, report.cpu_seconds)
             bare = _bare_loop(context, dsn, files, requests)
             yield from _uncached_samples("bare", requests, bare.seconds, bare.cpu_seconds)
 

@@ -23,7 +23,7 @@ _HTTP_TIMEOUT_SECONDS: Final = 10.0
 
 
 def measure(context: Context) -> Iterator[Sample]:
-    """Yield warm.ours, warm.bare, memory.entry and memory.document of each round.
+    """Yield warm_up.orders, warm_up.copy, memory.entry and memory.document of each round.
 
     memory.entry is the growth of resident memory per cached order, memory.document the mean length of a document.
     """
@@ -31,11 +31,11 @@ def measure(context: Context) -> Iterator[Sample]:
     with stored_orders(context, count) as database:
         mean = mean_document_bytes(database.dsn)
         for _ in range(context.rounds):
-            yield Sample("warm.bare", "orders/s", _copy_rate(context, database.dsn, count))
+            yield Sample("warm_up.copy", "orders/s", _copy_rate(context, database.dsn, count))
             cold = _cold_bytes(context, database.dsn)
             with orders_api(context, database.dsn, _cache(count, count)) as api:
                 warm = api.resident_bytes()
-                yield Sample("warm.ours", "orders/s", _warm_up_rate(api, count))
+                yield Sample("warm_up.orders", "orders/s", _warm_up_rate(api, count))
             yield Sample("memory.entry", "bytes", (warm - cold) / count)
             yield Sample("memory.document", "bytes", mean)
 

@@ -10,10 +10,10 @@ import pytest
 from tests.kit.processes import ROOT
 
 TIMEOUT_SECONDS = 300  # 40 s on an idle machine, three times that on a loaded one
-RATES = {"ours", "raw", "baseline", "consume", "dirty", "redelivery", "two", "four", "small", "large"}
+RATES = {"orders", "copy", "baseline", "consume", "dirty", "redelivery", "two", "four", "small", "large"}
 CLIENTS = RATES
 WITH_POSTGRESQL = RATES - {"consume"}
-WITH_MEMORY = RATES - {"raw", "baseline", "consume"}
+WITH_MEMORY = RATES - {"copy", "baseline", "consume"}
 
 
 @pytest.fixture(scope="module")

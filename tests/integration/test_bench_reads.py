@@ -36,11 +36,11 @@ def units(samples: list[Sample]) -> dict[str, str]:
 
 def test_reads_are_measured_with_every_available_baseline(context: Context) -> None:
     samples = [*reads.measure(context)]
-    cached = ["ours", "fastapi", "asgi", *["go"] * HAS_GO, *["nginx"] * HAS_NGINX]
+    cached = ["orders", "fastapi", "asgi", *["go"] * HAS_GO, *["nginx"] * HAS_NGINX]
     rates = {f"get.cached.{name}": "requests/cpu-s" for name in cached}
     times = {f"get.cached.{name}.{share}": "ms" for name in cached for share in ("p50", "p99")}
-    uncached = {f"get.uncached.{name}": "requests/s" for name in ("ours", "bare")}
-    costs = {f"get.uncached.{name}.cpu": "us/request" for name in ("ours", "bare")}
+    uncached = {f"get.uncached.{name}": "requests/s" for name in ("orders", "bare")}
+    costs = {f"get.uncached.{name}.cpu": "us/request" for name in ("orders", "bare")}
     assert units(samples) == rates | times | uncached | costs
     assert len(samples) == len(units(samples))
     assert [sample for sample in samples if sample.value <= 0] == []
@@ -49,8 +49,8 @@ def test_reads_are_measured_with_every_available_baseline(context: Context) -> N
 def test_the_warm_up_and_its_memory_are_measured(context: Context) -> None:
     samples = [*warm_up.measure(context)]
     assert units(samples) == {
-        "warm.bare": "orders/s",
-        "warm.ours": "orders/s",
+        "warm_up.copy": "orders/s",
+        "warm_up.orders": "orders/s",
         "memory.entry": "bytes",
         "memory.document": "bytes",
     }

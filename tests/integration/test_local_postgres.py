@@ -32,9 +32,9 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def package(temporary: Path) -> Path:
     """A world-readable copy of the wheel's files, wherever the virtual environment is."""
-    site = temporary / "site"
-    site.mkdir()
-    return embedded._copy(embedded.package_folder(), site)
+    site_packages = temporary / "site_packages"
+    site_packages.mkdir()
+    return embedded._copy(embedded.package_folder(), site_packages)
 
 
 @pytest.fixture(params=["current user", "unprivileged user"])
@@ -149,14 +149,14 @@ def test_the_given_port_and_database_name_are_used(folder: Path) -> None:
 def test_the_server_starts_from_a_private_virtual_environment_without_changing_its_mode(
     temporary: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = package.parent
-    site.chmod(0o700)
+    site_packages = package.parent
+    site_packages.chmod(0o700)
     monkeypatch.setattr(embedded, "package_folder", lambda: package)
     folder = temporary / "private"
     folder.mkdir(mode=0o700)
     with postgres(folder) as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-    assert [path.stat().st_mode & 0o777 for path in (site, folder)] == [0o700, 0o700]
+    assert [path.stat().st_mode & 0o777 for path in (site_packages, folder)] == [0o700, 0o700]
 
 
 def test_without_the_wheel_the_error_names_the_extra_to_install(

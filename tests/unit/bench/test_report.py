@@ -38,16 +38,16 @@ def line_of(markdown: str, text: str) -> str:
 
 
 def test_a_ratio_divides_round_by_round() -> None:
-    outcome = only(report_of(ingest_ours=(90.0, 9.0, 50.0), ingest_raw=(100.0, 10.0, 50.0)))
-    assert (outcome.name, outcome.values, outcome.median) == ("ingest.ours / ingest.raw", (0.9, 0.9, 1.0), 0.9)
+    outcome = only(report_of(ingest_orders=(90.0, 9.0, 50.0), ingest_copy=(100.0, 10.0, 50.0)))
+    assert (outcome.name, outcome.values, outcome.median) == ("ingest.orders / ingest.copy", (0.9, 0.9, 1.0), 0.9)
 
 
 def test_a_ratio_of_figures_with_different_rounds_divides_the_medians() -> None:
-    assert only(report_of(ingest_ours=(90.0, 80.0, 100.0), ingest_raw=(100.0,))).values == (0.9,)
+    assert only(report_of(ingest_orders=(90.0, 80.0, 100.0), ingest_copy=(100.0,))).values == (0.9,)
 
 
 def test_a_ratio_with_a_missing_figure_is_omitted() -> None:
-    assert report_of(ingest_ours=(90.0,)).ratios == ()
+    assert report_of(ingest_orders=(90.0,)).ratios == ()
 
 
 def test_a_figure_with_an_absolute_limit_counts_as_a_ratio() -> None:
@@ -59,7 +59,7 @@ def test_a_figure_with_an_absolute_limit_counts_as_a_ratio() -> None:
 
 @pytest.mark.parametrize(("rate", "outcome"), [(90.0, "met"), (89.0, "missed")])
 def test_a_goal_is_met_or_missed(rate: float, outcome: str) -> None:
-    result = report_of(ingest_ours=(rate,), ingest_raw=(100.0,))
+    result = report_of(ingest_orders=(rate,), ingest_copy=(100.0,))
     assert line_of(report.markdown(result), "COPY of prepared").endswith(f"| {outcome} |")
 
 
@@ -70,7 +70,7 @@ def test_ratios_have_unique_names_and_texts() -> None:
 
 
 def test_a_report_survives_a_round_trip_through_its_file(tmp_path: Path) -> None:
-    result = report_of(ingest_ours=(90.0, 80.0), ingest_raw=(100.0, 100.0))
+    result = report_of(ingest_orders=(90.0, 80.0), ingest_copy=(100.0, 100.0))
     report.write(result, tmp_path / "bench.json")
     assert report.read(tmp_path / "bench.json") == result
 
@@ -85,9 +85,9 @@ def test_a_file_without_a_report_is_an_error(tmp_path: Path, content: bytes | No
 
 
 def test_a_ratio_is_worse_if_it_fell_by_more_than_its_spread() -> None:
-    before = report_of(ingest_ours=(100.0, 98.0, 102.0), ingest_raw=(100.0,) * 3)
-    slower = report_of(ingest_ours=(90.0, 88.0, 92.0), ingest_raw=(100.0,) * 3)
-    within = report_of(ingest_ours=(97.0, 95.0, 99.0), ingest_raw=(100.0,) * 3)
+    before = report_of(ingest_orders=(100.0, 98.0, 102.0), ingest_copy=(100.0,) * 3)
+    slower = report_of(ingest_orders=(90.0, 88.0, 92.0), ingest_copy=(100.0,) * 3)
+    within = report_of(ingest_orders=(97.0, 95.0, 99.0), ingest_copy=(100.0,) * 3)
     assert only(slower).is_worse_than(only(before))
     assert not only(within).is_worse_than(only(before))
     assert not only(before).is_worse_than(only(slower))
@@ -106,38 +106,38 @@ def test_runs_of_one_round_cannot_show_a_regression() -> None:
 
 
 def test_a_comparison_reports_different_sizes() -> None:
-    result = report_of(ingest_ours=(80.0,))
+    result = report_of(ingest_orders=(80.0,))
     quick = report.create({}, structs.replace(CIRCUMSTANCES, scale=0.05))
     assert "The sizes differ" in report.markdown(result, quick)
     assert "The sizes differ" not in report.markdown(result, result)
 
 
 def test_a_comparison_shows_all_changes_and_marks_regressions() -> None:
-    before = report_of(ingest_ours=(100.0, 100.0), ingest_raw=(100.0, 100.0))
-    after = report_of(ingest_ours=(80.0, 80.0), ingest_raw=(100.0, 100.0))
+    before = report_of(ingest_orders=(100.0, 100.0), ingest_copy=(100.0, 100.0))
+    after = report_of(ingest_orders=(80.0, 80.0), ingest_copy=(100.0, 100.0))
     markdown = report.markdown(after, before)
     assert line_of(markdown, "COPY of prepared").endswith("| missed, **worse** | 1.00 | -20 % |")
-    assert line_of(markdown, "| ingest.ours |").endswith("| 100 | -20 % |")
+    assert line_of(markdown, "| ingest.orders |").endswith("| 100 | -20 % |")
     assert "**worse**" not in report.markdown(before, after)
 
 
 def test_a_figure_that_was_not_measured_before_has_empty_cells() -> None:
-    markdown = report.markdown(report_of(ingest_ours=(80.0,)), report_of(ingest_raw=(100.0,)))
-    assert line_of(markdown, "| ingest.ours |").endswith("|  |  |")
+    markdown = report.markdown(report_of(ingest_orders=(80.0,)), report_of(ingest_copy=(100.0,)))
+    assert line_of(markdown, "| ingest.orders |").endswith("|  |  |")
 
 
 def test_without_a_comparison_there_are_no_columns_for_it() -> None:
-    markdown = report.markdown(report_of(ingest_ours=(12_345.6, 9_000.0, 20_000.0)))
-    assert line_of(markdown, "| ingest.ours |") == "| ingest.ours | orders/s | 12,346 | 9,000 to 20,000 |"
+    markdown = report.markdown(report_of(ingest_orders=(12_345.6, 9_000.0, 20_000.0)))
+    assert line_of(markdown, "| ingest.orders |") == "| ingest.orders | orders/s | 12,346 | 9,000 to 20,000 |"
 
 
 def test_a_report_gives_load_averages_and_versions() -> None:
-    markdown = report.markdown(report_of(ingest_ours=(80.0,)))
+    markdown = report.markdown(report_of(ingest_orders=(80.0,)))
     assert "2 cores, load average 0.5 before and 2.5 after; orders 0.1.0." in markdown
 
 
 def test_bytes_are_shown_in_mebibytes() -> None:
-    result = report.create({"ingest.ours.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
+    result = report.create({"ingest.orders.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
     assert "| <= 256.0 MiB | 128.0 MiB |" in report.markdown(result)
 
 
