@@ -19,7 +19,8 @@ from service.config import MigrationSettings
 from service.repo.migrate import migrate
 from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
-from tests.faults.workload import Workload, create_topics, delete_topics
+from tests.faults.topics import create_topics, delete_topics
+from tests.faults.workload import Workload
 from tests.kit import servers, temporary
 from tests.kit.proxy import Proxy, proxied
 
@@ -181,7 +182,7 @@ def workload(
             postgres_proxy=breakable.postgres_proxy, settings=settings, spawn=spawn, table=pytestconfig.stash[LINES],
         )  # fmt: skip
         yield workload
-        workload.end()
+        workload.close()
         delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
 
 

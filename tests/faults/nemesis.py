@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL that last for a `with` block."""
+"""Faults that last for a `with` block."""
 
 from __future__ import annotations
 
@@ -14,10 +14,32 @@ from tests.kit.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local.broker import Broker
+    from local.postgres import Postgres
     from tests.faults.workload import Workload
 
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
+
+@contextmanager
+def stopped(server: Broker | Postgres) -> Iterator[None]:
+    """Stop a server within the block."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def suspended(server: Broker | Postgres) -> Iterator[None]:
+    """Suspend a server within the block: its connections stay open, and it does not respond."""
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()
 
 
 @contextmanager

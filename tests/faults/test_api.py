@@ -19,7 +19,7 @@ import pytest
 from service.repo.notifications import payloads
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
-from tests.faults.workload import stopped
+from tests.faults.nemesis import stopped
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.harness import metric
 from tests.kit.notifications import NOTIFY

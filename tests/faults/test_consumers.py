@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from tests.faults.nemesis import slow_writes
-from tests.faults.workload import INVALID, MIX, PARTITIONS, STREAM_SECONDS, wait_assigned
+from tests.faults.topics import PARTITIONS
+from tests.faults.workload import INVALID, MIX, STREAM_SECONDS, wait_assigned
 from tests.kit.harness import metric
 from tests.kit.waiting import eventually
 

@@ -32,32 +32,32 @@ def wait_rejected(members: Sequence[Service]) -> None:
 
 
 def test_the_dead_letter_topic_is_missing(workload: Workload) -> None:
-    workload.delete_topic(workload.dead_letter_topic)
+    workload.topics.delete(workload.dead_letter_topic)
     members = workload.members()
     workload.send()
     wait_rejected(members)
-    assert workload.committed() < workload.produced()
-    workload.create_topic(workload.dead_letter_topic)
+    assert workload.group.committed() < workload.group.produced()
+    workload.topics.create(workload.dead_letter_topic)
     workload.fault_ended()
     assert workload.assert_exact().repeated == 0
 
 
 def test_the_dead_letter_topic_is_not_writable(workload: Workload) -> None:
     members = workload.members()
-    with workload.write_denied(workload.dead_letter_topic):
+    with workload.topics.write_denied(workload.dead_letter_topic):
         workload.send()
         wait_rejected(members)
-        assert workload.committed() < workload.produced()
+        assert workload.group.committed() < workload.group.produced()
     workload.fault_ended()
     assert workload.assert_exact().repeated == 0
 
 
 def test_the_dead_letter_topic_rejects_large_messages(workload: Workload) -> None:
-    workload.configure_topic(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    workload.topics.configure(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
     workload.members()
     workload.send()
     workload.assert_exact()
-    assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.dead_letters())
+    assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.outcome.dead_letters())
 
 
 def test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled(workload: Workload) -> None:
@@ -66,8 +66,8 @@ def test_a_flood_of_invalid_messages_passes_once_the_circuit_breaker_is_disabled
     members = workload.members(1)
     workload.produce_messages(chain(stream(good), stream(bad)))
     eventually(lambda: metric(members[0], "orders_circuit_breaker_open") == 1, 60, "the circuit breaker is open")
-    assert len(workload.dead_letters()) < WINDOW
-    assert workload.committed() < workload.produced()
+    assert len(workload.outcome.dead_letters()) < WINDOW
+    assert workload.group.committed() < workload.group.produced()
     workload.stop(members[0])
     workload.members(1, ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     assert workload.assert_exact().dead_lettered == FLOOD

@@ -37,7 +37,7 @@ def test_orders_are_erased_while_members_write_and_one_is_killed(workload: Workl
     workload.stop(other)
     workload.stop(third)
     workload.run("rewind", "--to-timestamp", LONG_AGO)
-    assert workload.committed() == 0
+    assert workload.group.committed() == 0
     wait_assigned(workload.start())
     assert workload.assert_exact(erased=frozenset(erased)).erased >= len(erased)
 

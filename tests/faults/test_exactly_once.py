@@ -9,7 +9,8 @@ import pytest
 
 from tests.faults.test_consumers import is_suspended, partitions_of, send_until_killed
 from tests.faults.test_kafka import group_of, on_cluster
-from tests.faults.workload import INVALID, PARTITIONS, RATE, STREAM_SECONDS, wait_assigned
+from tests.faults.topics import PARTITIONS
+from tests.faults.workload import INVALID, RATE, STREAM_SECONDS, wait_assigned
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ def test_members_join_and_leave_with_exactly_once(workload: Workload) -> None:
 
 
 def test_dead_letters_are_too_large_with_exactly_once(workload: Workload) -> None:
-    workload.configure_topic(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    workload.topics.configure(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
     workload.members(**EXACTLY_ONCE)
     workload.send(2)
     workload.assert_exact(exactly_once=True)
-    assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.dead_letters())
+    assert any(b"original_offset" in (dead_letter.value() or b"") for dead_letter in workload.outcome.dead_letters())
 
 
 def test_the_response_to_a_transaction_commit_is_lost(workload: Workload) -> None:
@@ -88,7 +89,7 @@ def test_the_response_to_a_transaction_commit_is_lost(workload: Workload) -> Non
     proxy.refuses_after_reset, proxy.reset_after = True, END_TRANSACTION
     eventually(lambda: proxy.reset_after is None, what="a commit is sent")
     with proxy.unreachable():
-        workload.elapse(UNANSWERED_SECONDS)
+        workload.wait_seconds(UNANSWERED_SECONDS)
     workload.fault_ended()
     proxy.refuses_after_reset = False
     sender.stop()

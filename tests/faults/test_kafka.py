@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,8 +15,9 @@ from confluent_kafka.admin import AdminClient
 from generator.produce import RateLimiter, produce
 from generator.stream import Plan, stream
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.faults.nemesis import orders_locked
-from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS, create_topics, stopped, suspended
+from tests.faults.nemesis import orders_locked, stopped, suspended
+from tests.faults.topics import create_topics
+from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS
 from tests.kit.harness import metric
 from tests.kit.waiting import eventually
 
@@ -55,7 +57,7 @@ def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: W
     workload.send()
     workload.wait_stored()
     with suspended(workload.kafka):
-        workload.elapse(30 if workload.is_extended else 1.5 * workload.session_seconds)
+        workload.wait_seconds(30 if workload.is_extended else 1.5 * workload.session_seconds)
     workload.fault_ended()
     workload.assert_exact()
 
@@ -163,7 +165,8 @@ def test_an_open_producer_transaction_blocks_later_orders_until_it_is(workload: 
     else:
         producer.abort_transaction(TRANSACTION_SECONDS)
     # The broker writes the markers later: until then the later orders do not count as lag.
-    eventually(lambda: not workload.has_open_transaction(), TRANSACTION_SECONDS, "the end of the transaction")
+    is_open = partial(workload.topics.has_open_transaction, workload.topic)
+    eventually(lambda: not is_open(), TRANSACTION_SECONDS, "the end of the transaction")
     workload.fault_ended()
     workload.assert_exact()
     for name in (OPEN, "orders_lag_messages", "orders_lag_seconds"):

@@ -76,10 +76,10 @@ def test_postgresql_rejects_every_order_of_a_slow_stream(workload: Workload) -> 
             "both circuit breakers are open",
         )
         sender.wait(30)
-        assert len(workload.dead_letters()) < len(members) * MIN_REJECTED
+        assert len(workload.outcome.dead_letters()) < len(members) * MIN_REJECTED
     workload.fault_ended()
     workload.settle()
-    given_up = {origin(dead_letter) for dead_letter in workload.dead_letters()}
+    given_up = {origin(dead_letter) for dead_letter in workload.outcome.dead_letters()}
     result = workload.assert_exact(expected_reason=lambda sent: Reason.REJECTED if place(sent) in given_up else None)
     assert result.dead_lettered < len(members) * MIN_REJECTED
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.nemesis import locking_in_reverse, read_only, rejecting, slow_writes
-from tests.faults.workload import MIX, STREAM_SECONDS, stopped, suspended, wait_assigned
+from tests.faults.nemesis import locking_in_reverse, read_only, rejecting, slow_writes, stopped, suspended
+from tests.faults.workload import MIX, STREAM_SECONDS, wait_assigned
 from tests.kit.harness import metric
 from tests.kit.waiting import eventually
 
@@ -66,7 +66,7 @@ def test_postgresql_is_down_for_longer_than_max_poll_interval(workload: Workload
     workload.wait_stored()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)
     with stopped(workload.postgres):
-        workload.elapse((1.2 if workload.is_extended else 1.6) * interval)
+        workload.wait_seconds((1.2 if workload.is_extended else 1.6) * interval)
     workload.fault_ended()
     assert workload.assert_exact().repeated == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned

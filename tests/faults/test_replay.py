@@ -39,8 +39,8 @@ def test_a_replay_of_dead_letters_is_killed_and_repeated(workload: Workload) -> 
     workload.produce_messages(newer(orders[POISONED.start : POISONED.start + OVERTAKEN]))
     workload.settle()
     replay = workload.start("dlq", "replay", "--rate", RATE)
-    before = workload.produced()
-    eventually(lambda: workload.produced() > before, 30, "dead letters are replayed")
+    before = workload.group.produced()
+    eventually(lambda: workload.group.produced() > before, 30, "dead letters are replayed")
     workload.kill(replay)
     run_replays(workload)
     workload.assert_exact(expected_reason=lambda message: planned_reason_unless_replayed(workload, message))
@@ -49,10 +49,10 @@ def test_a_replay_of_dead_letters_is_killed_and_repeated(workload: Workload) -> 
 def run_replays(workload: Workload) -> None:
     """Replay until nothing more is sent; a rejected order is replayed at most --max-replays times."""
     for _ in range(MAX_REPLAYS + 1):
-        before = workload.produced()
+        before = workload.group.produced()
         workload.run("dlq", "replay")
         workload.settle()
-        if workload.produced() == before:
+        if workload.group.produced() == before:
             return
     raise AssertionError("replays do not end")
 

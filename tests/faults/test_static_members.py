@@ -29,7 +29,7 @@ def test_a_static_member_is_killed_and_restarted_at_once(workload: Workload, pro
 def test_two_members_have_the_same_instance_id(workload: Workload, protocol: str) -> None:
     """With the classic protocol the new member fences the old one; with `consumer` the new one is rejected."""
     members = [*workload.members(1, **PROTOCOLS[protocol]), workload.start(**PROTOCOLS[protocol])]
-    ended = workload.ended(*members)
+    ended = workload.wait_exited(*members)
     assert members.index(ended) == list(PROTOCOLS).index(protocol)
     assert ended.process.returncode == 1
     (event,) = ended.logged("the Kafka client has failed")

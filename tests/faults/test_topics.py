@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from generator.stream import Plan, stream
-from tests.faults.workload import DELIVERY, INVALID, PARTITIONS, create_topics
+from tests.faults.topics import PARTITIONS, create_topics
+from tests.faults.workload import DELIVERY, INVALID
 from tests.kit.harness import metric
 from tests.kit.waiting import eventually
 
@@ -58,9 +59,9 @@ def test_a_recreated_topic_is_read_before_its_id_is_looked_up(workload: Workload
 
 def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
     """The next member finds committed offsets of the deleted log."""
-    topic_id = workload.topic_id()
+    topic_id = workload.topics.topic_id(workload.topic)
     recreate(workload)
-    workload.commit(dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS), f"topic-id={topic_id}")
+    workload.group.commit(dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS), f"topic-id={topic_id}")
     workload.produce_messages(stream(plan_after(workload))).wait(30)
     (member,) = workload.members(1)
     assert_all_read(workload, member)
@@ -77,9 +78,9 @@ def consume_first_topic(workload: Workload) -> None:
 
 def recreate(workload: Workload, gap_seconds: float = 0) -> None:
     """Delete and create the topic, and ignore everything sent before."""
-    workload.delete_topic(workload.topic)
+    workload.topics.delete(workload.topic)
     if gap_seconds:
-        workload.elapse(gap_seconds)
+        workload.wait_seconds(gap_seconds)
     create_topics(workload.kafka.bootstrap_servers, workload.topic)
     workload.forget_history()
 
@@ -88,5 +89,6 @@ def assert_all_read(workload: Workload, member: Service, *, exactly_once: bool =
     eventually(lambda: metric(member, "orders_topic_recreations_total") > 0, 30, "the recreated topic is noticed")
     # Until then the new log may be read from an offset of the deleted one, to its end, and no lag is seen.
     workload.settle()
-    eventually(workload.is_read_to_the_end, 60, "the new log is read from its beginning")
+    topic_id = workload.topics.topic_id(workload.topic)
+    eventually(lambda: workload.group.has_committed_all(topic_id), 60, "the new log is read from its beginning")
     workload.assert_exact(exactly_once=exactly_once)

@@ -1,0 +1,53 @@
+"""What a scenario left in the topic, in the tables and in the dead-letter topic."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, LiteralString
+
+import msgspec
+
+from generator.actual import STORED_ORDERS, messages, rows
+from tests.faults.checker import Checker, CheckResult, Row, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import confluent_kafka
+
+    from tests.faults.group import Group
+
+ROWS: LiteralString = f"""
+SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,
+       found.document::text
+  FROM ({STORED_ORDERS}) found(order_uid, document) JOIN orders o USING (order_uid)
+"""  # noqa: S608 - two constants
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The messages and rows of one scenario."""
+
+    group: Group
+    topic: str
+    dead_letter_topic: str
+    dsn: str
+
+    def check(self, checker: Checker, *, exactly_once: bool) -> CheckResult:
+        with closing(self.group.open_reader()) as orders, closing(self.group.open_reader()) as dead_letters:
+            return checker.check(
+                messages(orders, self.topic),
+                self._rows(),
+                messages(dead_letters, self.dead_letter_topic),
+                exactly_once=exactly_once,
+            )
+
+    def dead_letters(self) -> list[confluent_kafka.Message]:
+        """Return the dead letters that a `read_committed` consumer sees."""
+        with closing(self.group.open_reader()) as reader:
+            return list(messages(reader, self.dead_letter_topic))
+
+    def _rows(self) -> Iterator[Row]:
+        for uid, timestamp_ms, partition, offset, document in rows(self.dsn, ROWS):
+            yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))
