@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -19,6 +20,9 @@ CHOICE = pytest.StashKey[servers.Choice]()
 SHARED_SERVERS = "shared_servers"
 SHARED_SERVER_FIXTURES = {"kafka_server", "postgres_server"}
 SERVER_FIXTURES = SHARED_SERVER_FIXTURES | {"own_kafka", "own_postgres"}
+
+hypothesis.settings.register_profile("without deadline", deadline=None)  # a busy machine exceeds 200 ms
+hypothesis.settings.load_profile("without deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
