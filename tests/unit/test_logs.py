@@ -10,7 +10,7 @@ import structlog
 
 from service import logs
 
-SECRET = "Failing row contains (Test Testov, +9720000000)"  # noqa: S105 - what psycopg's text holds
+SECRET = "Failing row contains (Test Testov, +9720000000)"  # noqa: S105 - psycopg's text
 
 
 @pytest.fixture(autouse=True)
@@ -82,14 +82,14 @@ def test_of_an_exception_type_and_place_are_logged_and_never_its_text(
     assert "Traceback" not in text
 
 
-def test_the_pool_does_not_report_what_the_driver_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_of_the_driver_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("debug")
     logging.getLogger("psycopg.pool").warning("error connecting: %s", SECRET)
     logging.getLogger("psycopg").error("query failed: %s", SECRET)
     assert written(capsys) == []
 
 
-def test_to_configure_again_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuring_twice_does_not_duplicate_lines(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
     logs.configure()
     structlog.get_logger().info("once")

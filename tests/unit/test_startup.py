@@ -56,6 +56,6 @@ def test_what_runs_beside_the_service_loads_no_database_schema(command: str) -> 
     assert "sqlalchemy" not in loaded
 
 
-def test_the_version_is_told_without_drivers_and_frameworks() -> None:
+def test_the_version_is_printed_without_importing_drivers_and_frameworks() -> None:
     loaded = modules(VERSION)
     assert not loaded & {"pydantic", "structlog", "confluent_kafka", "psycopg", "fastapi", "msgspec", "tenacity"}

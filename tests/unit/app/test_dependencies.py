@@ -1,4 +1,4 @@
-"""What `/stats` tells of the servers that the API needs."""
+"""The state of the servers that the API needs, as `/stats` reports it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,15 +8,15 @@ from service.handler.http.routes.stats import DependencyStatus
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def test_since_when_is_told_from_the_change_on() -> None:
+def test_since_is_the_time_of_the_last_change() -> None:
     times = iter(START + timedelta(minutes=minute) for minute in range(10))
     dependency = Dependency(now=lambda: next(times))
-    told = []
+    statuses = []
     for is_up in (True, True, False, False, True):
         dependency.set_state(is_up=is_up)
-        told.append(dependency.status)
+        statuses.append(dependency.status)
     up, down, again = (f"2026-03-01T12:0{minute}:00.000Z" for minute in (1, 3, 5))
-    assert told == [
+    assert statuses == [
         DependencyStatus(is_up=True, since=up),
         DependencyStatus(is_up=True, since=up),
         DependencyStatus(is_up=False, since=down),
@@ -34,5 +34,5 @@ def test_a_dependency_that_is_still_connecting_is_not_down() -> None:
     assert dependency.status == DependencyStatus(is_up=False, since="2026-03-01T12:00:03.000Z")
 
 
-def test_nothing_is_told_before_anything_is_known() -> None:
+def test_the_status_is_none_before_the_first_call() -> None:
     assert Dependency().status is None

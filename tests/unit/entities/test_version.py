@@ -78,7 +78,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("name", "value"), MALFORMED)
-def test_an_origin_that_can_not_be_read_is_none(name: str, value: bytes | None) -> None:
+def test_an_unreadable_origin_is_ignored(name: str, value: bytes | None) -> None:
     headers: list[tuple[str, bytes | None]] = [*dict(ORIGIN, **{name: value}).items()]
     assert record(5_000, offset=3, headers=headers).source == at(5_000, 1, 3)
 

@@ -74,14 +74,14 @@ def test_a_permanent_error_is_raised_at_once() -> None:
 
 def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
     stop = Patient()
-    told: list[tuple[int, float]] = []
+    reported: list[tuple[int, float]] = []
 
     def note(state: RetryCallState) -> None:
         assert state.next_action
-        told.append((state.attempt_number, state.next_action.sleep))
+        reported.append((state.attempt_number, state.next_action.sleep))
 
     repeat(failing(3), retry_backoff(), stop, note)
-    assert told == list(enumerate(stop.waits, start=1))
+    assert reported == list(enumerate(stop.waits, start=1))
 
 
 def test_shutdown_ends_a_wait() -> None:

@@ -36,7 +36,7 @@ def test_a_wait_ends_early_for_every_thread_that_waits() -> None:
     assert ended == [True, True, True]
 
 
-def test_a_wait_without_a_stop_lasts_and_says_so() -> None:
+def test_a_wait_that_times_out_returns_false() -> None:
     assert not ShutdownEvent().wait(0.01)
 
 

@@ -9,34 +9,34 @@ from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 BOUNDS = (0.001, 0.25, 1, 30)
 
 
-def told(registry: CollectorRegistry) -> list[str]:
+def exported(registry: CollectorRegistry) -> list[str]:
     """Return the exposition without the times at which prometheus_client's own were made."""
     return [line for line in generate_latest(registry).decode().splitlines() if "_created" not in line]
 
 
 @given(st.lists(st.sampled_from(["a", 'b"\\\n']), max_size=20))
-def test_a_counter_tells_what_that_of_prometheus_client_tells(kinds: Sequence[str]) -> None:
+def test_a_counter_exports_what_that_of_prometheus_client_exports(kinds: Sequence[str]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     plain = UnlockedCounter("seen", "What was seen.", ["kind"], registry=ours)
     other = Counter("seen", "What was seen.", ["kind"], registry=theirs)
     for kind in kinds:
         plain.labels(kind).inc()
         other.labels(kind).inc()
-    assert told(ours) == told(theirs)
+    assert exported(ours) == exported(theirs)
 
 
 @given(st.lists(st.sampled_from([*BOUNDS, 0.0, 0.0005, 0.2500001, 29.0, 31.0, 1e9]), max_size=20))
-def test_a_histogram_tells_what_that_of_prometheus_client_tells(values: Sequence[float]) -> None:
+def test_a_histogram_exports_what_that_of_prometheus_client_exports(values: Sequence[float]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     plain = UnlockedHistogram("seconds", "How long.", ["kind"], buckets=BOUNDS, registry=ours)
     other = Histogram("seconds", "How long.", ["kind"], buckets=BOUNDS, registry=theirs)
     for value in values:
         plain.labels("a").observe(value)
         other.labels("a").observe(value)
-    assert told(ours) == told(theirs)
+    assert exported(ours) == exported(theirs)
 
 
-def test_a_counter_without_labels_is_told_before_it_counts() -> None:
+def test_a_counter_without_labels_is_exported_before_its_first_increment() -> None:
     registry = CollectorRegistry()
     UnlockedCounter("seen", "What was seen.", registry=registry)
-    assert "seen_total 0.0" in told(registry)
+    assert "seen_total 0.0" in exported(registry)

@@ -42,7 +42,7 @@ class Setup:
         for member, at in zip(self.members, times, strict=False):
             member._on_verified(at, LSN)
 
-    def lose(self, member: Listener) -> None:
+    def disconnect(self, member: Listener) -> None:
         member._on_disconnect(OSError())
 
     def problem(self, member: int, database: str, *, read: str = "a") -> str | None:
@@ -88,7 +88,7 @@ def test_a_notification_of_any_listener_is_passed_on() -> None:
 def test_while_one_listener_is_lost_nothing_is_verified() -> None:
     setup = Setup(2)
     setup.verify(1.0, 2.0)
-    setup.lose(setup.members[1])
+    setup.disconnect(setup.members[1])
     setup.calls.clear()
     assert not setup.listeners.is_verified
     assert setup.listeners._disconnected.is_set()
@@ -104,7 +104,7 @@ def test_after_both_are_lost_both_must_return() -> None:
     setup = Setup(2)
     setup.verify(1.0, 2.0)
     for member in setup.members:
-        setup.lose(member)
+        setup.disconnect(member)
     setup.calls.clear()
     setup.members[1]._on_verified(3.0, LSN)
     assert setup.calls == []
@@ -137,7 +137,7 @@ def test_two_listeners_must_not_lead_to_the_same_database() -> None:
     setup = Setup(2)
     assert setup.problem(0, "a") is None
     assert setup.problem(1, "a") == SAME_DATABASE
-    setup.lose(setup.members[0])
+    setup.disconnect(setup.members[0])
     assert setup.problem(1, "a") is None
     assert setup.problem(0, "a") == SAME_DATABASE
 

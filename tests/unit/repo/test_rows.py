@@ -113,7 +113,7 @@ def test_the_time_of_a_record_is_exact_to_the_millisecond(timestamp_ms: int) -> 
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == timestamp_ms
 
 
-def test_blocks_hold_all_lines_in_order_and_none_is_small_but_the_last() -> None:
+def test_blocks_contain_all_lines_in_order_and_only_the_last_is_small() -> None:
     texts = [f"{number}-ü\n" for number in range(1_000)]
     made = list(blocks(texts, size=100))
     assert b"".join(made).decode() == "".join(texts)

@@ -1,4 +1,4 @@
-"""Which errors of PostgreSQL are permanent, which pass, and that their text holds no value of a row."""
+"""Errors of PostgreSQL are permanent or temporary, and their text contains no value of a row."""
 
 from typing import Any
 
@@ -37,26 +37,26 @@ PASSING = [
     "XX000", "XX001",  # internal
     "23503",  # a foreign key: another writer deleted the order meanwhile
     "0A000",  # cached plan must not change result type
-    "28P01", "3D000",  # password, database: an operator's hand is at work
+    "28P01", "3D000",  # password, database: an operator has to act
 ]  # fmt: skip
 
 
 class Diagnostics:
     """What psycopg says about an error."""
 
-    def __init__(self, **told: str) -> None:
-        self.told = told
+    def __init__(self, **diagnostics: str) -> None:
+        self.diagnostics = diagnostics
 
     def __getattr__(self, name: str) -> str | None:
-        return self.told.get(name)
+        return self.diagnostics.get(name)
 
 
-def error(state: str | None, **told: str) -> psycopg.Error:
+def error(state: str | None, **diagnostics: str) -> psycopg.Error:
     """Return the error that psycopg raises for that SQLSTATE, holding a value in its text."""
     kind: type[psycopg.Error] = lookup(state) if state else psycopg.OperationalError
 
     class Told(kind):  # type: ignore[misc,valid-type]
-        diag: Any = Diagnostics(**told)
+        diag: Any = Diagnostics(**diagnostics)
 
     made: psycopg.Error = Told("Failing row contains (Test Testov, +9720000000)")
     made.sqlstate = state
@@ -149,7 +149,7 @@ def test_a_canceled_statement_is_a_timeout() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "diagnostics",
     [
         {
             "constraint_name": "orders_order_uid_shard_key",
@@ -171,12 +171,12 @@ def test_a_canceled_statement_is_a_timeout() -> None:
         {"constraint_name": "erased_pkey", "message_detail": "Key (order_uid_hash)=(\\\\x00) already exists."},
     ],
 )
-def test_a_duplicate_key_of_ours_is_temporary(told: dict[str, str]) -> None:
-    assert type(translate(error("23505", **told))) is StorageUnavailable
+def test_a_duplicate_key_of_the_schema_is_temporary(diagnostics: dict[str, str]) -> None:
+    assert type(translate(error("23505", **diagnostics))) is StorageUnavailable
 
 
 @pytest.mark.parametrize(
-    "told",
+    "diagnostics",
     [
         {"constraint_name": "one_track_number"},
         {"constraint_name": "one_track_number", "message_detail": "Key (track_number)=(Test) already exists."},
@@ -186,8 +186,8 @@ def test_a_duplicate_key_of_ours_is_temporary(told: dict[str, str]) -> None:
         {},
     ],
 )
-def test_a_violated_constraint_of_the_operator_is_permanent(told: dict[str, str]) -> None:
-    assert isinstance(translate(error("23505", **told)), OrderRejected)
+def test_a_violated_constraint_of_the_operator_is_permanent(diagnostics: dict[str, str]) -> None:
+    assert isinstance(translate(error("23505", **diagnostics)), OrderRejected)
 
 
 @pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])
@@ -225,7 +225,7 @@ def test_the_failed_copy_line_is_parsed_from_the_context(context: str, line: tup
 
 
 @pytest.mark.parametrize(
-    ("told", "where"),
+    ("diagnostics", "where"),
     [
         ({}, ""),
         ({"context": 'COPY items, line 17, column sale: "Testov"'}, "items.sale"),
@@ -235,5 +235,5 @@ def test_the_failed_copy_line_is_parsed_from_the_context(context: str, line: tup
         ({"constraint_name": "orders_check"}, "orders_check"),
     ],
 )
-def test_the_place_holds_names_only(told: dict[str, str], where: str) -> None:
-    assert location(error("23514", **told)) == where
+def test_the_location_contains_only_names(diagnostics: dict[str, str], where: str) -> None:
+    assert location(error("23514", **diagnostics)) == where

@@ -86,7 +86,7 @@ def test_tombstones_alone_do_not_close_it() -> None:
     assert breaker.is_open
 
 
-# Orders that PostgreSQL refuses
+# Orders that PostgreSQL rejects
 
 STORED, REFUSED = b"\0", b"\1"
 

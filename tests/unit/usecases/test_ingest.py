@@ -60,7 +60,7 @@ def held_back(outcome: Outcome) -> str:
 
 
 def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitions: int = 1) -> Batch:
-    """Return a batch of `count` orders, those at `poison` refused by the store, and of `bad` rejected messages."""
+    """Return a batch of `count` orders, of which the store rejects those at `poison`, and of `bad` messages."""
     batch = Batch()
     for offset in range(count):
         partition = offset % partitions
@@ -128,7 +128,7 @@ def test_a_batch_without_bad_messages_sends_nothing() -> None:
     assert setup.retried == []
 
 
-# Orders that the store refuses
+# Orders that the store rejects
 
 
 @pytest.mark.parametrize("reports_position", [True, False])
@@ -349,7 +349,7 @@ def test_rejected_orders_are_not_bad_messages() -> None:
     assert len(setup.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10
 
 
-# Partitions that are taken away meanwhile
+# Partitions that are revoked meanwhile
 
 
 def test_orders_of_a_revoked_partition_are_not_retried() -> None:

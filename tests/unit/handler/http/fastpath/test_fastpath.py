@@ -468,7 +468,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
 @given(conversations())
 @example(
     Conversation([PLAIN + b"G", make_request(" folded", f"x: {'a' * 20_000}")[1:]], waits_for_responses=False)
-)  # refused twice
+)  # rejected twice
 def test_any_conversation_gets_the_same_responses(shared_pair: ServerPair, conversation: Conversation) -> None:
     shared_pair.compare(*conversation.pieces, waits_for_responses=conversation.waits_for_responses)
 

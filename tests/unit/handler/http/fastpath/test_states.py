@@ -42,7 +42,7 @@ def resume(protocol: Any) -> None:
     protocol.resume_writing()
 
 
-def lose(protocol: Any) -> None:
+def disconnect(protocol: Any) -> None:
     protocol.connection_lost(None)
 
 
@@ -73,7 +73,7 @@ def transitions_of(*steps: Step) -> list[Transition]:
             step(protocol)
         found = [*recorder.transitions]
         await recorder.server.settle()
-        lose(protocol)
+        disconnect(protocol)
         return found
 
     return asyncio.run(run())
@@ -118,7 +118,7 @@ def test_the_request_that_is_received(steps: list[Step], transitions: list[Trans
         ),
         ([pause, send(MISS), send(MISS)], [(BETWEEN, HEAD), (HEAD, BODY), (BODY, BETWEEN)]),
         ([pause, send(MISS), resume], [(REQUEST_DEFERRED, READY)]),
-        ([pause, send(MISS), lose], []),
+        ([pause, send(MISS), disconnect], []),
     ],
 )
 def test_the_responses_that_are_sent(steps: list[Step], transitions: list[Transition]) -> None:
@@ -130,7 +130,7 @@ def test_the_responses_that_are_sent(steps: list[Step], transitions: list[Transi
     [
         ([send(make_request("connection: upgrade", "upgrade: h2c"))], [(OPEN, LAST_REQUEST)]),
         ([send(MISS + INVALID)], [(OPEN, ERROR_PENDING)]),
-        ([send(INVALID)], []),  # it is refused, and the connection closed, at once
+        ([send(INVALID)], []),  # rejected, and the connection is closed at once
         ([send(MISS + INVALID), send(INVALID)], []),
         ([send(MISS + INVALID), send(MISS)], []),
         ([send(make_request("connection: upgrade", "upgrade: h2c")), send(INVALID)], []),
@@ -149,7 +149,7 @@ async def test_a_connection_over_the_limit_stays_so() -> None:
     assert recorder.transitions == [(OPEN, OVER_LIMIT)]
     assert transport.is_closed
     for protocol in (first, second):
-        lose(protocol)
+        disconnect(protocol)
 
 
 TRANSITIONS = {
@@ -168,5 +168,5 @@ async def test_no_request_makes_another_transition() -> None:
                 if not transport.is_closed:
                     step(protocol)
             await recorder.server.settle()
-            lose(protocol)
+            disconnect(protocol)
     assert {*recorder.transitions} == TRANSITIONS

@@ -1,4 +1,4 @@
-"""What is known of a membership without asking the broker."""
+"""Group metadata shows whether a client is a member, without a request to the broker."""
 
 import struct
 
@@ -14,11 +14,11 @@ from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 
 
 def written(generation: int) -> bytes:
-    """Return a membership as librdkafka writes it down."""
+    """Return group metadata as librdkafka serializes it."""
     return b"CGMDv2:" + struct.pack("=i", generation) + b"orders\0member\0\1"
 
 
-def test_only_a_generation_makes_a_member() -> None:
+def test_group_metadata_with_a_generation_is_that_of_a_member() -> None:
     assert [has_generation(written(generation)) for generation in (-1, 0, 1, 7)] == [False, False, True, True]
     assert not has_generation(b"")
 

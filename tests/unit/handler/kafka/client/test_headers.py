@@ -34,7 +34,7 @@ def messages(bootstrap_servers: str, count: int) -> list[Message]:
     return found
 
 
-def test_headers_come_as_they_are_and_none_where_a_name_is_not_utf_8(bootstrap_servers: str) -> None:
+def test_headers_are_unchanged_and_none_if_a_name_is_not_utf_8(bootstrap_servers: str) -> None:
     producer = Producer({"bootstrap.servers": bootstrap_servers})
     for _ in range(MANY):
         producer.produce(TOPIC, b"named", partition=0, headers=[*HEADERS])

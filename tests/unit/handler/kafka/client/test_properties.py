@@ -1,4 +1,4 @@
-"""What librdkafka is told."""
+"""The configuration of librdkafka's clients."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,13 +23,13 @@ def test_librdkafka_accepts_the_properties_of_each_client(protocol: str) -> None
     AdminClient(properties.common(kafka))
 
 
-def test_what_is_passed_through_wins_over_our_tuning() -> None:
-    told = properties.consumer(KafkaSettings(properties=PASSED_THROUGH))
-    assert {name: told[name] for name in PASSED_THROUGH} == PASSED_THROUGH
+def test_properties_of_the_user_override_the_defaults() -> None:
+    configuration = properties.consumer(KafkaSettings(properties=PASSED_THROUGH))
+    assert {name: configuration[name] for name in PASSED_THROUGH} == PASSED_THROUGH
 
 
-def test_what_a_guarantee_rests_on_wins_over_everything() -> None:
-    # Settings refuse these names; here they are let past that, to see the second lock hold.
+def test_properties_that_the_guarantee_requires_override_those_of_the_user() -> None:
+    # Settings reject these names; model_copy does not validate.
     kafka = KafkaSettings().model_copy(
         update={"properties": {"enable.auto.commit": True, "acks": 0, "enable.idempotence": False}}
     )
@@ -40,8 +40,8 @@ def test_what_a_guarantee_rests_on_wins_over_everything() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_what_is_set_over_the_properties_is_refused_as_one(protocol: str) -> None:
-    """Nothing that is passed through is changed in silence, but for what keeps a transaction short."""
+def test_a_property_that_would_be_overridden_is_rejected(protocol: str) -> None:
+    """No property of the user is overridden silently, except those that keep a transaction short."""
     kafka = KafkaSettings.model_validate({"group_protocol": protocol})
     in_transactions = {"socket.timeout.ms", "topic.metadata.propagation.max.ms", "batch.num.messages"}
     for name in {*overridden(kafka)} - in_transactions:
@@ -50,20 +50,25 @@ def test_what_is_set_over_the_properties_is_refused_as_one(protocol: str) -> Non
 
 
 def overridden(kafka: KafkaSettings) -> Iterator[str]:
-    """Yield the properties of our clients that are what they are whatever is passed through."""
-    for told in (properties.consumer, properties.producer, partial(properties.transactional, transactional_id="id")):
-        mine = kafka.model_copy(update={"properties": dict.fromkeys(told(kafka), "mine")})
-        yield from (name for name, value in told(mine).items() if value != "mine")
+    """Yield the properties that override those of the user."""
+    for configuration in (
+        properties.consumer,
+        properties.producer,
+        partial(properties.transactional, transactional_id="id"),
+    ):
+        mine = kafka.model_copy(update={"properties": dict.fromkeys(configuration(kafka), "mine")})
+        yield from (name for name, value in configuration(mine).items() if value != "mine")
 
 
-def test_a_dead_member_is_noticed_after_the_session_timeout() -> None:
-    told = properties.consumer(KafkaSettings(session_timeout=12))
-    assert (told["session.timeout.ms"], told["heartbeat.interval.ms"]) == (12_000, 4_000)
+def test_the_heartbeat_interval_is_a_third_of_the_session_timeout() -> None:
+    configuration = properties.consumer(KafkaSettings(session_timeout=12))
+    assert (configuration["session.timeout.ms"], configuration["heartbeat.interval.ms"]) == (12_000, 4_000)
 
 
 @pytest.mark.parametrize(
-    "told", [properties.consumer(KafkaSettings(prefetch=2**20)), properties.dead_letter_browser(KafkaSettings())]
+    "configuration",
+    [properties.consumer(KafkaSettings(prefetch=2**20)), properties.dead_letter_browser(KafkaSettings())],
 )
-def test_prefetch_is_bounded_in_kilobytes_and_a_full_queue_is_filled_again_soon(told: properties.Properties) -> None:
-    assert told["queued.max.messages.kbytes"] == 1_024
-    assert told["fetch.queue.backoff.ms"] <= 50
+def test_prefetching_is_limited_and_resumes_soon_after_a_full_queue(configuration: properties.Properties) -> None:
+    assert configuration["queued.max.messages.kbytes"] == 1_024
+    assert configuration["fetch.queue.backoff.ms"] <= 50

@@ -106,7 +106,7 @@ def test_a_missing_topic_is_logged_with_the_command_that_creates_it(errors: Clie
     assert (logged["event"], logged["topic"]) == ("the topic does not exist: `orders migrate` creates it", TOPIC)
 
 
-def test_the_reason_for_which_the_group_refuses_the_member_is_logged_once_in_a_while(
+def test_the_reason_why_the_group_refuses_the_member_is_logged_repeatedly_but_throttled(
     errors: ClientErrors, clock: FakeClock
 ) -> None:
     error = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)

@@ -28,7 +28,7 @@ DECODER = Decoder(
         (b"", b"", [("twice", b"1"), ("twice", b"22"), ("null", None)], 17 + 3 * HEADER_BYTES),
     ],
 )
-def test_all_that_a_record_holds_counts_towards_the_bytes_of_a_batch(
+def test_key_value_and_headers_count_towards_the_bytes_of_a_batch(
     key: bytes | None, value: bytes, headers: Headers | None, size: int
 ) -> None:
     batch = Batch()
@@ -53,7 +53,7 @@ def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])
-def test_an_order_is_prepared_for_the_store_whatever_its_texts_hold(text: str) -> None:
+def test_any_text_of_an_order_is_prepared_for_the_store(text: str) -> None:
     batch, value = Batch(), encode(order_document(entry=text))
     add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, PostgresOrderStore.prepare)
     (entry,) = batch.entries

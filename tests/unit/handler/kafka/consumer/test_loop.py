@@ -41,7 +41,7 @@ Script = Iterator[Callable[[], bool]]
 
 
 class ScriptedConsumer(FakeConsumer):
-    """Whenever no message is left, runs the script up to its next condition that does not hold yet."""
+    """Whenever no message is left, runs the script until the next condition that is still false."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
         super().__init__(properties)

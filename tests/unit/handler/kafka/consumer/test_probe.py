@@ -17,7 +17,7 @@ def test_the_first_trial_begins_where_the_refused_batch_did() -> None:
     assert (probe.next, probe.held_back, probe.size) == ({0: 5, 1: 3}, {0: 5, 1: 3}, 10)
 
 
-def test_each_reads_on_from_the_last_and_holds_back_what_was_only_read() -> None:
+def test_each_probe_continues_after_the_last_and_holds_back_untried_messages() -> None:
     probe = Probe.before(batch((0, 5)), Batch(), 10)
     probe.add(batch((0, 5), (0, 6)), batch((0, 7), (2, 1)))
     assert (probe.next, probe.held_back, probe.tried_until) == ({0: 7, 2: 1}, {0: 5, 2: 1}, {0: 7})

@@ -19,7 +19,7 @@ def test_the_last_of_two_headers_of_one_name_counts() -> None:
     assert PLAIN._replace(headers=[(Header.REASON, b"old"), (Header.REASON, b"new")]).reason == "new"
 
 
-def test_of_a_dead_letter_that_is_shown_no_more_is_held_than_is_shown() -> None:
+def test_the_excerpt_of_a_dead_letter_is_bounded() -> None:
     """Anyone who may write to a topic can fill headers as well as values."""
     foreign = [(f"header-{number}", b"x" * 100_000) for number in range(10)]
     repeated = [(Header.DETAIL, b"x" * 100_000), (Header.REASON, None), ("dlq-of-others", b"x")] * 10
@@ -34,7 +34,7 @@ def test_a_dead_letter_without_a_reason_is_listed_as_unknown() -> None:
     assert PLAIN._replace(headers=[]).reason == "unknown"
 
 
-def test_a_filter_takes_its_reasons_and_times_alone() -> None:
+def test_a_filter_matches_only_its_reasons_and_times() -> None:
     second = datetime.fromtimestamp(1, UTC)
     assert Filters().matches(PLAIN)
     assert Filters(frozenset({"invalid"}), second).matches(PLAIN)
@@ -56,7 +56,7 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
     assert plain.group("orders").startswith("orders.dlq-replay.")
 
 
-def test_a_replay_keeps_headers_that_are_not_ours_and_replaces_those_that_are() -> None:
+def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:
     dead_letter = PLAIN._replace(
         headers=[("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")]
     )
@@ -64,7 +64,7 @@ def test_a_replay_keeps_headers_that_are_not_ours_and_replaces_those_that_are() 
 
 
 @pytest.mark.parametrize(("raw", "shown"), [(b"a\x1b[2Jb", "a�[2Jb"), (b"\xff", "�"), (None, ""), ("é\n", "é�")])
-def test_what_could_steer_a_terminal_is_replaced(raw: bytes | str | None, shown: str) -> None:
+def test_control_characters_are_replaced(raw: bytes | str | None, shown: str) -> None:
     assert printable(raw) == shown
 
 

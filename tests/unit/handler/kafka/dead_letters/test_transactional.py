@@ -117,7 +117,7 @@ class FakeProducer:
         self._dead_letters.append((key, value))
 
     def flush(self, _: float) -> int:
-        """Report one message after the other; after one that was refused the client keeps silent about the rest."""
+        """Report the messages one by one. After a rejected one, the client reports none of the others."""
         while self._reports and not self._must_abort:
             report, error = self._reports.pop(0)
             self._must_abort = error is not None
@@ -306,10 +306,8 @@ def test_what_was_taken_away_is_left_to_its_next_owner(
     assert kafka.calls.count("begin") == 1
 
 
-def test_the_group_is_asked_before_the_partitions_are_looked_at(
-    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
-) -> None:
-    """What is taken away in between is of an older generation: were it the other way round, it would be committed."""
+def test_group_metadata_is_read_before_the_partitions(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+    """A partition revoked in between belongs to the older generation. In the other order it would be committed."""
     taken = batch(0, 1)
     kafka.on_metadata = lambda: taken.drop(frozenset({1}))
     send(dead_letters, taken)
@@ -325,10 +323,10 @@ def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
     assert b'"size":1000' in value
 
 
-def test_dead_letters_that_are_too_large_hold_nothing_up_whatever_is_among_them(
+def test_a_batch_of_too_large_dead_letters_is_delivered_as_stubs(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
-    """The client reports nothing more of a transaction in which one message was refused."""
+    """After a rejected message, the client reports no other message of the transaction."""
     kafka.largest = 500
     large = batch(*range(8), value=b"x" * 1_000)
     dead_letters.send_and_commit(large, large.bad)
