@@ -11,7 +11,7 @@ from typing import Final
 import uvloop
 from starlette.types import ASGIApp
 
-from service.app.api_parts import Parts, build
+from service.app.api_parts import ApiParts, build
 from service.app.api_statistics import ApiStatistics, register_gauges
 from service.app.build_info import build_info
 from service.config import Settings
@@ -51,7 +51,7 @@ async def _run(settings: Settings) -> None:
 
 
 class Lifecycle:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._statistics = ApiStatistics(parts)
         self._stop = asyncio.Event()

@@ -29,7 +29,7 @@ from service.usecases.warm_up import WarmUp
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ApiParts:
     settings: Settings
     log: FilteringBoundLogger
     metrics: Metrics
@@ -48,7 +48,7 @@ class Parts:
         return self.listeners.is_verified or self.reader.is_reachable
 
 
-def build(settings: Settings) -> Parts:
+def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics("api")
     keys = _keys(settings)
@@ -62,7 +62,7 @@ def build(settings: Settings) -> Parts:
     )
     changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache_invalidations.inc)
     warm_up = WarmUp(lookup, settings.cache.warm_up_size, settings.cache.warm_deadline, log, partial(_on_warm, metrics))
-    return Parts(
+    return ApiParts(
         settings=settings,
         log=log,
         metrics=metrics,

@@ -5,7 +5,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Final
 
-from service.app.api_parts import Parts
+from service.app.api_parts import ApiParts
 from service.app.dependencies import Dependency
 from service.errors import StorageUnavailable
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
@@ -22,7 +22,7 @@ DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
 class ApiStatistics:
     """For one event loop."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._order_count = RefreshingValue(self._estimate_orders, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
         self._topic_depths = RefreshingValue(self._read_topic_depths, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
@@ -64,7 +64,7 @@ class ApiStatistics:
         return depths
 
 
-def register_gauges(parts: Parts) -> None:
+def register_gauges(parts: ApiParts) -> None:
     """Compute these gauges on each scrape."""
     metrics = parts.metrics
     metrics.cache_entries.set_function(lambda: len(parts.cache))

@@ -453,6 +453,19 @@ async def _retried(reader: OrderReader) -> bytes | None:
                 continue
 
 
+def test_a_read_that_the_server_cancels_makes_the_database_unavailable(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+
+    async def read(reader: OrderReader) -> str:
+        with pytest.raises(StorageUnavailable) as failure:
+            await reader.estimate()
+        return failure.value.sqlstate
+
+    assert real.read(read) == "57014"
+
+
 def test_a_statement_that_times_out_is_canceled_on_the_server(
     real: Real, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
