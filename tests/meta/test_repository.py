@@ -121,6 +121,13 @@ def test_make_targets_that_pages_name_exist() -> None:
     assert named - {*targets.split()} == set()
 
 
+def test_names_in_the_worked_examples_exist() -> None:
+    named = set(re.findall(r"`(_?[a-zA-Z]+(?:_[a-zA-Z]+)+|_[a-zA-Z]+)(?:\(\))?`", _text(ROOT / "CONTRIBUTING.md")))
+    code = "\n".join(_text(path) for path in _tracked() if path.suffix in {".py", ".ts"} or path.name == "run")
+    assert len(named) >= 10
+    assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", code)] == []
+
+
 def _pages() -> list[Path]:
     return [path for path in _tracked() if path.suffix == ".md"]
 
