@@ -6,6 +6,7 @@ Usage: dashboard.py FILE. Panels are placed in the order of ROWS.
 import json
 import sys
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3
@@ -64,10 +65,13 @@ ROWS = [
         "Flow",
         [
             Panel(
-                "Orders", "ops", "Outcome of messages: new, replaced by a greater version, unchanged, stale, erased.",
+                "Orders", "ops", "Outcome of messages: new, replaced, unchanged, stale, erased, expired, tombstones.",
                 {
                     name: rate(f"orders_{name}_total")
-                    for name in ("consumed", "stored", "replaced", "unchanged", "stale", "erased_skipped", "tombstones")
+                    for name in (
+                        "consumed", "stored", "replaced", "unchanged", "stale", "erased_skipped", "expired_skipped",
+                        "tombstones",
+                    )
                 },
             ),
             Panel(
@@ -298,7 +302,7 @@ def _panel(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
         "gridPos": position,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": options if panel.kind == "timeseries" else {"colorMode": "value"},
-        "targets": [_target(*query) for query in zip("ABCDEFG", panel.queries.items(), strict=False)],
+        "targets": [_target(*query) for query in zip(ascii_uppercase, panel.queries.items(), strict=False)],
     }
 
 

@@ -10,6 +10,7 @@ from generator.verify import Verification, verify
 from service.errors import InvalidSettings
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
+from service.pkg.argtypes import age
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.repo.connection_errors import require_postgres
@@ -41,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept repeated dead letters with the same origin, which a crash of the consumer can cause",
     )
+    parser.add_argument(
+        "--older-than",
+        type=age,
+        metavar="TIME",
+        help="accept that orders created longer ago than this are missing (default: ORDERS_RETENTION__MAX_AGE)",
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -56,6 +63,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         settings.postgres.dsn,
         is_until_known=args.until is not None,
         lag_timeout_seconds=args.wait,
+        max_age_seconds=args.older_than or settings.retention.max_age,
     )
     is_exact = verification.is_exact(allow_repeated=args.after_crash)
     echo(_report(verification))

@@ -12,6 +12,7 @@ from service.handler.kafka.client.headers import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from confluent_kafka import Message
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class OrderCounts:
-    """`stored` counts exact matches; the others are errors."""
+    """`stored` counts exact matches, `expired` missing orders that are too old to be stored; the others are errors."""
 
     expected: int
     stored: int = 0
+    expired: int = 0
     missing: int = 0
     wrong_version: int = 0
     duplicated: int = 0
@@ -31,7 +33,7 @@ class OrderCounts:
 
     @property
     def exact(self) -> bool:
-        return self.stored == self.expected and not self.duplicated and not self.unexpected
+        return self.stored + self.expired == self.expected and not self.duplicated and not self.unexpected
 
 
 @dataclass
@@ -67,8 +69,10 @@ class DeadLetterTable:
         return self.rows.setdefault(reason, DeadLetterCounts())
 
 
-def compare_orders(expected: Mapping[str, bytes], stored: Iterable[tuple[str, Any]]) -> OrderCounts:
-    """Compare the rows of the tables; `expected` maps order_uid to digest."""
+def compare_orders(
+    expected: Mapping[str, bytes], stored: Iterable[tuple[str, Any]], expired: AbstractSet[str] = frozenset()
+) -> OrderCounts:
+    """Compare the rows of the tables; `expected` maps order_uid to digest. Orders that are `expired` may be missing."""
     counts, unseen = OrderCounts(len(expected)), set(expected)
     for uid, order in stored:
         if uid not in expected:
@@ -80,7 +84,8 @@ def compare_orders(expected: Mapping[str, bytes], stored: Iterable[tuple[str, An
             exact = _is_exactly(order, expected[uid])
             counts.stored += exact
             counts.wrong_version += not exact
-    counts.missing = len(unseen)
+    counts.expired = len(unseen & expired)
+    counts.missing = len(unseen) - counts.expired
     return counts
 
 

@@ -30,27 +30,37 @@ _canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 @dataclass
 class ExpectedResult:
-    """`orders` maps order_uid to the digest of the newest version, `dead_letters` maps digest to reason."""
+    """`orders` maps order_uid to the digest of the newest version, `dead_letters` maps digest to reason.
+
+    `expired` are the orders that may be missing because of their age.
+    """
 
     messages: int = 0
     orders: dict[str, bytes] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
     dead_letters: dict[bytes, Reason] = field(default_factory=dict)
 
 
-def expected_result(plan: Plan) -> ExpectedResult:
-    """Generate the stream of a limited plan again and return its result."""
+def expected_result(plan: Plan, cutoff: datetime | None = None) -> ExpectedResult:
+    """Generate the stream of a limited plan again and return its result.
+
+    Orders that were created before `cutoff` are expired.
+    """
     result = ExpectedResult()
     for message in stream(plan):
-        _add(result, message)
+        _add(result, message, cutoff)
     return result
 
 
-def _add(result: ExpectedResult, message: Message) -> None:
+def _add(result: ExpectedResult, message: Message, cutoff: datetime | None) -> None:
     result.messages += 1
     if message.reason is not None:
         result.dead_letters[dead_letter_digest(message.key, message.value)] = message.reason
     elif message.kind in {VALID, UPDATE}:
-        result.orders[message.key.decode()] = order_digest(json.loads(message.value or b""))
+        uid, order = message.key.decode(), json.loads(message.value or b"")
+        result.orders[uid] = order_digest(order)
+        if cutoff and datetime.fromisoformat(order["date_created"]) < cutoff:
+            result.expired.add(uid)
 
 
 def infer_until(plan: Plan, records: Iterable[Record]) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from generator.actual import GroupProgress, messages, open_consumer, progress, stored_orders
@@ -41,24 +42,34 @@ class Verification:
 
 
 def verify(
-    plan: Plan, kafka: KafkaSettings, dsn: str, *, is_until_known: bool, lag_timeout_seconds: float
+    plan: Plan,
+    kafka: KafkaSettings,
+    dsn: str,
+    *,
+    is_until_known: bool,
+    lag_timeout_seconds: float,
+    max_age_seconds: float | None = None,
 ) -> Verification:
     """Wait until the group has no lag, then compare the tables and the dead-letter topic with the plan.
 
-    Without `is_until_known`, the plan's `until` is inferred from the topic. Blocks for at most `lag_timeout_seconds`,
-    and while it reads. Raises ReadError.
+    Without `is_until_known`, the plan's `until` is inferred from the topic. Orders that are older than
+    `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises ReadError.
     """
     with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, kafka.properties)) as consumer:
         if not is_until_known:
             plan = replace(plan, until=infer_until(plan, messages(consumer, kafka.topic)))
-        expected = expected_result(plan)
         reached = _wait_for_lag(consumer, kafka.topic, lag_timeout_seconds)
+        expected = expected_result(plan, _cutoff(max_age_seconds))
         return Verification(
             expected.messages,
             reached,
-            compare_orders(expected.orders, stored_orders(dsn)),
+            compare_orders(expected.orders, stored_orders(dsn), expected.expired),
             compare_dead_letters(expected.dead_letters, messages(consumer, kafka.dead_letter_topic), kafka.topic),
         )
+
+
+def _cutoff(max_age_seconds: float | None) -> datetime | None:
+    return None if max_age_seconds is None else datetime.now(UTC) - timedelta(seconds=max_age_seconds)
 
 
 def _wait_for_lag(consumer: Consumer, topic: str, seconds: float) -> GroupProgress:

@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "erase": Command(
         "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase"
     ),
+    "prune": Command("delete orders that are older than a given age", "service.app.commands.prune"),
     "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
     "doctor": Command(
         "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor"

@@ -48,6 +48,9 @@ class ConsumerMetrics:
         self.unchanged = counter("unchanged", "Orders received again with an equal document.")
         self.stale = counter("stale", "Orders older than the stored version (ignored).")
         self.erased_skipped = counter("erased_skipped", "Orders received after they were erased (skipped).")
+        self.expired_skipped = counter(
+            "expired_skipped", "Orders received when they were older than `retention.max_age` (skipped)."
+        )
         self.tombstones = counter("tombstones", "Messages without a value, or with the JSON value null (skipped).")
         self.dead_letters = counter("dead_letters", "Messages sent to the dead-letter topic.", "reason")
         self.dead_letter_retries = counter(

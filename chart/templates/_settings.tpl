@@ -17,6 +17,7 @@
   "ORDERS_HTTP__DRAIN_TIMEOUT" (include "orders.number" .Values.api.drainSeconds)
   "ORDERS_MIGRATION__TIMEOUT" (include "orders.number" .Values.migrations.timeout)
 -}}
+{{- if .Values.retention.maxAge }}{{ $_ := set $settings "ORDERS_RETENTION__MAX_AGE" .Values.retention.maxAge }}{{ end -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}
 {{- if .Values.postgresql.tls.clientSecret -}}

@@ -18,7 +18,7 @@
 {{- if and (not $ownLogins) (or $v.postgresql.existingWriteSecret $v.postgresql.existingReadSecret) }}
 {{- fail "postgresql.existingWriteSecret and postgresql.existingReadSecret must be set together: consumer and API use either their own logins or the migration's" }}
 {{- end }}
-{{- $isLoginNeeded := not (and $ownLogins (eq $v.migrations.mode "none")) }}
+{{- $isLoginNeeded := or $v.retention.enabled (not (and $ownLogins (eq $v.migrations.mode "none"))) }}
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) $isLoginNeeded }}
 {{- fail "postgresql.existingSecret is required if postgresql.enabled is false: set it to a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
@@ -39,6 +39,9 @@
 {{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) }}
 {{- fail (printf "%s.minReplicas is greater than %s.maxReplicas" $name $name) }}
 {{- end }}
+{{- end }}
+{{- if and $v.retention.enabled (not $v.retention.maxAge) }}
+{{- fail "retention.maxAge is required if retention.enabled is true" }}
 {{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
 {{- fail "ingress.hosts is required if ingress.enabled is true" }}

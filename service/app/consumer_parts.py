@@ -37,6 +37,7 @@ from service.repo.writes import PostgresOrderStore
 from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
+from service.usecases.retention import RetentionPolicy
 
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
 
@@ -85,7 +86,8 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
 
 def _store(settings: Settings) -> PostgresOrderStore:
     connection = connection_settings(settings.postgres, ApplicationName.CONSUMER)
-    return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by)
+    retention = RetentionPolicy.of_seconds(settings.retention.max_age)
+    return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by, retention)
 
 
 def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetterSender:

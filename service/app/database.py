@@ -12,6 +12,7 @@ class ApplicationName(StrEnum):
     CONSUMER = "orders-consumer"
     API = "orders-api"
     ERASE = "orders-erase"
+    PRUNE = "orders-prune"
 
 
 def connection_settings(postgres: PostgresSettings, application: ApplicationName) -> ConnectionSettings:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from service.config import kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
 from service.pkg import addresses
-from service.pkg.units import Bytes, Seconds
+from service.pkg.units import MAX_AGE_SECONDS, Bytes, Seconds
 
 
 def _topic_name(value: str) -> str:
@@ -236,6 +236,12 @@ class VersionSettings(SettingsGroup):
     offset first."""
 
 
+class RetentionSettings(SettingsGroup):
+    max_age: Annotated[Seconds, Field(gt=0, le=MAX_AGE_SECONDS)] | None = None
+    """The consumer does not store new orders whose `date_created` is older than this. Default of
+    `orders prune --older-than`. Empty: orders are kept forever."""
+
+
 class LogSettings(SettingsGroup):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log records."""
@@ -280,6 +286,7 @@ class Settings(BaseSettings):
     rebalance: RebalanceSettings = RebalanceSettings()
     document: DocumentSettings = DocumentSettings()
     version: VersionSettings = VersionSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     migration: MigrationSettings = MigrationSettings()
 

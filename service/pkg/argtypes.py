@@ -4,7 +4,7 @@ import math
 from argparse import ArgumentTypeError
 from typing import Final
 
-from service.pkg.units import parse_seconds
+from service.pkg.units import MAX_AGE_SECONDS, parse_seconds
 
 _MAX_PORT: Final = 65_535
 
@@ -34,9 +34,9 @@ def positive_float(text: str) -> float:
 
 
 def rate(text: str) -> float:
-    """Return messages per second; 0 means unlimited."""
+    """Return a number per second; 0 means unlimited."""
     if not 0 <= (number := _number(text)) < math.inf:
-        raise ArgumentTypeError("must be a number of messages per second, or 0 for no limit")
+        raise ArgumentTypeError("must be a number per second, or 0 for no limit")
     return number
 
 
@@ -52,6 +52,13 @@ def duration(text: str) -> float:
         return float(parse_seconds(text))
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def age(text: str) -> float:
+    """Return the seconds of a duration that is greater than 0 and at most 100 years."""
+    if not 0 < (seconds := duration(text)) <= MAX_AGE_SECONDS:
+        raise ArgumentTypeError(f"must be more than 0 and at most {MAX_AGE_SECONDS // 86_400}d")
+    return seconds
 
 
 def _integer(text: str) -> int:

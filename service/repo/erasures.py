@@ -4,18 +4,18 @@ Writers hold an advisory lock in shared mode, an erasure in exclusive mode. So a
 erasures before is committed when the erasure deletes, and a writer that checks later finds the erasure.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
-import psycopg
 from psycopg.errors import LockNotAvailable
 
+from service.repo.connection import BoundedConnection
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
 from service.repo.shards import shards_of
 from service.repo.transactions import Transactions
-from service.repo.translate import translate
+from service.repo.translate import translated
 from service.usecases.ports import ErasureStatus
 
 _LOCK_KEY: Final = lock_key("erasures")
@@ -23,7 +23,7 @@ _LOCK_KEY: Final = lock_key("erasures")
 SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})"
 """Taken by writers before they check which orders are erased."""
 EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
-"""Taken by an erasure: waits for running batches, and blocks new ones."""
+"""Taken by an erasure and by `orders prune`: waits for running batches, and blocks new ones."""
 
 _HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
 
@@ -50,6 +50,8 @@ COUNT_EXPIRED: Final = f"SELECT count(*) {_EXPIRED}"
 DELETE_EXPIRED: Final = f"DELETE {_EXPIRED}"
 """Erasures older than this many seconds. No index: the table is small."""
 
+_Result = TypeVar("_Result")
+
 
 class Erasures:
     """Implements usecases.ports.ErasureStore. For one thread. Every method raises StorageError.
@@ -66,56 +68,58 @@ class Erasures:
 
         Waits for running batches, for at most twice the lock timeout.
         """
-        with _translated():
-            try:
-                return self._erase(uids)
-            except LockNotAvailable:
-                self._transactions.terminate_frozen(self._writers)
-                return self._erase(uids)
+        with translated():
+            return exclusively(self._transactions, self._writers, partial(self._erase, uids))
 
     def status(self, uids: Sequence[str]) -> ErasureStatus:
         """Return which of these orders are stored, and which are erased."""
-        with _translated(), self._transactions.begin() as connection:
+        with translated(), self._transactions.begin() as connection:
             stored = {uid for (uid,) in connection.execute(STORED_AMONG, _among(uids))}
             erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
         return ErasureStatus(stored, erased)
 
     def undo(self, uids: Sequence[str]) -> None:
         """Allow these orders to be stored again. Does not restore them."""
-        with _translated(), self._transactions.begin() as connection:
+        with translated(), self._transactions.begin() as connection:
             connection.execute(DELETE_ERASED, [[*uids]])
 
     def delete_expired(self, older_than_seconds: float) -> int:
         """Remove erasures older than this many seconds; return how many."""
-        with _translated(), self._transactions.begin() as connection:
+        with translated(), self._transactions.begin() as connection:
             return connection.execute(DELETE_EXPIRED, [older_than_seconds]).rowcount
 
     def count_expired(self, older_than_seconds: float) -> int:
         """Return how many erasures `delete_expired` would remove."""
-        with _translated(), self._transactions.begin() as connection:
+        with translated(), self._transactions.begin() as connection:
             ((count,),) = connection.execute(COUNT_EXPIRED, [older_than_seconds]).fetchall()
             return int(count)
 
     def close(self) -> None:
         self._transactions.close()
 
-    def _erase(self, uids: Sequence[str]) -> set[str]:
-        with self._transactions.begin(EXCLUSIVE_ERASURE_LOCK) as connection:
-            connection.execute(INSERT_ERASED, [[*uids]])
-            removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, _among(uids))}
-            # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
-            # releases know.
-            connection.execute(NOTIFY, [[*payloads([], uids)]])
+    @staticmethod
+    def _erase(uids: Sequence[str], connection: BoundedConnection) -> set[str]:
+        connection.execute(INSERT_ERASED, [[*uids]])
+        removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, _among(uids))}
+        # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
+        # releases know.
+        connection.execute(NOTIFY, [[*payloads([], uids)]])
         return removed
+
+
+def exclusively(transactions: Transactions, writers: str, change: Callable[[BoundedConnection], _Result]) -> _Result:
+    """Run `change` in a transaction that overlaps with no writer's and with no other one of this kind.
+
+    Waits for running batches, for at most twice the lock timeout. Raises psycopg.Error.
+    """
+    try:
+        with transactions.begin(EXCLUSIVE_ERASURE_LOCK) as connection:
+            return change(connection)
+    except LockNotAvailable:
+        transactions.terminate_frozen(writers)
+    with transactions.begin(EXCLUSIVE_ERASURE_LOCK) as connection:
+        return change(connection)
 
 
 def _among(uids: Sequence[str]) -> dict[str, Any]:
     return {"order_uids": [*uids], "shards": shards_of(uids)}
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise translate(error) from error

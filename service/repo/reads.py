@@ -26,6 +26,7 @@ from service.repo.connection import (
 from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.document import (
     BY_ORDER_UID,
+    CREATED_US,
     DATE_CREATED,
     DOCUMENT,
     FROM_ORDERS,
@@ -74,7 +75,6 @@ RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
 
-_CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
 SUMMARY: Final = json_object(
     [
         *columns("o", "order_uid", "track_number"),
@@ -306,7 +306,7 @@ def page_statement(query: PageQuery) -> LiteralString:
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"""\
-SELECT {SUMMARY}, {_CREATED_US}, o.order_uid::text
+SELECT {SUMMARY}, {CREATED_US}, o.order_uid::text
 FROM orders o {JOIN_PAYMENTS} {where}
 {_NEWEST_FIRST} LIMIT %(more)s"""
 

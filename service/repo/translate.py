@@ -4,6 +4,8 @@ Only the names of tables, columns and constraints are copied: the driver's text 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Final
 
@@ -89,6 +91,15 @@ def translate(error: psycopg.Error) -> StorageError:
     return StorageUnavailable(
         PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state
     )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise a StorageError for each psycopg.Error of the block."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 def copy_line(error: psycopg.Error) -> tuple[str, int] | None:

@@ -4,10 +4,14 @@ New orders are inserted by COPY. A stored order is compared: an equal document o
 replaces it as a whole. An update names the version that was read: if another writer has changed it since, the
 transaction fails, and is retried. Erased orders are not stored again. Rows are written sorted by `order_uid`, stored
 orders before new ones, so that concurrent writers do not deadlock.
+
+An order that is older than the retention is not inserted. If it is stored, a greater version replaces it all the same,
+so that readers never get an older version; `orders prune` deletes it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -27,6 +31,7 @@ from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.updates import Update, replace, update_versions
 from service.usecases.ports import Stored
+from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
 MAX_PREPARED_ITEMS: Final = 100
@@ -51,6 +56,7 @@ class WritePlan(NamedTuple):
     """Orders that are stored with this version already. They are reported as unchanged."""
     stale: int
     erased: int
+    expired: int
 
 
 class OrderRow(NamedTuple):
@@ -63,9 +69,17 @@ class OrderRow(NamedTuple):
 class PostgresOrderStore:
     """Implements usecases.ports.OrderStore. For one thread."""
 
-    def __init__(self, transactions: Transactions, compare_by: CompareBy = "timestamp") -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        compare_by: CompareBy = "timestamp",
+        retention: RetentionPolicy = KEEP_FOREVER,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._transactions = transactions
         self._compare_by: CompareBy = compare_by
+        self._retention = retention
+        self._now = now
         self._ids = Ids()
 
     @staticmethod
@@ -126,17 +140,20 @@ class PostgresOrderStore:
             unchanged=len(plan.unchanged) + plan.redelivered,
             stale=plan.stale,
             erased=plan.erased,
+            expired=plan.expired,
         )
 
     def _plan(self, cursor: Cursor, newest: dict[str, VersionedOrder]) -> WritePlan:
         """Compare with the stored versions. Stored versions only grow, so an order that is older stays older."""
         stored, erased = stored_versions(cursor, newest)
-        new = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
+        absent = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
+        cutoff = self._retention.cutoff(self._now())
+        new = [versioned for versioned in absent if versioned.order.date_created >= cutoff]
         redelivered = sum(found.source.version == newest[uid].source.version for uid, found in stored.items())
         older = [Update(newest[uid], found) for uid, found in stored.items() if self._is_newer(newest[uid], found)]
         unchanged, replaced = self._compare(cursor, older) if older else ([], [])
         stale = len(stored) - len(unchanged) - len(replaced) - redelivered
-        return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased))
+        return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased), len(absent) - len(new))
 
     def _compare(self, cursor: Cursor, updates: Sequence[Update]) -> tuple[list[Update], list[Update]]:
         """Return those that are stored with an equal document and with a different one, at the version just read."""

@@ -17,13 +17,14 @@ from service.usecases.batch import Batch
 
 
 class Stored(NamedTuple):
-    """Counts of the orders of one transaction. Erased orders are not stored."""
+    """Counts of the orders of one transaction. Erased and expired orders are not stored."""
 
     new: int = 0
     replaced: int = 0
     unchanged: int = 0
     stale: int = 0
     erased: int = 0
+    expired: int = 0
 
     def __add__(self, other: object) -> "Stored":
         if not isinstance(other, Stored):
@@ -177,6 +178,15 @@ class ErasureStore(Protocol):
     def status(self, uids: Sequence[str]) -> ErasureStatus: ...
 
     def undo(self, uids: Sequence[str]) -> None: ...
+
+
+class ExpiredOrders(Protocol):
+    """The stored orders that were created before a cutoff. Every method raises StorageError."""
+
+    def count(self) -> int: ...
+
+    def delete_oldest(self) -> int:
+        """Delete a few hundred of them in one transaction; return how many. 0: none is left."""
 
 
 class OrderRecords(Protocol):

@@ -80,6 +80,8 @@ def pod_templates(objects: Sequence[Manifest]) -> Iterator[Manifest]:
             yield each
         elif each["kind"] in {"Deployment", "StatefulSet", "Job"}:
             yield each["spec"]["template"]
+        elif each["kind"] == "CronJob":
+            yield each["spec"]["jobTemplate"]["spec"]["template"]
 
 
 def containers(pod: Manifest) -> Iterator[Manifest]:

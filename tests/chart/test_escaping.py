@@ -36,12 +36,14 @@ MODES: Final[dict[str, dict[str, Any]]] = {
         },
         "consumer": {"autoscaling": {"enabled": True}, "keda": {"enabled": False}},
         "migrations": {"mode": "job"},
+        "retention": {"maxAge": "400d"},
     },
     "outside": {
         "kafka": {"enabled": False, "securityProtocol": "SASL_SSL", "sasl": {"mechanism": "PLAIN"}},
         "postgresql": {"enabled": False, "tls": {"mode": "verify-full"}},
         "consumer": {"keda": {"enabled": True}, "autoscaling": {"enabled": False}},
         "migrations": {"mode": "hook"},
+        "retention": {"maxAge": "400d"},
     },
 }
 

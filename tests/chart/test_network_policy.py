@@ -7,7 +7,7 @@ import pytest
 
 from tests.chart.helm import of_kind, render
 from tests.chart.network_policies import Peer, Port, allowed, may_connect, pods
-from tests.chart.test_pods import RELEASES
+from tests.chart.test_pods import RELEASES, RETENTION
 
 ON = "networkPolicy.enabled=true"
 PORTS = [Port(number) for number in (53, 80, 443, 5432, 8000, 9000, 9092, 9093, 9094)]
@@ -50,8 +50,14 @@ def test_with_external_servers_pods_reach_their_ports_at_any_address() -> None:
 def test_the_hardened_release_allows_only_its_named_peers_and_servers() -> None:
     found = connections(render(RELEASES["hardened"]), STRANGER | SERVERS | TOOLS)
     to_servers = {(pod, "server", 9092) for pod in APPLICATION} | {(pod, "server", 5432) for pod in DATABASE_CLIENTS}
+    to_servers |= {("retention", "server", 5432)}
     inbound = {("ingress", "api", 8000), ("prometheus", "api", 9000), ("prometheus", "consumer", 9000)}
     assert found == to_servers | inbound | {("test", "api", 8000)}
+
+
+def test_the_pods_of_the_retention_reach_only_postgresql() -> None:
+    found = connections(render(settings=[ON, *RETENTION]), STRANGER) - connections(render(settings=[ON]), STRANGER)
+    assert found == {("retention", "postgresql", 5432)}
 
 
 def test_extra_egress_applies_to_the_pods_of_the_application() -> None:

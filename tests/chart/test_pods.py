@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.config import Settings
+from service.pkg.units import parse_seconds
 from tests.chart.helm import CHART, Manifest, containers, of_kind, one, parse, pod_templates, render, render_yaml
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
@@ -57,6 +58,7 @@ def test_only_the_api_and_the_test_of_the_release_mount_the_api_keys() -> None:
     assert not any(api_key_mounts(render()).values())
 
 
+RETENTION = ["retention.enabled=true", "retention.maxAge=400d"]
 THREE_LOGINS = ["postgresql.existingSecret=m", "postgresql.existingWriteSecret=w", "postgresql.existingReadSecret=r"]
 
 
@@ -72,11 +74,13 @@ THREE_LOGINS = ["postgresql.existingSecret=m", "postgresql.existingWriteSecret=w
 def test_each_pod_gets_only_the_login_of_its_role(settings: list[str], migrate: str, write: str, read: str) -> None:
     found = {
         pod["metadata"]["labels"]["app.kubernetes.io/component"]: login_secrets(pod)
-        for pod in pod_templates(render(settings=settings))
+        for pod in pod_templates(render(settings=[*settings, *RETENTION]))
     }
     assert found.pop("postgresql", {migrate, write, read}) == {migrate, write, read}
     found.pop("kafka")
-    assert found == {"migration": {migrate}, "consumer": {write}, "api": {read}, "test": set()}
+    assert found == {
+        "migration": {migrate}, "retention": {migrate}, "consumer": {write}, "api": {read}, "test": set(),
+    }  # fmt: skip
 
 
 def test_the_test_of_the_release_cannot_reach_postgresql() -> None:
@@ -190,7 +194,7 @@ def test_every_mount_has_a_volume(release: str) -> None:
             assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes | claims
 
 
-def test_migration_and_test_are_scheduled_like_the_consumer() -> None:
+def test_jobs_and_the_test_are_scheduled_like_the_consumer() -> None:
     scheduling = {
         "nodeSelector": {"pool": "orders"},
         "tolerations": [{"key": "dedicated", "operator": "Exists"}],
@@ -200,9 +204,9 @@ def test_migration_and_test_are_scheduled_like_the_consumer() -> None:
     settings = [f"consumer.{name}={json.dumps(value)}" for name, value in scheduling.items()]
     found = {
         pod["metadata"]["labels"]["app.kubernetes.io/component"]: {name: pod["spec"].get(name) for name in scheduling}
-        for pod in pod_templates(parse(render_yaml(json_settings=tuple(settings))))
+        for pod in pod_templates(parse(render_yaml(settings=tuple(RETENTION), json_settings=tuple(settings))))
     }
-    assert found["migration"] == found["test"] == found["consumer"] == scheduling
+    assert found["migration"] == found["retention"] == found["test"] == found["consumer"] == scheduling
     assert found["api"] == dict.fromkeys(scheduling)
 
 
@@ -276,7 +280,7 @@ def assert_loaded(settings: Settings, name: str, value: str) -> None:
     found = getattr(getattr(settings, group), field)
     for each in key:
         found = found[each]
-    assert str(found).lower() == value.lower() or float(found) == float(value), name
+    assert str(found).lower() == value.lower() or float(found) == parse_seconds(value), name
 
 
 def test_a_digest_overrides_the_tag_which_defaults_to_the_app_version() -> None:

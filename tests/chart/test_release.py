@@ -13,7 +13,7 @@ import yaml
 
 from service.pkg.exit_codes import ExitCode
 from tests.chart.helm import CHART, Manifest, of_kind, one, pod_templates, rejection, render, render_yaml
-from tests.chart.test_pods import RELEASES, each_release
+from tests.chart.test_pods import RELEASES, RETENTION, each_release
 
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{label}" for label in ("name", "instance", "component"))
 EXTERNAL_KAFKA = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
@@ -91,6 +91,21 @@ def test_a_migration_with_invalid_settings_is_not_retried() -> None:
     assert spec["template"]["spec"]["containers"][0]["name"] == "migrate"
 
 
+def test_the_retention_is_for_consumers_and_for_a_cron_job_that_never_overlaps_itself() -> None:
+    objects = render(settings=[*RETENTION, "retention.schedule=0 4 * * 7"])
+    spec = one(objects, "CronJob", "orders-prune")["spec"]
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("0 4 * * 7", "Forbid")
+    (prune,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert (prune["args"], prune["envFrom"]) == (["prune"], [{"configMapRef": {"name": "orders"}}])
+    (rule,) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"] == {"containerName": prune["name"], "operator": "In", "values": [ExitCode.USAGE]}
+    assert one(objects, "ConfigMap", "orders")["data"]["ORDERS_RETENTION__MAX_AGE"] == "400d"
+    only_consumers = render(settings=["retention.maxAge=400d"])
+    assert of_kind(only_consumers, "CronJob") == []
+    assert one(only_consumers, "ConfigMap", "orders")["data"]["ORDERS_RETENTION__MAX_AGE"] == "400d"
+    assert "ORDERS_RETENTION__MAX_AGE" not in one(render(), "ConfigMap", "orders")["data"]
+
+
 def test_a_hook_uses_no_object_of_the_release() -> None:
     objects = render(RELEASES["hook"])
     job = one(objects, "Job")
@@ -120,6 +135,7 @@ def references(node: Any) -> list[Any]:
         ("PodDisruptionBudget", 1, "api.podDisruptionBudget.enabled=true"),
         ("PodDisruptionBudget", 1, "consumer.podDisruptionBudget.enabled=true"),
         ("NetworkPolicy", 6, "networkPolicy.enabled=true"),
+        ("CronJob", 1, "retention.enabled=true,retention.maxAge=400d"),
         ("ServiceMonitor", 2, "metrics.serviceMonitor.enabled=true"),
         ("PrometheusRule", 1, "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true"),
     ],
@@ -187,6 +203,7 @@ def test_alerts_and_dashboard_can_be_enabled() -> None:
             "consumer.keda.enabled and consumer.autoscaling.enabled are mutually exclusive",
         ),
         (["api.autoscaling.enabled=true", "api.autoscaling.minReplicas=9"], "api.autoscaling.minReplicas is greater"),
+        (["retention.enabled=true"], "retention.maxAge is required"),
         (["ingress.enabled=true"], "ingress.hosts is required"),
         (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
         (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too small for cache.maxBytes"),
@@ -300,6 +317,8 @@ def test_without_migrations_the_owners_login_is_optional() -> None:
     external = ["postgresql.enabled=false", "postgresql.host=a", *logins]
     assert any("postgresql.existingSecret is required" in line for line in rejection(*external))
     assert render(settings=[*external, "migrations.mode=none"])
+    retaining = rejection(*external, "migrations.mode=none", *RETENTION)
+    assert any("postgresql.existingSecret is required" in line for line in retaining)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +330,8 @@ def test_without_migrations_the_owners_login_is_optional() -> None:
         ("api.replicas=two", "'/api/replicas': got string, want integer"),
         ("api.resources.limits=null", "'/api/resources': missing property 'limits'"),
         ("image.digest=abc", "'/image/digest'"),
+        ("retention.maxAge=400", "'/retention/maxAge'"),
+        ("retention.maxAge=400 days", "'/retention/maxAge'"),
         ("settings.ORDERS_LOG__LEVEL=loud", "'/settings/ORDERS_LOG__LEVEL': value must be one of 'debug', 'info'"),
         ("settings.ORDERS_LOGG__LEVEL=info", "'/settings': additional properties 'ORDERS_LOGG__LEVEL' not allowed"),
         ("postgresql.maxWalSize=10", "'/postgresql/maxWalSize'"),

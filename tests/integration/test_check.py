@@ -5,7 +5,7 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import LiteralString
 
@@ -213,6 +213,23 @@ def test_an_extra_dead_letter_fails(
 def test_duplicate_dead_letters_are_allowed_after_a_crash(harness: Harness) -> None:
     harness.dead_letter(dead_letters()[0], 0)
     assert harness.check("--after-crash") == 0
+
+
+def test_expired_orders_may_be_missing_and_others_may_not(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    age = datetime.now(UTC) - datetime(2026, 2, 15, tzinfo=UTC)
+    expiring = ("--older-than", f"{age // timedelta(seconds=1)}s")
+    delete(harness, "date_created < '2026-02-15Z'")
+    assert harness.check() == 1
+    assert harness.check(*expiring) == 0
+    counts = cells(capsys.readouterr().out.rpartition("messages")[2], "orders")
+    assert (counts["missing"], counts["expired"]) == ("0", str(int(counts["expected"]) - int(counts["stored"])))
+    delete(harness, "id = (SELECT max(id) FROM orders)")
+    assert harness.check(*expiring) == 1
+
+
+def delete(harness: Harness, condition: LiteralString) -> None:
+    with psycopg.connect(harness.dsn) as connection:
+        assert connection.execute(f"DELETE FROM orders WHERE {condition}").rowcount  # noqa: S608
 
 
 def test_lag_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:

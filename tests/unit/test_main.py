@@ -20,7 +20,7 @@ from service.errors import StorageUnavailable
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",
-    "erase", "doctor", "demo", "bench",
+    "erase", "prune", "doctor", "demo", "bench",
 ]  # fmt: skip
 
 
@@ -264,6 +264,7 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
         ("rewind", "--to-timestamp"),
         ("skip-batch", "--dry-run"),
         ("erase", "--undo"),
+        ("prune", "--older-than"),
         ("smoke", "--url"),
         ("demo", "--reload"),
         ("bench", "--quick"),

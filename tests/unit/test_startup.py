@@ -24,7 +24,7 @@ except SystemExit:
 """
 MIGRATING = {"migrate", "wait-for-migrations", "doctor"}
 GENERATING = {"generate", "check", "smoke"}
-SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase"}
+SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune"}
 """They fail if a server is unreachable, and repeat nothing."""
 OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
 

@@ -136,6 +136,24 @@ def test_orders_that_are_not_exact(rows: list[tuple[str, Any]], counts: OrderCou
     assert not found.exact
 
 
+def test_an_expired_order_may_be_missing_but_must_not_be_wrong() -> None:
+    missing = compare_orders(EXPECTED_ORDERS, [], {"one"})
+    assert (missing, missing.exact) == (OrderCounts(1, expired=1), True)
+    assert compare_orders(EXPECTED_ORDERS, [("one", ORDER)], {"one"}) == OrderCounts(1, stored=1)
+    wrong = compare_orders(EXPECTED_ORDERS, [("one", ORDER | {"more": 1})], {"one"})
+    assert (wrong, wrong.exact) == (OrderCounts(1, wrong_version=1), False)
+
+
+def test_orders_created_before_the_cutoff_are_expired() -> None:
+    plan = Plan(count=500, updates=0.2)
+    dates = {m.key.decode(): json.loads(m.value or b"")["date_created"] for m in stream(plan)}
+    cutoff = datetime(2024, 12, 15, tzinfo=UTC)
+    expired = {uid for uid, date in dates.items() if datetime.fromisoformat(date) < cutoff}
+    assert 0 < len(expired) < len(dates)
+    assert expected_result(plan, cutoff).expired == expired
+    assert expected_result(plan).expired == set()
+
+
 def test_a_dead_letter_is_exact() -> None:
     counts = dead_letters(FoundDeadLetter())["invalid"]
     assert counts == DeadLetterCounts(1, found=1)

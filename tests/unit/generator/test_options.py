@@ -44,8 +44,8 @@ def test_check_accepts_the_options_of_generate() -> None:
         (["--count", "-1"], "whole number"),
         (["--count", "1.5"], "whole number"),
         (["--seed", "٣"], "whole number"),
-        (["--rate", "inf"], "messages per second"),
-        (["--rate", "-1"], "messages per second"),
+        (["--rate", "inf"], "number per second"),
+        (["--rate", "-1"], "number per second"),
     ],
 )
 def test_an_invalid_value_is_rejected_with_the_valid_form(

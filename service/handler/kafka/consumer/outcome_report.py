@@ -20,6 +20,7 @@ def report_outcome(
     metrics.unchanged.inc(outcome.stored.unchanged)
     metrics.stale.inc(outcome.stored.stale)
     metrics.erased_skipped.inc(outcome.stored.erased)
+    metrics.expired_skipped.inc(outcome.stored.expired)
     metrics.dependency_up.labels("postgresql").set(1)
     if outcome.decision is not Decision.COMMIT:
         return

@@ -74,6 +74,7 @@ def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
         "orders.unchanged": stored.unchanged,
         "orders.stale": stored.stale,
         "orders.erased": stored.erased,
+        "orders.expired": stored.expired,
         "orders.dead_letters": len(outcome.dead_letters),
     }
 

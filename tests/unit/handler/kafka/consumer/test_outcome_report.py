@@ -12,7 +12,7 @@ from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
 
-STORED = Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5)
+STORED = Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6)
 RECORD = Record("orders", 2, 7, 1_000, b"key", b"a secret", [])
 DEAD_LETTER = DeadLetter(RECORD, 2, Reason.INVALID, "sm_id: is missing")
 
@@ -32,8 +32,8 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_stored_orders_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
     report(metrics, Outcome(STORED))
-    names = ("stored", "replaced", "unchanged", "stale", "erased_skipped", "tombstones")
-    assert [sample(metrics, f"{name}_total") for name in names] == [1, 2, 3, 4, 5, 1]
+    names = ("stored", "replaced", "unchanged", "stale", "erased_skipped", "expired_skipped", "tombstones")
+    assert [sample(metrics, f"{name}_total") for name in names] == [1, 2, 3, 4, 5, 6, 1]
     assert sample(metrics, "batch_seconds_sum", stage="write") == 1.5
     assert sample(metrics, "dependency_up", dependency="postgresql") == 1
 

@@ -63,7 +63,7 @@ def hex_ids(span: ReadableSpan) -> tuple[str, str]:
 
 def test_the_span_of_a_batch_counts_what_became_of_its_messages(spans: Spans) -> None:
     batch = batch_of([], [], [])
-    outcome = Outcome(Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5), [dead_letter(batch, 0)])
+    outcome = Outcome(Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6), [dead_letter(batch, 0)])
     assert spans.write(batch, lambda _: outcome) is outcome
     (span,) = spans.named("store orders")
     assert span.attributes == {
@@ -75,6 +75,7 @@ def test_the_span_of_a_batch_counts_what_became_of_its_messages(spans: Spans) ->
         "orders.unchanged": 3,
         "orders.stale": 4,
         "orders.erased": 5,
+        "orders.expired": 6,
         "orders.dead_letters": 1,
     }
 

@@ -1,0 +1,78 @@
+"""`orders prune`: deletes the orders that were created longer ago than a given time."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from service.app.database import ApplicationName, connection_settings
+from service.config import Settings
+from service.errors import CommandError, InvalidSettings, Stopped, StorageError
+from service.pkg.argtypes import age, rate
+from service.pkg.exit_codes import ExitCode
+from service.pkg.output import echo
+from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.timestamps import rfc3339
+from service.repo.connection_errors import require_postgres
+from service.repo.expired_orders import PostgresExpiredOrders
+from service.repo.transactions import Transactions
+from service.usecases.ports import ExpiredOrders
+from service.usecases.retention import RetentionPolicy, prune
+
+_DEFAULT_RATE: Final = 1_000.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--older-than", type=age, metavar="TIME",
+        help="delete orders that were created longer ago than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="print how many would be deleted, and delete none")
+    parser.add_argument(
+        "--rate", type=rate, default=_DEFAULT_RATE, metavar="ORDERS_PER_SECOND",
+        help="delete at most this many orders per second; 0 for no limit (default: %(default)g)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings."""
+    stop = stop_at_signals()
+    max_age = args.older_than or settings.retention.max_age
+    if max_age is None:
+        raise InvalidSettings("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
+    if settings.retention.max_age is None or max_age < settings.retention.max_age:
+        echo("Consumers store these orders again if they are redelivered: ORDERS_RETENTION__MAX_AGE is not as short.")
+    cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
+    with _expired_orders(settings, cutoff) as orders:
+        if args.dry_run:
+            echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
+        else:
+            _prune(orders, args.rate, cutoff, stop)
+    return ExitCode.DONE
+
+
+def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: ShutdownEvent) -> None:
+    deleted = 0
+    try:
+        for count in prune(orders, per_second, stop):
+            deleted += count
+    except Stopped:
+        raise CommandError("stopped before the end: run the same command to continue") from None
+    finally:
+        echo(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
+        log = structlog.get_logger("orders.prune")
+        log.info("orders pruned", orders=deleted, created_before=rfc3339(cutoff))
+
+
+@contextmanager
+def _expired_orders(settings: Settings, cutoff: datetime) -> Iterator[PostgresExpiredOrders]:
+    require_postgres(settings.postgres.dsn)
+    transactions = Transactions(connection_settings(settings.postgres, ApplicationName.PRUNE))
+    with closing(PostgresExpiredOrders(transactions, ApplicationName.CONSUMER, cutoff)) as orders:
+        try:
+            yield orders
+        except StorageError as error:
+            raise CommandError(f"{error}; the last transaction may be committed: run the command again") from None

@@ -1,0 +1,73 @@
+"""Deletes orders that were created before a cutoff, oldest first, in small transactions.
+
+Each takes the erasures' lock in exclusive mode. So it overlaps with no writer and no erasure, with which it could
+deadlock, and it deletes what a writer stored that checked the retention before. Writers wait for one transaction at a
+time.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from service.repo.connection import BoundedConnection
+from service.repo.document import CREATED_US
+from service.repo.erasures import exclusively
+from service.repo.notifications import NOTIFY, payloads
+from service.repo.shards import shards_of
+from service.repo.transactions import Transactions
+from service.repo.translate import translated
+from service.repo.updates import DELETE_CHILDREN
+from service.usecases.retention import EARLIEST
+
+ORDERS_PER_TRANSACTION: Final = 500
+"""Orders of one transaction."""
+
+OLDEST_EXPIRED: Final = f"""\
+SELECT o.id, o.order_uid, {CREATED_US} FROM orders o
+WHERE o.date_created >= %(start)s AND o.date_created < %(cutoff)s
+ORDER BY o.date_created LIMIT {ORDERS_PER_TRANSACTION}"""
+"""Uses orders_newest_idx, from where the previous transaction ended: before it, the index has entries of deleted orders
+until VACUUM removes them."""
+COUNT_EXPIRED: Final = "SELECT count(*) FROM orders WHERE date_created < %(cutoff)s"
+DELETE_BY_ID: Final = "DELETE FROM orders WHERE id = ANY(%(ids)s) AND shard = ANY(%(shards)s)"
+"""After DELETE_CHILDREN, so that the cascade of each order finds no row."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PostgresExpiredOrders:
+    """Implements usecases.ports.ExpiredOrders. For one thread.
+
+    `writers` is the application name of the writers' sessions.
+    """
+
+    def __init__(self, transactions: Transactions, writers: str, cutoff: datetime) -> None:
+        self._transactions = transactions
+        self._writers = writers
+        self._cutoff = cutoff
+        self._start = EARLIEST
+
+    def count(self) -> int:
+        with translated(), self._transactions.begin() as connection:
+            ((count,),) = connection.execute(COUNT_EXPIRED, {"cutoff": self._cutoff}).fetchall()
+            return int(count)
+
+    def delete_oldest(self) -> int:
+        """Also notify the readers. Waits for running batches, for at most twice the lock timeout."""
+        with translated():
+            deleted, self._start = exclusively(self._transactions, self._writers, self._delete)
+        return deleted
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def _delete(self, connection: BoundedConnection) -> tuple[int, datetime]:
+        """Return the number of deleted orders, and when the newest of them was created."""
+        found = connection.execute(OLDEST_EXPIRED, {"start": self._start, "cutoff": self._cutoff}).fetchall()
+        if not found:
+            return 0, self._start
+        ids, uids, created_us = zip(*found, strict=True)
+        keys = {"ids": [*ids], "shards": shards_of(uids)}
+        for statement in (*DELETE_CHILDREN, DELETE_BY_ID):
+            connection.execute(statement, keys)
+        connection.execute(NOTIFY, [[*payloads([], uids)]])
+        return len(uids), _EPOCH + timedelta(microseconds=created_us[-1])

@@ -1,0 +1,50 @@
+"""Retention: orders that were created too long ago are not stored, and are deleted by `orders prune`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.ports import ExpiredOrders
+
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+"""No order was created before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long an order is kept after it was created. None: forever."""
+
+    max_age: timedelta | None
+
+    @classmethod
+    def of_seconds(cls, max_age: float | None) -> "RetentionPolicy":
+        return cls(None if max_age is None else timedelta(seconds=max_age))
+
+    def cutoff(self, now: datetime) -> datetime:
+        """Return the time before which an expired order was created."""
+        return EARLIEST if self.max_age is None else now - self.max_age
+
+
+KEEP_FOREVER: Final = RetentionPolicy(None)
+
+
+def prune(
+    orders: ExpiredOrders, rate: float, stop: ShutdownEvent, now: Callable[[], float] = monotonic
+) -> Iterator[int]:
+    """Yield the number of orders that each transaction deleted, until none is left.
+
+    Deletes at most `rate` orders per second; 0 means unlimited. Raises StorageError, and Stopped between two
+    transactions.
+    """
+    delay = 0.0
+    while True:
+        stop.sleep(delay)
+        started = now()
+        deleted = orders.delete_oldest()
+        if not deleted:
+            return
+        yield deleted
+        delay = deleted / rate - (now() - started) if rate else 0.0

@@ -1,0 +1,253 @@
+"""Orders that are older than the retention are not stored, and are deleted whatever concurrent writers do."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from service.entities.version import VersionedOrder
+from service.errors import StorageUnavailable
+from service.repo.erasures import SHARE_ERASURE_LOCK, Erasures
+from service.repo.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, ORDERS_PER_TRANSACTION, PostgresExpiredOrders
+from service.repo.notifications import Notification, parse
+from service.repo.shards import shard_of
+from service.repo.transactions import Transactions
+from service.repo.updates import DELETE_CHILDREN
+from service.repo.writes import PostgresOrderStore
+from service.usecases.ports import Stored
+from service.usecases.retention import EARLIEST, RetentionPolicy
+from tests.kit.factories import connection_settings, versioned
+from tests.kit.notifications import listen
+from tests.kit.waiting import eventually
+
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+MAX_AGE = timedelta(days=400)
+CUTOFF = NOW - MAX_AGE
+EXPIRED, KEPT = CUTOFF - timedelta(microseconds=1), CUTOFF
+WAITING_FOR_LOCK: LiteralString = """\
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'pruner'"""
+COPY_OF_AN_ORDER: LiteralString = """\
+INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "late", "id": 0}')).* FROM orders o LIMIT 1"""
+TABLES: dict[LiteralString, LiteralString] = {
+    "orders": "id", "deliveries": "order_id", "payments": "order_id", "items": "order_id",
+}  # fmt: skip
+
+Background = Callable[[Callable[[], Any]], Future[Any]]
+
+
+@contextmanager
+def pruning(dsn: str, **settings: Any) -> Iterator[PostgresExpiredOrders]:
+    transactions = Transactions(connection_settings(dsn, "pruner", **settings))
+    with closing(PostgresExpiredOrders(transactions, "writer", CUTOFF)) as opened:
+        yield opened
+
+
+@contextmanager
+def writing(dsn: str, now: datetime = NOW, max_age: timedelta | None = MAX_AGE) -> Iterator[PostgresOrderStore]:
+    transactions = Transactions(connection_settings(dsn, "writer"))
+    with closing(PostgresOrderStore(transactions, "timestamp", RetentionPolicy(max_age), lambda: now)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def expired(database: str) -> Iterator[PostgresExpiredOrders]:
+    with pruning(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[PostgresOrderStore]:
+    """A writer without a retention."""
+    with writing(database, max_age=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """Runs a call in another thread."""
+    with ThreadPoolExecutor() as threads:
+        yield threads.submit
+
+
+def created(at: datetime, uid: str, offset: int = 1, **overrides: Any) -> VersionedOrder:
+    date = at.isoformat().replace("+00:00", "Z")
+    return versioned(offset, order_uid=uid, date_created=date, **overrides)
+
+
+def stored(admin: psycopg.Connection) -> set[str]:
+    return {uid for (uid,) in admin.execute("SELECT order_uid FROM orders")}
+
+
+# Pruning
+
+
+def test_expired_orders_are_counted_and_deleted_from_every_table(
+    expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    writer.store([created(EXPIRED, "a"), created(EXPIRED - MAX_AGE, "b"), created(KEPT, "c"), created(NOW, "d")])
+    assert expired.count() == 2
+    assert [expired.delete_oldest(), expired.delete_oldest(), expired.count()] == [2, 0, 0]
+    assert stored(admin) == {"c", "d"}
+    for table, key in TABLES.items():
+        assert admin.execute(f"SELECT count(DISTINCT {key}) FROM {table}").fetchall() == [(2,)]  # noqa: S608
+
+
+def test_a_transaction_deletes_the_oldest_of_many(
+    expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    ages = [*range(ORDERS_PER_TRANSACTION + 2)]
+    writer.store([created(EXPIRED - timedelta(seconds=age), f"o{age}") for age in ages] + [created(NOW, "new")])
+    assert expired.delete_oldest() == ORDERS_PER_TRANSACTION
+    assert stored(admin) == {"o0", "o1", "new"}
+    assert [expired.delete_oldest(), expired.delete_oldest()] == [2, 0]
+    assert stored(admin) == {"new"}
+
+
+def test_more_orders_of_one_moment_than_a_transaction_deletes_are_all_deleted(
+    expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    writer.store([created(EXPIRED, f"o{number}") for number in range(ORDERS_PER_TRANSACTION + 1)])
+    assert [expired.delete_oldest(), expired.delete_oldest(), expired.delete_oldest()] == [ORDERS_PER_TRANSACTION, 1, 0]
+    assert stored(admin) == set()
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "Asia/Kolkata"])
+def test_any_date_of_an_order_can_be_pruned(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection, timezone: str
+) -> None:
+    """Python's calendar begins after the local time of the first orders."""
+    writer.store([created(EARLIEST, "a"), created(EARLIEST + timedelta(hours=1), "b")])
+    with pruning(f"{database}?options=-ctimezone%3D{timezone}") as expired:
+        assert [expired.delete_oldest(), expired.delete_oldest()] == [2, 0]
+    assert stored(admin) == set()
+
+
+def test_readers_are_notified_of_every_deleted_order(
+    database: str, expired: PostgresExpiredOrders, writer: PostgresOrderStore
+) -> None:
+    writer.store([created(EXPIRED, "b"), created(EXPIRED - MAX_AGE, "a"), created(NOW, "c")])
+    with psycopg.connect(database, autocommit=True) as listener:
+        listen(listener)
+        expired.delete_oldest()
+        (notification,) = listener.notifies(timeout=10, stop_after=1)
+    assert parse(notification.payload) == Notification(changed=["a", "b"])
+
+
+def test_each_statement_uses_its_index(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
+    writer.store([created(EXPIRED - timedelta(seconds=number), f"o{number}") for number in range(2_000)])
+    admin.execute("ANALYZE")
+    admin.execute("SET enable_seqscan = off")
+    keys = [*admin.execute("SELECT id, order_uid FROM orders LIMIT 500")]
+    values = {
+        "start": EARLIEST, "cutoff": CUTOFF, "ids": [key for key, _ in keys],
+        "shards": list({shard_of(uid) for _, uid in keys}),
+    }  # fmt: skip
+    expected = {OLDEST_EXPIRED: "orders_newest_idx", DELETE_BY_ID: "orders_pkey"} | dict(
+        zip(DELETE_CHILDREN, ("deliveries_pkey", "payments_pkey", "items_pkey"), strict=True)
+    )
+    for statement, index in expected.items():
+        plan = str(admin.execute(f"EXPLAIN {statement}".encode(), values).fetchall())
+        assert index in plan
+        assert "Sort" not in plan
+
+
+# Concurrent writers and erasures
+
+
+def test_a_prune_locks_no_order_while_it_waits_for_a_writer(
+    database: str, expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection,
+    background: Background,
+) -> None:  # fmt: skip
+    """Otherwise they could deadlock. What the writer stores meanwhile is deleted too."""
+    writer.store([created(EXPIRED - MAX_AGE, "a"), created(EXPIRED, "z")])
+    with psycopg.connect(database) as other:
+        other.execute(SHARE_ERASURE_LOCK)
+        other.execute("SELECT FROM orders WHERE order_uid = 'z' FOR UPDATE")
+        deleting = background(expired.delete_oldest)
+        eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
+        other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE NOWAIT")
+        other.execute(COPY_OF_AN_ORDER)
+        other.commit()
+        assert deleting.result() == 3
+    assert stored(admin) == set()
+
+
+def test_a_prune_that_times_out_waiting_for_a_writer_deletes_nothing(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    writer.store([created(EXPIRED, "a")])
+    with psycopg.connect(database) as other, pruning(database, lock_timeout=0.2) as expired:
+        other.execute(SHARE_ERASURE_LOCK)
+        with pytest.raises(StorageUnavailable) as caught:
+            expired.delete_oldest()
+        assert caught.value.sqlstate == "55P03"
+        assert stored(admin) == {"a"}
+        other.rollback()
+        assert expired.delete_oldest() == 1
+    assert stored(admin) == set()
+
+
+def test_an_erasure_waits_for_a_prune_and_both_finish(
+    database: str, expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection,
+    background: Background,
+) -> None:  # fmt: skip
+    writer.store([created(EXPIRED, "a"), created(NOW, "b")])
+    with (
+        psycopg.connect(database) as other,
+        closing(Erasures(Transactions(connection_settings(database, "eraser")), "writer")) as erasures,
+    ):
+        other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE")
+        deleting = background(expired.delete_oldest)
+        eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
+        erasing = background(lambda: erasures.erase(["a", "b"]))
+        other.rollback()
+        assert (deleting.result(), erasing.result()) == (1, {"b"})
+    assert stored(admin) == set()
+
+
+# Storing
+
+
+def test_a_pruned_order_is_not_stored_again(
+    database: str, expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    batch = [created(EXPIRED, "a"), created(KEPT, "b")]
+    writer.store(batch)
+    assert expired.delete_oldest() == 1
+    with writing(database) as retaining:
+        assert retaining.store(batch) == Stored(unchanged=1, expired=1)
+        assert retaining.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == Stored(expired=2)
+    assert stored(admin) == {"b"}
+
+
+def test_the_age_at_the_time_of_writing_counts(database: str) -> None:
+    with writing(database, NOW) as earlier, writing(database, NOW + timedelta(microseconds=1)) as later:
+        assert later.store([created(KEPT, "a")]) == Stored(expired=1)
+        assert earlier.store([created(KEPT, "a")]) == Stored(new=1)
+
+
+def test_without_a_retention_an_order_of_any_age_is_stored(writer: PostgresOrderStore) -> None:
+    assert writer.store([created(EARLIEST, "a")]) == Stored(new=1)
+
+
+def test_a_stored_order_is_replaced_whatever_its_age(database: str, writer: PostgresOrderStore) -> None:
+    """Until it is pruned, the greatest version wins."""
+    writer.store([created(NOW, "a"), created(EXPIRED, "b")])
+    with writing(database) as retaining:
+        newer = [created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "b", 2, entry="newer")]
+        assert retaining.store(newer) == Stored(replaced=2)
+        assert retaining.store(newer) == Stored(unchanged=2)
+
+
+def test_an_erased_order_counts_as_erased_whatever_its_age(database: str) -> None:
+    with (
+        closing(Erasures(Transactions(connection_settings(database, "eraser")), "writer")) as erasures,
+        writing(database) as retaining,
+    ):
+        erasures.erase(["a"])
+        assert retaining.store([created(EXPIRED, "a"), created(EXPIRED, "b")]) == Stored(erased=1, expired=1)

@@ -1,0 +1,179 @@
+"""`orders prune` with a real Kafka and PostgreSQL, a consumer and an API."""
+
+import argparse
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from confluent_kafka import Producer
+from msgspec.json import encode
+from structlog.testing import capture_logs
+
+from service.app.commands import prune
+from service.config import PostgresSettings, Settings
+from service.config.settings import RetentionSettings
+from service.entities.dead_letter import Header, Headers
+from service.errors import CommandError, InvalidSettings
+from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.expired_orders import ORDERS_PER_TRANSACTION
+from service.repo.transactions import Transactions
+from service.repo.writes import PostgresOrderStore
+from tests.kit.factories import Document, connection_settings, order_document, versioned
+from tests.kit.harness import TIMEOUT_SECONDS, Harness, metric, orders
+from tests.kit.processes import Service
+from tests.kit.waiting import eventually
+
+MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
+"""How long a pruned order may still be served."""
+DAY = 86_400
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "stop_at_signals", ShutdownEvent)
+
+
+def date(days_ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days_ago)).isoformat().replace("+00:00", "Z")
+
+
+def document(uid: str, days_ago: float) -> Document:
+    return order_document(order_uid=uid, date_created=date(days_ago))
+
+
+def store(dsn: str, **days_ago: float) -> None:
+    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))) as writer:
+        writer.store([versioned(order_uid=uid, date_created=date(days)) for uid, days in days_ago.items()])
+
+
+def run(dsn: str, *arguments: str, max_age: float | None = None) -> int:
+    """Run `orders prune ARGUMENTS` in this process and return its exit code."""
+    parser = argparse.ArgumentParser()
+    prune.add_arguments(parser)
+    settings = Settings(postgres=PostgresSettings(dsn=dsn), retention=RetentionSettings(max_age=max_age))
+    return prune.run(parser.parse_args(arguments), settings)
+
+
+def done(harness: Harness, *arguments: str) -> str:
+    """Run a command as a separate process and return its output."""
+    command = harness.spawn(*arguments, settings=harness.settings)
+    assert command.process.wait(60) == 0, command.tail()
+    return command.tail()
+
+
+def status(api: Service, uid: str) -> int:
+    return httpx2.get(f"{api.url}/orders/{uid}").status_code
+
+
+# With a running consumer and API
+
+
+def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harness: Harness) -> None:
+    a, b, c = document("a", 401), document("b", 399), document("c", 0)
+    consumer, api = harness.consumer(), harness.spawn("api", settings=harness.settings).ready()
+    harness.produce(*orders([a, b]))
+    harness.wait_stored({"a", "b"})
+    eventually(lambda: status(api, "a") == 200)
+    assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
+    assert consumer.stop() == 0
+    consumer = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
+
+    assert "Z: 1 deleted" in done(harness, "prune", "--older-than", "400d")
+    eventually(lambda: status(api, "a") == 404, MAX_STALE_SECONDS)
+    assert status(api, "b") == 200
+
+    harness.produce(*orders([a, c]))
+    harness.wait_committed({0: 4})
+    dead_letter(harness, a, offset=1_000)
+    assert "1  sent" in done(harness, "dlq", "replay")
+    harness.wait_committed({0: 5})
+    assert metric(consumer, "orders_expired_skipped_total") == 2
+
+    assert consumer.stop() == 0
+    assert "5 offsets will be read again" in done(harness, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
+    again = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
+    harness.produce(*orders([document("d", 0)]))
+    harness.wait_committed({0: 6})
+    assert metric(again, "orders_expired_skipped_total") > 0
+    assert len(harness.dead_letters()) == 1  # the one produced above
+    assert harness.stored() == {"b", "c", "d"}
+    warmed = harness.spawn("api", settings=harness.settings).ready()
+    assert [status(each, uid) for each in (api, warmed) for uid in "abcd"] == [404, 200, 200, 200] * 2
+
+
+def dead_letter(harness: Harness, order: Document, offset: int) -> None:
+    """Produce a dead letter whose origin is that offset of partition 0 of the order topic."""
+    origin = {Header.TOPIC: harness.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
+    headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
+    producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
+    producer.produce(harness.dead_letter_topic, encode(order), order["order_uid"].encode(), 0, headers=[*headers])
+    assert producer.flush(TIMEOUT_SECONDS) == 0
+
+
+def test_sigterm_ends_it_between_two_transactions_and_the_next_run_continues(harness: Harness) -> None:
+    store(harness.database, **{f"o{number}": 401 for number in range(ORDERS_PER_TRANSACTION + 1)}, new=0)
+    command = harness.spawn("prune", "--older-than", "400d", "--rate", "1", settings=harness.settings)
+    eventually(lambda: len(harness.stored()) == 2, 30, "the first transaction")
+    assert command.stop() == 1
+    (logged,) = command.logged("orders pruned")
+    assert logged["orders"] == ORDERS_PER_TRANSACTION
+    assert command.tail(1) == "orders: stopped before the end: run the same command to continue"
+    assert len(harness.stored()) == 2
+    assert "Z: 1 deleted" in done(harness, "prune", "--older-than", "400d")
+    assert harness.stored() == {"new"}
+
+
+# Options
+
+
+def test_a_dry_run_prints_how_many_would_be_deleted_and_deletes_none(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(database, a=401, b=402, c=399)
+    for _ in range(2):
+        assert run(database, "--older-than", "400d", "--dry-run", max_age=400 * DAY) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("orders created before 20")
+        assert line.endswith("Z: 2 would be deleted")
+
+
+def test_the_age_is_by_default_that_of_the_setting(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store(database, a=401, b=399)
+    with capture_logs() as logs:
+        assert run(database, max_age=400 * DAY) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("Z: 1 deleted")
+    (logged,) = logs
+    assert logged.items() >= {"event": "orders pruned", "log_level": "info", "orders": 1}.items()
+    assert logged.keys() == {"event", "log_level", "orders", "created_before"}
+
+
+@pytest.mark.parametrize("max_age", [None, 401 * DAY])
+def test_it_says_if_consumers_store_the_pruned_orders_again(
+    database: str, capsys: pytest.CaptureFixture[str], max_age: float | None
+) -> None:
+    run(database, "--older-than", "400d", max_age=max_age)
+    assert capsys.readouterr().out.startswith("Consumers store these orders again if they are redelivered")
+
+
+def test_without_an_age_nothing_is_deleted(database: str) -> None:
+    with pytest.raises(InvalidSettings, match="--older-than is required, because ORDERS_RETENTION__MAX_AGE is not set"):
+        run(database)
+
+
+@pytest.mark.parametrize("arguments", [["--older-than", "0d"], ["--older-than", "40000d"], ["--rate", "-1"]])
+def test_an_age_or_a_rate_out_of_range_is_a_usage_error(database: str, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(database, *arguments, max_age=DAY)
+    assert ended.value.code == 2
+
+
+def test_a_failure_is_reported_with_the_number_of_deleted_orders(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(database, a=401)
+    readonly = f"{database}?options=-cdefault_transaction_read_only%3Don"
+    with pytest.raises(CommandError, match=r"PostgreSQL is read-only .*: run the command again"):
+        run(readonly, "--older-than", "400d")
+    assert "Z: 0 deleted\n" in capsys.readouterr().out
