@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from sqlalchemy import BigInteger, DateTime, SmallInteger, String
+from sqlalchemy import BigInteger, DateTime, SmallInteger, String, UniqueConstraint
 
 from service.entities.order import MAX_BIGINT, json_schema
 from service.errors import DocumentRejected
@@ -113,7 +113,10 @@ def test_schema_and_decoder_reject_the_same(
 
 SECTIONS = {"Order": tables.orders, "Delivery": tables.deliveries, "Payment": tables.payments, "Item": tables.items}
 NULL = {"type": "null"}
-OF_OUR_OWN = {"position", "source_topic", "source_partition", "source_offset", "source_timestamp", "stored_at"}
+OF_OUR_OWN = {
+    "id", "order_id", "shard", "position",
+    "source_topic", "source_partition", "source_offset", "source_timestamp", "stored_at",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("section", "table"), SECTIONS.items(), ids=SECTIONS)
@@ -124,7 +127,7 @@ def test_each_column_has_the_type_that_its_field_needs(section: str, table: Any)
         for name, field in definition["properties"].items()
         if "$ref" not in field and field.get("type") != "array"
     }
-    assert {column.name for column in table.columns} - OF_OUR_OWN == fields.keys() | {"order_uid"}
+    assert {column.name for column in table.columns} - OF_OUR_OWN == fields.keys()
     for name, field in fields.items():
         kinds = [kind for kind in field.get("anyOf", [field]) if kind != NULL]
         assert [column_matches(table.columns[name].type, kind) for kind in kinds] == [True], name
@@ -143,6 +146,13 @@ def column_matches(kind: Any, field: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("table", SECTIONS.values(), ids=SECTIONS)
-def test_every_key_begins_with_the_uid_compared_by_bytes(table: Any) -> None:
-    key = next(iter(table.primary_key.columns))
-    assert (key.name, key.type.length, key.type.collation) == ("order_uid", 64, "C")
+def test_every_key_begins_with_the_growing_id_and_ends_with_the_shard(table: Any) -> None:
+    first, *_, last = table.primary_key.columns
+    assert first.name == ("id" if table is tables.orders else "order_id")
+    assert last.name == "shard"
+
+
+def test_the_uid_of_an_order_is_unique_and_compared_by_bytes() -> None:
+    (unique,) = (key for key in tables.orders.constraints if isinstance(key, UniqueConstraint))
+    assert [column.name for column in unique.columns] == ["order_uid", "shard"]
+    assert tables.orders.c.order_uid.type.collation == "C"
