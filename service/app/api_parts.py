@@ -51,15 +51,10 @@ class ApiParts:
 def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics("api")
-    keys = _keys(settings)
-    reader = PostgresOrderReader(
-        connection_settings(settings.postgres, ApplicationName.API), settings.postgres.pool_size
-    )
+    keys, reader = _keys(settings), _reader(settings)
     cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache_evictions.inc)
     lookup = _lookup(settings, reader, cache, metrics)
-    broadcaster = EventBroadcaster(
-        settings.http.event_buffer_size, settings.http.max_event_clients, metrics.event_clients_dropped.inc
-    )
+    broadcaster = _broadcaster(settings, metrics)
     changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache_invalidations.inc)
     warm_up = WarmUp(lookup, settings.cache.warm_up_size, settings.cache.warm_deadline, log, partial(_on_warm, metrics))
     return ApiParts(
@@ -85,6 +80,16 @@ def _keys(settings: Settings) -> Keys | None:
         return None if path is None else Keys(path)
     except InvalidKeysFile as error:
         raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
+
+
+def _reader(settings: Settings) -> PostgresOrderReader:
+    connection = connection_settings(settings.postgres, ApplicationName.API)
+    return PostgresOrderReader(connection, settings.postgres.pool_size)
+
+
+def _broadcaster(settings: Settings, metrics: Metrics) -> EventBroadcaster:
+    http = settings.http
+    return EventBroadcaster(http.event_buffer_size, http.max_event_clients, metrics.event_clients_dropped.inc)
 
 
 def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: Metrics) -> Lookup:
