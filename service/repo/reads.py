@@ -296,8 +296,8 @@ COPY (
 
 
 def document_values(uids: Sequence[str]) -> dict[str, Any]:
-    """Return the values of DOCUMENTS_OF for at least one id."""
-    padded = [*uids, *[uids[0]] * (MIN_IDS - len(uids))]
+    """Return the values of DOCUMENTS_OF."""
+    padded = [*uids, *list(uids[:1]) * (MIN_IDS - len(uids))]
     return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
 
 

@@ -86,7 +86,7 @@ def test_the_rows_of_an_order_have_its_values(value: bytes) -> None:
 def texts_in(copied: CopyRows) -> list[str | None]:
     """Return the columns of the order's own fields as PostgreSQL reads them."""
     (head,), (delivery,), (payment,), items = map(rows, copied)
-    fields = [head[:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
+    fields = [head[1:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
     return [each for row in fields for each in row]
 
 
