@@ -6,6 +6,7 @@ OrdersError
 │   ├── OrderRejected                the data of an order: split the batch, and dead-letter the order that fails alone
 │   ├── StatementTimedOut            the batch took too long: retry it in halves
 │   └── StorageUnavailable           any other cause: retry; the API answers 503
+│       └── ConcurrentChange             another writer changed the same data first: retry, and never give up
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── KafkaUnavailable             a query of Kafka failed: answer 503
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
@@ -72,7 +73,11 @@ class StatementTimedOut(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """For example, PostgreSQL is unreachable, busy or read-only, or the transaction lost a race."""
+    """For example, PostgreSQL is unreachable, busy or read-only."""
+
+
+class ConcurrentChange(StorageUnavailable):
+    """The transaction lost a race: PostgreSQL is available, and no order is at fault."""
 
 
 class DeadLettersUnavailable(OrdersError):

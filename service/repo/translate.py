@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.columns import ORDER_UID_KEY, ORDERS, TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, describe
 
@@ -21,6 +21,9 @@ _REJECTIONS: Final = frozenset({"23502", "23514", "P0001"})
 _DATA_EXCEPTION_CLASS: Final = "22"
 _TEMPORARY: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """Connection lost, standby, serialization failure, deadlock, insufficient resources, lock timeout, shutdown."""
+
+_LOST_RACE: Final = frozenset({UNIQUE_VIOLATION, "40001", "40P01"})
+"""Key inserted by another writer, serialization failure, deadlock."""
 
 _KEYS: Final = frozenset(", ".join(key) for key in [ORDER_UID_KEY, *(table.key for table in TABLES)])
 """By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
@@ -88,9 +91,8 @@ def translate(error: psycopg.Error) -> StorageError:
             return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
         case Failure.STATEMENT_TIMEOUT:
             return StatementTimedOut("the statement timed out", sqlstate=state)
-    return StorageUnavailable(
-        PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state
-    )
+    kind = ConcurrentChange if state in _LOST_RACE else StorageUnavailable
+    return kind(PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 
 
 @contextmanager

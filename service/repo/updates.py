@@ -7,7 +7,7 @@ import msgspec
 
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
-from service.errors import StorageUnavailable
+from service.errors import ConcurrentChange
 from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, fields
 from service.repo.rows import record_time
 from service.repo.shards import shard_of, shards_of
@@ -48,13 +48,13 @@ class Update(NamedTuple):
 
 
 def update_versions(cursor: Cursor, updates: Sequence[Update]) -> None:
-    """Raise StorageUnavailable if another writer has changed or deleted one of the orders."""
+    """Raise ConcurrentChange if another writer has changed or deleted one of the orders."""
     by_uid = sorted(updates, key=lambda update: update.new.order.order_uid)
     rows = [
         _key(update) | _source("source", update.new.source) | _source("read", update.stored.source) for update in by_uid
     ]
     if cursor.execute(UPDATE_VERSION, {"rows": _json(rows), "shards": _shards(updates)}).rowcount < len(updates):
-        raise StorageUnavailable("another writer changed an order at the same time")
+        raise ConcurrentChange("another writer changed an order at the same time")
 
 
 def replace(cursor: Cursor, replaced: Sequence[Update]) -> None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
 from service.entities.version import CompareBy, RecordPosition, VersionedOrder
-from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
@@ -314,7 +314,7 @@ def test_of_two_writers_of_a_new_order_the_second_fails_and_succeeds_on_retry(
         other.commit()
         thread.join(timeout=10)
     (failure,) = outcome
-    assert isinstance(failure, StorageUnavailable)
+    assert isinstance(failure, ConcurrentChange)
     assert (failure.sqlstate, failure.problem) == ("23505", "another writer inserted the same key first")
     assert writer.store([versioned(5, order_uid="a")]) == Stored(replaced=1)
 
@@ -379,7 +379,7 @@ def test_an_order_that_another_writer_changes_during_its_update_is_compared_agai
         eventually(lambda: column(admin, WAITING_FOR_LOCK))
         other.commit()
         thread.join(timeout=10)
-    assert isinstance(outcome[0], StorageUnavailable)
+    assert isinstance(outcome[0], ConcurrentChange)
     assert writer.store([replacement]) == on_retry
 
 

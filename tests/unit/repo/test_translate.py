@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.errors import lookup
 
-from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo import translate as module
 from service.repo.translate import Failure, classify, copy_line, location, translate
 
@@ -28,7 +28,6 @@ PASSING = [
     "08000", "08001", "08003", "08006", "08P01",  # connection
     "25006",  # read-only transaction: a standby
     "26000", "42P05",  # a prepared statement is gone, or exists already: a pooler
-    "40001", "40P01",  # serialization failure, deadlock
     "42501", "42703", "42P01",  # rights, column, table: a migration is missing
     "53000", "53100", "53200", "53300",  # disk full, memory, connections
     "54000",  # the NOTIFY queue is full
@@ -39,6 +38,9 @@ PASSING = [
     "0A000",  # cached plan must not change result type
     "28P01", "3D000",  # password, database: an operator has to act
 ]  # fmt: skip
+
+
+LOST_RACES = ["40001", "40P01"]  # serialization failure, deadlock
 
 
 class Diagnostics:
@@ -74,6 +76,13 @@ def test_rejected_data_is_a_permanent_error(state: str) -> None:
 def test_other_errors_are_temporary(state: str) -> None:
     failure = translate(error(state))
     assert type(failure) is StorageUnavailable
+    assert failure.sqlstate == state
+
+
+@pytest.mark.parametrize("state", LOST_RACES)
+def test_a_lost_race_is_a_concurrent_change(state: str) -> None:
+    failure = translate(error(state))
+    assert type(failure) is ConcurrentChange
     assert failure.sqlstate == state
 
 
@@ -171,8 +180,8 @@ def test_a_canceled_statement_is_a_timeout() -> None:
         {"constraint_name": "erased_pkey", "message_detail": "Key (order_uid_hash)=(\\\\x00) already exists."},
     ],
 )
-def test_a_duplicate_key_of_the_schema_is_temporary(diagnostics: dict[str, str]) -> None:
-    assert type(translate(error("23505", **diagnostics))) is StorageUnavailable
+def test_a_duplicate_key_of_the_schema_is_a_concurrent_change(diagnostics: dict[str, str]) -> None:
+    assert type(translate(error("23505", **diagnostics))) is ConcurrentChange
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,7 @@ def test_a_violated_constraint_of_the_operator_is_permanent(diagnostics: dict[st
     assert isinstance(translate(error("23505", **diagnostics)), OrderRejected)
 
 
-@pytest.mark.parametrize("state", [*PERMANENT, *PASSING, "57014", "23505", None])
+@pytest.mark.parametrize("state", [*PERMANENT, *PASSING, *LOST_RACES, "57014", "23505", None])
 def test_the_text_names_the_sqlstate_and_no_value(state: str | None) -> None:
     failure = translate(error(state, table_name="orders", column_name="entry", constraint_name="orders_check"))
     assert isinstance(failure, StorageError)
@@ -204,7 +213,7 @@ def test_a_prepared_statement_that_exists_already_has_the_cause_of_one_that_is_m
 
 
 def test_every_temporary_sqlstate_class_has_its_own_text() -> None:
-    for state in PASSING:
+    for state in [*PASSING, *LOST_RACES]:
         if state[:2] not in {"0A", "28", "3D"}:
             assert state[:2] in module.PROBLEMS
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from service.errors import StorageError, StorageUnavailable
+from service.errors import ConcurrentChange, StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -13,9 +13,11 @@ _HINTS: Final = {
     "25": "point ORDERS_POSTGRES__DSN to the primary",
     "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
     "53": "give PostgreSQL more disk space, memory or connections",
+    "55P03": "if it repeats, find the session that holds the lock with pg_blocking_pids()",
     "57014": "if it repeats, find what blocks PostgreSQL, or raise ORDERS_POSTGRES__STATEMENT_TIMEOUT",
 }
 """By SQLSTATE or its class."""
+_NOTHING_TO_DO: Final = "nothing to do: the retry compares the versions again, and the greatest wins"
 _CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
 _CHECK_DEAD_LETTER_TOPIC: Final = (
     "check that the dead-letter topic exists and that the user may write to it: `orders doctor` names what fails"
@@ -30,7 +32,9 @@ class RetryReport:
         self._log = log
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
-        if isinstance(error, StorageError):
+        if isinstance(error, ConcurrentChange):
+            self._on_concurrent_change(error, attempts, round(wait_seconds, 2))
+        elif isinstance(error, StorageError):
             self._on_store_retry(error, attempts, round(wait_seconds, 2))
         else:
             self._on_dead_letter_retry(error, attempts, round(wait_seconds, 2))
@@ -43,6 +47,18 @@ class RetryReport:
 
     def on_give_up(self, error: StorageUnavailable) -> None:
         self._metrics.retry_give_ups.labels(_sqlstate_class(error)).inc()
+
+    def _on_concurrent_change(self, error: ConcurrentChange, attempts: int, wait: float) -> None:
+        """PostgreSQL is available: leave `dependency_up` as it is."""
+        self._metrics.retries.labels(_sqlstate_class(error)).inc()
+        self._log.info(
+            "another writer was first: storing will be retried",
+            problem=error.problem,
+            sqlstate=error.sqlstate,
+            hint=_NOTHING_TO_DO,
+            attempt=attempts,
+            next_attempt_in_seconds=wait,
+        )
 
     def _on_store_retry(self, error: StorageError, attempts: int, wait: float) -> None:
         self._metrics.retries.labels(_sqlstate_class(error)).inc()

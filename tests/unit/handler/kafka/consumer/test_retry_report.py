@@ -4,7 +4,13 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.errors import DeadLettersUnavailable, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import (
+    ConcurrentChange,
+    DeadLettersUnavailable,
+    StatementTimedOut,
+    StorageError,
+    StorageUnavailable,
+)
 from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
 
@@ -36,6 +42,24 @@ def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(report: R
     assert metrics.registry.get_sample_value("orders_dependency_up", {"dependency": "postgresql"}) == 0
 
 
+def test_a_lost_race_is_no_outage(report: RetryReport, metrics: Metrics) -> None:
+    metrics.dependency_up.labels("postgresql").set(1)
+    with capture_logs() as logs:
+        report.on_retry(ConcurrentChange("another writer changed an order"), attempts=2, wait_seconds=0.12345)
+    (logged,) = logs
+    assert logged == {
+        "event": "another writer was first: storing will be retried",
+        "log_level": "info",
+        "problem": "another writer changed an order",
+        "sqlstate": "",
+        "hint": "nothing to do: the retry compares the versions again, and the greatest wins",
+        "attempt": 2,
+        "next_attempt_in_seconds": 0.12,
+    }
+    assert sample(metrics, "retries", sqlstate_class="none") == 1
+    assert metrics.registry.get_sample_value("orders_dependency_up", {"dependency": "postgresql"}) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "word"),
     [
@@ -43,6 +67,7 @@ def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(report: R
         (StorageUnavailable("", sqlstate="53100"), "disk space"),
         (StorageUnavailable("", sqlstate="25006"), "primary"),
         (StatementTimedOut("", sqlstate="57014"), "ORDERS_POSTGRES__STATEMENT_TIMEOUT"),
+        (StorageUnavailable("", sqlstate="55P03"), "pg_blocking_pids"),
         (StorageUnavailable("", sqlstate="57P03"), "`orders doctor`"),
         (StorageUnavailable(""), "`orders doctor`"),
     ],
