@@ -23,12 +23,17 @@ def retrying(
     stop: ShutdownEvent,
     is_transient: Callable[[BaseException], bool],
     on_retry: Callable[[RetryCallState], None],
+    may_give_up: Callable[[RetryCallState], bool] = lambda _: True,
 ) -> Retrying:
-    """Return a tenacity controller: called with a function, it retries it. Raises Stopped on shutdown."""
+    """Return a tenacity controller: called with a function, it retries it. Raises Stopped on shutdown.
+
+    After `give_up_after` seconds, it gives up at the first attempt after which `may_give_up` returns true.
+    """
+    too_late = stop_after_delay(backoff.give_up_after) if backoff.give_up_after is not None else stop_never
     return Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_random_exponential(multiplier=backoff.initial_backoff, max=backoff.max_backoff),
-        stop=stop_after_delay(backoff.give_up_after) if backoff.give_up_after is not None else stop_never,
+        stop=lambda state: too_late(state) and may_give_up(state),
         sleep=stop.sleep,
         before_sleep=on_retry,
         reraise=True,

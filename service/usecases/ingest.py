@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import (
+    ConcurrentChange,
     DeadLettersUnavailable,
     OrderRejected,
     StatementTimedOut,
@@ -102,7 +103,7 @@ class Ingest:
         self._observer = observer
         self._last_error: BaseException | None = None
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
-        self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry)
+        self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry, _may_give_up)
         forever = replace(backoff, give_up_after=None)
         self._send_retrying = retrying(forever, stop, _is_unsent, self._before_retry)
         self._write = middleware(self._ingest)
@@ -212,6 +213,10 @@ class Ingest:
 
 def _is_unavailable(error: BaseException) -> bool:
     return isinstance(error, StorageUnavailable)
+
+
+def _may_give_up(state: RetryCallState) -> bool:
+    return not (state.outcome and isinstance(state.outcome.exception(), ConcurrentChange))
 
 
 def _is_unsent(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.errors import StatementTimedOut, Stopped, StorageUnavailable
+from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageUnavailable
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, Entry
@@ -255,6 +255,22 @@ def test_a_batch_that_is_given_up_is_dead_lettered_as_a_whole() -> None:
     assert setup.dead_letters.sent[0].attempts == len(setup.retried) + 1 > 1
     assert (setup.recovered, setup.given_up) == ([], ["57P01"])
     assert not setup.breaker.is_open
+
+
+def test_a_lost_race_is_never_given_up() -> None:
+    setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0))
+    setup.store.failures += [ConcurrentChange("another writer was first", sqlstate="40P01") for _ in range(3)]
+    outcome = setup.ingest(batch_of(20))
+    assert (outcome.stored, outcome.dead_letters) == (Stored(new=20), [])
+    assert setup.retried == [("ConcurrentChange", attempt) for attempt in (1, 2, 3)]
+    assert (setup.recovered, setup.given_up) == (["ConcurrentChange"], [])
+
+
+def test_an_outage_after_a_lost_race_is_given_up() -> None:
+    setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0))
+    setup.store.failures += [ConcurrentChange("another writer was first", sqlstate="40P01"), *unavailable(1)]
+    assert len(setup.ingest(batch_of(20)).dead_letters) == 20
+    assert setup.given_up == ["57P01"]
 
 
 def test_a_batch_that_times_out_is_halved_at_once() -> None:
