@@ -6,6 +6,7 @@ time.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from service.repo.connection import BoundedConnection
@@ -18,13 +19,10 @@ from service.repo.translate import translated
 from service.repo.updates import DELETE_CHILDREN
 from service.usecases.retention import EARLIEST
 
-ORDERS_PER_TRANSACTION: Final = 500
-"""Orders of one transaction."""
-
 OLDEST_EXPIRED: Final = f"""\
 SELECT o.id, o.order_uid, {CREATED_US} FROM orders o
 WHERE o.date_created >= %(start)s AND o.date_created < %(cutoff)s
-ORDER BY o.date_created LIMIT {ORDERS_PER_TRANSACTION}"""
+ORDER BY o.date_created LIMIT %(limit)s"""
 """Uses orders_newest_idx, from where the previous transaction ended: before it, the index has entries of deleted orders
 until VACUUM removes them."""
 COUNT_EXPIRED: Final = "SELECT count(*) FROM orders WHERE date_created < %(cutoff)s"
@@ -51,18 +49,19 @@ class PostgresExpiredOrders:
             ((count,),) = connection.execute(COUNT_EXPIRED, {"cutoff": self._cutoff}).fetchall()
             return int(count)
 
-    def delete_oldest(self) -> int:
+    def delete_oldest(self, limit: int) -> int:
         """Also notify the readers. Waits for running batches, for at most twice the lock timeout."""
         with translated():
-            deleted, self._start = exclusively(self._transactions, self._writers, self._delete)
+            deleted, self._start = exclusively(self._transactions, self._writers, partial(self._delete, limit))
         return deleted
 
     def close(self) -> None:
         self._transactions.close()
 
-    def _delete(self, connection: BoundedConnection) -> tuple[int, datetime]:
+    def _delete(self, limit: int, connection: BoundedConnection) -> tuple[int, datetime]:
         """Return the number of deleted orders, and when the newest of them was created."""
-        found = connection.execute(OLDEST_EXPIRED, {"start": self._start, "cutoff": self._cutoff}).fetchall()
+        among = {"start": self._start, "cutoff": self._cutoff, "limit": limit}
+        found = connection.execute(OLDEST_EXPIRED, among).fetchall()
         if not found:
             return 0, self._start
         ids, uids, created_us = zip(*found, strict=True)

@@ -185,8 +185,8 @@ class ExpiredOrders(Protocol):
 
     def count(self) -> int: ...
 
-    def delete_oldest(self) -> int:
-        """Delete a few hundred of them in one transaction; return how many. 0: none is left."""
+    def delete_oldest(self, limit: int) -> int:
+        """Delete at most `limit` of them in one transaction; return how many. 0: none is left."""
 
 
 class OrderRecords(Protocol):

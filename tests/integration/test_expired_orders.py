@@ -12,7 +12,7 @@ import pytest
 from service.entities.version import VersionedOrder
 from service.errors import StorageUnavailable
 from service.repo.erasures import SHARE_ERASURE_LOCK, Erasures
-from service.repo.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, ORDERS_PER_TRANSACTION, PostgresExpiredOrders
+from service.repo.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, PostgresExpiredOrders
 from service.repo.notifications import Notification, parse
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
@@ -24,6 +24,8 @@ from tests.kit.factories import connection_settings, versioned
 from tests.kit.notifications import listen
 from tests.kit.waiting import eventually
 
+LIMIT = 5
+"""Orders that one transaction deletes at most."""
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 MAX_AGE = timedelta(days=400)
 CUTOFF = NOW - MAX_AGE
@@ -91,7 +93,7 @@ def test_expired_orders_are_counted_and_deleted_from_every_table(
 ) -> None:
     writer.store([created(EXPIRED, "a"), created(EXPIRED - MAX_AGE, "b"), created(KEPT, "c"), created(NOW, "d")])
     assert expired.count() == 2
-    assert [expired.delete_oldest(), expired.delete_oldest(), expired.count()] == [2, 0, 0]
+    assert [expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT), expired.count()] == [2, 0, 0]
     assert stored(admin) == {"c", "d"}
     for table, key in TABLES.items():
         assert admin.execute(f"SELECT count(DISTINCT {key}) FROM {table}").fetchall() == [(2,)]  # noqa: S608
@@ -100,19 +102,19 @@ def test_expired_orders_are_counted_and_deleted_from_every_table(
 def test_a_transaction_deletes_the_oldest_of_many(
     expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
-    ages = [*range(ORDERS_PER_TRANSACTION + 2)]
+    ages = [*range(LIMIT + 2)]
     writer.store([created(EXPIRED - timedelta(seconds=age), f"o{age}") for age in ages] + [created(NOW, "new")])
-    assert expired.delete_oldest() == ORDERS_PER_TRANSACTION
+    assert expired.delete_oldest(LIMIT) == LIMIT
     assert stored(admin) == {"o0", "o1", "new"}
-    assert [expired.delete_oldest(), expired.delete_oldest()] == [2, 0]
+    assert [expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT)] == [2, 0]
     assert stored(admin) == {"new"}
 
 
 def test_more_orders_of_one_moment_than_a_transaction_deletes_are_all_deleted(
     expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
-    writer.store([created(EXPIRED, f"o{number}") for number in range(ORDERS_PER_TRANSACTION + 1)])
-    assert [expired.delete_oldest(), expired.delete_oldest(), expired.delete_oldest()] == [ORDERS_PER_TRANSACTION, 1, 0]
+    writer.store([created(EXPIRED, f"o{number}") for number in range(LIMIT + 1)])
+    assert [expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT)] == [LIMIT, 1, 0]
     assert stored(admin) == set()
 
 
@@ -123,7 +125,7 @@ def test_any_date_of_an_order_can_be_pruned(
     """Python's calendar begins after the local time of the first orders."""
     writer.store([created(EARLIEST, "a"), created(EARLIEST + timedelta(hours=1), "b")])
     with pruning(f"{database}?options=-ctimezone%3D{timezone}") as expired:
-        assert [expired.delete_oldest(), expired.delete_oldest()] == [2, 0]
+        assert [expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT)] == [2, 0]
     assert stored(admin) == set()
 
 
@@ -133,7 +135,7 @@ def test_readers_are_notified_of_every_deleted_order(
     writer.store([created(EXPIRED, "b"), created(EXPIRED - MAX_AGE, "a"), created(NOW, "c")])
     with psycopg.connect(database, autocommit=True) as listener:
         listen(listener)
-        expired.delete_oldest()
+        expired.delete_oldest(LIMIT)
         (notification,) = listener.notifies(timeout=10, stop_after=1)
     assert parse(notification.payload) == Notification(changed=["a", "b"])
 
@@ -144,7 +146,7 @@ def test_each_statement_uses_its_index(writer: PostgresOrderStore, admin: psycop
     admin.execute("SET enable_seqscan = off")
     keys = [*admin.execute("SELECT id, order_uid FROM orders LIMIT 500")]
     values = {
-        "start": EARLIEST, "cutoff": CUTOFF, "ids": [key for key, _ in keys],
+        "start": EARLIEST, "cutoff": CUTOFF, "limit": 500, "ids": [key for key, _ in keys],
         "shards": list({shard_of(uid) for _, uid in keys}),
     }  # fmt: skip
     expected = {OLDEST_EXPIRED: "orders_newest_idx", DELETE_BY_ID: "orders_pkey"} | dict(
@@ -168,7 +170,7 @@ def test_a_prune_locks_no_order_while_it_waits_for_a_writer(
     with psycopg.connect(database) as other:
         other.execute(SHARE_ERASURE_LOCK)
         other.execute("SELECT FROM orders WHERE order_uid = 'z' FOR UPDATE")
-        deleting = background(expired.delete_oldest)
+        deleting = background(lambda: expired.delete_oldest(LIMIT))
         eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
         other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE NOWAIT")
         other.execute(COPY_OF_AN_ORDER)
@@ -184,11 +186,11 @@ def test_a_prune_that_times_out_waiting_for_a_writer_deletes_nothing(
     with psycopg.connect(database) as other, pruning(database, lock_timeout=0.2) as expired:
         other.execute(SHARE_ERASURE_LOCK)
         with pytest.raises(StorageUnavailable) as caught:
-            expired.delete_oldest()
+            expired.delete_oldest(LIMIT)
         assert caught.value.sqlstate == "55P03"
         assert stored(admin) == {"a"}
         other.rollback()
-        assert expired.delete_oldest() == 1
+        assert expired.delete_oldest(LIMIT) == 1
     assert stored(admin) == set()
 
 
@@ -202,7 +204,7 @@ def test_an_erasure_waits_for_a_prune_and_both_finish(
         closing(Erasures(Transactions(connection_settings(database, "eraser")), "writer")) as erasures,
     ):
         other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE")
-        deleting = background(expired.delete_oldest)
+        deleting = background(lambda: expired.delete_oldest(LIMIT))
         eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
         erasing = background(lambda: erasures.erase(["a", "b"]))
         other.rollback()
@@ -218,7 +220,7 @@ def test_a_pruned_order_is_not_stored_again(
 ) -> None:
     batch = [created(EXPIRED, "a"), created(KEPT, "b")]
     writer.store(batch)
-    assert expired.delete_oldest() == 1
+    assert expired.delete_oldest(LIMIT) == 1
     with writing(database) as retaining:
         assert retaining.store(batch) == Stored(unchanged=1, expired=1)
         assert retaining.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == Stored(expired=2)

@@ -13,30 +13,34 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
 class FakeOrders:
-    """Deletes `counts` orders, in `seconds` of the clock each, then none."""
+    """`total` orders. A transaction takes `seconds` of the clock."""
 
-    def __init__(self, counts: list[int], clock: FakeClock, seconds: float = 0.0) -> None:
-        self.counts = counts
+    def __init__(self, total: int, clock: FakeClock, seconds: float = 0.0) -> None:
+        self.left = total
         self._clock = clock
         self._seconds = seconds
 
     def count(self) -> int:
-        return sum(self.counts)
+        return self.left
 
-    def delete_oldest(self) -> int:
+    def delete_oldest(self, limit: int) -> int:
         self._clock.advance(self._seconds)
-        return self.counts.pop(0) if self.counts else 0
+        deleted = min(limit, self.left)
+        self.left -= deleted
+        return deleted
 
 
 class RecordedStop(ShutdownEvent):
-    """Records the waits instead of waiting."""
+    """Records the waits, and advances the clock instead of waiting."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         super().__init__()
+        self._clock = clock
         self.waits: list[float] = []
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
+        self._clock.advance(max(seconds, 0))
         return self.is_set()
 
 
@@ -50,32 +54,44 @@ def test_without_a_maximum_age_no_order_expires(policy: RetentionPolicy) -> None
 
 
 def test_transactions_follow_each_other_until_no_expired_order_is_left() -> None:
-    stop, clock = RecordedStop(), FakeClock()
-    assert [*prune(FakeOrders([500, 500, 7], clock), 0, stop, clock)] == [500, 500, 7]
+    clock = FakeClock()
+    stop = RecordedStop(clock)
+    assert [*prune(FakeOrders(1_007, clock), 0, stop, clock)] == [500, 500, 7]
     assert stop.waits == [0, 0, 0, 0]
 
 
 def test_the_rate_includes_the_time_of_the_transactions() -> None:
-    stop, clock = RecordedStop(), FakeClock()
-    assert [*prune(FakeOrders([500, 100], clock, seconds=0.25), 1_000, stop, clock)] == [500, 100]
+    clock = FakeClock()
+    stop = RecordedStop(clock)
+    assert [*prune(FakeOrders(600, clock, seconds=0.25), 1_000, stop, clock)] == [500, 100]
     assert stop.waits == pytest.approx([0, 0.25, -0.15])
+
+
+@pytest.mark.parametrize("rate", [0.25, 1, 7, 100, 499, 500, 1_000])
+def test_no_more_orders_than_the_rate_are_deleted_in_any_second(rate: float) -> None:
+    clock = FakeClock()
+    transactions = [(clock(), count) for count in prune(FakeOrders(2_000, clock), rate, RecordedStop(clock), clock)]
+    assert sum(count for _, count in transactions) == 2_000
+    for start, _ in transactions:
+        in_a_second = sum(count for at, count in transactions if start <= at < start + 0.999)
+        assert in_a_second <= max(rate, 1)
 
 
 def test_a_stop_ends_it_between_two_transactions() -> None:
     stop, clock = ShutdownEvent(), FakeClock()
-    orders = FakeOrders([500, 500, 500], clock)
+    orders = FakeOrders(3, clock)
     deleted = prune(orders, 0.001, stop, clock)
-    assert next(deleted) == 500
+    assert next(deleted) == 1
     stop.set()
     with pytest.raises(Stopped):
         next(deleted)
-    assert orders.count() == 1_000
+    assert orders.count() == 2
 
 
 def test_nothing_is_deleted_after_a_stop() -> None:
     stop, clock = ShutdownEvent(), FakeClock()
     stop.set()
-    orders = FakeOrders([500], clock)
+    orders = FakeOrders(500, clock)
     with pytest.raises(Stopped):
         next(prune(orders, 0, stop, clock))
     assert orders.count() == 500
