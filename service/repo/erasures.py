@@ -45,9 +45,9 @@ STORED_AMONG: Final = f"SELECT order_uid FROM orders {_AMONG}"
 
 DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
 
-_EXPIRED: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
-COUNT_EXPIRED: Final = f"SELECT count(*) {_EXPIRED}"
-DELETE_EXPIRED: Final = f"DELETE {_EXPIRED}"
+_OLD_ERASURES: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
+COUNT_OLD_ERASURES: Final = f"SELECT count(*) {_OLD_ERASURES}"
+DELETE_OLD_ERASURES: Final = f"DELETE {_OLD_ERASURES}"
 """Erasures older than this many seconds. No index: the table is small."""
 
 _Result = TypeVar("_Result")
@@ -86,12 +86,12 @@ class Erasures:
     def delete_expired(self, older_than_seconds: float) -> int:
         """Remove erasures older than this many seconds; return how many."""
         with translated(), self._transactions.begin() as connection:
-            return connection.execute(DELETE_EXPIRED, [older_than_seconds]).rowcount
+            return connection.execute(DELETE_OLD_ERASURES, [older_than_seconds]).rowcount
 
     def count_expired(self, older_than_seconds: float) -> int:
         """Return how many erasures `delete_expired` would remove."""
         with translated(), self._transactions.begin() as connection:
-            ((count,),) = connection.execute(COUNT_EXPIRED, [older_than_seconds]).fetchall()
+            ((count,),) = connection.execute(COUNT_OLD_ERASURES, [older_than_seconds]).fetchall()
             return int(count)
 
     def close(self) -> None:
