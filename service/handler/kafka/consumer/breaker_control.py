@@ -76,9 +76,10 @@ class BreakerControl:
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
         return self.is_open or outcome.decision is not Decision.COMMIT
 
-    def skip(self, message: Message) -> None:
-        """Ignore a message that the client had prefetched before the pause: it is read again."""
-        self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
+    def skip(self, messages: list[Message]) -> None:
+        """Ignore messages that the client had prefetched before the pause: they are read again."""
+        for message in messages:
+            self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
 
     def end_pause(self) -> dict[int, int]:
         """Return where to read from now on."""

@@ -89,6 +89,7 @@ def build_consumer(
         builder=builder,
         progress=progress,
         positions=positions,
+        breaker=breaker,
         topic_check=topic_check,
         lag=lag,
         state=state,

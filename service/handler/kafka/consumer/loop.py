@@ -143,8 +143,7 @@ class OrderConsumer:
 
     def _wait_for_breaker(self) -> None:
         """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
-        for message in self.receiver.receive(1, PAUSED_POLL_SECONDS):
-            self.breaker.skip(message)
+        self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
         if monotonic() >= self.breaker.paused_until:
             self.positions.seek(self.breaker.end_pause())
             self.state.become(self.breaker.reading_state)

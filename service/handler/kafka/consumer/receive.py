@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.breaker_control import BreakerControl
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.positions import Positions
@@ -31,6 +32,7 @@ class Receiver:
     builder: BatchBuilder
     progress: Progress
     positions: Positions
+    breaker: BreakerControl
     topic_check: TopicCheck
     lag: Lag
     state: ConsumerStateMachine
@@ -38,9 +40,15 @@ class Receiver:
     metrics: "Metrics"
 
     def add_messages(self, count: int, seconds: float) -> bool:
-        """Add the messages that `receive` returns to the batch; return whether there were any."""
+        """Add the messages that `receive` returns to the batch; return whether there were any.
+
+        While the circuit breaker is open, skip them instead. A callback of this very poll may have opened it.
+        """
         messages = self.receive(count, seconds)
-        self.builder.add(messages)
+        if self.state.current is ConsumerState.BREAKER_OPEN:
+            self.breaker.skip(messages)
+        else:
+            self.builder.add(messages)
         return bool(messages)
 
     def receive(self, count: int, seconds: float) -> list[Message]:

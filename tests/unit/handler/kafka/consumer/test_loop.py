@@ -427,6 +427,29 @@ def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> N
     assert "the circuit breaker is open: consumption is paused" in events(logs)
 
 
+def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(make: Make) -> None:
+    """A revocation takes the outcome inside a poll, which then returns messages that the client had prefetched."""
+    setup = make(breaker_retry_after=0)
+    setup.commit(0, 0, 1)
+    opened = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad")
+    setup.ingest.outcomes.append(opened)
+
+    def script() -> Script:
+        setup.ingest.gate.clear()
+        setup.kafka.append(0, ORDER)
+        setup.kafka.append(1, ORDER)
+        setup.kafka.rebalance("on_assign", 0, 1)
+        yield lambda: len(setup.ingest.started) == 1
+        setup.kafka.append(0, ORDER)
+        setup.kafka.at_next_poll(setup.ingest.gate.set)
+        setup.kafka.rebalance("on_revoke", 1)
+        setup.kafka.at_next_poll(setup.kafka.paused.clear)  # as if the message had been prefetched before
+        yield setup.is_committed({0: 2, 1: 0})
+
+    setup.run(script())
+    assert setup.ingest.started[:2] == [{0: 0, 1: 0}, {0: 0}]
+
+
 def test_the_end_of_a_partition_is_committed_if_nothing_before_it_is_pending(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
