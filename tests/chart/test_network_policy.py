@@ -50,14 +50,14 @@ def test_with_external_servers_pods_reach_their_ports_at_any_address() -> None:
 def test_the_hardened_release_allows_only_its_named_peers_and_servers() -> None:
     found = connections(render(RELEASES["hardened"]), STRANGER | SERVERS | TOOLS)
     to_servers = {(pod, "server", 9092) for pod in APPLICATION} | {(pod, "server", 5432) for pod in DATABASE_CLIENTS}
-    to_servers |= {("retention", "server", 5432)}
+    to_servers |= {("prune", "server", 5432)}
     inbound = {("ingress", "api", 8000), ("prometheus", "api", 9000), ("prometheus", "consumer", 9000)}
     assert found == to_servers | inbound | {("test", "api", 8000)}
 
 
-def test_the_pods_of_the_retention_reach_only_postgresql() -> None:
+def test_prune_reaches_only_postgresql() -> None:
     found = connections(render(settings=[ON, *RETENTION]), STRANGER) - connections(render(settings=[ON]), STRANGER)
-    assert found == {("retention", "postgresql", 5432)}
+    assert found == {("prune", "postgresql", 5432)}
 
 
 def test_extra_egress_applies_to_the_pods_of_the_application() -> None:

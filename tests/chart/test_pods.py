@@ -79,7 +79,7 @@ def test_each_pod_gets_only_the_login_of_its_role(settings: list[str], migrate: 
     assert found.pop("postgresql", {migrate, write, read}) == {migrate, write, read}
     found.pop("kafka")
     assert found == {
-        "migration": {migrate}, "retention": {migrate}, "consumer": {write}, "api": {read}, "test": set(),
+        "migration": {migrate}, "prune": {migrate}, "consumer": {write}, "api": {read}, "test": set(),
     }  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def test_jobs_and_the_test_are_scheduled_like_the_consumer() -> None:
         pod["metadata"]["labels"]["app.kubernetes.io/component"]: {name: pod["spec"].get(name) for name in scheduling}
         for pod in pod_templates(parse(render_yaml(settings=tuple(RETENTION), json_settings=tuple(settings))))
     }
-    assert found["migration"] == found["retention"] == found["test"] == found["consumer"] == scheduling
+    assert found["migration"] == found["prune"] == found["test"] == found["consumer"] == scheduling
     assert found["api"] == dict.fromkeys(scheduling)
 
 
