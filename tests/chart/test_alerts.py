@@ -15,17 +15,18 @@ from prometheus_client import CollectorRegistry
 from service.handler.http.fastpath.responder import ROUTE
 from service.metrics import STAGES, Metrics
 from tests.chart.helm import ROOT, Manifest, of_kind, one, rejection, render
-from tests.chart.test_pods import RELEASES
+from tests.chart.test_pods import RELEASES, RETENTION
 
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 CASES: Final = Path(__file__).parent / "alerts"
-ON: Final = "metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true"
+ON: Final = ",".join(["metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true", *RETENTION])
 ALERTS: Final = (
     "OrdersLagGrows",
     "OrdersNoProgress",
     "OrdersPartitionStalled",
     "OrdersNoConsumer",
     "OrdersDeadLetters",
+    "OrdersExpiredSkipped",
     "OrdersCircuitBreakerOpen",
     "OrdersPostgresqlUnavailable",
     "OrdersPoolSaturated",
@@ -35,10 +36,13 @@ ALERTS: Final = (
     "OrdersApiErrorBudgetBurn",
     "OrdersApiSlow",
     "OrdersMigrationFailed",
+    "OrdersPruneFailed",
 )
 WITHOUT_A_FOR_VALUE: Final = {"OrdersWarmUpSlow", "OrdersApiErrorBudgetBurn"}
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-KUBE_STATE_METRICS: Final = {"kube_job_status_failed", "kube_job_status_succeeded", "kube_job_status_active"}
+KUBE_STATE_METRICS: Final = {
+    f"kube_job_status_{name}" for name in ("failed", "succeeded", "active", "start_time", "completion_time")
+}
 TARGET_LABELS: Final = {"namespace", "job", "pod"}
 """Labels that the Prometheus operator adds to the targets of a ServiceMonitor."""
 SELECTOR: Final = re.compile(r'\b([a-z_]+)\{((?:[^"{}]|"[^"]*")*)\}')
@@ -249,9 +253,8 @@ def test_each_selector_matches_one_release() -> None:
     for name, matchers in selectors():
         assert matchers.startswith('namespace="shop", job')
         jobs = r"orders-(consumer|api|\(api\|consumer\))-metrics"
-        assert re.search(
-            rf'\bjob=~?"{jobs}"' if name not in KUBE_STATE_METRICS else r'\bjob_name=~"orders-migrate-', matchers
-        )
+        job_names = r"orders-(migrate|prune)-"
+        assert re.search(rf'\bjob_name=~"{job_names}' if name in KUBE_STATE_METRICS else rf'\bjob=~?"{jobs}"', matchers)
 
 
 def test_expressions_match_the_jobs_of_both_metrics_services() -> None:
@@ -268,12 +271,15 @@ def test_expressions_match_the_jobs_of_both_metrics_services() -> None:
 
 
 @pytest.mark.parametrize("name", ["orders", "shop", "a.b"])
-def test_the_migration_alert_matches_the_name_of_the_job(name: str) -> None:
+def test_the_alerts_on_jobs_match_the_names_of_the_jobs(name: str) -> None:
     objects = render(name=name, settings=[ON])
-    (expression,) = (rule["expr"] for rule in rules(name=name) if rule["alert"] == "OrdersMigrationFailed")
-    for pattern in re.findall(r'job_name=~"([^"]*)"', expression):
-        assert re.fullmatch(pattern, one(objects, "Job")["metadata"]["name"])
-        assert not re.fullmatch(pattern, f"x-{one(objects, 'Job')['metadata']['name']}")
+    migration = one(objects, "Job")["metadata"]["name"]
+    scheduled = f"{one(objects, 'CronJob')['metadata']['name']}-29345678"  # Kubernetes appends the time in minutes
+    for alert, job in (("OrdersMigrationFailed", migration), ("OrdersPruneFailed", scheduled)):
+        (expression,) = (rule["expr"] for rule in rules(name=name) if rule["alert"] == alert)
+        for pattern in re.findall(r'job_name=~"([^"]*)"', expression):
+            assert re.fullmatch(pattern, job)
+            assert not re.fullmatch(pattern, f"x-{job}")
 
 
 def test_expressions_use_existing_stages_and_routes() -> None:
@@ -295,6 +301,8 @@ def test_expressions_use_existing_stages_and_routes() -> None:
         ("OrdersPartitionStalled", "partitionStalled.seconds=77", "> 77\n"),
         ("OrdersDeadLetters", "deadLetters.messages=25", "> 25\n"),
         ("OrdersDeadLetters", "deadLetters.window=7m", "[7m]"),
+        ("OrdersExpiredSkipped", "expiredSkipped.orders=25", "> 25\n"),
+        ("OrdersExpiredSkipped", "expiredSkipped.window=7m", "[7m]"),
         ("OrdersRebalanceStorm", "rebalanceStorm.changes=25", "> 25\n"),
         ("OrdersRebalanceStorm", "rebalanceStorm.window=7m", "[7m]"),
         ("OrdersApiErrorBudgetBurn", "apiErrorBudgetBurn.objective=99", "* (1 - 99 / 100)"),
@@ -354,6 +362,10 @@ def test_without_migrations_there_is_no_migration_alert() -> None:
     assert named("OrdersMigrationFailed", "migrations.mode=none") == []
 
 
+def test_without_the_cron_job_there_is_no_prune_alert() -> None:
+    assert named("OrdersPruneFailed", "retention.enabled=false") == []
+
+
 @pytest.mark.parametrize(
     ("setting", "path"),
     [
@@ -372,6 +384,6 @@ def test_an_invalid_value_is_rejected_with_its_path(setting: str, path: str) -> 
 
 
 def test_each_release_with_alerts_has_all_of_them() -> None:
-    for release in ("everything", "kube-prometheus"):
+    for release, without in (("everything", set[str]()), ("kube-prometheus", {"OrdersPruneFailed"})):
         (group,) = one(render(RELEASES[release]), "PrometheusRule")["spec"]["groups"]
-        assert {rule["alert"] for rule in group["rules"]} == {*ALERTS}
+        assert {rule["alert"] for rule in group["rules"]} == {*ALERTS} - without
