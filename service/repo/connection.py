@@ -56,9 +56,9 @@ class ConnectionSettings:
         SET LOCAL is reset at the end of the transaction, so this works through a pooler in transaction mode.
 
         The idle timeout releases the locks of a frozen process. Sequential scans are off because the planner chooses
-        them on tables that were never analyzed. The setting of Citus, which PostgreSQL alone ignores, makes the others
-        reach its workers. READ COMMITTED, whatever the server's default, lets a statement that
-        waited for a lock see what was committed meanwhile.
+        them on tables that were never analyzed; for the same reason tables are joined in the order of the statement.
+        The setting of Citus, which PostgreSQL alone ignores, makes the others reach its workers. READ COMMITTED,
+        whatever the server's default, lets a statement that waited for a lock see what was committed meanwhile.
         """
         return (
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
@@ -66,7 +66,7 @@ class ConnectionSettings:
             f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
             f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE_SECONDS * 1000)}; "
-            "SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
+            "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL join_collapse_limit = 1"
         )
 
 

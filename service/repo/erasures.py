@@ -6,14 +6,13 @@ erasures before is committed when the erasure deletes, and a writer that checks 
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from psycopg.errors import LockNotAvailable
 
 from service.repo.connection import BoundedConnection
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.scope import lock_key
-from service.repo.shards import shards_of
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
 from service.usecases.ports import ErasureStatus
@@ -37,11 +36,10 @@ INSERT INTO erased (order_uid_hash) SELECT {_HASH} FROM unnest(%s::text[]) uid
 ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = excluded.erased_at"""
 """A repeated erasure renews `erased_at`."""
 
-_AMONG: Final = "WHERE order_uid = ANY(%(order_uids)s) AND shard = ANY(%(shards)s)"
-DELETE_ORDERS: Final = f"DELETE FROM orders {_AMONG} RETURNING order_uid"
+DELETE_ORDERS: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
 """Cascades to the child rows."""
 
-STORED_AMONG: Final = f"SELECT order_uid FROM orders {_AMONG}"
+STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
 
 DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
 
@@ -74,7 +72,7 @@ class Erasures:
     def status(self, uids: Sequence[str]) -> ErasureStatus:
         """Return which of these orders are stored, and which are erased."""
         with translated(), self._transactions.begin() as connection:
-            stored = {uid for (uid,) in connection.execute(STORED_AMONG, _among(uids))}
+            stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
             erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
         return ErasureStatus(stored, erased)
 
@@ -100,7 +98,7 @@ class Erasures:
     @staticmethod
     def _erase(uids: Sequence[str], connection: BoundedConnection) -> set[str]:
         connection.execute(INSERT_ERASED, [[*uids]])
-        removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, _among(uids))}
+        removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, [[*uids]])}
         # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
         # releases know.
         connection.execute(NOTIFY, [[*payloads([], uids)]])
@@ -119,7 +117,3 @@ def exclusively(transactions: Transactions, writers: str, change: Callable[[Boun
         transactions.terminate_frozen(writers)
     with transactions.begin(EXCLUSIVE_ERASURE_LOCK) as connection:
         return change(connection)
-
-
-def _among(uids: Sequence[str]) -> dict[str, Any]:
-    return {"order_uids": [*uids], "shards": shards_of(uids)}

@@ -13,20 +13,21 @@ from service.repo.connection import BoundedConnection
 from service.repo.document import CREATED_US
 from service.repo.erasures import exclusively
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.shards import shards_of
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
 from service.repo.updates import DELETE_CHILDREN
 from service.usecases.retention import EARLIEST
 
 OLDEST_EXPIRED: Final = f"""\
-SELECT o.id, o.order_uid, {CREATED_US} FROM orders o
+SELECT o.id, o.shard, o.order_uid, {CREATED_US} FROM orders o
 WHERE o.date_created >= %(start)s AND o.date_created < %(cutoff)s
 ORDER BY o.date_created LIMIT %(limit)s"""
 """Uses orders_newest_idx, from where the previous transaction ended: before it, the index has entries of deleted orders
 until VACUUM removes them."""
 COUNT_EXPIRED: Final = "SELECT count(*) FROM orders WHERE date_created < %(cutoff)s"
-DELETE_BY_ID: Final = "DELETE FROM orders WHERE id = ANY(%(ids)s) AND shard = ANY(%(shards)s)"
+DELETE_BY_ID: Final = """\
+DELETE FROM orders o USING unnest(%(ids)s::bigint[], %(shards)s::smallint[]) k (id, shard)
+WHERE o.id = k.id AND o.shard = k.shard"""
 """After DELETE_CHILDREN, so that the cascade of each order finds no row."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,8 +65,8 @@ class PostgresExpiredOrders:
         found = connection.execute(OLDEST_EXPIRED, among).fetchall()
         if not found:
             return 0, self._start
-        ids, uids, created_us = zip(*found, strict=True)
-        keys = {"ids": [*ids], "shards": shards_of(uids)}
+        ids, shards, uids, created_us = zip(*found, strict=True)
+        keys = {"ids": [*ids], "shards": [*shards]}
         for statement in (*DELETE_CHILDREN, DELETE_BY_ID):
             connection.execute(statement, keys)
         connection.execute(NOTIFY, [[*payloads([], uids)]])

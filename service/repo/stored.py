@@ -8,48 +8,48 @@ import psycopg
 
 from service.entities.order import Order
 from service.entities.version import RecordPosition
-from service.repo.document import BY_ORDER_UID, DOCUMENT, FROM_ORDERS
+from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.erasures import ERASED_AMONG
-from service.repo.shards import shards_of
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-_VERSION: Final = (
-    "o.id, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset, o.source_topic"
-)
+_VERSION: Final = """\
+o.id, o.shard, (extract(epoch FROM o.source_timestamp) * 1000)::bigint,
+o.source_partition, o.source_offset, o.source_topic"""
 
 VERSIONS_AND_ERASED: Final = f"""\
 SELECT o.order_uid, {_VERSION} FROM orders o
-WHERE o.order_uid = ANY(string_to_array(%(ids)s, ',')) AND o.shard = ANY(%(shards)s)
-UNION ALL SELECT uid, NULL, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"""
+WHERE o.order_uid = ANY(string_to_array(%(ids)s, ','))
+UNION ALL SELECT uid, NULL, NULL, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"""
 """The stored orders among these comma-separated ones, and a row of NULLs for each that was erased. Uses the index of
 `order_uid`."""
 
-STORED_DOCUMENTS: Final = f"SELECT o.order_uid, {_VERSION}, {DOCUMENT} {FROM_ORDERS} {BY_ORDER_UID}"
+STORED_DOCUMENTS: Final = f"SELECT o.order_uid, {_VERSION}, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
 
 
 class StoredVersion(NamedTuple):
-    """The row of a stored order: its id and the record that it was written from."""
+    """The row of a stored order: its key and the record that it was written from."""
 
     id: int
+    shard: int
     source: RecordPosition
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:
     """Return the versions of the stored orders, and the ids that were erased, even if they are stored."""
-    found = cursor.execute(VERSIONS_AND_ERASED, {"ids": ",".join(uids), "shards": shards_of(uids)}).fetchall()
+    found = cursor.execute(VERSIONS_AND_ERASED, {"ids": ",".join(uids)}).fetchall()
     erased = {uid for uid, order_id, *_ in found if order_id is None}
     return {uid: _stored_version(*row) for uid, *row in found if uid not in erased}, erased
 
 
 def stored_documents(cursor: Cursor, uids: Sequence[str]) -> dict[str, tuple[StoredVersion, Order | None]]:
     """Return versions and documents of one moment. Rows without child rows are missing."""
-    found = cursor.execute(STORED_DOCUMENTS, {"order_uids": uids, "shards": shards_of(uids)})
+    found = cursor.execute(STORED_DOCUMENTS, [uids])
     return {uid: (_stored_version(*row), _decode(document)) for uid, *row, document in found}
 
 
-def _stored_version(order_id: int, *position: Any) -> StoredVersion:
-    return StoredVersion(order_id, RecordPosition(*position))
+def _stored_version(order_id: int, shard: int, *position: Any) -> StoredVersion:
+    return StoredVersion(order_id, shard, RecordPosition(*position))
 
 
 def _decode(text: str) -> Order | None:

@@ -1,6 +1,6 @@
 """Updates of stored orders to a greater version."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,18 +10,17 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import ConcurrentChange
 from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, fields
 from service.repo.rows import record_time
-from service.repo.shards import shard_of, shards_of
 from service.repo.stored import Cursor, StoredVersion
 
 UPDATE_VERSION: Final = """\
 UPDATE orders o
 SET source_topic = n.source_topic, source_partition = n.source_partition,
     source_offset = n.source_offset, source_timestamp = n.source_timestamp
-FROM json_to_recordset(%(rows)s::json) AS n(
+FROM json_to_recordset(%s::json) AS n(
     id bigint, shard smallint,
     source_topic text, source_partition integer, source_offset bigint, source_timestamp timestamptz,
     read_topic text, read_partition integer, read_offset bigint, read_timestamp timestamptz)
-WHERE o.id = n.id AND o.shard = n.shard AND o.shard = ANY(%(shards)s)
+WHERE o.id = n.id AND o.shard = n.shard
   AND o.source_topic = n.read_topic AND o.source_partition = n.read_partition
   AND o.source_offset = n.read_offset AND o.source_timestamp = n.read_timestamp"""
 """Gives orders a greater version, unless the stored one is not the one that was read. Locks them until the commit."""
@@ -29,15 +28,17 @@ WHERE o.id = n.id AND o.shard = n.shard AND o.shard = ANY(%(shards)s)
 REPLACE: Final = f"""\
 UPDATE orders o
 SET {", ".join(f"{name} = n.{name}" for name in fields(Order))}, stored_at = now()
-FROM json_populate_recordset(NULL::orders, %(rows)s::json) n
-WHERE o.id = n.id AND o.shard = n.shard AND o.shard = ANY(%(shards)s)"""
+FROM json_populate_recordset(NULL::orders, %s::json) n
+WHERE o.id = n.id AND o.shard = n.shard"""
 """For a different document, after UPDATE_VERSION: its child rows are deleted and copied again."""
 
 DELETE_CHILDREN: Final = [
-    f"DELETE FROM {table.name} WHERE order_id = ANY(%(ids)s) AND shard = ANY(%(shards)s)"
+    f"""\
+DELETE FROM {table.name} t USING unnest(%(ids)s::bigint[], %(shards)s::smallint[]) k (id, shard)
+WHERE t.order_id = k.id AND t.shard = k.shard"""
     for table in (DELIVERIES, PAYMENTS, ITEMS)
 ]
-"""Delete the child rows of replaced orders. Use the primary keys."""
+"""Delete the child rows of orders. Use the primary keys. Each id has its own shard: two orders could have one id."""
 
 
 class Update(NamedTuple):
@@ -53,21 +54,21 @@ def update_versions(cursor: Cursor, updates: Sequence[Update]) -> None:
     rows = [
         _key(update) | _source("source", update.new.source) | _source("read", update.stored.source) for update in by_uid
     ]
-    if cursor.execute(UPDATE_VERSION, {"rows": _json(rows), "shards": _shards(updates)}).rowcount < len(updates):
+    if cursor.execute(UPDATE_VERSION, [_json(rows)]).rowcount < len(updates):
         raise ConcurrentChange("another writer changed an order at the same time")
 
 
 def replace(cursor: Cursor, replaced: Sequence[Update]) -> None:
     names = fields(Order)
     rows = [_key(update) | {name: getattr(update.new.order, name) for name in names} for update in replaced]
-    shards = _shards(replaced)
-    cursor.execute(REPLACE, {"rows": _json(rows), "shards": shards})
+    cursor.execute(REPLACE, [_json(rows)])
+    keys = {"ids": [update.stored.id for update in replaced], "shards": [update.stored.shard for update in replaced]}
     for statement in DELETE_CHILDREN:
-        cursor.execute(statement, {"ids": [update.stored.id for update in replaced], "shards": shards})
+        cursor.execute(statement, keys)
 
 
 def _key(update: Update) -> dict[str, Any]:
-    return {"id": update.stored.id, "shard": shard_of(update.new.order.order_uid)}
+    return {"id": update.stored.id, "shard": update.stored.shard}
 
 
 def _source(prefix: str, source: RecordPosition) -> dict[str, Any]:
@@ -77,10 +78,6 @@ def _source(prefix: str, source: RecordPosition) -> dict[str, Any]:
         f"{prefix}_offset": source.offset,
         f"{prefix}_timestamp": record_time(source.timestamp_ms),
     }
-
-
-def _shards(updates: Iterable[Update]) -> list[int]:
-    return shards_of(update.new.order.order_uid for update in updates)
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

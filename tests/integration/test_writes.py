@@ -3,6 +3,7 @@
 tests/integration/test_order_store.py tests which orders count as new, replaced, unchanged and stale.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +24,7 @@ from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.shards import shard_of
+from service.repo.stored import VERSIONS_AND_ERASED
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
 from service.usecases.ports import Stored
@@ -381,6 +383,63 @@ def test_an_order_that_another_writer_changes_during_its_update_is_compared_agai
         thread.join(timeout=10)
     assert isinstance(outcome[0], ConcurrentChange)
     assert writer.store([replacement]) == on_retry
+
+
+# Plans
+
+
+def test_a_batch_looks_up_its_ids_while_the_tables_were_never_analyzed(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    for table in ("orders", "deliveries", "payments", "items"):
+        admin.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+    uids = [f"uid-{number}" for number in range(8_000)]
+    for start in range(0, len(uids), 2_000):
+        writer.store([versioned(1, order_uid=uid) for uid in uids[start : start + 2_000]])
+    ids = ",".join(uids[::4])
+    with closing(Transactions(connection_settings(database, "tests"))) as reading, reading.begin() as connection:
+        plan = str(connection.execute(f"EXPLAIN {VERSIONS_AND_ERASED}", {"ids": ids}).fetchall())
+    assert "orders_order_uid_shard_key" in plan
+    assert "orders_pkey" not in plan
+
+
+# A sequence that hands out ids again, after a restore or a failover
+
+
+def uids_of_shard(shard: int, count: int) -> list[str]:
+    return list(itertools.islice((uid for uid in map(str, itertools.count()) if shard_of(uid) == shard), count))
+
+
+def reset_sequence(admin: psycopg.Connection) -> None:
+    admin.execute("ALTER SEQUENCE orders_id_seq RESTART")
+
+
+def test_a_writer_takes_other_ids_after_one_that_is_in_use(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    *stored, new = uids_of_shard(7, 4)
+    writer.store([versioned(1, order_uid=uid) for uid in stored])
+    reset_sequence(admin)
+    with writing(database) as other:
+        assert failure(other, versioned(1, order_uid=new)).sqlstate == "23505"
+        assert other.store([versioned(1, order_uid=new)]) == Stored(new=1)
+
+
+def test_orders_with_the_same_id_in_different_shards_keep_their_rows(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    [first] = uids_of_shard(1, 1)
+    second, third = uids_of_shard(2, 2)
+    for uid in (first, third):
+        writer.store([versioned(1, order_uid=uid)])
+    reset_sequence(admin)
+    with writing(database) as other:
+        other.store([versioned(1, order_uid=second)])
+    ids: dict[str, int] = dict(admin.execute("SELECT order_uid, id FROM orders").fetchall())
+    assert ids[first] == ids[second] != ids[third]
+    replacements = [versioned(2, order_uid=uid, entry="other") for uid in (first, third)]
+    assert writer.store(replacements) == Stored(replaced=2)
+    assert [stored(admin, uid).entry for uid in (first, second, third)] == ["other", "WBIL", "other"]
 
 
 # Rejected orders

@@ -1,4 +1,4 @@
-"""Blocks of ids. That the sequence hands out each once is tests/integration/test_order_store.py."""
+"""Blocks of ids. tests/integration/test_writes.py has tests with a sequence that was reset."""
 
 from collections.abc import Iterator
 from itertools import count

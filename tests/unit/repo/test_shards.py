@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from service.repo.shards import SHARDS, shard_of, shards_of
+from service.repo.shards import SHARDS, shard_of
 
 
 def test_the_shard_of_an_id_never_changes() -> None:
@@ -13,7 +13,3 @@ def test_ids_are_spread_evenly() -> None:
     counts = Counter(shard_of(f"order-{number}") for number in range(SHARDS * 100))
     assert set(counts) == set(range(SHARDS))
     assert max(counts.values()) < 160
-
-
-def test_each_shard_is_named_once() -> None:
-    assert sorted(shards_of(["a", "a", "z" * 64])) == [579, 800]

@@ -29,7 +29,7 @@ def statements() -> Iterator[tuple[str, str]]:
     for module in iter_modules(repo.__path__):
         if module.name not in WITHOUT_MODULES:
             for name, value in vars(import_module(f"service.repo.{module.name}")).items():
-                for number, text in enumerate([*value.values()] if isinstance(value, dict) else [value]):
+                for number, text in enumerate(texts(value)):
                     if isinstance(text, str) and re.match(r"(BEGIN|SELECT|UPDATE|INSERT|DELETE|COPY)\b", text):
                         yield f"{module.name}.{name}.{number}", text
     yield "newest", newest_statement(5)
@@ -37,13 +37,16 @@ def statements() -> Iterator[tuple[str, str]]:
         yield f"page {query}", page_statement(query)
 
 
+def texts(value: object) -> list[object]:
+    return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else [value]
+
+
 def problems(statement: str) -> set[str]:
     """Return why a distributed planner would reject the statement, or ask all nodes."""
     text = " ".join(statement.split())
     found = {problem for problem, pattern in PROBLEMS.items() if re.search(pattern, text)}
-    for id_column in ("order_uid", "order_id", r"o\.id"):
-        if re.search(rf"\b{id_column} = (ANY|n\.)", text) and not re.search(r"\bshard = ANY", text):
-            found.add("ids without their shards")
+    if re.search(r"\b(order_id|id) = ANY", text) or re.search(r"id = [nk]\.id(?!.*shard = [nk]\.shard)", text):
+        found.add("an id without its shard")
     for table, alias in re.findall(rf"(?:JOIN|FROM) ({OUR_TABLES}) (\w) (?:ON|WHERE)", text):
         if alias != "o" and f"{alias}.shard = o.shard" not in text:
             found.add(f"{table} joined without the shard")
@@ -55,6 +58,11 @@ def test_a_distributed_planner_accepts_it(name: str, statement: str) -> None:
     assert problems(statement) == set(), name
 
 
+def test_the_shards_are_named_where_an_order_is_read_and_not_in_batches() -> None:
+    names = {name.removesuffix(".0") for name, text in statements() if "shard = ANY" in text}
+    assert names == {"reads.DOCUMENTS_OF", "reads.DOCUMENTS_WITH_LSN"}
+
+
 def test_statements_are_found() -> None:
     names = " ".join(name for name, _ in statements())
     for name in (
@@ -64,6 +72,8 @@ def test_statements_are_found() -> None:
         "newest",
         "ESTIMATE",
         "DELETE_ORDERS",
+        "DELETE_CHILDREN.2",
+        "DELETE_BY_ID",
         "page",
     ):
         assert name in names
@@ -80,8 +90,10 @@ def test_statements_are_found() -> None:
         "SELECT o.id FROM orders o JOIN payments p USING (order_uid)",
         "SELECT o.id FROM orders o JOIN payments p ON p.order_id = o.id",
         "SELECT (SELECT count(*) FROM items i WHERE i.order_id = o.id) FROM orders o",
-        "SELECT o.id FROM orders o WHERE o.order_uid = ANY(%s)",
         "DELETE FROM items WHERE order_id = ANY(%s)",
+        "DELETE FROM orders WHERE id = ANY(%s)",
+        "DELETE FROM items WHERE order_id = ANY(%s) AND shard = ANY(%s)",
+        "DELETE FROM items t USING unnest(%s) k WHERE t.order_id = k.id AND t.shard = ANY(%s)",
         "UPDATE orders o SET entry = n.entry FROM json_populate_recordset(NULL::orders, %s) n WHERE o.id = n.id",
     ],
 )
