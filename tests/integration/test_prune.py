@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+import psycopg
 import pytest
 from confluent_kafka import Producer
 from msgspec.json import encode
@@ -14,7 +15,7 @@ from service.app.commands import prune
 from service.config import PostgresSettings, Settings
 from service.config.settings import RetentionSettings
 from service.entities.dead_letter import Header, Headers
-from service.errors import CommandError, InvalidSettings
+from service.errors import CommandError, InvalidSettings, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.transactions import Transactions
 from service.repo.writes import PostgresOrderStore
@@ -153,7 +154,9 @@ def test_it_says_if_consumers_store_the_pruned_orders_again(
     database: str, capsys: pytest.CaptureFixture[str], max_age: float | None
 ) -> None:
     run(database, "--older-than", "400d", max_age=max_age)
-    assert capsys.readouterr().out.startswith("Consumers store these orders again if they are redelivered")
+    assert capsys.readouterr().out.startswith(
+        "ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered"
+    )
 
 
 def test_without_an_age_nothing_is_deleted(database: str) -> None:
@@ -176,3 +179,10 @@ def test_a_failure_is_reported_with_the_number_of_deleted_orders(
     with pytest.raises(CommandError, match=r"PostgreSQL is read-only .*: run the command again"):
         run(readonly, "--older-than", "400d")
     assert "Z: 0 deleted\n" in capsys.readouterr().out
+
+
+def test_a_failed_dry_run_speaks_of_no_transaction(database: str, admin: psycopg.Connection) -> None:
+    admin.execute("ALTER TABLE orders RENAME TO renamed")
+    with pytest.raises(StorageUnavailable) as caught:
+        run(database, "--older-than", "400d", "--dry-run")
+    assert str(caught.value) == "the schema or the role's privileges do not match this release (SQLSTATE 42P01)"

@@ -1,8 +1,7 @@
 """`orders prune`: deletes the orders that were created longer ago than a given time."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,15 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings."""
+    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings, StorageError."""
     stop = stop_at_signals()
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
         raise InvalidSettings("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
     if settings.retention.max_age is None or max_age < settings.retention.max_age:
-        echo("Consumers store these orders again if they are redelivered: ORDERS_RETENTION__MAX_AGE is not as short.")
+        echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
-    with _expired_orders(settings, cutoff) as orders:
+    with closing(_expired_orders(settings, cutoff)) as orders:
         if args.dry_run:
             echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
         else:
@@ -61,18 +60,15 @@ def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: Shu
             deleted += count
     except Stopped:
         raise CommandError("stopped before the end: run the same command to continue") from None
+    except StorageError as error:
+        raise CommandError(f"{error}; the last transaction may be committed: run the command again") from None
     finally:
         echo(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
         log = structlog.get_logger("orders.prune")
         log.info("orders pruned", orders=deleted, created_before=rfc3339(cutoff))
 
 
-@contextmanager
-def _expired_orders(settings: Settings, cutoff: datetime) -> Iterator[PostgresExpiredOrders]:
+def _expired_orders(settings: Settings, cutoff: datetime) -> PostgresExpiredOrders:
     require_postgres(settings.postgres.dsn)
     transactions = Transactions(connection_settings(settings.postgres, ApplicationName.PRUNE))
-    with closing(PostgresExpiredOrders(transactions, ApplicationName.CONSUMER, cutoff)) as orders:
-        try:
-            yield orders
-        except StorageError as error:
-            raise CommandError(f"{error}; the last transaction may be committed: run the command again") from None
+    return PostgresExpiredOrders(transactions, ApplicationName.CONSUMER, cutoff)
