@@ -1,4 +1,4 @@
-"""What the writer reads: versions, erasures and documents of the orders of a batch."""
+"""The reads of the writer: versions, erasures and documents of the orders of a batch."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple

@@ -152,7 +152,7 @@ def _postgres_checks(settings: Settings) -> Iterator[Check]:
         "WAL settings",
         partial(server_settings.wal, postgres),
         "storing into 10^7 orders takes up to twice as long and writes four times the WAL: see docs/operations.md, and "
-        "set checkpoint_timeout=30min, wal_compression=lz4, max_wal_size=10GB or what the volume bears",
+        "set checkpoint_timeout=30min, wal_compression=lz4, max_wal_size=10GB or as much as the volume allows",
         ("PostgreSQL",),
     )
     yield Check(

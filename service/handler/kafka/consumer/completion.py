@@ -1,4 +1,4 @@
-"""What follows the end of a batch: its report, its offsets, and the next state of the consumer."""
+"""Handles the end of a batch: reports it, advances its offsets, and changes the state of the consumer."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

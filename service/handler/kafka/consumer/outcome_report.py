@@ -1,4 +1,4 @@
-"""Counts and logs what became of a batch."""
+"""Counts and logs the outcome of a batch."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a consumer is configured with."""
+"""The settings of a consumer."""
 
 from dataclasses import dataclass
 

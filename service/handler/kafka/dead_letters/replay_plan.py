@@ -1,4 +1,4 @@
-"""What a replay sends: the dead letters that match its filters and are not refused."""
+"""The plan of a replay: it sends the dead letters that match its filters and are not refused."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
