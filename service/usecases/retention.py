@@ -9,7 +9,7 @@ from typing import Final
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports import ExpiredOrders
 
-MAX_ORDERS_PER_TRANSACTION: Final = 500
+ORDERS_PER_TRANSACTION: Final = 500
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 """No order was created before."""
 
@@ -40,7 +40,7 @@ def prune(
     Deletes at most `rate` orders per second, and in one transaction no more than in one second; 0 means unlimited.
     Raises StorageError, and Stopped between two transactions.
     """
-    limit = max(1, int(min(rate or MAX_ORDERS_PER_TRANSACTION, MAX_ORDERS_PER_TRANSACTION)))
+    limit = max(1, int(min(rate or ORDERS_PER_TRANSACTION, ORDERS_PER_TRANSACTION)))
     delay = 0.0
     while True:
         stop.sleep(delay)
