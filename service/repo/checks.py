@@ -42,7 +42,7 @@ def hosts(dsn: str) -> list[str]:
 
 
 def server(postgres: "PostgresSettings") -> str:
-    with _connect(postgres.dsn, postgres) as connection:
+    with connect(postgres.dsn, postgres) as connection:
         require_utf8(connection)
         major, minor = divmod(connection.info.server_version, 10_000)
         row = connection.execute(SERVER).fetchone()
@@ -60,7 +60,7 @@ def schema(postgres: "PostgresSettings") -> str:
 
 def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
     wanted = READING | WRITING if mode == "consumer" else READING
-    with _connect(postgres.dsn, postgres) as connection:
+    with connect(postgres.dsn, postgres) as connection:
         missing, can_write = denied(connection, wanted), not denied(connection, WRITING)
     if missing:
         raise CheckFailed(f"permission denied: {', '.join(f'{privilege} on {table}' for table, privilege in missing)}")
@@ -70,9 +70,9 @@ def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
 def notifications(postgres: "PostgresSettings") -> str:
     dsn = postgres.listen_dsn or postgres.dsn
     with (
-        _connect(postgres.dsn, postgres) as reader,
-        _connect(dsn, postgres) as listener,
-        _connect(dsn, postgres) as notifier,
+        connect(postgres.dsn, postgres) as reader,
+        connect(dsn, postgres) as listener,
+        connect(dsn, postgres) as notifier,
     ):
         if len({str(each.execute(CURRENT_DATABASE).fetchone()) for each in (reader, listener)}) > 1:
             raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases")
@@ -88,7 +88,7 @@ def notifications(postgres: "PostgresSettings") -> str:
 
 
 def clock_skew(postgres: "PostgresSettings") -> str:
-    with _connect(postgres.dsn, postgres) as connection:
+    with connect(postgres.dsn, postgres) as connection:
         before = datetime.now(UTC)
         row = connection.execute(CLOCK).fetchone()
         after = datetime.now(UTC)
@@ -99,7 +99,8 @@ def clock_skew(postgres: "PostgresSettings") -> str:
     return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"
 
 
-def _connect(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleRow]:
+def connect(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleRow]:
+    """Raise CheckFailed if the server is unreachable or refuses the connection."""
     timeout = max(_MIN_CONNECT_TIMEOUT_SECONDS, round(postgres.connect_timeout))
     try:
         return psycopg.connect(dsn, connect_timeout=timeout, autocommit=True)

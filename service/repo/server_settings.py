@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-import psycopg
-
-from service.errors import CheckFailed, CheckWarning
-from service.repo.connection_errors import describe_with_address
+from service.errors import CheckWarning
+from service.repo.checks import connect
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings
@@ -21,11 +19,8 @@ SELECT name, setting FROM pg_settings WHERE name IN ('max_wal_size', 'checkpoint
 
 def wal(postgres: "PostgresSettings") -> str:
     """Describe the settings. Raises CheckWarning, CheckFailed or psycopg.Error."""
-    try:
-        with psycopg.connect(postgres.dsn, connect_timeout=max(2, round(postgres.connect_timeout))) as connection:
-            values: dict[str, str] = dict(connection.execute(VALUES).fetchall())
-    except psycopg.OperationalError as error:
-        raise CheckFailed(describe_with_address(error, postgres.dsn)) from None
+    with connect(postgres.dsn, postgres) as connection:
+        values: dict[str, str] = dict(connection.execute(VALUES).fetchall())
     if problems := [*wal_problems(values)]:
         raise CheckWarning("; ".join(problems))
     return f"max_wal_size {values['max_wal_size']} MB, checkpoint_timeout {values['checkpoint_timeout']} s"
