@@ -5,12 +5,12 @@ deadlock, and it deletes what a writer stored that checked the retention before.
 time.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from service.repo.connection import BoundedConnection
-from service.repo.document import CREATED_US
+from service.repo.document import CREATED_US, created_at
 from service.repo.erasures import exclusively
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.transactions import Transactions
@@ -29,8 +29,6 @@ DELETE_BY_ID: Final = """\
 DELETE FROM orders o USING unnest(%(ids)s::bigint[], %(shards)s::smallint[]) k (id, shard)
 WHERE o.id = k.id AND o.shard = k.shard"""
 """After DELETE_CHILDREN, so that the cascade of each order finds no row."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PostgresExpiredOrders:
@@ -70,4 +68,4 @@ class PostgresExpiredOrders:
         for statement in (*DELETE_CHILDREN, DELETE_BY_ID):
             connection.execute(statement, keys)
         connection.execute(NOTIFY, [[*payloads([], uids)]])
-        return len(uids), _EPOCH + timedelta(microseconds=created_us[-1])
+        return len(uids), created_at(created_us[-1])

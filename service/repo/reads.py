@@ -6,7 +6,7 @@ which a pooler in transaction mode passes on to other clients. The client measur
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, LiteralString, NamedTuple, TypeVar
 
@@ -34,6 +34,7 @@ from service.repo.document import (
     JOIN_PAYMENTS,
     STORED_AT,
     columns,
+    created_at,
     json_object,
 )
 from service.repo.scope import CHANNEL
@@ -107,8 +108,6 @@ FROM (SELECT count(*) AS counted FROM (SELECT 1 FROM orders LIMIT {MAX_EXACT_COU
          AND (oid = 'orders'::regclass OR oid IN (SELECT relid FROM pg_partition_tree('orders')))) estimated"""
 """Exact below MAX_EXACT_COUNT. Above, estimated like the planner does: rows per page at the last ANALYZE, times the
 current number of pages; before the first ANALYZE, the live rows of the statistics. Partitions are summed."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Identity(NamedTuple):
@@ -321,6 +320,6 @@ def page_values(query: PageQuery) -> dict[str, Any]:
 def _timestamp(microseconds: int) -> datetime:
     """Return the time, limited to the range of datetime."""
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return created_at(microseconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC) if microseconds > 0 else datetime.min.replace(tzinfo=UTC)
