@@ -63,13 +63,6 @@ def run(settings: Settings, *arguments: str) -> int:
     return erase.run(parser.parse_args(arguments), settings)
 
 
-def done(harness: Harness, *arguments: str) -> str:
-    """Run a command as a separate process and return its output."""
-    command = harness.spawn(*arguments, settings=harness.settings)
-    assert command.process.wait(60) == 0, command.tail()
-    return command.tail()
-
-
 def status(api: Service, uid: str) -> int:
     return httpx2.get(f"{api.url}/orders/{uid}").status_code
 
@@ -90,7 +83,7 @@ def test_an_erased_order_returns_404_within_a_second_and_is_not_stored_again(har
     eventually(lambda: status(api, "a") == 200)
     assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
 
-    assert done(harness, "erase", "--yes", "a").splitlines()[0] == "a: erased"
+    assert harness.output_of("erase", "--yes", "a").splitlines()[0] == "a: erased"
     eventually(lambda: status(api, "a") == 404, MAX_STALE_SECONDS)
     assert status(api, "b") == 200
 
@@ -99,12 +92,12 @@ def test_an_erased_order_returns_404_within_a_second_and_is_not_stored_again(har
     harness.produce(*orders([a | {"entry": "newer"}]))
     harness.wait_committed({0: 5})
     dead_letter(harness, Sent(encode(a), b"a"), offset=1_000)
-    assert "1  sent" in done(harness, "dlq", "replay")
+    assert "1  sent" in harness.output_of("dlq", "replay")
     harness.wait_committed({0: 6})
     assert metric(consumer, "orders_erased_skipped_total") == 3
 
     assert consumer.stop() == 0
-    assert "6 offsets will be read again" in done(harness, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
+    assert "6 offsets will be read again" in harness.output_of("rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
     again = harness.consumer()
     harness.produce(*orders([d]))
     harness.wait_committed({0: 7})
@@ -287,7 +280,7 @@ def test_a_dry_run_prints_what_would_be_done_and_changes_nothing(
 
 def test_an_erasure_is_undone_unless_the_topic_has_a_record_of_the_order(harness: Harness) -> None:
     skipped, typo, other = (order_document(order_uid=uid) for uid in ("skipped", "typo", "other"))
-    done(harness, "erase", "--yes", "skipped", "typo")
+    harness.output_of("erase", "--yes", "skipped", "typo")
     consumer = harness.consumer()
     harness.produce(*orders([skipped, other]))
     harness.wait_committed({0: 2})

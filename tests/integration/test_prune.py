@@ -55,13 +55,6 @@ def run(dsn: str, *arguments: str, max_age: float | None = None) -> int:
     return prune.run(parser.parse_args(arguments), settings)
 
 
-def done(harness: Harness, *arguments: str) -> str:
-    """Run a command as a separate process and return its output."""
-    command = harness.spawn(*arguments, settings=harness.settings)
-    assert command.process.wait(60) == 0, command.tail()
-    return command.tail()
-
-
 def status(api: Service, uid: str) -> int:
     return httpx2.get(f"{api.url}/orders/{uid}").status_code
 
@@ -79,19 +72,19 @@ def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harn
     assert consumer.stop() == 0
     consumer = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
 
-    assert "Z: 1 deleted" in done(harness, "prune", "--older-than", "400d")
+    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d")
     eventually(lambda: status(api, "a") == 404, MAX_STALE_SECONDS)
     assert status(api, "b") == 200
 
     harness.produce(*orders([a, c]))
     harness.wait_committed({0: 4})
     dead_letter(harness, a, offset=1_000)
-    assert "1  sent" in done(harness, "dlq", "replay")
+    assert "1  sent" in harness.output_of("dlq", "replay")
     harness.wait_committed({0: 5})
     assert metric(consumer, "orders_expired_skipped_total") == 2
 
     assert consumer.stop() == 0
-    assert "5 offsets will be read again" in done(harness, "rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
+    assert "5 offsets will be read again" in harness.output_of("rewind", "--to-timestamp", "2001-01-01T00:00:00Z")
     again = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
     harness.produce(*orders([document("d", 0)]))
     harness.wait_committed({0: 6})
@@ -120,7 +113,7 @@ def test_sigterm_ends_it_between_two_transactions_and_the_next_run_continues(har
     assert logged["orders"] == 1
     assert command.tail(1) == "orders: stopped before the end: run the same command to continue"
     assert harness.stored() == {"b", "new"}
-    assert "Z: 1 deleted" in done(harness, "prune", "--older-than", "400d")
+    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d")
     assert harness.stored() == {"new"}
 
 

@@ -98,6 +98,12 @@ class Harness:
         reader.close()
         return found
 
+    def output_of(self, *arguments: str) -> str:
+        """Run a command as a separate process, which must succeed, and return its output."""
+        command = self.spawn(*arguments, settings=self.settings)
+        assert command.process.wait(60) == 0, command.tail()
+        return command.tail()
+
     def committed(self) -> dict[int, int]:
         """Return the group's committed offsets by partition."""
         reader = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.topic})
