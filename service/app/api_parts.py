@@ -77,7 +77,7 @@ def build(settings: Settings) -> ApiParts:
 def _keys(settings: Settings) -> Keys | None:
     path = settings.auth.keys_file
     try:
-        return None if path is None else Keys(path)
+        return None if path is None else Keys.load(path)
     except InvalidKeysFile as error:
         raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 

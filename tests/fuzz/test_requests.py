@@ -111,7 +111,7 @@ def open_pair() -> ServerPair:
 def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.write_text(f"read {READ_KEY}\n")
-    return ServerPair(keys=Keys(path))
+    return ServerPair(keys=Keys.load(path))
 
 
 @fuzzed
@@ -155,7 +155,7 @@ raw_queries = (
 def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.write_text(f"read,dead-letters {READ_KEY}\n")
-    server = FakeServer(has_fast_path=False, keys=Keys(path))
+    server = FakeServer(has_fast_path=False, keys=Keys.load(path))
     page = server.reader.page
 
     async def page_of_sql(query: PageQuery) -> Page:
@@ -254,7 +254,7 @@ def folder() -> Iterator[Path]:
 def test_a_key_file_is_accepted_or_rejected_without_quoting_it(folder: Path, content: bytes, presented: str) -> None:
     path = folder / "keys"
     path.write_bytes(content)
-    keys = outcome_of(Keys, path)
+    keys = outcome_of(Keys.load, path)
     if isinstance(keys, Exception):
         assert re.fullmatch(r"(line \d+: )?[a-zA-Z0-9 ,'.:_~+/=-]+", str(keys))
         assert all(word not in str(keys) for word in content.decode(errors="replace").split() if len(word) >= 18)

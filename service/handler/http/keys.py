@@ -16,7 +16,7 @@ from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from structlog.typing import FilteringBoundLogger
 
@@ -47,7 +47,7 @@ class _Key(NamedTuple):
 
 
 class Keys:
-    """The keys of a file, as of the last `reload`. The constructor raises InvalidKeysFile if there are none."""
+    """The keys of a file, as of the last `load` or `reload`. Before `load` there are none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,9 +56,15 @@ class Keys:
         self._read_failures = 0
         self.problems: tuple[str, ...] = ()
         """Errors of the file or its lines, without the lines' text."""
-        self._apply(_read(path))
-        if not self._keys:
-            raise InvalidKeysFile(next(iter(self.problems)))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the keys of the file. Raises InvalidKeysFile if there are none."""
+        keys = cls(path)
+        keys._apply(_read(path))
+        if not keys:
+            raise InvalidKeysFile(next(iter(keys.problems)))
+        return keys
 
     def __len__(self) -> int:
         return len(self._keys)

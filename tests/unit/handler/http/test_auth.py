@@ -21,7 +21,7 @@ OPEN_ROUTES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/startupz"]
 def api_with_keys(tmp_path: Path) -> Iterator[ApiFixture]:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}\nread,dead-letters {ALL_SCOPES_KEY}\n")
-    with (made := ApiFixture(keys=Keys(path))).client:
+    with (made := ApiFixture(keys=Keys.load(path))).client:
         yield made
 
 
@@ -92,7 +92,7 @@ def test_cors_allows_keys_from_listed_origins(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}")
     origin = "https://shop.example"
-    with (api_fixture := ApiFixture(keys=Keys(path), cors_origins=[origin])).client:
+    with (api_fixture := ApiFixture(keys=Keys.load(path), cors_origins=[origin])).client:
         preflight = {"origin": origin, "access-control-request-method": "GET"}
         for name in ("authorization", "x-api-key"):
             response = api_fixture.client.options(URL, headers={**preflight, "access-control-request-headers": name})

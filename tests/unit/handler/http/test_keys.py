@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 def keys_of(path: Path, text: str) -> Keys:
     path.write_text(text)
-    return Keys(path)
+    return Keys.load(path)
 
 
 def test_each_line_has_a_key_and_its_scopes(path: Path) -> None:
@@ -61,7 +61,7 @@ MALFORMED = [
 @pytest.mark.parametrize(("line", "problem"), MALFORMED)
 def test_a_malformed_line_is_ignored_and_reported_without_the_key(path: Path, line: str, problem: str) -> None:
     path.write_bytes(f"read {GOOD}\n{line}\nread,dead-letters {OTHER}".encode("latin-1"))
-    keys = Keys(path)
+    keys = Keys.load(path)
     assert (keys.scopes(GOOD), keys.scopes(OTHER), len(keys)) == (READS, frozenset(KeyScope), 2)
     assert keys.scopes(KEY) is None
     (problem_text,) = keys.problems
@@ -82,24 +82,29 @@ def test_a_malformed_line_is_ignored_and_reported_without_the_key(path: Path, li
 def test_at_start_a_file_without_keys_is_refused(path: Path, content: bytes, problem: str) -> None:
     path.write_bytes(content)
     with pytest.raises(InvalidKeysFile) as refused:
-        Keys(path)
+        Keys.load(path)
     assert str(refused.value).startswith(problem)
     assert KEY not in str(refused.value)
 
 
+def test_before_the_file_is_loaded_every_key_is_unknown(path: Path) -> None:
+    path.write_text(f"read {KEY}")
+    assert Keys(path).scopes(KEY) is None
+
+
 def test_at_start_a_missing_or_irregular_file_is_refused(path: Path) -> None:
     with pytest.raises(InvalidKeysFile, match=r"cannot be read: No such file"):
-        Keys(path)
+        Keys.load(path)
     os.mkfifo(path)
     with pytest.raises(InvalidKeysFile, match="is not a regular file"):
-        Keys(path)
+        Keys.load(path)
     with pytest.raises(InvalidKeysFile, match="Is a directory"):
-        Keys(path.parent)
+        Keys.load(path.parent)
 
 
 def test_a_byte_order_mark_and_crlf_are_ignored(path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfread " + KEY.encode() + b"\r\n  # caf\xe9\r\n")
-    assert (Keys(path).scopes(KEY), Keys(path).problems) == (READS, ())
+    assert (Keys.load(path).scopes(KEY), Keys.load(path).problems) == (READS, ())
 
 
 def test_key_with_returns_the_first_key_with_the_scope(path: Path) -> None:

@@ -23,7 +23,7 @@ def published() -> str:
     with NamedTemporaryFile("w") as file:
         file.write(f"read {'x' * MIN_KEY_LENGTH}")
         file.flush()
-        api_fixture = ApiFixture(version=version("orders"), keys=Keys(Path(file.name)))
+        api_fixture = ApiFixture(version=version("orders"), keys=Keys.load(Path(file.name)))
     return json.dumps(cast("FastAPI", api_fixture.client.app).openapi(), indent=1) + "\n"
 
 

@@ -192,7 +192,7 @@ def pair_with_keys(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
     """A pair that requires API keys."""
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}\n")
-    return ServerPair(keys=Keys(path))
+    return ServerPair(keys=Keys.load(path))
 
 
 @pytest.fixture
@@ -406,7 +406,7 @@ def test_without_a_key_for_reading_no_order_is_sent(pair_with_keys: ServerPair, 
 def test_headers_are_cached_only_if_their_key_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}")
-    pair = ServerPair(keys=Keys(path))
+    pair = ServerPair(keys=Keys.load(path))
     for request in (*UNAUTHORIZED, *AUTHORIZED):
         pair.compare(request)
     assert len(pair.fast.responder._requests) == len(AUTHORIZED) - 1  # the last one has a request id
@@ -416,7 +416,7 @@ def test_headers_are_cached_only_if_their_key_is_accepted(tmp_path: Path) -> Non
 def test_a_revoked_key_is_rejected_although_its_headers_are_cached(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}")
-    pair = ServerPair(keys=(keys := Keys(path)))
+    pair = ServerPair(keys=(keys := Keys.load(path)))
     pair.compare(AUTHORIZED[0])
     path.write_text(f"read {READ_KEY}x")
     assert keys.reload()
