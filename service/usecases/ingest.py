@@ -4,7 +4,7 @@ The outcome says whether the batch's offsets may be committed. If Ingest raises,
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from threading import Event
@@ -51,6 +51,8 @@ class Outcome(NamedTuple):
     """The state of the circuit breaker after this batch."""
     problem: str = ""
     """Why the batch is held back."""
+    is_store_available: bool | None = None
+    """Whether the store answered the last call for this batch; None if it was not called."""
 
 
 _Result = TypeVar("_Result")
@@ -73,15 +75,23 @@ class _StoreResult:
     """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
     order_flags: bytearray = field(default_factory=bytearray)
     """For the circuit breaker: 1 for each rejected order, 0 for each stored one."""
+    is_store_available: bool | None = None
 
     def add_stored(self, stored: Stored) -> None:
+        if any(stored):  # otherwise the store was not called, because every partition was revoked
+            self.is_store_available = True
         self.stored += stored
         self.order_flags.extend(bytes(stored.new + stored.replaced))
 
     def add_rejected(self, dead_letter: DeadLetter, *, counts_for_breaker: bool) -> None:
+        self.is_store_available = True
         self.dead_letters.append(dead_letter)
         if counts_for_breaker:
             self.order_flags.append(1)
+
+    def add_given_up(self, dead_letters: Iterable[DeadLetter]) -> None:
+        self.is_store_available = False
+        self.dead_letters.extend(dead_letters)
 
 
 class Ingest:
@@ -116,11 +126,17 @@ class Ingest:
     def _ingest(self, batch: Batch) -> Outcome:
         result = self._store_all(batch)
         decision, problem = self._evaluate(batch, result.order_flags)
+        outcome = Outcome(
+            result.stored,
+            decision=decision,
+            breaker=self._breaker.state,
+            problem=problem,
+            is_store_available=result.is_store_available,
+        )
         if decision is not Decision.COMMIT:
-            return Outcome(result.stored, decision=decision, breaker=self._breaker.state, problem=problem)
+            return outcome
         dead_letters = batch.owned([*batch.bad, *result.dead_letters])
-        is_committed = self._send_and_commit(dead_letters, batch)
-        return Outcome(result.stored, dead_letters, is_committed=is_committed, breaker=self._breaker.state)
+        return outcome._replace(dead_letters=dead_letters, is_committed=self._send_and_commit(dead_letters, batch))
 
     def _store_all(self, batch: Batch) -> _StoreResult:
         """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own."""
@@ -141,7 +157,7 @@ class Ingest:
                 pending.extendleft(reversed(split_in_half(entries)))
             except StorageUnavailable as error:
                 self._observer.on_give_up(error)
-                result.dead_letters.extend(self._dead_letter(entry, error) for entry in entries)
+                result.add_given_up(self._dead_letter(entry, error) for entry in entries)
         return result
 
     def _store_at_once(self, entries: list[Entry], batch: Batch) -> Stored:

@@ -257,6 +257,28 @@ def test_a_batch_that_is_given_up_is_dead_lettered_as_a_whole() -> None:
     assert not setup.breaker.is_open
 
 
+@pytest.mark.parametrize("give_up_after", [0, 0.02])
+def test_after_a_give_up_the_store_is_not_reported_as_available(give_up_after: float) -> None:
+    setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=give_up_after))
+    setup.store.failures += unavailable(10_000)
+    assert setup.ingest(batch_of(20)).is_store_available is False
+    setup.store.failures.clear()
+    assert setup.ingest(batch_of(20)).is_store_available is True
+
+
+def test_a_store_that_rejects_an_order_is_available() -> None:
+    setup = Setup()
+    setup.store.failures += unavailable(1)
+    assert setup.ingest(batch_of(1, poison=(0,))).is_store_available is True
+
+
+def test_a_batch_that_does_not_call_the_store_does_not_say_whether_it_is_available() -> None:
+    setup = Setup()
+    revoked = batch_of(2)
+    revoked.drop(frozenset({0}))
+    assert [setup.ingest(batch).is_store_available for batch in (batch_of(0, bad=3), revoked)] == [None, None]
+
+
 def test_a_lost_race_is_never_given_up() -> None:
     setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0))
     setup.store.failures += [ConcurrentChange("another writer was first", sqlstate="40P01") for _ in range(3)]

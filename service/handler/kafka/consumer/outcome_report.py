@@ -21,7 +21,8 @@ def report_outcome(
     metrics.stale.inc(outcome.stored.stale)
     metrics.erased_skipped.inc(outcome.stored.erased)
     metrics.expired_skipped.inc(outcome.stored.expired)
-    metrics.dependency_up.labels("postgresql").set(1)
+    if outcome.is_store_available is not None:
+        metrics.dependency_up.labels("postgresql").set(outcome.is_store_available)
     if outcome.decision is not Decision.COMMIT:
         return
     metrics.batch_seconds.labels("write").observe(write_seconds)

@@ -1,5 +1,6 @@
 """What became of a batch is counted, and each dead letter is logged without its value."""
 
+import pytest
 import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -35,7 +36,15 @@ def test_stored_orders_are_counted_by_what_became_of_them(metrics: Metrics) -> N
     names = ("stored", "replaced", "unchanged", "stale", "erased_skipped", "expired_skipped", "tombstones")
     assert [sample(metrics, f"{name}_total") for name in names] == [1, 2, 3, 4, 5, 6, 1]
     assert sample(metrics, "batch_seconds_sum", stage="write") == 1.5
-    assert sample(metrics, "dependency_up", dependency="postgresql") == 1
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_postgresql_is_up_as_its_last_call_found_it(metrics: Metrics, decision: Decision) -> None:
+    found = []
+    for is_available in (None, True, None, False, None):
+        report(metrics, Outcome(Stored(), decision=decision, is_store_available=is_available))
+        found.append(sample(metrics, "dependency_up", dependency="postgresql"))
+    assert found == [None, 1, 1, 0, 0]
 
 
 def test_a_dead_letter_is_counted_and_logged_with_its_position_but_without_its_value(metrics: Metrics) -> None:
