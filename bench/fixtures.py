@@ -18,9 +18,9 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.repo.connection import ConnectionSettings
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.reads import newest_statement
+from service.repo.reader.order_reader import newest_statement
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 
 PATH: Final = "/orders/"
 

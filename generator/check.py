@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
+from service.entities.order import MAX_AGE_SECONDS
 from service.errors import InvalidSettings
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
-from service.pkg.argtypes import age
+from service.pkg.argtypes import duration_up_to
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.repo.connection_errors import require_postgres
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--older-than",
-        type=age,
+        type=duration_up_to(MAX_AGE_SECONDS),
         metavar="TIME",
         help="accept that orders created longer ago than this are missing (default: ORDERS_RETENTION__MAX_AGE)",
     )

@@ -15,10 +15,10 @@ from generator.orders import utc_now
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.progress import ProgressLine
 from generator.stream import stream
+from service.config.addresses import bootstrap_servers
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
 from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
-from service.pkg.addresses import bootstrap_servers
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo

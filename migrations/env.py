@@ -1,4 +1,4 @@
-"""Alembic's environment. `service.repo.migrate` passes a connection; the `alembic` command opens its own.
+"""Alembic's environment. `service.repo.schema.migrate` passes a connection; the `alembic` command opens its own.
 
 Each revision commits separately, and records its number in `schema_releases` in the same transaction.
 """
@@ -11,8 +11,8 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, text
 
 from service.config import load
-from service.repo.migrate import engine
-from service.repo.tables import metadata
+from service.repo.schema.migrate import engine
+from service.repo.schema.tables import metadata
 
 
 def record_number(

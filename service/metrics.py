@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
+from service.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "rejected")
 STAGES: Final = ("decode", "write", "commit")

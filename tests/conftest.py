@@ -12,7 +12,7 @@ import pytest
 
 from local import broker, postgres
 from service.config import MigrationSettings
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 from tests.kit import pooler, processes, servers, temporary
 from tests.kit.harness import Harness
 

@@ -21,8 +21,8 @@ from service.handler.kafka.dead_letters.browse import Browser
 from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.repo.listeners import Listeners, NotificationCallbacks
-from service.repo.reads import PostgresOrderReader
+from service.repo.listener.listeners import Listeners, NotificationCallbacks
+from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp

@@ -33,7 +33,7 @@ from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.config import kafka_properties
+from service.config import addresses, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
-from service.pkg import addresses
-from service.pkg.units import MAX_AGE_SECONDS, Bytes, Seconds
+from service.entities.order import MAX_AGE_SECONDS
+from service.pkg.units import Bytes, Seconds
 
 
 def _topic_name(value: str) -> str:
@@ -224,7 +224,7 @@ class DocumentSettings(SettingsGroup):
     """Maximum size of a message; larger ones are dead-lettered as `too-large`."""
     max_nesting: Count = 32
     """Maximum nesting depth of the JSON; deeper messages are dead-lettered as `undecodable`."""
-    max_future: Seconds = Field(86_400, le=100 * 366 * 86_400)
+    max_future: Seconds = Field(86_400, le=MAX_AGE_SECONDS)
     """How far `date_created` may be in the future."""
     amount_mismatch: Literal["warn", "reject", "ignore"] = "warn"
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""

@@ -2,9 +2,10 @@
 
 import math
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from typing import Final
 
-from service.pkg.units import MAX_AGE_SECONDS, parse_seconds
+from service.pkg.units import parse_seconds
 
 _MAX_PORT: Final = 65_535
 
@@ -54,11 +55,15 @@ def duration(text: str) -> float:
         raise ArgumentTypeError(str(error)) from None
 
 
-def age(text: str) -> float:
-    """Return the seconds of a duration that is greater than 0 and at most 100 years."""
-    if not 0 < (seconds := duration(text)) <= MAX_AGE_SECONDS:
-        raise ArgumentTypeError(f"must be more than 0 and at most {MAX_AGE_SECONDS // 86_400}d")
-    return seconds
+def duration_up_to(max_seconds: int) -> Callable[[str], float]:
+    """Return the type of a duration that is greater than 0 and at most this long, in seconds."""
+
+    def limited(text: str) -> float:
+        if not 0 < (seconds := duration(text)) <= max_seconds:
+            raise ArgumentTypeError(f"must be more than 0 and at most {max_seconds // 86_400}d")
+        return seconds
+
+    return limited
 
 
 def _integer(text: str) -> int:

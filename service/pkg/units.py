@@ -8,8 +8,6 @@ from pydantic import BeforeValidator, Field
 
 _SECONDS_BY_UNIT: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _BYTES_BY_UNIT: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-MAX_AGE_SECONDS: Final = 100 * 366 * 86_400
-"""The longest age of an order: a time so long ago is within Python's and PostgreSQL's calendars."""
 _NUMBER_WITH_UNIT: Final = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*", re.ASCII)
 
 

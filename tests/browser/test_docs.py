@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.processes import Service, Spawn
 

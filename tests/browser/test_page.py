@@ -18,7 +18,7 @@ from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.harness import Harness, Sent

@@ -9,9 +9,9 @@ import pytest
 
 from local import postgres
 from service.config import MigrationSettings
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.psql import psql

@@ -16,7 +16,7 @@ import pytest
 from local import broker, postgres
 from local.ports import HOST, free_port
 from service.config import MigrationSettings
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 from tests.faults.rotation import are_named, commit_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
 from tests.faults.topics import create_topics, delete_topics

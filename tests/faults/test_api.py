@@ -18,7 +18,7 @@ import pytest
 
 from service.repo.notifications import payloads
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.faults.nemesis import stopped
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.harness import metric

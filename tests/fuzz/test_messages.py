@@ -17,10 +17,10 @@ from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
-from service.repo.reads import DOCUMENTS_OF, document_values
-from service.repo.rows import CopyRows, copy_rows
+from service.repo.reader.order_reader import DOCUMENTS_OF, document_values
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.rows import CopyRows, copy_rows
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
 from tests.kit.factories import connection_settings, order_document

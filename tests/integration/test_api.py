@@ -20,7 +20,7 @@ from psycopg import sql
 from local.ports import free_port
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.processes import Service, Spawn
 from tests.kit.proxy import Proxy, proxied

@@ -11,8 +11,8 @@ import pytest
 
 from service.app.commands import doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
-from service.repo import checks
-from service.repo.migrate import head_number
+from service.repo.operations import checks
+from service.repo.schema.migrate import head_number
 from tests.kit import servers, temporary
 from tests.kit.pooler import pgbouncer
 from tests.kit.processes import Spawn

@@ -8,7 +8,7 @@ import pytest
 
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.harness import Harness, orders

@@ -26,9 +26,9 @@ from service.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.erasures import Erasures
+from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, metric, orders

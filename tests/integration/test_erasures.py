@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from service.errors import StorageUnavailable
-from service.repo.erasures import SHARE_ERASURE_LOCK, Erasures
 from service.repo.notifications import Notification, parse
+from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.erased import SHARE_ERASURE_LOCK
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.notifications import listen

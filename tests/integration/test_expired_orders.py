@@ -11,13 +11,14 @@ import pytest
 
 from service.entities.version import VersionedOrder
 from service.errors import StorageUnavailable
-from service.repo.erasures import SHARE_ERASURE_LOCK, Erasures
-from service.repo.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, PostgresExpiredOrders
 from service.repo.notifications import Notification, parse
+from service.repo.operations.erasures import Erasures
+from service.repo.operations.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, PostgresExpiredOrders
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
-from service.repo.updates import DELETE_CHILDREN
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.erased import SHARE_ERASURE_LOCK
+from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.ports import Stored
 from service.usecases.retention import EARLIEST, RetentionPolicy
 from tests.kit.factories import connection_settings, versioned

@@ -21,7 +21,7 @@ from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
 from service.usecases.ports import Stored

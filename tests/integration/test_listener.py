@@ -10,9 +10,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.repo.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
+from service.repo.listener.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
 from service.repo.notifications import payloads
-from service.repo.reads import PostgresOrderReader
+from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings

@@ -17,7 +17,7 @@ import migrations
 from service.config import MigrationSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.migrate import (
+from service.repo.schema.migrate import (
     LOCK_KEY,
     alembic_config,
     engine,
@@ -26,8 +26,8 @@ from service.repo.migrate import (
     schema_number,
     wait_for_migrations,
 )
+from service.repo.schema.tables import metadata
 from service.repo.shards import shard_of
-from service.repo.tables import metadata
 from tests.kit import servers, temporary
 from tests.kit.processes import Spawn
 from tests.kit.waiting import eventually

@@ -17,7 +17,8 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import StorageUnavailable
 from service.pkg.etag import with_etag
-from service.repo.reads import (
+from service.repo.reader import order_reader
+from service.repo.reader.order_reader import (
     DOCUMENTS_OF,
     ESTIMATE,
     PLANNER_SETTINGS,
@@ -27,7 +28,7 @@ from service.repo.reads import (
     page_values,
 )
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
 from tests.kit.factories import connection_settings, order
 from tests.kit.fake_reader import FakeReader
@@ -456,7 +457,9 @@ async def _retried(reader: OrderReader) -> bytes | None:
 def test_a_read_that_the_server_cancels_makes_the_database_unavailable(
     real: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+    monkeypatch.setattr(
+        "service.repo.reader.order_reader.ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)"
+    )
 
     async def read(reader: OrderReader) -> str:
         with pytest.raises(StorageUnavailable) as failure:
@@ -469,7 +472,7 @@ def test_a_read_that_the_server_cancels_makes_the_database_unavailable(
 def test_a_statement_that_times_out_is_canceled_on_the_server(
     real: Real, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.repo.reads.ESTIMATE", "SELECT pg_sleep(60)")
+    monkeypatch.setattr(order_reader, "ESTIMATE", "SELECT pg_sleep(60)")
     assert ESTIMATE != "SELECT pg_sleep(60)"
 
     async def read(reader: OrderReader) -> list[Any]:

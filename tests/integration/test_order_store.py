@@ -8,7 +8,7 @@ from msgspec.json import encode
 
 from service.errors import OrderRejected
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
 from tests.kit.factories import connection_settings, order_document, versioned
 from tests.kit.fakes import POISON, FakeStore

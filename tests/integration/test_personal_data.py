@@ -26,9 +26,9 @@ from service.entities.dead_letter import Header
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import OrderRejected
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.collector import collecting
 from tests.kit.factories import SAMPLE, Document, connection_settings, order_document
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers

@@ -13,9 +13,9 @@ import pytest
 from service.config import MigrationSettings
 from service.entities.version import VersionedOrder
 from service.repo.connection_errors import describe
-from service.repo.migrate import head_number, migrate, schema_number
+from service.repo.schema.migrate import head_number, migrate, schema_number
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.harness import metric

@@ -18,7 +18,7 @@ from service.entities.dead_letter import Header, Headers
 from service.errors import CommandError, InvalidSettings, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import Document, connection_settings, order_document, versioned
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, metric, orders
 from tests.kit.processes import Service

@@ -14,8 +14,8 @@ from psycopg.sql import SQL, Identifier, Literal
 from service.app.commands import doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
 from service.errors import DeadlineExceeded
-from service.repo.migrate import migrate, wait_for_migrations
-from service.repo.rights import READING, WRITING
+from service.repo.schema.migrate import migrate, wait_for_migrations
+from service.repo.schema.rights import READING, WRITING
 from service.repo.transactions import Transactions
 from tests.kit import servers, temporary
 from tests.kit.factories import SAMPLE, connection_settings, order_document

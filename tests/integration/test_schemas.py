@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from service.config import MigrationSettings
-from service.repo.erasures import EXCLUSIVE_ERASURE_LOCK, Erasures
-from service.repo.migrate import TRY_LOCK, head_number, migrate, schema_number
+from service.repo.operations.erasures import Erasures
+from service.repo.schema.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.erased import EXCLUSIVE_ERASURE_LOCK
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.processes import Spawn

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.processes import ROOT, Service, Spawn
 

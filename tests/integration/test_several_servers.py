@@ -12,7 +12,7 @@ import pytest
 from service.repo.connection_errors import address
 from service.repo.notifications import payloads
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.notifications import NOTIFY
 from tests.kit.processes import Service, Spawn

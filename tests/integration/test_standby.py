@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.processes import Service, Spawn
 from tests.kit.standby import standby

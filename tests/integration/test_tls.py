@@ -15,7 +15,7 @@ import pytest
 from local import postgres
 from local.postgres import Postgres
 from service.config import MigrationSettings
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 from tests.kit import servers, temporary, tls
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, Sent, orders

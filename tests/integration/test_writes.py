@@ -24,9 +24,9 @@ from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.shards import shard_of
-from service.repo.stored import VERSIONS_AND_ERASED
 from service.repo.transactions import Transactions
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
 from service.usecases.ports import Stored
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.notifications import listen

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import TupleRow
 
-from service.repo.rights import READING, WRITING
+from service.repo.schema.rights import READING, WRITING
 
 KINDS = ("migrate", "write", "read")
 COLUMNS = {

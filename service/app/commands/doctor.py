@@ -23,8 +23,8 @@ from service.handler.kafka.operations import checks as kafka_checks
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.run_with_timeout import run_with_timeout
-from service.repo import checks as postgres_checks
-from service.repo import listen_checks, server_settings
+from service.repo.operations import checks as postgres_checks
+from service.repo.operations import listen_checks, server_settings
 
 CHECK_TIMEOUT_SECONDS: Final = 15.0
 """Timeout of each check."""

@@ -27,7 +27,7 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.repo.connection_errors import require_postgres
-from service.repo.erasures import Erasures
+from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
 from service.usecases.erase import UndoResult, require_no_older_records, undo
 

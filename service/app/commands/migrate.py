@@ -9,7 +9,7 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import stop_at_signals
-from service.repo.migrate import migrate
+from service.repo.schema.migrate import migrate
 
 
 def run(_args: argparse.Namespace, settings: Settings) -> int:

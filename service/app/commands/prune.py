@@ -9,14 +9,15 @@ import structlog
 
 from service.app.database import ApplicationName, connection_settings
 from service.config import Settings
+from service.entities.order import MAX_AGE_SECONDS
 from service.errors import CommandError, InvalidSettings, Stopped, StorageError
-from service.pkg.argtypes import age, rate
+from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import rfc3339
 from service.repo.connection_errors import require_postgres
-from service.repo.expired_orders import PostgresExpiredOrders
+from service.repo.operations.expired_orders import PostgresExpiredOrders
 from service.repo.transactions import Transactions
 from service.usecases.ports import ExpiredOrders
 from service.usecases.retention import RetentionPolicy, prune
@@ -26,7 +27,7 @@ _DEFAULT_RATE: Final = 1_000.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--older-than", type=age, metavar="TIME",
+        "--older-than", type=duration_up_to(MAX_AGE_SECONDS), metavar="TIME",
         help="delete orders that were created longer ago than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print how many would be deleted, and delete none")

@@ -3,17 +3,24 @@
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Final
 
 import pytest
 
 from service import repo
-from service.repo.reads import newest_statement, page_statement
+from service.repo.reader.order_reader import newest_statement, page_statement
 from service.usecases.ports import PageCursor, PageQuery
 
+PREFIX: Final = "service.repo."
 OUR_TABLES: Final = "orders|deliveries|payments|items"
-WITHOUT_MODULES: Final = {"tables", "migrate", "checks", "listener", "listeners"}
+WITHOUT_MODULES: Final = {
+    "schema.tables",
+    "schema.migrate",
+    "operations.checks",
+    "listener.listener",
+    "listener.listeners",
+}
 """They read system catalogs and schema releases, or describe tables."""
 PROBLEMS: Final = {
     "FOR UPDATE of many rows": r"ANY.*FOR UPDATE",
@@ -26,12 +33,12 @@ PROBLEMS: Final = {
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in iter_modules(repo.__path__):
-        if module.name not in WITHOUT_MODULES:
-            for name, value in vars(import_module(f"service.repo.{module.name}")).items():
+    for module in walk_packages(repo.__path__, PREFIX):
+        if module.name.removeprefix(PREFIX) not in WITHOUT_MODULES:
+            for name, value in vars(import_module(module.name)).items():
                 for number, text in enumerate(texts(value)):
                     if isinstance(text, str) and re.match(r"(BEGIN|SELECT|UPDATE|INSERT|DELETE|COPY)\b", text):
-                        yield f"{module.name}.{name}.{number}", text
+                        yield f"{module.name.removeprefix(PREFIX)}.{name}.{number}", text
     yield "newest", newest_statement(5)
     for query in (PageQuery(5), PageQuery(5, PageCursor(1, "a"), "c"), PageQuery(5, track_number="t")):
         yield f"page {query}", page_statement(query)
@@ -60,7 +67,7 @@ def test_a_distributed_planner_accepts_it(name: str, statement: str) -> None:
 
 def test_the_shards_are_named_where_an_order_is_read_and_not_in_batches() -> None:
     names = {name.removesuffix(".0") for name, text in statements() if "shard = ANY" in text}
-    assert names == {"reads.DOCUMENTS_OF", "reads.DOCUMENTS_WITH_LSN"}
+    assert names == {"reader.order_reader.DOCUMENTS_OF", "reader.order_reader.DOCUMENTS_WITH_LSN"}
 
 
 def test_statements_are_found() -> None:

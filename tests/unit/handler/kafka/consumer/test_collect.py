@@ -9,8 +9,8 @@ from service.entities.dead_letter import Headers
 from service.handler.kafka.client.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.collect import add_record
 from service.handler.kafka.consumer.decode import Decoder
-from service.repo.rows import copy_rows
-from service.repo.writes import PostgresOrderStore
+from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.rows import copy_rows
 from service.usecases.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.policies import decoding_rules

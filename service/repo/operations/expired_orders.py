@@ -11,11 +11,11 @@ from typing import Final
 
 from service.repo.connection import BoundedConnection
 from service.repo.document import CREATED_US, created_at
-from service.repo.erasures import exclusively
 from service.repo.notifications import NOTIFY, payloads
+from service.repo.operations.erasures import exclusively
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
-from service.repo.updates import DELETE_CHILDREN
+from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.retention import EARLIEST
 
 OLDEST_EXPIRED: Final = f"""\

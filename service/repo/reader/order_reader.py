@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, LiteralString, NamedTuple, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
 from psycopg import AsyncClientCursor
@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from service.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
 from service.repo.connection import (
     PREPARED_STATEMENT_ERRORS,
+    SERVER,
     UTF8,
     BoundedAsyncConnection,
     ConnectionSettings,
@@ -37,7 +38,7 @@ from service.repo.document import (
     created_at,
     json_object,
 )
-from service.repo.scope import CHANNEL
+from service.repo.scope import CHANNEL, DATABASE, Identity
 from service.repo.shards import shard_of
 from service.repo.translate import PROBLEMS, translate
 from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
@@ -62,9 +63,6 @@ DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {R
 
 _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
-SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
-DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FROM pg_control_system())"
-"""Identifies a database: equal on a primary and its standbys only."""
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
 PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
 """The planner prefers sequential scans of tables that were never analyzed. Behind a pooler, which passes a session's
@@ -108,13 +106,6 @@ FROM (SELECT count(*) AS counted FROM (SELECT 1 FROM orders LIMIT {MAX_EXACT_COU
          AND (oid = 'orders'::regclass OR oid IN (SELECT relid FROM pg_partition_tree('orders')))) estimated"""
 """Exact below MAX_EXACT_COUNT. Above, estimated like the planner does: rows per page at the last ANALYZE, times the
 current number of pages; before the first ANALYZE, the live rows of the statistics. Partitions are summed."""
-
-
-class Identity(NamedTuple):
-    """The channel that notifies of orders in the tables that are read, and the database that they are in."""
-
-    channel: str
-    database: str
 
 
 class PostgresOrderReader:

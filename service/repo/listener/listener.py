@@ -23,7 +23,7 @@ from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import address, describe
 from service.repo.notifications import parse
-from service.repo.reads import DATABASE, Identity
+from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 RETRY_SECONDS: Final = 0.2

@@ -3,10 +3,10 @@
 import pytest
 import structlog
 
-from service.repo.listener import Listener
-from service.repo.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
+from service.repo.listener.listener import Listener
+from service.repo.listener.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
 from service.repo.notifications import payloads
-from service.repo.reads import Identity
+from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 LSN = 7

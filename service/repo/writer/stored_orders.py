@@ -9,7 +9,7 @@ import psycopg
 from service.entities.order import Order
 from service.entities.version import RecordPosition
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.erasures import ERASED_AMONG
+from service.repo.writer.erased import ERASED_AMONG
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import psycopg
 
-from service.repo.ids import ID_BLOCK, Ids
+from service.repo.columns import ID_BLOCK
+from service.repo.writer.ids import Ids
 
 
 class Sequence:

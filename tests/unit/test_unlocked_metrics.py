@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.pkg.unlocked_metrics import UnlockedCounter, UnlockedHistogram
+from service.unlocked_metrics import UnlockedCounter, UnlockedHistogram
 
 BOUNDS = (0.001, 0.25, 1, 30)
 

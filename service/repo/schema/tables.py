@@ -28,8 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from service.entities.order import MAX_UID_LENGTH, Delivery, Item, Order, Payment
 from service.entities.version import MAX_TOPIC_LENGTH
-from service.repo.columns import ORDER_UID_KEY
-from service.repo.ids import ID_BLOCK
+from service.repo.columns import ID_BLOCK, ORDER_UID_KEY
 
 _MAX_SMALLINT: Final = 2**15 - 1
 
@@ -127,8 +126,8 @@ schema_releases = Table(
 # Lists are sorted by date and id. The indexes leave out the id: PostgreSQL sorts the few orders of one date itself, and
 # an index without a unique column has duplicates, which take less space and WAL.
 Index("orders_newest_idx", orders.c.date_created)
-"""Serves `reads.newest_statement`, and the page query of `reads` without a filter."""
+"""Serves `newest_statement`, and `page_statement` without a filter."""
 Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created)
-"""Serves the page query of `reads` with the filter `customer_id`."""
+"""Serves `page_statement` with the filter `customer_id`."""
 Index("orders_track_idx", orders.c.track_number, orders.c.date_created)
-"""Serves the page query of `reads` with the filter `track_number`."""
+"""Serves `page_statement` with the filter `track_number`."""

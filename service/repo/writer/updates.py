@@ -9,8 +9,8 @@ from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
 from service.errors import ConcurrentChange
 from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, fields
-from service.repo.rows import record_time
-from service.repo.stored import Cursor, StoredVersion
+from service.repo.writer.rows import record_time
+from service.repo.writer.stored_orders import Cursor, StoredVersion
 
 UPDATE_VERSION: Final = """\
 UPDATE orders o

@@ -12,27 +12,13 @@ from psycopg.errors import LockNotAvailable
 
 from service.repo.connection import BoundedConnection
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.scope import lock_key
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
+from service.repo.writer.erased import ERASED_AMONG, EXCLUSIVE_ERASURE_LOCK, HASH
 from service.usecases.ports import ErasureStatus
 
-_LOCK_KEY: Final = lock_key("erasures")
-"""Key of the advisory lock that writers and erasures take."""
-SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})"
-"""Taken by writers before they check which orders are erased."""
-EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
-"""Taken by an erasure and by `orders prune`: waits for running batches, and blocks new ones."""
-
-_HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
-
-ERASED_AMONG: Final = f"""\
-SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
-WHERE EXISTS (SELECT 1 FROM erased) AND {_HASH} IN (SELECT order_uid_hash FROM erased)"""
-"""The erased ones among these comma-separated ids. Hashes nothing while no order is erased. Uses the primary key."""
-
 INSERT_ERASED: Final = f"""\
-INSERT INTO erased (order_uid_hash) SELECT {_HASH} FROM unnest(%s::text[]) uid
+INSERT INTO erased (order_uid_hash) SELECT {HASH} FROM unnest(%s::text[]) uid
 ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = excluded.erased_at"""
 """A repeated erasure renews `erased_at`."""
 
@@ -41,7 +27,7 @@ DELETE_ORDERS: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING o
 
 STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
 
-DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {_HASH} FROM unnest(%s::text[]) uid)"
+DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {HASH} FROM unnest(%s::text[]) uid)"
 
 _OLD_ERASURES: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
 COUNT_OLD_ERASURES: Final = f"SELECT count(*) {_OLD_ERASURES}"

@@ -22,14 +22,14 @@ from service.entities.order import Order
 from service.entities.version import CompareBy, RecordPosition, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
-from service.repo.erasures import SHARE_ERASURE_LOCK
-from service.repo.ids import Ids
 from service.repo.notifications import NOTIFY, payloads
-from service.repo.rows import CopyRows, blocks, copy_rows, copy_statement, with_id
-from service.repo.stored import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
-from service.repo.updates import Update, replace, update_versions
+from service.repo.writer.erased import SHARE_ERASURE_LOCK
+from service.repo.writer.ids import Ids
+from service.repo.writer.rows import CopyRows, blocks, copy_rows, copy_statement, with_id
+from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
+from service.repo.writer.updates import Update, replace, update_versions
 from service.usecases.ports import Stored
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 

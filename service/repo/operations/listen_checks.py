@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from service.errors import CheckFailed
-from service.repo import checks
 from service.repo.connection_errors import address, describe_with_address
-from service.repo.listeners import NO_DATABASE, SAME_DATABASE
+from service.repo.listener.listeners import NO_DATABASE, SAME_DATABASE
+from service.repo.operations import checks
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings

@@ -13,11 +13,11 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
-from service.repo.connection import require_utf8
+from service.repo.connection import SERVER, require_utf8
 from service.repo.connection_errors import describe_with_address
-from service.repo.migrate import head_number, schema_number
-from service.repo.reads import DATABASE, SERVER
-from service.repo.rights import READING, WRITING, denied
+from service.repo.schema.migrate import head_number, schema_number
+from service.repo.schema.rights import READING, WRITING, denied
+from service.repo.scope import DATABASE
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import psycopg
 
-ID_BLOCK: Final = 1_000
-"""The increment of the sequence."""
+from service.repo.columns import ID_BLOCK
+
 NEXT_BLOCKS: Final = "SELECT nextval('orders_id_seq') FROM generate_series(1, %s)"
 """Reserves this many blocks; returns the first id of each."""
 

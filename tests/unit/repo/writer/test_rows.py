@@ -6,16 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from service.entities.version import RecordPosition
-from service.repo import tables
 from service.repo.columns import DELIVERIES, TABLES, TableColumns
-from service.repo.rows import (
+from service.repo.schema import tables
+from service.repo.shards import shard_of
+from service.repo.writer.rows import (
     blocks,
     copy_rows,
     copy_statement,
     record_time,
     with_id,
 )
-from service.repo.shards import shard_of
 from tests.kit.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]

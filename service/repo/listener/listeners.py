@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from service.repo.listener import Listener, ListenerCallbacks, ReadingConnections
+from service.repo.listener.listener import Listener, ListenerCallbacks, ReadingConnections
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 if TYPE_CHECKING:
-    from service.repo.reads import Identity
+    from service.repo.scope import Identity
 
 OTHER_DATABASE: Final = "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
 NO_DATABASE: Final = "no entry of ORDERS_POSTGRES__LISTEN_DSN leads to the database of ORDERS_POSTGRES__DSN"

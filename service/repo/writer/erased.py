@@ -1,0 +1,19 @@
+"""What keeps an erased order from being stored again: the lock of writers and erasures, and the writers' check."""
+
+from typing import Final
+
+from service.repo.scope import lock_key
+
+_LOCK_KEY: Final = lock_key("erasures")
+"""Key of the advisory lock that writers and erasures take."""
+SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})"
+"""Taken by writers before they check which orders are erased."""
+EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
+"""Taken by an erasure and by `orders prune`: waits for running batches, and blocks new ones."""
+
+HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
+
+ERASED_AMONG: Final = f"""\
+SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
+WHERE EXISTS (SELECT 1 FROM erased) AND {HASH} IN (SELECT order_uid_hash FROM erased)"""
+"""The erased ones among these comma-separated ids. Hashes nothing while no order is erased. Uses the primary key."""
