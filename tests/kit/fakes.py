@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordPosition, VersionedOrder
-from service.errors import DeadLettersUnavailable, OrderRejected, StorageError
+from service.errors import DeadLettersUnavailable, OrderRejected
 from service.usecases.batch import Batch
 from service.usecases.ports import Stored
 
@@ -26,7 +26,7 @@ class FakeStore:
 
     def __init__(self, *, reports_position: bool = True) -> None:
         self.orders: dict[str, VersionedOrder] = {}
-        self.failures: list[StorageError] = []
+        self.failures: list[Exception] = []
         self.calls: list[int] = []
         self._reports_position = reports_position
 

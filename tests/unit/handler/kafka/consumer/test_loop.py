@@ -1,6 +1,5 @@
 """The loop stores messages before it commits their offsets, also when partitions, PostgreSQL or Kafka change."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from threading import Event
@@ -14,27 +13,29 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.entities.dead_letter import DeadLetter, Reason
-from service.errors import KafkaClientFailed, Stopped
+from service.errors import KafkaClientFailed, StorageUnavailable
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer import loop
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.build import Clients, build_consumer
 from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
-from service.usecases.circuit_breaker import BreakerState
-from service.usecases.ingest import Decision, Ingest, Outcome
-from service.usecases.ports import Stored
+from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.ingest import Ingest, Outcome, Write
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer, FakeMessage
-from tests.kit.fakes import FakeStore
-from tests.kit.policies import batch_limits, consumer_settings, decoding_rules
+from tests.kit.fakes import FakeDeadLetters, FakeStore
+from tests.kit.policies import batch_limits, circuit_breaker_policy, consumer_settings, decoding_rules, retry_backoff
 
 SECONDS = 10.0
 ORDER = encode(order_document())
+BAD = b"{"
+OPEN_AFTER_TWO = circuit_breaker_policy(max_consecutive=2)
+UNTIL_STOPPED = retry_backoff(initial_backoff=60, max_backoff=60)
 END_OF_PARTITION = KafkaError(KafkaError._PARTITION_EOF)
 
 Script = Iterator[Callable[[], bool]]
@@ -62,35 +63,47 @@ class ScriptedConsumer(FakeConsumer):
         return messages
 
 
-class FakeIngest:
-    """Stores batches while `gate` is open, each with the next of `outcomes`; by default all orders are stored."""
+class BatchGate:
+    """Middleware of Ingest that writes batches while `gate` is open."""
 
     def __init__(self) -> None:
-        self.is_waiting_to_retry = Event()
         self.gate = Event()
         self.gate.set()
-        self.outcomes: deque[Outcome | Exception] = deque()
         self.started: list[dict[int, int]] = []
         """By partition: the first offset of each batch."""
         self.finished: list[dict[int, int]] = []
         """By owned partition: the offset to commit of each batch."""
 
-    def __call__(self, batch: Batch) -> Outcome:
-        self.started.append(dict(batch.first_offsets))
-        assert self.gate.wait(SECONDS)
-        outcome = self.outcomes.popleft() if self.outcomes else Outcome(Stored(new=len(batch)))
-        if isinstance(outcome, Exception):
-            raise outcome
-        self.finished.append(batch.commit_offsets)
-        return outcome
+    def __call__(self, write: Write) -> Write:
+        def gated(batch: Batch) -> Outcome:
+            self.started.append(dict(batch.first_offsets))
+            assert self.gate.wait(SECONDS)
+            outcome = write(batch)
+            self.finished.append(batch.commit_offsets)
+            return outcome
+
+        return gated
 
 
 class Setup:
     """A consumer of a topic on librdkafka's mock cluster, which has no topic ids, and what surrounds it."""
 
-    def __init__(self, metrics: Metrics, **settings: Any) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        dead_letters: FakeDeadLetters | None = None,
+        policy: CircuitBreakerPolicy | None = None,
+        **settings: Any,
+    ) -> None:
         self.stop = ShutdownEvent()
-        self.ingest = FakeIngest()
+        self.store = FakeStore()
+        self.dead_letters = dead_letters or FakeDeadLetters()
+        self.batches = BatchGate()
+        self.ingest = Ingest(
+            self.store, self.dead_letters, CircuitBreaker(policy or circuit_breaker_policy()), UNTIL_STOPPED, self.stop,
+            RetryReport(metrics, structlog.get_logger()), self.batches,
+        )  # fmt: skip
         self.admin = FakeAdmin()
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []
@@ -102,7 +115,7 @@ class Setup:
             self.group,
             Clients(connect=cast("Any", self._create), admin=cast("Any", self.admin)),
             builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
-            ingest=cast("Ingest", self.ingest),
+            ingest=self.ingest,
             settings=consumer_settings(**settings),
             metrics=metrics,
             log=structlog.get_logger(),
@@ -164,13 +177,13 @@ def events(logs: list[EventDict]) -> list[str]:
 def test_offsets_are_committed_after_their_messages_are_stored(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0, 1)
-        setup.ingest.gate.clear()
-        setup.kafka.append(0, ORDER, ORDER)
-        setup.kafka.append(1, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        setup.batches.gate.clear()
+        setup.kafka.append(0, ORDER, encode(order_document()))
+        setup.kafka.append(1, encode(order_document()))
+        yield lambda: len(setup.batches.started) == 1
         yield lambda: True  # one more poll
         assert setup.committed == {0: 0, 1: 0}
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield setup.is_committed({0: 2, 1: 1})
 
     setup.run(script())
@@ -181,21 +194,20 @@ def test_offsets_are_committed_after_their_messages_are_stored(setup: Setup) -> 
 def test_the_next_batch_is_read_while_the_previous_one_is_written(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.append(0, ORDER, ORDER)
         yield lambda: setup.kafka.positions[0] == 3
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield setup.is_committed({0: 3, 1: 0})
 
     setup.run(script())
-    assert setup.ingest.started == [{0: 0}, {0: 1}]
+    assert setup.batches.started == [{0: 0}, {0: 1}]
 
 
 def test_an_error_of_a_batch_ends_the_loop_and_nothing_is_committed(setup: Setup) -> None:
-    problem = RuntimeError("a bug")
-    setup.ingest.outcomes.append(problem)
+    setup.store.failures.append(RuntimeError("a bug"))
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
@@ -220,11 +232,11 @@ def test_a_fatal_error_of_the_client_ends_the_loop_and_names_its_cause(setup: Se
 def test_a_stop_commits_the_batch_that_is_being_written_and_leaves_the_group(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.stop.set()
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
 
     logs = setup.run(script())
     assert (setup.committed, setup.kafka.is_closed) == ({0: 1, 1: 0}, True)
@@ -233,15 +245,15 @@ def test_a_stop_commits_the_batch_that_is_being_written_and_leaves_the_group(set
 
 
 def test_a_batch_that_a_stop_interrupts_is_not_committed(setup: Setup) -> None:
-    setup.ingest.outcomes.append(Stopped())
+    setup.store.failures.append(StorageUnavailable("unreachable"))
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.stop.set()
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
 
     logs = setup.run(script())
     assert setup.committed == {0: 0, 1: 0}
@@ -252,35 +264,35 @@ def test_a_batch_that_a_stop_interrupts_is_not_committed(setup: Setup) -> None:
 def test_after_a_stop_no_batch_is_started(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.append(0, ORDER)
         yield lambda: setup.kafka.positions[0] == 2
         setup.stop.set()
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
 
     setup.run(script())
-    assert (setup.ingest.started, setup.committed) == ([{0: 0}], {0: 1, 1: 0})
+    assert (setup.batches.started, setup.committed) == ([{0: 0}], {0: 1, 1: 0})
 
 
 def test_before_a_revocation_stored_messages_are_committed_and_the_others_dropped(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0, 1)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
         setup.kafka.append(1, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.append(0, ORDER)
         setup.kafka.append(1, ORDER)
         yield lambda: setup.kafka.positions == {0: 2, 1: 2}
-        setup.kafka.at_next_poll(setup.ingest.gate.set)
+        setup.kafka.at_next_poll(setup.batches.gate.set)
         setup.kafka.rebalance("on_revoke", 1)
         yield lambda: 1 not in setup.kafka.positions
         yield setup.is_committed({0: 2, 1: 1})
 
     logs = setup.run(script())
-    assert setup.ingest.finished == [{0: 1, 1: 1}, {0: 2}]
+    assert setup.batches.finished == [{0: 1, 1: 1}, {0: 2}]
     assert [each["kind"] for each in logs if each["event"] == "partitions changed"] == ["assigned", "revoked"]
     assert setup.sample("rebalances_total", kind="revoked") == 1
 
@@ -288,32 +300,29 @@ def test_before_a_revocation_stored_messages_are_committed_and_the_others_droppe
 def test_a_revocation_does_not_wait_for_a_batch_that_is_retried(make: Make) -> None:
     setup = make(revoke_timeout=SECONDS)
     setup.commit(0, 0)
+    setup.store.failures += [StorageUnavailable("unreachable") for _ in range(100)]
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
-        setup.ingest.is_waiting_to_retry.set()
+        yield setup.ingest.is_waiting_to_retry.is_set
         setup.kafka.rebalance("on_revoke", 0)
         yield lambda: setup.kafka.positions == {}
-        setup.ingest.gate.set()
-        yield lambda: len(setup.ingest.finished) == 1
 
     setup.run(script())
-    assert (setup.ingest.finished, setup.committed) == ([{}], {0: 0})
+    assert (setup.batches.finished, setup.committed) == ([], {0: 0})
 
 
 def test_nothing_of_a_lost_partition_is_committed(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0, 1)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
         setup.kafka.append(1, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.rebalance("on_lost", 1)
         yield lambda: 1 not in setup.kafka.positions
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield setup.is_committed({0: 1, 1: 0})
 
     setup.run(script())
@@ -323,11 +332,11 @@ def test_nothing_of_a_lost_partition_is_committed(setup: Setup) -> None:
 def test_a_commit_that_fails_while_partitions_are_revoked_is_logged(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.failures["commit"] = KafkaError(KafkaError.ILLEGAL_GENERATION)
-        setup.kafka.at_next_poll(setup.ingest.gate.set)
+        setup.kafka.at_next_poll(setup.batches.gate.set)
         setup.kafka.rebalance("on_revoke", 0)
         yield lambda: setup.kafka.positions == {}
 
@@ -351,8 +360,9 @@ def test_a_failed_commit_is_logged_and_retried(setup: Setup) -> None:
     assert setup.sample("commit_failures_total") == 1
 
 
-def test_offsets_that_were_committed_with_the_dead_letters_are_not_committed_again(setup: Setup) -> None:
-    setup.ingest.outcomes.append(Outcome(Stored(new=1), is_committed=True))
+def test_offsets_that_were_committed_with_the_dead_letters_are_not_committed_again(make: Make) -> None:
+    setup = make(dead_letters=FakeDeadLetters(commits=True))
+    setup.commit(0, 0, 1)
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
@@ -360,18 +370,13 @@ def test_offsets_that_were_committed_with_the_dead_letters_are_not_committed_aga
         yield lambda: setup.sample("stored_total") == 1
 
     setup.run(script())
-    assert setup.committed == {0: 0, 1: 0}
+    assert (setup.dead_letters.committed, setup.committed) == ([{0: 1}], {0: 0, 1: 0})
 
 
 def test_dead_letters_and_tombstones_are_counted_and_logged(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
-        setup.kafka.append(0, b"{", b"")
-        yield lambda: len(setup.ingest.started) == 1
-        dead_letter = DeadLetter(FakeRecord(0), 0, Reason.UNDECODABLE, "malformed JSON")
-        setup.ingest.outcomes.append(Outcome(Stored(), [dead_letter]))
-        setup.ingest.gate.set()
+        setup.kafka.append(0, BAD, b"")
         yield setup.is_committed({0: 2, 1: 0})
 
     logs = setup.run(script())
@@ -384,13 +389,6 @@ def test_dead_letters_and_tombstones_are_counted_and_logged(setup: Setup) -> Non
     assert setup.sample("tombstones_total") == 1
 
 
-class FakeRecord:
-    """What the loop reads of a dead letter's message."""
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-
-
 def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "PAUSE_AFTER_SECONDS", 0.01)
     setup = make(limits=batch_limits(messages=1))
@@ -398,11 +396,11 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER, ORDER, ORDER)
         yield lambda: setup.kafka.paused == {0}
         assert setup.kafka.positions == {0: 2}
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield setup.is_committed({0: 3})
         assert setup.kafka.paused == set()
 
@@ -410,56 +408,51 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
 
 
 def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> None:
-    setup = make(breaker_retry_after=0, limits=batch_limits(messages=2))
+    setup = make(policy=OPEN_AFTER_TWO, breaker_retry_after=0, limits=batch_limits(messages=2))
     setup.commit(0, 0)
-    opened = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad")
-    setup.ingest.outcomes.append(opened)
 
     def script() -> Script:
-        setup.kafka.append(0, ORDER, ORDER, ORDER)
+        setup.kafka.append(0, BAD, BAD, ORDER, ORDER)
         setup.kafka.rebalance("on_assign", 0)
-        yield setup.is_committed({0: 3})
+        yield setup.is_committed({0: 4})
         assert setup.kafka.paused == set()
 
     logs = setup.run(script())
-    assert setup.ingest.started[:2] == [{0: 0}, {0: 0}]
-    assert setup.ingest.finished[-1] == {0: 3}
+    assert (setup.batches.started, len(setup.dead_letters.sent)) == ([{0: 0}, {0: 0}], 2)
     assert "the circuit breaker is open: consumption is paused" in events(logs)
 
 
 def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(make: Make) -> None:
     """A revocation takes the outcome inside a poll, which then returns messages that the client had prefetched."""
-    setup = make(breaker_retry_after=0)
+    setup = make(policy=OPEN_AFTER_TWO, breaker_retry_after=0)
     setup.commit(0, 0, 1)
-    opened = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="most are bad")
-    setup.ingest.outcomes.append(opened)
 
     def script() -> Script:
-        setup.ingest.gate.clear()
-        setup.kafka.append(0, ORDER)
-        setup.kafka.append(1, ORDER)
+        setup.batches.gate.clear()
+        setup.kafka.append(0, BAD)
+        setup.kafka.append(1, BAD)
         setup.kafka.rebalance("on_assign", 0, 1)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.append(0, ORDER)
-        setup.kafka.at_next_poll(setup.ingest.gate.set)
+        setup.kafka.at_next_poll(setup.batches.gate.set)
         setup.kafka.rebalance("on_revoke", 1)
         setup.kafka.at_next_poll(setup.kafka.paused.clear)  # as if the message had been prefetched before
         yield setup.is_committed({0: 2, 1: 0})
 
     setup.run(script())
-    assert setup.ingest.started[:2] == [{0: 0, 1: 0}, {0: 0}]
+    assert (setup.batches.started, len(setup.dead_letters.sent)) == ([{0: 0, 1: 0}, {0: 0}], 1)
 
 
 def test_the_end_of_a_partition_is_committed_if_nothing_before_it_is_pending(setup: Setup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 1
+        yield lambda: len(setup.batches.started) == 1
         setup.kafka.add_error(END_OF_PARTITION, 0, 3)  # two transaction markers follow the order
         yield lambda: True
         assert setup.committed == {0: 0, 1: 0}
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield setup.is_committed({0: 3, 1: 0})
 
     setup.run(script())
@@ -502,17 +495,17 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
         setup.kafka.rebalance("on_assign", 0)
         setup.kafka.append(0, ORDER)
         yield setup.is_committed({0: 1})
-        setup.ingest.gate.clear()
+        setup.batches.gate.clear()
         setup.kafka.append(0, ORDER)
-        yield lambda: len(setup.ingest.started) == 2
+        yield lambda: len(setup.batches.started) == 2
         setup.admin.answers.append("new")
         setup.kafka.logs[0].values = [ORDER]
         yield lambda: setup.group.topic_id == TopicId("new")
-        setup.ingest.gate.set()
+        setup.batches.gate.set()
         yield lambda: setup.kafka.committed_offsets[0].metadata == "topic-id=new"
 
     setup.run(script())
-    assert setup.ingest.finished == [{0: 1}, {}, {0: 1}]
+    assert setup.batches.finished == [{0: 1}, {}, {0: 1}]
     assert setup.committed == {0: 1}
     assert setup.sample("topic_recreations_total") == 1
 
