@@ -15,7 +15,7 @@ from bench.load import Target
 from bench.topics import dated_now
 from generator.stream import stream
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.reader.order_reader import newest_statement
@@ -91,4 +91,4 @@ def _fill(dsn: str, count: int) -> None:
 def _orders(count: int) -> Iterator[VersionedOrder]:
     decode = msgspec.json.Decoder(Order).decode
     for offset, message in enumerate(stream(dated_now(count=count, seed=_SEED))):
-        yield VersionedOrder(decode(message.value or b""), RecordPosition(offset, 0, offset, "orders"))
+        yield VersionedOrder(decode(message.value or b""), RecordCoordinates(offset, 0, offset, "orders"))

@@ -60,12 +60,12 @@ class StorageError(OrdersError):
 
 
 class OrderRejected(StorageError):
-    """`where` names table, column and constraint. `position` is the index of the rejected order, if it is known."""
+    """`where` names table, column and constraint. `index` is that of the rejected order, if it is known."""
 
-    def __init__(self, problem: str, *, sqlstate: str, where: str = "", position: int | None = None) -> None:
+    def __init__(self, problem: str, *, sqlstate: str, where: str = "", index: int | None = None) -> None:
         super().__init__(problem, sqlstate=sqlstate)
         self.where = where
-        self.position = position
+        self.index = index
 
 
 class StatementTimedOut(StorageError):

@@ -13,8 +13,8 @@ from service.handler.kafka.client.group_lag import TopicDepths
 from service.pkg.refreshing_value import RefreshingValue
 from service.usecases.ports import OrderCount
 
-MAX_AGE_SECONDS: Final = 5.0
-"""Maximum age of the numbers from PostgreSQL and Kafka."""
+REFRESH_INTERVAL_SECONDS: Final = 5.0
+"""Interval at which the numbers are read from PostgreSQL and Kafka."""
 TIMEOUT_SECONDS: Final = 1.0
 DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
 
@@ -24,8 +24,8 @@ class ApiStatistics:
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
-        self._order_count = RefreshingValue(self._estimate_orders, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
-        self._topic_depths = RefreshingValue(self._read_topic_depths, MAX_AGE_SECONDS, TIMEOUT_SECONDS)
+        self._order_count = RefreshingValue(self._estimate_orders, REFRESH_INTERVAL_SECONDS, TIMEOUT_SECONDS)
+        self._topic_depths = RefreshingValue(self._read_topic_depths, REFRESH_INTERVAL_SECONDS, TIMEOUT_SECONDS)
         self._postgresql, self._notifications, self._kafka = Dependency(), Dependency(), Dependency()
 
     async def read(self) -> Stats:

@@ -63,7 +63,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 class Origin(NamedTuple):
-    """The position of a message's first record. Replays do not change it."""
+    """The coordinates of a message's first record. Replays do not change them."""
 
     topic: str
     partition: int

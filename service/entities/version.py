@@ -1,4 +1,4 @@
-"""The version of an order: the position of its Kafka record."""
+"""The version of an order: the coordinates of its Kafka record."""
 
 from typing import Final, Literal, NamedTuple, Self
 
@@ -13,8 +13,8 @@ _MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 """The end of the year 9999. A record's timestamp may be any 64-bit integer."""
 
 
-class RecordPosition(NamedTuple):
-    """The position of a record. Its version is all fields except the topic."""
+class RecordCoordinates(NamedTuple):
+    """The coordinates of a record. Its version is all fields except the topic."""
 
     timestamp_ms: int
     partition: int
@@ -27,10 +27,10 @@ class RecordPosition(NamedTuple):
 
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
-        """Return a position with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
+        """Return coordinates with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
         return cls(min(max(timestamp_ms, 0), _MAX_TIMESTAMP_MS), partition, offset, topic)
 
-    def is_newer_than(self, other: "RecordPosition", compare_by: CompareBy = "timestamp") -> bool:
+    def is_newer_than(self, other: "RecordCoordinates", compare_by: CompareBy = "timestamp") -> bool:
         """Compare versions. `offset` ignores the producers' clocks within a partition."""
         if compare_by == "offset" and self.partition == other.partition:
             return self.offset > other.offset
@@ -41,6 +41,6 @@ class VersionedOrder(NamedTuple):
     """An order and its version."""
 
     order: Order
-    source: RecordPosition
+    source: RecordCoordinates
     prepared: object = None
     """The order as the store encoded it ahead of the write; opaque to other packages."""

@@ -8,7 +8,7 @@ from service.entities.dead_letter import DeadLetter
 from service.entities.version import VersionedOrder
 
 
-class Entry(NamedTuple):
+class ConsumedOrder(NamedTuple):
     """A valid order, and its message for the dead-letter producer (opaque to the use cases)."""
 
     versioned: VersionedOrder
@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     offset: int
 
 
-_Message = TypeVar("_Message", Entry, DeadLetter)
+_Message = TypeVar("_Message", ConsumedOrder, DeadLetter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Batch:
     because of its generation.
     """
 
-    entries: list[Entry] = field(default_factory=list)
-    bad: list[DeadLetter] = field(default_factory=list)
+    orders: list[ConsumedOrder] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     """Undecodable, invalid and too large messages."""
     message_flags: bytearray = field(default_factory=bytearray)
     """In order of consumption: 1 for each bad message, 0 for each order."""
@@ -59,7 +59,7 @@ class Batch:
     """Partitions that were revoked: their records belong to another member."""
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.bad) + self.tombstones
+        return len(self.orders) + len(self.dead_letters) + self.tombstones
 
     def must_submit(self, limits: BatchLimits) -> bool:
         """Return whether no further message may be added: a limit is reached, or a partition was dropped.
@@ -90,19 +90,19 @@ class Batch:
         self.last_timestamps_ms[partition] = timestamp_ms
         self.bytes += size
 
-    def add(self, entry: Entry) -> None:
-        self.entries.append(entry)
+    def add_order(self, order: ConsumedOrder) -> None:
+        self.orders.append(order)
         self.message_flags.append(0)
-        self.items += len(entry.versioned.order.items)
+        self.items += len(order.versioned.order.items)
 
-    def add_bad(self, dead_letter: DeadLetter) -> None:
-        self.bad.append(dead_letter)
+    def add_dead_letter(self, dead_letter: DeadLetter) -> None:
+        self.dead_letters.append(dead_letter)
         self.message_flags.append(1)
 
-    def skip(self) -> None:
+    def add_tombstone(self) -> None:
         self.tombstones += 1
 
-    def is_already_probed(self, rejected: Entry) -> bool:
+    def is_already_probed(self, rejected: ConsumedOrder) -> bool:
         """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
         return rejected.offset < self.probed_offsets.get(rejected.partition, 0)
 

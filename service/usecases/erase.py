@@ -11,7 +11,7 @@ _DAY_SECONDS: Final = 86_400
 
 
 class UndoResult(NamedTuple):
-    """`existing` and `arrived`: the positions of records from before and from during the undo, by order."""
+    """`existing` and `arrived`: the coordinates of records from before and from during the undo, by order."""
 
     erased: set[str]
     existing: Mapping[str, str]

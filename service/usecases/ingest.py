@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch, Entry
+from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
 from service.usecases.ports import DeadLetters, OrderStore, RetryObserver, Stored
 
@@ -135,41 +135,41 @@ class Ingest:
         )
         if decision is not Decision.COMMIT:
             return outcome
-        dead_letters = batch.owned([*batch.bad, *result.dead_letters])
+        dead_letters = batch.owned([*batch.dead_letters, *result.dead_letters])
         return outcome._replace(dead_letters=dead_letters, is_committed=self._send_and_commit(dead_letters, batch))
 
     def _store_all(self, batch: Batch) -> _StoreResult:
         """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own."""
         result = _StoreResult()
-        pending = deque([batch.entries] if batch.entries else [])
+        pending = deque([batch.orders] if batch.orders else [])
         while pending:
-            entries = pending.popleft()
+            orders = pending.popleft()
             try:
-                result.add_stored(self._store_at_once(entries, batch))
+                result.add_stored(self._store_at_once(orders, batch))
             except OrderRejected as error:
-                if len(entries) > 1:
-                    pending.extendleft(reversed(split_around(entries, error.position)))
+                if len(orders) > 1:
+                    pending.extendleft(reversed(split_around(orders, error.index)))
                 else:
-                    is_probed = batch.is_already_probed(entries[0])
-                    result.add_rejected(self._dead_letter(entries[0], error), counts_for_breaker=not is_probed)
+                    is_probed = batch.is_already_probed(orders[0])
+                    result.add_rejected(self._dead_letter(orders[0], error), counts_for_breaker=not is_probed)
             except StatementTimedOut as error:
                 self._observer.on_retry(error, self._attempts, 0)
-                pending.extendleft(reversed(split_in_half(entries)))
+                pending.extendleft(reversed(split_in_half(orders)))
             except StorageUnavailable as error:
                 self._observer.on_give_up(error)
-                result.add_given_up(self._dead_letter(entry, error) for entry in entries)
+                result.add_given_up(self._dead_letter(order, error) for order in orders)
         return result
 
-    def _store_at_once(self, entries: list[Entry], batch: Batch) -> Stored:
+    def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> Stored:
         """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
         def attempt() -> Stored:
-            entries[:] = batch.owned(entries)  # in place: after an error the caller splits what is left
+            orders[:] = batch.owned(orders)  # in place: after an error the caller splits what is left
             self.is_waiting_to_retry.clear()
             try:
-                return self._store.store([entry.versioned for entry in entries]) if entries else Stored()
+                return self._store.store([order.versioned for order in orders]) if orders else Stored()
             except StatementTimedOut as error:
-                if len(entries) > 1:
+                if len(orders) > 1:
                     raise
                 raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
 
@@ -181,9 +181,9 @@ class Ingest:
         attempts: int = self._store_retrying.statistics["attempt_number"]
         return attempts
 
-    def _dead_letter(self, entry: Entry, error: StorageError) -> DeadLetter:
+    def _dead_letter(self, order: ConsumedOrder, error: StorageError) -> DeadLetter:
         where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
-        return DeadLetter(entry.message, entry.partition, Reason.REJECTED, f"{error}{where}", self._attempts)
+        return DeadLetter(order.message, order.partition, Reason.REJECTED, f"{error}{where}", self._attempts)
 
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
@@ -239,14 +239,14 @@ def _is_unsent(error: BaseException) -> bool:
     return isinstance(error, DeadLettersUnavailable)
 
 
-def split_in_half(entries: list[Entry]) -> list[list[Entry]]:
-    middle = len(entries) // 2
-    return [half for half in (entries[:middle], entries[middle:]) if half]
+def split_in_half(orders: list[ConsumedOrder]) -> list[list[ConsumedOrder]]:
+    middle = len(orders) // 2
+    return [half for half in (orders[:middle], orders[middle:]) if half]
 
 
-def split_around(entries: list[Entry], position: int | None) -> list[list[Entry]]:
+def split_around(orders: list[ConsumedOrder], index: int | None) -> list[list[ConsumedOrder]]:
     """Return the orders before the rejected one, that one alone, and the others in halves: more may be rejected."""
-    if position is None:
-        return split_in_half(entries)
-    before, rejected, after = entries[:position], entries[position : position + 1], entries[position + 1 :]
+    if index is None:
+        return split_in_half(orders)
+    before, rejected, after = orders[:index], orders[index : index + 1], orders[index + 1 :]
     return [piece for piece in (before, rejected, *split_in_half(after)) if piece]

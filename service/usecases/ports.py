@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from service.entities.dead_letter import DeadLetter
 from service.entities.dead_letter_record import Excerpt
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
 from service.pkg.rate import Rate
 from service.usecases.batch import Batch
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+    def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
@@ -68,7 +68,7 @@ class RetryObserver(Protocol):
 
 
 class PageCursor(NamedTuple):
-    """The position of a page's last order; `created_us` is its `date_created` in microseconds since 1970."""
+    """The sort key of a page's last order; `created_us` is its `date_created` in microseconds since 1970."""
 
     created_us: int
     order_uid: str
@@ -191,7 +191,7 @@ class ExpiredOrders(Protocol):
 
 class OrderRecords(Protocol):
     def find(self, uids: Collection[str]) -> dict[str, str]:
-        """Return the position of the first record of each of these orders, among those that no earlier call has read.
+        """Return the coordinates of each of these orders' first record, among those that no earlier call has read.
 
         Raises CommandError on a stop.
         """

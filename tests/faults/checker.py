@@ -182,12 +182,12 @@ class Checker:
         for dead_letter in dead_letters:
             headers = headers_of(dead_letter) or []
             origin = read_origin(headers)
-            position = (origin.partition, origin.offset) if origin else (-1, -1)
-            expected = self._dead_letters.get(position, [])
-            found[position] += 1
+            coordinates = (origin.partition, origin.offset) if origin else (-1, -1)
+            expected = self._dead_letters.get(coordinates, [])
+            found[coordinates] += 1
             if not expected:
                 self._result.unexpected += 1
-            elif found[position] > len(expected):
+            elif found[coordinates] > len(expected):
                 self._result.repeated += 1
             elif not _matches(dead_letter, headers, expected[0]):
                 self._result.wrong_dead_letter += 1

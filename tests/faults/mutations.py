@@ -112,7 +112,7 @@ MUTATIONS: Final = (
     Mutation(
         "the greater version wins",
         Replacement(
-            "service/entities/version.py", "RecordPosition.is_newer_than", "self.version > other.version", "True"
+            "service/entities/version.py", "RecordCoordinates.is_newer_than", "self.version > other.version", "True"
         ),
         (
             "test_consumers.py::test_two_members_without_a_fault[seed-1]",
@@ -121,7 +121,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "`version.compare_by: offset` compares offsets within a partition",
-        Replacement("service/entities/version.py", "RecordPosition.is_newer_than", 'compare_by == "offset"', "False"),
+        Replacement(
+            "service/entities/version.py", "RecordCoordinates.is_newer_than", 'compare_by == "offset"', "False"
+        ),
         ("test_orders.py::test_a_producers_clock_steps[seed-1-offset]",),
     ),
     Mutation(
@@ -347,12 +349,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a rejected batch is split until a single order is to blame",
-        Replacement(INGEST, "Ingest._store_all", "len(entries) > 1", "False"),
+        Replacement(INGEST, "Ingest._store_all", "len(orders) > 1", "False"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-1]",),
     ),
     Mutation(
         "a rejected batch is split into large parts",
-        Replacement(INGEST, "split_around", "if position is None:\n    ...", "return [[entry] for entry in entries]"),
+        Replacement(INGEST, "split_around", "if index is None:\n    ...", "return [[order] for order in orders]"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-500-consecutive]",),
     ),
     Mutation(

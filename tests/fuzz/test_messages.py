@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
@@ -29,7 +29,7 @@ from tests.kit.policies import decoding_rules
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CPU_SECONDS = 1.0
 """To decode one message."""
-POSITION = RecordPosition(1_000, 2, 3, "orders")
+COORDINATES = RecordCoordinates(1_000, 2, 3, "orders")
 PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
 RULE = re.compile(
     r"Expected (int|str|array|object|datetime|bool|null|float)( \| null)?( (<=|>=|<|>) [\d*]+( and (<=|>=) \d+)?)?"
@@ -78,8 +78,8 @@ def test_an_accepted_order_is_accepted_again_as_served(value: bytes) -> None:
 def test_the_rows_of_an_order_have_its_values(value: bytes) -> None:
     order = decode(value)
     if isinstance(order, Order):
-        copied = copy_rows(order, POSITION, needs_no_escaping=b"\\" not in value)
-        assert copied == copy_rows(order, POSITION)
+        copied = copy_rows(order, COORDINATES, needs_no_escaping=b"\\" not in value)
+        assert copied == copy_rows(order, COORDINATES)
         assert texts_in(copied) == texts_of(order)
 
 
@@ -113,7 +113,9 @@ def texts_of(order: Order) -> list[str | None]:
 def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]) -> None:
     orders = {order.order_uid: order for order in map(decode, values) if isinstance(order, Order)}
     writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
-    writer.store([VersionedOrder(order, RecordPosition(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()])
+    writer.store(
+        [VersionedOrder(order, RecordCoordinates(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()]
+    )
     writer.close()
     with psycopg.connect(database) as connection:
         found = connection.execute(DOCUMENTS_OF.encode(), document_values([*orders])).fetchall()
@@ -146,7 +148,7 @@ def test_headers_give_a_valid_origin_or_none(given_headers: list[tuple[str, byte
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", origin.topic)
         assert 0 <= origin.partition < 2**31
         assert 0 <= min(origin.offset, origin.timestamp_ms) <= max(origin.offset, origin.timestamp_ms) < 2**63
-        RecordPosition.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+        RecordCoordinates.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
     assert 0 <= read_replays(given_headers) < 2**63
 
 

@@ -227,8 +227,8 @@ BROADCASTER = EventBroadcaster(buffer_size=10, max_clients=1)
 def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> None:
     BROADCASTER.publish("stored", ["a"])
     stream = BROADCASTER.open(event_id)
-    assert BROADCASTER.newest - 10 <= stream._position <= BROADCASTER.newest
-    assert len(BROADCASTER.after(stream._position)) == BROADCASTER.newest - stream._position
+    assert BROADCASTER.newest - 10 <= stream._last_number <= BROADCASTER.newest
+    assert len(BROADCASTER.after(stream._last_number)) == BROADCASTER.newest - stream._last_number
     with pytest.raises(Problem):
         BROADCASTER.open(event_id)
     BROADCASTER.remove(stream)

@@ -114,7 +114,7 @@ def keys(messages: list[Message]) -> Counter[bytes | None]:
     return Counter(message.key() for message in messages)
 
 
-def test_the_list_shows_position_reason_and_origin_and_no_value(
+def test_the_list_shows_coordinates_reason_and_origin_and_no_value(
     kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     produce(kafka, dead_letter(kafka, 1), dead_letter(kafka, 2, reason="rejected", replays=2))

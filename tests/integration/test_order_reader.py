@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
 from service.pkg.etag import with_etag
 from service.repo.reader import order_reader
@@ -52,7 +52,7 @@ class Real:
     def store(self, *orders: Order) -> None:
         with self._writer() as writer:
             writer.store(
-                [VersionedOrder(each, RecordPosition(1_000, 0, next(self._offsets), "orders")) for each in orders]
+                [VersionedOrder(each, RecordCoordinates(1_000, 0, next(self._offsets), "orders")) for each in orders]
             )
 
     def read(self, read: Read[T]) -> T:

@@ -105,7 +105,7 @@ def test_a_rejected_order_is_identified_and_its_batch_rolled_back(store: OrderSt
     orders[6] = versioned(6, order_uid="3", customer_id=POISON)
     with pytest.raises(OrderRejected) as raised:
         store.store(orders)
-    assert (raised.value.position, raised.value.sqlstate) == (6, "23514")
+    assert (raised.value.index, raised.value.sqlstate) == (6, "23514")
     assert "no_poison" in raised.value.where
     assert store.store(orders[:6]) == Stored(new=6)
 

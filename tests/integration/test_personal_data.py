@@ -24,7 +24,7 @@ from local import postgres
 from service.config import MigrationSettings
 from service.entities.dead_letter import Header
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.schema.migrate import migrate
 from service.repo.transactions import Transactions
@@ -429,7 +429,7 @@ def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Pat
         order = msgspec.json.decode(next(rejected_orders()), type=Order)
         eventually(lambda: is_terse(server.dsn))
         with pytest.raises(OrderRejected):
-            writer.store([VersionedOrder(order, RecordPosition(0, 0, 0, "orders"))])
+            writer.store([VersionedOrder(order, RecordCoordinates(0, 0, 0, "orders"))])
         writer.close()
     output = Output()
     output.add("log", (tmp_path / "postgresql.log").read_bytes())

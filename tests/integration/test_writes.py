@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.entities.order import MAX_BIGINT, MAX_ITEMS, Order
-from service.entities.version import CompareBy, RecordPosition, VersionedOrder
+from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.repo.connection import GRACE_SECONDS
 from service.repo.document import DOCUMENT, FROM_ORDERS
@@ -75,7 +75,7 @@ def rejection(writer: PostgresOrderStore, orders: Sequence[VersionedOrder]) -> O
 
 def test_the_sample_survives_a_round_trip(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
-    writer.store([VersionedOrder(sample, RecordPosition(1_637_907_739_123, 2, 42, "orders"))])
+    writer.store([VersionedOrder(sample, RecordCoordinates(1_637_907_739_123, 2, 42, "orders"))])
     assert stored(admin, "b563feb7b2b84b6test") == sample
     origin = admin.execute(
         "SELECT source_topic, source_partition, source_offset, extract(epoch FROM source_timestamp) * 1000 FROM orders"
@@ -328,7 +328,7 @@ def test_partitioned_tables_are_supported_and_rejected_orders_identified(
     admin.execute("ALTER TABLE items ADD CHECK (brand <> 'poison')")
     orders = [versioned(number, order_uid=f"uid-{number}") for number in range(20)]
     poison = versioned(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
-    assert rejection(writer, [*orders[:7], poison, *orders[7:]]).position == 7
+    assert rejection(writer, [*orders[:7], poison, *orders[7:]]).index == 7
     assert writer.store(orders) == Stored(new=20)
     changed = [versioned(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
     assert writer.store([*changed, *orders[10:]]) == Stored(replaced=10, unchanged=10)
@@ -465,7 +465,7 @@ def test_a_rejected_new_order_is_identified(
     orders = [versioned(at, order_uid=uid, items=[ITEM] * (1 + at % 4)) for at, uid in enumerate(uids)]
     orders[63] = versioned(63, order_uid=uids[63], **{"items": [ITEM] * 4, **overrides})
     error = rejection(writer, orders)
-    assert (error.position, error.sqlstate, error.where) == (63, "23514", f"{table} no_poison")
+    assert (error.index, error.sqlstate, error.where) == (63, "23514", f"{table} no_poison")
     assert column(admin, "SELECT count(*) FROM orders") == 0
 
 
@@ -478,7 +478,7 @@ def test_a_rejected_replacement_is_identified(
     add_check(admin, table, name)
     orders = [versioned(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
     orders[7] = versioned(2, order_uid="2", **overrides)
-    assert rejection(writer, [*orders, versioned(3, order_uid="new")]).position == 7
+    assert rejection(writer, [*orders, versioned(3, order_uid="new")]).index == 7
     assert writer.store(orders[:7]) == Stored(replaced=7)
 
 
@@ -488,7 +488,7 @@ def test_a_value_too_long_for_its_column_is_identified_with_the_column(
     admin.execute("ALTER TABLE items ALTER COLUMN brand TYPE varchar(20)")
     long = versioned(1, order_uid="b", items=[ITEM, ITEM | {"brand": "x" * 21}])
     error = rejection(writer, [versioned(1, order_uid="c"), long, versioned(1, order_uid="a")])
-    assert (error.position, error.sqlstate, error.where) == (1, "22001", "items.brand")
+    assert (error.index, error.sqlstate, error.where) == (1, "22001", "items.brand")
 
 
 def test_an_exception_in_a_trigger_rejects_the_order(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
@@ -499,7 +499,7 @@ def test_an_exception_in_a_trigger_rejects_the_order(writer: PostgresOrderStore,
     admin.execute("CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION reject()")
     orders = [versioned(1, order_uid="a"), versioned(1, order_uid="b", delivery={"city": "poison", "name": "Testov"})]
     error = rejection(writer, orders)
-    assert (error.position, error.sqlstate) == (1, "P0001")
+    assert (error.index, error.sqlstate) == (1, "P0001")
     assert "Testov" not in f"{error} {error.where} {error.problem}"
 
 

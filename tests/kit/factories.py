@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
 
 Document = dict[str, Any]
@@ -83,7 +83,7 @@ def order(**overrides: Any) -> Order:
 
 def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
     """Return `order(…)` with the version of a record at that offset."""
-    return VersionedOrder(order(**overrides), RecordPosition(timestamp_ms, partition, offset, "orders"))
+    return VersionedOrder(order(**overrides), RecordCoordinates(timestamp_ms, partition, offset, "orders"))
 
 
 def connection_settings(dsn: str, application: str, **overrides: Any) -> ConnectionSettings:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DeadLettersUnavailable, OrderRejected
 from service.usecases.batch import Batch
 from service.usecases.ports import Stored
@@ -20,28 +20,28 @@ POISON = "poison"
 class FakeStore:
     """Stores orders in memory.
 
-    Each call first raises one of `failures`, if any is left. `reports_position` is whether the error of a rejected
-    order contains its position.
+    Each call first raises one of `failures`, if any is left. `reports_index` is whether the error of a rejected
+    order contains its index.
     """
 
-    def __init__(self, *, reports_position: bool = True) -> None:
+    def __init__(self, *, reports_index: bool = True) -> None:
         self.orders: dict[str, VersionedOrder] = {}
         self.failures: list[Exception] = []
         self.calls: list[int] = []
-        self._reports_position = reports_position
+        self._reports_index = reports_index
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         return VersionedOrder(order, source, document)
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         self.calls.append(len(orders))
         if self.failures:
             raise self.failures.pop(0)
-        for position, versioned in enumerate(orders):
+        for index, versioned in enumerate(orders):
             if versioned.order.customer_id == POISON:
-                reported = position if self._reports_position else None
-                raise OrderRejected("rejected", sqlstate="23514", where="orders no_poison", position=reported)
+                reported = index if self._reports_index else None
+                raise OrderRejected("rejected", sqlstate="23514", where="orders no_poison", index=reported)
         return sum(map(self._store_one, orders), start=Stored())
 
     def _store_one(self, versioned: VersionedOrder) -> Stored:

@@ -1,7 +1,7 @@
 """Sends events to all clients of `/events` as Server-Sent Events.
 
-All streams read one ring buffer, each from its own position, so that a slow stream uses no memory of its own. A stream
-that falls behind the buffer gets a `reset` event; a client that reads nothing for STALL_SECONDS is disconnected.
+All streams read one ring buffer, each after its own last event, so that a slow stream uses no memory of its own. A
+stream that falls behind the buffer gets a `reset` event; a client that reads nothing for STALL_SECONDS is disconnected.
 """
 
 import asyncio
@@ -80,11 +80,11 @@ class EventBroadcaster:
         """Return a stream that begins after that event, or now. Raises Problem (503) at the limit of clients."""
         if len(self._streams) >= self._max_clients or self.is_closed:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams")
-        position = self._position(last_event_id) if last_event_id else self.newest
-        if position is None:
+        last_number = self._known_number(last_event_id) if last_event_id else self.newest
+        if last_number is None:
             stream = EventStream(self, self.newest, self.reset_to_newest())
         else:
-            stream = EventStream(self, position)
+            stream = EventStream(self, last_number)
         self._streams.add(stream)
         return stream
 
@@ -95,13 +95,13 @@ class EventBroadcaster:
         """Return a `reset` event for one stream, which continues after the newest event and skips those before."""
         return self._encode(self.newest, "reset", _reset_data())
 
-    def has_all_after(self, position: int) -> bool:
-        return self.newest - len(self._buffer) <= position <= self.newest
+    def has_all_after(self, number: int) -> bool:
+        return self.newest - len(self._buffer) <= number <= self.newest
 
-    def after(self, position: int) -> list[bytes]:
-        """Return up to MAX_EVENTS_PER_CHUNK events after the position; all of them must still be in the buffer."""
-        last = min(self.newest, position + MAX_EVENTS_PER_CHUNK)
-        return [self._buffer[number % len(self._buffer)] for number in range(position + 1, last + 1)]
+    def after(self, number: int) -> list[bytes]:
+        """Return up to MAX_EVENTS_PER_CHUNK events after that number; all of them must still be in the buffer."""
+        last = min(self.newest, number + MAX_EVENTS_PER_CHUNK)
+        return [self._buffer[each % len(self._buffer)] for each in range(number + 1, last + 1)]
 
     def _append(self, kind: str, data: str) -> None:
         self.newest += 1
@@ -114,7 +114,7 @@ class EventBroadcaster:
     def _encode(self, number: int, kind: str, data: str) -> bytes:
         return f"id: {self._process_id}-{number}\nevent: {kind}\ndata: {data}\n\n".encode()
 
-    def _position(self, event_id: str) -> int | None:
+    def _known_number(self, event_id: str) -> int | None:
         """Return the event's number, or None if it is unknown or events after it have left the buffer."""
         match = _EVENT_ID.fullmatch(event_id)
         if not match or match[1] != self._process_id:
@@ -128,11 +128,11 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, broadcaster: EventBroadcaster, position: int, first_events: bytes = b"") -> None:
+    def __init__(self, broadcaster: EventBroadcaster, last_number: int, first_events: bytes = b"") -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._broadcaster = broadcaster
-        self._position = position
+        self._last_number = last_number
         self._first_chunk = _RECONNECT + first_events
         self._has_events = asyncio.Event()
         self._is_disconnected = asyncio.Event()
@@ -185,11 +185,11 @@ class EventStream(Response):
         broadcaster = self._broadcaster
         while not broadcaster.is_closed:
             self._has_events.clear()
-            if not broadcaster.has_all_after(self._position):
-                self._position = broadcaster.newest
+            if not broadcaster.has_all_after(self._last_number):
+                self._last_number = broadcaster.newest
                 return broadcaster.reset_to_newest()
-            if events := broadcaster.after(self._position):
-                self._position += len(events)
+            if events := broadcaster.after(self._last_number):
+                self._last_number += len(events)
                 return b"".join(events)
             if not await self._wait_for_events():
                 return _HEARTBEAT

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from service.entities.order import Order
-from service.entities.version import CompareBy, RecordPosition, VersionedOrder
+from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.notifications import NOTIFY, payloads
@@ -83,7 +83,7 @@ class PostgresOrderStore:
         self._ids = Ids()
 
     @staticmethod
-    def prepare(order: Order, source: RecordPosition, document: bytes) -> VersionedOrder:
+    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         if len(order.items) > MAX_PREPARED_ITEMS:
             return VersionedOrder(order, source)
         return VersionedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
@@ -98,7 +98,7 @@ class PostgresOrderStore:
             self._ids.discard()
             failure = translate(error)
             if isinstance(failure, OrderRejected):
-                failure.position = _position(error, copied, orders)
+                failure.index = _rejected_index(error, copied, orders)
             else:
                 self._transactions.close()  # or after a failover it stays connected to the demoted server
             if error.sqlstate == LOCK_NOT_AVAILABLE:
@@ -212,7 +212,9 @@ def _notify(cursor: Cursor, plan: WritePlan) -> None:
         cursor.execute(NOTIFY, [messages])
 
 
-def _position(error: psycopg.Error, copied: dict[str, list[OrderRow]], orders: Sequence[VersionedOrder]) -> int | None:
+def _rejected_index(
+    error: psycopg.Error, copied: dict[str, list[OrderRow]], orders: Sequence[VersionedOrder]
+) -> int | None:
     """Return the index in `orders` of the one whose line COPY failed on."""
     failed = copy_line(error)
     if failed is None or failed[0] not in copied:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import astuple
 
 from service.entities.order import Order, Payment
-from service.entities.version import RecordPosition
+from service.entities.version import RecordCoordinates
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 from service.repo.shards import shard_of
 
@@ -53,7 +53,7 @@ class CopyRows(NamedTuple):
     items: str
 
 
-def copy_rows(order: Order, source: RecordPosition, *, needs_no_escaping: bool = False) -> CopyRows:
+def copy_rows(order: Order, source: RecordCoordinates, *, needs_no_escaping: bool = False) -> CopyRows:
     """Return the lines of an order. `needs_no_escaping` promises that no text has a character that COPY escapes."""
     shard = shard_of(order.order_uid)
     return CopyRows(
@@ -75,7 +75,7 @@ def with_id(lines: str, order_id: int) -> str:
     return separator[1:] + lines[:-1].replace("\n", separator) + "\n"
 
 
-def _order_values(shard: int, order: Order, source: RecordPosition) -> tuple[Any, ...]:
+def _order_values(shard: int, order: Order, source: RecordCoordinates) -> tuple[Any, ...]:
     return (
         shard,
         order.order_uid,

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from service.entities.order import Order
-from service.entities.version import RecordPosition
+from service.entities.version import RecordCoordinates
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.writer.erased import ERASED_AMONG
 
@@ -32,7 +32,7 @@ class StoredVersion(NamedTuple):
 
     id: int
     shard: int
-    source: RecordPosition
+    source: RecordCoordinates
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:
@@ -48,8 +48,8 @@ def stored_documents(cursor: Cursor, uids: Sequence[str]) -> dict[str, tuple[Sto
     return {uid: (_stored_version(*row), _decode(document)) for uid, *row, document in found}
 
 
-def _stored_version(order_id: int, shard: int, *position: Any) -> StoredVersion:
-    return StoredVersion(order_id, shard, RecordPosition(*position))
+def _stored_version(order_id: int, shard: int, *coordinates: Any) -> StoredVersion:
+    return StoredVersion(order_id, shard, RecordCoordinates(*coordinates))
 
 
 def _decode(text: str) -> Order | None:

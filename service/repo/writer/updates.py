@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange
 from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, fields
 from service.repo.writer.rows import record_time
@@ -71,7 +71,7 @@ def _key(update: Update) -> dict[str, Any]:
     return {"id": update.stored.id, "shard": update.stored.shard}
 
 
-def _source(prefix: str, source: RecordPosition) -> dict[str, Any]:
+def _source(prefix: str, source: RecordCoordinates) -> dict[str, Any]:
     return {
         f"{prefix}_topic": source.topic,
         f"{prefix}_partition": source.partition,

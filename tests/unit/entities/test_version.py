@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from service.entities.version import CompareBy, RecordPosition
+from service.entities.version import CompareBy, RecordCoordinates
 from service.handler.kafka.client.record import Record
 
 ASCENDING = [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 0, 7)]
 
 
-def at(timestamp_ms: int, partition: int, offset: int, topic: str = "orders") -> RecordPosition:
-    return RecordPosition(timestamp_ms, partition, offset, topic)
+def at(timestamp_ms: int, partition: int, offset: int, topic: str = "orders") -> RecordCoordinates:
+    return RecordCoordinates(timestamp_ms, partition, offset, topic)
 
 
 @pytest.mark.parametrize(("older", "newer"), list(pairwise(ASCENDING)))

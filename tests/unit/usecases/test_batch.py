@@ -3,7 +3,7 @@
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.usecases.batch import Batch, BatchLimits, Entry
+from service.usecases.batch import Batch, BatchLimits, ConsumedOrder
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.policies import batch_limits
 
@@ -12,17 +12,19 @@ ITEM = SAMPLE["items"][0]
 
 def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
     batch.track(partition, offset, timestamp_ms=1_000 + offset, size=size)
-    batch.add(Entry(versioned(offset, partition=partition, items=[ITEM] * items), None, partition, offset))
+    batch.add_order(
+        ConsumedOrder(versioned(offset, partition=partition, items=[ITEM] * items), None, partition, offset)
+    )
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
     batch.track(partition, offset, timestamp_ms=1_000 + offset, size=10)
-    batch.add_bad(DeadLetter(None, partition, Reason.INVALID, ""))
+    batch.add_dead_letter(DeadLetter(None, partition, Reason.INVALID, ""))
 
 
 def skip(batch: Batch, offset: int) -> None:
     batch.track(0, offset, timestamp_ms=1_000 + offset, size=0)
-    batch.skip()
+    batch.add_tombstone()
 
 
 def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition() -> None:

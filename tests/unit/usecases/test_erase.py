@@ -24,13 +24,13 @@ class FakeStore:
 
 
 class FakeRecords:
-    """Positions of records by order: those that exist, and those that arrive during the undo."""
+    """Coordinates of records by order: those that exist, and those that arrive during the undo."""
 
     def __init__(self, existing: dict[str, str], arriving: dict[str, str]) -> None:
         self._finds = iter((existing, arriving))
 
     def find(self, uids: Collection[str]) -> dict[str, str]:
-        return {uid: position for uid, position in next(self._finds).items() if uid in uids}
+        return {uid: coordinates for uid, coordinates in next(self._finds).items() if uid in uids}
 
 
 def test_an_erasure_of_an_order_with_a_record_is_not_undone() -> None:

@@ -9,7 +9,7 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageUnavailable
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch, Entry
+from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Decision, Ingest, Outcome, split_around
 from service.usecases.ports import Stored
@@ -67,10 +67,10 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         customer = POISON if offset in poison else "test"
         order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
         batch.track(partition, offset, timestamp_ms=1_000, size=10)
-        batch.add(Entry(order, offset, partition, offset))
+        batch.add_order(ConsumedOrder(order, offset, partition, offset))
     for offset in range(count, count + bad):
         batch.track(0, offset, timestamp_ms=1_000, size=10)
-        batch.add_bad(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
+        batch.add_dead_letter(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
     return batch
 
 
@@ -91,7 +91,7 @@ class Message:
 
 def test_a_finished_batch_is_freed_without_the_garbage_collector() -> None:
     setup, batch, message = Setup(), batch_of(1), Message()
-    batch.entries[0] = batch.entries[0]._replace(message=message)
+    batch.orders[0] = batch.orders[0]._replace(message=message)
     carried = weakref.ref(message)
     gc.collect()
     gc.disable()
@@ -131,9 +131,9 @@ def test_a_batch_without_bad_messages_sends_nothing() -> None:
 # Orders that the store rejects
 
 
-@pytest.mark.parametrize("reports_position", [True, False])
-def test_only_the_poison_order_is_dead_lettered(reports_position: bool) -> None:  # noqa: FBT001
-    setup = Setup(FakeStore(reports_position=reports_position))
+@pytest.mark.parametrize("reports_index", [True, False])
+def test_only_the_poison_order_is_dead_lettered(reports_index: bool) -> None:  # noqa: FBT001
+    setup = Setup(FakeStore(reports_index=reports_index))
     outcome = setup.ingest(batch_of(100, poison=(42,)))
     assert outcome.stored == Stored(new=99)
     (dead_letter,) = setup.dead_letters.sent
@@ -141,32 +141,32 @@ def test_only_the_poison_order_is_dead_lettered(reports_position: bool) -> None:
     assert dead_letter.detail == "rejected (SQLSTATE 23514) at orders no_poison"
 
 
-@pytest.mark.parametrize("reports_position", [True, False])
-def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(reports_position: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("reports_index", [True, False])
+def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(reports_index: bool) -> None:  # noqa: FBT001
     poison = tuple(range(7, 2_000, 40))
-    setup = Setup(FakeStore(reports_position=reports_position))
+    setup = Setup(FakeStore(reports_index=reports_index))
     outcome = setup.ingest(batch_of(2_000, poison=poison))
     assert outcome.stored == Stored(new=1_950)
     assert {dead_letter.message for dead_letter in setup.dead_letters.sent} == set(poison)
-    assert len(setup.store.calls) < (300 if reports_position else 800)
+    assert len(setup.store.calls) < (300 if reports_index else 800)
     assert sum(setup.store.calls) < 30_000
 
 
 def test_parts_of_a_split_batch_keep_their_order() -> None:
-    setup = Setup(FakeStore(reports_position=False))
+    setup = Setup(FakeStore(reports_index=False))
     setup.ingest(batch_of(16, poison=(5,)))
     stored = [found.source.offset for found in setup.store.orders.values()]
     assert stored == [offset for offset in range(16) if offset != 5]
 
 
 def test_a_rejected_part_is_split_around_the_rejected_order() -> None:
-    entries = batch_of(10).entries
-    pieces = split_around(entries, 3)
-    assert [entry for piece in pieces for entry in piece] == entries
+    orders = batch_of(10).orders
+    pieces = split_around(orders, 3)
+    assert [order for piece in pieces for order in piece] == orders
     assert [len(piece) for piece in pieces] == [3, 1, 3, 3]
-    assert [len(piece) for piece in split_around(entries, None)] == [5, 5]
-    assert [len(piece) for piece in split_around(entries[:2], 0)] == [1, 1]
-    assert [len(piece) for piece in split_around(entries[:2], 1)] == [1, 1]
+    assert [len(piece) for piece in split_around(orders, None)] == [5, 5]
+    assert [len(piece) for piece in split_around(orders[:2], 0)] == [1, 1]
+    assert [len(piece) for piece in split_around(orders[:2], 1)] == [1, 1]
 
 
 def test_if_every_order_is_rejected_nothing_is_dead_lettered() -> None:
@@ -345,8 +345,8 @@ def test_only_unacknowledged_dead_letters_are_sent_again() -> None:
     setup = Setup()
     setup.dead_letters.refusals = 3
     batch = batch_of(0, bad=10)
-    assert setup.ingest(batch).dead_letters == batch.bad
-    assert setup.dead_letters.sent == batch.bad
+    assert setup.ingest(batch).dead_letters == batch.dead_letters
+    assert setup.dead_letters.sent == batch.dead_letters
     assert setup.retried == [("DeadLettersUnavailable", attempt) for attempt in (1, 2, 3)]
     assert setup.recovered == ["DeadLettersUnavailable"]
     assert setup.was_waiting_to_retry == [True] * 3

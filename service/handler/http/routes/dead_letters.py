@@ -17,7 +17,7 @@ from service.pkg.timestamps import rfc3339
 from service.usecases.ports import DeadLetterQuery, DeadLetterReader
 
 MAX_PAGE_SIZE: Final = 50
-_POSITION: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
+_COORDINATES: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
 """Part of a cursor: a partition, and the offset before which the next page begins."""
 
 DeadLettersLimit = Annotated[
@@ -30,7 +30,7 @@ Reasons = Annotated[
 DeadLettersCursor = Annotated[
     str | None,
     Query(
-        pattern=f"^{_POSITION}(-{_POSITION})*$",
+        pattern=f"^{_COORDINATES}(-{_COORDINATES})*$",
         max_length=8_192,
         description="`next_cursor` of the previous page (opaque).",
     ),
@@ -103,8 +103,8 @@ def router(dead_letters: DeadLetterReader) -> APIRouter:
 def _parse_cursor(cursor: str | None) -> Mapping[int, int] | None:
     if not cursor:
         return None
-    positions = (position.split(".") for position in cursor.split("-"))
-    return {int(partition): int(offset) for partition, offset in positions}
+    coordinates = (each.split(".") for each in cursor.split("-"))
+    return {int(partition): int(offset) for partition, offset in coordinates}
 
 
 def _format_cursor(before: Mapping[int, int] | None) -> str | None:

@@ -17,7 +17,7 @@ QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
 """For further clients of a consumer, which logs connection errors already."""
 _CALL_TIMEOUT_SECONDS: Final = 5.0
 _GENERATION: Final = struct.Struct("=7xi")
-"""The position of the generation in librdkafka's serialized group metadata."""
+"""Where the generation is in librdkafka's serialized group metadata."""
 
 
 class ConsumerGroup:

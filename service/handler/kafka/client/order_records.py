@@ -19,7 +19,7 @@ class KafkaOrderRecords:
         self._next: Offsets | None = None
 
     def find(self, uids: Collection[str]) -> dict[str, str]:
-        """Return the position of the first record of each of these orders. Raises CommandError on a stop."""
+        """Return the coordinates of the first record of each of these orders. Raises CommandError on a stop."""
         topic = open_topic(self._consumer, self._topic)
         starts, self._next = self._next or topic.starts, topic.ends
         found: dict[str, str] = {}

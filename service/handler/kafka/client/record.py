@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import Message
 
 from service.entities.dead_letter import Headers, read_origin
-from service.entities.version import RecordPosition
+from service.entities.version import RecordCoordinates
 from service.handler.kafka.client.headers import headers_of
 
 HEADER_BYTES: Final = 150
@@ -33,12 +33,12 @@ class Record(NamedTuple):
         return len(self.value or b"") + len(self.key or b"") + headers
 
     @property
-    def source(self) -> RecordPosition:
-        """The position that versions the order; for a replayed message that of the original record."""
+    def source(self) -> RecordCoordinates:
+        """The coordinates that version the order; for a replayed message those of the original record."""
         origin = read_origin(self.headers)
         if origin is None:
-            return RecordPosition.of(self.timestamp_ms, self.partition, self.offset, self.topic)
-        return RecordPosition.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+            return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)
+        return RecordCoordinates.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
 
 
 def record_of(message: Message) -> Record:

@@ -5,13 +5,13 @@ from typing import Final
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
-from service.entities.version import RecordPosition, VersionedOrder
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.decode import Decoder
-from service.usecases.batch import Batch, Entry
+from service.usecases.batch import Batch, ConsumedOrder
 
-Prepare = Callable[[Order, RecordPosition, bytes], VersionedOrder]
+Prepare = Callable[[Order, RecordCoordinates, bytes], VersionedOrder]
 """usecases.ports.OrderStore.prepare."""
 
 _NULL: Final = b"null"
@@ -23,16 +23,16 @@ def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare)
     batch.track(record.partition, record.offset, record.timestamp_ms, record.size)
     value = record.value or b""
     if is_tombstone(value):
-        batch.skip()
+        batch.add_tombstone()
         return
     try:
         order = decoder.decode(value)
     except DocumentRejected as rejection:
         detail = "; ".join(map(str, rejection.violations))
-        batch.add_bad(DeadLetter(record, record.partition, rejection.reason, detail))
+        batch.add_dead_letter(DeadLetter(record, record.partition, rejection.reason, detail))
     else:
         versioned = prepare(order, record.source, value)
-        batch.add(Entry(versioned, record, record.partition, record.offset))
+        batch.add_order(ConsumedOrder(versioned, record, record.partition, record.offset))
 
 
 def is_tombstone(value: bytes) -> bool:

@@ -47,7 +47,7 @@ def traced(tracer: Tracer, write: Write) -> Write:
 
 
 def _sampled(batch: Batch) -> Iterator[_Sampled]:
-    for message in batch.entries + batch.bad:
+    for message in batch.orders + batch.dead_letters:
         record: Record = message.message
         context = _context(record)
         if context is not None:
@@ -80,12 +80,12 @@ def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
 
 
 def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, started_ns: int, batch: Span) -> None:
-    dead_letters = {_position(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
+    dead_letters = {_coordinates(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
             "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], started_ns
         )
-        dead_letter = dead_letters.get(_position(record))
+        dead_letter = dead_letters.get(_coordinates(record))
         if dead_letter is not None:
             _trace_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()
@@ -97,7 +97,7 @@ def _trace_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[s
     tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()
 
 
-def _position(record: Record) -> tuple[int, int]:
+def _coordinates(record: Record) -> tuple[int, int]:
     return record.partition, record.offset
 
 

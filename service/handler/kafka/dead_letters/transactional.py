@@ -138,11 +138,11 @@ class TransactionalDeadLetters:
 
     def _encoded(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
         encodings = [self._encoder.encode, *self._encoder.fallbacks]
-        return encodings[self._fallbacks_used[_position(dead_letter)]](dead_letter)
+        return encodings[self._fallbacks_used[_coordinates(dead_letter)]](dead_letter)
 
     def _use_fallback(self, dead_letter: DeadLetter) -> None:
-        if self._fallbacks_used[_position(dead_letter)] < len(self._encoder.fallbacks):
-            self._fallbacks_used[_position(dead_letter)] += 1
+        if self._fallbacks_used[_coordinates(dead_letter)] < len(self._encoder.fallbacks):
+            self._fallbacks_used[_coordinates(dead_letter)] += 1
 
     def _abort_or_close(self, producer: Producer, error: KafkaError) -> None:
         """Abort the transaction. If that is impossible, close the producer: the next one aborts what is still open."""
@@ -157,7 +157,7 @@ def _is_unanswered(error: KafkaError) -> bool:
     return bool(error.code() == error_codes.TIMED_OUT)
 
 
-def _position(dead_letter: DeadLetter) -> tuple[int, int]:
+def _coordinates(dead_letter: DeadLetter) -> tuple[int, int]:
     return dead_letter.partition, dead_letter.message.offset
 
 

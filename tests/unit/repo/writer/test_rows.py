@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from service.entities.version import RecordPosition
+from service.entities.version import RecordCoordinates
 from service.repo.columns import DELIVERIES, TABLES, TableColumns
 from service.repo.schema import tables
 from service.repo.shards import shard_of
@@ -19,7 +19,7 @@ from service.repo.writer.rows import (
 from tests.kit.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
-SOURCE = RecordPosition(1_637_907_739_123, 2, 42, "orders")
+SOURCE = RecordCoordinates(1_637_907_739_123, 2, 42, "orders")
 
 WRITTEN = {table.name: table for table in TABLES}
 

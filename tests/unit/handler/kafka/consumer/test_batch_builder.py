@@ -45,7 +45,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_messages_become_orders_dead_letters_and_tombstones(builder: BatchBuilder) -> None:
     add(builder, ORDER, b"{", None)
-    assert (len(builder.batch.entries), len(builder.batch.bad), builder.batch.tombstones) == (1, 1, 1)
+    assert (len(builder.batch.orders), len(builder.batch.dead_letters), builder.batch.tombstones) == (1, 1, 1)
     assert builder.batch.commit_offsets == {0: 3}
 
 
@@ -69,7 +69,7 @@ def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: Metric
 
 def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Metrics) -> None:
     builder.add([UnreadableMessage(0, 0, ORDER), *messages(ORDER, ORDER)])  # type: ignore[list-item]
-    assert (sample(metrics, "unreadable_headers_total"), len(builder.batch.entries)) == (1, 3)
+    assert (sample(metrics, "unreadable_headers_total"), len(builder.batch.orders)) == (1, 3)
 
 
 def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:

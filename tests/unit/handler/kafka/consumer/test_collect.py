@@ -40,7 +40,7 @@ def test_key_value_and_headers_count_towards_the_bytes_of_a_batch(
 def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
-    assert (batch.tombstones, batch.bad, batch.entries, batch.next_offsets) == (1, [], [], {0: 1})
+    assert (batch.tombstones, batch.dead_letters, batch.orders, batch.next_offsets) == (1, [], [], {0: 1})
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
-    assert (batch.tombstones, len(batch.bad)) == (0, 1)
+    assert (batch.tombstones, len(batch.dead_letters)) == (0, 1)
 
 
 @pytest.mark.parametrize("text", ["plain", "Zürich 🧘", "\t", "\n", "\r", "\\", "\\N", "\u2028", "\x7f"])
 def test_any_text_of_an_order_is_prepared_for_the_store(text: str) -> None:
     batch, value = Batch(), encode(order_document(entry=text))
     add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, PostgresOrderStore.prepare)
-    (entry,) = batch.entries
-    assert entry.versioned.order.entry == text
-    assert entry.versioned.prepared == copy_rows(entry.versioned.order, entry.versioned.source)
+    (consumed,) = batch.orders
+    assert consumed.versioned.order.entry == text
+    assert consumed.versioned.prepared == copy_rows(consumed.versioned.order, consumed.versioned.source)

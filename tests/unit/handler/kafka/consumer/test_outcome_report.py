@@ -21,7 +21,7 @@ DEAD_LETTER = DeadLetter(RECORD, 2, Reason.INVALID, "sm_id: is missing")
 def report(metrics: Metrics, outcome: Outcome) -> list[EventDict]:
     """Report the outcome of a batch with one tombstone that took 1.5 s; return the logged events."""
     batch = Batch()
-    batch.skip()
+    batch.add_tombstone()
     with capture_logs() as logs:
         report_outcome(batch, outcome, 1.5, metrics, structlog.get_logger())
     return [*logs]
@@ -47,7 +47,7 @@ def test_postgresql_is_up_as_its_last_call_found_it(metrics: Metrics, decision: 
     assert found == [None, 1, 1, 0, 0]
 
 
-def test_a_dead_letter_is_counted_and_logged_with_its_position_but_without_its_value(metrics: Metrics) -> None:
+def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_its_value(metrics: Metrics) -> None:
     (logged,) = report(metrics, Outcome(STORED, [DEAD_LETTER]))
     assert logged == {
         "event": "dead letter", "log_level": "warning", "reason": "invalid", "detail": "sm_id: is missing",

@@ -165,7 +165,7 @@ def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
     for partition in partitions:
         record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
         filled.track(partition, 7, 1_000, 10)
-        filled.add_bad(DeadLetter(record, partition, Reason.INVALID, "sm_id: is missing"))
+        filled.add_dead_letter(DeadLetter(record, partition, Reason.INVALID, "sm_id: is missing"))
     return filled
 
 
@@ -173,7 +173,7 @@ def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
     """Repeat as the retry does."""
     for _ in range(5):
         try:
-            dead_letters.send_and_commit(of, of.bad)
+            dead_letters.send_and_commit(of, of.dead_letters)
         except DeadLettersUnavailable:
             continue
         return
@@ -195,7 +195,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
     of = batch(0)
     kafka.topic_id = TopicId("recreated")
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_TOPIC_ID"):
-        dead_letters.send_and_commit(of, of.bad)
+        dead_letters.send_and_commit(of, of.dead_letters)
     assert (kafka.visible, kafka.committed, kafka.calls) == ([], {}, ["init"])
     of.drop(frozenset({0}))
     send(dead_letters, of)
@@ -208,7 +208,7 @@ def test_what_fails_is_aborted_and_begun_again(
 ) -> None:
     kafka.nemesis[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
     with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
-        dead_letters.send_and_commit(batch(0), batch(0).bad)
+        dead_letters.send_and_commit(batch(0), batch(0).dead_letters)
     assert (kafka.visible, kafka.committed, kafka.calls[-1]) == ([], {}, "abort")
     send(dead_letters, batch(0))
     assert (len(kafka.visible), kafka.committed) == (1, {0: 8})
@@ -239,9 +239,9 @@ def test_a_lost_commit_of_revoked_partitions_is_not_looked_up(
     kafka.lost_answers.add("commit")
     revoked = batch(0)
     with pytest.raises(DeadLettersUnavailable, match="timed out"):
-        dead_letters.send_and_commit(revoked, revoked.bad)
+        dead_letters.send_and_commit(revoked, revoked.dead_letters)
     revoked.drop(frozenset({0}))
-    dead_letters.send_and_commit(revoked, revoked.bad)
+    dead_letters.send_and_commit(revoked, revoked.dead_letters)
     assert kafka.calls[-1] == "init"
 
 
@@ -260,7 +260,7 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
     monkeypatch.setattr(transactions, "_CALL_TIMEOUT_SECONDS", -0.99)
     kafka.answers.clear()
     with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
-        dead_letters.send_and_commit(batch(0), batch(0).bad)
+        dead_letters.send_and_commit(batch(0), batch(0).dead_letters)
     kafka.answers.set()
     monkeypatch.undo()
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
@@ -329,7 +329,7 @@ def test_a_batch_of_too_large_dead_letters_is_delivered_as_stubs(
     """After a rejected message, the client reports no other message of the transaction."""
     kafka.largest = 500
     large = batch(*range(8), value=b"x" * 1_000)
-    dead_letters.send_and_commit(large, large.bad)
+    dead_letters.send_and_commit(large, large.dead_letters)
     assert len(kafka.visible) == 8
     assert all(b'"size":1000' in value for _, value in kafka.visible)
 
@@ -347,7 +347,7 @@ def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: T
     send(dead_letters, batch(0))
     kafka.on_metadata = refuse
     with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_MEMBER_ID"):
-        dead_letters.send_and_commit(batch(1), batch(1).bad)
+        dead_letters.send_and_commit(batch(1), batch(1).dead_letters)
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
 
