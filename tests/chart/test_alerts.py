@@ -190,13 +190,13 @@ def test_the_index_of_runbooks_lists_each_alert_with_severity_and_file() -> None
     assert rows == [*dict.fromkeys(expected)]
 
 
-def test_each_alert_has_a_summary_and_names_harmless_causes() -> None:
+def test_each_alert_has_a_summary_and_says_when_no_action_is_needed() -> None:
     for rule in rules():
         assert set(rule["labels"]) - {"window"} == {"severity"}
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert set(rule["annotations"]) == {"summary", "description"}
         assert rule["annotations"]["summary"].endswith(".")
-        assert "Harmless:" in rule["annotations"]["description"]
+        assert "No action is needed " in rule["annotations"]["description"]
 
 
 def test_runbook_url_links_each_alert_to_its_runbook() -> None:

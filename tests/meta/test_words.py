@@ -1,7 +1,4 @@
-"""Words that must not come back.
-
-Private terms for what Kafka, PostgreSQL, HTTP or Jepsen have a standard term for, and other than American spelling.
-"""
+"""Banned words: private terms for concepts of Kafka, PostgreSQL, HTTP or Jepsen, and British spellings."""
 
 import re
 import shutil
@@ -67,7 +64,7 @@ CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letter
 
 
 @pytest.mark.parametrize(("pattern", "instead"), [*TERMS.items(), *SETTINGS.items(), *SPELLING.items()])
-def test_a_barred_word_is_gone(pattern: str, instead: str) -> None:
+def test_a_banned_word_is_not_used(pattern: str, instead: str) -> None:
     assert [*_uses(rf"(?<![A-Za-z])(?:{pattern})(?![a-z])")] == [], f"write: {instead}"
 
 
@@ -75,7 +72,7 @@ def test_a_dead_letter_is_never_just_a_letter() -> None:
     assert [use for use in _uses(rf"(?<![A-Za-z])(?:{LETTERS})(?![a-z])") if not CHARACTERS.search(use)] == []
 
 
-def test_the_patterns_match_what_they_bar() -> None:
+def test_the_patterns_match_the_words_that_they_ban() -> None:
     used = "the brake is on; Patience(3); told_to(log); BRAKE__RATIO; ORDERS_BATCH__MAX_ORDERS=1; one of ours"
     found = [each for each in (*TERMS, *SETTINGS) if re.search(rf"(?<![A-Za-z])(?:{each})(?![a-z])", used)]
     assert len(found) == 7
@@ -100,7 +97,7 @@ def _uses(pattern: str) -> Iterator[str]:
 
 def _tracked() -> Iterator[Path]:
     if not ((ROOT / ".git").exists() and shutil.which("git")):
-        pytest.skip("NOT RUN: BARRED WORDS: NO GIT REPOSITORY TO LIST THE FILES")
+        pytest.skip("NOT RUN: BANNED WORDS: NO GIT REPOSITORY TO LIST THE FILES")
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     for name in filter(None, listing.split("\0")):
         path = Path(name)
