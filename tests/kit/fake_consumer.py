@@ -16,6 +16,7 @@ from confluent_kafka import (
     OFFSET_INVALID,
     KafkaError,
     KafkaException,
+    Message,
     TopicCollection,
     TopicPartition,
 )
@@ -30,38 +31,9 @@ NO_OFFSET: Final = -1000
 """TopicPartition's default offset: start at the committed one."""
 
 
-@dataclass(frozen=True)
-class FakeMessage:
-    """A record, or an error in place of one."""
-
-    partition_number: int
-    position: int
-    content: bytes | None = None
-    problem: KafkaError | None = None
-
-    def topic(self) -> str:
-        return TOPIC
-
-    def partition(self) -> int:
-        return self.partition_number
-
-    def offset(self) -> int:
-        return self.position
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, TIMESTAMP_MS + self.position
-
-    def key(self) -> bytes | None:
-        return None
-
-    def value(self) -> bytes | None:
-        return self.content
-
-    def headers(self) -> list[tuple[str, bytes | None]]:
-        return []
-
-    def error(self) -> KafkaError | None:
-        return self.problem
+def message(partition: int, offset: int, value: bytes | None = None, error: KafkaError | None = None) -> Message:
+    """Return a record, or an error in place of one."""
+    return Message(TOPIC, partition, offset, None, value, None, error, (1, TIMESTAMP_MS + offset))
 
 
 @dataclass
@@ -98,7 +70,7 @@ class FakeConsumer:
         self._assigned: dict[int, TopicPartition] = {}
         self._watermarks: dict[int, tuple[int, int]] = {}
         self._callbacks: deque[Callable[[], None]] = deque()
-        self._errors: deque[FakeMessage] = deque()
+        self._errors: deque[Message] = deque()
         self._ends_reported: dict[int, int] = {}
 
     # What tests do
@@ -108,7 +80,7 @@ class FakeConsumer:
 
     def add_error(self, error: KafkaError, partition: int = 0, offset: int = 0) -> None:
         """Deliver an error in place of a message."""
-        self._errors.append(FakeMessage(partition, offset, problem=error))
+        self._errors.append(message(partition, offset, error=error))
 
     def at_next_poll(self, call: Callable[[], None]) -> None:
         """Call this in the next poll, in the order of registration."""
@@ -137,7 +109,7 @@ class FakeConsumer:
     def subscribe(self, _: Sequence[str], **callbacks: Callable[..., None]) -> None:
         self.subscription = callbacks
 
-    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[FakeMessage]:
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
         """Serve callbacks, then return messages. Never blocks."""
         assert timeout >= 0
         self._raise("consume")
@@ -232,27 +204,27 @@ class FakeConsumer:
             self.add_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), partition.partition)
         return None if committed is None else committed.offset
 
-    def _fetch(self, partition: int, count: int) -> list[FakeMessage]:
+    def _fetch(self, partition: int, count: int) -> list[Message]:
         position, log = self._positions[partition], self.logs[partition]
         if position is None or count <= 0:
             return []
         self._watermarks[partition] = log.start, log.end
         if not log.start <= position <= log.end:
             self._positions[partition] = None
-            return [FakeMessage(partition, position, problem=KafkaError(KafkaError._AUTO_OFFSET_RESET))]
+            return [message(partition, position, error=KafkaError(KafkaError._AUTO_OFFSET_RESET))]
         values = log.values[position - log.start :][:count]
         self._positions[partition] = position + len(values)
-        messages = [FakeMessage(partition, position + index, value) for index, value in enumerate(values)]
+        messages = [message(partition, position + index, value) for index, value in enumerate(values)]
         return messages + self._end_of_partition(partition, count - len(messages))
 
-    def _end_of_partition(self, partition: int, count: int) -> list[FakeMessage]:
+    def _end_of_partition(self, partition: int, count: int) -> list[Message]:
         """Report each end that is reached once."""
         end = self.logs[partition].end
         is_new = self._positions[partition] == end and self._ends_reported.get(partition) != end
         if not (self._properties.get("enable.partition.eof") and is_new and count):
             return []
         self._ends_reported[partition] = end
-        return [FakeMessage(partition, end, problem=KafkaError(KafkaError._PARTITION_EOF))]
+        return [message(partition, end, error=KafkaError(KafkaError._PARTITION_EOF))]
 
 
 class FakeAdmin:

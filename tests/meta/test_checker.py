@@ -1,48 +1,24 @@
 """The checker of the fault scenarios detects every way in which a message can go wrong."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.entities.dead_letter import Header, Headers, Reason
+from service.entities.dead_letter import Header, Reason
 from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.kit.factories import order_document
 
 INVALID = b"invalid"
 
 
-@dataclass
-class Message:
-    """The methods of confluent_kafka.Message that the checker calls."""
-
-    content: bytes | None
-    offset_: int = 0
-    timestamp_ms: int = 1_000
-    headers_: Headers = field(default_factory=list)
-
-    def key(self) -> bytes:
-        return b"key"
-
-    def value(self) -> bytes | None:
-        return self.content
-
-    def headers(self) -> Headers:
-        return self.headers_
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self.offset_
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self.timestamp_ms
+def message(value: bytes | None, offset: int = 0, timestamp_ms: int = 1_000, headers: Any = ()) -> Message:
+    return Message("orders", 0, offset, b"key", value, [*headers], None, (1, timestamp_ms))
 
 
 def order(number: int, offset: int, timestamp_ms: int = 1_000) -> Message:
-    return Message(encode(order_document(order_uid="one", sm_id=number)), offset, timestamp_ms)
+    return message(encode(order_document(order_uid="one", sm_id=number)), offset, timestamp_ms)
 
 
 def row(number: int, offset: int, timestamp_ms: int = 1_000, uid: str = "one") -> Row:
@@ -54,21 +30,21 @@ def dead_letter(offset: int, reason: str = "invalid", value: bytes = INVALID) ->
         Header.REASON: reason, Header.TOPIC: "orders", Header.PARTITION: "0",
         Header.OFFSET: str(offset), Header.TIMESTAMP: "1000",
     }  # fmt: skip
-    return Message(value, headers_=[(name, text.encode()) for name, text in headers.items()])
+    return message(value, headers=[(name, text.encode()) for name, text in headers.items()])
 
 
 def check(topic: list[Message], rows: list[Row], dead_letters: list[Message], **options: Any) -> CheckResult:
-    def expected_reason(message: Any) -> Reason | None:
-        return Reason.INVALID if message.value() == INVALID else None
+    def expected_reason(record: Message) -> Reason | None:
+        return Reason.INVALID if record.value() == INVALID else None
 
     checker = Checker(
         expected_reason, compare_by=options.pop("compare_by", "timestamp"), erased=options.pop("erased", ())
     )
-    return checker.check(topic, rows, dead_letters, **options)  # type: ignore[arg-type]
+    return checker.check(topic, rows, dead_letters, **options)
 
 
 def test_a_correct_result_is_exact() -> None:
-    topic = [order(1, 0), order(2, 1), order(2, 2), Message(INVALID, 3), Message(None, 4), order(9, 5, timestamp_ms=10)]
+    topic = [order(1, 0), order(2, 1), order(2, 2), message(INVALID, 3), message(None, 4), order(9, 5, timestamp_ms=10)]
     found = check(topic, [row(2, 2)], [dead_letter(3)])
     assert found == CheckResult(produced=6, stored=1, unchanged=1, stale=2, dead_lettered=1, tombstones=1)
     assert found.is_exact
@@ -87,17 +63,17 @@ def test_a_correct_result_is_exact() -> None:
         ([row(1, 0)], [dead_letter(1, value=b"other")], "wrong_dead_letter"),
         ([row(1, 0)], [dead_letter(1), dead_letter(7)], "unexpected"),
         ([row(1, 0), row(1, 0, uid="two")], [dead_letter(1)], "unexpected"),
-        ([row(1, 0)], [dead_letter(1), Message(INVALID)], "unexpected"),
+        ([row(1, 0)], [dead_letter(1), message(INVALID)], "unexpected"),
     ],
 )
 def test_each_kind_of_error_is_counted(rows: list[Row], dead_letters: list[Message], name: str) -> None:
-    found = check([order(1, 0), Message(INVALID, 1)], rows, dead_letters)
+    found = check([order(1, 0), message(INVALID, 1)], rows, dead_letters)
     assert getattr(found, name) == 1
     assert not found.is_exact
 
 
 def test_a_repeated_dead_letter_is_an_error_only_with_exactly_once() -> None:
-    topic, dead_letters = [Message(INVALID, 0)], [dead_letter(0), dead_letter(0)]
+    topic, dead_letters = [message(INVALID, 0)], [dead_letter(0), dead_letter(0)]
     assert check(topic, [], dead_letters).is_exact
     assert check(topic, [], dead_letters).repeated == 1
     assert check(topic, [], dead_letters, exactly_once=True).duplicated == 1
@@ -110,15 +86,15 @@ def test_offsets_are_compared_first_where_configured() -> None:
 
 
 def test_a_replayed_order_has_its_original_version() -> None:
-    replayed = Message(encode(order_document(order_uid="one", sm_id=1)), 5, 9_000, headers_=dead_letter(0).headers_)
-    topic = [Message(INVALID, 0), order(2, 3, timestamp_ms=2_000), replayed]
+    replayed = message(encode(order_document(order_uid="one", sm_id=1)), 5, 9_000, headers=dead_letter(0).headers())
+    topic = [message(INVALID, 0), order(2, 3, timestamp_ms=2_000), replayed]
     found = check(topic, [row(2, 3, timestamp_ms=2_000)], [dead_letter(0)])
     assert found.is_exact
     assert found.stale == 1
 
 
 def test_an_erased_order_must_not_be_in_the_tables() -> None:
-    topic = [order(1, 0), order(2, 1), Message(INVALID, 2)]
+    topic = [order(1, 0), order(2, 1), message(INVALID, 2)]
     found = check(topic, [], [dead_letter(2)], erased={"one"})
     assert found == CheckResult(produced=3, erased=2, dead_lettered=1)
     assert found.is_exact

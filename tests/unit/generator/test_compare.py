@@ -4,55 +4,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from generator.compare import DeadLetterCounts, OrderCounts, compare_dead_letters, compare_orders
 from generator.expected import dead_letter_digest, expected_result, infer_until, order_digest
 from generator.stream import UPDATE, VALID, Plan, stream
-from generator.stream import Message as Generated
 from service.entities.dead_letter import Header, Reason
 from tests.kit.factories import order_document
-
-if TYPE_CHECKING:
-    from confluent_kafka import Message
 
 ORDER = order_document(order_uid="one")
 EXPECTED_ORDERS = {"one": order_digest(ORDER)}
 DEAD_LETTER = dead_letter_digest(b"key", b"value")
 
 
-class FoundDeadLetter:
-    def __init__(self, key: bytes | None = b"key", value: bytes | None = b"value", **headers: str) -> None:
-        self._key, self._value = key, value
-        fields = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
-        names = {"reason": Header.REASON} | {name: f"dlq-original-{name}" for name in list(fields)[1:]}
-        self._headers = [(names[name], text.encode()) for name, text in fields.items()]
-
-    def key(self) -> bytes | None:
-        return self._key
-
-    def value(self) -> bytes | None:
-        return self._value
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return self._headers
+def dead_letter(key: bytes = b"key", value: bytes | None = b"value", **headers: str) -> Message:
+    fields = {"reason": "invalid", "topic": "orders", "partition": "0", "offset": "5", "timestamp": "1"} | headers
+    names = {"reason": Header.REASON} | {name: f"dlq-original-{name}" for name in list(fields)[1:]}
+    return Message(key=key, value=value, headers=[(names[name], text.encode()) for name, text in fields.items()])
 
 
-class Record:
-    def __init__(self, message: Generated) -> None:
-        self._message = message
-
-    def key(self) -> bytes:
-        return self._message.key
-
-    def value(self) -> bytes | None:
-        return self._message.value
+def produced(plan: Plan) -> list[Message]:
+    return [Message(key=each.key, value=each.value) for each in stream(plan)]
 
 
-def dead_letters(*found: FoundDeadLetter) -> Mapping[str, DeadLetterCounts]:
-    return compare_dead_letters({DEAD_LETTER: Reason.INVALID}, cast("list[Message]", found), "orders").rows
+def dead_letters(*found: Message) -> Mapping[str, DeadLetterCounts]:
+    return compare_dead_letters({DEAD_LETTER: Reason.INVALID}, found, "orders").rows
 
 
 def test_the_newest_version_is_expected() -> None:
@@ -74,13 +53,11 @@ def test_every_fault_is_expected_once_with_its_reason() -> None:
 def test_until_is_inferred_from_the_first_orders_of_a_topic(shares: dict[str, Any], seed: int) -> None:
     plan = Plan(count=200, seed=seed, **shares)
     end = datetime(2031, 5, 5, 23, 59, 59, tzinfo=UTC)
-    records = [Record(message) for message in stream(replace(plan, until=end))]
-    assert infer_until(plan, cast("list[Message]", records)) == end
+    assert infer_until(plan, produced(replace(plan, until=end))) == end
 
 
 def test_until_cannot_be_inferred_from_another_stream() -> None:
-    others = [Record(message) for message in stream(Plan(count=200, seed=2))]
-    assert infer_until(Plan(count=200, seed=1), cast("list[Message]", others)) == Plan.until
+    assert infer_until(Plan(count=200, seed=1), produced(Plan(count=200, seed=2))) == Plan.until
 
 
 def test_the_same_time_in_another_zone_is_the_same_order() -> None:
@@ -155,7 +132,7 @@ def test_orders_created_before_the_cutoff_are_expired() -> None:
 
 
 def test_a_dead_letter_is_exact() -> None:
-    counts = dead_letters(FoundDeadLetter())["invalid"]
+    counts = dead_letters(dead_letter())["invalid"]
     assert counts == DeadLetterCounts(1, found=1)
     assert counts.is_exact(allow_repeated=False)
 
@@ -164,26 +141,26 @@ def test_a_dead_letter_is_exact() -> None:
     ("found", "counts"),
     [
         ([], DeadLetterCounts(1, missing=1)),
-        ([FoundDeadLetter(reason="undecodable")], DeadLetterCounts(1, wrong_reason=1)),
-        ([FoundDeadLetter(), FoundDeadLetter(offset="6")], DeadLetterCounts(1, found=1, duplicated=1)),
-        ([FoundDeadLetter(), FoundDeadLetter(key=b"other")], DeadLetterCounts(1, found=1, unexpected=1)),
-        ([FoundDeadLetter(), FoundDeadLetter(value=None)], DeadLetterCounts(1, found=1, unexpected=1)),
-        ([FoundDeadLetter(topic="elsewhere")], DeadLetterCounts(1, missing=1, unexpected=1)),
-        ([FoundDeadLetter(offset="none")], DeadLetterCounts(1, missing=1, unexpected=1)),
+        ([dead_letter(reason="undecodable")], DeadLetterCounts(1, wrong_reason=1)),
+        ([dead_letter(), dead_letter(offset="6")], DeadLetterCounts(1, found=1, duplicated=1)),
+        ([dead_letter(), dead_letter(key=b"other")], DeadLetterCounts(1, found=1, unexpected=1)),
+        ([dead_letter(), dead_letter(value=None)], DeadLetterCounts(1, found=1, unexpected=1)),
+        ([dead_letter(topic="elsewhere")], DeadLetterCounts(1, missing=1, unexpected=1)),
+        ([dead_letter(offset="none")], DeadLetterCounts(1, missing=1, unexpected=1)),
     ],
 )
-def test_dead_letters_that_are_not_exact(found: list[FoundDeadLetter], counts: DeadLetterCounts) -> None:
+def test_dead_letters_that_are_not_exact(found: list[Message], counts: DeadLetterCounts) -> None:
     assert dead_letters(*found)["invalid"] == counts
     assert not counts.is_exact(allow_repeated=True)
 
 
 def test_repeated_dead_letters_are_allowed_only_after_a_crash() -> None:
-    counts = dead_letters(FoundDeadLetter(), FoundDeadLetter())["invalid"]
+    counts = dead_letters(dead_letter(), dead_letter())["invalid"]
     assert counts == DeadLetterCounts(1, found=1, repeated=1)
     assert counts.is_exact(allow_repeated=True)
     assert not counts.is_exact(allow_repeated=False)
 
 
 def test_an_unexpected_dead_letter_is_counted_under_its_own_reason() -> None:
-    assert dead_letters(FoundDeadLetter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
-    assert dead_letters(FoundDeadLetter(key=b"other", reason="mystery"))["mystery"].unexpected == 1
+    assert dead_letters(dead_letter(key=b"other", reason="rejected"))["rejected"].unexpected == 1
+    assert dead_letters(dead_letter(key=b"other", reason="mystery"))["mystery"].unexpected == 1

@@ -1,15 +1,17 @@
 """Messages become a batch; how many are taken at once depends on what is left of its limits."""
 
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
+from confluent_kafka import Message
 from msgspec.json import encode
 
 from service.handler.kafka.consumer.batch_builder import MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGES, BatchBuilder
 from service.handler.kafka.consumer.decode import Decoder
 from service.metrics import Metrics
 from tests.kit.factories import order_document
-from tests.kit.fake_consumer import FakeMessage
+from tests.kit.fake_consumer import message
 from tests.kit.fakes import FakeStore
 from tests.kit.policies import batch_limits, decoding_rules
 
@@ -24,19 +26,19 @@ def builder(metrics: Metrics) -> BatchBuilder:
     return BatchBuilder(decoder, FakeStore.prepare, metrics)
 
 
-class UnreadableMessage(FakeMessage):
+class UnreadableMessage(Message):
     """A message with a header name that is not UTF-8."""
 
-    def headers(self) -> list[tuple[str, bytes | None]]:
+    def headers(self) -> NoReturn:
         raise SystemError
 
 
-def messages(*values: bytes | None) -> list[FakeMessage]:
-    return [FakeMessage(0, offset, value) for offset, value in enumerate(values)]
+def messages(*values: bytes | None) -> list[Message]:
+    return [message(0, offset, value) for offset, value in enumerate(values)]
 
 
 def add(builder: BatchBuilder, *values: bytes | None) -> None:
-    builder.add(messages(*values))  # type: ignore[arg-type]
+    builder.add(messages(*values))
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -68,7 +70,7 @@ def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: Metric
 
 
 def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Metrics) -> None:
-    builder.add([UnreadableMessage(0, 0, ORDER), *messages(ORDER, ORDER)])  # type: ignore[list-item]
+    builder.add([UnreadableMessage("orders", 0, 0, None, ORDER), *messages(ORDER, ORDER)])
     assert (sample(metrics, "unreadable_headers_total"), len(builder.batch.orders)) == (1, 3)
 
 

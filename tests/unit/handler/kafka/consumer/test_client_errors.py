@@ -10,7 +10,7 @@ from service.errors import KafkaClientFailed
 from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.consumer.client_errors import ClientErrors
 from service.handler.kafka.consumer.statistics import PartitionEnd
-from tests.kit.fake_consumer import TOPIC, FakeMessage
+from tests.kit.fake_consumer import TOPIC, message
 from tests.kit.fakes import FakeClock
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -26,7 +26,7 @@ def errors() -> ClientErrors:
 
 def on_message_error(errors: ClientErrors, error: KafkaError, partition: int = 0, offset: int = 0) -> list[EventDict]:
     with capture_logs() as logs:
-        errors.on_message_error(FakeMessage(partition, offset), error)  # type: ignore[arg-type]
+        errors.on_message_error(message(partition, offset), error)
     return [*logs]
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 import structlog
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -27,7 +27,7 @@ from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Ingest, Outcome, Write
 from tests.kit.factories import order_document
-from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer, FakeMessage
+from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore
 from tests.kit.policies import batch_limits, circuit_breaker_policy, consumer_settings, decoding_rules, retry_backoff
 
@@ -51,7 +51,7 @@ class ScriptedConsumer(FakeConsumer):
         self._condition: Callable[[], bool] = lambda: True
         self._deadline = monotonic() + SECONDS
 
-    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[FakeMessage]:
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
         messages = super().consume(num_messages, timeout)
         while not messages and self._condition():
             try:

@@ -21,6 +21,12 @@ pytestmark = pytest.mark.usefixtures("clock")
 FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 
 
+class FailedPartition(TopicPartition):
+    """The broker's answer to a commit that failed for this partition."""
+
+    error = FAILED
+
+
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
@@ -119,21 +125,12 @@ def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: F
 
 def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
     committer.advance({0: 5, 1: 7})
-    committer.answer(None, [Answer(0, 5, None), Answer(1, 7, FAILED)])
+    committer.answer(None, [TopicPartition(TOPIC, 0, 5), FailedPartition(TOPIC, 1, 7)])
     assert committer.succeeded == [False]
     clock.advance(0.5)
     committer.commit()
     committer.poll()
     assert committer.committed == {1: 7}
-
-
-class Answer:
-    """What a broker answers to the commit of a partition."""
-
-    def __init__(self, partition: int, offset: int, error: KafkaError | None) -> None:
-        self.partition = partition
-        self.offset = offset
-        self.error = error
 
 
 def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:

@@ -61,7 +61,7 @@ class Setup:
 
     def receive(self, count: int = 100) -> list[tuple[int, int]]:
         """Return partition and offset of the messages that are not withheld."""
-        messages: list[Any] = self.check.drop_unverified(self.kafka.consume(count, 0))  # type: ignore[arg-type]
+        messages: list[Any] = self.check.drop_unverified(self.kafka.consume(count, 0))
         return [(each.partition(), each.offset()) for each in messages]
 
     @property
