@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Set the group's offsets back, never forward; return the exit code. Raises CommandError, KafkaException."""
     with stopped_group(settings.kafka, {}) as group:
-        plan = rewind.plan(group.topic, to_milliseconds(args.to_timestamp))
+        wanted = group.topic.offsets_at(to_milliseconds(args.to_timestamp))
+        plan = rewind.plan(group.topic.committed(), wanted)
         for partition, offset, target in plan.changes():
             echo(f"partition {partition}: {'unchanged' if target == offset else f'{offset} -> {target}'}")
         if plan.targets and not args.dry_run:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import Offsets
 
 
 class Rewind(NamedTuple):
@@ -23,11 +23,7 @@ class Rewind(NamedTuple):
             yield partition, offset, self.targets.get(partition, offset)
 
 
-def plan(topic: TopicReader, timestamp_ms: int) -> Rewind:
-    """Return how to read messages since the timestamp again. Moving forward would skip messages.
-
-    Raises KafkaException.
-    """
-    committed, wanted = topic.committed(), topic.offsets_at(timestamp_ms)
+def plan(committed: Offsets, wanted: Offsets) -> Rewind:
+    """Return how to read again from the wanted offsets. Moving forward would skip messages."""
     earlier = {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
     return Rewind(committed, earlier)

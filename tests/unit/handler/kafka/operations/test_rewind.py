@@ -1,28 +1,11 @@
 """A group is set back to a point in time, never forward."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import Offsets
 from service.handler.kafka.operations import rewind
-
-NOON_MS = 1_700_000_000_000
-
-
-class FakeTopic:
-    """A topic with the group's committed offsets, and the offsets at noon."""
-
-    def __init__(self, committed: Offsets, at_noon: Offsets) -> None:
-        self._committed = committed
-        self._at_noon = at_noon
-
-    def committed(self) -> Offsets:
-        return self._committed
-
-    def offsets_at(self, timestamp_ms: int) -> Offsets:
-        assert timestamp_ms == NOON_MS
-        return self._at_noon
 
 
 @pytest.mark.parametrize(
@@ -37,6 +20,6 @@ class FakeTopic:
 def test_only_earlier_offsets_are_committed(
     committed: Offsets, at_noon: Offsets, changes: list[Any], repeated: int
 ) -> None:
-    plan = rewind.plan(cast("TopicReader", FakeTopic(committed, at_noon)), NOON_MS)
+    plan = rewind.plan(committed, at_noon)
     assert ([*plan.changes()], plan.repeated) == (changes, repeated)
     assert plan.targets == {partition: target for partition, offset, target in changes if target < offset}
