@@ -134,7 +134,7 @@ class Lifecycle:
         responder: CacheResponder | None = None,
     ) -> AsyncIterator[None]:
         """Serve until the block ends, then drain. A failed server stops the API."""
-        on_drop = self._parts.metrics.http_clients_dropped.inc
+        on_drop = self._parts.metrics.http.clients_dropped.inc
         server = Server(app, drain_seconds=drain_seconds, limits=limits, responder=responder, on_drop=on_drop)
         task = self._start_task(server.serve(port))
         try:

@@ -52,10 +52,10 @@ def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics("api")
     keys, reader = _keys(settings), _reader(settings)
-    cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache_evictions.inc)
+    cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache.evictions.inc)
     lookup = _lookup(settings, reader, cache, metrics)
     broadcaster = _broadcaster(settings, metrics)
-    changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache_invalidations.inc)
+    changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache.invalidations.inc)
     warm_up = WarmUp(lookup, settings.cache.warm_up_size, settings.cache.warm_deadline, log, partial(_on_warm, metrics))
     return ApiParts(
         settings=settings,
@@ -89,7 +89,7 @@ def _reader(settings: Settings) -> PostgresOrderReader:
 
 def _broadcaster(settings: Settings, metrics: Metrics) -> EventBroadcaster:
     http = settings.http
-    return EventBroadcaster(http.event_buffer_size, http.max_event_clients, metrics.event_clients_dropped.inc)
+    return EventBroadcaster(http.event_buffer_size, http.max_event_clients, metrics.events.clients_dropped.inc)
 
 
 def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: Metrics) -> Lookup:
@@ -98,8 +98,8 @@ def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics
         cache,
         TTLSet(settings.cache.max_negative_entries, settings.cache.negative_ttl),
         max_stale=settings.cache.max_stale,
-        on_hit=metrics.cache_hits.labels().inc,
-        on_miss=metrics.cache_misses.inc,
+        on_hit=metrics.cache.hits.labels().inc,
+        on_miss=metrics.cache.misses.inc,
     )
     lookup.suspend_caching(can_read=True)  # until the first heartbeat arrives
     return lookup
@@ -133,8 +133,8 @@ def _listeners(
 
 def _on_warm(metrics: Metrics, orders: int, seconds: float) -> None:
     """Record the warm-up, and exempt the objects that exist now from garbage collection."""
-    metrics.warm_up_orders.set(orders)
-    metrics.warm_up_seconds.set(seconds)
+    metrics.cache.warm_up_orders.set(orders)
+    metrics.cache.warm_up_seconds.set(seconds)
     gc.collect()
     gc.freeze()
 

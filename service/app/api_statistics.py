@@ -67,14 +67,16 @@ class ApiStatistics:
 def register_gauges(parts: ApiParts) -> None:
     """Compute these gauges on each scrape."""
     metrics = parts.metrics
-    metrics.cache_entries.set_function(lambda: len(parts.cache))
-    metrics.cache_bytes.set_function(lambda: parts.cache.size)
-    metrics.pool_waiting.set_function(lambda: parts.reader.waiting)
-    metrics.event_clients.set_function(lambda: parts.broadcaster.clients)
+    metrics.cache.entries.set_function(lambda: len(parts.cache))
+    metrics.cache.bytes.set_function(lambda: parts.cache.size)
+    metrics.postgresql.pool_waiting.set_function(lambda: parts.reader.waiting)
+    metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
     if keys := parts.keys:
-        metrics.api_keys.set_function(lambda: len(keys))
-        metrics.api_keys_file_errors.set_function(lambda: len(keys.problems))
+        metrics.api_keys.accepted.set_function(lambda: len(keys))
+        metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
     metrics.dependency_up.labels("postgresql").set_function(parts.has_database)
     metrics.dependency_up.labels("notifications").set_function(lambda: parts.listeners.is_verified)
     for listener in parts.listeners.members:
-        metrics.listener_up.labels(listener.server).set_function(partial(attrgetter("is_verified"), listener))
+        metrics.postgresql.listener_up.labels(listener.server).set_function(
+            partial(attrgetter("is_verified"), listener)
+        )

@@ -107,8 +107,8 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
     )
     return Decoder(
         rules,
-        on_unknown=metrics.unknown_fields.inc,
-        on_mismatch=lambda path: metrics.amount_mismatches.labels(path).inc(),
+        on_unknown=metrics.anomalies.unknown_fields.inc,
+        on_mismatch=lambda path: metrics.anomalies.amount_mismatches.labels(path).inc(),
         now=lambda: datetime.now(UTC),
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
-from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, Metrics
+from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, MetricFactory, Metrics
 from tests.unit.handler.http.test_api import ApiFixture
 
 ROOT = Path(__file__).parents[2]
@@ -51,15 +51,19 @@ class Declared(NamedTuple):
 
 def catalog() -> list[Declared]:
     """Return what every process declares, in the order of `service/metrics.py`."""
-    declared = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
-    return [_declared(each, _mode(name)) for name, each in declared.items()]
+    groups = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
+    return [_declared(each, _mode(name)) for name, group in groups.items() for each in _collectors(group)]
 
 
-def _mode(attribute: str) -> str:
-    """Return the mode that updates a metric."""
-    if attribute in vars(ConsumerMetrics(CollectorRegistry())):
+def _collectors(group: Any) -> list[Any]:
+    return [group] if hasattr(group, "describe") else [*vars(group).values()]
+
+
+def _mode(group: str) -> str:
+    """Return the mode that updates the metrics of a group."""
+    if group in vars(ConsumerMetrics(MetricFactory(CollectorRegistry()))):
         return "consumer"
-    return "api" if attribute in vars(ApiMetrics(CollectorRegistry())) else "both"
+    return "api" if group in vars(ApiMetrics(MetricFactory(CollectorRegistry()))) else "both"
 
 
 def _declared(collector: Any, mode: str) -> Declared:

@@ -79,8 +79,8 @@ def _instrument(app: FastAPI, metrics: "Metrics") -> None:
 
     def count(info: Info) -> None:
         method = info.method if info.method in {"GET", "HEAD"} else "other"
-        metrics.http_requests.labels(info.modified_handler, method, info.modified_status).inc()
-        metrics.http_request_seconds.labels(info.modified_handler, method).observe(
+        metrics.http.requests.labels(info.modified_handler, method, info.modified_status).inc()
+        metrics.http.request_seconds.labels(info.modified_handler, method).observe(
             info.modified_duration_without_streaming
         )
 

@@ -86,9 +86,9 @@ class CacheResponder:
         self._requests: dict[bytes, PlainRequest] = {}
         self._default_headers: RawHeaders | None = None
         self._ok_template = self._not_modified_template = b""
-        self._ok_total = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
-        self._not_modified_total = metrics.http_requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
-        self._seconds = metrics.http_request_seconds.labels(ROUTE, "GET")
+        self._ok_total = metrics.http.requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
+        self._not_modified_total = metrics.http.requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
+        self._seconds = metrics.http.request_seconds.labels(ROUTE, "GET")
 
     def respond(self, head: bytes, default_headers: RawHeaders) -> Response | None:
         """Return the response, or None if the request is not plain or its order is not cached.

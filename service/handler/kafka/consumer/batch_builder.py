@@ -41,7 +41,8 @@ class BatchBuilder:
         started, bytes_before = monotonic(), self.batch.bytes
         for message in messages:
             record = record_of(message)
-            self._metrics.unreadable_headers.inc(record.headers is None)
+            if record.headers is None:
+                self._metrics.anomalies.unreadable_headers.inc()
             add_record(record, self.batch, self._decoder, self._prepare)
         self._decode_seconds += monotonic() - started
         if messages:
@@ -50,9 +51,9 @@ class BatchBuilder:
     def take(self, probed_offsets: "Mapping[int, int]") -> Batch:
         """Count and return the batch, and start an empty one with these `probed_offsets`."""
         batch = self.batch
-        self._metrics.consumed.inc(len(batch))
-        self._metrics.batch_messages.observe(len(batch))
-        self._metrics.batch_seconds.labels("decode").observe(self._decode_seconds)
+        self._metrics.ingest.consumed.inc(len(batch))
+        self._metrics.batches.messages.observe(len(batch))
+        self._metrics.batches.seconds.labels("decode").observe(self._decode_seconds)
         self.discard(probed_offsets)
         return batch
 

@@ -15,7 +15,7 @@ from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumptionMetrics
 
 FIX_PRODUCER: Final = "fix the producer"
 FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes PostgreSQL reject orders"
@@ -24,7 +24,7 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 class BreakerControl:
     """For the reading thread. Learns the state of the writing thread's circuit breaker from each batch's outcome."""
 
-    def __init__(self, settings: ConsumerSettings, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: ConsumerSettings, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
         self._settings = settings
         self._metrics = metrics
         self._log = log

@@ -67,11 +67,11 @@ def build_consumer(
     statistics: deque[str] = deque(maxlen=1)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.append, "error_cb": errors.on_error}
     client = clients.connect(group.properties | _PROPERTIES | callbacks)
-    fetch = FetchControl(client, metrics, log)
+    fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
-    breaker = BreakerControl(settings, metrics, log)
-    topic_check = TopicCheck(client, topic, TopicIdentity(client, clients.admin, group, log), metrics, log)
-    lag = Lag(client, topic, progress, metrics)
+    breaker = BreakerControl(settings, metrics.consumption, log)
+    topic_check = TopicCheck(client, topic, TopicIdentity(client, clients.admin, group, log), metrics.consumption, log)
+    lag = Lag(client, topic, progress, metrics.partitions)
     positions = Positions(
         client=client,
         topic=topic,
@@ -79,7 +79,7 @@ def build_consumer(
         breaker=breaker,
         fetch=fetch,
         topic_check=topic_check,
-        resets=OffsetResets(client, topic, progress, metrics, log),
+        resets=OffsetResets(client, topic, progress, metrics.consumption, log),
         lag=lag,
     )
     receiver = Receiver(
@@ -113,7 +113,7 @@ def build_consumer(
         offsets=offsets,
         is_waiting_to_retry=ingest.is_waiting_to_retry,
         revoke_timeout=settings.revoke_timeout,
-        metrics=metrics,
+        metrics=metrics.consumption,
         log=log,
     )
     shutdown = Shutdown(

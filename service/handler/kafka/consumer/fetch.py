@@ -7,13 +7,13 @@ from confluent_kafka import Consumer, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumptionMetrics
 
 
 class FetchControl:
     """Belongs to the reading thread. A pause discards what the client has prefetched."""
 
-    def __init__(self, consumer: Consumer, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(self, consumer: Consumer, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
         self._consumer = consumer
         self._metrics = metrics
         self._log = log

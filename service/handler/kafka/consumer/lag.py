@@ -12,7 +12,7 @@ from service.handler.kafka.consumer.progress import PartitionProgress, Progress,
 
 if TYPE_CHECKING:
     from service.handler.kafka.consumer.statistics import PartitionEnd
-    from service.metrics import Metrics
+    from service.metrics import PartitionMetrics
 
 _UPDATE_INTERVAL_SECONDS: Final = 1.0
 """Between two updates of the gauges."""
@@ -30,14 +30,13 @@ class Lag:
     after it have a metric of their own.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, progress: Progress, metrics: "Metrics") -> None:
+    def __init__(self, consumer: Consumer, topic: str, progress: Progress, metrics: "PartitionMetrics") -> None:
         self._consumer = consumer
         self._topic = topic
         self._progress = progress
         self._metrics = metrics
         self._gauges = (
-            metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages,
-            metrics.partition_stalled_seconds,
+            metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages, metrics.stalled_seconds,
         )  # fmt: skip
         self._ends: Mapping[int, PartitionEnd] = {}
         self._queried: dict[int, tuple[int, int]] = {}
@@ -83,7 +82,7 @@ class Lag:
             max(now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
         )
         self._metrics.open_transaction_messages.labels(partition).set(locked)
-        self._metrics.partition_stalled_seconds.labels(partition).set(now - progress.moved_at)
+        self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)
 
     def _query_ends(self, unfetched: Collection[int]) -> None:
         """Query the end of each partition. After _QUERY_TIMEOUT_SECONDS the rest is left for the next call."""

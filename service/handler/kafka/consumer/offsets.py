@@ -41,12 +41,12 @@ class OffsetCommitter:
             try:
                 self._send(consumer)
             except KafkaException as error:
-                self._metrics.commit_failures.inc()
+                self._metrics.consumption.commit_failures.inc()
                 self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Handle the broker's answer to a commit: a callback of the client."""
-        self._metrics.batch_seconds.labels("commit").observe(monotonic() - self._committed_at)
+        self._metrics.batches.seconds.labels("commit").observe(monotonic() - self._committed_at)
         self._in_flight = False
         for answer in partitions:
             if error is None and answer.error is None:
@@ -54,7 +54,7 @@ class OffsetCommitter:
         succeeded = error is None and all(answer.error is None for answer in partitions)
         self._retry_at = 0.0 if succeeded else monotonic() + _RETRY_INTERVAL_SECONDS
         if not succeeded:
-            self._metrics.commit_failures.inc()
+            self._metrics.consumption.commit_failures.inc()
             self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
 
     def _send(self, consumer: Consumer) -> None:

@@ -18,7 +18,7 @@ from service.handler.kafka.consumer.topic_check import TopicCheck
 from service.handler.kafka.consumer.worker import BatchWorker
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumptionMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Rebalance:
     is_waiting_to_retry: Event
     revoke_timeout: float
     """Seconds."""
-    metrics: "Metrics"
+    metrics: "ConsumptionMetrics"
     log: FilteringBoundLogger
 
     def subscribe(self) -> None:

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from service.handler.kafka.consumer.progress import Progress
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumptionMetrics
 
 _QUERY_TIMEOUT_SECONDS: Final = 5
 
@@ -18,7 +18,12 @@ class OffsetResets:
     """The client reports positions out of range by `auto.offset.reset=error`. Belongs to the reading thread."""
 
     def __init__(
-        self, consumer: Consumer, topic: str, progress: Progress, metrics: "Metrics", log: FilteringBoundLogger
+        self,
+        consumer: Consumer,
+        topic: str,
+        progress: Progress,
+        metrics: "ConsumptionMetrics",
+        log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer
         self._topic = topic

@@ -41,16 +41,16 @@ class RetryReport:
 
     def on_recovery(self, error: BaseException) -> None:
         if isinstance(error, StorageError):
-            self._metrics.retry_recoveries.labels(_sqlstate_class(error)).inc()
+            self._metrics.writes.recoveries.labels(_sqlstate_class(error)).inc()
         else:
-            self._metrics.dead_letter_recoveries.inc()
+            self._metrics.dead_letters.recoveries.inc()
 
     def on_give_up(self, error: StorageUnavailable) -> None:
-        self._metrics.retry_give_ups.labels(_sqlstate_class(error)).inc()
+        self._metrics.writes.give_ups.labels(_sqlstate_class(error)).inc()
 
     def _on_concurrent_change(self, error: ConcurrentChange, attempts: int, wait: float) -> None:
         """PostgreSQL is available: leave `dependency_up` as it is."""
-        self._metrics.retries.labels(_sqlstate_class(error)).inc()
+        self._metrics.writes.retries.labels(_sqlstate_class(error)).inc()
         self._log.info(
             "another writer was first: storing will be retried",
             problem=error.problem,
@@ -61,7 +61,7 @@ class RetryReport:
         )
 
     def _on_store_retry(self, error: StorageError, attempts: int, wait: float) -> None:
-        self._metrics.retries.labels(_sqlstate_class(error)).inc()
+        self._metrics.writes.retries.labels(_sqlstate_class(error)).inc()
         self._metrics.dependency_up.labels("postgresql").set(0)
         self._log.warning(
             "storing failed and will be retried",
@@ -73,7 +73,7 @@ class RetryReport:
         )
 
     def _on_dead_letter_retry(self, error: BaseException, attempts: int, wait: float) -> None:
-        self._metrics.dead_letter_retries.inc()
+        self._metrics.dead_letters.retries.inc()
         self._log.error(
             "producing dead letters failed and will be retried",
             problem=str(error),

@@ -13,7 +13,7 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumptionMetrics
 
 _COMMITTED_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_INTERVAL_SECONDS: Final = 1.0
@@ -51,7 +51,7 @@ class TopicCheck:
         consumer: Consumer,
         topic: str,
         identity: TopicIdentity,
-        metrics: "Metrics",
+        metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
     ) -> None:
         self._consumer = consumer

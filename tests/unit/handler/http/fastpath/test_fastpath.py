@@ -105,7 +105,7 @@ class FakeServer:
         self.metrics = Metrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
         self.lookup = Lookup(
-            self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache_hits.labels().inc
+            self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache.hits.labels().inc
         )
         health = Health({}, {}, {}, {})
         backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]

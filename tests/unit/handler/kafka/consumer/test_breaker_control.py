@@ -33,7 +33,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def control(metrics: Metrics) -> BreakerControl:
-    return BreakerControl(SETTINGS, metrics, structlog.get_logger())
+    return BreakerControl(SETTINGS, metrics.consumption, structlog.get_logger())
 
 
 def batch_of(*offsets: int, partition: int = 0) -> Batch:
@@ -54,7 +54,7 @@ def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metr
     assert control.reread_offsets == {0: 5}
     assert RETRY_AFTER_SECONDS - 1 < control.paused_until - monotonic() <= RETRY_AFTER_SECONDS
     assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
-    assert metrics.circuit_breaker_open._value.get() == 1
+    assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
 
@@ -77,7 +77,7 @@ def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: Metrics) ->
     control.end_pause()
     assert not control.on_outcome(batch_of(5), DONE, batch_of(6))
     assert (control.is_open, control.must_reread) == (False, False)
-    assert metrics.circuit_breaker_open._value.get() == 0
+    assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
 
 def test_probes_of_orders_go_on_behind_the_last_one_and_grow(control: BreakerControl) -> None:
@@ -94,7 +94,7 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(control: Break
     assert control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
     assert (control.reread_offsets, control.paused_until <= monotonic()) == ({0: 0}, True)
     assert control.probed_offsets == {0: 4}
-    assert (control.is_open, metrics.circuit_breaker_open._value.get()) == (False, 0)
+    assert (control.is_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
     assert control.must_reread
     control.end_pause()
     assert not control.must_reread

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 @pytest.fixture
 def fetch(kafka: FakeConsumer, metrics: Metrics) -> FetchControl:
     kafka.incremental_assign(partitions(0, 1))
-    return FetchControl(kafka, metrics, structlog.get_logger())  # type: ignore[arg-type]
+    return FetchControl(kafka, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
 
 
 def partitions(*numbers: int) -> list[TopicPartition]:

@@ -36,7 +36,7 @@ class ObservedLag(Lag):
     """The lag of a consumer, together with its progress."""
 
     def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> None:
-        super().__init__(kafka, TOPIC, progress, metrics)  # type: ignore[arg-type]
+        super().__init__(kafka, TOPIC, progress, metrics.partitions)  # type: ignore[arg-type]
         self.progress = progress
 
     def advance(self, offsets: dict[int, int], last_ms: dict[int, int] | None = None) -> None:

@@ -19,7 +19,7 @@ def resets(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> OffsetR
         kafka.logs[partition].start = 5
         kafka.append(partition, *[b""] * 5)
         kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
-    return OffsetResets(kafka, TOPIC, progress, metrics, structlog.get_logger())  # type: ignore[arg-type]
+    return OffsetResets(kafka, TOPIC, progress, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
 
 
 def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:

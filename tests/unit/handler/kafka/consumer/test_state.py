@@ -25,7 +25,9 @@ def in_state(state: ConsumerState) -> ConsumerStateMachine:
 
 
 def fetch_control() -> FetchControl:
-    return FetchControl(cast("Consumer", FakeConsumer()), Metrics(CollectorRegistry()), structlog.get_logger())
+    return FetchControl(
+        cast("Consumer", FakeConsumer()), Metrics(CollectorRegistry()).consumption, structlog.get_logger()
+    )
 
 
 def test_a_consumer_starts_by_running() -> None:

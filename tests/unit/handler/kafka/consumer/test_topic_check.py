@@ -35,7 +35,7 @@ class Setup:
         self.group = ConsumerGroup({}, TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
         identity = TopicIdentity(consumer, cast("AdminClient", admin), self.group, log)
-        self.check = TopicCheck(consumer, TOPIC, identity, metrics, log)
+        self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
 
