@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct):
 
 
 def prepare(database: Database, folder: Path) -> None:
-    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by id as the consumer writes them."""
+    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by uid as the consumer writes them."""
     folder.mkdir()
     columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:

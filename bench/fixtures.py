@@ -32,7 +32,7 @@ _MEAN_DOCUMENT_BYTES: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FRO
 class FixtureFiles(NamedTuple):
     folder: Path
     documents: Mapping[str, bytes]
-    """By order id."""
+    """By uid."""
 
     @property
     def lines(self) -> Path:
@@ -55,7 +55,7 @@ def stored_orders(context: Context, count: int) -> Iterator[Database]:
 
 
 def documents(dsn: str, count: int) -> dict[str, bytes]:
-    """Return the newest orders by id, encoded as in the API's responses."""
+    """Return the newest orders by uid, encoded as in the API's responses."""
     with psycopg.connect(dsn) as connection, connection.cursor().copy(newest_statement(count)) as copy:
         copy.set_types(["text", "bytea"])  # do not decode the documents
         return dict(copy.rows())

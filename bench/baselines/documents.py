@@ -12,6 +12,6 @@ class _Identified(Struct):
 
 
 def documents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the order id and the bytes of each document."""
+    """Yield the uid and the bytes of each document."""
     for line in path.read_bytes().splitlines():
         yield msgspec.json.decode(line, type=_Identified).order_uid, line

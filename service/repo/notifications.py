@@ -1,4 +1,4 @@
-"""The notifications that a writer sends in its transaction: the ids of new and of changed orders."""
+"""The notifications that a writer sends in its transaction: the uids of new and of changed orders."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -18,7 +18,7 @@ _SEPARATOR_BYTES: Final = 3
 
 
 class Notification(Struct, frozen=True):
-    """The ids of orders that one transaction inserted, and of those that it changed."""
+    """The uids of orders that one transaction inserted, and of those that it changed."""
 
     new: list[OrderUid] = []
     changed: list[OrderUid] = []
@@ -28,9 +28,9 @@ _decoder: Final = Decoder(Notification)
 
 
 def payloads(new: Sequence[str], changed: Sequence[str]) -> Iterator[str]:
-    """Yield as few payloads as possible. Ids are ASCII, so characters are bytes."""
-    for field, ids in (("new", new), ("changed", changed)):
-        for chunk in _chunks(ids):
+    """Yield as few payloads as possible. Uids are ASCII, so characters are bytes."""
+    for field, uids in (("new", new), ("changed", changed)):
+        for chunk in _chunks(uids):
             yield encode({field: chunk}).decode()
 
 
@@ -42,10 +42,10 @@ def parse(payload: str) -> Notification | None:
         return None
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+def _chunks(uids: Sequence[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     room = MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES
-    for uid in ids:
+    for uid in uids:
         cost = len(uid) + _SEPARATOR_BYTES
         if cost > room:
             yield chunk

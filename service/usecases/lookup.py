@@ -1,10 +1,10 @@
-"""Finds an order by its id: in the cache, else in the database. Concurrent misses share queries.
+"""Finds an order by its uid: in the cache, else in the database. Concurrent misses share queries.
 
 These rules keep old versions out of the cache:
-- A query caches its result (an order, or that there is none) only if the id was not notified, and the cache was not
+- A query caches its result (an order, or that there is none) only if the uid was not notified, and the cache was not
   invalidated, after the query started. A standby's result is cached only if it had replayed all earlier notifications.
 - A request that arrives after a notification never joins a query that started before it.
-- The warm-up skips ids that were notified after its snapshot was taken.
+- The warm-up skips uids that were notified after its snapshot was taken.
 - When notifications may have been missed, the whole cache is invalidated.
 - While the listener is disconnected, nothing is cached, and cached orders are served only if the database cannot be
   read.
@@ -26,7 +26,7 @@ from service.usecases.ports import OrderReader
 
 MAX_CONCURRENT_QUERIES: Final = 2
 """PostgreSQL executes one while this process handles the result of the other."""
-MAX_IDS_PER_QUERY: Final = 16
+MAX_UIDS_PER_QUERY: Final = 16
 """Few, because a document may have a mebibyte."""
 
 
@@ -39,7 +39,7 @@ class LookupResult(NamedTuple):
 
 
 class QueriedOrder(NamedTuple):
-    """The result of a query of one id."""
+    """The result of a query of one uid."""
 
     value: bytes | None
     """The document with its ETag in front; None if there is no such order."""
@@ -84,7 +84,7 @@ class Lookup:
         self._on_hit = on_hit
         self._on_miss = on_miss
         self._queries = BatchLoader(
-            self._query, self._cache_result, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_IDS_PER_QUERY
+            self._query, self._cache_result, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_UIDS_PER_QUERY
         )
         self._minimum_lsn = MinimumLsn()
         self._generation = 0

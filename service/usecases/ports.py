@@ -37,7 +37,7 @@ class OrderStore(Protocol):
         """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
-        """Store orders in one transaction; the greatest version of an id wins.
+        """Store orders in one transaction; the greatest version of an order wins.
 
         Blocks for little more than the statement timeout. Raises OrderRejected, StatementTimedOut or
         StorageUnavailable; nothing is stored then. Raises UnsupportedEncoding if the database must not be used.
@@ -115,9 +115,9 @@ class OrderReader(Protocol):
         """Read each of these orders in one query."""
 
     def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
-        """Yield ids and documents, newest first, from one snapshot that is taken at the first step.
+        """Yield uids and documents, newest first, from one snapshot that is taken at the first step.
 
-        A standby's `replay_lsn` is yielded first, with an empty id and no document, because there may be no order.
+        A standby's `replay_lsn` is yielded first, with an empty uid and no document, because there may be no order.
         """
 
     async def page(self, query: PageQuery) -> Page: ...

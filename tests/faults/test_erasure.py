@@ -43,6 +43,6 @@ def test_orders_are_erased_while_members_write_and_one_is_killed(workload: Workl
 
 
 def ids_of(plan: Iterable[Message]) -> list[str]:
-    """Return the ids of all orders in the stream, in the order of their first appearance."""
+    """Return the uids of all orders in the stream, in the order of their first appearance."""
     orders = (message.key for message in plan if message.value and message.reason is None)
     return [key.decode() for key in dict.fromkeys(orders) if key]

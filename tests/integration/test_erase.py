@@ -333,7 +333,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
 
 
 def test_undo_requires_ids(both_settings: Settings) -> None:
-    with pytest.raises(InvalidSettings, match="--undo needs the ids"):
+    with pytest.raises(InvalidSettings, match="--undo needs the order_uids"):
         run(both_settings, "--undo", "--forget-older-than", "40d")
 
 

@@ -64,7 +64,7 @@ SAMPLE: Document = {
 
 
 def order_document(**overrides: Any) -> Document:
-    """Return the sample with a new id. Dicts are merged into its sections; other values replace its fields.
+    """Return the sample with a new `order_uid`. Dicts are merged into its sections; other values replace its fields.
 
     `order_document(payment={"amount": 5})` changes one field of the payment.
     """

@@ -23,13 +23,13 @@ class FakeReader:
         self.replay_lsn: int | None = None
         """The replay LSN of a standby; None: a primary."""
         self.batches: list[list[str]] = []
-        """The ids of each query of documents."""
+        """The uids of each query of documents."""
         self.gate = asyncio.Event()
         self.gate.set()
 
     @property
     def queries(self) -> list[str]:
-        """The ids of all queries of documents."""
+        """The uids of all queries of documents."""
         return [uid for uids in self.batches for uid in uids]
 
     def store(self, *orders: Order) -> None:

@@ -1,6 +1,6 @@
 """`orders erase`: deletes orders permanently, and lists their dead letters.
 
-The consumer skips later messages of an erased order, so a mistyped id is harmful too: the command asks for
+The consumer skips later messages of an erased order, so a mistyped `order_uid` is harmful too: the command asks for
 confirmation, and `--undo` lets such an order be stored again.
 """
 
@@ -60,9 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     uids = [*dict.fromkeys(args.order_uid)]
     if args.forget_older_than is not None:
         if args.undo:
-            raise InvalidSettings(
-                "erase: --undo needs the ids of the orders and cannot be combined with --forget-older-than"
-            )
+            raise InvalidSettings("erase: --undo needs the order_uids and cannot be combined with --forget-older-than")
         _forget(args.forget_older_than, settings, dry_run=args.dry_run)
     elif args.undo:
         _undo(uids, settings, stop)

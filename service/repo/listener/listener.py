@@ -49,7 +49,7 @@ class ListenerCallbacks:
     on_verified: Callable[[float], None]
     """Every notification sent before this time of time.monotonic() has been received."""
     on_notify: Callable[[list[str], list[str]], None]
-    """Ids of new orders, and of changed ones."""
+    """The uids of new orders, and of changed ones."""
     on_disconnect: Callable[[], None]
     """Notifications may be missed until `on_listen`."""
     on_repeated_timeouts: Callable[[], None]

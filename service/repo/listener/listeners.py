@@ -33,7 +33,7 @@ class NotificationCallbacks:
     on_verified: Callable[[float], None]
     """Every notification sent before this time of time.monotonic() has been received."""
     on_notify: Callable[[list[str], list[str]], None]
-    """Ids of new orders, and of changed ones."""
+    """The uids of new orders, and of changed ones."""
     on_disconnect: Callable[[bool], None]
     """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
     on_repeated_timeouts: Callable[[], None]

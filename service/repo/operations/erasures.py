@@ -59,7 +59,7 @@ class Erasures:
         """Return which of these orders are stored, and which are erased."""
         with translated(), self._transactions.begin() as connection:
             stored = {uid for (uid,) in connection.execute(STORED_AMONG, [[*uids]])}
-            erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"ids": ",".join(uids)})}
+            erased = {uid for (uid,) in connection.execute(ERASED_AMONG, {"uids": ",".join(uids)})}
         return ErasureStatus(stored, erased)
 
     def undo(self, uids: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ class Erasures:
     def _erase(uids: Sequence[str], connection: BoundedConnection) -> set[str]:
         connection.execute(INSERT_ERASED, [[*uids]])
         removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, [[*uids]])}
-        # All ids, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
+        # All of them, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
         # releases know.
         connection.execute(NOTIFY, [[*payloads([], uids)]])
         return removed

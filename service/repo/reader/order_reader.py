@@ -67,8 +67,8 @@ IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encodi
 PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
 """The planner prefers sequential scans of tables that were never analyzed. Behind a pooler, which passes a session's
 settings on to other clients, the role needs them (roles.sql)."""
-MIN_IDS: Final = 16
-"""Shorter lists of ids are padded: a plan for so few is estimated to be cheaper than a generic one, so that PostgreSQL
+MIN_UIDS: Final = 16
+"""Shorter lists of uids are padded: a plan for so few is estimated to be cheaper than a generic one, so that PostgreSQL
 would plan each read again, which takes four times as long as the read."""
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
@@ -287,7 +287,7 @@ COPY (
 
 def document_values(uids: Sequence[str]) -> dict[str, Any]:
     """Return the values of DOCUMENTS_OF."""
-    padded = [*uids, *list(uids[:1]) * (MIN_IDS - len(uids))]
+    padded = [*uids, *list(uids[:1]) * (MIN_UIDS - len(uids))]
     return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
 
 

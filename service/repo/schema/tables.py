@@ -112,7 +112,7 @@ erased = Table(
     Column("order_uid_hash", LargeBinary, primary_key=True),
     Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
-"""Erased orders, by the SHA-256 of their id. Small, and read by every batch: a reference table on Citus, never
+"""Erased orders, by the SHA-256 of their `order_uid`. Small, and read by every batch: a reference table on Citus, never
 partitioned."""
 schema_releases = Table(
     "schema_releases",
@@ -123,8 +123,8 @@ schema_releases = Table(
 )
 """Numbered revisions, so that an older image recognizes a newer schema without its scripts."""
 
-# Lists are sorted by date and id. The indexes leave out the id: PostgreSQL sorts the few orders of one date itself, and
-# an index without a unique column has duplicates, which take less space and WAL.
+# Lists are sorted by date and uid. The indexes leave out the uid: PostgreSQL sorts the few orders of one date itself,
+# and an index without a unique column has duplicates, which take less space and WAL.
 Index("orders_newest_idx", orders.c.date_created)
 """Serves `newest_statement`, and `page_statement` without a filter."""
 Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created)

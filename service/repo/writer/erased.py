@@ -14,6 +14,6 @@ EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
 HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
 
 ERASED_AMONG: Final = f"""\
-SELECT uid FROM unnest(string_to_array(%(ids)s, ',')) uid
+SELECT uid FROM unnest(string_to_array(%(uids)s, ',')) uid
 WHERE EXISTS (SELECT 1 FROM erased) AND {HASH} IN (SELECT order_uid_hash FROM erased)"""
-"""The erased ones among these comma-separated ids. Hashes nothing while no order is erased. Uses the primary key."""
+"""The erased ones among these comma-separated uids. Hashes nothing while no order is erased. Uses the primary key."""

@@ -60,7 +60,7 @@ class WritePlan(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """An order to copy, and its id in the tables."""
+    """An order to copy, and its `orders.id`."""
 
     id: int
     versioned: VersionedOrder
@@ -110,7 +110,7 @@ class PostgresOrderStore:
         self._transactions.close()
 
     def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], Stored]:
-        """Return the greatest version of each id, sorted by id, and the counts of the others."""
+        """Return the greatest version of each order, sorted by uid, and the counts of the others."""
         newest = {versioned.order.order_uid: versioned for versioned in orders}
         if len(newest) == len(orders):
             return dict(sorted(newest.items())), Stored()

@@ -19,7 +19,7 @@ o.source_partition, o.source_offset, o.source_topic"""
 
 VERSIONS_AND_ERASED: Final = f"""\
 SELECT o.order_uid, {_VERSION} FROM orders o
-WHERE o.order_uid = ANY(string_to_array(%(ids)s, ','))
+WHERE o.order_uid = ANY(string_to_array(%(uids)s, ','))
 UNION ALL SELECT uid, NULL, NULL, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"""
 """The stored orders among these comma-separated ones, and a row of NULLs for each that was erased. Uses the index of
 `order_uid`."""
@@ -36,8 +36,8 @@ class StoredVersion(NamedTuple):
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:
-    """Return the versions of the stored orders, and the ids that were erased, even if they are stored."""
-    found = cursor.execute(VERSIONS_AND_ERASED, {"ids": ",".join(uids)}).fetchall()
+    """Return the versions of the stored orders, and the uids that were erased, even if they are stored."""
+    found = cursor.execute(VERSIONS_AND_ERASED, {"uids": ",".join(uids)}).fetchall()
     erased = {uid for uid, order_id, *_ in found if order_id is None}
     return {uid: _stored_version(*row) for uid, *row in found if uid not in erased}, erased
 

@@ -113,7 +113,7 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
 async def _get(lookup: Lookup, order_uid: str, request: Request) -> Response:
     order = await lookup.find(order_uid)
     if order is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "no order with this id")
+        raise Problem(HTTPStatus.NOT_FOUND, "no order with this order_uid")
     return order_response(order, request.headers.getlist("if-none-match"))
 
 

@@ -10,7 +10,7 @@ from msgspec.json import decode
 from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 
 _QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID_LENGTH}}})(?=")'.encode())
-"""A quoted text that may be an id. The closing quote may open the next one."""
+"""A quoted text that may be an `order_uid`. The closing quote may open the next one."""
 
 
 class _OrderUid(Struct):
@@ -20,9 +20,9 @@ class _OrderUid(Struct):
 
 
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
-    """Return the first of these ids that is the key of the record, or the `order_uid` of its document.
+    """Return the first of these uids that is the key of the record, or the `order_uid` of its document.
 
-    If the document has no readable `order_uid`, a quoted id anywhere in the value counts.
+    If the document has no readable `order_uid`, a quoted uid anywhere in the value counts.
     """
     possible = {key, *_possible_uids(value or b"")}
     return next((uid for uid in uids if uid.encode() in possible), None)

@@ -13,7 +13,7 @@ _HASH_DIGITS: Final = 12
 
 
 class Filters(NamedTuple):
-    """`since` is the time at which they arrived in the dead-letter topic, `order` is an order id."""
+    """`since` is the time at which they arrived in the dead-letter topic, `order` is an `order_uid`."""
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None
