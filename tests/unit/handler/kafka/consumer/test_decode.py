@@ -96,6 +96,18 @@ def leaves(node: Any, path: str = "") -> Iterator[str]:
 LEAVES = list(leaves(SAMPLE))
 
 
+def optional_fields(part: type[msgspec.Struct], path: str = "") -> Iterator[str]:
+    """Yield the path of each field that may be absent."""
+    for field in msgspec.structs.fields(part):
+        if field.default is None:
+            yield f"{path}{field.name}"
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from optional_fields(field.type, f"{path}{field.name}.")
+
+
+OPTIONAL = list(optional_fields(Order))
+
+
 # What an order is
 
 
@@ -110,7 +122,7 @@ def test_text_in_any_script_is_accepted_unchanged(decoder: Counted) -> None:
     assert msgspec.to_builtins(decoder.decode(encoded(document))) == document
 
 
-@pytest.mark.parametrize("path", ["payment.request_id", "internal_signature"])
+@pytest.mark.parametrize("path", OPTIONAL)
 def test_an_absent_optional_field_is_a_null_one_and_not_an_empty_one(decoder: Counted, path: str) -> None:
     document = order_document()
     container, key = located(document, path)
@@ -178,7 +190,7 @@ BAD = [
     ("an email without a dot", encoded(changed("delivery.email", "a@b")), Reason.INVALID, "delivery.email"),
     ("an email with an empty label", encoded(changed("delivery.email", "a@b..c")), Reason.INVALID, "delivery.email"),
     ("an email with two at", encoded(changed("delivery.email", "a@b@c.d")), Reason.INVALID, "delivery.email"),
-    ("small dead letters as currency", encoded(changed("payment.currency", "usd")), Reason.INVALID, "payment.currency"),
+    ("a currency in lower case", encoded(changed("payment.currency", "usd")), Reason.INVALID, "payment.currency"),
     ("a currency beyond ASCII", encoded(changed("payment.currency", "ÄÖÜ")), Reason.INVALID, "payment.currency"),
 ]  # fmt: skip
 
@@ -192,10 +204,8 @@ def test_what_is_no_order_is_rejected_with_reason_and_field(
     assert path in {violation.path for violation in rejection.violations}
 
 
-@pytest.mark.parametrize("path", [*LEAVES, "delivery", "payment", "items"])
+@pytest.mark.parametrize("path", sorted({*LEAVES, "delivery", "payment", "items"} - {*OPTIONAL}))
 def test_each_required_field_is_named_when_it_is_missing(decoder: Counted, path: str) -> None:
-    if path in {"payment.request_id", "internal_signature"}:
-        return
     document = order_document()
     container, key = located(document, path)
     del container[key]
