@@ -76,8 +76,9 @@ def test_orders_vary_in_city_person_and_currency(drawn: list[Document]) -> None:
 
 
 def test_optional_texts_are_absent_null_empty_and_filled(drawn: list[Document]) -> None:
-    for parent, field in ((drawn, "internal_signature"), ([order["payment"] for order in drawn], "request_id")):
-        found = {part[field] and "filled" if field in part else "absent" for part in parent}
+    payments = [order["payment"] for order in drawn]
+    for parts, field in ((drawn, "internal_signature"), (payments, "request_id")):
+        found = {part[field] and "filled" if field in part else "absent" for part in parts}
         assert found == {"absent", None, "", "filled"}
 
 
