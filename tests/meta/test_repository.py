@@ -128,6 +128,20 @@ def test_names_in_the_worked_examples_exist() -> None:
     assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", code)] == []
 
 
+def test_the_diffs_of_the_worked_example_apply() -> None:
+    diffs = re.findall(r"^```diff\n(.*?)^```", _text(ROOT / "CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
+    assert len(diffs) >= 4
+    assert [diff for diff in diffs if not (_applies(diff) or _applies(diff, "--reverse"))] == []
+
+
+def _applies(diff: str, *options: str) -> bool:
+    if not shutil.which("git"):
+        pytest.skip("NOT RUN: WORKED EXAMPLE: GIT IS NOT INSTALLED")
+    command = ["git", "apply", "--check", *options]
+    done = subprocess.run(command, cwd=ROOT, input=diff, text=True, capture_output=True, check=False)  # noqa: S603
+    return done.returncode == 0
+
+
 def _pages() -> list[Path]:
     return [path for path in _tracked() if path.suffix == ".md"]
 
