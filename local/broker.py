@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from local import jars
 from local.java import java
 from local.ports import HOST, free_port, require_free
-from local.process import Process
+from local.process import Process, running
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -114,12 +114,8 @@ def kafka(
         home = Path(name)
         path = _write_properties(home, port, properties or {})
         _format(java_with_jars, path, folder / "format.log", stop)
-        broker = Broker(_server(java_with_jars, path, folder / "kafka.log"), port, stop)
-        try:
-            broker.start()
+        with running(Broker(_server(java_with_jars, path, folder / "kafka.log"), port, stop)) as broker:
             yield broker
-        finally:
-            broker.stop()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 
 from local.extra import INSTALL
 from local.ports import HOST, free_port, require_free
-from local.process import Account, Process
+from local.process import Account, Process, running
 from service.errors import ServerUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -118,27 +118,20 @@ def postgres(
 ) -> Iterator[Postgres]:
     """Run a server with an empty `database` on `port` of the loopback address (0: a free one). Takes about 1 s.
 
-    Its logs stay in `folder`; its data is deleted at the end. Without `fsync` it is faster on a busy disk, and loses
-    data only if the operating system crashes, not if the server is killed.
-    The wheel's binaries are built without TLS. For `tls`, set `package` to a folder of the same layout with other ones.
-    Raises ServerUnavailable if the server cannot be started, Stopped if `stop` is set before it is ready.
+    Its logs stay in `folder`; its data is deleted at the end. Without `fsync`, a crash of the operating system loses
+    data. The wheel's binaries have no TLS: `tls` needs a `package` of the same layout that has it. Raises
+    ServerUnavailable, or Stopped if `stop` is set before the server is ready.
     """
-    port = port or free_port()
+    port, password, stop = port or free_port(), secrets.token_urlsafe(), stop or ShutdownEvent()
     require_free(port, "PostgreSQL")
-    stop = stop or ShutdownEvent()
-    folder.mkdir(parents=True, exist_ok=True)
-    password = secrets.token_urlsafe()
+    address = f"postgresql://{_SUPERUSER}:{password}@{HOST}:{port}"
     with installation(folder, package or package_folder()) as installed:
         _run_initdb(installed, password, folder / "initdb.log", stop)
         settings = {"fsync": "on" if fsync else "off"} | (_tls_settings(installed, tls) if tls else {})
         process = server_process(installed, port, folder / "postgresql.log", settings)
-        server = Postgres(process, f"postgresql://{_SUPERUSER}:{password}@{HOST}:{port}", database, stop)
-        try:
-            server.start()
+        with running(Postgres(process, address, database, stop)) as server:
             server.create(database)
             yield server
-        finally:
-            server.stop()
 
 
 class Installation(NamedTuple):
@@ -151,11 +144,12 @@ class Installation(NamedTuple):
 
 @contextmanager
 def installation(folder: Path, package: Path) -> Iterator[Installation]:
-    """Yield the binaries and a folder for the data, which is removed at the end.
+    """Yield the binaries, and a folder for the data that is removed at the end. Creates `folder` for the logs.
 
     PostgreSQL refuses to run as root. The unprivileged user may have no access to `folder` or the virtual environment.
     So for root, the binaries are copied to a temporary folder, which then contains the data as well.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     account = unprivileged_account() if os.geteuid() == 0 else None
     parent = shared_temporary_folder() if account else folder
     with tempfile.TemporaryDirectory(prefix="orders-postgresql-", dir=parent) as name:

@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from io import FileIO
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from service.errors import ServerUnavailable
 from service.pkg.polling import poll
@@ -27,6 +27,26 @@ class Account(NamedTuple):
 
     uid: int
     gid: int
+
+
+class Server(Protocol):
+    def start(self) -> None:
+        """Block until the server is ready."""
+
+    def stop(self) -> None: ...
+
+
+_Server = TypeVar("_Server", bound=Server)
+
+
+@contextmanager
+def running(server: _Server) -> Iterator[_Server]:
+    """Start a server, and stop it at the end, even if it does not become ready."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 class Process:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from local.ports import HOST, free_port
 from local.postgres import Postgres, installation, package_folder, server_process
-from local.process import Process
+from local.process import Process, running
 from service.pkg.shutdown_event import ShutdownEvent
 
 COPY_SECONDS = 60.0
@@ -16,7 +16,6 @@ COPY_SECONDS = 60.0
 @contextmanager
 def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postgres]:
     """Run a standby that replays each commit after `delay`."""
-    folder.mkdir(parents=True, exist_ok=True)
     port, stop = free_port(), ShutdownEvent()
     with installation(folder, package_folder()) as files:
         command = [
@@ -27,9 +26,5 @@ def standby(primary: Postgres, folder: Path, delay: str = "0") -> Iterator[Postg
         process = server_process(files, port, folder / "postgresql.log", {"recovery_min_apply_delay": delay})
         parts = urlsplit(primary.dsn)
         address = parts._replace(netloc=f"{parts.username}:{parts.password}@{HOST}:{port}", path="").geturl()
-        server = Postgres(process, address, parts.path.lstrip("/"), stop)
-        try:
-            server.start()
+        with running(Postgres(process, address, parts.path.lstrip("/"), stop)) as server:
             yield server
-        finally:
-            server.stop()
