@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import confluent_kafka
 import psycopg
 
-from bench import ingest, latency, reads, report, usage, warm_up
+from bench import ingest, latency, markdown, reads, report, usage, warm_up
 from bench.context import Context
 from bench.figures import Sample, figures_of
 from local import broker, postgres
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace, _settings: object = None) -> int:
         now = _report(context, args, _versions(dsn) | {"Kafka": kafka.version})
     if args.json:
         report.write(now, args.json)
-    show(report.markdown(now, earlier))
+    show(markdown.render(now, earlier))
     return ExitCode.DONE
 
 

@@ -8,7 +8,7 @@ CPU time is measured from the first allowed connection until the last offset is 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,15 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from bench import blocks
+from bench.consumers import started
 from bench.context import Context
 from bench.databases import ID_COLUMNS, TABLES, Database, checkpoint, copied, migrated
 from bench.figures import Sample
 from bench.groups import Group
 from bench.ingest_result import IngestResult
-from bench.processes import Service, child, run_for_result, wait_until
+from bench.processes import child, run_for_result
 from bench.topics import Topic, dated_now, filled
-from bench.usage import PostgresUsage, cpu_seconds, peak_bytes
+from bench.usage import PostgresUsage
 from service.errors import ServerUnavailable
 
 BACKLOG: Final = 100_000
@@ -39,9 +40,6 @@ LONG_LARGE_TABLE: Final = 10_000_000
 _SMALL_TABLE_TRANSACTIONS: Final = 5
 """10^4 orders."""
 
-_JOIN_TIMEOUT_SECONDS: Final = 60.0
-_FAST_REBALANCE: Final = '{"heartbeat.interval.ms": 300}'
-"""A member learns of new members with its next heartbeat. The cost of the heartbeats is not measurable."""
 _RUN_TIMEOUT_SECONDS: Final = 600.0
 
 _CLEAN_SEED, _DIRTY_SEED, _LONG_SEED, _GROWTH_SEED = 1, 2, 3, 1_000
@@ -148,57 +146,24 @@ def consume(
     members: int = 1,
     new: int | None = None,
 ) -> Run:
-    """Consume `topic` with a new group, and verify that `database` then contains `new` more orders.
+    """Consume `topic` with a new group; verify that `database` then has `new` more orders (None: all of the topic).
 
-    `new` is by default the number of orders in the topic. Raises ServerUnavailable.
+    Raises ServerUnavailable.
     """
     expected = database.stored() + (topic.orders if new is None else new)
     group = Group(context, topic.name)
     database.refuse_connections()
-    with ExitStack() as running:
-        consumers = [_consumer(context, topic, database, group) for _ in range(members)]
-        for each in consumers:
-            running.enter_context(each.process)
-        _wait(consumers, partial(group.is_balanced, members), "the consumers to join the group", _JOIN_TIMEOUT_SECONDS)
-        before = _clients_cpu(consumers), usage.cpu_seconds()
+    with started(context, topic, database, group, members) as consumers:
+        before = consumers.cpu_seconds(), usage.cpu_seconds()
         database.allow_connections()
-        _wait(consumers, lambda: group.committed() >= topic.messages, "the topic to be consumed", _RUN_TIMEOUT_SECONDS)
-        after = _clients_cpu(consumers), usage.cpu_seconds()
-        memory = max(peak_bytes(each.process.pid) for each in consumers if each.process.pid)
+        consumers.wait(lambda: group.committed() >= topic.messages, "the topic to be consumed", _RUN_TIMEOUT_SECONDS)
+        after = consumers.cpu_seconds(), usage.cpu_seconds()
+        memory = consumers.peak_bytes()
     messages, seconds = group.progress()
     group.delete()
     _require_stored(database, expected)
     client, postgresql = (_microseconds_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
     return Run(messages / seconds, client, postgresql, memory)
-
-
-def _clients_cpu(consumers: Sequence[Service]) -> float:
-    return sum(cpu_seconds(each.process.pid) for each in consumers if each.process.pid)
-
-
-def _consumer(context: Context, topic: Topic, database: Database, group: Group) -> Service:
-    settings = {
-        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers,
-        "ORDERS_KAFKA__TOPIC": topic.name,
-        "ORDERS_KAFKA__DEAD_LETTER_TOPIC": topic.dead_letters,
-        "ORDERS_KAFKA__GROUP_ID": group.id,
-        "ORDERS_KAFKA__PROPERTIES": _FAST_REBALANCE,
-        "ORDERS_POSTGRES__DSN": database.dsn,
-        "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # the longest delay after the database allows connections
-        "ORDERS_LOG__LEVEL": "error",  # no warnings about refused connections
-    }
-    return Service(context, "consumer", settings)
-
-
-def _wait(consumers: Sequence[Service], condition: Callable[[], bool], what: str, seconds: float) -> None:
-    """Block until the condition is true. Raises ServerUnavailable on a timeout, or if a consumer exits."""
-
-    def condition_with_all_alive() -> bool:
-        for each in consumers:
-            each.process.require_alive()
-        return condition()
-
-    wait_until(condition_with_all_alive, what, seconds)
 
 
 def _require_stored(database: Database, expected: int) -> None:

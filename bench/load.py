@@ -3,7 +3,7 @@
 `python -m bench.load TARGETS PORT CONNECTIONS WARM_UP REQUESTS PIDS`: TARGETS is a JSON file with a list of paths and
 the lengths of their bodies, PIDS the comma-separated process ids of the server. Each connection sends its next request
 when the previous response is complete. The first WARM_UP requests do not count: neither does what opening connections
-costs. The last line of the output is a Report in JSON. Any unexpected response aborts the run.
+costs. The last line of the output is a LoadResult in JSON. Any unexpected response aborts the run.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     """The expected length of the body in bytes."""
 
 
-class Report(Struct, frozen=True):
+class LoadResult(Struct, frozen=True):
     requests: int
     seconds: float
     p50_ms: float
@@ -133,14 +133,8 @@ class Client(asyncio.Protocol):
 
 
 async def load(
-    port: int,
-    targets: Sequence[Target],
-    *,
-    connections: int,
-    requests: int,
-    warm_up: int = 0,
-    pids: Sequence[int] = (),
-) -> Report:
+    port: int, targets: Sequence[Target], *, connections: int, requests: int, warm_up: int = 0, pids: Sequence[int] = ()
+) -> LoadResult:
     """Send `warm_up` requests, which do not count, and then `requests`, to `targets` in turn on the same connections.
 
     Raises UnexpectedResponse.
@@ -158,7 +152,7 @@ async def load(
         for client in clients:
             client.close()
     p50, p99 = (1_000 * percentile(latencies, share) for share in (0.5, 0.99))
-    return Report(requests, seconds, p50, p99, cpu_seconds)
+    return LoadResult(requests, seconds, p50, p99, cpu_seconds)
 
 
 async def _send(clients: Sequence[Client], requests: Sequence[_Request]) -> list[float]:
@@ -191,8 +185,8 @@ def main() -> None:
         pids=[*map(int, pids.split(","))],
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(run)
-    sys.stdout.buffer.write(msgspec.json.encode(report))
+        result = runner.run(run)
+    sys.stdout.buffer.write(msgspec.json.encode(result))
 
 
 if __name__ == "__main__":

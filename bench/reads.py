@@ -12,6 +12,7 @@ from bench.context import Context
 from bench.figures import Sample
 from bench.fixtures import FixtureFiles, documents, stored_orders, write_files
 from bench.http_servers import BASELINES, HttpServer, baseline, orders_api
+from bench.load import LoadResult
 from bench.processes import child, run_for_result
 from service.errors import ServerUnavailable
 
@@ -92,16 +93,16 @@ def _uncached_samples(name: str, requests: int, seconds: float, cpu_seconds: flo
     yield Sample(f"get.uncached.{name}.cpu", "us/request", 1e6 * cpu_seconds / requests)
 
 
-def _load(context: Context, files: FixtureFiles, server: HttpServer, connections: int, requests: int) -> load.Report:
+def _load(context: Context, files: FixtureFiles, server: HttpServer, connections: int, requests: int) -> LoadResult:
     pids = ",".join(map(str, server.pids))
     warm_up = connections * _WARM_UP_REQUESTS_PER_CONNECTION
     arguments = map(str, (files.targets, server.port, connections, warm_up, requests, pids))
     generator = child(context, f"load of {server.name}", [load.__name__, *arguments], {})
-    return run_for_result(generator, load.Report)
+    return run_for_result(generator, LoadResult)
 
 
-def _bare_loop(context: Context, dsn: str, files: FixtureFiles, requests: int) -> psycopg_loop.Report:
+def _bare_loop(context: Context, dsn: str, files: FixtureFiles, requests: int) -> psycopg_loop.LoopResult:
     arguments = map(str, (files.targets, UNCACHED_CONNECTIONS, requests))
     settings = {"ORDERS_POSTGRES__DSN": dsn}
     loop = child(context, "psycopg loop", [psycopg_loop.__name__, *arguments], settings)
-    return run_for_result(loop, psycopg_loop.Report)
+    return run_for_result(loop, psycopg_loop.LoopResult)

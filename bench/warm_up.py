@@ -46,7 +46,7 @@ def _cache(max_entries: int, warm_up_size: int) -> dict[str, str]:
 
 def _copy_rate(context: Context, dsn: str, count: int) -> float:
     copy = child(context, "COPY", [copy_out.__name__, str(count)], {"ORDERS_POSTGRES__DSN": dsn})
-    report = run_for_result(copy, copy_out.Report)
+    report = run_for_result(copy, copy_out.CopyResult)
     _require_count(report.orders, count)
     return count / report.seconds
 

@@ -1,6 +1,6 @@
 """Baseline for the warm-up: executes its statement and drops the result.
 
-`python -m bench.baselines.copy_out ORDERS`, with ORDERS_POSTGRES__DSN. The last line of the output is a Report in JSON.
+`python -m bench.baselines.copy_out ORDERS`, with ORDERS_POSTGRES__DSN. Its last line of output is a CopyResult in JSON.
 """
 
 import os
@@ -14,19 +14,19 @@ from msgspec import Struct
 from service.repo.reader.order_reader import newest_statement
 
 
-class Report(Struct, frozen=True):
+class CopyResult(Struct, frozen=True):
     orders: int
     seconds: float
 
 
-def measure(dsn: str, count: int) -> Report:
+def measure(dsn: str, count: int) -> CopyResult:
     """Read all rows, timed from when the connection is open."""
     with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
         started_at = perf_counter()
         with cursor.copy(newest_statement(count)) as copy:
             for _ in copy:
                 pass
-        return Report(cursor.rowcount, perf_counter() - started_at)
+        return CopyResult(cursor.rowcount, perf_counter() - started_at)
 
 
 def main() -> None:

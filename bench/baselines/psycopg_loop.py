@@ -1,7 +1,7 @@
 """Baseline for uncached GETs: an asyncio loop per psycopg connection that executes the API's statement.
 
 `python -m bench.baselines.psycopg_loop TARGETS CONNECTIONS REQUESTS`, with ORDERS_POSTGRES__DSN and TARGETS as in
-bench.load. The last line of the output is a Report in JSON.
+bench.load. The last line of the output is a LoopResult in JSON.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from service.repo.reader.order_reader import DOCUMENTS_OF, document_values
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
-class Report(Struct, frozen=True):
+class LoopResult(Struct, frozen=True):
     requests: int
     seconds: float
     cpu_seconds: float
 
 
-async def measure(dsn: str, targets: Sequence[Target], *, connections: int, requests: int) -> Report:
+async def measure(dsn: str, targets: Sequence[Target], *, connections: int, requests: int) -> LoopResult:
     """Read the targets' orders in turn, timed from when all connections are open. Raises UnexpectedResponse."""
     queue = iter([*islice(cycle(targets), requests)])
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(await _connect(dsn)) for _ in range(connections)]
         started_at, cpu = perf_counter(), process_time()
         await asyncio.gather(*(_read(connection, queue) for connection in opened))
-        return Report(requests, perf_counter() - started_at, process_time() - cpu)
+        return LoopResult(requests, perf_counter() - started_at, process_time() - cpu)
 
 
 async def _connect(dsn: str) -> Connection:
@@ -63,8 +63,8 @@ def main() -> None:
     targets = msgspec.json.decode(Path(path).read_bytes(), type=list[Target])
     dsn = os.environ["ORDERS_POSTGRES__DSN"]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(measure(dsn, targets, connections=int(connections), requests=int(requests)))
-    sys.stdout.buffer.write(msgspec.json.encode(report))
+        result = runner.run(measure(dsn, targets, connections=int(connections), requests=int(requests)))
+    sys.stdout.buffer.write(msgspec.json.encode(result))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 from bench import http_servers, reads
 from bench.context import Context
 from bench.fixtures import FixtureFiles
-from bench.load import Report, Target, UnexpectedResponse, is_complete, load
+from bench.load import LoadResult, Target, UnexpectedResponse, is_complete, load
 from local.ports import HOST
 from tests.kit.waiting import turns
 
@@ -73,8 +73,10 @@ class Server:
                     await turns()  # lets the client read the piece separately
 
 
-def loaded(server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6, **more: Any) -> Report:
-    async def run() -> Report:
+def loaded(
+    server: Server, targets: list[Target], *, connections: int = 2, requests: int = 6, **more: Any
+) -> LoadResult:
+    async def run() -> LoadResult:
         async with await asyncio.start_server(server.serve, HOST, 0) as listening:
             port = listening.sockets[0].getsockname()[1]
             return await load(port, targets, connections=connections, requests=requests, **more)

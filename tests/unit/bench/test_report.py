@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bench import report
+from bench import markdown, report
 from bench.figures import Figure, Figures
-from bench.report import Circumstances, Outcome, Report
+from bench.ratios import RATIOS, RatioResult
+from bench.report import Circumstances, Report
 from service.errors import CommandError
 
 CIRCUMSTANCES = Circumstances(
@@ -27,7 +28,7 @@ def report_of(**figures: tuple[float, ...]) -> Report:
     return report.create(named, CIRCUMSTANCES)
 
 
-def only(result: Report) -> Outcome:
+def only(result: Report) -> RatioResult:
     (outcome,) = result.ratios
     return outcome
 
@@ -60,13 +61,11 @@ def test_a_figure_with_an_absolute_limit_counts_as_a_ratio() -> None:
 @pytest.mark.parametrize(("rate", "outcome"), [(90.0, "met"), (89.0, "missed")])
 def test_a_goal_is_met_or_missed(rate: float, outcome: str) -> None:
     result = report_of(ingest_orders=(rate,), ingest_copy=(100.0,))
-    assert line_of(report.markdown(result), "COPY of prepared").endswith(f"| {outcome} |")
+    assert line_of(markdown.render(result), "COPY of prepared").endswith(f"| {outcome} |")
 
 
 def test_ratios_have_unique_names_and_texts() -> None:
-    assert (
-        len({each.name for each in report.RATIOS}) == len({each.text for each in report.RATIOS}) == len(report.RATIOS)
-    )
+    assert len({each.name for each in RATIOS}) == len({each.text for each in RATIOS}) == len(RATIOS)
 
 
 def test_a_report_survives_a_round_trip_through_its_file(tmp_path: Path) -> None:
@@ -108,39 +107,39 @@ def test_runs_of_one_round_cannot_show_a_regression() -> None:
 def test_a_comparison_reports_different_sizes() -> None:
     result = report_of(ingest_orders=(80.0,))
     quick = report.create({}, structs.replace(CIRCUMSTANCES, scale=0.05))
-    assert "The sizes differ" in report.markdown(result, quick)
-    assert "The sizes differ" not in report.markdown(result, result)
+    assert "The sizes differ" in markdown.render(result, quick)
+    assert "The sizes differ" not in markdown.render(result, result)
 
 
 def test_a_comparison_shows_all_changes_and_marks_regressions() -> None:
     before = report_of(ingest_orders=(100.0, 100.0), ingest_copy=(100.0, 100.0))
     after = report_of(ingest_orders=(80.0, 80.0), ingest_copy=(100.0, 100.0))
-    markdown = report.markdown(after, before)
-    assert line_of(markdown, "COPY of prepared").endswith("| missed, **worse** | 1.00 | -20 % |")
-    assert line_of(markdown, "| ingest.orders |").endswith("| 100 | -20 % |")
-    assert "**worse**" not in report.markdown(before, after)
+    text = markdown.render(after, before)
+    assert line_of(text, "COPY of prepared").endswith("| missed, **worse** | 1.00 | -20 % |")
+    assert line_of(text, "| ingest.orders |").endswith("| 100 | -20 % |")
+    assert "**worse**" not in markdown.render(before, after)
 
 
 def test_a_figure_that_was_not_measured_before_has_empty_cells() -> None:
-    markdown = report.markdown(report_of(ingest_orders=(80.0,)), report_of(ingest_copy=(100.0,)))
-    assert line_of(markdown, "| ingest.orders |").endswith("|  |  |")
+    text = markdown.render(report_of(ingest_orders=(80.0,)), report_of(ingest_copy=(100.0,)))
+    assert line_of(text, "| ingest.orders |").endswith("|  |  |")
 
 
 def test_without_a_comparison_there_are_no_columns_for_it() -> None:
-    markdown = report.markdown(report_of(ingest_orders=(12_345.6, 9_000.0, 20_000.0)))
-    assert line_of(markdown, "| ingest.orders |") == "| ingest.orders | orders/s | 12,346 | 9,000 to 20,000 |"
+    text = markdown.render(report_of(ingest_orders=(12_345.6, 9_000.0, 20_000.0)))
+    assert line_of(text, "| ingest.orders |") == "| ingest.orders | orders/s | 12,346 | 9,000 to 20,000 |"
 
 
 def test_a_report_gives_load_averages_and_versions() -> None:
-    markdown = report.markdown(report_of(ingest_orders=(80.0,)))
-    assert "2 cores, load average 0.5 before and 2.5 after; orders 0.1.0." in markdown
+    text = markdown.render(report_of(ingest_orders=(80.0,)))
+    assert "2 cores, load average 0.5 before and 2.5 after; orders 0.1.0." in text
 
 
 def test_bytes_are_shown_in_mebibytes() -> None:
     result = report.create({"ingest.orders.memory": Figure("bytes", (128 * 2**20,))}, CIRCUMSTANCES)
-    assert "| <= 256.0 MiB | 128.0 MiB |" in report.markdown(result)
+    assert "| <= 256.0 MiB | 128.0 MiB |" in markdown.render(result)
 
 
 def test_less_than_a_mebibyte_is_shown_in_bytes() -> None:
     result = report.create({"memory.entry": Figure("bytes", (1_660.5,))}, CIRCUMSTANCES)
-    assert line_of(report.markdown(result), "memory.entry") == "| memory.entry | bytes | 1,660 | 1,660 to 1,660 |"
+    assert line_of(markdown.render(result), "memory.entry") == "| memory.entry | bytes | 1,660 | 1,660 to 1,660 |"
