@@ -1,4 +1,4 @@
-"""The expected result of a stream, as digests: about 200 bytes per order, whatever the size of the documents."""
+"""The expected result of a stream, as digests: about 200 bytes per order, regardless of the size of its document."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ OrdersError
 ├── InvalidSettings              a setting or an argument is invalid: start nothing
 ├── CommandError                 a command failed for a reason that its user can act on: fail
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
-├── CheckWarning                 what a check found costs speed only: report it; the check counts as passed
+├── CheckWarning                 a check found a problem that only costs speed: report it; the check passes
 ├── UnsupportedEncoding          the database is not UTF8: start nothing
 ├── MigrationError               the schema or the topics cannot be migrated to this release: fail
 ├── InvalidKeysFile              the file of API keys is invalid: start nothing; while running, log it
@@ -24,8 +24,8 @@ OrdersError
 ├── PortUnavailable              a port is in use, or binding it is not permitted: fail
 └── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited: fail
 
-`service/main.py` prints the text of each as one line, and returns the exit code. This module imports none of the
-project, so that every package can raise them.
+`service/main.py` prints the text of each as one line, and returns the exit code. This module imports nothing from the
+project, so every package can raise them.
 """
 
 from typing import TYPE_CHECKING

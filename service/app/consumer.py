@@ -46,7 +46,7 @@ def _run_until_stopped(parts: ConsumerParts, stop: ShutdownEvent) -> None:
 def _tune_interpreter() -> None:
     """Collect garbage less often, and switch threads sooner.
 
-    Batches contain no reference cycles, so collections would scan thousands of messages in vain. The writing thread
+    Batches contain no reference cycles, so collections would scan thousands of messages for nothing. The writing thread
     needs the GIL briefly but often: after each response of PostgreSQL, which is idle until the next request.
     """
     gc.collect()

@@ -47,7 +47,7 @@ PAYMENTS: Final = TableColumns("payments", ("order_id", "shard"), fields(Payment
 ITEMS: Final = TableColumns("items", ("order_id", "position", "shard"), fields(Item), optional_fields(Item))
 ERASED: Final = TableColumns("erased", ("order_uid_hash",))
 ID_BLOCK: Final = 1_000
-"""Ids that each value of the sequence `orders_id_seq` stands for; its increment."""
+"""Ids that each value of the sequence `orders_id_seq` reserves: the sequence's increment."""
 ORDER_UID_KEY: Final = ("order_uid", "shard")
 """The unique key of orders besides the primary key."""
 TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ERASED)

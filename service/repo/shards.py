@@ -1,7 +1,7 @@
 """The shard of an order: a stable hash of its uid, in every key, so that the tables can be distributed or partitioned.
 
 The API's reads name the shards of their uids: a distributed planner then asks only the nodes that have them. A batch
-has orders in nearly all shards, and must not name them: while the tables were never analyzed, PostgreSQL would look for
+has orders in nearly all shards, and must not name them: until the tables are analyzed, PostgreSQL would look for
 the shards instead of the uids, and read the whole table.
 """
 

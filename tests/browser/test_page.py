@@ -102,8 +102,8 @@ def dev_server(service: Service, tmp_path: Path) -> Iterator[str]:
 
 
 def look_up(page: Page, uid: str) -> None:
-    page.get_by_label("Order id").fill(uid)
-    page.get_by_label("Order id").press("Enter")
+    page.get_by_label("Order UID").fill(uid)
+    page.get_by_label("Order UID").press("Enter")
 
 
 def look_up_status(page: Page) -> Locator:
@@ -183,9 +183,9 @@ def test_the_largest_amounts_keep_all_digits(visit: "Visit", service: Service, s
 @pytest.mark.parametrize(
     ("uid", "sentence"),
     [
-        ("unknown", "No order with this id."),
-        ("not an id", "An order id is 1 to 64 letters, digits, hyphens or underscores."),
-        ("x" * 65, "An order id is 1 to 64 letters, digits, hyphens or underscores."),
+        ("unknown", "No order with this UID."),
+        ("not an id", "An order UID has 1 to 64 letters, digits, hyphens or underscores."),
+        ("x" * 65, "An order UID has 1 to 64 letters, digits, hyphens or underscores."),
     ],
 )
 def test_a_failed_lookup_has_a_reason(visit: "Visit", shared_service: Service, uid: str, sentence: str) -> None:
@@ -573,11 +573,11 @@ def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Order id")).to_be_focused()
+    expect(page.get_by_label("Order UID")).to_be_focused()
     page.keyboard.type(UID)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
-    page.get_by_label("Order id").focus()
+    page.get_by_label("Order UID").focus()
     seen = set()
     for _ in range(12):
         page.keyboard.press("Tab")

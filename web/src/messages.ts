@@ -12,10 +12,10 @@ export interface StatusMessages {
   malformed: string;
 }
 
-export const ID_RULE = "An order id is 1 to 64 letters, digits, hyphens or underscores.";
+export const ID_RULE = "An order UID has 1 to 64 letters, digits, hyphens or underscores.";
 
 export const ORDER: StatusMessages = {
-  missing: "No order with this id.",
+  missing: "No order with this UID.",
   forbidden: "The API key lacks the scope read.",
   malformed: ID_RULE,
 };

@@ -26,7 +26,7 @@ function follow(feed: Feed, from: number, seconds: number): void {
   }
 }
 
-test("rows have the kind, the order id and the server time, newest first", () => {
+test("rows have the kind, the order UID and the server time, newest first", () => {
   const feed = connected();
   feed.addEvents([event("stored", NOW, "a1"), event("replaced", NOW + 5, "b2")], NOW + 5_000);
   expect(feed.newestFirst()).toEqual([

@@ -13,7 +13,7 @@ test("the message follows the state of the lookup", () => {
   expect(lookUpMessage("a1", null)).toBe("Looking up …");
   expect(lookUpMessage("a1", found("hit"))).toBe("Found in memory in 3 ms.");
   expect(lookUpMessage("a1", found("miss"))).toBe("Found in the database in 3 ms.");
-  expect(lookUpMessage("a1", failure(404))).toBe("No order with this id.");
+  expect(lookUpMessage("a1", failure(404))).toBe("No order with this UID.");
 });
 
 test("a 503 says when to try again", () => {

@@ -25,7 +25,7 @@ test("the title names the view", () => {
   expect(title({ name: "dead-letters" })).toBe("Dead letters · Orders");
 });
 
-test("an order id is 1 to 64 letters, digits, hyphens or underscores", () => {
+test("an order UID has 1 to 64 letters, digits, hyphens or underscores", () => {
   expect(["a", "A-z_9", "x".repeat(64)].every(isOrderId)).toBe(true);
   expect(["", "a b", "ä", "x".repeat(65), "a\n"].some(isOrderId)).toBe(false);
 });

@@ -1,4 +1,4 @@
-"""`orders prune`: deletes the orders that were created longer ago than a given time."""
+"""`orders prune`: deletes orders older than a given age."""
 
 import argparse
 from contextlib import closing
@@ -28,7 +28,7 @@ _DEFAULT_RATE: Final = 1_000.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older-than", type=duration_up_to(MAX_AGE_SECONDS), metavar="TIME",
-        help="delete orders that were created longer ago than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
+        help="delete orders whose date_created is older than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print how many would be deleted, and delete none")
     parser.add_argument(

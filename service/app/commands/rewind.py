@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_timestamp,
         required=True,
         metavar="TIME",
-        help="read messages since this time again, such as 2026-11-23T10:00:00Z",
+        help="reread messages since this time, such as 2026-11-23T10:00:00Z",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be read again, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be reread, and change nothing")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

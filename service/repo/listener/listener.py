@@ -27,9 +27,9 @@ from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 RETRY_SECONDS: Final = 0.2
-"""Between two attempts to connect. A dead connection is detected and replaced, and the cache emptied, in a second."""
+"""Between two attempts to connect: a dead connection is detected and replaced, and the cache cleared, in a second."""
 MAX_RETRY_SECONDS: Final = 5.0
-"""The longest wait where no heartbeat has ever arrived: this does not heal by itself, and each attempt opens two
+"""The longest wait if no heartbeat has ever arrived: someone must fix the cause, and each attempt opens two
 connections."""
 LOG_INTERVAL_SECONDS: Final = 30.0
 LAST_READ_SECONDS: Final = 0.02
@@ -53,7 +53,7 @@ class ListenerCallbacks:
     on_disconnect: Callable[[], None]
     """Notifications may be missed until `on_listen`."""
     on_repeated_timeouts: Callable[[], None]
-    """Consecutive heartbeats timed out although PostgreSQL answers: this does not heal by itself."""
+    """Consecutive heartbeats timed out although PostgreSQL answers: someone must fix the cause."""
     database_problem: Callable[[str, str], str | None]
     """Return what is wrong with listening to this database (the first) while reading from that one; None if nothing."""
 

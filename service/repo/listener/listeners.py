@@ -37,7 +37,7 @@ class NotificationCallbacks:
     on_disconnect: Callable[[bool], None]
     """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
     on_repeated_timeouts: Callable[[], None]
-    """Notifications of a server do not arrive although it answers: this does not heal by itself."""
+    """Notifications of a server do not arrive although it answers: someone must fix the cause."""
 
 
 class Listeners:

@@ -1,7 +1,7 @@
 """Erases orders on demand: deletes them, and keeps writers from storing them again until the erasure is removed.
 
-Writers hold an advisory lock in shared mode, an erasure in exclusive mode. So an order whose writer checked for
-erasures before is committed when the erasure deletes, and a writer that checks later finds the erasure.
+Writers hold an advisory lock in shared mode, an erasure in exclusive mode. A writer that checked for erasures before
+the erasure has therefore committed before the erasure deletes. A writer that checks afterwards finds the erasure.
 """
 
 from collections.abc import Callable, Sequence

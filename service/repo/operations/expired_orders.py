@@ -1,8 +1,7 @@
 """Deletes orders that were created before a cutoff, oldest first, in small transactions.
 
-Each takes the erasures' lock in exclusive mode. So it overlaps with no writer and no erasure, with which it could
-deadlock, and it deletes what a writer stored that checked the retention before. Writers wait for one transaction at a
-time.
+Each transaction takes the erasures' lock in exclusive mode. It therefore cannot deadlock with a writer or an erasure,
+and it deletes all orders of writers that checked the retention earlier. Writers wait for one transaction at a time.
 """
 
 from datetime import datetime

@@ -65,11 +65,11 @@ _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
 PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
-"""The planner prefers sequential scans of tables that were never analyzed. Behind a pooler, which passes a session's
-settings on to other clients, the role needs them (roles.sql)."""
+"""The planner prefers sequential scans of tables that were never analyzed. A pooler passes a session's settings on to
+other clients, so behind a pooler the role must have these settings (roles.sql)."""
 MIN_UIDS: Final = 16
-"""Shorter lists of uids are padded: a plan for so few is estimated to be cheaper than a generic one, so that PostgreSQL
-would plan each read again, which takes four times as long as the read."""
+"""Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a
+generic one, and plan each read again, which takes four times as long as the read."""
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""

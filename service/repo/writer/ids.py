@@ -1,4 +1,4 @@
-"""The ids of new orders: each value of the sequence stands for a block of them, so that a batch asks for few."""
+"""The ids of new orders. Each value of the sequence reserves a block of ids, so a batch needs few values."""
 
 from typing import Any, Final
 

@@ -46,7 +46,7 @@ function LookUpForm({ id, isMalformed, onRepeat }: FormProps): JSX.Element {
   return (
     <form role="search" class="fields" onSubmit={submit}>
       <label class="wide">
-        Order id
+        Order UID
         <input
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}

@@ -19,7 +19,7 @@ class BufferedConnection(Protocol):
         """Return the memory in use for the client now."""
 
     def abort(self) -> None:
-        """Close at once and discard unsent data."""
+        """Close immediately and discard unsent data."""
 
 
 class BufferBudget:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
 
 MAX_CHUNK_MESSAGES: Final = 200
-"""Messages taken from the client at once: few, so that the end of a write is noticed soon."""
+"""Messages taken from the client in one call: few, so that the loop soon notices the end of a write."""
 MAX_CHUNK_BYTES: Final = 2**21
-"""Bytes taken from the client at once: few, so that large messages exceed the batch's limit by little."""
+"""Bytes taken from the client in one call: few, so that large messages exceed the batch's limit only slightly."""
 
 
 class BatchBuilder:

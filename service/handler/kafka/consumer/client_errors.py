@@ -39,7 +39,7 @@ class ClientErrors:
         """Log why the client failed; return the error with which the process ends."""
         error = underlying_error(error)
         code, problem = error.name(), explanation(error) or phrase(error)
-        self._log.error("the Kafka client has failed, the process ends", code=code, problem=problem)
+        self._log.error("the Kafka client has failed: the process exits", code=code, problem=problem)
         return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
 
     def on_error(self, error: KafkaError) -> None:
@@ -66,7 +66,7 @@ class ClientErrors:
     def on_statistics(
         self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"
     ) -> None:
-        """Log partitions that stand still without an error: behind a transaction, or without an offset."""
+        """Log partitions that are stalled without an error: behind a transaction, or without an offset."""
         self._warn_of_transactions({p: end for p, end in ends.items() if end.locked and p in assigned})
         self._warn_of_missing_offsets(assigned.difference(fetched))
 
@@ -75,7 +75,7 @@ class ClientErrors:
         if self._throttle.is_due("a batch that cannot be decompressed"):
             partition, offset = message.partition(), message.offset()
             self._log.error(
-                "a batch of messages cannot be decompressed: its partition stands still",
+                "a batch of messages cannot be decompressed: its partition is stalled",
                 partition=partition,
                 offset=offset,
                 hint="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "

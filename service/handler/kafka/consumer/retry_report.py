@@ -17,7 +17,7 @@ _HINTS: Final = {
     "57014": "if it repeats, find what blocks PostgreSQL, or raise ORDERS_POSTGRES__STATEMENT_TIMEOUT",
 }
 """By SQLSTATE or its class."""
-_NOTHING_TO_DO: Final = "nothing to do: the retry compares the versions again, and the greatest wins"
+_NOTHING_TO_DO: Final = "no action needed: the retry compares the versions again, and the greatest wins"
 _CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
 _CHECK_DEAD_LETTER_TOPIC: Final = (
     "check that the dead-letter topic exists and that the user may write to it: `orders doctor` names what fails"
@@ -25,7 +25,7 @@ _CHECK_DEAD_LETTER_TOPIC: Final = (
 
 
 class RetryReport:
-    """Of a database error it logs no more than a fixed phrase and the SQLSTATE."""
+    """Logs only a fixed phrase and the SQLSTATE of a database error."""
 
     def __init__(self, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._metrics = metrics

@@ -52,7 +52,7 @@ def test_a_lost_race_is_no_outage(report: RetryReport, metrics: Metrics) -> None
         "log_level": "info",
         "problem": "another writer changed an order",
         "sqlstate": "",
-        "hint": "nothing to do: the retry compares the versions again, and the greatest wins",
+        "hint": "no action needed: the retry compares the versions again, and the greatest wins",
         "attempt": 2,
         "next_attempt_in_seconds": 0.12,
     }
