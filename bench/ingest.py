@@ -263,7 +263,7 @@ _SKIP_STORED_IDS: Final = f"SELECT setval('orders_id_seq', ({_GREATEST_ID}))"
 
 
 def _multiply(database: Database, factor: int) -> None:
-    """Copy each order `factor` - 1 times on the server, with new ids, which do not have the shards of their rows."""
+    """Copy each order `factor` - 1 times on the server, with new ids and uids. The copies keep the original's shard."""
     columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:
         [(greatest,)] = connection.execute(_GREATEST_ID).fetchall()

@@ -106,7 +106,7 @@ class Demo:
     key: str = field(default_factory=secrets.token_urlsafe)
     outages: Outages = field(default_factory=Outages)
     read: list[str] = field(default_factory=list)
-    """Ids of the orders read last."""
+    """Uids of the orders that were read last."""
 
     def start(self) -> Commands:
         """Start everything; return when orders are being generated. Raises ServerUnavailable, Stopped."""
@@ -205,7 +205,7 @@ class Demo:
         return None if consumer is None or api is None else _counters(consumer, api)
 
     def _query(self, name: str, request: Callable[[], T]) -> T | None:
-        """Return the response, or None if there is none; print a change of that."""
+        """Return the response, or None if there is none; print a message when that changes."""
         try:
             response = request()
         except (OSError, HTTPException):

@@ -204,8 +204,8 @@ class _Running(NamedTuple):
 def _start_watchdog(group: int, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
     """Start a shell that terminates the process group when this process ends.
 
-    PR_SET_PDEATHSIG does not do: it exists on Linux only, a change of user clears it, and it fires when the thread ends
-    that started the program.
+    PR_SET_PDEATHSIG does not suffice: it exists only on Linux, a change of user clears it, and it fires when the thread
+    that started the program ends.
     """
     name = stop_signal.name.removeprefix("SIG")
     return subprocess.Popen(  # noqa: S603 - a constant and a number

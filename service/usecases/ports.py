@@ -166,7 +166,7 @@ class ReadAvailability(Protocol):
 
 
 class ErasureStatus(NamedTuple):
-    """The stored and the erased ones of some orders. An earlier release may have stored an erased one."""
+    """Which of the given orders are stored or erased. An earlier release may have stored an erased order."""
 
     stored: set[str]
     erased: set[str]
@@ -191,9 +191,9 @@ class ExpiredOrders(Protocol):
 
 class OrderRecords(Protocol):
     def find(self, uids: Collection[str]) -> dict[str, str]:
-        """Return the coordinates of each of these orders' first record, among those that no earlier call has read.
+        """Return the coordinates of the first unread record of each of these orders.
 
-        Raises CommandError on a stop.
+        Each call starts where the previous one ended. Raises CommandError on a stop.
         """
 
 

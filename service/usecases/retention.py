@@ -1,4 +1,4 @@
-"""Retention: orders that were created too long ago are not stored, and are deleted by `orders prune`."""
+"""Retention: consumers do not store expired orders, and `orders prune` deletes them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.usecases.ports import ExpiredOrders
 
 ORDERS_PER_TRANSACTION: Final = 500
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-"""No order was created before."""
+"""Before every order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RetentionPolicy:
         return cls(None if max_age is None else timedelta(seconds=max_age))
 
     def cutoff(self, now: datetime) -> datetime:
-        """Return the time before which an expired order was created."""
+        """Return the cutoff: orders that were created earlier have expired."""
         return EARLIEST if self.max_age is None else now - self.max_age
 
 

@@ -43,7 +43,7 @@ def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, St
 
 
 def stored_documents(cursor: Cursor, uids: Sequence[str]) -> dict[str, tuple[StoredVersion, Order | None]]:
-    """Return versions and documents of one moment. Rows without child rows are missing."""
+    """Return versions and documents from one snapshot. Orders without child rows are missing."""
     found = cursor.execute(STORED_DOCUMENTS, [uids])
     return {uid: (_stored_version(*row), _decode(document)) for uid, *row, document in found}
 

@@ -108,8 +108,8 @@ class TransactionalDeadLetters:
     def _initialize(self, producer: Producer, offsets: Mapping[int, int]) -> bool:
         """Abort the transaction that the previous producer with this transactional id left open.
 
-        Return whether it had committed these offsets already, without an answer of Kafka. No other member commits the
-        offsets of this member's partitions.
+        Return whether that producer had committed these offsets although Kafka's answer was lost. No other member
+        commits the offsets of this member's partitions.
         """
         if self._state is _State.READY:
             return False
