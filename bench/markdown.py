@@ -51,14 +51,14 @@ def _ratio_line(result: RatioResult, earlier: RatioResult | None) -> list[str]:
         f"{result.direction} {_limit(result.goal, unit)}",
         _format(result.median, unit),
         _range(result.values, unit),
-        _verdict(result, earlier),
+        _status(result, earlier),
         *_comparison(result.median, unit, earlier.median if earlier else None),
     ]
 
 
-def _verdict(result: RatioResult, earlier: RatioResult | None) -> str:
-    verdict = "met" if result.is_met else "missed"
-    return f"{verdict}, **worse**" if earlier and result.is_worse_than(earlier) else verdict
+def _status(result: RatioResult, earlier: RatioResult | None) -> str:
+    status = "met" if result.is_met else "missed"
+    return f"{status}, **worse**" if earlier and result.is_worse_than(earlier) else status
 
 
 def _figure_table(report: Report, earlier: Report | None) -> str:
