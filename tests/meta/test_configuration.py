@@ -24,9 +24,9 @@ This page is generated from `service/config/settings.py`.
 
 Set each setting as an environment variable, or as a file with the same name in the directory
 `ORDERS_SECRETS_DIR`. Variables take precedence over files; an empty variable counts as unset.
-Settings are read once, at startup; only the file of API keys is reloaded when it changes. An
-unknown name or an invalid value ends the command with exit code 2 and a line that names the
-variable, never its value. `orders doctor` prints all settings without secrets.
+Commands read settings once, at startup. Only the API key file is reloaded when it changes. If a
+name is unknown or a value is invalid, the command exits with code 2. It prints a line with the name
+of the variable, never its value. `orders doctor` prints all settings without secrets.
 
 In the Helm chart, `settings` takes any setting that is not a secret.
 [chart/README.md](../chart/README.md) lists the values that also configure probes, limits and
@@ -44,23 +44,23 @@ Secrets.
 
 ## librdkafka properties
 
-Set librdkafka properties together as JSON in `ORDERS_KAFKA__PROPERTIES`, or one by one in
+Set librdkafka properties together as JSON in `ORDERS_KAFKA__PROPERTIES`, or individually in
 variables or files such as `ORDERS_KAFKA__PROPERTIES__sasl.password`, which take precedence. A shell
-cannot assign a name with a dot; `env` and Kubernetes can:
+cannot assign a name with a dot, but `env` and Kubernetes can:
 
 ```sh
 env ORDERS_KAFKA__PROPERTIES__security.protocol=SSL orders doctor
 ```
 
-These properties are rejected:
+Orders rejects these properties:
 
 | property | reason |
 |---|---|
 {"".join(f"| `{name}` | {reason} |{chr(10)}" for name, reason in RESERVED.items())}
 ## Variables of libraries
 
-libpq reads its own variables (`PGUSER`, `PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …) for what the
-connection string does not set. `OTEL_EXPORTER_OTLP_ENDPOINT` enables tracing in the consumer.
+For parameters that the connection string does not set, libpq reads its own variables (`PGUSER`,
+`PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …). `OTEL_EXPORTER_OTLP_ENDPOINT` enables tracing in the consumer.
 
 ## Settings
 

@@ -25,8 +25,8 @@ INTRODUCTION = """\
 # Metrics
 
 Consumer and API serve `/metrics` on their admin port (9000). Both export all metrics; the column
-"mode" says which one updates a metric. Units are part of the names. `service/metrics.py` declares
-every metric. prometheus_client adds `process_*` and `python_gc_*`.
+"mode" says which process updates a metric. Names contain the unit. `service/metrics.py` declares
+every metric, and prometheus_client adds `process_*` and `python_gc_*`.
 
 | metric | kind | labels | mode | meaning | alerts (linked) and dashboard panels |
 |---|---|---|---|---|---|
