@@ -37,12 +37,25 @@ ALERTS: Final = (
     "OrdersApiSlow",
     "OrdersMigrationFailed",
     "OrdersPruneFailed",
+    "OrdersPruneOverdue",
 )
+OF_THE_CRON_JOB: Final = ("OrdersPruneFailed", "OrdersPruneOverdue")
 WITHOUT_A_FOR_VALUE: Final = {"OrdersWarmUpSlow", "OrdersApiErrorBudgetBurn"}
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 KUBE_STATE_METRICS: Final = {
-    f"kube_job_status_{name}" for name in ("failed", "succeeded", "active", "start_time", "completion_time")
+    **{
+        f"kube_job_status_{name}": {"job_name"}
+        for name in ("failed", "succeeded", "active", "start_time", "completion_time")
+    },
+    **{f"kube_cronjob_{name}": {"cronjob"} for name in ("created", "status_last_successful_time")},
 }
+"""By name, the labels besides `namespace`."""
+OF_ONE_RELEASE: Final = {
+    "job": r'orders-(consumer|api|\(api\|consumer\))-metrics"',
+    "job_name": "orders-(migrate|prune)-",
+    "cronjob": 'orders-prune"',
+}
+"""By label, a pattern of the values that select the release."""
 TARGET_LABELS: Final = {"namespace", "job", "pod"}
 """Labels that the Prometheus operator adds to the targets of a ServiceMonitor."""
 SELECTOR: Final = re.compile(r'\b([a-z_]+)\{((?:[^"{}]|"[^"]*")*)\}')
@@ -147,7 +160,7 @@ def test_the_cases_fail_if_the_alert_fires_without_for(alert: str, promtool: str
 @each_alert
 def test_the_cases_fail_if_the_alert_matches_other_releases(alert: str, promtool: str, tmp_path: Path) -> None:
     def match_all_releases(rule: Manifest) -> None:
-        rule["expr"] = re.sub(r'\b(job|job_name)(=~?)"[^"]*orders-', r'\1=~".*orders-', rule["expr"])
+        rule["expr"] = re.sub(r'\b(job|job_name|cronjob)(=~?)"[^"]*orders-', r'\1=~".*orders-', rule["expr"])
 
     assert failures(promtool, alert, changed(alert, match_all_releases), tmp_path)
 
@@ -228,8 +241,7 @@ def test_expressions_use_declared_metrics_and_labels() -> None:
             declared |= series_of(value)
     for name, matchers in selectors():
         labels = set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', matchers)) - TARGET_LABELS
-        assert name in declared.keys() | KUBE_STATE_METRICS
-        assert labels <= declared.get(name, {"job_name"}), name
+        assert labels <= (declared | KUBE_STATE_METRICS)[name], name
 
 
 def series_of(metric: Any) -> dict[str, set[str]]:
@@ -251,10 +263,8 @@ def test_each_selector_matches_one_release() -> None:
         names = re.findall(r"\b(?:orders|kube)_\w+", rule["expr"])
         assert len(SELECTOR.findall(rule["expr"])) == len(names) > 0
     for name, matchers in selectors():
-        assert matchers.startswith('namespace="shop", job')
-        jobs = r"orders-(consumer|api|\(api\|consumer\))-metrics"
-        job_names = r"orders-(migrate|prune)-"
-        assert re.search(rf'\bjob_name=~"{job_names}' if name in KUBE_STATE_METRICS else rf'\bjob=~?"{jobs}"', matchers)
+        (label,) = KUBE_STATE_METRICS.get(name, {"job"})
+        assert re.match(rf'namespace="shop", {label}=~?"{OF_ONE_RELEASE[label]}', matchers)
 
 
 def test_expressions_match_the_jobs_of_both_metrics_services() -> None:
@@ -280,6 +290,8 @@ def test_the_alerts_on_jobs_match_the_names_of_the_jobs(name: str) -> None:
         for pattern in re.findall(r'job_name=~"([^"]*)"', expression):
             assert re.fullmatch(pattern, job)
             assert not re.fullmatch(pattern, f"x-{job}")
+    (expression,) = (rule["expr"] for rule in rules(name=name) if rule["alert"] == "OrdersPruneOverdue")
+    assert set(re.findall('cronjob="([^"]*)"', expression)) == {one(objects, "CronJob")["metadata"]["name"]}
 
 
 def test_expressions_use_existing_stages_and_routes() -> None:
@@ -307,6 +319,7 @@ def test_expressions_use_existing_stages_and_routes() -> None:
         ("OrdersRebalanceStorm", "rebalanceStorm.window=7m", "[7m]"),
         ("OrdersApiErrorBudgetBurn", "apiErrorBudgetBurn.objective=99", "* (1 - 99 / 100)"),
         ("OrdersApiSlow", "apiSlow.seconds=2", "> 2\n"),
+        ("OrdersPruneOverdue", "pruneOverdue.seconds=1209600", "> 1209600\n"),
         ("OrdersApiSlow", "apiSlow.window=7m", "[7m]"),
     ],
 )
@@ -362,8 +375,9 @@ def test_without_migrations_there_is_no_migration_alert() -> None:
     assert named("OrdersMigrationFailed", "migrations.mode=none") == []
 
 
-def test_without_the_cron_job_there_is_no_prune_alert() -> None:
-    assert named("OrdersPruneFailed", "retention.enabled=false") == []
+@pytest.mark.parametrize("alert", OF_THE_CRON_JOB)
+def test_without_the_cron_job_its_alerts_do_not_exist(alert: str) -> None:
+    assert named(alert, "retention.enabled=false") == []
 
 
 @pytest.mark.parametrize(
@@ -384,6 +398,6 @@ def test_an_invalid_value_is_rejected_with_its_path(setting: str, path: str) -> 
 
 
 def test_each_release_with_alerts_has_all_of_them() -> None:
-    for release, without in (("everything", set[str]()), ("kube-prometheus", {"OrdersPruneFailed"})):
+    for release, without in (("everything", set[str]()), ("kube-prometheus", {*OF_THE_CRON_JOB})):
         (group,) = one(render(RELEASES[release]), "PrometheusRule")["spec"]["groups"]
         assert {rule["alert"] for rule in group["rules"]} == {*ALERTS} - without

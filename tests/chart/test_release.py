@@ -15,6 +15,7 @@ from service.pkg.exit_codes import ExitCode
 from tests.chart.helm import CHART, Manifest, of_kind, one, pod_templates, rejection, render, render_yaml
 from tests.chart.test_pods import RELEASES, RETENTION, each_release
 
+DAY_SECONDS = 86_400
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{label}" for label in ("name", "instance", "component"))
 EXTERNAL_KAFKA = ("kafka.enabled=false", "kafka.bootstrapServers=a:9093")
 SASL_USER = ("kafka.sasl.mechanism=PLAIN", "kafka.sasl.username=a", "kafka.sasl.passwordSecret=b")
@@ -95,9 +96,11 @@ def test_the_retention_is_for_consumers_and_for_a_cron_job_that_never_overlaps_i
     objects = render(settings=[*RETENTION, "retention.schedule=0 4 * * 7"])
     spec = one(objects, "CronJob", "orders-prune")["spec"]
     assert (spec["schedule"], spec["concurrencyPolicy"]) == ("0 4 * * 7", "Forbid")
-    (prune,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    job = spec["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] < DAY_SECONDS  # so that the next run is not skipped
+    (prune,) = job["template"]["spec"]["containers"]
     assert (prune["args"], prune["envFrom"]) == (["prune"], [{"configMapRef": {"name": "orders"}}])
-    (rule,) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    (rule,) = job["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"] == {"containerName": prune["name"], "operator": "In", "values": [ExitCode.USAGE]}
     assert one(objects, "ConfigMap", "orders")["data"]["ORDERS_RETENTION__MAX_AGE"] == "400d"
     only_consumers = render(settings=["retention.maxAge=400d"])
@@ -332,6 +335,7 @@ def test_without_migrations_the_owners_login_is_optional() -> None:
         ("image.digest=abc", "'/image/digest'"),
         ("retention.maxAge=400", "'/retention/maxAge'"),
         ("retention.maxAge=400 days", "'/retention/maxAge'"),
+        ("retention.activeDeadlineSeconds=23h", "'/retention/activeDeadlineSeconds'"),
         ("settings.ORDERS_LOG__LEVEL=loud", "'/settings/ORDERS_LOG__LEVEL': value must be one of 'debug', 'info'"),
         ("settings.ORDERS_LOGG__LEVEL=info", "'/settings': additional properties 'ORDERS_LOGG__LEVEL' not allowed"),
         ("postgresql.maxWalSize=10", "'/postgresql/maxWalSize'"),
