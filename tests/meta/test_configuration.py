@@ -60,7 +60,8 @@ Orders rejects these properties:
 ## Variables of libraries
 
 For parameters that the connection string does not set, libpq reads its own variables (`PGUSER`,
-`PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …). `OTEL_EXPORTER_OTLP_ENDPOINT` enables tracing in the consumer.
+`PGPASSWORD`, `PGSSLMODE`, `PGSSLROOTCERT`, …). `OTEL_EXPORTER_OTLP_ENDPOINT` enables tracing in the
+consumer.
 
 ## Settings
 
