@@ -46,7 +46,18 @@ def create_app(
     keys: Keys | None = None,
 ) -> FastAPI:
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
-    app = FastAPI(
+    app = _empty_app(version)
+    _include_routes(app, backends, keys)
+    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
+    _instrument(app, metrics)
+    if cors_origins:
+        _allow_cross_origin(app, cors_origins)
+    app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
+    return app
+
+
+def _empty_app(version: str) -> FastAPI:
+    return FastAPI(
         title="Orders",
         version=version,
         docs_url=None,
@@ -55,13 +66,6 @@ def create_app(
         generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),
     )
-    _include_routes(app, backends, keys)
-    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
-    _instrument(app, metrics)
-    if cors_origins:
-        _allow_cross_origin(app, cors_origins)
-    app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
-    return app
 
 
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None:
