@@ -60,7 +60,7 @@ class OffsetResets:
     def _reset_position(self, partition: int) -> TopicPartition:
         topic_partition = TopicPartition(self._topic, partition)
         earliest, end = self._consumer.get_watermark_offsets(topic_partition, timeout=_QUERY_TIMEOUT_SECONDS)
-        if (offset := self._position(topic_partition)) is not None:
+        if (offset := self._expected_offset(topic_partition)) is not None:
             skipped = max(earliest - offset, offset - end, 0)
             self._metrics.offsets_skipped.inc(skipped)
             self._log.error(
@@ -73,8 +73,8 @@ class OffsetResets:
         self._consumer.incremental_assign([topic_partition])
         return topic_partition
 
-    def _position(self, topic_partition: TopicPartition) -> int | None:
-        """Return the expected offset, or None if none was ever committed, so that nothing is lost."""
+    def _expected_offset(self, topic_partition: TopicPartition) -> int | None:
+        """Return the offset to continue from, or None if none was ever committed, so that nothing is lost."""
         if (offset := self._progress.next_offset(topic_partition.partition)) is not None:
             return offset
         committed = self._consumer.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
