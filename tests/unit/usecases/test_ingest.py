@@ -382,6 +382,12 @@ def test_bad_probed_messages_are_dead_lettered() -> None:
     assert not setup.breaker.is_open
 
 
+def test_redelivered_orders_do_not_hide_that_every_new_one_is_rejected() -> None:
+    setup = Setup(policy=circuit_breaker_policy(min_rejected=2))
+    setup.ingest(batch_of(10))
+    assert "PostgreSQL rejected the last 2 orders" in held_back(setup.ingest(batch_of(12, poison=(10, 11))))
+
+
 def test_rejected_orders_are_not_bad_messages() -> None:
     setup = Setup(policy=circuit_breaker_policy(max_consecutive=2, window=20, min_rejected=1_000))
     assert len(setup.ingest(batch_of(10, poison=tuple(range(10)))).dead_letters) == 10

@@ -94,6 +94,12 @@ def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
         assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[5] == r"\N"
 
 
+def test_a_payment_without_a_request_id_keeps_its_zeros() -> None:
+    made = copy_rows(order(payment={"request_id": None, "custom_fee": 0}), SOURCE)
+    values = dict(zip(WRITTEN["payments"].written[1:], columns(made.payments), strict=True))  # without the id
+    assert [values[name] for name in ("request_id", "custom_fee")] == [r"\N", "0"]
+
+
 def test_without_escaping_the_lines_are_the_same() -> None:
     assert copy_rows(order(order_uid="a"), SOURCE, needs_no_escaping=True) == copy_rows(order(order_uid="a"), SOURCE)
 

@@ -1,0 +1,53 @@
+"""A dead letter keeps its message, and the first origin of it."""
+
+import pytest
+
+from service.entities.dead_letter import DeadLetter, Header, Headers, Reason, read_origin
+from service.handler.kafka.client.record import Record
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
+
+ENCODER = DeadLetterEncoder("group")
+FIRST: Headers = [
+    (Header.TOPIC, b"first"), (Header.PARTITION, b"3"), (Header.OFFSET, b"8"), (Header.TIMESTAMP, b"900"),
+]  # fmt: skip
+
+
+def dead_letter(headers: Headers, attempts: int = 1) -> DeadLetter:
+    record = Record("orders", 2, 7, 1_000, b"key", b"faulty", headers)
+    return DeadLetter(record, 2, Reason.REJECTED, "sm_id: is missing", attempts)
+
+
+def test_key_value_and_original_headers_are_unchanged() -> None:
+    original: Headers = [("trace", b"\0\xff"), ("trace", None)]
+    payload = ENCODER.encode(dead_letter([*original, (Header.REASON, b"invalid")]))
+    assert (payload.key, payload.value, payload.headers[:3]) == (
+        b"key", b"faulty", [*original, (Header.REASON, b"rejected")],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin"),
+    [
+        ([], ("orders", 2, 7, 1_000)),
+        (FIRST, ("first", 3, 8, 900)),
+        ([*FIRST[:3], (Header.TIMESTAMP, b"-1")], ("orders", 2, 7, 1_000)),
+    ],
+)
+def test_the_first_origin_is_kept_unless_it_is_forged(headers: Headers, origin: tuple[str, int, int, int]) -> None:
+    for encode in (ENCODER.encode, *ENCODER.fallbacks):
+        assert read_origin([*encode(dead_letter(headers)).headers]) == origin
+
+
+def test_attempts_and_replays_are_counted() -> None:
+    added = dict(ENCODER.encode(dead_letter([(Header.REPLAYS, b"2")], attempts=4)).headers)
+    assert (added[Header.ATTEMPTS], added[Header.REPLAYS], added[Header.GROUP]) == (b"4", b"2", b"group")
+
+
+def test_a_stub_has_the_size_and_is_marked_and_a_bare_one_has_no_key_and_no_original_headers() -> None:
+    large = dead_letter([("trace", b"1")])
+    stub, bare = (encode(large) for encode in ENCODER.fallbacks)
+    for payload in (stub, bare):
+        assert b'"size":6' in (payload.value or b"")
+        assert (Header.STUB, b"true") in payload.headers
+    assert (stub.key, bare.key) == (b"key", None)
+    assert ["trace" in dict(payload.headers) for payload in (stub, bare)] == [True, False]
