@@ -21,7 +21,8 @@ from service.handler.kafka.dead_letters.browse import Browser
 from service.metrics import Metrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
-from service.repo.listener.listeners import Listeners, NotificationCallbacks
+from service.repo.listener.listeners import Listeners
+from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.lookup import Lookup

@@ -10,7 +10,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.repo.listener.listeners import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, Listeners, NotificationCallbacks
+from service.repo.listener.listeners import Listeners
+from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, NotificationCallbacks
 from service.repo.notifications import payloads
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.minimum_lsn import UNKNOWN_LSN

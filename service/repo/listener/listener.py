@@ -22,15 +22,11 @@ from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import address, describe
+from service.repo.listener.state import ListenerLifecycle, ListenerState
 from service.repo.notifications import parse
 from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
-RETRY_SECONDS: Final = 0.2
-"""Between two attempts to connect: a dead connection is detected and replaced, and the cache cleared, in a second."""
-MAX_RETRY_SECONDS: Final = 5.0
-"""The longest wait if no heartbeat has ever arrived: someone must fix the cause, and each attempt opens two
-connections."""
 LOG_INTERVAL_SECONDS: Final = 30.0
 LAST_READ_SECONDS: Final = 0.02
 CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
@@ -98,10 +94,13 @@ class Listener:
         self._heartbeat_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
         self._identity: Identity | None = None
         self._heartbeats = 0
-        self._consecutive_timeouts = 0
+        self._lifecycle = ListenerLifecycle()
         self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)
-        self._was_verified = False
-        self.is_verified = False
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether notifications arrive."""
+        return self._lifecycle.state is ListenerState.VERIFIED
 
     async def run(self) -> None:
         """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding."""
@@ -109,10 +108,7 @@ class Listener:
             try:
                 await self._listen()
             except (psycopg.Error, StorageUnavailable, OSError, _HeartbeatTimeout, _WrongDatabase) as error:
-                was_verified = self.is_verified
-                self._on_disconnect(error)
-            if not was_verified:  # a connection that worked is replaced at once
-                await asyncio.sleep(min(RETRY_SECONDS * 2**self._consecutive_timeouts, MAX_RETRY_SECONDS))
+                await asyncio.sleep(self._on_failure(error))
 
     async def _listen(self) -> None:
         """Connect and receive notifications until an error."""
@@ -123,9 +119,9 @@ class Listener:
             notifying = await self._connect(stack)
             notifying.add_notify_handler(ignore_notify)
             await self._require_database(listening, identity)
-            if self._was_verified:  # the failure may have left the readers' connections half-open too
-                self._was_verified = False
+            if self._lifecycle.state is ListenerState.LOST:
                 await self._reads.replace_connections()
+                self._lifecycle.on_readers_replaced()
             await listening.execute(f"LISTEN {identity.channel}; LISTEN {self._heartbeat_channel}")
             # No more statements on this connection: a pooler would run them on a server connection that may have
             # received notifications.
@@ -196,25 +192,21 @@ class Listener:
             self._callbacks.on_notify(notification.new, notification.changed)
 
     def _on_verified(self, at: float, lsn: int) -> None:
-        is_new, self.is_verified = not self.is_verified, True
-        self._consecutive_timeouts = 0
-        if is_new:
+        if self._lifecycle.on_heartbeat():
             self._callbacks.on_listen(lsn)
             self._log.info("receiving notifications", server=self.server)
             self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged at once
         self._callbacks.on_verified(at)
 
-    def _on_disconnect(self, error: Exception) -> None:
-        """Log at most once per LOG_INTERVAL_SECONDS."""
-        has_timed_out = isinstance(error, _HeartbeatTimeout) and not self.is_verified
-        self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
-        self._was_verified |= self.is_verified
-        self.is_verified = False
+    def _on_failure(self, error: Exception) -> float:
+        """Return the seconds until the next attempt. Log at most once per LOG_INTERVAL_SECONDS."""
+        delay_seconds = self._lifecycle.on_failure(has_timed_out=isinstance(error, _HeartbeatTimeout))
         self._callbacks.on_disconnect()
-        if self._consecutive_timeouts > 1:
+        if self._lifecycle.has_repeated_timeouts:
             self._callbacks.on_repeated_timeouts()
         if self._log_throttle.is_due("not receiving notifications"):
             self._log.warning("not receiving notifications", server=self.server, reason=_reason(error))
+        return delay_seconds
 
 
 async def _close(connection: BoundedAsyncConnection) -> None:

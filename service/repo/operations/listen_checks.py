@@ -6,7 +6,7 @@ import psycopg
 
 from service.errors import CheckFailed
 from service.repo.connection_errors import address, describe_with_address
-from service.repo.listener.listeners import NO_DATABASE, SAME_DATABASE
+from service.repo.listener.merged import NO_DATABASE, SAME_DATABASE
 from service.repo.operations import checks
 
 if TYPE_CHECKING:
