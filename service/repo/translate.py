@@ -41,7 +41,10 @@ _COPY_CONTEXT: Final = re.compile(
 _WRONG_CONNECTION: Final = "a pooler switched to a connection with other prepared statements"
 PROBLEMS: Final = {
     "08": CONNECTION_FAILED,
-    "23": "another writer inserted the same key first",
+    "23": "a constraint is violated",
+    "23001": "a foreign key of another table still references the row",
+    "23503": "a foreign key is violated: a row is missing, or a row to delete is still referenced",
+    UNIQUE_VIOLATION: "another writer inserted the same key first",
     "25": "PostgreSQL is read-only",
     "26": _WRONG_CONNECTION,
     "40": "the transaction was rolled back (deadlock or serialization failure)",

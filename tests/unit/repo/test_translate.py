@@ -34,7 +34,7 @@ PASSING = [
     "55000", "55006", "55P03",  # lock not available
     "57P01", "57P02", "57P03", "57P05",  # shutdown, crash, starting up
     "XX000", "XX001",  # internal
-    "23503",  # a foreign key: another writer deleted the order meanwhile
+    "23001", "23503", "23P01",  # a foreign key or an exclusion constraint that someone added
     "0A000",  # cached plan must not change result type
     "28P01", "3D000",  # password, database: an operator has to act
 ]  # fmt: skip
@@ -84,6 +84,18 @@ def test_a_lost_race_is_a_concurrent_change(state: str) -> None:
     failure = translate(error(state))
     assert type(failure) is ConcurrentChange
     assert failure.sqlstate == state
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        ("23001", "a foreign key of another table still references the row"),
+        ("23503", "a foreign key is violated: a row is missing, or a row to delete is still referenced"),
+        ("23P01", "a constraint is violated"),
+    ],
+)
+def test_a_constraint_that_someone_added_is_not_reported_as_a_lost_race(state: str, problem: str) -> None:
+    assert translate(error(state)).problem == problem
 
 
 @pytest.mark.parametrize(
