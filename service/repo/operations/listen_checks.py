@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from service.errors import CheckFailed
-from service.repo.connection_errors import address, describe_with_address
+from service.repo.connection_errors import address
 from service.repo.listener.merged import NO_DATABASE, SAME_DATABASE
 from service.repo.operations import checks
 
@@ -18,10 +16,10 @@ def notifications(postgres: "PostgresSettings") -> str:
     dsns = postgres.listen_dsns
     if len(dsns) == 1:
         return checks.notifications(postgres.model_copy(update={"listen_dsn": dsns[0]}))
-    databases = [_database(dsn) for dsn in dsns]
+    databases = [_database(postgres, dsn) for dsn in dsns]
     if len({*databases}) < len(databases):
         raise CheckFailed(SAME_DATABASE)
-    if _database(postgres.dsn) not in databases:
+    if _database(postgres, postgres.dsn) not in databases:
         raise CheckFailed(NO_DATABASE)
     return ", ".join(f"{address(dsn)} {_notification(postgres, dsn)}" for dsn in dsns)
 
@@ -33,9 +31,6 @@ def _notification(postgres: "PostgresSettings", dsn: str) -> str:
         raise CheckFailed(f"{address(dsn)}: {error}") from None
 
 
-def _database(dsn: str) -> str:
-    try:
-        with psycopg.connect(dsn, connect_timeout=2) as connection:
-            return str(connection.execute(checks.CURRENT_DATABASE).fetchone())
-    except psycopg.OperationalError as error:
-        raise CheckFailed(describe_with_address(error, dsn)) from None
+def _database(postgres: "PostgresSettings", dsn: str) -> str:
+    with checks.connect(dsn, postgres) as connection:
+        return str(connection.execute(checks.CURRENT_DATABASE).fetchone())
