@@ -14,10 +14,12 @@ DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FRO
 
 
 class Identity(NamedTuple):
-    """The channel that notifies of orders in the tables that are read, and the database that they are in."""
+    """Of the tables that are read: the channel that notifies of their orders, and their database."""
 
     channel: str
     database: str
+    is_standby: bool
+    """Whether the server that answered is a standby."""
 
 
 def lock_key(purpose: str, schema: str = SCHEMA) -> str:

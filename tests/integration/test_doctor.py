@@ -1,6 +1,7 @@
 """`orders doctor` with real servers."""
 
 import argparse
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from service.app.commands import doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
+from service.repo.listener.merged import STANDBY
 from service.repo.operations import checks
 from service.repo.schema.migrate import head_number
 from tests.kit import servers, temporary
@@ -153,6 +155,15 @@ def test_a_standby_without_a_listen_dsn_is_reported(
         assert results.of(through, code=1) == {"notifications": "a standby does not support LISTEN"}
         direct = healthy.model_copy(update={"postgres": PostgresSettings(dsn=lagging.dsn, listen_dsn=own_postgres.dsn)})
         assert "standby" in results.of(direct, code=0)["PostgreSQL"]
+
+
+def test_a_standby_with_several_listen_dsns_is_reported(
+    healthy: Settings, database: str, own_postgres: "Server", results: Results, tmp_path: Path
+) -> None:
+    with standby(own_postgres, tmp_path / "standby") as lagging:
+        listen = json.dumps([own_postgres.dsn, database])
+        postgres = PostgresSettings(dsn=lagging.dsn, listen_dsn=listen)
+        assert results.of(healthy.model_copy(update={"postgres": postgres}), code=1) == {"notifications": STANDBY}
 
 
 def test_settings_that_cost_wal_are_a_warning(

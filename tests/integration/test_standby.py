@@ -1,5 +1,6 @@
 """An API that reads from a real, lagging standby and listens on the primary."""
 
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
+from service.pkg.exit_codes import ExitCode
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.factories import connection_settings, versioned
@@ -91,3 +93,14 @@ def test_the_warm_up_waits_until_the_standby_has_replayed_earlier_changes(
         api = start_api(spawn, server.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=30)
         with httpx2.Client(base_url=api.url, timeout=30) as client:
             assert responses(client) == {(HTTPStatus.OK.value, 2, "hit")}
+
+
+def test_an_api_with_several_listeners_refuses_to_read_from_a_standby(
+    own_postgres: "Postgres", database: str, spawn: Spawn, tmp_path: Path
+) -> None:
+    """It could cache nothing, and its warm-up would never end."""
+    with standby(own_postgres, tmp_path / "standby") as server:
+        listen = json.dumps([own_postgres.dsn, database])
+        api = start_api(spawn, server.dsn, ORDERS_POSTGRES__LISTEN_DSN=listen)
+        assert api.process.wait(20) == ExitCode.USAGE
+    assert "orders: ORDERS_POSTGRES__DSN: must lead to a primary" in api.tail()

@@ -50,8 +50,11 @@ class ListenerCallbacks:
     """Notifications may be missed until `on_listen`."""
     on_repeated_timeouts: Callable[[], None]
     """Consecutive heartbeats timed out although PostgreSQL answers: someone must fix the cause."""
-    database_problem: Callable[[str, str], str | None]
-    """Return what is wrong with listening to this database (the first) while reading from that one; None if nothing."""
+    database_problem: Callable[[str, Identity], str | None]
+    """Return what is wrong with listening to this database while reading from that one; None if nothing.
+
+    Raises InvalidSettings if a retry is in vain.
+    """
 
 
 class ReadingConnections(Protocol):
@@ -103,7 +106,7 @@ class Listener:
         return self._lifecycle.state is ListenerState.VERIFIED
 
     async def run(self) -> None:
-        """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding."""
+        """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding or InvalidSettings."""
         while True:
             try:
                 await self._listen()
@@ -140,7 +143,7 @@ class Listener:
 
     async def _require_database(self, listening: BoundedAsyncConnection, identity: Identity) -> None:
         row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
-        if problem := self._callbacks.database_problem(row[0] if row else "", identity.database):
+        if problem := self._callbacks.database_problem(row[0] if row else "", identity):
             raise _WrongDatabase(problem)
 
     async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:

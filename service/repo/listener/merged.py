@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from service.errors import InvalidSettings
 from service.repo.listener.listener import ListenerCallbacks
+from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 OTHER_DATABASE: Final = "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
 NO_DATABASE: Final = "no entry of ORDERS_POSTGRES__LISTEN_DSN leads to the database of ORDERS_POSTGRES__DSN"
 SAME_DATABASE: Final = "two entries of ORDERS_POSTGRES__LISTEN_DSN lead to the same database"
+STANDBY: Final = (
+    "ORDERS_POSTGRES__DSN: must lead to a primary if ORDERS_POSTGRES__LISTEN_DSN lists several servers. Nothing that a "
+    "standby returns could be cached, because WAL positions of several servers cannot be compared"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,17 @@ class MergedListeners:
         self._databases.pop(number, None)
         self.disconnected.set()
 
-    def _database_problem(self, number: int, database: str, read: str) -> str | None:
-        """Require different databases, one of which is read. Of several nodes, a read may reach any."""
+    def _database_problem(self, number: int, database: str, read: Identity) -> str | None:
+        """Require different databases, one of which is read. Of several nodes, a read may reach any.
+
+        Raises InvalidSettings if several listeners would need to compare their LSNs with that of a standby.
+        """
+        if read.is_standby and self._count > 1:
+            raise InvalidSettings(STANDBY)
         others = {each for at, each in self._databases.items() if at != number}
         if database in others:
             return SAME_DATABASE
-        if len(others) == self._count - 1 and read not in others | {database}:
+        if len(others) == self._count - 1 and read.database not in others | {database}:
             return NO_DATABASE if others else OTHER_DATABASE
         self._databases[number] = database
         return None

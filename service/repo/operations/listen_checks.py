@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import CheckFailed
 from service.repo.connection_errors import address
-from service.repo.listener.merged import NO_DATABASE, SAME_DATABASE
+from service.repo.listener.merged import NO_DATABASE, SAME_DATABASE, STANDBY
 from service.repo.operations import checks
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def notifications(postgres: "PostgresSettings") -> str:
         raise CheckFailed(SAME_DATABASE)
     if _database(postgres, postgres.dsn) not in databases:
         raise CheckFailed(NO_DATABASE)
+    if _is_standby(postgres):
+        raise CheckFailed(STANDBY)
     return ", ".join(f"{address(dsn)} {_notification(postgres, dsn)}" for dsn in dsns)
 
 
@@ -34,3 +36,8 @@ def _notification(postgres: "PostgresSettings", dsn: str) -> str:
 def _database(postgres: "PostgresSettings", dsn: str) -> str:
     with checks.connect(dsn, postgres) as connection:
         return str(connection.execute(checks.CURRENT_DATABASE).fetchone())
+
+
+def _is_standby(postgres: "PostgresSettings") -> bool:
+    with checks.connect(postgres.dsn, postgres) as connection:
+        return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)

@@ -63,7 +63,7 @@ DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {R
 
 _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
-IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, current_setting('server_encoding')"
+IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
 PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
 """The planner prefers sequential scans of tables that were never analyzed. A pooler passes a session's settings on to
 other clients, so behind a pooler the role must have these settings (roles.sql)."""
@@ -150,12 +150,12 @@ class PostgresOrderReader:
 
     async def identity(self) -> Identity:
         """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
-        [(channel, database, encoding)] = await self._fetch(IDENTITY, [])
+        [(channel, database, is_standby, encoding)] = await self._fetch(IDENTITY, [])
         if encoding.decode() != UTF8:
             raise UnsupportedEncoding(encoding.decode())
         if channel is None:
             raise StorageUnavailable(PROBLEMS["42"])
-        return Identity(channel.decode(), database.decode())
+        return Identity(channel.decode(), database.decode(), is_standby)
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         replay_lsn, rows = await self._retrying(partial(_documents, uids))

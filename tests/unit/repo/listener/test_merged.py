@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.errors import InvalidSettings
 from service.repo.listener.merged import (
     NO_DATABASE,
     OTHER_DATABASE,
@@ -9,6 +10,7 @@ from service.repo.listener.merged import (
     MergedListeners,
     NotificationCallbacks,
 )
+from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 LSN = 7
@@ -40,8 +42,8 @@ class Setup:
         for listener, at in zip(self.listeners, times, strict=False):
             listener.on_verified(at)
 
-    def problem(self, number: int, database: str, *, read: str = "a") -> str | None:
-        return self.listeners[number].database_problem(database, read)
+    def problem(self, number: int, database: str, *, read: str = "a", is_standby: bool = False) -> str | None:
+        return self.listeners[number].database_problem(database, Identity("channel", read, is_standby))
 
 
 def test_one_listener_passes_everything_on() -> None:
@@ -137,6 +139,16 @@ def test_a_read_may_reach_any_of_several_nodes(read: str) -> None:
     setup = Setup(2)
     assert setup.problem(0, "a", read=read) is None
     assert setup.problem(1, "b", read=read) is None
+
+
+def test_one_listener_may_serve_reads_from_a_standby() -> None:
+    assert Setup(1).problem(0, "a", is_standby=True) is None
+
+
+def test_several_listeners_cannot_serve_reads_from_a_standby() -> None:
+    """Their LSNs cannot be compared with that of the standby, so that the warm-up would never end."""
+    with pytest.raises(InvalidSettings, match="ORDERS_POSTGRES__DSN: must lead to a primary"):
+        Setup(2).problem(0, "a", is_standby=True)
 
 
 def test_several_listeners_must_include_the_database_that_is_read() -> None:
