@@ -102,6 +102,13 @@ def test_an_older_schema_is_reported(healthy: Settings, results: Results) -> Non
     assert results.of(healthy, code=1) == failed
 
 
+def test_a_schema_of_an_unreleased_version_is_reported(healthy: Settings, results: Results) -> None:
+    with psycopg.connect(healthy.postgres.dsn) as connection:
+        connection.execute("ALTER TABLE items RENAME COLUMN order_id TO order_uid")
+    failed = results.of(healthy, code=1)
+    assert failed["schema"].startswith("the tables lack columns that this release needs: items.order_id.")
+
+
 def test_unreachable_servers_are_reported_separately_and_without_passwords(
     healthy: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """Schema migrations on a real PostgreSQL: results, concurrency, and waiting."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -129,6 +129,16 @@ def write_order(dsn: str, uid: str) -> None:
             " 0, 1, now())",
             [shard_of(uid), uid],
         )
+
+
+@pytest.mark.parametrize("work", [migrate, wait_for_migrations])
+def test_a_database_of_an_unreleased_version_is_reported(database: str, work: Callable[..., None]) -> None:
+    """Its tables differ, although its revision is the same."""
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE items RENAME COLUMN order_id TO order_uid")
+        connection.execute("ALTER TABLE orders DROP COLUMN shard CASCADE")
+    with pytest.raises(MigrationError, match=r"needs: items\.order_id, orders\.shard\. .* use an empty database"):
+        work(database, LIMITS)
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-migrations"])

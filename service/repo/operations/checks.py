@@ -16,6 +16,7 @@ from service.errors import CheckFailed
 from service.repo.connection import SERVER, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.schema.migrate import head_number, schema_number
+from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
 from service.repo.scope import DATABASE
 
@@ -55,6 +56,9 @@ def schema(postgres: "PostgresSettings") -> str:
     number, wanted = schema_number(postgres.dsn), head_number()
     if number < wanted:
         raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
+    with connect(postgres.dsn, postgres) as connection:
+        if problem := missing_columns(connection):
+            raise CheckFailed(problem)
     return f"version {number:04}, this release needs {wanted:04}"
 
 

@@ -19,6 +19,7 @@ from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
+from service.repo.schema.missing_columns import missing_columns
 from service.repo.scope import lock_key
 from service.repo.translate import Failure, classify
 
@@ -90,23 +91,39 @@ def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
 
 def _migrate_once(dsn: str, limits: "MigrationSettings", echo: Echo) -> None:
     head = head_number()
-    with _translated(dsn), _connect(dsn) as locking:
+    with _translated(dsn):
+        before = _upgrade(dsn, limits, head)
+        with _connect(dsn) as connection:
+            _require_columns(connection)
+    if before < head:
+        echo(f"schema: migrated from {before:04} to {head:04}")
+    else:
+        echo(f"schema: at {before:04}, this release needs {head:04}: nothing to do")
+
+
+def _upgrade(dsn: str, limits: "MigrationSettings", head: int) -> int:
+    """Upgrade the schema if it is older than the head; return its number before."""
+    with _connect(dsn) as locking:
         _lock(locking)
         before = _number(locking)
-        if before >= head:
-            echo(f"schema: at {before:04}, this release needs {head:04}: nothing to do")
-            return
-        with engine(dsn, limits).connect() as connection:
-            command.upgrade(alembic_config(connection), "head")
-    echo(f"schema: migrated from {before:04} to {head:04}")
+        if before < head:
+            with engine(dsn, limits).connect() as connection:
+                command.upgrade(alembic_config(connection), "head")
+    return before
 
 
 def _require_head(dsn: str) -> None:
     head = head_number()
-    with _translated(dsn):
-        number = schema_number(dsn)
-    if number < head:
-        raise TryAgain(f"the schema migration: it is at {number:04}, this release needs {head:04}")
+    with _translated(dsn), _connect(dsn) as connection:
+        number = _number(connection)
+        if number < head:
+            raise TryAgain(f"the schema migration: it is at {number:04}, this release needs {head:04}")
+        _require_columns(connection)
+
+
+def _require_columns(connection: psycopg.Connection[TupleRow]) -> None:
+    if problem := missing_columns(connection):
+        raise MigrationError(problem)
 
 
 def _lock(connection: psycopg.Connection[TupleRow]) -> None:
