@@ -23,11 +23,6 @@ class TableColumns(NamedTuple):
     optional: Collection[str] = ()
     """The columns that are NULL if the document lacks their field."""
 
-    @property
-    def written(self) -> tuple[str, ...]:
-        """The columns that an INSERT sets."""
-        return self.key + self.columns
-
 
 def fields(document: type[Struct]) -> tuple[str, ...]:
     """Return the fields of a document that are columns of its table, without the key."""

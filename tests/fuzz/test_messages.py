@@ -86,11 +86,12 @@ def test_the_rows_of_an_order_have_its_values(value: bytes) -> None:
 def texts_in(copied: CopyRows) -> list[str | None]:
     """Return the columns of the order's own fields as PostgreSQL reads them."""
     (head,), (delivery,), (payment,), items = map(rows, copied)
-    fields = [head[1:-4], delivery[1:], payment[1:], *(item[2:] for item in items)]
+    fields = [head[:-4], delivery, payment, *(item[1:] for item in items)]
     return [each for row in fields for each in row]
 
 
-def rows(text: str) -> list[list[str | None]]:
+def rows(lines: tuple[str, ...]) -> list[list[str | None]]:
+    text = "".join(lines)
     assert text.endswith("\n")
     assert "\r" not in text  # PostgreSQL rejects it
     return [[unescaped(column) for column in line.split("\t")] for line in text[:-1].split("\n")]

@@ -27,7 +27,7 @@ from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.ids import Ids
-from service.repo.writer.rows import CopyRows, blocks, copy_rows, copy_statement, with_id
+from service.repo.writer.rows import CopyRows, blocks, copy_rows, copy_statement, order_key
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.writer.updates import Update, replace, update_versions
 from service.usecases.ports import Stored
@@ -45,6 +45,10 @@ _JSON_ESCAPE: Final = b"\\"
 COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
 
 
+IdentifiedOrder = tuple[int, VersionedOrder]
+"""An order, and its id in the tables."""
+
+
 class WritePlan(NamedTuple):
     """What to do with the orders of one transaction."""
 
@@ -57,13 +61,6 @@ class WritePlan(NamedTuple):
     stale: int
     erased: int
     expired: int
-
-
-class OrderRow(NamedTuple):
-    """An order to copy, and its `orders.id`."""
-
-    id: int
-    versioned: VersionedOrder
 
 
 class PostgresOrderStore:
@@ -90,7 +87,7 @@ class PostgresOrderStore:
 
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         newest, duplicates = self._newest(orders)
-        copied: dict[str, list[OrderRow]] = {}
+        copied: dict[str, list[VersionedOrder]] = {}
         try:
             with self._transactions.begin(SHARE_ERASURE_LOCK) as connection:
                 return duplicates + self._write(connection.cursor(), newest, copied)
@@ -113,7 +110,7 @@ class PostgresOrderStore:
         """Return the greatest version of each order, sorted by uid, and the counts of the others."""
         newest = {versioned.order.order_uid: versioned for versioned in orders}
         if len(newest) == len(orders):
-            return dict(sorted(newest.items())), Stored()
+            return _sorted(newest), Stored()
         newest.clear()
         unchanged = stale = 0
         for versioned in orders:
@@ -124,9 +121,11 @@ class PostgresOrderStore:
             if other is not None:
                 unchanged += other.order == versioned.order
                 stale += other.order != versioned.order
-        return dict(sorted(newest.items())), Stored(unchanged=unchanged, stale=stale)
+        return _sorted(newest), Stored(unchanged=unchanged, stale=stale)
 
-    def _write(self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[OrderRow]]) -> Stored:
+    def _write(
+        self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
+    ) -> Stored:
         plan = self._plan(cursor, newest)
         if updates := plan.unchanged + plan.replaced:
             update_versions(cursor, updates)
@@ -149,8 +148,12 @@ class PostgresOrderStore:
         absent = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
         cutoff = self._retention.cutoff(self._now())
         new = [versioned for versioned in absent if versioned.order.date_created >= cutoff]
-        redelivered = sum(found.source.version == newest[uid].source.version for uid, found in stored.items())
-        older = [Update(newest[uid], found) for uid, found in stored.items() if self._is_newer(newest[uid], found)]
+        redelivered, older = 0, list[Update]()
+        for uid, found in stored.items():
+            if found.version == newest[uid].source.version:
+                redelivered += 1
+            elif self._is_newer(newest[uid], found):
+                older.append(Update(newest[uid], found))
         unchanged, replaced = self._compare(cursor, older) if older else ([], [])
         stale = len(stored) - len(unchanged) - len(replaced) - redelivered
         return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased), len(absent) - len(new))
@@ -169,38 +172,49 @@ class PostgresOrderStore:
     def _is_newer(self, new: VersionedOrder, stored: StoredVersion) -> bool:
         return new.source.is_newer_than(stored.source, self._compare_by)
 
-    def _copy(self, cursor: Cursor, plan: WritePlan, copied: dict[str, list[OrderRow]]) -> None:
+    def _copy(self, cursor: Cursor, plan: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
         """Copy new orders, and the child rows of new and replaced ones. `copied` records the rows of each COPY.
 
         The first blocks of a table are prepared while the server processes the previous table.
         """
-        new = list(map(OrderRow, self._ids.take(cursor, len(plan.new)), plan.new))
-        tables = _tables(new, [OrderRow(stored.id, versioned) for versioned, stored in plan.replaced])
+        new = list(zip(self._ids.take(cursor, len(plan.new)), plan.new, strict=True))
+        tables = _tables(new, [(stored.id, versioned) for versioned, stored in plan.replaced])
         upcoming = next(tables, None)
         while upcoming:
-            table, rows, table_blocks = upcoming
-            copied[table] = rows
+            table, orders, table_blocks = upcoming
+            copied[table] = orders
             with cursor.copy(COPY[table]) as copy:
                 for block in table_blocks:
                     copy.write(block)
                 upcoming = next(tables, None)
 
 
-def _tables(new: list[OrderRow], replaced: list[OrderRow]) -> Iterator[tuple[str, list[OrderRow], Iterable[bytes]]]:
-    """Yield the name of each table that has rows to copy, the rows, and their blocks (the first ones prepared)."""
-    with_children = new
+def _sorted(orders: dict[str, VersionedOrder]) -> dict[str, VersionedOrder]:
+    return {uid: orders[uid] for uid in sorted(orders)}
+
+
+def _tables(
+    new: list[IdentifiedOrder], replaced: list[IdentifiedOrder]
+) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
+    """Yield the name of each table that has rows to copy, their orders, and their blocks (the first ones prepared)."""
+    inserted = with_children = _with_keys(new)
     if replaced:
-        with_children = sorted(new + replaced, key=lambda row: row.versioned.order.order_uid)
+        with_children = _with_keys(sorted(new + replaced, key=lambda identified: identified[1].order.order_uid))
     for table in COPY:
-        rows = new if table == ORDERS.name else with_children
-        if rows:
-            lines = map(with_id, map(attrgetter(table), map(_copy_rows, rows)), map(attrgetter("id"), rows))
-            table_blocks = blocks(lines)
-            yield table, rows, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
+        orders, keys = inserted if table == ORDERS.name else with_children
+        if orders:
+            table_blocks = blocks(map(str.join, keys, map(attrgetter(table), map(_copy_rows, orders))))
+            yield table, orders, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
 
 
-def _copy_rows(row: OrderRow) -> CopyRows:
-    versioned = row.versioned
+def _with_keys(identified: list[IdentifiedOrder]) -> tuple[list[VersionedOrder], list[str]]:
+    return (
+        [versioned for _, versioned in identified],
+        [order_key(order_id, versioned.order.order_uid) for order_id, versioned in identified],
+    )
+
+
+def _copy_rows(versioned: VersionedOrder) -> CopyRows:
     prepared = versioned.prepared
     return prepared if isinstance(prepared, CopyRows) else copy_rows(versioned.order, versioned.source)
 
@@ -213,14 +227,14 @@ def _notify(cursor: Cursor, plan: WritePlan) -> None:
 
 
 def _rejected_index(
-    error: psycopg.Error, copied: dict[str, list[OrderRow]], orders: Sequence[VersionedOrder]
+    error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
 ) -> int | None:
     """Return the index in `orders` of the one whose line COPY failed on."""
     failed = copy_line(error)
     if failed is None or failed[0] not in copied:
         return None
     table, line = failed
-    by_line = [row.versioned for row in copied[table]]
+    by_line = copied[table]
     if table == ITEMS.name:
         by_line = [versioned for versioned in by_line for _ in versioned.order.items]
     rejected = by_line[line - 1] if line <= len(by_line) else None

@@ -1,6 +1,6 @@
-"""Encodes orders as lines of COPY's text format, in the order of the tables' columns.
+"""Encodes orders as lines of COPY's text format, in the order of `line_columns`.
 
-The first column is the order's id, which is known only when the order is written: `with_id` adds it.
+A line begins with the order's key, which is known only when the order is written: `order_key`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,53 +31,57 @@ _NULL: Final = _Null(r"\N")
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
+def line_columns(table: TableColumns) -> tuple[str, ...]:
+    """Return the columns of a line: the order's key, then the others."""
+    order_id, *position, shard = table.key
+    return (order_id, shard, *position, *table.columns)
+
+
 def copy_statement(table: TableColumns) -> str:
     """Return the COPY statement that reads the lines of this module."""
-    return f"COPY {table.name} ({', '.join(table.written)}) FROM STDIN"
+    return f"COPY {table.name} ({', '.join(line_columns(table))}) FROM STDIN"
 
 
 def _line_format(table: TableColumns) -> str:
-    """Return the `%` format of a line without the id."""
-    return "\t".join("%s" for _ in table.written[1:]) + "\n"
+    """Return the `%` format of a line without the order's key."""
+    return "\t".join("%s" for _ in line_columns(table)[2:]) + "\n"
 
 
 _ORDERS_LINE, _DELIVERIES_LINE, _PAYMENTS_LINE, _ITEMS_LINE = map(_line_format, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
 
 
 class CopyRows(NamedTuple):
-    """The lines of an order in each table, without its id: one, and in `items` one per item."""
+    """The lines of an order in each table, without its key: one, and in `items` one per item.
 
-    orders: str
-    deliveries: str
-    payments: str
-    items: str
+    An empty text precedes them, so that `key.join` puts the key in front of each line.
+    """
+
+    orders: tuple[str, ...]
+    deliveries: tuple[str, ...]
+    payments: tuple[str, ...]
+    items: tuple[str, ...]
 
 
 def copy_rows(order: Order, source: RecordCoordinates, *, needs_no_escaping: bool = False) -> CopyRows:
     """Return the lines of an order. `needs_no_escaping` promises that no text has a character that COPY escapes."""
-    shard = shard_of(order.order_uid)
+    items = [
+        _line(_ITEMS_LINE, (position, *astuple(item)), needs_no_escaping) for position, item in enumerate(order.items)
+    ]
     return CopyRows(
-        _line(_ORDERS_LINE, _order_values(shard, order, source), needs_no_escaping),
-        _line(_DELIVERIES_LINE, (shard, *astuple(order.delivery)), needs_no_escaping),
-        _line(_PAYMENTS_LINE, _payment_values(shard, order.payment), needs_no_escaping),
-        "".join(
-            [
-                _line(_ITEMS_LINE, (position, shard, *astuple(item)), needs_no_escaping)
-                for position, item in enumerate(order.items)
-            ]
-        ),
+        ("", _line(_ORDERS_LINE, _order_values(order, source), needs_no_escaping)),
+        ("", _line(_DELIVERIES_LINE, astuple(order.delivery), needs_no_escaping)),
+        ("", _line(_PAYMENTS_LINE, _payment_values(order.payment), needs_no_escaping)),
+        ("", *items),
     )
 
 
-def with_id(lines: str, order_id: int) -> str:
-    """Return the lines of an order in one table with its id. Line breaks in texts are escaped, so each ends a line."""
-    separator = f"\n{order_id}\t"
-    return separator[1:] + lines[:-1].replace("\n", separator) + "\n"
+def order_key(order_id: int, order_uid: str) -> str:
+    """Return the first columns of every line of an order."""
+    return f"{order_id}\t{shard_of(order_uid)}\t"
 
 
-def _order_values(shard: int, order: Order, source: RecordCoordinates) -> tuple[Any, ...]:
+def _order_values(order: Order, source: RecordCoordinates) -> tuple[Any, ...]:
     return (
-        shard,
         order.order_uid,
         order.track_number,
         order.entry,
@@ -96,10 +100,9 @@ def _order_values(shard: int, order: Order, source: RecordCoordinates) -> tuple[
     )
 
 
-def _payment_values(shard: int, payment: Payment) -> tuple[Any, ...]:
-    if payment.request_id is not None:
-        return (shard, *astuple(payment))
-    return (shard, *(_NULL if value is None else value for value in astuple(payment)))
+def _payment_values(payment: Payment) -> tuple[Any, ...]:
+    values = astuple(payment)
+    return values if payment.request_id is not None else tuple(_NULL if value is None else value for value in values)
 
 
 def record_time(timestamp_ms: int) -> datetime:

@@ -6,22 +6,22 @@ import pytest
 from msgspec.structs import replace
 
 from service.entities.version import RecordCoordinates
-from service.repo.columns import DELIVERIES, TABLES, TableColumns
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TABLES, TableColumns
 from service.repo.schema import tables
-from service.repo.shards import shard_of
 from service.repo.writer.rows import (
     blocks,
     copy_rows,
     copy_statement,
+    line_columns,
+    order_key,
     record_time,
-    with_id,
 )
 from tests.kit.factories import SAMPLE, order
 
 ITEM = SAMPLE["items"][0]
 SOURCE = RecordCoordinates(1_637_907_739_123, 2, 42, "orders")
 
-WRITTEN = {table.name: table for table in TABLES}
+COPIED = {table.name: table for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
 
 
 def columns(line: str) -> list[str]:
@@ -32,30 +32,36 @@ def columns(line: str) -> list[str]:
 def test_the_lines_of_the_sample_have_the_columns_that_copy_names() -> None:
     sample = order(order_uid="b563feb7b2b84b6test")
     made = copy_rows(sample, SOURCE)
-    for name, line in made._asdict().items():
-        assert len(columns(with_id(line, 7))) == len(WRITTEN[name].written)
-    assert columns(made.orders) == [
-        "520", "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
+    for name, (_, line) in made._asdict().items():
+        assert len(columns(order_key(7, "b563feb7b2b84b6test") + line)) == len(line_columns(COPIED[name]))
+    assert columns(made.orders[1]) == [
+        "b563feb7b2b84b6test", "WBILMTESTTRACK", "WBIL", "en", "", "test", "meest", "9", "99",
         "2021-11-26 06:22:19+00:00", "1", "orders", "2", "42", "2021-11-26 06:22:19.123000+00:00",
     ]  # fmt: skip
-    assert columns(made.items)[:3] == ["0", "520", "9934930"]
+    assert columns(made.items[1])[:2] == ["0", "9934930"]
 
 
-def test_the_id_begins_each_line() -> None:
+def test_the_key_is_the_id_and_the_shard() -> None:
+    assert order_key(12_345, "b563feb7b2b84b6test") == "12345\t520\t"
+
+
+def test_the_key_begins_each_line() -> None:
     made = copy_rows(order(items=[ITEM | {"name": name} for name in ("a\nb", "\n", "c")]), SOURCE)
-    with_ids = with_id(made.items, 12_345).splitlines(keepends=True)
-    assert with_ids == [f"12345\t{line}" for line in made.items.splitlines(keepends=True)]
-    assert len(with_ids) == 3
+    with_key = "7\t520\t".join(made.items).splitlines(keepends=True)
+    assert with_key == [f"7\t520\t{line}" for line in made.items[1:]]
+    assert len(with_key) == 3
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_row_is_written_with_all_columns_but_those_that_the_server_fills_in(table: TableColumns) -> None:
-    declared = tables.metadata.tables[table.name]
-    assert table.key == tuple(column.name for column in declared.primary_key)
-    filled_in = [
-        column.name for column in declared.columns if column.server_default is not None and column.name != "id"
-    ]
-    assert table.written == tuple(column.name for column in declared.columns if column.name not in filled_in)
+def test_the_key_of_a_table_is_its_primary_key(table: TableColumns) -> None:
+    assert table.key == tuple(column.name for column in tables.metadata.tables[table.name].primary_key)
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_a_line_has_all_columns_but_those_that_the_server_fills_in(name: str) -> None:
+    declared = tables.metadata.tables[name].columns
+    filled_in = {column.name for column in declared if column.server_default is not None} - {"id"}
+    assert set(line_columns(COPIED[name])) == {*declared.keys()} - filled_in
 
 
 def test_copy_names_the_columns() -> None:
@@ -80,9 +86,9 @@ def test_copy_names_the_columns() -> None:
 )
 def test_special_characters_are_escaped(text: str, escaped: str) -> None:
     made = copy_rows(order(order_uid="a", delivery={"name": text}), SOURCE)
-    assert (
-        made.deliveries
-        == f"{shard_of('a')}\t{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n"
+    assert made.deliveries == (
+        "",
+        f"{escaped}\t+9720000000\t2639809\tKiryat Mozkin\tPloshad Mira 15\tKraiot\ttest@gmail.com\n",
     )
 
 
@@ -90,8 +96,8 @@ def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
     absent = replace(empty, internal_signature=None)
     for needs_no_escaping in (False, True):
-        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders)[5] == ""
-        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders)[5] == r"\N"
+        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders[1])[4] == ""
+        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders[1])[4] == r"\N"
 
 
 def test_a_payment_without_a_request_id_keeps_its_zeros() -> None:
@@ -106,7 +112,7 @@ def test_without_escaping_the_lines_are_the_same() -> None:
 
 def test_items_are_numbered_from_0() -> None:
     made = copy_rows(order(items=[ITEM | {"rid": rid} for rid in ("a", "b", "c")]), SOURCE)
-    assert [(columns(line)[0], columns(line)[5]) for line in made.items.splitlines(keepends=True)] == [
+    assert [(columns(line)[0], columns(line)[4]) for line in made.items[1:]] == [
         ("0", "a"),
         ("1", "b"),
         ("2", "c"),
