@@ -56,9 +56,9 @@ def stored_orders(context: Context, count: int) -> Iterator[Database]:
 
 def documents(dsn: str, count: int) -> dict[str, bytes]:
     """Return the newest orders by uid, encoded as in the API's responses."""
-    with psycopg.connect(dsn) as connection, connection.cursor().copy(newest_statement(count)) as copy:
-        copy.set_types(["text", "bytea"])  # do not decode the documents
-        return dict(copy.rows())
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(newest_statement(count)).fetchall()
+    return {uid: document.encode() for uid, document in rows}
 
 
 def write_files(folder: Path, documents: Mapping[str, bytes]) -> FixtureFiles:

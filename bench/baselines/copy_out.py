@@ -23,7 +23,7 @@ def measure(dsn: str, count: int) -> CopyResult:
     """Read all rows, timed from when the connection is open."""
     with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
         started_at = perf_counter()
-        with cursor.copy(newest_statement(count)) as copy:
+        with cursor.copy(f"COPY ({newest_statement(count)}) TO STDOUT (FORMAT binary)") as copy:
             for _ in copy:
                 pass
         return CopyResult(cursor.rowcount, perf_counter() - started_at)

@@ -5,10 +5,10 @@ which a pooler in transaction mode passes on to other clients. The client measur
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncClientCursor
@@ -70,6 +70,9 @@ other clients, so behind a pooler the role must have these settings (roles.sql).
 MIN_UIDS: Final = 16
 """Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a
 generic one, and plan each read again, which takes four times as long as the read."""
+MAX_STREAMED_ROWS: Final = 16
+"""Rows that the warm-up receives at once: few, because a document may have 1 MiB, but many compared with the cost of an
+await."""
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
@@ -169,8 +172,9 @@ class PostgresOrderReader:
             [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
             if replay_lsn is not None:
                 yield "", ReadResult(None, replay_lsn)
-            async with connection.cursor().copy(newest_statement(count)) as copy:
-                async for uid, document in copy.rows():
+            rows = connection.cursor().stream(newest_statement(count), binary=True, size=MAX_STREAMED_ROWS)
+            async with aclosing(cast("AsyncGenerator[Row, None]", rows)):  # otherwise the query runs on after a break
+                async for uid, document in rows:
                     yield uid.decode(), ReadResult(document, replay_lsn)
             await connection.execute("COMMIT")
 
@@ -274,15 +278,12 @@ async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) ->
 def newest_statement(count: int) -> str:
     """Return the statement for the newest orders, newest first.
 
-    It uses orders_newest_idx, and chooses the orders first, so that it sorts no documents. The format is binary,
-    because the text format escapes backslashes.
+    It uses orders_newest_idx, and chooses the orders first, so that it sorts no documents.
     """
     return f"""\
-COPY (
-    SELECT o.order_uid::text, {DOCUMENT}
-    FROM (SELECT * FROM orders o {_NEWEST_FIRST} LIMIT {int(count)}) o {JOIN_CHILDREN}
-    {_NEWEST_FIRST}
-) TO STDOUT (FORMAT binary)"""
+SELECT o.order_uid::text, {DOCUMENT}
+FROM (SELECT * FROM orders o {_NEWEST_FIRST} LIMIT {int(count)}) o {JOIN_CHILDREN}
+{_NEWEST_FIRST}"""
 
 
 def document_values(uids: Sequence[str]) -> dict[str, Any]:
