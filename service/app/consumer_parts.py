@@ -1,5 +1,6 @@
 """Creates the parts of the consumer and connects them. Nothing is started here."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,9 +33,10 @@ from service.metrics import Metrics
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
-from service.repo.transactions import Transactions
+from service.repo.transactions import TransactionEnd, Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.batch import BatchLimits
+from service.usecases.bisection import BisectingStore
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
 from service.usecases.retention import RetentionPolicy
@@ -59,7 +61,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     group = ConsumerGroup(
         properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
     )
-    store, dead_letters = _store(settings), _dead_letters(settings, stop, group)
+    store, dead_letters, report = _store(settings), _dead_letters(settings, stop, group), RetryReport(metrics, log)
     consumer = build_consumer(
         group,
         Clients(
@@ -68,12 +70,14 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
         ),
         builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
         ingest=Ingest(
-            store,
+            BisectingStore(
+                store, partial(_trial_store, settings), report.on_bisected, settings.postgres.statement_timeout
+            ),
             dead_letters,
             _circuit_breaker(settings),
             _backoff(settings),
             stop,
-            RetryReport(metrics, log),
+            report,
             middleware,
         ),
         settings=_consumer_settings(settings),
@@ -84,10 +88,14 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     return ConsumerParts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
 
 
-def _store(settings: Settings) -> PostgresOrderStore:
+def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:
     connection = connection_settings(settings.postgres, ApplicationName.CONSUMER)
     retention = RetentionPolicy.of_seconds(settings.retention.max_age)
-    return PostgresOrderStore(Transactions(connection, require_utf8), settings.version.compare_by, retention)
+    return PostgresOrderStore(Transactions(connection, require_utf8, end), settings.version.compare_by, retention)
+
+
+def _trial_store(settings: Settings) -> closing[PostgresOrderStore]:
+    return closing(_store(settings, "ROLLBACK"))
 
 
 def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetterSender:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -23,6 +23,8 @@ WHERE datname = current_database() AND usename = current_user AND application_na
   AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
 """Terminates this role's sessions of an application whose client stopped sending in the middle of a COPY."""
 
+TransactionEnd = Literal["COMMIT", "ROLLBACK"]
+
 _ROLLBACK_POSSIBLE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
@@ -33,15 +35,17 @@ class Transactions:
         self,
         settings: ConnectionSettings,
         accept: Callable[[BoundedConnection], BoundedConnection] = lambda opened: opened,
+        end: TransactionEnd = "COMMIT",
     ) -> None:
-        """`accept` checks each new connection, and raises to reject it."""
+        """`accept` checks each new connection, and raises to reject it. With ROLLBACK, every transaction is a trial."""
         self._settings = settings
         self._accept = accept
+        self._end = end
         self._connection: BoundedConnection | None = None
 
     @contextlib.contextmanager
     def begin(self, first: str = "") -> Iterator[BoundedConnection]:
-        """Commit at the end of the block; roll back if it raises. Raises psycopg.Error.
+        """Execute `end` at the end of the block; roll back if it raises. Raises psycopg.Error.
 
         `first` is a statement without parameters, such as one that takes a lock; it costs no extra round trip.
         If the connection fails during COMMIT, the outcome is unknown: the transaction must be safe to repeat.
@@ -50,7 +54,7 @@ class Transactions:
         try:
             connection.execute(f"{self._settings.begin}; {first}")
             yield connection
-            connection.execute("COMMIT")
+            connection.execute(self._end)
         except BaseException as error:
             if isinstance(error, psycopg.Error) and error.sqlstate in PREPARED_STATEMENT_ERRORS:
                 self._settings = replace(self._settings, prepared_statements=False)

@@ -14,9 +14,9 @@ INTRODUCTION = """\
 
 Each line on standard error is a JSON object with `event` (a fixed sentence), `level`, `timestamp`
 and the fields below. `--log-format text` and `ORDERS_LOG__FORMAT=text` select a format that is
-easier to read. `ORDERS_LOG__LEVEL` sets the minimum level. No line contains order data, keys or
-passwords. An exception appears as `error` (its type) and `at` (its location). Messages of
-librdkafka appear unchanged.
+easier to read. `ORDERS_LOG__LEVEL` sets the minimum level. No line contains order data (except an
+`order_uid`), keys or passwords. An exception appears as `error` (its type) and `at` (its location).
+Messages of librdkafka appear unchanged.
 
 | level | event | fields |
 |---|---|---|

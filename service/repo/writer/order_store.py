@@ -46,7 +46,7 @@ COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIE
 
 
 IdentifiedOrder = tuple[int, VersionedOrder]
-"""An order, and its id in the tables."""
+"""An order, and its `orders.id`."""
 
 
 class WritePlan(NamedTuple):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
+from service.entities.version import VersionedOrder
 from service.errors import ConcurrentChange, StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -14,18 +15,23 @@ _HINTS: Final = {
     "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
     "53": "give PostgreSQL more disk space, memory or connections",
     "55P03": "if it repeats, find the session that holds the lock with pg_blocking_pids()",
+    "XX": "look for the cause in PostgreSQL's log; with Citus, also in its workers'",
     "57014": "if it repeats, find what blocks PostgreSQL, or raise ORDERS_POSTGRES__STATEMENT_TIMEOUT",
 }
 """By SQLSTATE or its class."""
 _NOTHING_TO_DO: Final = "no action needed: the retry compares the versions again, and the greatest wins"
 _CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
+_CORRECT_OR_ERASE: Final = (
+    "look for the cause in PostgreSQL's log (with Citus, in its workers'), and correct it; or skip the order with "
+    "`orders erase`"
+)
 _CHECK_DEAD_LETTER_TOPIC: Final = (
     "check that the dead-letter topic exists and that the user may write to it: `orders doctor` names what fails"
 )
 
 
 class RetryReport:
-    """Logs only a fixed phrase and the SQLSTATE of a database error."""
+    """Logs only a fixed phrase and the SQLSTATE of a database error, and only the uid of an order."""
 
     def __init__(self, metrics: "Metrics", log: FilteringBoundLogger) -> None:
         self._metrics = metrics
@@ -47,6 +53,19 @@ class RetryReport:
 
     def on_give_up(self, error: StorageUnavailable) -> None:
         self._metrics.writes.give_ups.labels(_sqlstate_class(error)).inc()
+
+    def on_bisected(self, found: VersionedOrder | None) -> None:
+        """Log the order on which PostgreSQL fails with an internal error. None: no single order causes it."""
+        if found is None:
+            self._log.warning("PostgreSQL fails with an internal error: no single order was found to cause it")
+            return
+        self._log.error(
+            "PostgreSQL fails with an internal error on one order: its partition stands still",
+            order_uid=found.order.order_uid,
+            partition=found.source.partition,
+            offset=found.source.offset,
+            hint=_CORRECT_OR_ERASE,
+        )
 
     def _on_concurrent_change(self, error: ConcurrentChange, attempts: int, wait: float) -> None:
         """PostgreSQL is available: leave `dependency_up` as it is."""

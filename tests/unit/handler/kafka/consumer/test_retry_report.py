@@ -13,6 +13,7 @@ from service.errors import (
 )
 from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
+from tests.kit.factories import versioned
 
 
 @pytest.fixture
@@ -69,6 +70,7 @@ def test_a_lost_race_is_no_outage(report: RetryReport, metrics: Metrics) -> None
         (StatementTimedOut("", sqlstate="57014"), "ORDERS_POSTGRES__STATEMENT_TIMEOUT"),
         (StorageUnavailable("", sqlstate="55P03"), "pg_blocking_pids"),
         (StorageUnavailable("", sqlstate="57P03"), "`orders doctor`"),
+        (StorageUnavailable("", sqlstate="XX000"), "PostgreSQL's log"),
         (StorageUnavailable(""), "`orders doctor`"),
     ],
 )
@@ -76,6 +78,26 @@ def test_the_hint_says_what_to_do_about_the_error(report: RetryReport, error: St
     with capture_logs() as logs:
         report.on_retry(error, attempts=1, wait_seconds=0)
     assert word in logs[0]["hint"]
+
+
+def test_of_an_order_that_causes_an_internal_error_only_the_uid_is_logged(report: RetryReport) -> None:
+    with capture_logs() as logs:
+        report.on_bisected(versioned(7, partition=2, order_uid="uid"))
+    (logged,) = logs
+    assert "`orders erase`" in logged.pop("hint")
+    assert logged == {
+        "event": "PostgreSQL fails with an internal error on one order: its partition stands still",
+        "log_level": "error",
+        "order_uid": "uid",
+        "partition": 2,
+        "offset": 7,
+    }
+
+
+def test_an_internal_error_that_no_single_order_causes_is_logged_as_such(report: RetryReport) -> None:
+    with capture_logs() as logs:
+        report.on_bisected(None)
+    assert [(each["log_level"], "no single order" in each["event"]) for each in logs] == [("warning", True)]
 
 
 def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, metrics: Metrics) -> None:

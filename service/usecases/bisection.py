@@ -1,0 +1,87 @@
+"""Finds the order on which PostgreSQL fails with an internal error, by bisecting the batch.
+
+Such an error (SQLSTATE class XX) does not say which order caused it, if one did: it can be a row that a worker of Citus
+rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried like in any outage, so
+the log has to tell the operator which order to look at.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from time import monotonic
+from typing import Final
+
+from service.entities.version import RecordCoordinates, VersionedOrder
+from service.errors import StorageError, StorageUnavailable
+from service.usecases.ports import OrderStore, Stored
+
+_INTERNAL_ERROR_CLASS: Final = "XX"
+
+OpenTrialStore = Callable[[], AbstractContextManager[OrderStore]]
+"""Opens a store whose transactions are all rolled back."""
+
+
+class BisectingStore:
+    """Implements ports.OrderStore with another one.
+
+    If a batch fails with an internal error for the second time, it is bisected, and `on_bisected` is called with the
+    order, or with None if none was found. That takes log2(n) + 1 trials at most, none of which begins after
+    `max_seconds`.
+    """
+
+    def __init__(
+        self,
+        store: OrderStore,
+        open_trial_store: OpenTrialStore,
+        on_bisected: Callable[[VersionedOrder | None], None],
+        max_seconds: float,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self.prepare = store.prepare
+        self._store = store
+        self._open_trial_store = open_trial_store
+        self._on_bisected = on_bisected
+        self._max_seconds = max_seconds
+        self._now = now
+        self._failed: RecordCoordinates | None = None
+        """The first order of the batch that failed last."""
+        self._failures = 0
+
+    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+        try:
+            return self._store.store(orders)
+        except StorageUnavailable as error:
+            if _is_internal(error):
+                self._on_internal_error(orders)
+            raise
+
+    def _on_internal_error(self, orders: Sequence[VersionedOrder]) -> None:
+        self._failures = self._failures + 1 if orders[0].source == self._failed else 1
+        self._failed = orders[0].source
+        if self._failures == 2:  # noqa: PLR2004 - the first attempt and its retry
+            self._on_bisected(self._find(orders))
+
+    def _find(self, orders: Sequence[VersionedOrder]) -> VersionedOrder | None:
+        with suppress(StorageError, TimeoutError), self._open_trial_store() as trial:
+            deadline = self._now() + self._max_seconds
+            while len(orders) > 1:
+                middle = len(orders) // 2
+                orders = orders[:middle] if self._fails(trial, orders[:middle], deadline) else orders[middle:]
+            if self._fails(trial, orders, deadline):
+                return orders[0]
+        return None
+
+    def _fails(self, trial: OrderStore, orders: Sequence[VersionedOrder], deadline: float) -> bool:
+        """Return whether these orders cause an internal error. Raises TimeoutError, or StorageError for another one."""
+        if self._now() > deadline:
+            raise TimeoutError
+        try:
+            trial.store(orders)
+        except StorageUnavailable as error:
+            if not _is_internal(error):
+                raise
+            return True
+        return False
+
+
+def _is_internal(error: StorageError) -> bool:
+    return error.sqlstate.startswith(_INTERNAL_ERROR_CLASS)
