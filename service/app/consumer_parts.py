@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app.build_info import build_info
+from service.app.consumer_loop import LoopDependencies, build_consumer
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
 from service.config import Settings
@@ -21,7 +22,6 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.build import Clients, build_consumer
 from service.handler.kafka.consumer.decode import Decoder, Rules
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.retry_report import RetryReport
@@ -58,40 +58,40 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
     log, metrics = structlog.get_logger("orders.consumer"), new_metrics("consumer")
-    group = ConsumerGroup(
-        properties.consumer(settings.kafka), settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once
-    )
-    store, dead_letters, report = _store(settings), _dead_letters(settings, stop, group), RetryReport(metrics, log)
+    group, report = _group(settings), RetryReport(metrics, log)
+    store, dead_letters = _store(settings), _dead_letters(settings, stop, group)
+    bisecting = _bisecting_store(settings, store, report)
+    breaker, backoff = _circuit_breaker(settings), _backoff(settings)
     consumer = build_consumer(
-        group,
-        Clients(
+        LoopDependencies(
+            group=group,
             connect=partial(Consumer, logger=client_logger(log)),
             admin=AdminClient(group.properties | QUIET_PROPERTIES),
-        ),
-        builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
-        ingest=Ingest(
-            BisectingStore(
-                store, partial(_trial_store, settings), report.on_bisected, settings.postgres.statement_timeout
-            ),
-            dead_letters,
-            _circuit_breaker(settings),
-            _backoff(settings),
-            stop,
-            report,
-            middleware,
-        ),
-        settings=_consumer_settings(settings),
-        metrics=metrics,
-        log=log,
-        stop=stop,
+            builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
+            ingest=Ingest(bisecting, dead_letters, breaker, backoff, stop, report, middleware),
+            settings=_consumer_settings(settings),
+            metrics=metrics,
+            log=log,
+            stop=stop,
+        )
     )
     return ConsumerParts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
+
+
+def _group(settings: Settings) -> ConsumerGroup:
+    kafka, is_transactional = settings.kafka, settings.dead_letters.exactly_once
+    return ConsumerGroup(properties.consumer(kafka), kafka.topic, is_transactional=is_transactional)
 
 
 def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:
     connection = connection_settings(settings.postgres, ApplicationName.CONSUMER)
     retention = RetentionPolicy.of_seconds(settings.retention.max_age)
     return PostgresOrderStore(Transactions(connection, require_utf8, end), settings.version.compare_by, retention)
+
+
+def _bisecting_store(settings: Settings, store: PostgresOrderStore, report: RetryReport) -> BisectingStore:
+    trial_store = partial(_trial_store, settings)
+    return BisectingStore(store, trial_store, report.on_bisected, settings.postgres.statement_timeout)
 
 
 def _trial_store(settings: Settings) -> closing[PostgresOrderStore]:

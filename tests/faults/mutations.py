@@ -26,7 +26,7 @@ SHORT_SETTLE: Final = Replacement("tests/faults/workload.py", "", "SETTLE_SECOND
 ATTEMPTS: Final = 3
 """Some faults hit the vulnerable moment only in most runs."""
 
-CONSUMER: Final = "service/handler/kafka/consumer/loop.py"
+PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
 PROGRESS: Final = "service/handler/kafka/consumer/progress.py"
 SHUTDOWN: Final = "service/handler/kafka/consumer/shutdown.py"
 OFFSETS: Final = "service/handler/kafka/consumer/offsets.py"
@@ -57,11 +57,14 @@ MUTATIONS: Final = (
     Mutation(
         "offsets are committed only after the orders are stored",
         Replacement(
-            CONSUMER,
-            "OrderConsumer._submit_batch",
+            PIPELINE,
+            "BatchPipeline.submit",
             "self.worker.submit(...)",
-            "self.progress.advance(self.builder.batch)\n"
-            "self.client.commit(offsets=self.offsets._to_commit(), asynchronous=False)\n"
+            "offsets, client = self.builder.batch.commit_offsets, self.state._fetch._consumer\n"
+            "unstored = [each for each in client.assignment() if each.partition in offsets]\n"
+            "for each in unstored:\n"
+            "    each.offset = offsets[each.partition]\n"
+            "client.commit(offsets=unstored, asynchronous=False)\n"
             "...",
         ),
         (
@@ -73,7 +76,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the end of a partition is committed only after everything before it is stored",
-        Replacement(PROGRESS, "Progress.advance_to_ends", "self._pending()", "()"),
+        Replacement(PIPELINE, "BatchPipeline.advance_to_ends", "self._batches", "()"),
         ("test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-before-commit]",),
     ),
     Mutation(
@@ -165,7 +168,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "on SIGTERM the running transaction is finished and committed",
-        Replacement(SHUTDOWN, "Shutdown.drain", "self.worker.wait_finished(...)", '__import__("os")._exit(0)'),
+        Replacement(PIPELINE, "BatchPipeline.drain", "self.worker.wait_finished(...)", '__import__("os")._exit(0)'),
         ("test_consumers.py::test_a_member_is_stopped_during_a_batch[seed-1]",),
     ),
     Mutation(
@@ -176,9 +179,9 @@ MUTATIONS: Final = (
     Mutation(
         "a rebalance drops only revoked partitions from the open batch",
         Replacement(
-            "service/handler/kafka/consumer/rebalance.py",
-            "Rebalance._on_revoke",
-            "self.builder.batch.drop(revoked)",
+            PIPELINE,
+            "BatchPipeline.revoke",
+            "self.builder.batch.drop(partitions)",
             "self.builder.batch.drop(frozenset(self.builder.batch.next_offsets))",
         ),
         ("test_consumers.py::test_a_rebalance_storm[seed-1-classic]",),
@@ -380,8 +383,8 @@ MUTATIONS: Final = (
     Mutation(
         "polling continues during an outage",
         Replacement(
-            CONSUMER,
-            "OrderConsumer._wait_for_room",
+            "service/handler/kafka/consumer/reader.py",
+            "Reader._wait_for_room",
             "self.worker.wait_finished(...)",
             "self.worker.wait_finished(1e6)",
         ),
@@ -395,8 +398,8 @@ MUTATIONS: Final = (
     Mutation(
         "shutdown abandons a batch that cannot be written",
         Replacement(
-            "service/handler/kafka/consumer/completion.py",
-            "BatchCompletion.on_batch_done",
+            PIPELINE,
+            "BatchPipeline._on_batch_done",
             "not isinstance(finished.error, Stopped)",
             "True",
         ),

@@ -11,12 +11,12 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
+from service.app.consumer_loop import LoopDependencies, build_consumer
 from service.config import KafkaSettings
 from service.errors import Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.build import Clients, build_consumer
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.metrics import Metrics
@@ -105,12 +105,15 @@ def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: lis
     group, metrics = ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic), Metrics(CollectorRegistry())
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     return build_consumer(
-        group,
-        Clients(connect=Consumer, admin=AdminClient(group.properties | QUIET_PROPERTIES)),
-        builder=BatchBuilder(decoder, PostgresOrderStore.prepare, metrics),
-        ingest=ingest,
-        settings=consumer_settings(),
-        metrics=metrics,
-        log=structlog.get_logger("test"),
-        stop=stop,
+        LoopDependencies(
+            group=group,
+            connect=Consumer,
+            admin=AdminClient(group.properties | QUIET_PROPERTIES),
+            builder=BatchBuilder(decoder, PostgresOrderStore.prepare, metrics),
+            ingest=ingest,
+            settings=consumer_settings(),
+            metrics=metrics,
+            log=structlog.get_logger("test"),
+            stop=stop,
+        )
     )

@@ -80,13 +80,6 @@ class FakeDeadLetters:
         raise DeadLettersUnavailable("the topic is unavailable", dead_letters[1:])
 
 
-class FakeBatchHolder:
-    """A builder or worker, of which only the batch is used."""
-
-    def __init__(self, batch: Batch | None = None) -> None:
-        self.batch = batch
-
-
 class FakeClock:
     """Seconds of time.monotonic() and time.time(), which pass only when a test says so."""
 

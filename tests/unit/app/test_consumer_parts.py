@@ -25,7 +25,7 @@ def test_the_setting_selects_the_producer_and_nothing_is_started(producer: type,
     parts = build(settings, ShutdownEvent(), no_middleware)
     assert type(parts.dead_letters) is producer
     assert (threading.active_count(), parts.consumer.has_started) == (threads, False)
-    parts.consumer.client.close()
+    parts.consumer.shutdown.client.close()
 
 
 def test_a_property_that_librdkafka_rejects_ends_the_start() -> None:

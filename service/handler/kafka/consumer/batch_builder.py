@@ -34,8 +34,9 @@ class BatchBuilder:
 
     def room(self, limits: BatchLimits) -> int:
         """Return how many messages to take at once, at least 1. Assumes that they are as large as the last ones."""
-        left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
-        return max(1, min(MAX_CHUNK_MESSAGES, limits.messages, left // self._mean_message_bytes))
+        bytes_left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
+        messages_left = min(MAX_CHUNK_MESSAGES, limits.messages - len(self.batch))
+        return max(1, min(messages_left, bytes_left // self._mean_message_bytes))
 
     def add(self, messages: list[Message]) -> None:
         started, bytes_before = monotonic(), self.batch.bytes

@@ -27,8 +27,7 @@ class ClientErrors:
         self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
         self._fatal: KafkaError | None = None
         self._open_transactions: dict[int, int] = {}
-        self.partitions_without_offset: frozenset[int] = frozenset()
-        """Partitions for which the client has no offset to fetch from, at the last statistics."""
+        self._without_offset: frozenset[int] = frozenset()
 
     def raise_fatal(self) -> None:
         """Raise KafkaException if the client has reported a fatal error."""
@@ -95,9 +94,9 @@ class ClientErrors:
 
     def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:
         """Log partitions that already had no offset at the previous statistics. The client retries silently."""
-        if lasting := self.partitions_without_offset & partitions:
+        if lasting := self._without_offset & partitions:
             self._log.warning(
                 "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
                 partitions=sorted(lasting),
             )
-        self.partitions_without_offset = partitions
+        self._without_offset = partitions

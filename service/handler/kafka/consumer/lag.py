@@ -39,14 +39,15 @@ class Lag:
             metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages, metrics.stalled_seconds,
         )  # fmt: skip
         self._ends: Mapping[int, PartitionEnd] = {}
+        self._unfetched: frozenset[int] = frozenset()
         self._queried: dict[int, tuple[int, int]] = {}
         self._to_query: deque[int] = deque()
         self._queried_at = 0.0
         self._updated_at = 0.0
 
-    def on_statistics(self, ends: "Mapping[int, PartitionEnd]") -> None:
-        """Record the ends of partitions."""
-        self._ends = ends
+    def on_statistics(self, ends: "Mapping[int, PartitionEnd]", unfetched: frozenset[int]) -> None:
+        """Record the ends of partitions, and the assigned partitions without a position, which are not fetched."""
+        self._ends, self._unfetched = ends, unfetched
 
     def forget(self, partitions: frozenset[int]) -> None:
         """Remove the gauges of these partitions."""
@@ -55,15 +56,16 @@ class Lag:
                 with suppress(KeyError):
                     gauge.remove(str(partition))
 
-    def update(self, unfetched: Collection[int]) -> None:
-        """Update the gauges, at most once a second. The client reports no ends of `unfetched` partitions.
+    def update(self, paused: Collection[int] = ()) -> None:
+        """Update the gauges, at most once a second. `paused`: further partitions that are not fetched.
 
-        Querying their ends blocks for at most half a second.
+        The client learns the ends of partitions by fetching, so the ends of the others are queried. That blocks for at
+        most half a second.
         """
         if monotonic() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
             return
         self._updated_at = monotonic()
-        self._query_ends(unfetched)
+        self._query_ends(self._unfetched.union(paused))
         for partition, progress in self._progress.partitions.items():
             self._set(partition, progress)
 

@@ -1,20 +1,13 @@
 """How far each partition was read, written and committed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Final
 
 from service.usecases.batch import Batch
 
 _MS_PER_SECOND: Final = 1_000
-
-
-class BatchHolder(Protocol):
-    """The builder with the batch that is filled, or the worker with the one that is written."""
-
-    @property
-    def batch(self) -> Batch | None: ...
 
 
 @dataclass(slots=True)
@@ -40,8 +33,7 @@ class Progress:
     commit. An offset of a revoked partition that is uncommitted is abandoned: the next owner reads its messages again.
     """
 
-    def __init__(self, builder: BatchHolder, worker: BatchHolder) -> None:
-        self._holders = builder, worker
+    def __init__(self) -> None:
         self._partitions: dict[int, PartitionProgress] = {}
         self._uncommitted: dict[int, int] = {}
         self._abandoned: set[int] = set()
@@ -97,14 +89,14 @@ class Progress:
         """Record that the client has read everything before the end of a partition."""
         self._ends[partition] = end
 
-    def advance_to_ends(self) -> None:
-        """Advance partitions that were read to the end and have no messages in a batch.
+    def advance_to_ends(self, unfinished: Iterable[Batch]) -> None:
+        """Advance partitions that were read to the end and have no messages in an unfinished batch.
 
         The end of a partition whose committed offset is not known yet is kept for later.
         """
         if not self._ends:
             return
-        pending = self._pending()
+        pending = {partition for batch in unfinished for partition in batch.next_offsets}
         for partition in self._ends.keys() & self._partitions.keys():
             if partition not in pending:
                 end = self._ends.pop(partition)
@@ -126,21 +118,12 @@ class Progress:
         self._uncommitted.clear()
 
     def forget(self, partitions: frozenset[int]) -> None:
-        """Drop partitions that were revoked or recreated, also from the batches that are filled and written."""
-        for batch in self._batches():
-            batch.drop(partitions)
+        """Drop partitions that were revoked or recreated."""
         for partition in partitions:
             self._partitions.pop(partition, None)
             if self._uncommitted.pop(partition, None) is not None:
                 self._abandoned.add(partition)
         self.forget_ends(partitions)
-
-    def _pending(self) -> set[int]:
-        """Return the partitions that have messages in a batch."""
-        return {partition for batch in self._batches() for partition in batch.next_offsets}
-
-    def _batches(self) -> list[Batch]:
-        return [holder.batch for holder in self._holders if holder.batch is not None]
 
     def _move(self, partition: int, offset: int, last_ms: int) -> None:
         self._partitions[partition] = PartitionProgress(offset, last_ms, monotonic(), is_ours=True)

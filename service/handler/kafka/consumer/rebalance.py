@@ -2,40 +2,26 @@
 
 from collections import deque
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.completion import BatchCompletion
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.assignment import Assignment, partition_numbers
 from service.handler.kafka.consumer.offsets import OffsetCommitter
-from service.handler.kafka.consumer.positions import Positions, partition_numbers
-from service.handler.kafka.consumer.progress import Progress
-from service.handler.kafka.consumer.topic_check import TopicCheck
-from service.handler.kafka.consumer.worker import BatchWorker
+from service.handler.kafka.consumer.pipeline import BatchPipeline
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Rebalance:
-    client: Consumer
-    topic: str
-    statistics: deque[str]
-    """The client's last statistics, until the receiver takes them."""
-    builder: BatchBuilder
-    worker: BatchWorker
-    completion: BatchCompletion
-    progress: Progress
-    positions: Positions
-    topic_check: TopicCheck
-    fetch: FetchControl
+    assignment: Assignment
+    pipeline: BatchPipeline
     offsets: OffsetCommitter
-    is_waiting_to_retry: Event
+    statistics: deque[str]
+    """The client's last statistics, until they are read."""
     revoke_timeout: float
     """Seconds."""
     metrics: "ConsumptionMetrics"
@@ -43,41 +29,26 @@ class Rebalance:
 
     def subscribe(self) -> None:
         """Join the group at the next poll."""
-        self.client.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        self.assignment.client.subscribe(
+            [self.assignment.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
-    def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        client.incremental_assign(partitions)
+    def _on_assign(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
+        self.assignment.add(partitions)
         self.statistics.clear()  # older than the assignment: they have other offsets of these partitions
-        self.progress.on_assign()
-        self.topic_check.add(partition_numbers(partitions))
-        self.fetch.apply(partitions)
         self._report("assigned", partitions)
 
     def _on_revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit finished batches before the partitions are revoked; their next owner reads the rest."""
-        revoked = partition_numbers(partitions)
-        self.builder.batch.drop(revoked)
-        self._wait_for_write(revoked)
+        self.pipeline.revoke(partition_numbers(partitions), self.revoke_timeout)
         self.offsets.commit_now(client)
-        self.positions.forget(revoked)
-        client.incremental_unassign(partitions)
+        self.assignment.remove(partitions)
         self._report("revoked", partitions)
 
-    def _on_lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit nothing: another member may own the partitions already."""
-        self.positions.forget(partition_numbers(partitions))
-        client.incremental_unassign(partitions)
+        self.assignment.remove(partitions)
         self._report("lost", partitions)
-
-    def _wait_for_write(self, revoked: frozenset[int]) -> None:
-        """Wait for a running transaction with orders of these partitions, but not for a retry during an outage."""
-        batch = self.worker.batch
-        if batch is not None and revoked & batch.next_offsets.keys() and not self.is_waiting_to_retry.is_set():
-            self.worker.wait_finished(self.revoke_timeout)
-        if finished := self.worker.take_finished():
-            if not finished.is_done:  # the offsets of a batch that is done are still committed
-                finished.batch.drop(revoked)
-            self.completion.on_batch_done(finished)
 
     def _report(self, kind: str, partitions: list[TopicPartition]) -> None:
         self.metrics.rebalances.labels(kind).inc()

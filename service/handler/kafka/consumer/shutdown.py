@@ -7,10 +7,9 @@ from typing import Final
 from confluent_kafka import Consumer
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.completion import BatchCompletion
 from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.progress import Progress
-from service.handler.kafka.consumer.worker import BatchWorker, Finished
 from service.pkg.run_with_timeout import run_with_timeout
 
 DRAIN_TIMEOUT_SECONDS: Final = 20.0
@@ -25,13 +24,12 @@ _POLL_SECONDS: Final = 0.1
 """How long a poll blocks that waits for the answer to a commit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Belongs to the reading thread."""
 
     client: Consumer
-    worker: BatchWorker
-    completion: BatchCompletion
+    pipeline: BatchPipeline
     progress: Progress
     offsets: OffsetCommitter
     log: FilteringBoundLogger
@@ -39,26 +37,17 @@ class Shutdown:
     def drain(self) -> None:
         """Wait for a running transaction, commit it, and poll until the broker has acknowledged the commit."""
         self.client.pause(self.client.assignment())
-        self.worker.wait_finished(DRAIN_TIMEOUT_SECONDS if self.worker.batch else 0)
-        if finished := self.worker.take_finished():
-            self.completion.on_batch_done(finished)
-        uncommitted = self._count_uncommitted(finished)
+        uncommitted = self.pipeline.drain(DRAIN_TIMEOUT_SECONDS)
         self._commit_last()
         self.log.info("drained", committed=self.progress.is_committed and not uncommitted, uncommitted=uncommitted)
 
     def leave(self) -> None:
         """End the writing thread, and leave the group: other members then get the partitions at once."""
-        self.worker.close(WORKER_CLOSE_TIMEOUT_SECONDS)
+        self.pipeline.close(WORKER_CLOSE_TIMEOUT_SECONDS)
         try:
             run_with_timeout(LEAVE_TIMEOUT_SECONDS, self.client.close)
         except TimeoutError:
             self.log.warning("Kafka does not answer: the group is left when the session times out")
-
-    def _count_uncommitted(self, finished: Finished | None) -> int:
-        """Return the number of messages in the batch that is still being written, or that ended without a commit."""
-        if self.worker.batch is not None:
-            return len(self.worker.batch)
-        return len(finished.batch) if finished and not finished.is_done else 0
 
     def _commit_last(self) -> None:
         deadline = monotonic() + LAST_COMMIT_TIMEOUT_SECONDS

@@ -26,11 +26,12 @@ class Finished(NamedTuple):
 class BatchWorker:
     """Writes one batch at a time, from `start` to `close`.
 
-    All methods are for the reading thread; only `wait_finished` and `close` block.
+    All methods are for the reading thread; only `wait_finished`, `wait_written` and `close` block.
     """
 
-    def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
+    def __init__(self, ingest: Callable[[Batch], Outcome], is_waiting_to_retry: threading.Event) -> None:
         self._ingest = ingest
+        self._is_waiting_to_retry = is_waiting_to_retry
         self._changed = threading.Condition()
         self._slot: Batch | Finished | None = None
         """The submitted batch, then its result until that is taken. One attribute, so that no state is between them."""
@@ -63,6 +64,12 @@ class BatchWorker:
         """Block until the batch has finished, for at most `seconds`; return whether it has."""
         with self._changed:
             return self._changed.wait_for(lambda: isinstance(self._slot, Finished), seconds)
+
+    def wait_written(self, partitions: frozenset[int], seconds: float) -> None:
+        """Block while a transaction with orders of these partitions runs, but not while it waits for a retry."""
+        batch = self.batch
+        if batch is not None and partitions & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
+            self.wait_finished(seconds)
 
     def take_finished(self) -> Finished | None:
         """Return the result of the batch, once; None while it is written."""

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.fake_consumer import FakeConsumer
-from tests.kit.fakes import FakeBatchHolder, FakeClock
+from tests.kit.fakes import FakeClock
 
 
 @pytest.fixture
@@ -32,8 +32,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def progress() -> Progress:
-    """The progress of a consumer without a batch."""
-    return Progress(FakeBatchHolder(), FakeBatchHolder())
+    return Progress()
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Metrics)
 def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:
     assert builder.room(batch_limits()) == MAX_CHUNK_MESSAGES
     assert builder.room(batch_limits(messages=3)) == 3
+    add(builder, None)
+    assert builder.room(batch_limits(messages=3)) == 2
 
 
 def test_messages_as_large_as_the_last_ones_fit_into_a_chunk(builder: BatchBuilder) -> None:

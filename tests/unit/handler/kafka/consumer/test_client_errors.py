@@ -141,8 +141,6 @@ def test_transactions_that_follow_each_other_are_not_logged(errors: ClientErrors
 
 def test_a_partition_that_stays_without_an_offset_is_logged(errors: ClientErrors) -> None:
     assert on_statistics(errors, {}, assigned={0, 1}, fetched={1}) == []
-    assert errors.partitions_without_offset == {0}
     ((event, partitions),) = on_statistics(errors, {}, assigned={0, 1}, fetched=set())
     assert (event.startswith("Kafka does not return the group's offsets"), partitions) == (True, [0])
     assert on_statistics(errors, {}, assigned={0, 1}, fetched={0, 1}) == []
-    assert errors.partitions_without_offset == set()

@@ -64,7 +64,7 @@ def now_ms(clock: FakeClock) -> int:
 
 def test_the_lag_counts_messages_behind_the_last_written_one(lag: ObservedLag, metrics: Metrics) -> None:
     lag.advance({0: 7, 1: 5})
-    lag.update(())
+    lag.update()
     assert [gauge(metrics, "lag_messages", partition) for partition in (0, 1)] == [3, 0]
 
 
@@ -72,7 +72,7 @@ def test_the_lag_in_seconds_is_the_age_of_the_last_written_record(
     lag: ObservedLag, metrics: Metrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 7, 1: 5}, {0: now_ms(clock) - 4_000, 1: now_ms(clock) - 4_000})
-    lag.update(())
+    lag.update()
     assert [gauge(metrics, "lag_seconds", partition) for partition in (0, 1)] == [4, 0]
 
 
@@ -80,11 +80,11 @@ def test_after_a_gap_the_lag_in_seconds_starts_when_the_backlog_was_last_empty(
     lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 10}, {0: now_ms(clock) - 3_600_000})
-    lag.update(())
+    lag.update()
     kafka.append(0, b"new")
     kafka.consume(1, 0)
     clock.advance(2)
-    lag.update(())
+    lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "lag_seconds")) == (1, 2)
 
 
@@ -93,20 +93,20 @@ def test_deleted_records_are_no_lag(lag: ObservedLag, kafka: FakeConsumer, metri
     kafka.logs[0].start, kafka.logs[0].values = 8, [b"", b""]
     kafka.append(0, b"new")
     kafka.consume(1, 0)
-    lag.update(())
+    lag.update()
     assert gauge(metrics, "lag_messages") == 3
 
 
 def test_before_a_batch_is_written_the_committed_offset_counts(lag: ObservedLag, metrics: Metrics) -> None:
     lag.progress.start_at({0: 4})
-    lag.update(())
+    lag.update()
     assert gauge(metrics, "lag_messages") == 6
 
 
 def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, metrics: Metrics) -> None:
     lag.progress.start_at({0: 4})
-    lag.on_statistics({0: PartitionEnd(10, 7)})
-    lag.update(())
+    lag.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
+    lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "open_transaction_messages")) == (3, 3)
 
 
@@ -115,41 +115,41 @@ def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
 ) -> None:
     lag.advance({0: 7, 1: 5})
     clock.advance(30)
-    lag.update(())
+    lag.update()
     assert [gauge(metrics, "partition_stalled_seconds", partition) for partition in (0, 1)] == [30, 0]
     lag.advance({0: 8})
     clock.advance(1)
-    lag.update(())
+    lag.update()
     assert gauge(metrics, "partition_stalled_seconds") == 1
 
 
 def test_a_partition_stalls_behind_an_open_transaction(lag: ObservedLag, metrics: Metrics, clock: FakeClock) -> None:
     lag.progress.start_at({0: 7})
-    lag.on_statistics({0: PartitionEnd(10, 7)})
+    lag.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
     clock.advance(30)
-    lag.update(())
+    lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "partition_stalled_seconds")) == (0, 30)
 
 
 def test_the_gauges_are_updated_once_a_second(lag: ObservedLag, metrics: Metrics, clock: FakeClock) -> None:
     lag.advance({0: 7})
-    lag.update(())
+    lag.update()
     lag.advance({0: 10})
     clock.advance(0.9)
-    lag.update(())
+    lag.update()
     assert gauge(metrics, "lag_messages") == 3
     clock.advance(0.1)
-    lag.update(())
+    lag.update()
     assert gauge(metrics, "lag_messages") == 0
 
 
 def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: Metrics) -> None:
     lag.advance({0: 7, 1: 5})
-    lag.update(())
+    lag.update()
     for revoked in ({0, 2}, {1}):
         lag.progress.forget(frozenset(revoked))
         lag.forget(frozenset(revoked))
-        lag.update(())
+        lag.update()
     assert [gauge(metrics, name, partition) for name in GAUGES for partition in (0, 1)] == [None] * 8
 
 
@@ -169,6 +169,13 @@ def test_the_end_of_a_partition_that_is_not_fetched_is_queried(
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (3, [0, 0])
 
 
+def test_the_end_of_a_partition_without_a_position_is_queried(lag: ObservedLag, kafka: FakeConsumer) -> None:
+    lag.advance({0: 10, 1: 5})
+    lag.on_statistics({}, unfetched=frozenset({1}))
+    lag.update()
+    assert kafka.queries == [1]
+
+
 def test_a_partition_that_is_fetched_again_needs_no_query(
     lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics, clock: FakeClock
 ) -> None:
@@ -178,7 +185,7 @@ def test_a_partition_that_is_fetched_again_needs_no_query(
     kafka.append(0, b"new")
     kafka.consume(10, 0)
     clock.advance(1)
-    lag.update(())
+    lag.update()
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (2, [0])
 
 

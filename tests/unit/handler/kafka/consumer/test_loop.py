@@ -13,12 +13,12 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from service.app.consumer_loop import LoopDependencies, build_consumer
 from service.errors import KafkaClientFailed, StorageUnavailable
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import TopicId
-from service.handler.kafka.consumer import loop
+from service.handler.kafka.consumer import reader
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.build import Clients, build_consumer
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
@@ -112,14 +112,17 @@ class Setup:
             decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
         )
         self.consumer = build_consumer(
-            self.group,
-            Clients(connect=cast("Any", self._create), admin=cast("Any", self.admin)),
-            builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
-            ingest=self.ingest,
-            settings=consumer_settings(**settings),
-            metrics=metrics,
-            log=structlog.get_logger(),
-            stop=self.stop,
+            LoopDependencies(
+                group=self.group,
+                connect=cast("Any", self._create),
+                admin=cast("Any", self.admin),
+                builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
+                ingest=self.ingest,
+                settings=consumer_settings(**settings),
+                metrics=metrics,
+                log=structlog.get_logger(),
+                stop=self.stop,
+            )
         )
 
     def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:
@@ -390,7 +393,7 @@ def test_dead_letters_and_tombstones_are_counted_and_logged(setup: Setup) -> Non
 
 
 def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "PAUSE_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(reader, "PAUSE_AFTER_SECONDS", 0.01)
     setup = make(limits=batch_limits(messages=1))
     setup.commit(0, 0)
 
@@ -530,7 +533,7 @@ def test_statistics_from_before_an_assignment_are_ignored(setup: Setup) -> None:
         yield lambda: 0 in setup.kafka.positions
 
     setup.run(script())
-    assert setup.consumer.progress.partitions == {}
+    assert setup.consumer.shutdown.progress.partitions == {}
 
 
 def test_the_age_of_the_last_poll_is_known(setup: Setup) -> None:

@@ -7,7 +7,7 @@ from structlog.typing import EventDict
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.handler.kafka.client.record import Record
-from service.handler.kafka.consumer.outcome_report import report_outcome
+from service.handler.kafka.consumer.outcome_report import OutcomeReport
 from service.metrics import Metrics
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
@@ -23,7 +23,7 @@ def report(metrics: Metrics, outcome: Outcome) -> list[EventDict]:
     batch = Batch()
     batch.add_tombstone()
     with capture_logs() as logs:
-        report_outcome(batch, outcome, 1.5, metrics, structlog.get_logger())
+        OutcomeReport(metrics, structlog.get_logger())(batch, outcome, 1.5)
     return [*logs]
 
 

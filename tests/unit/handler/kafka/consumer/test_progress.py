@@ -4,7 +4,6 @@ import pytest
 
 from service.handler.kafka.consumer.progress import Progress
 from service.usecases.batch import Batch
-from tests.kit.fakes import FakeBatchHolder
 
 
 def batch(**next_offsets: int) -> Batch:
@@ -13,28 +12,17 @@ def batch(**next_offsets: int) -> Batch:
     return Batch(next_offsets=offsets, last_timestamps_ms=dict.fromkeys(offsets, 0))
 
 
-class Consumer:
-    """A consumer that has read partition 0 up to 10 and partition 1 up to 20, and its two batches."""
-
-    def __init__(self) -> None:
-        self.filled = FakeBatchHolder(Batch())
-        self.written = FakeBatchHolder()
-        self.progress = Progress(self.filled, self.written)
-        self.progress.reach_end(0, 10)
-        self.progress.reach_end(1, 20)
-
-    @property
-    def uncommitted(self) -> dict[int, int]:
-        return dict(self.progress.uncommitted)
-
-    def done_until(self, **next_offsets: int) -> None:
-        """Process messages whose offsets are committed already."""
-        self.progress.advance(batch(**next_offsets), is_committed=True)
-
-
 @pytest.fixture
-def consumer() -> Consumer:
-    return Consumer()
+def read(progress: Progress) -> Progress:
+    """The progress of a consumer that has read partition 0 up to 10 and partition 1 up to 20."""
+    progress.reach_end(0, 10)
+    progress.reach_end(1, 20)
+    return progress
+
+
+def done_until(progress: Progress, **next_offsets: int) -> None:
+    """Process messages whose offsets are committed already."""
+    progress.advance(batch(**next_offsets), is_committed=True)
 
 
 def test_offsets_are_uncommitted_until_the_broker_acknowledges_the_last_ones(progress: Progress) -> None:
@@ -71,58 +59,48 @@ def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_nex
     assert progress.is_committed
 
 
-def test_revoked_partitions_are_dropped_from_both_batches() -> None:
-    filled, written = batch(p0=5, p1=7), batch(p0=3, p2=4)
-    progress = Progress(FakeBatchHolder(filled), FakeBatchHolder(written))
-    progress.forget(frozenset({0}))
-    assert (filled.commit_offsets, written.commit_offsets) == ({1: 7}, {2: 4})
+def test_an_end_after_the_last_record_is_committed_once(read: Progress) -> None:
+    done_until(read, p0=8, p1=20)
+    read.advance_to_ends([])
+    assert (read.uncommitted, read.next_offset(0)) == ({0: 10}, 10)
+    read.on_committed(0, 10)
+    read.advance_to_ends([])
+    assert read.uncommitted == {}
 
 
-def test_an_end_after_the_last_record_is_committed_once(consumer: Consumer) -> None:
-    consumer.done_until(p0=8, p1=20)
-    consumer.progress.advance_to_ends()
-    assert (consumer.uncommitted, consumer.progress.next_offset(0)) == ({0: 10}, 10)
-    consumer.progress.on_committed(0, 10)
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {}
+def test_a_partition_with_messages_in_an_unfinished_batch_waits_for_them(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.advance_to_ends([Batch(), batch(p0=9)])
+    assert read.uncommitted == {1: 20}
+    read.advance_to_ends([Batch()])
+    assert read.uncommitted == {0: 10, 1: 20}
 
 
-@pytest.mark.parametrize("which", ["filled", "written"])
-def test_a_partition_with_pending_messages_waits_for_them(consumer: Consumer, which: str) -> None:
-    consumer.done_until(p0=8, p1=15)
-    getattr(consumer, which).batch = batch(p0=9)
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {1: 20}
-    getattr(consumer, which).batch = Batch()
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {0: 10, 1: 20}
+def test_a_partition_without_a_known_offset_waits_for_it(read: Progress) -> None:
+    done_until(read, p1=15)
+    read.advance_to_ends([])
+    assert read.uncommitted == {1: 20}
+    read.start_at({0: 3})
+    read.advance_to_ends([])
+    assert read.uncommitted == {0: 10, 1: 20}
 
 
-def test_a_partition_without_a_known_offset_waits_for_it(consumer: Consumer) -> None:
-    consumer.done_until(p1=15)
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {1: 20}
-    consumer.progress.start_at({0: 3})
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {0: 10, 1: 20}
+def test_the_last_end_of_a_partition_counts(read: Progress) -> None:
+    done_until(read, p0=8)
+    read.reach_end(0, 12)
+    read.advance_to_ends([])
+    assert read.uncommitted == {0: 12}
 
 
-def test_the_last_end_of_a_partition_counts(consumer: Consumer) -> None:
-    consumer.done_until(p0=8)
-    consumer.progress.reach_end(0, 12)
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {0: 12}
+def test_the_end_of_a_partition_that_moved_is_forgotten(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.forget_ends([0, 7])
+    read.advance_to_ends([])
+    assert read.uncommitted == {1: 20}
 
 
-def test_the_end_of_a_partition_that_moved_is_forgotten(consumer: Consumer) -> None:
-    consumer.done_until(p0=8, p1=15)
-    consumer.progress.forget_ends([0, 7])
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {1: 20}
-
-
-def test_all_ends_are_forgotten_when_messages_are_read_again(consumer: Consumer) -> None:
-    consumer.done_until(p0=8, p1=15)
-    consumer.progress.forget_all_ends()
-    consumer.progress.advance_to_ends()
-    assert consumer.uncommitted == {}
+def test_all_ends_are_forgotten_when_messages_are_read_again(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.forget_all_ends()
+    read.advance_to_ends([])
+    assert read.uncommitted == {}

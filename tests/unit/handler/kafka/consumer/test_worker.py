@@ -20,7 +20,7 @@ class ObservedWorker(BatchWorker):
 
     def __init__(self, ingest: Callable[[Batch], Outcome]) -> None:
         self.was_free: list[bool] = []
-        super().__init__(ingest)
+        super().__init__(ingest, threading.Event())
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)

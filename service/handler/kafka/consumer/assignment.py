@@ -1,39 +1,50 @@
-"""Where the client reads each assigned partition: verifies and moves positions."""
+"""The partitions that are assigned to this member, and the positions from which the client reads them."""
 
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
-from service.handler.kafka.consumer.breaker_control import BreakerControl
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.lag import Lag
+from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.resets import OffsetResets
+from service.handler.kafka.consumer.statistics import Statistics
 from service.handler.kafka.consumer.topic_check import TopicCheck
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Positions:
+@dataclass(frozen=True, slots=True)
+class Assignment:
     """Belongs to the reading thread."""
 
     client: Consumer
     topic: str
     progress: Progress
-    breaker: BreakerControl
-    fetch: FetchControl
+    pipeline: BatchPipeline
     topic_check: TopicCheck
     resets: OffsetResets
+    fetch: FetchControl
     lag: Lag
 
     @property
-    def assigned(self) -> frozenset[int]:
+    def partitions(self) -> frozenset[int]:
         return partition_numbers(self.client.assignment())
 
-    def verify(self) -> None:
+    def add(self, partitions: list[TopicPartition]) -> None:
+        self.client.incremental_assign(partitions)
+        self.progress.on_assign()
+        self.topic_check.add(partition_numbers(partitions))
+        self.fetch.apply(partitions)
+
+    def remove(self, partitions: list[TopicPartition]) -> None:
+        self._forget(partition_numbers(partitions))
+        self.client.incremental_unassign(partitions)
+
+    def verify_positions(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
         if topic_id := self.topic_check.fetch_new_topic_id():
-            partitions = self.assigned
-            self.forget(partitions)
+            partitions = self.partitions
+            self._forget(partitions)
             self.topic_check.switch_topic(topic_id, partitions)
         moved = self.topic_check.verify()
         if not self.topic_check.awaits_topic_id:
@@ -46,14 +57,24 @@ class Positions:
         self.topic_check.on_out_of_range(partition)
         self.resets.add(partition)
 
+    def on_statistics(self, statistics: Statistics) -> None:
+        assigned, fetched = self.partitions, statistics.fetched(self.topic)
+        committed = statistics.committed(self.topic)
+        self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
+        self.topic_check.mark_position_known(fetched)
+        self.lag.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
+
     def seek(self, offsets: dict[int, int]) -> None:
         for partition, offset in offsets.items():
             self.client.seek(TopicPartition(self.topic, partition, offset))
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def update_gauges(self) -> None:
+        self.fetch.count_paused_time()
+        self.lag.update(paused=self.partitions if self.fetch.is_paused else ())
+
+    def _forget(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""
-        self.progress.forget(partitions)
-        self.breaker.forget(partitions)
+        self.pipeline.forget(partitions)
         self.topic_check.forget(partitions)
         self.resets.forget(partitions)
         self.lag.forget(partitions)

@@ -1,0 +1,82 @@
+"""Connects the parts of the consumer's loop. Nothing is started here."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.assignment import Assignment
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.breaker_control import BreakerControl
+from service.handler.kafka.consumer.client_errors import ClientErrors
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.lag import Lag
+from service.handler.kafka.consumer.loop import OrderConsumer
+from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.outcome_report import OutcomeReport
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.poll_cycle import PollCycle
+from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer.reader import Reader
+from service.handler.kafka.consumer.rebalance import Rebalance
+from service.handler.kafka.consumer.receive import Receiver
+from service.handler.kafka.consumer.resets import OffsetResets
+from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.consumer.shutdown import Shutdown
+from service.handler.kafka.consumer.state import ConsumerStateMachine
+from service.handler.kafka.consumer.topic_check import TopicCheck
+from service.handler.kafka.consumer.topic_identity import TopicIdentity
+from service.handler.kafka.consumer.worker import BatchWorker
+from service.metrics import Metrics
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.ingest import Ingest
+
+_PROPERTIES: Final = {"auto.offset.reset": "error"}
+"""OffsetResets resets offsets, and logs and counts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopDependencies:
+    """What the loop uses. `connect` creates the group's member with the given properties."""
+
+    group: ConsumerGroup
+    connect: Callable[[dict[str, Any]], Consumer]
+    admin: AdminClient
+    builder: BatchBuilder
+    ingest: Ingest
+    settings: ConsumerSettings
+    metrics: Metrics
+    log: FilteringBoundLogger
+    stop: ShutdownEvent
+
+
+def build_consumer(given: LoopDependencies) -> OrderConsumer:
+    """Return a consumer whose loop `run` starts."""
+    topic, metrics, log = given.group.topic, given.metrics, given.log
+    progress, errors, statistics = Progress(), ClientErrors(topic, log), deque[str](maxlen=1)
+    offsets = OffsetCommitter(given.group, progress, metrics, log)
+    callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.append, "error_cb": errors.on_error}
+    client = given.connect(given.group.properties | _PROPERTIES | callbacks)
+    fetch = FetchControl(client, metrics.consumption, log)
+    state = ConsumerStateMachine(fetch)
+    worker = BatchWorker(given.ingest, given.ingest.is_waiting_to_retry)
+    breaker = BreakerControl(given.settings, metrics.consumption, log)
+    report = OutcomeReport(metrics, log)
+    pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
+    identity = TopicIdentity(client, given.admin, given.group, log)
+    topic_check = TopicCheck(client, topic, identity, metrics.consumption, log)
+    resets = OffsetResets(client, topic, progress, metrics.consumption, log)
+    lag = Lag(client, topic, progress, metrics.partitions)
+    assignment = Assignment(client, topic, progress, pipeline, topic_check, resets, fetch, lag)
+    receiver = Receiver(client, pipeline, assignment, topic_check, errors, statistics, metrics)
+    reader = Reader(receiver, pipeline, worker, breaker, state, assignment)
+    cycle = PollCycle(client, given.group, pipeline, reader, assignment, offsets)
+    revoke_timeout = given.settings.revoke_timeout
+    rebalance = Rebalance(assignment, pipeline, offsets, statistics, revoke_timeout, metrics.consumption, log)
+    shutdown = Shutdown(client, pipeline, progress, offsets, log)
+    return OrderConsumer(cycle, worker, rebalance, shutdown, errors, given.stop)

@@ -1,0 +1,121 @@
+"""Fills one batch while the previous one is written, and handles the result of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Message
+
+from service.errors import Stopped
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.breaker_control import BreakerControl
+from service.handler.kafka.consumer.outcome_report import OutcomeReport
+from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.worker import BatchWorker, Finished
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPipeline:
+    """Belongs to the reading thread."""
+
+    builder: BatchBuilder
+    worker: BatchWorker
+    progress: Progress
+    breaker: BreakerControl
+    state: ConsumerStateMachine
+    report: OutcomeReport
+    stop: ShutdownEvent
+
+    @property
+    def room(self) -> int:
+        """How many messages to take from the client at once, at least 1."""
+        return self.builder.room(self.breaker.limits)
+
+    @property
+    def is_full(self) -> bool:
+        return self.builder.batch.must_submit(self.breaker.limits)
+
+    def add(self, messages: list[Message]) -> None:
+        """Add messages to the next batch. While the circuit breaker is open, skip them: they are read again."""
+        if self.state.current is ConsumerState.BREAKER_OPEN:
+            self.breaker.skip(messages)
+        else:
+            self.builder.add(messages)
+
+    def submit(self) -> None:
+        """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
+        if self.worker.is_free and self.builder.batch.next_offsets and not self.stop.is_set():
+            self.worker.submit(self.builder.take(self.breaker.probed_offsets))
+            self.state.become(self.breaker.reading_state)
+
+    def handle_finished(self) -> Finished | None:
+        """Handle and return the result of the batch that was written; None while it is written.
+
+        Raises the error that ended the batch, unless it was a stop.
+        """
+        if finished := self.worker.take_finished():
+            self._on_batch_done(finished)
+        return finished
+
+    def revoke(self, partitions: frozenset[int], timeout: float) -> None:
+        """Wait for a running transaction with orders of these partitions, and drop what is not done."""
+        self.builder.batch.drop(partitions)
+        self.worker.wait_written(partitions, timeout)
+        if finished := self.worker.take_finished():
+            if not finished.is_done:  # the offsets of a batch that is done are still committed
+                finished.batch.drop(partitions)
+            self._on_batch_done(finished)
+
+    def drain(self, timeout: float) -> int:
+        """Wait for a running transaction. Return the number of messages whose batch is not done."""
+        self.worker.wait_finished(timeout if self.worker.batch else 0)
+        finished = self.handle_finished()
+        if self.worker.batch is not None:
+            return len(self.worker.batch)
+        return len(finished.batch) if finished and not finished.is_done else 0
+
+    def close(self, timeout: float) -> None:
+        """End the writing thread; block for at most `timeout`."""
+        self.worker.close(timeout)
+
+    def reach_end(self, partition: int, end: int) -> None:
+        """Record that the client has read a partition to its end, unless messages before it are read again."""
+        if self.state.current is not ConsumerState.BREAKER_OPEN:
+            self.progress.reach_end(partition, end)
+
+    def advance_to_ends(self) -> None:
+        """Advance partitions that were read to the end, unless messages before it are read again."""
+        if not self.breaker.must_reread:
+            self.progress.advance_to_ends(self._batches)
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        """Drop partitions that were revoked or recreated."""
+        for batch in self._batches:
+            batch.drop(partitions)
+        self.progress.forget(partitions)
+        self.breaker.forget(partitions)
+
+    @property
+    def _batches(self) -> Sequence[Batch]:
+        return [batch for batch in (self.builder.batch, self.worker.batch) if batch is not None]
+
+    def _on_batch_done(self, finished: Finished) -> None:
+        batch, outcome = finished.batch, finished.outcome
+        if outcome is None:
+            if finished.error is not None and not isinstance(finished.error, Stopped):
+                raise finished.error
+            return
+        self.report(batch, outcome, finished.seconds)
+        if finished.is_done:
+            self.progress.advance(batch, is_committed=outcome.is_committed)
+        if self.breaker.on_outcome(batch, outcome, self.builder.batch):
+            self._discard_and_pause()
+        elif self.state.current is ConsumerState.PROBING:
+            self.state.become(self.breaker.reading_state)
+
+    def _discard_and_pause(self) -> None:
+        self.state.become(ConsumerState.BREAKER_OPEN)
+        self.progress.forget_all_ends()
+        self.builder.discard(self.breaker.probed_offsets)

@@ -1,0 +1,87 @@
+"""Reads messages and submits batches, as the state of the consumer requires."""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from service.handler.kafka.consumer.assignment import Assignment
+from service.handler.kafka.consumer.breaker_control import BreakerControl
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.receive import Receiver
+from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.worker import BatchWorker
+
+IDLE_POLL_SECONDS: Final = 0.25
+"""How long a poll blocks while nothing is written."""
+WRITE_POLL_SECONDS: Final = 0.005
+"""How long the loop waits for the end of a write when no message has arrived: short, because fetching continues."""
+PAUSED_POLL_SECONDS: Final = 0.1
+"""How long a poll blocks while fetching is paused: it only runs the client's callbacks."""
+PAUSE_AFTER_SECONDS: Final = 1.0
+"""How long a full batch waits before fetching is paused: pausing discards the prefetched messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Belongs to the reading thread."""
+
+    receiver: Receiver
+    pipeline: BatchPipeline
+    worker: BatchWorker
+    breaker: BreakerControl
+    state: ConsumerStateMachine
+    assignment: Assignment
+
+    def read(self) -> None:
+        """Block for at most a second."""
+        match self.state.current:
+            case ConsumerState.RUNNING:
+                self._fill_batch()
+            case ConsumerState.PAUSED:
+                self._wait_for_outage()
+            case ConsumerState.BREAKER_OPEN:
+                self._wait_for_breaker()
+            case ConsumerState.PROBING if self.worker.is_free:
+                self._probe()
+            case ConsumerState.PROBING:
+                self._fill_batch()
+
+    def _fill_batch(self) -> None:
+        self.pipeline.submit()  # the batch that was filled during the last write
+        if self.pipeline.is_full:
+            self._wait_for_room()
+        elif not self.receiver.add_messages(self.pipeline.room, 0):
+            self._wait_for_messages()
+        self.pipeline.submit()  # or the messages that have just arrived
+
+    def _wait_for_messages(self) -> None:
+        if self.worker.is_free:
+            self.receiver.add_messages(1, IDLE_POLL_SECONDS)
+        else:
+            self.worker.wait_finished(WRITE_POLL_SECONDS)
+
+    def _wait_for_room(self) -> None:
+        """Wait for the end of a write, which takes well under a second. A longer one is an outage: pause fetching."""
+        if not self.worker.wait_finished(PAUSE_AFTER_SECONDS):
+            self.state.become(ConsumerState.PAUSED)
+
+    def _wait_for_outage(self) -> None:
+        """Poll until the batch that is written has finished; then submit the full one, and fetch again."""
+        self.pipeline.submit()
+        if self.state.current is ConsumerState.PAUSED:
+            self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
+
+    def _wait_for_breaker(self) -> None:
+        """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
+        self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
+        if monotonic() >= self.breaker.paused_until:
+            self.assignment.seek(self.breaker.end_pause())
+            self.state.become(self.breaker.reading_state)
+
+    def _probe(self) -> None:
+        """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""
+        any_arrived = self.receiver.add_messages(self.pipeline.room, IDLE_POLL_SECONDS)
+        if not any_arrived or self.pipeline.is_full:
+            self.pipeline.submit()
+        if not any_arrived and self.worker.is_free:
+            self.assignment.seek(self.breaker.restart_probe())

@@ -1,0 +1,99 @@
+"""What belongs to the batch that is filled and to the one that is written."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event
+
+import pytest
+import structlog
+
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.breaker_control import BreakerControl
+from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.outcome_report import OutcomeReport
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.worker import BatchWorker
+from service.metrics import Metrics
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch
+from service.usecases.ingest import Outcome
+from service.usecases.ports import Stored
+from tests.kit.fake_consumer import FakeConsumer, message
+from tests.kit.fakes import FakeStore
+from tests.kit.policies import consumer_settings, decoding_rules
+
+
+@pytest.fixture
+def pipeline(kafka: FakeConsumer, metrics: Metrics, progress: Progress) -> BatchPipeline:
+    """The pipeline of a consumer that has read partition 0 up to 10. Its writing thread is not started."""
+    log = structlog.get_logger()
+    decoder = Decoder(
+        decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
+    )
+    progress.start_at({0: 3})
+    progress.reach_end(0, 10)
+    return BatchPipeline(
+        BatchBuilder(decoder, FakeStore.prepare, metrics),
+        BatchWorker(lambda _: Outcome(Stored()), Event()),
+        progress,
+        BreakerControl(consumer_settings(), metrics.consumption, log),
+        ConsumerStateMachine(FetchControl(kafka, metrics.consumption, log)),  # type: ignore[arg-type]
+        OutcomeReport(metrics, log),
+        ShutdownEvent(),
+    )
+
+
+def fill(pipeline: BatchPipeline) -> Batch:
+    pipeline.add([message(0, 9), message(1, 4)])
+    return pipeline.builder.batch
+
+
+def submit(pipeline: BatchPipeline) -> Batch:
+    batch = fill(pipeline)
+    pipeline.submit()
+    return batch
+
+
+@pytest.mark.parametrize("begin", [fill, submit])
+def test_a_revoked_partition_is_dropped_from_the_batch(
+    pipeline: BatchPipeline, begin: Callable[[BatchPipeline], Batch]
+) -> None:
+    batch = begin(pipeline)
+    pipeline.forget(frozenset({0}))
+    assert (batch.commit_offsets, {*pipeline.progress.partitions}) == ({1: 5}, set())
+
+
+@pytest.mark.parametrize("begin", [fill, submit])
+def test_the_end_of_a_partition_waits_for_its_messages(
+    pipeline: BatchPipeline, begin: Callable[[BatchPipeline], Batch]
+) -> None:
+    begin(pipeline)
+    pipeline.advance_to_ends()
+    assert pipeline.progress.uncommitted == {}
+
+
+def test_the_end_of_a_partition_without_messages_is_committed(pipeline: BatchPipeline) -> None:
+    pipeline.advance_to_ends()
+    assert pipeline.progress.uncommitted == {0: 10}
+
+
+def test_ends_that_are_reached_while_the_circuit_breaker_is_open_do_not_count(pipeline: BatchPipeline) -> None:
+    pipeline.state.become(ConsumerState.BREAKER_OPEN)
+    pipeline.reach_end(0, 20)
+    pipeline.advance_to_ends()
+    assert pipeline.progress.uncommitted == {0: 10}
+
+
+def test_messages_that_arrive_while_the_circuit_breaker_is_open_are_read_again(pipeline: BatchPipeline) -> None:
+    pipeline.state.become(ConsumerState.BREAKER_OPEN)
+    pipeline.add([message(0, 7), message(0, 8)])
+    assert (len(pipeline.builder.batch), pipeline.breaker.end_pause()) == (0, {0: 7})
+
+
+def test_nothing_is_submitted_after_a_stop(pipeline: BatchPipeline) -> None:
+    pipeline.stop.set()
+    batch = submit(pipeline)
+    assert (pipeline.worker.batch, pipeline.builder.batch) == (None, batch)
