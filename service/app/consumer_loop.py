@@ -31,6 +31,7 @@ from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.topic_check import TopicCheck
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
+from service.handler.kafka.consumer.topic_lookup import TopicLookup
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
@@ -68,7 +69,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     breaker = BreakerControl(given.settings, metrics.consumption, log)
     report = OutcomeReport(metrics, log)
     pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
-    identity = TopicIdentity(client, given.admin, given.group, log)
+    identity = TopicIdentity(client, TopicLookup(given.admin, topic), given.group, log)
     topic_check = TopicCheck(client, topic, identity, metrics.consumption, log)
     resets = OffsetResets(client, topic, progress, metrics.consumption, log)
     lag = Lag(client, topic, progress, metrics.partitions)

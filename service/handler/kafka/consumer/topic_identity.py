@@ -1,23 +1,16 @@
-"""Looks up the id of the topic, to detect that it was deleted and recreated."""
+"""The id of the topic, by which it is noticed that the topic was deleted and recreated."""
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, describe, topic_id_of
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
+from service.handler.kafka.consumer.topic_lookup import TopicLookup
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from confluent_kafka.admin._topic import TopicDescription
-
-_LOOKUP_INTERVAL_SECONDS: Final = 1.0
-_LOOKUP_TIMEOUT_SECONDS: Final = 2.0
 _LOOKUP_DEADLINE_SECONDS: Final = 10.0
 _MOCK_TIMEOUT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 1.0
@@ -25,15 +18,15 @@ _SETTLE_SECONDS: Final = 1.0
 
 
 class TopicIdentity:
-    """The topic's id, looked up once a second. Belongs to the reading thread, which alone sets the group's topic id."""
+    """Belongs to the reading thread, which alone sets the group's topic id."""
 
-    def __init__(self, consumer: Consumer, admin: AdminClient, group: ConsumerGroup, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, consumer: Consumer, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger
+    ) -> None:
         self._consumer = consumer
-        self._admin = admin
+        self._lookup = lookup
         self._group = group
         self._log = log
-        self._lookup: Future[TopicDescription] | None = None
-        self._next_lookup_at = 0.0
         self._known_since = 0.0
         self._failed_since = 0.0
         self._must_refetch = False
@@ -66,7 +59,8 @@ class TopicIdentity:
 
     def refetch(self) -> None:
         """Start a lookup at the next call of `fetch_new`, and ignore the answer to the current one."""
-        self._must_refetch, self._lookup, self._next_lookup_at = True, None, 0.0
+        self._must_refetch = True
+        self._lookup.restart()
 
     def fetch_new(self, *, is_delivering: bool) -> TopicId | None:
         """Return the id of a recreated topic; None if the topic is still the same. Never blocks.
@@ -92,21 +86,13 @@ class TopicIdentity:
                 self._group.topic_id = NO_TOPIC_ID
 
     def _take_answer(self, *, is_delivering: bool) -> TopicId | None:
-        """Return the topic id of the last lookup, once; None while there is none. Starts the next lookup."""
-        if self._lookup is None:
-            if monotonic() >= self._next_lookup_at:
-                self._lookup = describe(self._admin, self._group.topic, _LOOKUP_TIMEOUT_SECONDS)
-            return None
-        if not self._lookup.done():
-            return None
-        answer, self._lookup = self._lookup, None
-        self._next_lookup_at = monotonic() + _LOOKUP_INTERVAL_SECONDS
         try:
-            found = topic_id_of(answer.result())
+            found = self._lookup.take_answer()
         except KafkaException as error:
             self._on_failed_lookup(error, is_delivering=is_delivering)
             return None
-        self._must_refetch = False
+        if found is not None:
+            self._must_refetch = False
         return found
 
     def _on_failed_lookup(self, error: KafkaException, *, is_delivering: bool) -> None:

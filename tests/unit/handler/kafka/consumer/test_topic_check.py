@@ -11,6 +11,7 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic_check import TopicCheck
 from service.handler.kafka.consumer.topic_identity import TopicIdentity
+from service.handler.kafka.consumer.topic_lookup import TopicLookup
 from service.metrics import Metrics
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeClock
@@ -34,7 +35,7 @@ class Setup:
         self.clock = clock
         self.group = ConsumerGroup({}, TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        identity = TopicIdentity(consumer, cast("AdminClient", admin), self.group, log)
+        identity = TopicIdentity(consumer, TopicLookup(cast("AdminClient", admin), TOPIC), self.group, log)
         self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
