@@ -60,7 +60,7 @@ MUTATIONS: Final = (
             PIPELINE,
             "BatchPipeline.submit",
             "self.worker.submit(...)",
-            "offsets, client = self.builder.batch.commit_offsets, self.state._fetch._consumer\n"
+            "offsets, client = self.builder.batch.commit_offsets, self.state._fetch._client\n"
             "unstored = [each for each in client.assignment() if each.partition in offsets]\n"
             "for each in unstored:\n"
             "    each.offset = offsets[each.partition]\n"
@@ -392,7 +392,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a partition that was paused when it was revoked is resumed when it is reassigned",
-        Replacement("service/handler/kafka/consumer/fetch.py", "FetchControl.apply", "self._consumer.resume(...)", ""),
+        Replacement("service/handler/kafka/consumer/fetch.py", "FetchControl.apply", "self._client.resume(...)", ""),
         ("test_postgres.py::test_a_member_joins_while_postgresql_is_down_and_leaves_afterwards[seed-1]",),
     ),
     Mutation(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class FetchControl:
     """Belongs to the reading thread. A pause discards what the client has prefetched."""
 
-    def __init__(self, consumer: Consumer, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
-        self._consumer = consumer
+    def __init__(self, client: Consumer, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
+        self._client = client
         self._metrics = metrics
         self._log = log
         self._paused_since: float | None = None
@@ -26,13 +26,13 @@ class FetchControl:
 
     def pause(self) -> None:
         if self._paused_since is None:
-            self._consumer.pause(self._consumer.assignment())
+            self._client.pause(self._client.assignment())
             self._paused_since = self._counted_until = monotonic()
             self._log.warning("fetching is paused")
 
     def resume(self) -> None:
         if self._paused_since is not None:
-            self._consumer.resume(self._consumer.assignment())
+            self._client.resume(self._client.assignment())
             self.count_paused_time()
             seconds, self._paused_since = monotonic() - self._paused_since, None
             self._log.info("fetching is resumed", paused_seconds=round(seconds, 1))
@@ -50,6 +50,6 @@ class FetchControl:
         A partition that was paused when it was revoked is still paused when it is assigned again.
         """
         if self.is_paused:
-            self._consumer.pause(partitions)
+            self._client.pause(partitions)
         else:
-            self._consumer.resume(partitions)
+            self._client.resume(partitions)

@@ -30,8 +30,8 @@ class Lag:
     after it have a metric of their own.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, progress: Progress, metrics: "PartitionMetrics") -> None:
-        self._consumer = consumer
+    def __init__(self, client: Consumer, topic: str, progress: Progress, metrics: "PartitionMetrics") -> None:
+        self._client = client
         self._topic = topic
         self._progress = progress
         self._metrics = metrics
@@ -99,7 +99,7 @@ class Lag:
         while self._to_query and (left := deadline - monotonic()) > 0:
             partition = self._to_query.popleft()
             with suppress(KafkaException):
-                self._queried[partition] = self._consumer.get_watermark_offsets(self._topic_partition(partition), left)
+                self._queried[partition] = self._client.get_watermark_offsets(self._topic_partition(partition), left)
         self._queried_at = monotonic()
 
     def _readable(self, partition: int) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class Lag:
             return queried
         start = end = 0
         with suppress(KafkaException):
-            start, end = self._consumer.get_watermark_offsets(self._topic_partition(partition), cached=True)
+            start, end = self._client.get_watermark_offsets(self._topic_partition(partition), cached=True)
         ends = self._ends.get(partition)
         return start, ends.stable if ends and ends.locked else end  # `end` includes open transactions
 

@@ -27,19 +27,19 @@ class OffsetCommitter:
         self._committed_at = 0.0
         self._retry_at = 0.0
 
-    def commit(self, consumer: Consumer) -> None:
+    def commit(self, client: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
         if self._progress.uncommitted and not self._in_flight and monotonic() >= self._retry_at:
-            self._send(consumer)
+            self._send(client)
 
-    def commit_now(self, consumer: Consumer) -> None:
+    def commit_now(self, client: Consumer) -> None:
         """Send a commit before partitions are revoked, which the client delays until the commit is answered.
 
         Does not block, because a frozen broker never answers.
         """
         if self._progress.uncommitted:
             try:
-                self._send(consumer)
+                self._send(client)
             except KafkaException as error:
                 self._metrics.consumption.commit_failures.inc()
                 self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
@@ -57,8 +57,8 @@ class OffsetCommitter:
             self._metrics.consumption.commit_failures.inc()
             self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
 
-    def _send(self, consumer: Consumer) -> None:
-        consumer.commit(offsets=self._to_commit(), asynchronous=True)
+    def _send(self, client: Consumer) -> None:
+        client.commit(offsets=self._to_commit(), asynchronous=True)
         self._in_flight, self._committed_at = True, monotonic()
 
     def _to_commit(self) -> list[TopicPartition]:

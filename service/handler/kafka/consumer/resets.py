@@ -19,13 +19,13 @@ class OffsetResets:
 
     def __init__(
         self,
-        consumer: Consumer,
+        client: Consumer,
         topic: str,
         progress: Progress,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
     ) -> None:
-        self._consumer = consumer
+        self._client = client
         self._topic = topic
         self._progress = progress
         self._metrics = metrics
@@ -47,7 +47,7 @@ class OffsetResets:
         """
         moved = []
         if self._out_of_range:
-            self._out_of_range &= {each.partition for each in self._consumer.assignment()}
+            self._out_of_range &= {each.partition for each in self._client.assignment()}
         for partition in sorted(self._out_of_range.difference(unverified)):
             try:
                 moved.append(self._reset_position(partition))
@@ -59,7 +59,7 @@ class OffsetResets:
 
     def _reset_position(self, partition: int) -> TopicPartition:
         topic_partition = TopicPartition(self._topic, partition)
-        earliest, end = self._consumer.get_watermark_offsets(topic_partition, timeout=_QUERY_TIMEOUT_SECONDS)
+        earliest, end = self._client.get_watermark_offsets(topic_partition, timeout=_QUERY_TIMEOUT_SECONDS)
         if (offset := self._expected_offset(topic_partition)) is not None:
             skipped = max(earliest - offset, offset - end, 0)
             self._metrics.offsets_skipped.inc(skipped)
@@ -68,14 +68,14 @@ class OffsetResets:
                 partition=partition, offset=offset, earliest=earliest, end=end, skipped=skipped,
             )  # fmt: skip
         # The client cannot seek from a position that is out of range: assign the partition again.
-        self._consumer.incremental_unassign([topic_partition])
+        self._client.incremental_unassign([topic_partition])
         topic_partition.offset = earliest
-        self._consumer.incremental_assign([topic_partition])
+        self._client.incremental_assign([topic_partition])
         return topic_partition
 
     def _expected_offset(self, topic_partition: TopicPartition) -> int | None:
         """Return the offset to continue from, or None if none was ever committed, so that nothing is lost."""
         if (offset := self._progress.next_offset(topic_partition.partition)) is not None:
             return offset
-        committed = self._consumer.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
+        committed = self._client.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
         return committed if committed >= 0 else None

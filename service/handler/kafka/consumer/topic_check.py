@@ -48,13 +48,13 @@ class TopicCheck:
 
     def __init__(
         self,
-        consumer: Consumer,
+        client: Consumer,
         topic: str,
         identity: TopicIdentity,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
     ) -> None:
-        self._consumer = consumer
+        self._client = client
         self._topic = topic
         self._identity = identity
         self._metrics = metrics
@@ -172,7 +172,7 @@ class TopicCheck:
         rejected = {}
         for partition, offset in positions.items():
             try:
-                self._consumer.seek(TopicPartition(self._topic, partition, offset))
+                self._client.seek(TopicPartition(self._topic, partition, offset))
             except KafkaException:
                 rejected[partition] = offset
         return rejected
@@ -180,15 +180,15 @@ class TopicCheck:
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
         moved = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
         if moved:
-            self._consumer.incremental_unassign(moved)
-            self._consumer.incremental_assign(moved)
+            self._client.incremental_unassign(moved)
+            self._client.incremental_assign(moved)
         return moved
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
         topic_partitions = [TopicPartition(self._topic, partition) for partition in partitions]
         if not self._identity.exists:
             return topic_partitions
-        answers = self._consumer.committed(topic_partitions, timeout=_COMMITTED_TIMEOUT_SECONDS)
+        answers = self._client.committed(topic_partitions, timeout=_COMMITTED_TIMEOUT_SECONDS)
         for answer in answers:
             if answer.error is not None:
                 raise KafkaException(answer.error)

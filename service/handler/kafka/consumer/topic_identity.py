@@ -20,10 +20,8 @@ _SETTLE_SECONDS: Final = 1.0
 class TopicIdentity:
     """Belongs to the reading thread, which alone sets the group's topic id."""
 
-    def __init__(
-        self, consumer: Consumer, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger
-    ) -> None:
-        self._consumer = consumer
+    def __init__(self, client: Consumer, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger) -> None:
+        self._client = client
         self._lookup = lookup
         self._group = group
         self._log = log
@@ -81,7 +79,7 @@ class TopicIdentity:
     def give_up_on_mock(self) -> None:
         """Wait for no id of a mock cluster, which never answers. Blocks for a second if Kafka is slow."""
         if self._is_mock is None:
-            self._is_mock = is_mock_cluster(self._consumer, _MOCK_TIMEOUT_SECONDS)
+            self._is_mock = is_mock_cluster(self._client, _MOCK_TIMEOUT_SECONDS)
             if self._is_mock and not self.is_known:
                 self._group.topic_id = NO_TOPIC_ID
 
