@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from service.app import doctor_checks
 from service.app.commands import doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo.listener.merged import STANDBY
 from service.repo.operations import checks
 from service.repo.schema.migrate import head_number
+from service.usecases.diagnose import CheckOutcome, run_checks
 from tests.kit import servers, temporary
 from tests.kit.pooler import pgbouncer
 from tests.kit.processes import Spawn
@@ -64,6 +66,7 @@ def test_all_checks_pass_with_healthy_servers(settings: OurSettings, spawn: Spaw
     output = process.tail(500)
     assert output.count("✓") == 13
     assert "\n! WAL settings" in output  # the server has its defaults
+    assert "see docs/operations.md" in output
     assert "✗" not in output
     assert f"ORDERS_KAFKA__TOPIC={settings['ORDERS_KAFKA__TOPIC']}" in output
     assert 'ORDERS_KAFKA__PROPERTIES={"sasl.password": "***"}' in output
@@ -173,26 +176,22 @@ def test_a_standby_with_several_listen_dsns_is_reported(
         assert results.of(healthy.model_copy(update={"postgres": postgres}), code=1) == {"notifications": STANDBY}
 
 
-def test_settings_that_cost_wal_are_a_warning(
-    healthy: Settings, own_postgres: "Server", capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_settings_that_cost_wal_are_a_warning(healthy: Settings, own_postgres: "Server") -> None:
     settings = healthy.model_copy(update={"postgres": PostgresSettings(dsn=own_postgres.dsn)})
-    (check,) = (each for each in doctor._postgres_checks(settings) if each.name == "WAL settings")
-    assert doctor._passes(check, set())
+    wal_check = next(each for each in doctor_checks.checks(settings) if each.name == "WAL settings")
+    (result,) = run_checks([wal_check], doctor.CHECK_TIMEOUT_SECONDS, repr)
+    assert result.outcome is CheckOutcome.WARNING
+    assert "max_wal_size is 1024 MB" in result.description
+    assert "checkpoint_timeout is 300 s" in result.description
+    assert "wal_compression is off" in result.description
     with psycopg.connect(own_postgres.dsn, autocommit=True) as admin:
         admin.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
         admin.execute("ALTER SYSTEM SET checkpoint_timeout = '15min'")
         admin.execute("ALTER SYSTEM SET wal_compression = 'on'")
     own_postgres.stop()
     own_postgres.start()
-    assert doctor._passes(check, set())
-    warning, hint, passed = capsys.readouterr().out.splitlines()
-    assert warning.startswith("! WAL settings ")
-    assert "max_wal_size is 1024 MB" in warning
-    assert "checkpoint_timeout is 300 s" in warning
-    assert "wal_compression is off" in warning
-    assert "docs/operations.md" in hint
-    assert passed.startswith("✓ WAL settings ")
+    (result,) = run_checks([wal_check], doctor.CHECK_TIMEOUT_SECONDS, repr)
+    assert result.outcome is CheckOutcome.PASSED
 
 
 def test_clock_skew_is_reported(healthy: Settings, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_setti
 
 
 @pytest.mark.parametrize("uid", ["", "a b", "a\n", "ä", "x" * 65, "a/b"])
-def test_an_invalid_id_is_a_usage_error(both_settings: Settings, uid: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_uid_is_a_usage_error(both_settings: Settings, uid: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(both_settings, "--yes", "a", uid)
     assert ended.value.code == 2
@@ -332,7 +332,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
     assert f"a: undone, but a new record has arrived at {topic}, partition 0, offset 0" in capsys.readouterr().out
 
 
-def test_undo_requires_ids(both_settings: Settings) -> None:
+def test_undo_requires_uids(both_settings: Settings) -> None:
     with pytest.raises(InvalidSettings, match="--undo needs the order_uids"):
         run(both_settings, "--undo", "--forget-older-than", "40d")
 

@@ -5,30 +5,28 @@ confirmation, and `--undo` lets such an order be stored again.
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 
-from service.app.database import ApplicationName, connection_settings
+from service.app import command_stores
+from service.app.command_clients import admin_client, connected_consumer, dead_letter_topic
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, InvalidSettings, StorageError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka, to_command_error
+from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
 from service.handler.kafka.client.order_records import KafkaOrderRecords
-from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
+from service.pkg.prompt import confirms
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
-from service.repo.connection_errors import require_postgres
 from service.repo.operations.erasures import Erasures
-from service.repo.transactions import Transactions
 from service.usecases.erase import UndoResult, require_no_older_records, undo
 
 
@@ -82,14 +80,7 @@ def _confirm(uids: Sequence[str], settings: Settings) -> None:
         )
     _preview(uids, settings)
     echo("Stored orders are deleted permanently; --undo does not restore them.")
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C interrupts input()
-    try:
-        answer = input(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] ")
-    except EOFError:
-        answer = ""
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if answer.strip().lower() not in {"y", "yes"}:
+    if not confirms(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] "):
         raise CommandError("nothing was erased")
 
 
@@ -112,15 +103,19 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
     try:
         _list_dead_letters(uids, settings.kafka, stop)
-    except (KafkaException, CommandError) as error:
-        raise CommandError(f"erased, but listing the dead letters failed: {_message(error, settings)}") from None
+    except KafkaException as error:
+        raise _listing_failed(to_command_error(error, properties.common(settings.kafka))) from None
+    except CommandError as error:
+        raise _listing_failed(error) from None
+
+
+def _listing_failed(error: CommandError) -> CommandError:
+    return CommandError(f"erased, but listing the dead letters failed: {error}")
 
 
 def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    kafka = settings.kafka
-    require_kafka(properties.common(kafka))
-    with _erasures(settings) as erasures, closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        result = undo(uids, erasures, KafkaOrderRecords(consumer, kafka.topic, stop.is_set))
+    with connected_consumer(settings.kafka, {}) as consumer, _erasures(settings) as erasures:
+        result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.topic, stop.is_set))
     for uid in uids:
         echo(f"{uid}: {_undo_message(uid, result)}")
     if result.existing:
@@ -142,9 +137,8 @@ def _undo_message(uid: str, result: UndoResult) -> str:
 
 
 def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: ShutdownEvent) -> None:
-    require_kafka(properties.common(kafka))
-    with closing(Consumer(properties.dead_letter_browser(kafka))) as consumer:
-        for line in search.table(open_topic(consumer, kafka.dead_letter_topic), uids, stop):
+    with dead_letter_topic(kafka) as topic:
+        for line in search.table(topic, uids, stop):
             echo(line)
     echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
 
@@ -152,8 +146,8 @@ def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: Shutdown
 def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
-    admin = DiagnosticAdminClient(properties.common(kafka))
-    require_no_older_records(older_than, topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin))
+    ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
+    require_no_older_records(older_than, ages)
     with _erasures(settings) as erasures:
         count = erasures.count_expired(older_than) if dry_run else erasures.delete_expired(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
@@ -161,21 +155,13 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
 
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
-    require_postgres(settings.postgres.dsn)
-    transactions = Transactions(connection_settings(settings.postgres, ApplicationName.ERASE))
-    with closing(Erasures(transactions, ApplicationName.CONSUMER)) as erasures:
+    with closing(command_stores.erasures(settings.postgres)) as erasures:
         try:
             yield erasures
         except StorageError as error:
             raise CommandError(
                 f"{error}; it is unknown whether the change was committed: run the command again"
             ) from None
-
-
-def _message(error: KafkaException | CommandError, settings: Settings) -> str:
-    if isinstance(error, KafkaException):
-        return str(to_command_error(error, properties.common(settings.kafka)))
-    return str(error)
 
 
 def _order_uid(text: str) -> str:

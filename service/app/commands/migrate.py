@@ -2,9 +2,9 @@
 
 import argparse
 
+from service.app.command_clients import admin_client
 from service.config import Settings
-from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.handler.kafka.client import topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
@@ -18,6 +18,6 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
     migrate(settings.postgres.listen_dsns[0], settings.migration, echo=echo, stop=stop)
     if settings.kafka.create_topics:
-        admin = DiagnosticAdminClient(properties.common(settings.kafka))
-        topics.create_missing(settings.kafka, admin, Poller(settings.migration.timeout, echo, stop), echo)
+        poller = Poller(settings.migration.timeout, echo, stop)
+        topics.create_missing(settings.kafka, admin_client(settings.kafka), poller, echo)
     return ExitCode.DONE

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from service.app.database import ApplicationName, connection_settings
+from service.app.command_stores import expired_orders
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
 from service.errors import CommandError, InvalidSettings, Stopped, StorageError
@@ -16,9 +16,6 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 from service.pkg.timestamps import rfc3339
-from service.repo.connection_errors import require_postgres
-from service.repo.operations.expired_orders import PostgresExpiredOrders
-from service.repo.transactions import Transactions
 from service.usecases.ports import ExpiredOrders
 from service.usecases.retention import RetentionPolicy, prune
 
@@ -46,7 +43,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if settings.retention.max_age is None or max_age < settings.retention.max_age:
         echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
-    with closing(_expired_orders(settings, cutoff)) as orders:
+    with closing(expired_orders(settings.postgres, cutoff)) as orders:
         if args.dry_run:
             echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
         else:
@@ -67,9 +64,3 @@ def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: Shu
         echo(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
         log = structlog.get_logger("orders.prune")
         log.info("orders pruned", orders=deleted, created_before=rfc3339(cutoff))
-
-
-def _expired_orders(settings: Settings, cutoff: datetime) -> PostgresExpiredOrders:
-    require_postgres(settings.postgres.dsn)
-    transactions = Transactions(connection_settings(settings.postgres, ApplicationName.PRUNE))
-    return PostgresExpiredOrders(transactions, ApplicationName.CONSUMER, cutoff)

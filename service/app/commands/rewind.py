@@ -5,9 +5,9 @@ Reading stored orders again changes nothing, because their versions are compared
 
 import argparse
 
+from service.app.command_clients import stopped_group
 from service.config import Settings
 from service.handler.kafka.operations import rewind
-from service.handler.kafka.operations.stopped_group import stopped_group
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.timestamps import parse_timestamp, to_milliseconds

@@ -7,8 +7,9 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from service.app.command_clients import unreadable_batches
 from service.config import Settings
-from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES, open_batches
+from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES
 from service.pkg.argtypes import non_negative_int
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
@@ -48,7 +49,7 @@ def _size(text: str) -> int:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises CommandError, KafkaException."""
-    with open_batches(settings.kafka, args.max_size) as batches:
+    with unreadable_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:
             batch, count = skip_batch.preview(batches, args.partition, args.offset)
             echo(f"{batch}: {count:,} messages would be skipped")

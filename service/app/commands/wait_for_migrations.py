@@ -2,9 +2,9 @@
 
 import argparse
 
+from service.app.command_clients import admin_client
 from service.config import Settings
-from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.handler.kafka.client import topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
@@ -20,6 +20,5 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     stop = stop_at_signals()
     wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
     if settings.mode != "api":
-        admin = DiagnosticAdminClient(properties.common(settings.kafka))
-        topics.wait_for_broker(admin, Poller(settings.migration.timeout, echo, stop))
+        topics.wait_for_broker(admin_client(settings.kafka), Poller(settings.migration.timeout, echo, stop))
     return ExitCode.DONE

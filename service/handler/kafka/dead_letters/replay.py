@@ -17,7 +17,13 @@ from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
-from service.handler.kafka.dead_letters.replay_plan import ReplayCounts, ReplayPlan, refused_line, sent_line
+from service.handler.kafka.dead_letters.replay_plan import (
+    ReplayCounts,
+    ReplayPlan,
+    read_dead_letters,
+    refused_line,
+    sent_line,
+)
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -47,13 +53,14 @@ class Replay:
         self._partitions = partitions
         self.counts = ReplayCounts()
 
-    def run(self, topic: TopicReader, dead_letters: Iterator[DeadLetterRecord]) -> None:
+    def run(self, topic: TopicReader) -> None:
         """Block until all dead letters are sent, or a stop is requested. Raises KafkaException, CommandError."""
-        rate, dead_letters = self._plan.rate, self._plan.limited(dead_letters)
+        rate = self._plan.rate
+        dead_letters = read_dead_letters(topic, self._plan, self._stop, self._echo)
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
         while chunk := take_chunk(dead_letters, size):
             sent = self._send_chosen(chunk)
-            if not self._plan.is_named:
+            if self._plan.named is None:
                 topic.commit({dead_letter.partition: dead_letter.offset + 1 for dead_letter in chunk})
             if self._stop.wait(sent / rate if rate else 0):
                 return

@@ -1,15 +1,21 @@
 """The plan of a replay: it sends the dead letters that match its filters and are not refused."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.client.topic_reader import Offsets, TopicReader
+from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters import listing
-from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
+
+
+class NamedDeadLetters(NamedTuple):
+    partition: int
+    offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -22,13 +28,13 @@ class ReplayPlan:
     max_replays: int = 3
     limit: int = 0
     rate: float = 0
-    is_named: bool = False
-    """The dead letters are named by partition and offset: all are sent each time, and no offset is committed."""
+    named: NamedDeadLetters | None = None
+    """If set, all of these are sent each time, and no offset is committed."""
 
     @property
     def reports_each(self) -> bool:
         """Whether to print a line for each dead letter: if they are named, or belong to one order."""
-        return self.is_named or self.filters.order is not None
+        return self.named is not None or self.filters.order is not None
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
@@ -67,27 +73,30 @@ class ReplayCounts:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def start_offsets(topic: TopicReader, plan: ReplayPlan) -> Offsets:
-    """Return the offsets at which the last run of the same plan ended; of other partitions the offsets at `since`."""
-    return {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
-
-
-def named_dead_letters(
-    topic: TopicReader, partition: int, offsets: Sequence[int], stop: ShutdownEvent, echo: Echo
+def read_dead_letters(
+    topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, echo: Echo
 ) -> Iterator[DeadLetterRecord]:
-    """Yield the dead letters at these offsets, and print a line for each offset without one."""
-    for offset in dict.fromkeys(offsets):
-        dead_letter = listing.find_dead_letter(topic, partition, offset, stop)
+    """Yield the named dead letters, or those since the end of the last run of the same plan, up to its limit."""
+    if plan.named is not None:
+        return _named(topic, plan.named, stop, echo)
+    starts = {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
+    return plan.limited(map(dead_letter_of, topic.read(starts, stop.is_set)))
+
+
+def _named(topic: TopicReader, named: NamedDeadLetters, stop: ShutdownEvent, echo: Echo) -> Iterator[DeadLetterRecord]:
+    """Print a line for each offset without a dead letter."""
+    for offset in named.offsets:
+        dead_letter = listing.find_dead_letter(topic, named.partition, offset, stop)
         if dead_letter is not None:
             yield dead_letter
         elif not stop.is_set():
-            echo(f"refused: partition {partition}, offset {offset} has no dead letter")
+            echo(f"refused: partition {named.partition}, offset {offset} has no dead letter")
 
 
-def preview(dead_letters: Iterator[DeadLetterRecord], plan: ReplayPlan, echo: Echo) -> ReplayCounts:
+def preview(topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, echo: Echo) -> ReplayCounts:
     """Return the counts of a replay without sending anything."""
     counts = ReplayCounts()
-    for dead_letter in filter(plan.filters.matches, plan.limited(dead_letters)):
+    for dead_letter in filter(plan.filters.matches, read_dead_letters(topic, plan, stop, echo)):
         refusal = plan.refusal(dead_letter)
         if refusal:
             counts.refused[refusal] += 1

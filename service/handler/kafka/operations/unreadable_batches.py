@@ -5,39 +5,26 @@ Implements `usecases.ports.BatchSource`.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from msgspec.json import encode
 
 from service.errors import CommandError
-from service.handler.kafka.client import error_codes, properties, topics
+from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
-from service.handler.kafka.operations.stopped_group import stopped_group
 from service.usecases.ports import UnreadableBatch
-
-if TYPE_CHECKING:
-    from service.config import KafkaSettings
 
 LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""
 _POLL_TIMEOUT_SECONDS: Final = 0.25
-_PROPERTIES: Final = {
+GROUP_PROPERTIES: Final = {
     "fetch.error.backoff.ms": 10,  # the delay after each batch that cannot be decompressed; 500 by default
     "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one
 }
-
-
-@contextmanager
-def open_batches(kafka: "KafkaSettings", max_size: int) -> Iterator["UnreadableBatches"]:
-    """Connect. `max_size` is the greater size limit in bytes. Raises CommandError, KafkaException."""
-    larger = properties.command_consumer(kafka) | _PROPERTIES | {"receive.message.max.bytes": max_size}
-    with stopped_group(kafka, _PROPERTIES) as group, closing(Consumer(larger)) as large_consumer:
-        yield UnreadableBatches(group.consumer, large_consumer, group.admin, group.topic)
 
 
 class UnreadableBatches:

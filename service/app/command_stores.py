@@ -1,0 +1,23 @@
+"""Creates the PostgreSQL stores of commands. Each raises CommandError if PostgreSQL is unreachable."""
+
+from datetime import datetime
+
+from service.app.database import ApplicationName, connection_settings
+from service.config import PostgresSettings
+from service.repo.connection_errors import require_postgres
+from service.repo.operations.erasures import Erasures
+from service.repo.operations.expired_orders import PostgresExpiredOrders
+from service.repo.transactions import Transactions
+
+
+def erasures(postgres: PostgresSettings) -> Erasures:
+    return Erasures(_transactions(postgres, ApplicationName.ERASE), ApplicationName.CONSUMER)
+
+
+def expired_orders(postgres: PostgresSettings, cutoff: datetime) -> PostgresExpiredOrders:
+    return PostgresExpiredOrders(_transactions(postgres, ApplicationName.PRUNE), ApplicationName.CONSUMER, cutoff)
+
+
+def _transactions(postgres: PostgresSettings, application: ApplicationName) -> Transactions:
+    require_postgres(postgres.dsn)
+    return Transactions(connection_settings(postgres, application))

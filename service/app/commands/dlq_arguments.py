@@ -1,0 +1,84 @@
+"""The arguments of `orders dlq list|show|replay`."""
+
+import argparse
+from typing import Final
+
+from service.entities.dead_letter import Reason
+from service.pkg.argtypes import non_negative_int, rate
+from service.pkg.timestamps import parse_timestamp
+
+_DEFAULT_LIST_LIMIT: Final = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
+    _add_list(commands.add_parser("list", help="list dead letters and their reasons, oldest first, without content"))
+    _add_show(commands.add_parser("show", help="show the headers of one dead letter, or with --value its content"))
+    _add_replay(
+        commands.add_parser(
+            "replay", help="send dead letters to the order topic again, from where the last replay ended"
+        )
+    )
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    _add_filters(parser)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--max",
+        type=non_negative_int,
+        default=_DEFAULT_LIST_LIMIT,
+        metavar="N",
+        help="list at most N (default: %(default)s)",
+    )
+    either.add_argument("--order", metavar="ORDER_UID", help="list all dead letters of this order, by key and content")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("partition", type=non_negative_int, help="partition of the dead-letter topic")
+    parser.add_argument("offset", type=non_negative_int, help="offset in that partition")
+    parser.add_argument(
+        "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(usage_error=parser.error)
+    parser.add_argument(
+        "partition", type=non_negative_int, nargs="?", metavar="PARTITION",
+        help="send only the dead letters at these offsets, even if already sent: partition of the dead-letter topic …",
+    )  # fmt: skip
+    parser.add_argument(
+        "offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="… and offsets in that partition"
+    )
+    _add_filters(parser)
+    parser.add_argument("--order", metavar="ORDER_UID", help="send only dead letters of this order, by key and content")
+    parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
+    parser.add_argument(
+        "--max", type=non_negative_int, default=0, metavar="N", help="send at most N; the next run continues"
+    )
+    parser.add_argument(
+        "--rate", type=rate, default=0.0, metavar="R", help="dead letters per second (default: no limit)"
+    )
+    parser.add_argument(
+        "--max-replays",
+        type=non_negative_int,
+        default=3,
+        metavar="N",
+        help="skip dead letters already replayed N times (default: %(default)s)",
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reason",
+        action="append",
+        choices=[str(each) for each in Reason],
+        help="only dead letters with this reason; may be repeated",
+    )
+    parser.add_argument(
+        "--since",
+        type=parse_timestamp,
+        metavar="TIME",
+        help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
+    )

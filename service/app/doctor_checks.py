@@ -1,0 +1,112 @@
+"""The checks of `orders doctor`, in the order in which they run. None of them changes anything."""
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from service.config import KafkaSettings, PostgresSettings, Settings
+from service.errors import CheckFailed
+from service.handler.kafka.client import topics
+from service.handler.kafka.operations import checks as kafka_checks
+from service.repo.operations import checks as postgres_checks
+from service.repo.operations import listen_checks, server_settings
+from service.usecases.diagnose import Check
+
+_CREATE_TOPIC: Final = "run `orders migrate`, or create the topic yourself if ORDERS_KAFKA__CREATE_TOPICS=false"
+
+
+def checks(settings: Settings) -> Iterator[Check]:
+    yield from _broker_checks(settings.kafka)
+    yield from _topic_checks(settings.kafka)
+    if settings.dead_letters.exactly_once:
+        yield _replication_check(settings.kafka)
+    yield _group_check(settings.kafka)
+    yield from _connection_checks(settings.postgres)
+    yield from _database_checks(settings)
+
+
+def _broker_checks(kafka: KafkaSettings) -> Iterator[Check]:
+    addresses = [address.strip().rpartition(":")[0] for address in kafka.bootstrap_servers.split(",")]
+    yield Check("Kafka DNS", partial(_resolve, addresses), "check ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    yield Check(
+        "Kafka",
+        partial(kafka_checks.brokers, kafka),
+        "check that Kafka is running, and TLS and SASL in ORDERS_KAFKA__PROPERTIES",
+        ("Kafka DNS",),
+    )
+    yield Check(
+        "advertised addresses",
+        partial(kafka_checks.advertised_addresses, kafka),
+        "every broker must be reachable at its advertised address: check its advertised.listeners",
+        ("Kafka",),
+    )
+
+
+def _topic_checks(kafka: KafkaSettings) -> Iterator[Check]:
+    for name in (kafka.topic, kafka.dead_letter_topic):
+        yield Check(f"topic {name}", partial(kafka_checks.topic, kafka, name), _CREATE_TOPIC, ("Kafka",))
+    yield Check(
+        "dead-letter size limit",
+        partial(kafka_checks.size_limit, kafka),
+        f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large messages are dead-lettered without content",
+        (f"topic {kafka.topic}", f"topic {kafka.dead_letter_topic}"),
+    )
+
+
+def _replication_check(kafka: KafkaSettings) -> Check:
+    return Check(
+        "replication",
+        partial(kafka_checks.replicas, kafka),
+        "without a replica, a broker that fails may leave a transaction open forever: see docs/delivery.md",
+        (f"topic {kafka.dead_letter_topic}",),
+    )
+
+
+def _group_check(kafka: KafkaSettings) -> Check:
+    return Check(
+        f"group {kafka.group_id}",
+        partial(kafka_checks.group, kafka),
+        "check the ACLs: the user needs Read and Describe on the group",
+        (f"topic {kafka.topic}",),
+    )
+
+
+def _connection_checks(postgres: PostgresSettings) -> Iterator[Check]:
+    yield Check("PostgreSQL DNS", lambda: _resolve(postgres_checks.hosts(postgres.dsn)), "check ORDERS_POSTGRES__DSN")
+    yield Check(
+        "PostgreSQL", partial(postgres_checks.server, postgres), "check ORDERS_POSTGRES__DSN", ("PostgreSQL DNS",)
+    )
+
+
+def _database_checks(settings: Settings) -> Iterator[Check]:
+    postgres = settings.postgres
+    yield Check("schema", partial(postgres_checks.schema, postgres), "run `orders migrate`", ("PostgreSQL",))
+    yield Check(
+        "privileges", partial(postgres_checks.privileges, postgres, settings.mode), "run roles.sql", ("schema",)
+    )
+    yield Check(
+        "notifications",
+        partial(listen_checks.notifications, postgres),
+        "the API caches nothing without them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
+        ("PostgreSQL",),
+    )
+    yield Check(
+        "WAL settings",
+        partial(server_settings.wal, postgres),
+        "storing into 10^7 orders takes up to twice as long and writes four times the WAL: see docs/operations.md, and "
+        "set checkpoint_timeout=30min, wal_compression=lz4, max_wal_size=10GB or as much as the volume allows",
+        ("PostgreSQL",),
+    )
+    yield Check(
+        "clocks", partial(postgres_checks.clock_skew, postgres), "synchronize both machines with NTP", ("PostgreSQL",)
+    )
+
+
+def _resolve(hosts: list[str]) -> str:
+    for host in hosts:
+        try:
+            socket.getaddrinfo(host.strip("[]"), None)
+        except OSError:
+            raise CheckFailed(f"{host}: host name does not resolve") from None
+    return ", ".join(hosts) or "local socket"
