@@ -46,6 +46,7 @@ COMMANDS: Final = {
         "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase"
     ),
     "prune": Command("delete orders that are older than a given age", "service.app.commands.prune"),
+    "distribute": Command("distribute the tables over the nodes of Citus", "service.app.commands.distribute"),
     "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
     "doctor": Command(
         "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor"

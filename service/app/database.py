@@ -13,6 +13,7 @@ class ApplicationName(StrEnum):
     API = "orders-api"
     ERASE = "orders-erase"
     PRUNE = "orders-prune"
+    DISTRIBUTE = "orders-distribute"
 
 
 def connection_settings(postgres: PostgresSettings, application: ApplicationName) -> ConnectionSettings:

@@ -5,6 +5,7 @@ Each is here with the values that its methods exchange. `repo` and `handler` imp
 
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
@@ -222,3 +223,55 @@ class BatchSource(Protocol):
 
     def commit(self, batch: UnreadableBatch) -> None:
         """Commit the offset after the batch for the group."""
+
+
+class CitusState(Enum):
+    """Whether the database can distribute tables: it must be the COORDINATOR."""
+
+    NOT_INSTALLED = auto()
+    NOT_CREATED = auto()
+    """The server has loaded the library, but the database lacks the extension."""
+    NOT_PRELOADED = auto()
+    """The database has the extension, but the server has not loaded the library."""
+    WORKER = auto()
+    COORDINATOR = auto()
+
+
+class Placement(Enum):
+    """Where the rows of a table are."""
+
+    LOCAL = auto()
+    """On one server: not distributed yet."""
+    DISTRIBUTED = auto()
+    """On the nodes of Citus, as this release needs them."""
+    MISPLACED = auto()
+    """On the nodes of Citus, but by another column, in another group, or replicated instead of distributed."""
+
+
+class TableDistribution(NamedTuple):
+    """A table, and the SQL statement that distributes it, which copies `size_bytes` of rows."""
+
+    name: str
+    placement: Placement
+    size_bytes: int
+    statement: str
+
+
+class TableDistributor(Protocol):
+    """The tables of this release in a database that may have Citus. Every method raises StorageError."""
+
+    def citus(self) -> CitusState: ...
+
+    def schema_version(self) -> tuple[int, int]:
+        """Return the number of the schema's revision, and the one that this release needs."""
+
+    def tables(self) -> Sequence[TableDistribution]:
+        """Return all tables, each after those that it references."""
+
+    def foreign_keys_of_others(self) -> Sequence[str]:
+        """Return the foreign keys between these tables and others."""
+
+    def connected_writers(self) -> int: ...
+
+    def distribute(self, table: TableDistribution) -> None:
+        """Copy the rows of the table to the nodes, which blocks its writers for as long."""

@@ -20,7 +20,7 @@ from service.errors import StorageUnavailable
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",
-    "erase", "prune", "doctor", "demo", "bench",
+    "erase", "prune", "distribute", "doctor", "demo", "bench",
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ try:
 except SystemExit:
     print(*{name.partition(".")[0] for name in sys.modules})
 """
-MIGRATING = {"migrate", "wait-for-migrations", "doctor"}
+MIGRATING = {"migrate", "wait-for-migrations", "doctor", "distribute"}
 GENERATING = {"generate", "check", "smoke"}
 SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune"}
 """They fail if a server is unreachable, and repeat nothing."""

@@ -18,6 +18,7 @@ WITHOUT_MODULES: Final = {
     "schema.tables",
     "schema.migrate",
     "operations.checks",
+    "operations.distribution",
     "listener.listener",
     "listener.listeners",
 }

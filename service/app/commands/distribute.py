@@ -1,0 +1,67 @@
+"""`orders distribute`: distributes the tables over the nodes of Citus. Run again, it continues where it ended."""
+
+import argparse
+from contextlib import closing
+from typing import Final
+
+from service.app.distribution_parts import table_distributor
+from service.config import Settings
+from service.errors import CommandError, StatementTimedOut, StorageError
+from service.pkg.argtypes import positive_int
+from service.pkg.exit_codes import ExitCode
+from service.pkg.output import echo
+from service.usecases.distribute import DistributionPlan, plan
+from service.usecases.ports import TableDistribution, TableDistributor
+
+_DEFAULT_SHARD_COUNT: Final = 32
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the SQL statements and what prevents them, and change nothing"
+    )
+    parser.add_argument(
+        "--shard-count", type=positive_int, default=_DEFAULT_SHARD_COUNT, metavar="N",
+        help="number of shards, two to four per core of the nodes (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Distribute the tables that are not yet distributed; return the exit code. Raises CommandError, StorageError."""
+    with closing(table_distributor(settings, args.shard_count)) as distributor:
+        planned = plan(distributor)
+        if not planned.remaining and not planned.obstacles:
+            echo("all tables are distributed: nothing to do")
+            return ExitCode.DONE
+        if args.dry_run:
+            _preview(planned)
+        _require_possible(planned)
+        if not args.dry_run:
+            for table in planned.remaining:
+                _distribute(table, distributor)
+    return ExitCode.DONE
+
+
+def _preview(planned: DistributionPlan) -> None:
+    for table in planned.remaining:
+        echo(f"{table.statement};  -- copies {table.size_bytes / 2**20:,.1f} MiB of rows")
+
+
+def _require_possible(planned: DistributionPlan) -> None:
+    if planned.obstacles:
+        raise CommandError(f"cannot distribute the tables: {'; '.join(planned.obstacles)}")
+
+
+def _distribute(table: TableDistribution, distributor: TableDistributor) -> None:
+    echo(f"{table.statement};  -- copying {table.size_bytes / 2**20:,.1f} MiB of rows")
+    try:
+        distributor.distribute(table)
+    except StatementTimedOut as error:
+        raise CommandError(
+            f"cannot distribute {table.name}: {error}: raise ORDERS_MIGRATION__STATEMENT_TIMEOUT"
+        ) from None
+    except StorageError as error:
+        raise CommandError(
+            f"cannot distribute {table.name}: {error}; PostgreSQL's log has the cause. "
+            "Run the command again to continue."
+        ) from None

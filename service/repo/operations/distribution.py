@@ -1,0 +1,103 @@
+"""Distributes the tables over the nodes of Citus (https://docs.citusdata.com), and finds out whether that is possible.
+
+Tables with a shard are distributed by it in one group, so that the rows of an order are on one node. The others are
+small, and replicated to every node as reference tables.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from service.repo.connection import ConnectionSettings
+from service.repo.schema.migrate import head_number, schema_number
+from service.repo.schema.tables import metadata, orders
+from service.repo.transactions import Transactions
+from service.repo.translate import translated
+from service.usecases.ports import CitusState, Placement, TableDistribution
+
+CITUS: Final = """\
+SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
+"""Whether the server has loaded the library, and whether the database has the extension."""
+IS_COORDINATOR: Final = "SELECT groupid = 0 FROM pg_dist_local_group"
+_OURS: Final = "(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) name)"
+SIZES: Final = f"SELECT relname, pg_relation_size(oid) FROM pg_class WHERE oid IN {_OURS}"
+DISTRIBUTIONS: Final = f"""\
+SELECT relname, CASE repmodel WHEN 't' THEN NULL ELSE coalesce(column_to_column_name(logicalrelid, partkey), '') END,
+  colocationid
+FROM pg_dist_partition JOIN pg_class ON pg_class.oid = logicalrelid
+WHERE logicalrelid IN {_OURS} AND colocationid <> 0"""
+"""Without local tables that Citus tracks. The column is NULL for a reference table. A colocationid is a group."""
+FOREIGN_KEYS_OF_OTHERS: Final = f"""\
+SELECT format('%%s.%%I', conrelid::regclass, conname) FROM pg_constraint
+WHERE contype = 'f' AND (conrelid IN {_OURS}) <> (confrelid IN {_OURS}) ORDER BY 1"""
+CONNECTED: Final = """\
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application)s"""
+
+
+class PostgresTableDistributor:
+    """Implements usecases.ports.TableDistributor. For one thread. `writers` is the application name of consumers."""
+
+    def __init__(self, settings: ConnectionSettings, writers: str, shard_count: int) -> None:
+        self._dsn = settings.dsn
+        self._transactions = Transactions(settings)
+        self._parameters = {"tables": [*metadata.tables], "application": writers}
+        self._shard_count = shard_count
+
+    def citus(self) -> CitusState:
+        ((is_loaded, has_extension),) = self._query(CITUS)
+        match is_loaded, has_extension:
+            case True, True:
+                return CitusState.COORDINATOR if self._query(IS_COORDINATOR) == [(True,)] else CitusState.WORKER
+            case True, False:
+                return CitusState.NOT_CREATED
+            case False, True:
+                return CitusState.NOT_PRELOADED
+        return CitusState.NOT_INSTALLED
+
+    def schema_version(self) -> tuple[int, int]:
+        with translated():
+            return schema_number(self._dsn), head_number()
+
+    def tables(self) -> Sequence[TableDistribution]:
+        sizes = dict(self._query(SIZES))
+        has_catalog = self.citus() in {CitusState.COORDINATOR, CitusState.WORKER}
+        found = {name: (column, group) for name, column, group in self._query(DISTRIBUTIONS)} if has_catalog else {}
+        return [
+            TableDistribution(
+                table.name, _placement(table, found), sizes.get(table.name, 0), _statement(table, self._shard_count)
+            )
+            for table in metadata.sorted_tables
+        ]
+
+    def foreign_keys_of_others(self) -> Sequence[str]:
+        return [key for (key,) in self._query(FOREIGN_KEYS_OF_OTHERS)]
+
+    def connected_writers(self) -> int:
+        ((count,),) = self._query(CONNECTED)
+        return int(count)
+
+    def distribute(self, table: TableDistribution) -> None:
+        self._query(table.statement)
+
+    def close(self) -> None:
+        self._transactions.close()
+
+    def _query(self, statement: str) -> list[tuple[Any, ...]]:
+        with translated(), self._transactions.begin() as connection:
+            return connection.execute(statement, self._parameters).fetchall()
+
+
+def _placement(table: Table, found: Mapping[str, tuple[str | None, int]]) -> Placement:
+    if table.name not in found:
+        return Placement.LOCAL
+    column, group = found[table.name]
+    wanted = ("shard", found.get(orders.name, ("", 0))[1]) if "shard" in table.c else (None, group)
+    return Placement.DISTRIBUTED if (column, group) == wanted else Placement.MISPLACED
+
+
+def _statement(table: Table, shard_count: int) -> str:
+    if "shard" not in table.c:
+        return f"SELECT create_reference_table('{table.name}')"
+    how = f"shard_count => {shard_count}" if table is orders else f"colocate_with => '{orders.name}'"
+    return f"SELECT create_distributed_table('{table.name}', 'shard', {how})"
