@@ -16,6 +16,7 @@ from service.repo.transactions import Transactions
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import Stored
+from tests.kit import citus
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.notifications import listen
 from tests.kit.waiting import eventually
@@ -236,3 +237,54 @@ def test_an_erasure_that_times_out_waiting_for_a_writer_erases_nothing(
         assert caught.value.sqlstate == "55P03"
         assert writer.store([versioned(2, order_uid="a", entry="x")]) == Stored(replaced=1)
     assert stored(admin) == {"a"}
+
+
+# On Citus, where writers may connect to other nodes; with stand-ins of its functions
+
+
+def test_on_citus_an_erasure_is_committed_before_it_waits_for_the_writers_of_all_nodes(
+    database: str, writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection, background: Background
+) -> None:
+    """On another node, the exclusive lock would not wait for this writer, nor would its later batches wait."""
+    citus.create_extension(admin)
+    writer.store([versioned(1, order_uid="a")])
+    with psycopg.connect(database) as other:
+        other.execute(SHARE_ERASURE_LOCK)
+        erasing = background(lambda: erasures.erase(["a"]))
+        wait_until_blocked(admin, "eraser", erasing)
+        assert erasure_count(admin) == 1
+        assert stored(admin) == {"a"}
+        other.commit()
+        assert erasing.result() == {"a"}
+    assert stored(admin) == set()
+
+
+def test_on_citus_nothing_is_deleted_while_the_writers_of_a_node_may_not_know_of_the_erasure(
+    writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection
+) -> None:
+    citus.create_extension(admin)
+    citus.create_run_command(admin, is_second_reachable=False)
+    writer.store([versioned(1, order_uid="a")])
+    with pytest.raises(StorageUnavailable, match="could not wait for the batches of the Citus nodes 2"):
+        erasures.erase(["a"])
+    assert stored(admin) == {"a"}
+    citus.create_run_command(admin, is_second_reachable=True)
+    assert erasures.erase(["a"]) == {"a"}
+
+
+def test_without_citus_an_erasure_that_waits_has_changed_nothing(
+    database: str, writer: PostgresOrderStore, erasures: Erasures, admin: psycopg.Connection, background: Background
+) -> None:
+    writer.store([versioned(1, order_uid="a")])
+    with psycopg.connect(database) as other:
+        other.execute(SHARE_ERASURE_LOCK)
+        erasing = background(lambda: erasures.erase(["a"]))
+        wait_until_blocked(admin, "eraser", erasing)
+        assert erasure_count(admin) == 0
+        other.commit()
+        assert erasing.result() == {"a"}
+
+
+def erasure_count(admin: psycopg.Connection) -> int:
+    """Return the number of committed erasures."""
+    return len(admin.execute("SELECT FROM erased").fetchall())

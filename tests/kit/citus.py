@@ -79,6 +79,18 @@ BEGIN
 END $$;
 """
 
+RUN_COMMAND = """
+CREATE OR REPLACE FUNCTION run_command_on_all_nodes(
+  command text, parallel bool DEFAULT true, give_warning_for_connection_errors bool DEFAULT false,
+  OUT nodeid int, OUT success bool, OUT result text
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE command;
+  RETURN QUERY VALUES (1, true, ''), (2, {is_second_reachable}, '');
+END $$
+"""
+"""The real one executes the command on each node, in a transaction of its own."""
+
 
 def pretend_preloaded(admin: psycopg.Connection) -> None:
     admin.execute(SQL(SHARD_COUNT_SETTING).format(Identifier(admin.info.dbname)))
@@ -87,3 +99,10 @@ def pretend_preloaded(admin: psycopg.Connection) -> None:
 def create_extension(admin: psycopg.Connection) -> None:
     admin.execute(CATALOGS.encode())
     admin.execute(FUNCTIONS.encode())
+    create_run_command(admin, is_second_reachable=True)
+
+
+def create_run_command(admin: psycopg.Connection, *, is_second_reachable: bool) -> None:
+    """Create the function, or replace it."""
+    statement = RUN_COMMAND.format(is_second_reachable=is_second_reachable)
+    admin.execute(statement.encode())

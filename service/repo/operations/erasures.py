@@ -2,6 +2,9 @@
 
 Writers hold an advisory lock in shared mode, an erasure in exclusive mode. A writer that checked for erasures before
 the erasure has therefore committed before the erasure deletes. A writer that checks afterwards finds the erasure.
+
+The lock is local to a server. On Citus, an erasure is therefore committed first, waits for the running batches of each
+node, and deletes then.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +13,12 @@ from typing import Final, TypeVar
 
 from psycopg.errors import LockNotAvailable
 
+from service.errors import StorageUnavailable
 from service.repo.connection import BoundedConnection
 from service.repo.notifications import NOTIFY, payloads
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
-from service.repo.writer.erased import ERASED_AMONG, EXCLUSIVE_ERASURE_LOCK, HASH
+from service.repo.writer.erased import ERASED_AMONG, EXCLUSIVE_ERASURE_LOCK, HASH, IS_CITUS, WAIT_FOR_ALL_NODES
 from service.usecases.ports import ErasureStatus
 
 INSERT_ERASED: Final = f"""\
@@ -53,6 +57,7 @@ class Erasures:
         Waits for running batches, for at most twice the lock timeout.
         """
         with translated():
+            self._exclude_writers_of_other_nodes(uids)
             return exclusively(self._transactions, self._writers, partial(self._erase, uids))
 
     def status(self, uids: Sequence[str]) -> ErasureStatus:
@@ -80,6 +85,17 @@ class Erasures:
 
     def close(self) -> None:
         self._transactions.close()
+
+    def _exclude_writers_of_other_nodes(self, uids: Sequence[str]) -> None:
+        """On Citus, commit the erasure, and wait for the batches that checked for erasures before."""
+        with self._transactions.begin() as connection:
+            if connection.execute(IS_CITUS).fetchone() != (True,):
+                return
+            connection.execute(INSERT_ERASED, [[*uids]])
+        with self._transactions.begin() as connection:
+            if failed := connection.execute(WAIT_FOR_ALL_NODES).fetchall():
+                nodes = ", ".join(str(node) for (node,) in failed)
+                raise StorageUnavailable(f"could not wait for the batches of the Citus nodes {nodes}")
 
     @staticmethod
     def _erase(uids: Sequence[str], connection: BoundedConnection) -> set[str]:
