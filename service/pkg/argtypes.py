@@ -48,7 +48,9 @@ def fraction(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Return the seconds of a duration such as `90m` or `40d`."""
+    """Return the seconds of a duration such as `90m` or `40d`. A number alone is rejected: it could mean days."""
+    if not text.strip()[-1:].isalpha():
+        raise ArgumentTypeError("must be a number with a unit (s, m, h or d), such as 40d")
     try:
         return float(parse_seconds(text))
     except ValueError as error:

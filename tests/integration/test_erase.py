@@ -201,7 +201,13 @@ def test_an_invalid_uid_is_a_usage_error(both_settings: Settings, uid: str, caps
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--yes", "--dry-run", "a"], ["a", "--forget-older-than", "40d"], ["--forget-older-than", "40 days"]],
+    [
+        [],
+        ["--yes", "--dry-run", "a"],
+        ["a", "--forget-older-than", "40d"],
+        ["--forget-older-than", "40 days"],
+        ["--forget-older-than", "40"],
+    ],
 )
 def test_either_orders_or_an_age_is_required(both_settings: Settings, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -157,7 +157,9 @@ def test_without_an_age_nothing_is_deleted(database: str) -> None:
         run(database)
 
 
-@pytest.mark.parametrize("arguments", [["--older-than", "0d"], ["--older-than", "40000d"], ["--rate", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--older-than", "0d"], ["--older-than", "400"], ["--older-than", "40000d"], ["--rate", "-1"]]
+)
 def test_an_age_or_a_rate_out_of_range_is_a_usage_error(database: str, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(database, *arguments, max_age=DAY)

@@ -32,6 +32,8 @@ OF_KAFKA = [
     ["erase", "--forget-older-than", "400d"],
 ]
 
+OF_POSTGRESQL = [["erase", "--yes", "abc"], ["prune", "--older-than", "400d"], ["distribute"]]
+
 End = Callable[..., str]
 
 
@@ -141,6 +143,14 @@ def test_a_listener_that_closes_during_the_handshake_is_reported(end: End) -> No
 def test_the_option_is_named_if_it_set_the_address(end: End) -> None:
     line = end("generate", "--count", "1", "--bootstrap-servers", f"127.0.0.1:{free_port()}")
     assert line.endswith(" Check --bootstrap-servers.")
+
+
+@pytest.mark.parametrize("command", OF_POSTGRESQL, ids=" ".join)
+def test_each_command_reports_that_postgresql_is_unreachable(end: End, command: list[str]) -> None:
+    port = free_port()
+    assert end(*command, **{DSN: f"postgresql://127.0.0.1:{port}/orders"}) == (
+        f"orders: cannot connect to PostgreSQL at 127.0.0.1:{port}: connection refused (after 0 s). Check {DSN}."
+    )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nowhere.invalid:{port}"])

@@ -12,13 +12,8 @@ _DEFAULT_LIST_LIMIT: Final = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="dlq_command", required=True, metavar="list|show|replay")
-    _add_list(commands.add_parser("list", help="list dead letters and their reasons, oldest first, without content"))
-    _add_show(commands.add_parser("show", help="show the headers of one dead letter, or with --value its content"))
-    _add_replay(
-        commands.add_parser(
-            "replay", help="send dead letters to the order topic again, from where the last replay ended"
-        )
-    )
+    for name, (summary, add) in _COMMANDS.items():
+        add(commands.add_parser(name, help=summary, description=summary))
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +30,10 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=non_negative_int, help="partition of the dead-letter topic")
-    parser.add_argument("offset", type=non_negative_int, help="offset in that partition")
+    parser.add_argument(
+        "partition", type=non_negative_int, metavar="PARTITION", help="partition of the dead-letter topic"
+    )
+    parser.add_argument("offset", type=non_negative_int, metavar="OFFSET", help="offset in that partition")
     parser.add_argument(
         "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
     )
@@ -46,11 +43,9 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.add_argument(
         "partition", type=non_negative_int, nargs="?", metavar="PARTITION",
-        help="send only the dead letters at these offsets, even if already sent: partition of the dead-letter topic …",
+        help="partition of the dead-letter topic: send only the dead letters at OFFSET…, even if already sent",
     )  # fmt: skip
-    parser.add_argument(
-        "offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="… and offsets in that partition"
-    )
+    parser.add_argument("offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="offsets in that partition")
     _add_filters(parser)
     parser.add_argument("--order", metavar="ORDER_UID", help="send only dead letters of this order, by key and content")
     parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
@@ -82,3 +77,11 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
     )
+
+
+_COMMANDS: Final = {
+    "list": ("list dead letters and their reasons, oldest first, without content", _add_list),
+    "show": ("show the headers of one dead letter, or with --value its content", _add_show),
+    "replay": ("send dead letters to the order topic again, from where the last replay ended", _add_replay),
+}
+"""By name: its summary, and the function that adds its arguments."""

@@ -40,10 +40,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
         raise InvalidSettings("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
-    if settings.retention.max_age is None or max_age < settings.retention.max_age:
-        echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
     with closing(expired_orders(settings.postgres, cutoff)) as orders:
+        if settings.retention.max_age is None or max_age < settings.retention.max_age:
+            echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
         if args.dry_run:
             echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
         else:
