@@ -1,4 +1,4 @@
-"""Takes the README's screenshots from a running demo: `make screenshots`."""
+"""Takes the tutorial's screenshots from a running demo: `make screenshots`."""
 
 import re
 import sys
