@@ -18,7 +18,7 @@ from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.reader.order_reader import newest_statement
+from service.repo.reader.statements import newest_statement
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from msgspec import Struct
 
-from service.repo.reader.order_reader import newest_statement
+from service.repo.reader.statements import newest_statement
 
 
 class CopyResult(Struct, frozen=True):

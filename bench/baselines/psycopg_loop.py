@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bench.load import Target, UnexpectedResponse
 from service.repo.connection import load_text_as_bytes
-from service.repo.reader.order_reader import DOCUMENTS_OF, document_values
+from service.repo.reader.statements import DOCUMENTS_OF, document_values
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 

@@ -17,7 +17,7 @@ from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
-from service.repo.reader.order_reader import DOCUMENTS_OF, document_values
+from service.repo.reader.statements import DOCUMENTS_OF, document_values
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import CopyRows, copy_rows

@@ -24,7 +24,7 @@ from service.handler.http.routes.dead_letters import _format_cursor as format_de
 from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor
 from service.handler.http.routes.orders import _parse_cursor as parse_cursor
 from service.pkg.units import parse_bytes, parse_seconds
-from service.repo.reader.order_reader import page_values
+from service.repo.reader.statements import page_values
 from service.usecases.ports import Page, PageCursor, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed

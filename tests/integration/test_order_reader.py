@@ -18,11 +18,11 @@ from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
 from service.pkg.etag import with_etag
 from service.repo.reader import order_reader
-from service.repo.reader.order_reader import (
+from service.repo.reader.order_reader import PostgresOrderReader
+from service.repo.reader.statements import (
     DOCUMENTS_OF,
     ESTIMATE,
     PLANNER_SETTINGS,
-    PostgresOrderReader,
     document_values,
     page_statement,
     page_values,
@@ -457,9 +457,7 @@ async def _retried(reader: OrderReader) -> bytes | None:
 def test_a_read_that_the_server_cancels_makes_the_database_unavailable(
     real: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "service.repo.reader.order_reader.ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)"
-    )
+    monkeypatch.setattr(order_reader, "ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
 
     async def read(reader: OrderReader) -> str:
         with pytest.raises(StorageUnavailable) as failure:

@@ -6,7 +6,6 @@ which a pooler in transaction mode passes on to other clients. The client measur
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, LiteralString, TypeVar, cast
 
@@ -25,21 +24,19 @@ from service.repo.connection import (
     load_text_as_bytes,
 )
 from service.repo.connection_errors import CONNECTION_FAILED
-from service.repo.document import (
-    BY_ORDER_UID,
-    CREATED_US,
-    DATE_CREATED,
-    DOCUMENT,
-    FROM_ORDERS,
-    JOIN_CHILDREN,
-    JOIN_PAYMENTS,
-    STORED_AT,
-    columns,
-    created_at,
-    json_object,
+from service.repo.reader.statements import (
+    DOCUMENTS_OF,
+    DOCUMENTS_WITH_LSN,
+    ESTIMATE,
+    IDENTITY,
+    PLANNER_SETTINGS,
+    REPLAY_LSN,
+    document_values,
+    newest_statement,
+    page_statement,
+    page_values,
 )
-from service.repo.scope import CHANNEL, DATABASE, Identity
-from service.repo.shards import shard_of
+from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
 from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
 
@@ -51,64 +48,12 @@ POOL_TIMEOUT_SECONDS: Final = 2.0
 """How long a read waits for a connection of the pool."""
 UNREACHABLE_POOL_TIMEOUT_SECONDS: Final = 0.5
 """The same while PostgreSQL is unreachable: enough to establish a connection."""
-MAX_EXACT_COUNT: Final = 10_000
-"""Orders up to which the estimate is an exact count."""
-
-REPLAY_LSN: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END"
-"""A snapshot taken after this statement sees every commit up to this LSN. NULL on a primary."""
-DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} {BY_ORDER_UID}"
-"""Uses the unique index of `order_uid` and the primary keys of the others."""
-DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {DOCUMENTS_OF}; COMMIT"
-"""The same from a possible standby, in one round trip. The transaction pins a pooler to one server."""
-
-_NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
-
-IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
-PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
-"""The planner prefers sequential scans of tables that were never analyzed. A pooler passes a session's settings on to
-other clients, so behind a pooler the role must have these settings (roles.sql)."""
-MIN_UIDS: Final = 16
-"""Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a
-generic one, and plan each read again, which takes four times as long as the read."""
 MAX_STREAMED_ROWS: Final = 16
 """Rows that the warm-up receives at once: few, because a document may have 1 MiB, but many compared with the cost of an
 await."""
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
-
-SUMMARY: Final = json_object(
-    [
-        *columns("o", "order_uid", "track_number"),
-        ("date_created", DATE_CREATED),
-        ("stored_at", STORED_AT),
-        *columns("o", "delivery_service"),
-        *columns("p", "amount", "currency"),
-        ("items", "(SELECT count(*) FROM items i WHERE i.order_id = o.id AND i.shard = o.shard)"),
-    ]
-)
-"""The summary of an order in lists, without personal data."""
-
-FILTERS: Final[dict[str, LiteralString]] = {
-    "customer_id": "o.customer_id = %(customer_id)s",
-    "track_number": "o.track_number = %(track_number)s",
-    "after": "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)",
-}
-"""By field of PageQuery. They use orders_newest_idx, orders_customer_idx and orders_track_idx."""
-
-ESTIMATE: Final = f"""\
-SELECT CASE WHEN sample.counted < {MAX_EXACT_COUNT} THEN sample.counted
-            ELSE greatest(sample.counted, estimated.counted) END,
-       sample.counted >= {MAX_EXACT_COUNT} AS is_estimate
-FROM (SELECT count(*) AS counted FROM (SELECT 1 FROM orders LIMIT {MAX_EXACT_COUNT}) o) sample,
-     (SELECT sum(CASE WHEN reltuples > 0 AND relpages > 0
-                      THEN reltuples / relpages * (pg_relation_size(oid) / current_setting('block_size')::int)
-                      ELSE pg_stat_get_live_tuples(oid) END)::bigint AS counted
-        FROM pg_class
-       WHERE relkind = 'r'
-         AND (oid = 'orders'::regclass OR oid IN (SELECT relid FROM pg_partition_tree('orders')))) estimated"""
-"""Exact below MAX_EXACT_COUNT. Above, estimated like the planner does: rows per page at the last ANALYZE, times the
-current number of pages; before the first ANALYZE, the live rows of the statistics. Partitions are summed."""
 
 
 class PostgresOrderReader:
@@ -273,45 +218,3 @@ async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) ->
     [(replay_lsn,)] = await cursor.fetchall()
     cursor.nextset()
     return replay_lsn, await cursor.fetchall()
-
-
-def newest_statement(count: int) -> str:
-    """Return the statement for the newest orders, newest first.
-
-    It uses orders_newest_idx, and chooses the orders first, so that it sorts no documents.
-    """
-    return f"""\
-SELECT o.order_uid::text, {DOCUMENT}
-FROM (SELECT * FROM orders o {_NEWEST_FIRST} LIMIT {int(count)}) o {JOIN_CHILDREN}
-{_NEWEST_FIRST}"""
-
-
-def document_values(uids: Sequence[str]) -> dict[str, Any]:
-    """Return the values of DOCUMENTS_OF."""
-    padded = [*uids, *list(uids[:1]) * (MIN_UIDS - len(uids))]
-    return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
-
-
-def page_statement(query: PageQuery) -> LiteralString:
-    """Return the statement with the filters of the query. It reads one order more than the page has."""
-    conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"""\
-SELECT {SUMMARY}, {CREATED_US}, o.order_uid::text
-FROM orders o {JOIN_PAYMENTS} {where}
-{_NEWEST_FIRST} LIMIT %(more)s"""
-
-
-def page_values(query: PageQuery) -> dict[str, Any]:
-    values: dict[str, Any] = query._asdict() | {"more": query.limit + 1}
-    if query.after:
-        values |= {"created": _timestamp(query.after.created_us), "order_uid": query.after.order_uid}
-    return values
-
-
-def _timestamp(microseconds: int) -> datetime:
-    """Return the time, limited to the range of datetime."""
-    try:
-        return created_at(microseconds)
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC) if microseconds > 0 else datetime.min.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from service import repo
-from service.repo.reader.order_reader import newest_statement, page_statement
+from service.repo.reader.statements import newest_statement, page_statement
 from service.usecases.ports import PageCursor, PageQuery
 
 PREFIX: Final = "service.repo."
@@ -67,8 +67,8 @@ def test_a_distributed_planner_accepts_it(name: str, statement: str) -> None:
 
 
 def test_the_shards_are_named_where_an_order_is_read_and_not_in_batches() -> None:
-    names = {name.removesuffix(".0") for name, text in statements() if "shard = ANY" in text}
-    assert names == {"reader.order_reader.DOCUMENTS_OF", "reader.order_reader.DOCUMENTS_WITH_LSN"}
+    names = {name.removesuffix(".0").rpartition(".")[2] for name, text in statements() if "shard = ANY" in text}
+    assert names == {"DOCUMENTS_OF", "DOCUMENTS_WITH_LSN"}
 
 
 def test_statements_are_found() -> None:
