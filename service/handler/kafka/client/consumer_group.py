@@ -52,14 +52,15 @@ class ConsumerGroup:
             raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
         return self._metadata
 
-    def have_committed(self, offsets: Mapping[int, int]) -> bool:
-        """Return whether the group has committed these offsets. For the writing thread.
+    def have_committed(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
+        """Return whether the group has committed these offsets of the topic with this id. For the writing thread.
 
         Blocks until pending transactions of these partitions have ended. Raises KafkaException.
         """
         with closing(self._client()) as client:
             committed = client.committed(self.offsets_to_commit(offsets), timeout=_CALL_TIMEOUT_SECONDS)
-        return all(each.offset >= offsets[each.partition] for each in committed)
+        current = topic_id or NO_TOPIC_ID
+        return all(each.offset >= offsets[each.partition] and not current.contradicts(each) for each in committed)
 
     def require_topic(self, topic_id: TopicId | None) -> None:
         """Raise KafkaException if the topic was recreated since it had this id. For the writing thread. Blocks."""

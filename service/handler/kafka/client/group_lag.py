@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from service.handler.kafka.client.mock_cluster import is_mock_cluster
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -49,7 +52,7 @@ class GroupLag:
             return None
 
     def read(self) -> TopicDepths:
-        """Block for at most four times the call timeout. Raises KafkaException, TimeoutError."""
+        """Block for at most six times the call timeout. Raises KafkaException, TimeoutError."""
         partitions = self._partitions()
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
@@ -103,10 +106,21 @@ class GroupLag:
         }
 
     def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
-        """Return the committed offsets of the partitions that have any.
+        """Return the committed offsets of the partitions that have any. Those of a deleted topic do not count.
 
         This does not use the AdminClient: confluent-kafka 2.16 crashes if the group's coordinator returns an error.
         """
         own = [each for each in partitions if each.topic == self._topic]
-        committed = self._group.committed(own, timeout=self._call_timeout) if own else []
-        return {(each.topic, each.partition): each.offset for each in committed if each.offset >= 0}
+        if not own:
+            return {}
+        topic_id = self._topic_id()
+        return {
+            (each.topic, each.partition): each.offset
+            for each in self._group.committed(own, timeout=self._call_timeout)
+            if each.offset >= 0 and not topic_id.contradicts(each)
+        }
+
+    def _topic_id(self) -> TopicId:
+        if is_mock_cluster(self._group, self._call_timeout):  # it does not answer
+            return NO_TOPIC_ID
+        return fetch_topic_id(self._admin, self._topic, self._call_timeout)

@@ -19,6 +19,7 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.timeouts import call_within
+from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.usecases.batch import Batch
@@ -87,7 +88,7 @@ class TransactionalDeadLetters:
         # the topic was recreated, the batch is dropped before the id changes.
         metadata, topic_id = self._group.metadata, self._group.topic_id
         offsets = batch.commit_offsets
-        if self._initialize(producer, offsets) or not offsets:
+        if self._initialize(producer, offsets, topic_id) or not offsets:
             return
         owned = [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets]
         if owned:
@@ -105,7 +106,7 @@ class TransactionalDeadLetters:
         _end_transaction(producer.commit_transaction)
         self._state = _State.READY
 
-    def _initialize(self, producer: Producer, offsets: Mapping[int, int]) -> bool:
+    def _initialize(self, producer: Producer, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
         """Abort the transaction that the previous producer with this transactional id left open.
 
         Return whether that producer had committed these offsets although Kafka's answer was lost. No other member
@@ -115,7 +116,8 @@ class TransactionalDeadLetters:
             return False
         self._group.reject_mock()
         producer.init_transactions(_CALL_TIMEOUT_SECONDS)
-        was_committed = bool(offsets) and self._state is _State.LOST and self._group.have_committed(offsets)
+        is_outcome_unknown = bool(offsets) and self._state is _State.LOST
+        was_committed = is_outcome_unknown and self._group.have_committed(offsets, topic_id)
         self._state = _State.READY
         return was_committed
 

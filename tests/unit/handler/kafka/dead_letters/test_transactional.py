@@ -37,6 +37,8 @@ class FakeKafka:
     """Cleared, offsets are sent without end."""
     on_metadata: Callable[[], None] = lambda: None
     topic_id: TopicId = TOPIC_ID
+    committed_topic_id: TopicId = TOPIC_ID
+    """The one with which offsets were committed."""
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -64,9 +66,9 @@ class FakeMember:
         self._kafka.on_metadata()
         return b"metadata"
 
-    def have_committed(self, offsets: dict[int, int]) -> bool:
+    def have_committed(self, offsets: dict[int, int], topic_id: TopicId) -> bool:
         self._kafka.call("committed")
-        return offsets.items() <= self._kafka.committed.items()
+        return topic_id == self._kafka.committed_topic_id and offsets.items() <= self._kafka.committed.items()
 
     def require_topic(self, topic_id: TopicId) -> None:
         if self._kafka.topic_id != topic_id:
@@ -252,6 +254,15 @@ def test_a_commit_that_was_never_made_is_made_by_the_next_producer(
     send(dead_letters, batch(0, 1))
     assert (len(kafka.visible), kafka.committed) == (2, {0: 8, 1: 8})
     assert kafka.calls[5:] == ["init", "committed", "begin", "offsets", "commit"]
+
+
+def test_a_commit_of_the_deleted_topic_does_not_stand_for_one_of_the_recreated_topic(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.committed, kafka.committed_topic_id = {0: 8}, TopicId("deleted")
+    kafka.nemesis["commit"] = KafkaError(AWAY)
+    send(dead_letters, batch(0))
+    assert (len(kafka.visible), kafka.calls[-1]) == (1, "commit")
 
 
 def test_a_call_that_never_returns_is_left_behind_with_its_producer(
