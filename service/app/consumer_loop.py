@@ -19,6 +19,7 @@ from service.handler.kafka.consumer.lag import Lag
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.offsets import OffsetCommitter
 from service.handler.kafka.consumer.outcome_report import OutcomeReport
+from service.handler.kafka.consumer.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.poll_cycle import PollCycle
 from service.handler.kafka.consumer.progress import Progress
@@ -72,7 +73,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     identity = TopicIdentity(client, TopicLookup(given.admin, topic), given.group, log)
     topic_check = TopicCheck(client, topic, identity, metrics.consumption, log)
     resets = OffsetResets(client, topic, progress, metrics.consumption, log)
-    lag = Lag(client, topic, progress, metrics.partitions)
+    lag = Lag(PartitionEnds(client, topic), progress, metrics.partitions)
     assignment = Assignment(client, topic, progress, pipeline, topic_check, resets, fetch, lag)
     receiver = Receiver(client, pipeline, assignment, topic_check, errors, statistics, metrics)
     reader = Reader(receiver, pipeline, worker, breaker, state, assignment)

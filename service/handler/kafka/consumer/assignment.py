@@ -62,7 +62,7 @@ class Assignment:
         committed = statistics.committed(self.topic)
         self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
         self.topic_check.mark_position_known(fetched)
-        self.lag.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
+        self.lag.ends.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
 
     def seek(self, offsets: dict[int, int]) -> None:
         for partition, offset in offsets.items():

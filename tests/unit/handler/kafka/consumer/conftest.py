@@ -5,7 +5,16 @@ from functools import partial
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.handler.kafka.consumer import client_errors, fetch, lag, offsets, topic_check, topic_identity, topic_lookup
+from service.handler.kafka.consumer import (
+    client_errors,
+    fetch,
+    lag,
+    offsets,
+    partition_ends,
+    topic_check,
+    topic_identity,
+    topic_lookup,
+)
 from service.handler.kafka.consumer import progress as progress_module
 from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
@@ -19,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the modules of the consumer."""
     fake = FakeClock()
     monkeypatch.setattr(client_errors, "LogThrottle", partial(LogThrottle, now=fake))
-    for module in (fetch, lag, offsets, progress_module, topic_check, topic_identity, topic_lookup):
+    for module in (fetch, lag, offsets, partition_ends, progress_module, topic_check, topic_identity, topic_lookup):
         for name in {"monotonic", "time"} & vars(module).keys():
             monkeypatch.setattr(module, name, fake)
     return fake

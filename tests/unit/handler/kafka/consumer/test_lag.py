@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from service.handler.kafka.consumer.lag import Lag
+from service.handler.kafka.consumer.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.progress import Progress
 from service.handler.kafka.consumer.statistics import PartitionEnd
 from service.metrics import Metrics
@@ -36,7 +37,7 @@ class ObservedLag(Lag):
     """The lag of a consumer, together with its progress."""
 
     def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> None:
-        super().__init__(kafka, TOPIC, progress, metrics.partitions)  # type: ignore[arg-type]
+        super().__init__(PartitionEnds(kafka, TOPIC), progress, metrics.partitions)  # type: ignore[arg-type]
         self.progress = progress
 
     def advance(self, offsets: dict[int, int], last_ms: dict[int, int] | None = None) -> None:
@@ -105,7 +106,7 @@ def test_before_a_batch_is_written_the_committed_offset_counts(lag: ObservedLag,
 
 def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, metrics: Metrics) -> None:
     lag.progress.start_at({0: 4})
-    lag.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
+    lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
     lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "open_transaction_messages")) == (3, 3)
 
@@ -125,7 +126,7 @@ def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
 
 def test_a_partition_stalls_behind_an_open_transaction(lag: ObservedLag, metrics: Metrics, clock: FakeClock) -> None:
     lag.progress.start_at({0: 7})
-    lag.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
+    lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
     clock.advance(30)
     lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "partition_stalled_seconds")) == (0, 30)
@@ -171,7 +172,7 @@ def test_the_end_of_a_partition_that_is_not_fetched_is_queried(
 
 def test_the_end_of_a_partition_without_a_position_is_queried(lag: ObservedLag, kafka: FakeConsumer) -> None:
     lag.advance({0: 10, 1: 5})
-    lag.on_statistics({}, unfetched=frozenset({1}))
+    lag.ends.on_statistics({}, unfetched=frozenset({1}))
     lag.update()
     assert kafka.queries == [1]
 
