@@ -60,7 +60,7 @@ class RetryReport:
             self._log.warning("PostgreSQL fails with an internal error: no single order was found to cause it")
             return
         self._log.error(
-            "PostgreSQL fails with an internal error on one order: its partition stands still",
+            "PostgreSQL fails with an internal error on one order: its partition is stalled",
             order_uid=found.order.order_uid,
             partition=found.source.partition,
             offset=found.source.offset,

@@ -86,7 +86,7 @@ def test_of_an_order_that_causes_an_internal_error_only_the_uid_is_logged(report
     (logged,) = logs
     assert "`orders erase`" in logged.pop("hint")
     assert logged == {
-        "event": "PostgreSQL fails with an internal error on one order: its partition stands still",
+        "event": "PostgreSQL fails with an internal error on one order: its partition is stalled",
         "log_level": "error",
         "order_uid": "uid",
         "partition": 2,
