@@ -20,8 +20,3 @@ class Identity(NamedTuple):
     database: str
     is_standby: bool
     """Whether the server that answered is a standby."""
-
-
-def lock_key(purpose: str, schema: str = SCHEMA) -> str:
-    """Return an expression for the key of an advisory lock. Keys are shared by the whole database."""
-    return f"hashtextextended('orders {purpose} ' || {schema}, 0)"

@@ -252,6 +252,8 @@ def test_on_citus_an_erasure_is_committed_before_it_waits_for_the_writers_of_all
         other.execute(SHARE_ERASURE_LOCK)
         erasing = background(lambda: erasures.erase(["a"]))
         wait_until_blocked(admin, "eraser", erasing)
+        waiting = admin.execute("SELECT query FROM pg_stat_activity WHERE application_name = 'eraser'").fetchall()
+        assert "run_command_on_all_nodes" in waiting[0][0]
         assert erasure_count(admin) == 1
         assert stored(admin) == {"a"}
         other.commit()

@@ -20,13 +20,12 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.schema.missing_columns import missing_columns
-from service.repo.scope import lock_key
 from service.repo.translate import Failure, classify
 
 if TYPE_CHECKING:
     from service.config import MigrationSettings
 
-LOCK_KEY: Final = lock_key("migration", "coalesce(current_schema(), '')")
+LOCK_KEY: Final = "hashtextextended('orders migration ' || coalesce(current_schema(), ''), 0)"
 """Key of the advisory lock that a migration holds."""
 TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
 NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"

@@ -2,21 +2,24 @@
 
 from typing import Final
 
-from service.repo.scope import lock_key
+from service.repo.scope import SCHEMA
 
-_LOCK_KEY: Final = lock_key("erasures")
-"""Key of the advisory lock that writers and erasures take."""
-SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})"
+_LOCK_CLASS: Final = 0x6F726473
+"""First key of the advisory lock: distinguishes it from the locks of other programs in the database."""
+_LOCK_KEYS: Final = f"{_LOCK_CLASS}, 'erased'::regclass::oid::int"
+"""The table's OID separates schemas, and is a constant to the planner: hashing the schema's name took 0.1 ms more."""
+SHARE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEYS})"
 """Taken by writers before they check which orders are erased."""
-EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
+EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEYS})"
 """Taken by an erasure and by `orders prune`: waits for running batches, and blocks new ones."""
 
 IS_CITUS: Final = "SELECT to_regclass('pg_dist_partition') IS NOT NULL"
 WAIT_FOR_ALL_NODES: Final = f"""\
-SELECT nodeid FROM run_command_on_all_nodes(format('SELECT pg_advisory_xact_lock(%s)', {_LOCK_KEY}))
-WHERE NOT success"""
-"""Waits for the batches that run on any node of Citus, where an advisory lock is local to its node, and returns the
-nodes for which that failed. Later batches may already run."""
+SELECT nodeid FROM run_command_on_all_nodes(format(
+  'SELECT pg_advisory_xact_lock({_LOCK_CLASS}, %L::regclass::oid::int)', {SCHEMA} || '.erased'
+)) WHERE NOT success"""
+"""Waits for the batches that run on any node of Citus, and returns the nodes for which that failed. An advisory lock is
+local to its node, and so is an OID. Later batches may already run."""
 
 HASH: Final = "sha256(convert_to(uid, 'UTF8'))"
 
