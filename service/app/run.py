@@ -21,6 +21,6 @@ def run_command(run: Run, args: argparse.Namespace, settings: "Settings") -> int
     try:
         return run(args, settings)
     except KafkaException as error:
-        if (problem := properties.invalid_property(error)) is None:
+        if (problem := properties.invalid_property(error, settings.kafka.properties)) is None:
             raise to_command_error(error, properties.common(settings.kafka)) from None
         raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None

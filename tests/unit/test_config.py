@@ -449,6 +449,13 @@ def test_properties_that_are_not_a_json_object_of_scalars_are_rejected(
         ("enable.auto.commit", "the consumer commits offsets itself, after it has stored the orders"),
         ("group.id", "set ORDERS_KAFKA__GROUP_ID"),
         ("stats_cb", "it takes a Python function"),
+        ("topic.blacklist", "the consumer would get no partitions of a topic in this list"),
+        ("test.mock.num.brokers", "it replaces the brokers with simulated ones"),
+        ("statistics.interval.ms", "the consumer measures its lag with librdkafka's statistics"),
+        ("topic.metadata.refresh.interval.ms", "the consumer detects new partitions within 10 s"),
+        ("group.protocol.type", "`consumer` is the only group type that the consumer supports"),
+        ("plugin.library.paths", "it loads code into the process"),
+        ("internal.termination.signal", "librdkafka would handle this signal instead of the service"),
     ],
 )
 def test_reserved_properties_are_rejected_with_the_reason(

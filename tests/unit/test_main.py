@@ -170,6 +170,11 @@ def test_each_command_reports_an_unknown_property_in_the_same_words(
             '{"security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN"}',
             "librdkafka rejects the value of sasl.username",
         ),
+        (
+            '{"security.protocol": "sasl_ssl", "sasl.mechanism": "hunter.two"}',
+            "librdkafka rejects the value of a property",
+        ),
+        ('{"opaque": "hunter2"}', "librdkafka rejects the value of opaque"),
     ],
 )
 @pytest.mark.parametrize("command", [["api"], ["dlq", "list"]], ids=" ".join)
@@ -183,6 +188,14 @@ def test_an_invalid_property_is_reported_before_anything_connects(
     monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", properties)
     assert main.main(command) == 2
     assert only_line(capsys) == f"orders: ORDERS_KAFKA__PROPERTIES: {problem}"
+
+
+def test_of_several_properties_in_a_message_the_one_that_was_set_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES", '{"retries": 0}')  # "… when `enable.idempotence` is true"
+    assert main.main(["api"]) == 2
+    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka rejects the value of retries"
 
 
 def test_an_api_needs_two_ports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -38,7 +39,7 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
         echo(line)
     echo("")
     code = ExitCode.DONE
-    for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, _describe):
+    for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, partial(_describe, settings)):
         echo(_text(result))
         if result.outcome in {CheckOutcome.FAILED, CheckOutcome.SKIPPED}:
             code = ExitCode.FAILED
@@ -51,7 +52,7 @@ def _text(result: CheckResult) -> str:
     return f"{line}\n  {'':<22} {result.check.hint}" if has_hint else line
 
 
-def _describe(error: Exception) -> str:
+def _describe(settings: Settings, error: Exception) -> str:
     match error:
         case OrdersError():
             return str(error)
@@ -60,7 +61,8 @@ def _describe(error: Exception) -> str:
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
         case KafkaException():
-            return properties.invalid_property(error) or f"Kafka: {phrase(error.args[0])}"
+            problem = properties.invalid_property(error, settings.kafka.properties)
+            return problem or f"Kafka: {phrase(error.args[0])}"
     return type(error).__name__
 
 

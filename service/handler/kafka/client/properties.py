@@ -1,6 +1,7 @@
 """librdkafka configuration, lowest precedence first: our defaults, user overrides, what the guarantees require."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException, Producer
@@ -23,15 +24,10 @@ _MAX_MESSAGE_BYTES: Final = 100_000_000
 _TRANSACTION_TIMEOUT_MS: Final = 6_000
 """Equal to the session timeout: the open transaction of a crashed consumer blocks the next owner of its partitions."""
 
-_QUOTED: Final = re.compile(r'property:? "([^"]+)"')
-_PROPERTY: Final = re.compile(r"\b([a-z]+(?:\.[a-z]+)+)\b")
+_QUOTED: Final = re.compile(r'[Pp]roperty:? "([^"]+)"')
+_PROPERTY: Final = re.compile(r"\b[a-z]+(?:\.[a-z]+)+\b")
 
-_CLASSIC_ONLY: Final = (
-    "session.timeout.ms",
-    "heartbeat.interval.ms",
-    "partition.assignment.strategy",
-    "group.protocol.type",
-)
+_CLASSIC_ONLY: Final = ("session.timeout.ms", "heartbeat.interval.ms")
 """librdkafka rejects each of these with `group.protocol=consumer`."""
 
 
@@ -54,9 +50,9 @@ def consumer(kafka: "KafkaSettings") -> Properties:
         "queued.max.messages.kbytes": max(kafka.prefetch // 1024, 1),
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "fetch.wait.max.ms": 100,
+        **_membership(kafka),
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": 10_000,  # detects new partitions; default 5 minutes
-        **_membership(kafka),
         "group.id": kafka.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -130,13 +126,22 @@ def verify(kafka: "KafkaSettings") -> None:
     Producer(without_logs(producer(kafka)))
 
 
-def invalid_property(error: KafkaException) -> str | None:
+def invalid_property(error: KafkaException, set_by_user: Mapping[str, object]) -> str | None:
     """Return which property librdkafka rejects, without its value; None for other errors."""
     problem = error.args[0]
     if problem.code() != error_codes.INVALID_ARG:
         return None
     text = problem.str()
-    match = _QUOTED.search(text) or _PROPERTY.search(text)
-    if text.startswith("No such configuration property") and match:
-        return f"librdkafka has no property {match[1]}"
-    return f"librdkafka rejects the value of {match[1] if match else 'a property'}"
+    quoted = _QUOTED.search(text)
+    if text.startswith("No such configuration property") and quoted:
+        return f"librdkafka has no property {quoted[1]}"
+    return f"librdkafka rejects the value of {quoted[1] if quoted else _named_in(text, set_by_user)}"
+
+
+def _named_in(text: str, set_by_user: Mapping[str, object]) -> str:
+    """Return the property that the text names. It may also contain values, which can look like names."""
+    words = text.replace("`", " ").split()
+    names = [name for name in set_by_user if name in words]
+    values = " ".join(map(str, set_by_user.values()))
+    names += [name for name in _PROPERTY.findall(text) if name not in values]
+    return names[0] if names else "a property"
