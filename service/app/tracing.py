@@ -4,10 +4,12 @@ Its other variables work as usual, such as `OTEL_SERVICE_NAME` and `OTEL_RESOURC
 """
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from service.errors import InvalidSettings
 from service.pkg.run_with_timeout import run_with_timeout
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+_HEADER: Final = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-:<-\[\]-~]*")
+"""One header of a list, as OpenTelemetry accepts it."""
 
 _FLUSH_TIMEOUT_SECONDS: Final = 3.0
 """How long shutdown waits for the remaining spans to be exported."""
@@ -26,13 +31,19 @@ _FLUSH_TIMEOUT_SECONDS: Final = 3.0
 def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     """Yield the middleware that traces the writing of batches; export remaining spans at the end of the block.
 
-    Raises InvalidSettings if the extra `otel` is not installed.
+    Raises InvalidSettings if the extra `otel` is not installed, or a variable is invalid: OpenTelemetry would log it,
+    and export nothing.
     """
     enabled_by = [name for name in ENDPOINTS if os.environ.get(name)]
     if not enabled_by:
         yield no_middleware
         return
-    provider = _provider(enabled_by[0], mode, version)
+    _validate(enabled_by)
+    try:
+        provider = _provider(enabled_by[0], mode, version)
+    except ValueError:
+        names = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
+        raise InvalidSettings(f"OpenTelemetry rejects the value of one of {names}") from None
     from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
 
     try:
@@ -40,6 +51,25 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     finally:
         with suppress(TimeoutError):
             run_with_timeout(_FLUSH_TIMEOUT_SECONDS, provider.shutdown)
+
+
+def _validate(endpoints: Sequence[str]) -> None:
+    """Raise InvalidSettings, which never contains a value: headers and URLs may hold credentials."""
+    for name in endpoints:
+        if not _is_http_url(os.environ[name]):
+            raise InvalidSettings(f"{name}: must be an HTTP URL, such as http://collector:4318")
+    for name in _HEADERS:
+        entries = [entry.strip() for entry in os.environ.get(name, "").split(",")]
+        if not all(_HEADER.fullmatch(entry) for entry in entries if entry):
+            raise InvalidSettings(f"{name}: must be name=value,name=value with URL-encoded values")
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and text.split() == [text]
+    except ValueError:
+        return False
 
 
 def _provider(variable: str, mode: str, version: str) -> "TracerProvider":
