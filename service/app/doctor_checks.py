@@ -11,6 +11,7 @@ from service.handler.kafka.client import topics
 from service.handler.kafka.operations import checks as kafka_checks
 from service.repo.operations import checks as postgres_checks
 from service.repo.operations import listen_checks, server_settings
+from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT
 from service.usecases.diagnose import Check
 
 _CREATE_TOPIC: Final = "run `orders migrate`, or create the topic yourself if ORDERS_KAFKA__CREATE_TOPICS=false"
@@ -82,6 +83,7 @@ def _connection_checks(postgres: PostgresSettings) -> Iterator[Check]:
 def _database_checks(settings: Settings) -> Iterator[Check]:
     postgres = settings.postgres
     yield Check("schema", partial(postgres_checks.schema, postgres), "run `orders migrate`", ("PostgreSQL",))
+    yield Check("columns", partial(postgres_checks.columns, postgres), MISSING_COLUMNS_HINT, ("schema",))
     yield Check(
         "privileges", partial(postgres_checks.privileges, postgres, settings.mode), "run roles.sql", ("schema",)
     )

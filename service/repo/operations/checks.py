@@ -4,12 +4,10 @@ Each returns a description. Raises CheckFailed, psycopg.Error or UnsupportedEnco
 """
 
 from datetime import UTC, datetime
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
@@ -18,21 +16,14 @@ from service.repo.connection_errors import describe_with_address
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
-from service.repo.scope import DATABASE
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings
 
-NOTIFICATION_TIMEOUT_SECONDS: Final = 5.0
 MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 """A larger skew breaks the comparison of versions and the check of `date_created`."""
 _MIN_CONNECT_TIMEOUT_SECONDS: Final = 2
 
-CURRENT_DATABASE: Final = f"SELECT {DATABASE}"
-"""Whether two connections lead to the same database."""
-LISTEN: Final = "LISTEN orders_doctor"
-"""Fails on a standby."""
-NOTIFY: Final = "NOTIFY orders_doctor"
 CLOCK: Final = "SELECT clock_timestamp()"
 
 
@@ -56,10 +47,15 @@ def schema(postgres: "PostgresSettings") -> str:
     number, wanted = schema_number(postgres.dsn), head_number()
     if number < wanted:
         raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
-    with connect(postgres.dsn, postgres) as connection:
-        if problem := missing_columns(connection):
-            raise CheckFailed(problem)
     return f"version {number:04}, this release needs {wanted:04}"
+
+
+def columns(postgres: "PostgresSettings") -> str:
+    with connect(postgres.dsn, postgres) as connection:
+        missing = missing_columns(connection)
+    if missing:
+        raise CheckFailed(f"missing: {', '.join(missing)}")
+    return "the tables have all columns of this release"
 
 
 def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
@@ -69,26 +65,6 @@ def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
     if missing:
         raise CheckFailed(f"permission denied: {', '.join(f'{privilege} on {table}' for table, privilege in missing)}")
     return "can read and write orders" if can_write else "can only read orders"
-
-
-def notifications(postgres: "PostgresSettings") -> str:
-    dsn = postgres.listen_dsn or postgres.dsn
-    with (
-        connect(postgres.dsn, postgres) as reader,
-        connect(dsn, postgres) as listener,
-        connect(dsn, postgres) as notifier,
-    ):
-        if len({str(each.execute(CURRENT_DATABASE).fetchone()) for each in (reader, listener)}) > 1:
-            raise CheckFailed("ORDERS_POSTGRES__LISTEN_DSN and ORDERS_POSTGRES__DSN connect to different databases")
-        try:
-            listener.execute(LISTEN)
-        except ReadOnlySqlTransaction:
-            raise CheckFailed("a standby does not support LISTEN") from None
-        started_at = monotonic()
-        notifier.execute(NOTIFY)
-        if not list(listener.notifies(timeout=NOTIFICATION_TIMEOUT_SECONDS, stop_after=1)):
-            raise CheckFailed(f"no notification within {NOTIFICATION_TIMEOUT_SECONDS:g} s")
-    return f"delivered in {(monotonic() - started_at) * 1_000:.0f} ms"
 
 
 def clock_skew(postgres: "PostgresSettings") -> str:

@@ -1,43 +1,71 @@
 """Checks that notifications of every server arrive, for `orders doctor`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from psycopg.errors import ReadOnlySqlTransaction
 
 from service.errors import CheckFailed
 from service.repo.connection_errors import address
-from service.repo.listener.merged import NO_DATABASE, SAME_DATABASE, STANDBY
-from service.repo.operations import checks
+from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, STANDBY
+from service.repo.operations.checks import connect
+from service.repo.scope import DATABASE
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings
+
+NOTIFICATION_TIMEOUT_SECONDS: Final = 5.0
+DATABASE_AND_ROLE: Final = f"SELECT {DATABASE}, pg_is_in_recovery()"
+"""Whether two connections lead to the same database, and whether the server is a standby."""
+LISTEN: Final = "LISTEN orders_doctor"
+"""Fails on a standby."""
+NOTIFY: Final = "NOTIFY orders_doctor"
 
 
 def notifications(postgres: "PostgresSettings") -> str:
     """Describe how fast they arrive. Raises CheckFailed or psycopg.Error."""
     dsns = postgres.listen_dsns
+    _require_databases(postgres, dsns)
     if len(dsns) == 1:
-        return checks.notifications(postgres.model_copy(update={"listen_dsn": dsns[0]}))
-    databases = [_database(postgres, dsn) for dsn in dsns]
+        return _delivery(postgres, dsns[0])
+    return ", ".join(f"{address(dsn)} {_delivery_of_several(postgres, dsn)}" for dsn in dsns)
+
+
+def _require_databases(postgres: "PostgresSettings", dsns: Sequence[str]) -> None:
+    """Require what the API's listeners require."""
+    databases = [_database(postgres, dsn)[0] for dsn in dsns]
     if len({*databases}) < len(databases):
         raise CheckFailed(SAME_DATABASE)
-    if _database(postgres, postgres.dsn) not in databases:
-        raise CheckFailed(NO_DATABASE)
-    if _is_standby(postgres):
+    read, is_standby = _database(postgres, postgres.dsn)
+    if read not in databases:
+        raise CheckFailed(OTHER_DATABASE if len(dsns) == 1 else NO_DATABASE)
+    if is_standby and len(dsns) > 1:
         raise CheckFailed(STANDBY)
-    return ", ".join(f"{address(dsn)} {_notification(postgres, dsn)}" for dsn in dsns)
 
 
-def _notification(postgres: "PostgresSettings", dsn: str) -> str:
+def _database(postgres: "PostgresSettings", dsn: str) -> tuple[str, bool]:
+    """Return the database that this leads to, and whether the server is a standby."""
+    with connect(dsn, postgres) as connection:
+        [(database, is_standby)] = connection.execute(DATABASE_AND_ROLE).fetchall()
+        return database, is_standby
+
+
+def _delivery_of_several(postgres: "PostgresSettings", dsn: str) -> str:
     try:
-        return checks.notifications(postgres.model_copy(update={"dsn": dsn, "listen_dsn": None}))
+        return _delivery(postgres, dsn)
     except CheckFailed as error:
         raise CheckFailed(f"{address(dsn)}: {error}") from None
 
 
-def _database(postgres: "PostgresSettings", dsn: str) -> str:
-    with checks.connect(dsn, postgres) as connection:
-        return str(connection.execute(checks.CURRENT_DATABASE).fetchone())
-
-
-def _is_standby(postgres: "PostgresSettings") -> bool:
-    with checks.connect(postgres.dsn, postgres) as connection:
-        return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+def _delivery(postgres: "PostgresSettings", dsn: str) -> str:
+    with connect(dsn, postgres) as listener, connect(dsn, postgres) as notifier:
+        try:
+            listener.execute(LISTEN)
+        except ReadOnlySqlTransaction:
+            raise CheckFailed("a standby does not support LISTEN") from None
+        started_at = monotonic()
+        notifier.execute(NOTIFY)
+        if not list(listener.notifies(timeout=NOTIFICATION_TIMEOUT_SECONDS, stop_after=1)):
+            raise CheckFailed(f"no notification within {NOTIFICATION_TIMEOUT_SECONDS:g} s")
+    return f"delivered in {(monotonic() - started_at) * 1_000:.0f} ms"

@@ -19,7 +19,7 @@ from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
-from service.repo.schema.missing_columns import missing_columns
+from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
 from service.repo.translate import Failure, classify
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def _require_head(dsn: str) -> None:
 
 
 def _require_columns(connection: psycopg.Connection[TupleRow]) -> None:
-    if problem := missing_columns(connection):
-        raise MigrationError(problem)
+    if missing := missing_columns(connection):
+        raise MigrationError(f"columns are missing: {', '.join(missing)} ({MISSING_COLUMNS_HINT})")
 
 
 def _lock(connection: psycopg.Connection[TupleRow]) -> None:

@@ -12,14 +12,13 @@ WHERE NOT EXISTS (
     SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(name) AND attname = field AND NOT attisdropped)
 ORDER BY name, field"""
 
+MISSING_COLUMNS_HINT: Final = (
+    "an unreleased version created the database, or someone changed it: use an empty database, or restore the columns"
+)
 
-def missing_columns(connection: psycopg.Connection[Any]) -> str | None:
-    """Return which columns are missing and what to do, or None if there are all. Raises psycopg.Error."""
+
+def missing_columns(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the missing columns as `table.column`. Raises psycopg.Error."""
     wanted = [(table.name, column) for table in TABLES for column in table.key + table.columns]
-    found = connection.execute(MISSING_COLUMNS, [*map(list, zip(*wanted, strict=True))]).fetchall()
-    if not found:
-        return None
-    return (
-        f"the tables lack columns that this release needs: {', '.join(name for (name,) in found)}. "
-        "An unreleased version created the database, or someone changed it: use an empty database, or restore them"
-    )
+    found = connection.execute(MISSING_COLUMNS, [*map(list, zip(*wanted, strict=True))])
+    return [name for (name,) in found]
