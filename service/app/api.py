@@ -100,7 +100,8 @@ class Lifecycle:
         ready = {"warm-up": lambda: parts.warm_up.is_over, "not draining": lambda: not self._is_draining}
         if not parts.settings.cache.ready_without_database:
             ready["database"] = parts.has_database
-        return Health({"loop": lambda: True}, ready, {"warm-up": lambda: parts.warm_up.is_over}, informative)
+        alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
+        return Health(alive, ready, {"warm-up": lambda: parts.warm_up.is_over}, informative)
 
     async def _reload_keys(self, keys: Keys) -> None:
         """Poll the file of API keys. On a change disconnect all event streams, because their keys may be revoked."""

@@ -64,7 +64,7 @@ class BreakerControl:
 
         The pause ends at once if all messages that were held back must be read again.
         """
-        self._breaker_state = outcome.breaker
+        was_open, self._breaker_state = self.is_open, outcome.breaker
         if outcome.decision is Decision.COMMIT:
             self._on_commit(batch, next_batch)
         elif outcome.decision is Decision.REREAD:
@@ -74,6 +74,8 @@ class BreakerControl:
         else:
             self._probe = self._extended_probe(batch, next_batch)
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
+        if was_open and not self.is_open:
+            self._close()
         return self.is_open or outcome.decision is not Decision.COMMIT
 
     def skip(self, messages: list[Message]) -> None:
@@ -112,15 +114,11 @@ class BreakerControl:
         }
         if self.is_open:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
-        else:
-            self._metrics.circuit_breaker_open.set(0)
 
     def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.tried_until
-        self._log.warning("the circuit breaker is closed: PostgreSQL stores orders again")
-        self._metrics.circuit_breaker_open.set(0)
         self.paused_until, self.reread_offsets = monotonic(), probe.held_back
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
@@ -129,6 +127,10 @@ class BreakerControl:
         self._probe.add(batch, next_batch)
         self._probe.grow(self._settings.limits.messages)
         return self._probe
+
+    def _close(self) -> None:
+        self._metrics.circuit_breaker_open.set(0)
+        self._log.info("the circuit breaker is closed: consumption continues")
 
     def _open(self, problem: str, hint: str, offsets: dict[int, int]) -> None:
         """Pause at these offsets: nothing from there on was committed or dead-lettered."""

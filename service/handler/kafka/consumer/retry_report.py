@@ -48,8 +48,10 @@ class RetryReport:
     def on_recovery(self, error: BaseException) -> None:
         if isinstance(error, StorageError):
             self._metrics.writes.recoveries.labels(_sqlstate_class(error)).inc()
+            self._log.info("storing succeeded after retries")
         else:
             self._metrics.dead_letters.recoveries.inc()
+            self._log.info("producing dead letters succeeded after retries")
 
     def on_give_up(self, error: StorageUnavailable) -> None:
         self._metrics.writes.give_ups.labels(_sqlstate_class(error)).inc()
@@ -60,7 +62,7 @@ class RetryReport:
             self._log.warning("PostgreSQL fails with an internal error: no single order was found to cause it")
             return
         self._log.error(
-            "PostgreSQL fails with an internal error on one order: its partition is stalled",
+            "PostgreSQL fails with an internal error on one order: this consumer is stalled",
             order_uid=found.order.order_uid,
             partition=found.source.partition,
             offset=found.source.offset,

@@ -75,8 +75,11 @@ def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl
 def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: Metrics) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     control.end_pause()
-    assert not control.on_outcome(batch_of(5), DONE, batch_of(6))
+    with capture_logs() as logged:
+        assert not control.on_outcome(batch_of(5), DONE, batch_of(6))
+        assert not control.on_outcome(batch_of(6), DONE, batch_of(7))
     assert (control.is_open, control.must_reread) == (False, False)
+    assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
 

@@ -86,7 +86,7 @@ def test_of_an_order_that_causes_an_internal_error_only_the_uid_is_logged(report
     (logged,) = logs
     assert "`orders erase`" in logged.pop("hint")
     assert logged == {
-        "event": "PostgreSQL fails with an internal error on one order: its partition is stalled",
+        "event": "PostgreSQL fails with an internal error on one order: this consumer is stalled",
         "log_level": "error",
         "order_uid": "uid",
         "partition": 2,
@@ -113,9 +113,14 @@ def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, me
 
 def test_recoveries_and_give_ups_are_counted_by_cause(report: RetryReport, metrics: Metrics) -> None:
     unreachable = StorageUnavailable("")
-    report.on_recovery(unreachable)
-    report.on_give_up(unreachable)
-    report.on_recovery(DeadLettersUnavailable("", []))
+    with capture_logs() as logs:
+        report.on_recovery(unreachable)
+        report.on_give_up(unreachable)
+        report.on_recovery(DeadLettersUnavailable("", []))
+    assert [each["event"] for each in logs] == [
+        "storing succeeded after retries",
+        "producing dead letters succeeded after retries",
+    ]
     assert sample(metrics, "retry_recoveries", sqlstate_class="none") == 1
     assert sample(metrics, "retry_give_ups", sqlstate_class="none") == 1
     assert sample(metrics, "dead_letter_recoveries") == 1
