@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from service.entities.dead_letter import Headers, Origin
+    from service.entities.dead_letter import Headers
+    from service.entities.version import RecordCoordinates
 
 
 @dataclass
@@ -101,7 +102,7 @@ def compare_dead_letters(
 ) -> DeadLetterTable:
     """Compare dead letters; `expected` maps digest to reason. The origin of each must be in `topic`."""
     table = DeadLetterTable()
-    seen: dict[bytes, Origin] = {}
+    seen: dict[bytes, RecordCoordinates] = {}
     for reason in expected.values():
         table[reason].expected += 1
     for dead_letter in dead_letters:
@@ -114,7 +115,7 @@ def compare_dead_letters(
 def _count(
     dead_letter: Message,
     expected: Mapping[bytes, Reason],
-    seen: dict[bytes, Origin],
+    seen: dict[bytes, RecordCoordinates],
     table: DeadLetterTable,
     topic: str,
 ) -> None:

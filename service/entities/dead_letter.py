@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from service.entities.version import MAX_TOPIC_LENGTH
+from service.entities.version import MAX_TOPIC_LENGTH, RecordCoordinates
 
 
 class Reason(StrEnum):
@@ -62,17 +62,8 @@ Headers = list[tuple[str, bytes | None]]
 """Kafka headers: ordered; names may repeat, and values may be null."""
 
 
-class Origin(NamedTuple):
-    """The coordinates of a message's first record. Replays do not change them."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-
-def read_origin(headers: Headers | None) -> Origin | None:
-    """Return the origin of a dead-lettered or replayed message; None if it is absent or malformed.
+def read_origin(headers: Headers | None) -> RecordCoordinates | None:
+    """Return the first record of a dead-lettered or replayed message; None if it is absent or malformed.
 
     Any producer can set these headers, and they are copied to columns and headers, so values invalid in Kafka are
     rejected.
@@ -81,11 +72,11 @@ def read_origin(headers: Headers | None) -> Origin | None:
         return None
     values = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
     try:
-        return Origin(
-            _parse_topic(values[Header.TOPIC]),
+        return RecordCoordinates(
+            _parse_int(values[Header.TIMESTAMP]),
             _parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
             _parse_int(values[Header.OFFSET]),
-            _parse_int(values[Header.TIMESTAMP]),
+            _parse_topic(values[Header.TOPIC]),
         )
     except (KeyError, ValueError):
         return None

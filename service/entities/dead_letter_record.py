@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from service.entities.dead_letter import Header, Headers, Origin, known_headers, read_origin, read_replays
+from service.entities.dead_letter import Header, Headers, known_headers, read_origin, read_replays
+from service.entities.version import RecordCoordinates
 
 UNKNOWN_REASON: Final = "unknown"
 _MAX_HEADER_BYTES: Final = 4_096
@@ -28,7 +29,7 @@ class DeadLetterRecord(NamedTuple):
         return read_replays(self.headers)
 
     @property
-    def origin(self) -> Origin | None:
+    def origin(self) -> RecordCoordinates | None:
         return read_origin(self.headers)
 
     @property

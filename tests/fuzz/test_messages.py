@@ -149,7 +149,7 @@ def test_headers_give_a_valid_origin_or_none(given_headers: list[tuple[str, byte
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", origin.topic)
         assert 0 <= origin.partition < 2**31
         assert 0 <= min(origin.offset, origin.timestamp_ms) <= max(origin.offset, origin.timestamp_ms) < 2**63
-        RecordCoordinates.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+        RecordCoordinates.of(*origin)
     assert 0 <= read_replays(given_headers) < 2**63
 
 

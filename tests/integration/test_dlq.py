@@ -204,7 +204,7 @@ def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_
     headers: Headers = message.headers()  # type: ignore[assignment]  # bytes, because Kafka returned them
     assert (message.key(), message.value()) == (sent.key, sent.value)
     assert headers[:4] == sent.headers[:4]
-    assert read_origin(headers) == (kafka.topic, 2, 105, ORIGIN_MS + 5)
+    assert read_origin(headers) == (ORIGIN_MS + 5, 2, 105, kafka.topic)
     assert read_replays(headers) == 2
     assert {name for name, _ in headers[4:]} == {
         Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP, Header.REPLAYS,

@@ -10,8 +10,9 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from msgspec import Struct
 
-from service.entities.dead_letter import Header, Origin, Reason
+from service.entities.dead_letter import Header, Reason
 from service.entities.dead_letter_record import Excerpt
+from service.entities.version import RecordCoordinates
 from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import DeadLetterQuery, DeadLetterReader
@@ -130,7 +131,7 @@ def _view(excerpt: Excerpt) -> DeadLetterView:
     )
 
 
-def _original(origin: Origin) -> Original:
+def _original(origin: RecordCoordinates) -> Original:
     return Original(origin.topic, origin.partition, origin.offset, _timestamp(origin.timestamp_ms))
 
 

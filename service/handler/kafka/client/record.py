@@ -38,7 +38,7 @@ class Record(NamedTuple):
         origin = read_origin(self.headers)
         if origin is None:
             return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)
-        return RecordCoordinates.of(origin.timestamp_ms, origin.partition, origin.offset, origin.topic)
+        return RecordCoordinates.of(*origin)
 
 
 def record_of(message: Message) -> Record:

@@ -11,11 +11,11 @@ from service.entities.dead_letter import (
     DeadLetter,
     Header,
     Headers,
-    Origin,
     read_origin,
     read_replays,
     without_dlq_headers,
 )
+from service.entities.version import RecordCoordinates
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters.delivery import Payload
 from service.pkg.timestamps import rfc3339
@@ -64,8 +64,8 @@ class DeadLetterEncoder:
         return [(name, str(value).encode()) for name, value in added.items()]
 
 
-def _origin(record: Record) -> Origin:
-    return Origin(record.topic, record.partition, record.offset, max(record.timestamp_ms, 0))
+def _origin(record: Record) -> RecordCoordinates:
+    return RecordCoordinates(max(record.timestamp_ms, 0), record.partition, record.offset, record.topic)
 
 
 def _stub(record: Record) -> bytes:

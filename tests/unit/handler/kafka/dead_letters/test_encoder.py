@@ -28,12 +28,12 @@ def test_key_value_and_original_headers_are_unchanged() -> None:
 @pytest.mark.parametrize(
     ("headers", "origin"),
     [
-        ([], ("orders", 2, 7, 1_000)),
-        (FIRST, ("first", 3, 8, 900)),
-        ([*FIRST[:3], (Header.TIMESTAMP, b"-1")], ("orders", 2, 7, 1_000)),
+        ([], (1_000, 2, 7, "orders")),
+        (FIRST, (900, 3, 8, "first")),
+        ([*FIRST[:3], (Header.TIMESTAMP, b"-1")], (1_000, 2, 7, "orders")),
     ],
 )
-def test_the_first_origin_is_kept_unless_it_is_forged(headers: Headers, origin: tuple[str, int, int, int]) -> None:
+def test_the_first_origin_is_kept_unless_it_is_forged(headers: Headers, origin: tuple[int, int, int, str]) -> None:
     for encode in (ENCODER.encode, *ENCODER.fallbacks):
         assert read_origin([*encode(dead_letter(headers)).headers]) == origin
 
