@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from service.errors import OrdersError
+from service.errors import ReadFailed
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ SELECT o.order_uid,
 """
 
 
-class ReadError(OrdersError):
-    """Reading from Kafka or PostgreSQL failed. The text contains no values and no secrets."""
-
-
 class GroupProgress(NamedTuple):
     """The number of messages in the topic, and the lag of the group."""
 
@@ -44,19 +40,19 @@ class GroupProgress(NamedTuple):
 
 
 def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
-    """Yield each row of `orders` with its children as a document, from one snapshot. Raises ReadError."""
+    """Yield each row of `orders` with its children as a document, from one snapshot. Raises ReadFailed."""
     yield from rows(dsn, STORED_ORDERS)
 
 
 def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement, fetched in chunks. Raises ReadError."""
+    """Yield the rows of a statement, fetched in chunks. Raises ReadFailed."""
     try:
         with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
             connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for reading all rows
             cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)
     except psycopg.Error as error:
-        raise ReadError(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
+        raise ReadFailed(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
 
 
 def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]) -> Consumer:
@@ -74,26 +70,26 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
 
 
 def progress(consumer: Consumer, topic: str) -> GroupProgress:
-    """Compare the group's offsets with the ends of the topic's partitions. Raises ReadError."""
+    """Compare the group's offsets with the ends of the topic's partitions. Raises ReadFailed."""
     try:
         committed = consumer.committed(_partitions(consumer, topic), timeout=RESPONSE_TIMEOUT_SECONDS)
         ends = [consumer.get_watermark_offsets(partition, timeout=RESPONSE_TIMEOUT_SECONDS) for partition in committed]
     except KafkaException as error:
-        raise ReadError(f"Kafka: {phrase(error.args[0])}") from error
+        raise ReadFailed(f"Kafka: {phrase(error.args[0])}") from error
     positions = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
     return GroupProgress(produced, produced - sum(positions))
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
-    """Yield all messages of the topic, in no order across partitions. Raises ReadError."""
+    """Yield all messages of the topic, in no order across partitions. Raises ReadFailed."""
     partitions = _partitions(consumer, topic)
     consumer.assign(partitions)
     unread = {partition.partition for partition in partitions}
     while unread:
         message = consumer.poll(RESPONSE_TIMEOUT_SECONDS)
         if message is None:
-            raise ReadError(
+            raise ReadFailed(
                 f"reading from Kafka timed out: no message from {topic} for {RESPONSE_TIMEOUT_SECONDS:.0f} s"
             )
         if message.error() is None:
@@ -103,18 +99,18 @@ def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
 
 
 def _partition_at_end(message: Message) -> int | None:
-    """Return the partition of an end-of-partition event. Raises ReadError for an error."""
+    """Return the partition of an end-of-partition event. Raises ReadFailed for an error."""
     error = message.error()
     if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
         return message.partition()
-    raise ReadError(f"Kafka: {phrase(error) if error else 'no message'}")
+    raise ReadFailed(f"Kafka: {phrase(error) if error else 'no message'}")
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
         known = consumer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise ReadError(f"Kafka: {phrase(error.args[0])}") from error
+        raise ReadFailed(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:
-        raise ReadError(topic_problem("read", topic, known.error))
+        raise ReadFailed(topic_problem("read", topic, known.error))
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]

@@ -1,4 +1,4 @@
-"""Every error that `service` raises, and what the caller does.
+"""Every error that a module of Orders raises for another one, and what the caller does.
 
 OrdersError
 ├── DocumentRejected             a message is not a valid order: dead-letter it
@@ -6,7 +6,8 @@ OrdersError
 │   ├── OrderRejected                the data of an order: split the batch, and dead-letter the order that fails alone
 │   ├── StatementTimedOut            the batch took too long: retry it in halves
 │   └── StorageUnavailable           any other cause: retry; the API answers 503
-│       └── ConcurrentChange             another writer changed the same data first: retry, and never give up
+│       ├── ConcurrentChange             another writer changed the same data first: retry, and never give up
+│       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── KafkaUnavailable             a query of Kafka failed: answer 503
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
@@ -22,10 +23,11 @@ OrdersError
 ├── InvalidKeysFile              the file of API keys is invalid: start nothing; while running, log it
 ├── RequestRefused               a request is not for the application: answer `status`, and close the connection
 ├── PortUnavailable              a port is in use, or binding it is not permitted: fail
+├── ReadFailed                   `orders check` cannot read Kafka or PostgreSQL: fail
 └── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited: fail
 
-`service/main.py` prints the text of each as one line, and returns the exit code. This module imports nothing from the
-project, so every package can raise them.
+`service/main.py` prints the text of those that reach it as one line, and returns the exit code. At run time, this
+module imports nothing from the project, so every package can raise them.
 """
 
 from typing import TYPE_CHECKING
@@ -78,6 +80,10 @@ class StorageUnavailable(StorageError):
 
 class ConcurrentChange(StorageUnavailable):
     """The transaction lost a race: PostgreSQL is available, and no order is at fault."""
+
+
+class ReadInterrupted(StorageUnavailable):
+    """The same read is likely to succeed on another connection."""
 
 
 class DeadLettersUnavailable(OrdersError):
@@ -146,6 +152,10 @@ class RequestRefused(OrdersError):
 
 class PortUnavailable(OrdersError):
     """The text is one line for the user."""
+
+
+class ReadFailed(OrdersError):
+    """The text contains no values and no secrets."""
 
 
 class ServerUnavailable(OrdersError):

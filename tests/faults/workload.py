@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from generator.actual import ReadError, progress
+from generator.actual import progress
 from generator.expected import dead_letter_digest
 from generator.stream import Message, Plan, stream
 from local.ports import HOST
+from service.errors import ReadFailed
 from tests.faults.background_producer import BackgroundProducer
 from tests.faults.checker import Checker, CheckResult
 from tests.faults.group import Group
@@ -258,7 +259,7 @@ class Workload:
     def _is_settled(self, reader: confluent_kafka.Consumer) -> bool:
         try:
             reached = progress(reader, self.topic)
-        except ReadError:
+        except ReadFailed:
             return False
         if self._recovery_timer:
             self._recovery_timer.observe(reached.produced - reached.lag, reached.lag)

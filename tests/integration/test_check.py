@@ -15,13 +15,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from psycopg.types.json import Jsonb
 
 from generator import check
-from generator.actual import ReadError
 from generator.produce import RateLimiter, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from generator.verify import verify
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header
-from service.errors import CommandError
+from service.errors import CommandError, ReadFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.shards import shard_of
 from tests.kit.servers import Kafka
@@ -251,7 +250,7 @@ def test_another_seed_fails(harness: Harness) -> None:
 
 def test_an_unreachable_database_is_reported_in_one_line_without_its_password(harness: Harness) -> None:
     dsn = "postgresql://someone:secret@127.0.0.1:1/orders"
-    with pytest.raises(ReadError, match=r"^PostgreSQL: OperationalError$"):
+    with pytest.raises(ReadFailed, match=r"^PostgreSQL: OperationalError$"):
         verify(PLAN, harness.settings.kafka, dsn, is_until_known=True, lag_timeout_seconds=0)
     with pytest.raises(CommandError, match=r"^cannot connect to PostgreSQL at 127\.0\.0\.1:1: connection refused"):
         Harness(harness.bootstrap_servers, harness.topic, dsn).check()

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from service.errors import StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
+from service.errors import ReadInterrupted, StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
 from service.repo.connection import (
     PREPARED_STATEMENT_ERRORS,
     SERVER,
@@ -148,7 +148,7 @@ class PostgresOrderReader:
             try:
                 async with self._connection() as connection:
                     return await read(connection)
-            except _RetryableError:
+            except ReadInterrupted:
                 if not attempts:
                     raise
 
@@ -182,9 +182,9 @@ class PostgresOrderReader:
         if error.sqlstate in PREPARED_STATEMENT_ERRORS:
             self._uses_prepared_statements = False
         if error.sqlstate in RETRYABLE:
-            return _RetryableError(translate(error).problem, sqlstate=error.sqlstate or "")
+            return ReadInterrupted(translate(error).problem, sqlstate=error.sqlstate or "")
         if connection.closed:
-            return _RetryableError(CONNECTION_FAILED)
+            return ReadInterrupted(CONNECTION_FAILED)
         failure = translate(error)
         if isinstance(failure, StatementTimedOut):  # a read cannot be halved
             return StorageUnavailable(failure.problem, sqlstate=failure.sqlstate)
@@ -201,10 +201,6 @@ class PostgresOrderReader:
             connection.prepare_threshold = None
         if not is_pooled:
             await connection.execute(PLANNER_SETTINGS)
-
-
-class _RetryableError(StorageUnavailable):
-    """The connection was lost, or the error is one that a retry resolves."""
 
 
 async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:
