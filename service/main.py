@@ -54,7 +54,6 @@ COMMANDS: Final = {
     "demo": Command("run everything on this machine, with its own Kafka and PostgreSQL", "local.demo"),
     "bench": Command("run the benchmarks on real servers", "bench.command"),
 }
-MODES: Final = ("consumer", "api")
 NOT_INSTALLED: Final = {
     "local": "`orders demo` needs a checkout of the repository: run `make demo`, or `pip install -e '.[demo]'` there",
     "bench": "`orders bench` needs a checkout of the repository: run `make bench`",
