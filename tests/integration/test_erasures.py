@@ -153,7 +153,7 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     erasures.erase(["old"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
     erasures.erase(["recent"])
-    assert erasures.delete_expired(86_400) == 1
+    assert erasures.forget_older_than(86_400) == 1
     assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == Stored(new=1, erased=1)
 
 

@@ -149,7 +149,7 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     require_no_older_records(older_than, ages)
     with _erasures(settings) as erasures:
-        count = erasures.count_expired(older_than) if dry_run else erasures.delete_expired(older_than)
+        count = erasures.count_older_than(older_than) if dry_run else erasures.forget_older_than(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 

@@ -72,15 +72,15 @@ class Erasures:
         with translated(), self._transactions.begin() as connection:
             connection.execute(DELETE_ERASED, [[*uids]])
 
-    def delete_expired(self, older_than_seconds: float) -> int:
-        """Remove erasures older than this many seconds; return how many."""
+    def forget_older_than(self, seconds: float) -> int:
+        """Remove erasures older than this; return how many."""
         with translated(), self._transactions.begin() as connection:
-            return connection.execute(DELETE_OLD_ERASURES, [older_than_seconds]).rowcount
+            return connection.execute(DELETE_OLD_ERASURES, [seconds]).rowcount
 
-    def count_expired(self, older_than_seconds: float) -> int:
-        """Return how many erasures `delete_expired` would remove."""
+    def count_older_than(self, seconds: float) -> int:
+        """Return how many erasures `forget_older_than` would remove."""
         with translated(), self._transactions.begin() as connection:
-            ((count,),) = connection.execute(COUNT_OLD_ERASURES, [older_than_seconds]).fetchall()
+            ((count,),) = connection.execute(COUNT_OLD_ERASURES, [seconds]).fetchall()
             return int(count)
 
     def close(self) -> None:
