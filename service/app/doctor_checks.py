@@ -89,7 +89,7 @@ def _database_checks(settings: Settings) -> Iterator[Check]:
     )
     yield Check(
         "notifications",
-        partial(listen_checks.notifications, postgres),
+        partial(listen_checks.all_listeners, postgres),
         "the API caches nothing without them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
         ("PostgreSQL",),
     )

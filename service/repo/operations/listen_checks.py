@@ -23,7 +23,7 @@ LISTEN: Final = "LISTEN orders_doctor"
 NOTIFY: Final = "NOTIFY orders_doctor"
 
 
-def notifications(postgres: "PostgresSettings") -> str:
+def all_listeners(postgres: "PostgresSettings") -> str:
     """Describe how fast they arrive. Raises CheckFailed or psycopg.Error."""
     dsns = postgres.listen_dsns
     _require_databases(postgres, dsns)

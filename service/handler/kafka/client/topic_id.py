@@ -53,13 +53,13 @@ def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: TopicI
     return [TopicPartition(topic, partition, offset, topic_id.commit_metadata) for partition, offset in offsets.items()]
 
 
-def describe(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicDescription]":
+def describe_topic(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicDescription]":
     return admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
 
 
 def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> TopicId:
     """Block until the broker returns the topic's id. Raises KafkaException."""
-    return topic_id_of(describe(admin, topic, timeout).result())
+    return topic_id_of(describe_topic(admin, topic, timeout).result())
 
 
 def topic_id_of(description: "TopicDescription") -> TopicId:

@@ -60,7 +60,7 @@ def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
     try:
         topics = admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).topics
     except KafkaException as error:
-        raise classify(error, admin) from None
+        raise to_migration_error(error, admin) from None
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
@@ -96,7 +96,7 @@ def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:
     return "compact" in _configs([name], admin)[name]["cleanup.policy"].value
 
 
-def classify(error: KafkaException, admin: DiagnosticAdminClient) -> Exception:
+def to_migration_error(error: KafkaException, admin: DiagnosticAdminClient) -> Exception:
     """Convert to TryAgain or MigrationError; their text contains only fixed phrases and addresses."""
     problem = error.args[0]
     if problem.name() in _PERMANENT_ERRORS:
@@ -109,7 +109,7 @@ def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
     try:
         return admin.check_advertised(_METADATA_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise classify(error, admin) from None
+        raise to_migration_error(error, admin) from None
 
 
 def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
@@ -134,7 +134,7 @@ def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
         request.result()
     except KafkaException as error:
         if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-            raise classify(error, admin) from None
+            raise to_migration_error(error, admin) from None
         return False
     return True
 
@@ -181,4 +181,4 @@ def _size_limits(names: list[str], admin: DiagnosticAdminClient) -> list[int]:
     try:
         return [int(config[SIZE_LIMIT].value) for config in _configs(names, admin).values()]
     except KafkaException as error:
-        raise classify(error, admin) from None
+        raise to_migration_error(error, admin) from None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka.admin import AdminClient
 
-from service.handler.kafka.client.topic_id import TopicId, describe, topic_id_of
+from service.handler.kafka.client.topic_id import TopicId, describe_topic, topic_id_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -37,7 +37,7 @@ class TopicLookup:
         """
         if self._pending is None:
             if monotonic() >= self._next_at:
-                self._pending = describe(self._admin, self._topic, _TIMEOUT_SECONDS)
+                self._pending = describe_topic(self._admin, self._topic, _TIMEOUT_SECONDS)
             return None
         if not self._pending.done():
             return None

@@ -18,5 +18,5 @@ def test_the_timeout_for_connecting_is_that_of_the_settings(monkeypatch: pytest.
     monkeypatch.setattr(psycopg, "connect", connect)
     postgres = PostgresSettings(listen_dsn='["postgresql://a/orders", "postgresql://b/orders"]', connect_timeout=7)
     with pytest.raises(CheckFailed, match="a:5432: connection refused"):
-        listen_checks.notifications(postgres)
+        listen_checks.all_listeners(postgres)
     assert timeouts == [7]
