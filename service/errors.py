@@ -9,6 +9,7 @@ OrdersError
 │       ├── ConcurrentChange             another writer changed the same data first: retry, and never give up
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
+├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
 ├── KafkaUnavailable             a query of Kafka failed: answer 503
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
 ├── TryAgain                     an attempt failed: the Poller repeats it
@@ -92,6 +93,10 @@ class DeadLettersUnavailable(OrdersError):
     def __init__(self, problem: str, unsent: "Sequence[DeadLetter]") -> None:
         super().__init__(problem)
         self.unsent = unsent
+
+
+class GroupChanged(OrdersError):
+    """The text says what changed."""
 
 
 class KafkaUnavailable(OrdersError):

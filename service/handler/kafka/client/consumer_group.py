@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from service.errors import CommandError
+from service.errors import CommandError, GroupChanged
 from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 
@@ -45,11 +45,11 @@ class ConsumerGroup:
     def metadata(self) -> bytes:
         """The metadata for committing offsets in a transaction. For the writing thread.
 
-        Raises KafkaException without a generation: the broker would accept the offsets even if the partitions have
+        Raises GroupChanged without a generation: the broker would accept the offsets even if the partitions have
         another owner.
         """
         if not has_generation(self._metadata):
-            raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+            raise GroupChanged("this consumer is not a member of its group: it is joining again")
         return self._metadata
 
     def have_committed(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
@@ -63,11 +63,14 @@ class ConsumerGroup:
         return all(each.offset >= offsets[each.partition] and not current.contradicts(each) for each in committed)
 
     def require_topic(self, topic_id: TopicId | None) -> None:
-        """Raise KafkaException if the topic was recreated since it had this id. For the writing thread. Blocks."""
+        """Raise GroupChanged if the topic was recreated since it had this id. For the writing thread. Blocks.
+
+        Raises KafkaException if the broker does not return the id.
+        """
         if topic_id is None or not topic_id.exists:
             return
         if fetch_topic_id(self._admin_client(), self.topic, _CALL_TIMEOUT_SECONDS) != topic_id:
-            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
+            raise GroupChanged(f"the topic {self.topic} was deleted and created again: it will be read again")
 
     def reject_mock(self) -> None:
         """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages. For the writing thread."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
-from service.errors import DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable, GroupChanged
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
@@ -61,7 +61,11 @@ class TransactionalDeadLetters:
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         while True:
             fallbacks_used = self._fallbacks_used.total()
-            if (error := self._attempt(dead_letters, batch)) is None:
+            try:
+                error = self._attempt(dead_letters, batch)
+            except GroupChanged as change:  # no transaction has begun
+                raise DeadLettersUnavailable(str(change), dead_letters) from None
+            if error is None:
                 self._fallbacks_used.clear()
                 return True
             if self._fallbacks_used.total() == fallbacks_used:  # a repetition would fail too

@@ -3,11 +3,11 @@
 import struct
 
 import pytest
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 
 from local import broker
 from service.config import KafkaSettings
-from service.errors import CommandError
+from service.errors import CommandError, GroupChanged
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
@@ -28,7 +28,7 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     assert consumer.consumer_group_metadata()[:11] == written(-1)[:11]
     member = ConsumerGroup({}, "orders", is_transactional=True)
     for _ in range(2):
-        with pytest.raises(KafkaException, match="UNKNOWN_MEMBER_ID"):
+        with pytest.raises(GroupChanged, match="not a member"):
             _ = member.metadata
         member.refresh(consumer)
     consumer.close()

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.errors import CommandError, DeadLettersUnavailable
+from service.errors import CommandError, DeadLettersUnavailable, GroupChanged
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters import delivery
@@ -72,7 +72,7 @@ class FakeMember:
 
     def require_topic(self, topic_id: TopicId) -> None:
         if self._kafka.topic_id != topic_id:
-            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
+            raise GroupChanged("recreated")
 
     def reject_mock(self) -> None:
         if self._kafka.cluster == "mockCluster":
@@ -196,7 +196,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
 ) -> None:
     of = batch(0)
     kafka.topic_id = TopicId("recreated")
-    with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_TOPIC_ID"):
+    with pytest.raises(DeadLettersUnavailable, match="recreated"):
         dead_letters.send_and_commit(of, of.dead_letters)
     assert (kafka.visible, kafka.committed, kafka.calls) == ([], {}, ["init"])
     of.drop(frozenset({0}))
@@ -353,11 +353,11 @@ def test_the_mock_broker_is_refused(kafka: FakeKafka, dead_letters: Transactiona
 
 def test_without_a_membership_nothing_is_begun(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     def refuse() -> None:
-        raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+        raise GroupChanged("not a member")
 
     send(dead_letters, batch(0))
     kafka.on_metadata = refuse
-    with pytest.raises(DeadLettersUnavailable, match="UNKNOWN_MEMBER_ID"):
+    with pytest.raises(DeadLettersUnavailable, match="not a member"):
         dead_letters.send_and_commit(batch(1), batch(1).dead_letters)
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
