@@ -36,7 +36,7 @@ def dsn(text: str) -> str:
 
 
 def dsns(text: str) -> list[str]:
-    """Return the connection strings of a JSON list, or the single one that the text is.
+    """Return the connection strings in a JSON list. Any other text is one connection string.
 
     Not separated by commas, because those also separate the hosts of one connection string. Raises ValueError, whose
     text contains no part of it.

@@ -8,7 +8,7 @@ from service.pkg.run_with_timeout import run_with_timeout
 def connection_problem(host: str, port: int, seconds: float) -> str | None:
     """Return why no TCP connection can be established within `seconds`; None if one can."""
     try:
-        # Name resolution has no timeout of its own.
+        # Name resolution has no timeout.
         run_with_timeout(seconds, lambda: socket.create_connection((host, port), seconds).close())
     except OSError as error:
         return os_error_phrase(error)

@@ -1,6 +1,6 @@
 """The names of tables and columns, derived from the order document. `tables.py` adds types and keys.
 
-A module of its own because only migrations need SQLAlchemy, which takes longer to import than a whole consumer.
+A separate module, because only migrations need SQLAlchemy, which takes longer to import than a whole consumer.
 """
 
 from collections.abc import Collection

@@ -7,7 +7,7 @@ version. So each notified order has a minimum WAL position (LSN), and a shared m
 from typing import Final
 
 MAX_TRACKED_ORDERS: Final = 50_000
-"""Orders with a minimum of their own. Beyond that, the oldest one's minimum becomes the shared minimum."""
+"""Maximum number of orders with their own minimum. Beyond it, the oldest minimum becomes the shared one."""
 UNKNOWN_LSN: Final = 2**64
 """Greater than every LSN: nothing that a standby returns may be cached."""
 

@@ -1,6 +1,6 @@
 """Sends events to all clients of `/events` as Server-Sent Events.
 
-All streams read one ring buffer, each after its own last event, so that a slow stream uses no memory of its own. A
+All streams read one ring buffer, each after its own last event, so a slow stream uses no additional memory. A
 stream that falls behind the buffer gets a `reset` event; a client that reads nothing for STALL_SECONDS is disconnected.
 """
 

@@ -53,7 +53,7 @@ class ListenerCallbacks:
     database_problem: Callable[[str, Identity], str | None]
     """Return what is wrong with listening to this database while reading from that one; None if nothing.
 
-    Raises InvalidSettings if a retry is in vain.
+    Raises InvalidSettings if a retry cannot help.
     """
 
 
@@ -198,7 +198,7 @@ class Listener:
         if self._lifecycle.on_heartbeat():
             self._callbacks.on_listen(lsn)
             self._log.info("receiving notifications", server=self.server)
-            self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged at once
+            self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged immediately
         self._callbacks.on_verified(at)
 
     def _on_failure(self, error: Exception) -> float:

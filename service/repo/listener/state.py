@@ -39,7 +39,7 @@ class ListenerLifecycle:
         """Record that a connection failed, or that a heartbeat timed out. Return the seconds until the next attempt."""
         if self.state is ListenerState.VERIFIED:
             self.state = ListenerState.LOST
-            return 0.0  # it worked, so it is replaced at once
+            return 0.0  # it worked, so it is replaced immediately
         self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
         return min(RETRY_SECONDS * 2.0**self._consecutive_timeouts, MAX_RETRY_SECONDS)
 

@@ -16,7 +16,7 @@ from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColum
 from service.repo.shards import shard_of
 
 BLOCK_CHARACTERS: Final = 2**19
-"""Minimum size of a block, which is written to the connection at once."""
+"""Minimum size of a block, which is written to the connection in one call."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Every undocumented member of uvicorn that the server depends on, behind names of its own.
+"""Every undocumented member of uvicorn that the server depends on, behind public names.
 
 uvicorn has no public API for connections. pyproject.toml therefore pins its minor version, and
 tests/unit/handler/http/fastpath/test_uvicorn_protocol.py fails if a member listed here is missing.

@@ -62,7 +62,7 @@ class BreakerControl:
     def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> bool:
         """Return whether a pause must follow this batch. If so, the caller discards `next_batch`.
 
-        The pause ends at once if all messages that were held back must be read again.
+        The pause ends immediately if all messages that were held back must be read again.
         """
         was_open, self._breaker_state = self.is_open, outcome.breaker
         if outcome.decision is Decision.COMMIT:

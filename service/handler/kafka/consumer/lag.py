@@ -20,7 +20,7 @@ class Lag:
     """Compares offsets that are done with the ends of partitions. Belongs to the reading thread.
 
     The lag counts what can be read: up to the last stable offset, where the first open transaction begins. Messages
-    after it have a metric of their own.
+    after it have a separate metric.
     """
 
     def __init__(self, ends: PartitionEnds, progress: Progress, metrics: "PartitionMetrics") -> None:

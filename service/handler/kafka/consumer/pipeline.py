@@ -30,7 +30,7 @@ class BatchPipeline:
 
     @property
     def room(self) -> int:
-        """How many messages to take from the client at once, at least 1."""
+        """How many messages to take from the client in one call, at least 1."""
         return self.builder.room(self.breaker.limits)
 
     @property

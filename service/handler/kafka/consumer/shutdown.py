@@ -42,7 +42,7 @@ class Shutdown:
         self.log.info("drained", committed=self.progress.is_committed and not uncommitted, uncommitted=uncommitted)
 
     def leave(self) -> None:
-        """End the writing thread, and leave the group: other members then get the partitions at once."""
+        """End the writing thread, and leave the group: other members then get the partitions immediately."""
         self.pipeline.close(WORKER_CLOSE_TIMEOUT_SECONDS)
         try:
             run_with_timeout(LEAVE_TIMEOUT_SECONDS, self.client.close)

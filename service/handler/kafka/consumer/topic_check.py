@@ -72,7 +72,7 @@ class TopicCheck:
         return self._identity.is_awaited
 
     def on_out_of_range(self, partition: int) -> None:
-        """Fetch the topic id at once: a position out of range may belong to a deleted topic."""
+        """Fetch the topic id immediately: a position out of range may belong to a deleted topic."""
         self.mark_position_known([partition])
         self._identity.refetch()
 

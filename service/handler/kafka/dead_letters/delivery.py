@@ -33,7 +33,7 @@ def enqueue(
     *,
     partition: int = ANY_PARTITION,
 ) -> None:
-    """Send without waiting. A failure is added to `failures`: at once, or by a later poll or flush."""
+    """Send without waiting. A failure is added to `failures`: immediately, or by a later poll or flush."""
 
     def on_delivery(error: KafkaError | None, _: Message) -> None:
         if error is not None:
