@@ -76,6 +76,5 @@ DOCUMENT: Final = json_object(
 """Compact JSON text of the order `o` with its delivery `d` and payment `p`; absent fields stay absent."""
 
 JOIN_PAYMENTS: Final = "JOIN payments p ON p.order_id = o.id AND p.shard = o.shard"
-JOIN_CHILDREN: Final = f"JOIN deliveries d ON d.order_id = o.id AND d.shard = o.shard {JOIN_PAYMENTS}"
-FROM_ORDERS: Final = f"FROM orders o {JOIN_CHILDREN}"
+FROM_ORDERS: Final = f"FROM orders o JOIN deliveries d ON d.order_id = o.id AND d.shard = o.shard {JOIN_PAYMENTS}"
 BY_ORDER_UID: Final = "WHERE o.order_uid = ANY(%(order_uids)s) AND o.shard = ANY(%(shards)s)"

@@ -24,6 +24,7 @@ from service.repo.reader.statements import (
     ESTIMATE,
     PLANNER_SETTINGS,
     document_values,
+    newest_statement,
     page_statement,
     page_values,
 )
@@ -334,6 +335,16 @@ def test_each_list_uses_its_index(real: Real, database: str) -> None:
             plan = str(connection.execute(f"EXPLAIN {page_statement(query)}", page_values(query)).fetchall())
             assert index in plan
             assert plan.count("Sort") == plan.count("Incremental Sort") + plan.count("Sort Key")
+
+
+def test_the_warm_up_sorts_no_documents(real: Real, database: str) -> None:
+    real.store(*(order(order_uid=f"o{number}") for number in range(2_000)))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        plan = [step for (step,) in connection.execute(f"EXPLAIN (COSTS OFF) {newest_statement(2_000)}")]
+    limit = next(number for number, step in enumerate(plan) if "Limit" in step)
+    assert [step for step in plan[:limit] if "Sort" in step] == []
+    assert "Sort" in str(plan[limit:])
 
 
 SCANS = """SELECT sum(seq_scan)::int, sum(idx_scan)::int FROM pg_stat_user_tables
