@@ -6,10 +6,9 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.factories import SAMPLE, versioned
 from tests.kit.processes import Service, Spawn
+from tests.kit.stores import store
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Visit
@@ -19,9 +18,7 @@ UID = SAMPLE["order_uid"]
 
 @pytest.fixture
 def service(spawn: Spawn, database: str) -> Service:
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
-    writer.store([versioned(0, order_uid=UID)])
-    writer.close()
+    store(database, versioned(0, order_uid=UID))
     settings = {"ORDERS_POSTGRES__DSN": database, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
     return spawn("api", settings=settings).ready()
 

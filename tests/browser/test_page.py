@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,11 @@ from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit import servers, temporary
-from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit import servers, stores, temporary
+from tests.kit.factories import SAMPLE, versioned
 from tests.kit.harness import Harness, Sent
 from tests.kit.processes import Service, Spawn, started
+from tests.kit.stores import writing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -40,20 +38,17 @@ MAX_FIRST_PAINT_MS = 1_000
 EVENTS = 100_000
 MAX_ROWS = 200
 
-Store = Callable[..., None]
+Store = Callable[..., object]
 
 
 @pytest.fixture
 def store(database: str) -> Iterator[Store]:
     """`store("a", "b", customer_id="c")` stores orders with these ids."""
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
     offsets = iter(range(10**6))
-
-    def store(*uids: str, **overrides: Any) -> None:
-        writer.store([versioned(next(offsets), order_uid=uid, **overrides) for uid in uids])
-
-    yield store
-    writer.close()
+    with writing(database) as writer:
+        yield lambda *uids, **overrides: writer.store(
+            [versioned(next(offsets), order_uid=uid, **overrides) for uid in uids]
+        )
 
 
 @pytest.fixture
@@ -73,9 +68,8 @@ def shared_service(
     with (
         temporary.topic(kafka_server.bootstrap_servers) as topic,
         temporary.database(postgres_server.dsn, migrated_template) as (_, dsn),
-        closing(PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))) as writer,
     ):
-        writer.store([versioned(0, order_uid=UID)])
+        stores.store(dsn, versioned(0, order_uid=UID))
         log = tmp_path_factory.mktemp("shared") / "api.log"
         with started(("api",), servers.settings(kafka_server, topic, dsn), log) as service:
             yield service.ready()
@@ -374,9 +368,7 @@ def test_an_outage_of_postgresql_is_shown_with_what_still_works_until_it_recover
     visit: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
 ) -> None:
     page = visit.page
-    writer = PostgresOrderStore(Transactions(connection_settings(own_postgres.dsn, "tests")))
-    writer.store([versioned(1, order_uid=UID)])
-    writer.close()
+    stores.store(own_postgres.dsn, versioned(1, order_uid=UID))
     service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
     page.goto(service.url)
     outages, connection = page.get_by_role("status", name="Outages"), page.get_by_role("status", name="Connection")

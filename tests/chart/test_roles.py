@@ -10,12 +10,11 @@ import pytest
 from local import postgres
 from service.config import MigrationSettings
 from service.repo.schema.migrate import migrate
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from tests.chart.helm import CHART, one, render
-from tests.kit.factories import connection_settings, versioned
+from tests.kit.factories import versioned
 from tests.kit.psql import psql
 from tests.kit.roles import ACLS, Logins, assert_privileges_are_exact, rows
+from tests.kit.stores import store
 
 ONE_LOGIN = ("postgresql.existingSecret=login",)
 DATABASE = "shop"
@@ -92,17 +91,11 @@ def test_the_server_writes_little_wal(server: postgres.Postgres, tmp_path: Path)
 def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postgres, tmp_path: Path) -> None:
     before = prepare(server, tmp_path, "same", *ONE_LOGIN)
     migrate(before.migrate, MigrationSettings())
-    store(before.migrate, "old")
+    store(before.migrate, versioned(order_uid="old"))
     logins = prepare(server, tmp_path, "same")
     assert_privileges_are_exact(logins)
-    store(logins.write, "new")
+    store(logins.write, versioned(order_uid="new"))
     assert rows(logins.read, "SELECT order_uid FROM orders ORDER BY 1") == [("new",), ("old",)]
-
-
-def store(dsn: str, uid: str) -> None:
-    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
-    writer.store([versioned(order_uid=uid)])
-    writer.close()
 
 
 def test_the_config_map_has_the_published_script() -> None:

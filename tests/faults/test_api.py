@@ -17,19 +17,19 @@ import httpx2
 import pytest
 
 from service.repo.notifications import payloads
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from tests.faults.nemesis import stopped
-from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.factories import order_document, versioned
 from tests.kit.harness import metric
 from tests.kit.notifications import NOTIFY
 from tests.kit.pooler import pgbouncer
 from tests.kit.standby import standby
+from tests.kit.stores import writing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from service.repo.writer.order_store import PostgresOrderStore
     from tests.faults.workload import Workload
     from tests.kit.processes import Service
 
@@ -112,10 +112,7 @@ class ApiScenario:
 def api_scenario(workload: Workload, **variables: str) -> Iterator[ApiScenario]:
     uids = [f"order-{number}" for number in range(CACHED)]
     timeout = {"ORDERS_POSTGRES__STATEMENT_TIMEOUT": f"{STATEMENT_SECONDS}s"}
-    with (
-        closing(PostgresOrderStore(Transactions(connection_settings(workload.dsn, "test")))) as writer,
-        httpx2.Client(timeout=30) as client,
-    ):
+    with writing(workload.dsn) as writer, httpx2.Client(timeout=30) as client:
         writer.store([versioned(number, order_uid=uid, sm_id=0) for number, uid in enumerate(uids)])
         service = workload.start("api", **{**workload.through_proxies, **timeout, **variables}).ready()
         yield ApiScenario(workload, service, writer, client, uids)

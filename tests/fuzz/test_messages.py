@@ -18,13 +18,12 @@ from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decode import Decoder
 from service.repo.notifications import parse
 from service.repo.reader.statements import DOCUMENTS_OF, document_values
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import CopyRows, copy_rows
 from tests.fuzz.mutants import messages, notifications, order_texts
 from tests.fuzz.profile import fuzzed, fuzzed_briefly
-from tests.kit.factories import connection_settings, order_document
+from tests.kit.factories import order_document
 from tests.kit.policies import decoding_rules
+from tests.kit.stores import store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CPU_SECONDS = 1.0
@@ -113,11 +112,8 @@ def texts_of(order: Order) -> list[str | None]:
 @given(values=st.lists(order_texts(), min_size=1, max_size=20))
 def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]) -> None:
     orders = {order.order_uid: order for order in map(decode, values) if isinstance(order, Order)}
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
-    writer.store(
-        [VersionedOrder(order, RecordCoordinates(next(TIMESTAMPS), 0, 0, "orders")) for order in orders.values()]
-    )
-    writer.close()
+    coordinates = (RecordCoordinates(timestamp, 0, 0, "orders") for timestamp in TIMESTAMPS)
+    store(database, *map(VersionedOrder, orders.values(), coordinates))
     with psycopg.connect(database) as connection:
         found = connection.execute(DOCUMENTS_OF.encode(), document_values([*orders])).fetchall()
     assert {uid: msgspec.json.decode(document, type=Order) for uid, document in found} == orders

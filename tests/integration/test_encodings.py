@@ -7,12 +7,11 @@ import psycopg
 import pytest
 
 from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers
-from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.factories import order_document, versioned
 from tests.kit.harness import Harness, orders
 from tests.kit.processes import Spawn
+from tests.kit.stores import store
 
 EXIT_SECONDS = 30.0
 ERROR = "orders: unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'"
@@ -78,12 +77,9 @@ def test_settings_of_the_database_do_not_change_documents(database: str, admin: 
 
 def stored(database: str, connection: psycopg.Connection, uid: str, text: str) -> str:
     """Store an order, then another version of it, and return its document."""
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "test")))
     for version in (1, 2):
-        writer.store(
-            [versioned(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)]
-        )
-    writer.close()
+        order = versioned(version, timestamp_ms=version, order_uid=uid, locale="en", customer_id=text, sm_id=version)
+        store(database, order)
     statement = f"SELECT {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = %s"
     row = connection.execute(statement.encode(), [uid]).fetchone()
     assert row is not None

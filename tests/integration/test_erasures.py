@@ -1,10 +1,8 @@
 """An erased order is deleted and not stored again, whatever concurrent writers do."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -12,33 +10,16 @@ import pytest
 from service.errors import StorageUnavailable
 from service.repo.notifications import Notification, parse
 from service.repo.operations.erasures import Erasures
-from service.repo.transactions import Transactions
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import Stored
 from tests.kit import citus
-from tests.kit.factories import connection_settings, versioned
+from tests.kit.blocked import Background, wait_until_blocked
+from tests.kit.factories import versioned
 from tests.kit.notifications import listen
-from tests.kit.waiting import eventually
+from tests.kit.stores import erasing, writing
 
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
-WAITING_FOR_LOCK: LiteralString = """\
-SELECT FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = %s"""
-
-Background = Callable[[Callable[[], Any]], Future[Any]]
-
-
-@contextmanager
-def erasing(dsn: str, **settings: Any) -> Iterator[Erasures]:
-    with closing(Erasures(Transactions(connection_settings(dsn, "eraser", **settings)), "writer")) as opened:
-        yield opened
-
-
-@contextmanager
-def writing(dsn: str, **settings: Any) -> Iterator[PostgresOrderStore]:
-    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "writer", **settings)))) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -47,26 +28,8 @@ def erasures(database: str) -> Iterator[Erasures]:
         yield opened
 
 
-@pytest.fixture
-def writer(database: str) -> Iterator[PostgresOrderStore]:
-    with writing(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    """Runs a call in another thread."""
-    with ThreadPoolExecutor() as threads:
-        yield threads.submit
-
-
 def stored(admin: psycopg.Connection, table: LiteralString = "orders") -> set[str]:
     return {uid for (uid,) in admin.execute(f"SELECT order_uid FROM {table}")}  # noqa: S608
-
-
-def wait_until_blocked(admin: psycopg.Connection, application: str, call: Future[Any]) -> None:
-    """Return once the call waits for a lock or is done."""
-    eventually(lambda: call.done() or admin.execute(WAITING_FOR_LOCK, [application]).fetchone() is not None)
 
 
 # Erasing

@@ -1,7 +1,6 @@
 """Orders that are older than the retention are not stored, and are deleted whatever concurrent writers do."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -12,7 +11,6 @@ import pytest
 from service.entities.version import VersionedOrder
 from service.errors import StorageUnavailable
 from service.repo.notifications import Notification, parse
-from service.repo.operations.erasures import Erasures
 from service.repo.operations.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, PostgresExpiredOrders
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
@@ -21,9 +19,11 @@ from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.ports import Stored
 from service.usecases.retention import EARLIEST, RetentionPolicy
+from tests.kit import stores
+from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.notifications import listen
-from tests.kit.waiting import eventually
+from tests.kit.stores import erasing
 
 LIMIT = 5
 """Orders that one transaction deletes at most."""
@@ -31,29 +31,23 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 MAX_AGE = timedelta(days=400)
 CUTOFF = NOW - MAX_AGE
 EXPIRED, KEPT = CUTOFF - timedelta(microseconds=1), CUTOFF
-WAITING_FOR_LOCK: LiteralString = """\
-SELECT FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'pruner'"""
 COPY_OF_AN_ORDER: LiteralString = """\
 INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "late", "id": 0}')).* FROM orders o LIMIT 1"""
 TABLES: dict[LiteralString, LiteralString] = {
     "orders": "id", "deliveries": "order_id", "payments": "order_id", "items": "order_id",
 }  # fmt: skip
 
-Background = Callable[[Callable[[], Any]], Future[Any]]
-
 
 @contextmanager
 def pruning(dsn: str, **settings: Any) -> Iterator[PostgresExpiredOrders]:
     transactions = Transactions(connection_settings(dsn, "pruner", **settings))
-    with closing(PostgresExpiredOrders(transactions, "writer", CUTOFF)) as opened:
+    with closing(PostgresExpiredOrders(transactions, stores.WRITER, CUTOFF)) as opened:
         yield opened
 
 
 @contextmanager
-def writing(dsn: str, now: datetime = NOW, max_age: timedelta | None = MAX_AGE) -> Iterator[PostgresOrderStore]:
-    transactions = Transactions(connection_settings(dsn, "writer"))
-    with closing(PostgresOrderStore(transactions, "timestamp", RetentionPolicy(max_age), lambda: now)) as opened:
+def retaining(dsn: str, now: datetime = NOW) -> Iterator[PostgresOrderStore]:
+    with stores.writing(dsn, "timestamp", RetentionPolicy(MAX_AGE), lambda: now) as opened:
         yield opened
 
 
@@ -61,20 +55,6 @@ def writing(dsn: str, now: datetime = NOW, max_age: timedelta | None = MAX_AGE) 
 def expired(database: str) -> Iterator[PostgresExpiredOrders]:
     with pruning(database) as opened:
         yield opened
-
-
-@pytest.fixture
-def writer(database: str) -> Iterator[PostgresOrderStore]:
-    """A writer without a retention."""
-    with writing(database, max_age=None) as opened:
-        yield opened
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    """Runs a call in another thread."""
-    with ThreadPoolExecutor() as threads:
-        yield threads.submit
 
 
 def created(at: datetime, uid: str, offset: int = 1, **overrides: Any) -> VersionedOrder:
@@ -172,7 +152,7 @@ def test_a_prune_locks_no_order_while_it_waits_for_a_writer(
         other.execute(SHARE_ERASURE_LOCK)
         other.execute("SELECT FROM orders WHERE order_uid = 'z' FOR UPDATE")
         deleting = background(lambda: expired.delete_oldest(LIMIT))
-        eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
+        wait_until_blocked(admin, "pruner", deleting)
         other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE NOWAIT")
         other.execute(COPY_OF_AN_ORDER)
         other.commit()
@@ -200,16 +180,13 @@ def test_an_erasure_waits_for_a_prune_and_both_finish(
     background: Background,
 ) -> None:  # fmt: skip
     writer.store([created(EXPIRED, "a"), created(NOW, "b")])
-    with (
-        psycopg.connect(database) as other,
-        closing(Erasures(Transactions(connection_settings(database, "eraser")), "writer")) as erasures,
-    ):
+    with psycopg.connect(database) as other, erasing(database) as erasures:
         other.execute("SELECT FROM orders WHERE order_uid = 'a' FOR UPDATE")
         deleting = background(lambda: expired.delete_oldest(LIMIT))
-        eventually(lambda: deleting.done() or admin.execute(WAITING_FOR_LOCK).fetchone() is not None)
-        erasing = background(lambda: erasures.erase(["a", "b"]))
+        wait_until_blocked(admin, "pruner", deleting)
+        erased = background(lambda: erasures.erase(["a", "b"]))
         other.rollback()
-        assert (deleting.result(), erasing.result()) == (1, {"b"})
+        assert (deleting.result(), erased.result()) == (1, {"b"})
     assert stored(admin) == set()
 
 
@@ -222,14 +199,14 @@ def test_a_pruned_order_is_not_stored_again(
     batch = [created(EXPIRED, "a"), created(KEPT, "b")]
     writer.store(batch)
     assert expired.delete_oldest(LIMIT) == 1
-    with writing(database) as retaining:
-        assert retaining.store(batch) == Stored(unchanged=1, expired=1)
-        assert retaining.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == Stored(expired=2)
+    with retaining(database) as opened:
+        assert opened.store(batch) == Stored(unchanged=1, expired=1)
+        assert opened.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == Stored(expired=2)
     assert stored(admin) == {"b"}
 
 
 def test_the_age_at_the_time_of_writing_counts(database: str) -> None:
-    with writing(database, NOW) as earlier, writing(database, NOW + timedelta(microseconds=1)) as later:
+    with retaining(database, NOW) as earlier, retaining(database, NOW + timedelta(microseconds=1)) as later:
         assert later.store([created(KEPT, "a")]) == Stored(expired=1)
         assert earlier.store([created(KEPT, "a")]) == Stored(new=1)
 
@@ -241,16 +218,13 @@ def test_without_a_retention_an_order_of_any_age_is_stored(writer: PostgresOrder
 def test_a_stored_order_is_replaced_whatever_its_age(database: str, writer: PostgresOrderStore) -> None:
     """Until it is pruned, the greatest version wins."""
     writer.store([created(NOW, "a"), created(EXPIRED, "b")])
-    with writing(database) as retaining:
+    with retaining(database) as opened:
         newer = [created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "b", 2, entry="newer")]
-        assert retaining.store(newer) == Stored(replaced=2)
-        assert retaining.store(newer) == Stored(unchanged=2)
+        assert opened.store(newer) == Stored(replaced=2)
+        assert opened.store(newer) == Stored(unchanged=2)
 
 
 def test_an_erased_order_counts_as_erased_whatever_its_age(database: str) -> None:
-    with (
-        closing(Erasures(Transactions(connection_settings(database, "eraser")), "writer")) as erasures,
-        writing(database) as retaining,
-    ):
+    with erasing(database) as erasures, retaining(database) as opened:
         erasures.erase(["a"])
-        assert retaining.store([created(EXPIRED, "a"), created(EXPIRED, "b")]) == Stored(erased=1, expired=1)
+        assert opened.store([created(EXPIRED, "a"), created(EXPIRED, "b")]) == Stored(erased=1, expired=1)

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, KeysView, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable, KeysView, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import monotonic
@@ -28,12 +28,11 @@ from service.repo.reader.statements import (
     page_statement,
     page_values,
 )
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
 from tests.kit.factories import connection_settings, order
 from tests.kit.fake_reader import FakeReader
 from tests.kit.partitions import partition
+from tests.kit.stores import writing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -47,11 +46,12 @@ AWKWARD = 'tab\t, quote ", backslash \\ and \\n, line\nbreak, {brace}, %s, Ã©, æ
 
 class Real:
     def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
         self._settings = connection_settings(dsn, "tests", connect_timeout=2, statement_timeout=2)
         self._offsets = count()
 
     def store(self, *orders: Order) -> None:
-        with self._writer() as writer:
+        with writing(self._dsn) as writer:
             writer.store(
                 [VersionedOrder(each, RecordCoordinates(1_000, 0, next(self._offsets), "orders")) for each in orders]
             )
@@ -66,14 +66,6 @@ class Real:
                 await reads.close()
 
         return asyncio.run(run())
-
-    @contextmanager
-    def _writer(self) -> Iterator[PostgresOrderStore]:
-        writer = PostgresOrderStore(Transactions(self._settings))
-        try:
-            yield writer
-        finally:
-            writer.close()
 
 
 class Fake:

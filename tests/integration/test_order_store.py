@@ -7,12 +7,11 @@ import pytest
 from msgspec.json import encode
 
 from service.errors import OrderRejected
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports import OrderStore, Stored
-from tests.kit.factories import connection_settings, order_document, versioned
+from tests.kit.factories import order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
 from tests.kit.partitions import partition
+from tests.kit.stores import writing
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
 
@@ -26,9 +25,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     with psycopg.connect(database, autocommit=True) as admin:
         partition(admin, 4 if request.param == "partitioned" else 0)
         admin.execute(NO_POISON)
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "tests")))
-    yield writer
-    writer.close()
+    with writing(database) as writer:
+        yield writer
 
 
 def test_unknown_orders_are_new(store: OrderStore) -> None:

@@ -27,15 +27,14 @@ from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.schema.migrate import migrate
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit.collector import collecting
-from tests.kit.factories import SAMPLE, Document, connection_settings, order_document
+from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers
 from tests.kit.notifications import listen
 from tests.kit.processes import ROOT, Spawn
 from tests.kit.proxy import proxied
 from tests.kit.raw_producer import produce_with_header
+from tests.kit.stores import store
 from tests.kit.waiting import eventually
 
 MARK = "Zq7mark"
@@ -425,12 +424,10 @@ def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Pat
         migrate(server.dsn, MigrationSettings())
         for statement in [REJECT_MARKED, *chart_settings, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
-        writer = PostgresOrderStore(Transactions(connection_settings(server.dsn, "tests")))
         order = msgspec.json.decode(next(rejected_orders()), type=Order)
         eventually(lambda: is_terse(server.dsn))
         with pytest.raises(OrderRejected):
-            writer.store([VersionedOrder(order, RecordCoordinates(0, 0, 0, "orders"))])
-        writer.close()
+            store(server.dsn, VersionedOrder(order, RecordCoordinates(0, 0, 0, "orders")))
     output = Output()
     output.add("log", (tmp_path / "postgresql.log").read_bytes())
     assert b"no_rejected" in output.text("log")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from service.config import MigrationSettings
 from service.entities.version import VersionedOrder
 from service.repo.connection_errors import describe
 from service.repo.schema.migrate import head_number, migrate, schema_number
-from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
-from tests.kit.factories import connection_settings, versioned
+from tests.kit.factories import versioned
 from tests.kit.harness import metric
 from tests.kit.pooler import pgbouncer
 from tests.kit.processes import Service, Spawn
+from tests.kit.stores import writing
 from tests.kit.waiting import eventually
 
 Settings = dict[str, str]
@@ -40,13 +39,6 @@ def pooled(database: str, tmp_path: Path) -> Iterator[str]:
     """The URL of the test's database through the pooler."""
     with pgbouncer(database, tmp_path / "pgbouncer.txt") as dsn:
         yield dsn
-
-
-@pytest.fixture
-def writer(database: str) -> Iterator[PostgresOrderStore]:
-    writer = PostgresOrderStore(Transactions(connection_settings(database, "test")))
-    yield writer
-    writer.close()
 
 
 @pytest.fixture(params=PREPARED, ids=lambda prepared: f"prepared-{prepared or 'unset'}")
@@ -106,10 +98,9 @@ def test_writers_share_the_connections_of_the_pooler(
     statements: bool | None,  # noqa: FBT001
 ) -> None:
     """Each writer gets the connection that the other one has just used, with its prepared statements."""
-    settings = connection_settings(pooled, "test", prepared_statements=statements)
     with (
-        closing(PostgresOrderStore(Transactions(settings))) as one,
-        closing(PostgresOrderStore(Transactions(settings))) as other,
+        writing(pooled, prepared_statements=statements) as one,
+        writing(pooled, prepared_statements=statements) as other,
     ):
         for version in range(ROUNDS):
             with psycopg.connect(pooled) as between:

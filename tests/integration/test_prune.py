@@ -1,31 +1,23 @@
 """`orders prune` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import httpx2
 import psycopg
 import pytest
-from confluent_kafka import Producer
-from msgspec.json import encode
 from structlog.testing import capture_logs
 
 from service.app.commands import prune
 from service.config import PostgresSettings, Settings
 from service.config.settings import RetentionSettings
-from service.entities.dead_letter import Header, Headers
 from service.errors import CommandError, InvalidSettings, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit.factories import Document, connection_settings, order_document, versioned
-from tests.kit.harness import TIMEOUT_SECONDS, Harness, metric, orders
-from tests.kit.processes import Service
+from tests.kit import stores
+from tests.kit.factories import Document, order_document, versioned
+from tests.kit.harness import MAX_STALE_SECONDS, Harness, metric, order_status, orders
 from tests.kit.waiting import eventually
 
-MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
-"""How long a pruned order may still be served."""
 DAY = 86_400
 
 
@@ -43,8 +35,7 @@ def document(uid: str, days_ago: float) -> Document:
 
 
 def store(dsn: str, **days_ago: float) -> None:
-    with closing(PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))) as writer:
-        writer.store([versioned(order_uid=uid, date_created=date(days)) for uid, days in days_ago.items()])
+    stores.store(dsn, *(versioned(order_uid=uid, date_created=date(days)) for uid, days in days_ago.items()))
 
 
 def run(dsn: str, *arguments: str, max_age: float | None = None) -> int:
@@ -55,10 +46,6 @@ def run(dsn: str, *arguments: str, max_age: float | None = None) -> int:
     return prune.run(parser.parse_args(arguments), settings)
 
 
-def status(api: Service, uid: str) -> int:
-    return httpx2.get(f"{api.url}/orders/{uid}").status_code
-
-
 # With a running consumer and API
 
 
@@ -67,18 +54,18 @@ def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harn
     consumer, api = harness.consumer(), harness.spawn("api", settings=harness.settings).ready()
     harness.produce(*orders([a, b]))
     harness.wait_stored({"a", "b"})
-    eventually(lambda: status(api, "a") == 200)
+    eventually(lambda: order_status(api, "a") == 200)
     assert httpx2.get(f"{api.url}/orders/a").headers["x-cache"] == "hit"
     assert consumer.stop() == 0
     consumer = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
 
     assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d")
-    eventually(lambda: status(api, "a") == 404, MAX_STALE_SECONDS)
-    assert status(api, "b") == 200
+    eventually(lambda: order_status(api, "a") == 404, MAX_STALE_SECONDS)
+    assert order_status(api, "b") == 200
 
     harness.produce(*orders([a, c]))
     harness.wait_committed({0: 4})
-    dead_letter(harness, a, offset=1_000)
+    harness.produce_dead_letter(a, offset=1_000)
     assert "1  sent" in harness.output_of("dlq", "replay")
     harness.wait_committed({0: 5})
     assert metric(consumer, "orders_expired_skipped_total") == 2
@@ -92,16 +79,7 @@ def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harn
     assert len(harness.dead_letters()) == 1  # the one produced above
     assert harness.stored() == {"b", "c", "d"}
     warmed = harness.spawn("api", settings=harness.settings).ready()
-    assert [status(each, uid) for each in (api, warmed) for uid in "abcd"] == [404, 200, 200, 200] * 2
-
-
-def dead_letter(harness: Harness, order: Document, offset: int) -> None:
-    """Produce a dead letter whose origin is that offset of partition 0 of the order topic."""
-    origin = {Header.TOPIC: harness.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
-    headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
-    producer = Producer({"bootstrap.servers": harness.bootstrap_servers})
-    producer.produce(harness.dead_letter_topic, encode(order), order["order_uid"].encode(), 0, headers=[*headers])
-    assert producer.flush(TIMEOUT_SECONDS) == 0
+    assert [order_status(each, uid) for each in (api, warmed) for uid in "abcd"] == [404, 200, 200, 200] * 2
 
 
 def test_sigterm_ends_it_between_two_transactions_and_the_next_run_continues(harness: Harness) -> None:

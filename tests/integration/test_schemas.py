@@ -8,14 +8,13 @@ import psycopg
 import pytest
 
 from service.config import MigrationSettings
-from service.repo.operations.erasures import Erasures
 from service.repo.schema.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writer.erased import EXCLUSIVE_ERASURE_LOCK
-from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.processes import Spawn
+from tests.kit.stores import erasing, store, writing
 from tests.kit.waiting import eventually
 
 LONG = "a_schema_of_the_longest_name_that_postgresql_takes_63_bytes_long"[:63]
@@ -56,8 +55,7 @@ def test_an_api_receives_notifications_of_its_own_schema_only(schemas: tuple[str
     with httpx2.stream("GET", f"{api.url}/events", timeout=30) as events:
         lines = events.iter_lines()
         for dsn, uid in ((first, "first"), (second, "second")):
-            with transactions(dsn) as writing:
-                PostgresOrderStore(writing).store([versioned(1, order_uid=uid)])
+            store(dsn, versioned(1, order_uid=uid))
         event = next(line for line in lines if line.startswith("data:"))
     assert '"second"' in event
     assert httpx2.get(f"{api.url}/orders/second").status_code == 200
@@ -66,9 +64,14 @@ def test_an_api_receives_notifications_of_its_own_schema_only(schemas: tuple[str
 
 def test_erasures_and_migrations_do_not_block_the_other_schema(schemas: tuple[str, str]) -> None:
     first, second = schemas
-    with transactions(first) as busy, busy.begin(EXCLUSIVE_ERASURE_LOCK) as connection, transactions(second) as writing:
+    with (
+        transactions(first) as busy,
+        busy.begin(EXCLUSIVE_ERASURE_LOCK) as connection,
+        writing(second, lock_timeout=0.5) as writer,
+        erasing(second, lock_timeout=0.5) as erasures,
+    ):
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
-        PostgresOrderStore(writing).store([versioned(1, order_uid="second")])
-        Erasures(writing, "test").erase(["second"])
+        writer.store([versioned(1, order_uid="second")])
+        erasures.erase(["second"])
         migrate(second, MigrationSettings(timeout=1))
     assert schema_number(second) == head_number()

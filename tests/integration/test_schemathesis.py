@@ -11,10 +11,9 @@ from threading import Event, Thread
 import httpx2
 import pytest
 
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.factories import SAMPLE, versioned
 from tests.kit.processes import ROOT, Service, Spawn
+from tests.kit.stores import writing
 
 PROGRAM = Path(sys.executable).parent / "schemathesis"
 OPTIONS = ["--max-examples", "50", "--generation-deterministic"]
@@ -35,25 +34,24 @@ STORE_INTERVAL_SECONDS = 0.05
 def storing_orders(dsn: str) -> Iterator[None]:
     """Store orders continuously, so that there are events and lists change."""
     stop = Event()
-    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
-    writer.store(
-        [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
-    )
 
-    def store() -> None:
+    def store_until_stopped() -> None:
         for number in count():
             if stop.wait(STORE_INTERVAL_SECONDS):
                 return
             writer.store([versioned(number, order_uid=f"new{number // 2}", sm_id=number)])  # each is replaced once
 
-    thread = Thread(target=store)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        writer.close()
+    with writing(dsn) as writer:
+        writer.store(
+            [versioned(0, order_uid=SAMPLE["order_uid"]), *(versioned(n, order_uid=f"o{n}") for n in range(1, 50))]
+        )
+        thread = Thread(target=store_until_stopped)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 @pytest.fixture

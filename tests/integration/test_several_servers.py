@@ -11,9 +11,8 @@ import pytest
 
 from service.repo.connection_errors import address
 from service.repo.notifications import payloads
-from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit.factories import connection_settings, versioned
+from tests.kit import stores
+from tests.kit.factories import versioned
 from tests.kit.notifications import NOTIFY
 from tests.kit.processes import Service, Spawn
 from tests.kit.waiting import eventually
@@ -39,9 +38,7 @@ def client(api: Service) -> Iterator[httpx2.Client]:
 
 
 def store(dsn: str, version: int) -> None:
-    writer = PostgresOrderStore(Transactions(connection_settings(dsn, "tests")))
-    writer.store([versioned(version, timestamp_ms=version, order_uid=UID, sm_id=version)])
-    writer.close()
+    stores.store(dsn, versioned(version, timestamp_ms=version, order_uid=UID, sm_id=version))
 
 
 def change_through(node: str, database: str, version: int) -> None:

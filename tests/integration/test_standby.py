@@ -10,11 +10,11 @@ import httpx2
 import pytest
 
 from service.pkg.exit_codes import ExitCode
-from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from tests.kit.factories import connection_settings, versioned
+from tests.kit.factories import versioned
 from tests.kit.processes import Service, Spawn
 from tests.kit.standby import standby
+from tests.kit.stores import writing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def lagging(own_postgres: "Postgres", tmp_path: Path) -> Iterator["Postgres"]:
 
 @pytest.fixture
 def writer(own_postgres: "Postgres") -> Iterator[PostgresOrderStore]:
-    writer = PostgresOrderStore(Transactions(connection_settings(own_postgres.dsn, "test")))
-    yield writer
-    writer.close()
+    with writing(own_postgres.dsn) as opened:
+        yield opened
 
 
 def store(writer: PostgresOrderStore, version: int) -> None:

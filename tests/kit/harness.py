@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 
+import httpx2
 import psycopg
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -17,13 +18,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from msgspec.json import encode
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.entities.dead_letter import Headers
+from service.entities.dead_letter import Header, Headers
 from tests.kit.factories import Document
 from tests.kit.processes import Service, Spawn
 from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 10.0
+MAX_STALE_SECONDS = 1.5  # the guarantee is a second; a busy machine may add a half
+"""How long an API may serve an order after it was changed or deleted."""
 
 
 class Sent(NamedTuple):
@@ -61,6 +64,15 @@ class Harness:
 
     def produce(self, *records: Sent) -> None:
         """Produce the records in this order and block until all are acknowledged."""
+        self._produce_to(self.topic, records)
+
+    def produce_dead_letter(self, document: Document, offset: int) -> None:
+        """Produce a dead letter of this order, which was at that offset of partition 0 of the order topic."""
+        origin = {Header.TOPIC: self.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
+        headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
+        self._produce_to(self.dead_letter_topic, [each._replace(headers=headers) for each in orders([document])])
+
+    def _produce_to(self, topic: str, records: Sequence[Sent]) -> None:
         producer = Producer({
             "bootstrap.servers": self.bootstrap_servers, "message.max.bytes": 10**8, "compression.type": "lz4",
             "max.in.flight": 1,  # keeps the order; an idempotent producer would first need half a second for its id
@@ -72,7 +84,7 @@ class Harness:
 
         for record in records:
             producer.produce(
-                self.topic, record.value, record.key, record.partition, timestamp=record.timestamp_ms,
+                topic, record.value, record.key, record.partition, timestamp=record.timestamp_ms,
                 headers=[*record.headers], on_delivery=report,
             )  # fmt: skip
             producer.poll(0)
@@ -131,6 +143,11 @@ class Harness:
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
         admin = self.admin()  # must outlive its request
         admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
+
+
+def order_status(api: Service, uid: str) -> int:
+    """Return the HTTP status of a request for this order."""
+    return httpx2.get(f"{api.url}/orders/{uid}").status_code
 
 
 def metric(service: Service, name: str, **labels: str) -> float:

@@ -1,0 +1,23 @@
+"""Fixtures of tests that use Kafka and PostgreSQL."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.repo.writer.order_store import PostgresOrderStore
+from tests.kit.blocked import Background
+from tests.kit.stores import writing
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """Runs a call in another thread, and waits for it at the end of the test."""
+    with ThreadPoolExecutor() as threads:
+        yield threads.submit
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[PostgresOrderStore]:
+    with writing(database) as opened:
+        yield opened
