@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from struct import pack
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +60,8 @@ class FakeConsumer:
         self.commit_errors: deque[KafkaError] = deque()
         """Answers of the broker to the next commits."""
         self.cluster = "a-cluster"
-        self.generation = 1
+        self.generation = -1
+        """Of the group; positive while this is a member."""
         self.is_closed = False
         self.subscription: dict[str, Callable[..., None]] = {}
         self.queries: list[int] = []
@@ -181,7 +183,7 @@ class FakeConsumer:
         self._callbacks.append(answer)
 
     def consumer_group_metadata(self) -> bytes:
-        return b"generation %d" % self.generation
+        return b"CGMDv2:" + pack("=i", self.generation)
 
     def cluster_id(self, timeout: float) -> str:
         assert timeout > 0
@@ -228,9 +230,10 @@ class FakeConsumer:
 
 
 class FakeAdmin:
-    """Answers lookups of the topic with `answers`, in order; without any, a lookup stays in flight."""
+    """Answers lookups of the topic with `answers`, in order, then with `topic_id`; without one, not at all."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic_id: str | None = None) -> None:
+        self.topic_id = topic_id
         self.answers: deque[str | KafkaError] = deque()
         self.lookups = 0
 
@@ -238,10 +241,9 @@ class FakeAdmin:
         assert request_timeout > 0
         self.lookups += 1
         future: Future[Any] = Future()
-        if self.answers:
-            answer = self.answers.popleft()
-            if isinstance(answer, KafkaError):
-                future.set_exception(KafkaException(answer))
-            else:
-                future.set_result(SimpleNamespace(topic_id=answer))
+        answer = self.answers.popleft() if self.answers else self.topic_id
+        if isinstance(answer, KafkaError):
+            future.set_exception(KafkaException(answer))
+        elif answer is not None:
+            future.set_result(SimpleNamespace(topic_id=answer))
         return {TOPIC: future}

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaErr
 from confluent_kafka import TopicPartition as Partition
 
 from local import broker
+from service.handler.kafka.client.consumer_group import has_generation
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
 SECONDS = 10.0
@@ -218,8 +219,10 @@ def test_watermarks_are_queried_or_known_from_the_last_fetch(subject: Subject) -
     assert subject.consumer.get_watermark_offsets(partition, cached=True)[1] == 5
 
 
-def test_a_client_that_has_not_joined_its_group_has_metadata(subject: Subject) -> None:
-    assert subject.consumer.consumer_group_metadata()
+def test_the_metadata_of_a_client_that_has_not_joined_its_group_has_no_generation(subject: Subject) -> None:
+    metadata = subject.consumer.consumer_group_metadata()
+    assert metadata.startswith(b"CGMDv2:")
+    assert not has_generation(metadata)
 
 
 def test_the_fake_raises_a_failure_once() -> None:

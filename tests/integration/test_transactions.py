@@ -1,0 +1,170 @@
+"""The contract of a transactional producer, on librdkafka's with a real Kafka and on the fake."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from service.config import KafkaSettings
+from service.handler.kafka.client import properties
+from tests.kit.fake_consumer import TOPIC
+from tests.kit.fake_producer import FakeKafka, FakeProducer, Produced
+from tests.kit.harness import Harness
+
+SECONDS = 10.0
+ABORT_SECONDS = 1.0
+"""How long a flush waits for messages that the client will not send."""
+MAX_BYTES = 1_000
+LARGE, COUNT = b"x" * 2 * MAX_BYTES, 20
+
+
+class Transactions(ABC):
+    """A Kafka whose topic takes messages of MAX_BYTES, and a producer that is ready to begin a transaction."""
+
+    def __init__(self) -> None:
+        self.producer = self.started()
+
+    def started(self) -> Any:
+        """Return another producer with the same transactional id."""
+        made = self._producer()
+        made.init_transactions(SECONDS)
+        return made
+
+    def produce(self, value: bytes, reports: list[KafkaError | None] | None = None) -> None:
+        def on_delivery(error: KafkaError | None, _: object) -> None:
+            if reports is not None:
+                reports.append(error)
+
+        self.producer.produce(self.topic, value, b"key", on_delivery=on_delivery)
+
+    def send_offset(self, offset: int) -> None:
+        offsets = [TopicPartition(self.group_topic, 0, offset)]
+        self.producer.send_offsets_to_transaction(offsets, self.metadata, SECONDS)
+
+    topic: str
+    group_topic: str
+
+    @property
+    @abstractmethod
+    def metadata(self) -> bytes: ...
+
+    @abstractmethod
+    def _producer(self) -> Any: ...
+
+    @abstractmethod
+    def visible(self) -> list[Produced]:
+        """Return keys and values that readers of committed messages see."""
+
+    @abstractmethod
+    def committed(self) -> dict[int, int]: ...
+
+
+class FakeTransactions(Transactions):
+    topic = group_topic = TOPIC
+
+    def __init__(self) -> None:
+        self._kafka = FakeKafka(max_message_bytes=MAX_BYTES)
+        super().__init__()
+
+    @property
+    def metadata(self) -> bytes:
+        return self._kafka.group.consumer_group_metadata()
+
+    def _producer(self) -> FakeProducer:
+        return FakeProducer(self._kafka)
+
+    def visible(self) -> list[Produced]:
+        return self._kafka.visible
+
+    def committed(self) -> dict[int, int]:
+        return self._kafka.group.committed_by_partition
+
+
+class KafkaTransactions(Transactions):
+    def __init__(self, harness: Harness, consumer: Consumer, kafka: KafkaSettings) -> None:
+        self.topic, self.group_topic = harness.dead_letter_topic, harness.topic
+        self._harness = harness
+        self._consumer = consumer
+        self._kafka = kafka
+        harness.set_max_message_bytes(self.topic, MAX_BYTES)
+        super().__init__()
+
+    @property
+    def metadata(self) -> bytes:
+        metadata: bytes = self._consumer.consumer_group_metadata()
+        return metadata
+
+    def _producer(self) -> Producer:
+        return Producer(properties.transactional(self._kafka, self._harness.topic))
+
+    def visible(self) -> list[Produced]:
+        return [(message.key(), message.value()) for message in self._harness.dead_letters()]
+
+    def committed(self) -> dict[int, int]:
+        return self._harness.committed()
+
+
+@pytest.fixture(params=["fake", "kafka"])
+def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions]:
+    if request.param == "fake":
+        yield FakeTransactions()
+        return
+    harness: Harness = request.getfixturevalue("harness")
+    kafka = KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
+    consumer = Consumer(properties.command_consumer(kafka))
+    yield KafkaTransactions(harness, consumer, kafka)
+    consumer.close()
+
+
+def test_messages_and_offsets_take_effect_with_the_commit(transactions: Transactions) -> None:
+    transactions.producer.begin_transaction()
+    transactions.produce(b"value")
+    assert transactions.producer.flush(SECONDS) == 0
+    transactions.send_offset(7)
+    assert transactions.visible() == []
+    transactions.producer.commit_transaction(SECONDS)
+    assert (transactions.visible(), transactions.committed()) == ([(b"key", b"value")], {0: 7})
+
+
+def test_an_aborted_transaction_takes_no_effect_and_the_next_one_does(transactions: Transactions) -> None:
+    transactions.producer.begin_transaction()
+    transactions.produce(b"aborted")
+    transactions.send_offset(7)
+    transactions.producer.abort_transaction(SECONDS)
+    transactions.producer.begin_transaction()
+    transactions.produce(b"value")
+    transactions.producer.commit_transaction(SECONDS)
+    assert (transactions.visible(), transactions.committed()) == ([(b"key", b"value")], {})
+
+
+def test_the_next_producer_aborts_the_transaction_of_the_previous_one(transactions: Transactions) -> None:
+    transactions.producer.begin_transaction()
+    transactions.produce(b"abandoned")
+    assert transactions.producer.flush(SECONDS) == 0
+    transactions.send_offset(7)
+    transactions.producer.purge()
+    transactions.producer = transactions.started()
+    transactions.producer.begin_transaction()
+    transactions.produce(b"value")
+    transactions.producer.commit_transaction(SECONDS)
+    assert (transactions.visible(), transactions.committed()) == ([(b"key", b"value")], {})
+
+
+def test_after_a_rejected_message_others_are_not_reported_and_the_transaction_must_be_aborted(
+    transactions: Transactions,
+) -> None:
+    reports: list[KafkaError | None] = []
+    transactions.producer.begin_transaction()
+    for _ in range(COUNT):
+        transactions.produce(LARGE, reports)
+    assert transactions.producer.flush(ABORT_SECONDS) == COUNT - len(reports) > 0
+    assert {error and error.code() for error in reports} == {KafkaError.MSG_SIZE_TOO_LARGE}
+    with pytest.raises(KafkaException):
+        transactions.producer.commit_transaction(SECONDS)
+    transactions.producer.abort_transaction(SECONDS)
+    transactions.producer.begin_transaction()
+    transactions.produce(b"value")
+    transactions.producer.commit_transaction(SECONDS)
+    assert transactions.visible() == [(b"key", b"value")]

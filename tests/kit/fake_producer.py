@@ -1,0 +1,116 @@
+"""A fake of a transactional confluent_kafka.Producer, and of the Kafka that it is connected to.
+
+`tests/integration/test_transactions.py` runs one contract on the producer and on one of librdkafka with a real Kafka.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from tests.kit.fake_consumer import FakeConsumer
+
+UNANSWERED = KafkaError._TIMED_OUT
+
+Produced = tuple[bytes | None, bytes | None]
+"""Key and value."""
+
+
+@dataclass
+class FakeKafka:
+    """A topic of dead letters, and a group. Each call raises its error in `failures` once, without taking effect."""
+
+    group: FakeConsumer = field(default_factory=FakeConsumer)
+    """A client of the group."""
+    visible: list[Produced] = field(default_factory=list)
+    """The messages of committed transactions."""
+    failures: dict[str, KafkaError] = field(default_factory=dict)
+    lost_answers: set[str] = field(default_factory=set)
+    """Calls that take effect, and then raise UNANSWERED once."""
+    max_message_bytes: int = 10_000
+    calls: list[str] = field(default_factory=list)
+    answers: Event = field(default_factory=Event)
+    """While it is cleared, sending offsets blocks."""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
+
+    def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
+        self.calls.append(name)
+        if error := self.failures.pop(name, None):
+            raise KafkaException(error)
+        effect()
+        if name in self.lost_answers:
+            self.lost_answers.remove(name)
+            raise KafkaException(KafkaError(UNANSWERED))
+
+
+class FakeProducer:
+    """Of one transactional id: a new one replaces the previous one, whose transaction is aborted."""
+
+    def __init__(self, kafka: FakeKafka) -> None:
+        self._kafka = kafka
+        self._messages: list[Produced] = []
+        self._offsets: list[TopicPartition] = []
+        self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
+        self._must_abort = False
+
+    def init_transactions(self, _: float) -> None:
+        self._kafka.call("init")
+
+    def begin_transaction(self) -> None:
+        self._reports, self._must_abort = [], False
+        self._kafka.call("begin")
+
+    def produce(
+        self,
+        _: str,
+        value: bytes | None,
+        key: bytes | None,
+        _partition: int = -1,
+        *,
+        headers: Any = None,
+        on_delivery: Callable[..., None] = lambda *_: None,
+    ) -> None:
+        assert headers is None or headers
+        is_too_large = len(value or b"") > self._kafka.max_message_bytes
+        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else self._kafka.failures.pop("produce", None)
+        self._reports.append((on_delivery, error))
+        self._messages.append((key, value))
+
+    def flush(self, _: float) -> int:
+        """Report the messages one by one. After a rejected one, the client reports none of the others."""
+        while self._reports and not self._must_abort:
+            report, error = self._reports.pop(0)
+            self._must_abort = error is not None
+            report(error, None)
+        return len(self._reports)
+
+    def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes, _: float) -> None:
+        assert metadata == self._kafka.group.consumer_group_metadata()
+        self._kafka.answers.wait()
+        self._offsets = [*offsets]
+        self._kafka.call("offsets")
+
+    def commit_transaction(self, _: float) -> None:
+        if self._must_abort:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self._kafka.call("commit", self._take_effect)
+
+    def abort_transaction(self, _: float) -> None:
+        self._drop()
+        self._kafka.call("abort")
+
+    def purge(self) -> None:
+        self._reports.clear()
+        self._kafka.call("purge")
+
+    def _take_effect(self) -> None:
+        self._kafka.visible += self._messages
+        self._kafka.group.committed_offsets |= {each.partition: each for each in self._offsets}
+        self._drop()
+
+    def _drop(self) -> None:
+        self._messages, self._offsets = [], []
