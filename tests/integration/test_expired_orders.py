@@ -17,11 +17,12 @@ from service.repo.transactions import Transactions
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
-from service.usecases.ports import Stored
+from service.usecases.ports import ExpiredOrders, Stored
 from service.usecases.retention import EARLIEST, RetentionPolicy
 from tests.kit import stores
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import connection_settings, versioned
+from tests.kit.fakes import FakeClock, FakeExpiredOrders
 from tests.kit.notifications import listen
 from tests.kit.stores import erasing
 
@@ -67,6 +68,24 @@ def stored(admin: psycopg.Connection) -> set[str]:
 
 
 # Pruning
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def seven_expired(request: pytest.FixtureRequest) -> Iterator[ExpiredOrders]:
+    if request.param == "fake":
+        yield FakeExpiredOrders(7, FakeClock())
+        return
+    database = request.getfixturevalue("database")
+    stores.store(database, created(NOW, "new"), *(created(EXPIRED, f"o{number}") for number in range(7)))
+    with pruning(database) as opened:
+        yield opened
+
+
+def test_transactions_delete_up_to_the_limit_until_no_expired_order_is_left(seven_expired: ExpiredOrders) -> None:
+    """The contract of ExpiredOrders."""
+    assert seven_expired.count() == 7
+    assert [seven_expired.delete_oldest(3) for _ in range(4)] == [3, 3, 1, 0]
+    assert seven_expired.count() == 0
 
 
 def test_expired_orders_are_counted_and_deleted_from_every_table(

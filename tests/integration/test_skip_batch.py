@@ -3,9 +3,11 @@
 import argparse
 import resource
 from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -14,7 +16,10 @@ from msgspec.json import decode, encode
 from service.app.commands import skip_batch
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
+from service.handler.kafka.operations.unreadable_batches import open_batches
+from service.usecases.ports import BatchSource, UnreadableBatch
 from tests.kit.factories import Document, order_document
+from tests.kit.fakes import FakeBatchSource
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, orders
 from tests.kit.waiting import eventually
 
@@ -182,3 +187,63 @@ def test_an_invalid_max_size_is_a_usage_error(size: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["0", "0", "--dry-run", "--max-size", size])
     assert "--max-size" in capsys.readouterr().err
+
+
+# The contract of BatchSource
+
+
+class BlockedGroup(NamedTuple):
+    """A group that is blocked by the batch of COUNT messages at offset 0 of partition 0."""
+
+    source: BatchSource
+    committed: Callable[[], dict[int, int]]
+
+
+Blocked = Callable[..., AbstractContextManager[BlockedGroup]]
+
+
+@contextmanager
+def fake_group(*, is_compacted: bool) -> Iterator[BlockedGroup]:
+    source = FakeBatchSource(UnreadableBatch(0, 0, COUNT), COUNT, is_compacted=is_compacted)
+    yield BlockedGroup(source, lambda: {each.partition: each.end for each in source.committed})
+
+
+@contextmanager
+def kafka_group(harness: Harness, kafka: KafkaSettings, *, is_compacted: bool) -> Iterator[BlockedGroup]:
+    produce_batch(harness)
+    if is_compacted:
+        harness.configure(harness.topic, "cleanup.policy", "compact")
+    with open_batches(kafka, 512 * MIB) as source:
+        yield BlockedGroup(source, harness.committed)
+
+
+@pytest.fixture(params=["fake", "kafka"])
+def blocked(request: pytest.FixtureRequest) -> Blocked:
+    if request.param == "fake":
+        return fake_group
+    return partial(kafka_group, request.getfixturevalue("harness"), request.getfixturevalue("kafka"))
+
+
+def test_the_blocking_batch_is_found_read_and_committed(
+    blocked: Blocked,
+) -> None:
+    with blocked(is_compacted=False) as group:
+        batch = group.source.find(0, 0)
+        assert batch == UnreadableBatch(0, 0, COUNT)
+        assert [decode(line)["offset"] for line in group.source.lines(batch)] == [*range(COUNT)]
+        assert all(line.endswith(b"\n") for line in group.source.lines(batch))
+        assert group.committed() == {}
+        group.source.commit(batch)
+        assert group.committed() == {0: COUNT}
+
+
+@pytest.mark.parametrize(("partition", "offset"), [(0, COUNT), (1, 0)])
+def test_a_batch_that_does_not_block_the_group_is_not_found(blocked: Blocked, partition: int, offset: int) -> None:
+    with blocked(is_compacted=False) as group, pytest.raises(CommandError):
+        group.source.find(partition, offset)
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_a_compacted_topic_is_known(blocked: Blocked, *, is_compacted: bool) -> None:
+    with blocked(is_compacted=is_compacted) as group:
+        assert group.source.is_compacted() is is_compacted

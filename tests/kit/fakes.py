@@ -1,17 +1,17 @@
 """Fakes of ports of the use cases, and of a clock.
 
-FakeStore and FakeDeadLetters pass the contracts of the real ones: tests/integration/test_order_store.py and
-test_dead_letters_contract.py.
+A contract runs on each fake of a port and on what it replaces: tests/integration/test_order_store.py,
+test_dead_letters_contract.py, test_expired_orders.py and test_skip_batch.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import DeadLettersUnavailable, OrderRejected
+from service.errors import CommandError, DeadLettersUnavailable, OrderRejected
 from service.usecases.batch import Batch
-from service.usecases.ports import Stored
+from service.usecases.ports import Stored, UnreadableBatch
 
 POISON = "poison"
 """The customer_id of orders that a fake store rejects."""
@@ -78,6 +78,54 @@ class FakeDeadLetters:
         self.refusals -= 1
         self.sent.extend(dead_letters[:1])
         raise DeadLettersUnavailable("the topic is unavailable", dead_letters[1:])
+
+
+class FakeExpiredOrders:
+    """`total` expired orders. A transaction takes `seconds` of the clock."""
+
+    def __init__(self, total: int, clock: "FakeClock", seconds: float = 0.0) -> None:
+        self._left = total
+        self._clock = clock
+        self._seconds = seconds
+
+    def count(self) -> int:
+        return self._left
+
+    def delete_oldest(self, limit: int) -> int:
+        self._clock.advance(self._seconds)
+        deleted = min(limit, self._left)
+        self._left -= deleted
+        return deleted
+
+
+class FakeBatchSource:
+    """A topic whose group is blocked by one batch, of which `lines` messages are left; then `error` is raised."""
+
+    def __init__(
+        self, batch: UnreadableBatch, lines: int, *, is_compacted: bool = False, error: Exception | None = None
+    ) -> None:
+        self._batch = batch
+        self._lines = lines
+        self._is_compacted = is_compacted
+        self._error = error
+        self.committed: list[UnreadableBatch] = []
+
+    def find(self, partition: int, offset: int) -> UnreadableBatch:
+        if (partition, offset) != (self._batch.partition, self._batch.begin):
+            raise CommandError("another batch blocks the group, or none")
+        return self._batch
+
+    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+        for offset in range(batch.begin, batch.begin + self._lines):
+            yield b'{"offset":%d}\n' % offset
+        if self._error:
+            raise self._error
+
+    def is_compacted(self) -> bool:
+        return self._is_compacted
+
+    def commit(self, batch: UnreadableBatch) -> None:
+        self.committed.append(batch)
 
 
 class FakeClock:

@@ -139,8 +139,12 @@ class Harness:
         eventually(lambda: self.stored() == uids, timeout_seconds, f"{len(uids)} orders are stored")
 
     def set_max_message_bytes(self, topic: str, size: int) -> None:
-        limit = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[limit])
+        self.configure(topic, "max.message.bytes", str(size))
+
+    def configure(self, topic: str, name: str, value: str) -> None:
+        """Set a property of a topic."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         admin = self.admin()  # must outlive its request
         admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
 

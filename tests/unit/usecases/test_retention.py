@@ -7,27 +7,9 @@ import pytest
 from service.errors import Stopped
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy, prune
-from tests.kit.fakes import FakeClock
+from tests.kit.fakes import FakeClock, FakeExpiredOrders
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
-
-
-class FakeOrders:
-    """`total` orders. A transaction takes `seconds` of the clock."""
-
-    def __init__(self, total: int, clock: FakeClock, seconds: float = 0.0) -> None:
-        self.left = total
-        self._clock = clock
-        self._seconds = seconds
-
-    def count(self) -> int:
-        return self.left
-
-    def delete_oldest(self, limit: int) -> int:
-        self._clock.advance(self._seconds)
-        deleted = min(limit, self.left)
-        self.left -= deleted
-        return deleted
 
 
 class RecordedStop(ShutdownEvent):
@@ -56,21 +38,23 @@ def test_without_a_maximum_age_no_order_expires(policy: RetentionPolicy) -> None
 def test_transactions_follow_each_other_until_no_expired_order_is_left() -> None:
     clock = FakeClock()
     stop = RecordedStop(clock)
-    assert [*prune(FakeOrders(1_007, clock), 0, stop, clock)] == [500, 500, 7]
+    assert [*prune(FakeExpiredOrders(1_007, clock), 0, stop, clock)] == [500, 500, 7]
     assert stop.waits == [0, 0, 0, 0]
 
 
 def test_the_rate_includes_the_time_of_the_transactions() -> None:
     clock = FakeClock()
     stop = RecordedStop(clock)
-    assert [*prune(FakeOrders(600, clock, seconds=0.25), 1_000, stop, clock)] == [500, 100]
+    assert [*prune(FakeExpiredOrders(600, clock, seconds=0.25), 1_000, stop, clock)] == [500, 100]
     assert stop.waits == pytest.approx([0, 0.25, -0.15])
 
 
 @pytest.mark.parametrize("rate", [0.25, 1, 7, 100, 499, 500, 1_000])
 def test_no_more_orders_than_the_rate_are_deleted_in_any_second(rate: float) -> None:
     clock = FakeClock()
-    transactions = [(clock(), count) for count in prune(FakeOrders(2_000, clock), rate, RecordedStop(clock), clock)]
+    transactions = [
+        (clock(), count) for count in prune(FakeExpiredOrders(2_000, clock), rate, RecordedStop(clock), clock)
+    ]
     assert sum(count for _, count in transactions) == 2_000
     for start, _ in transactions:
         in_a_second = sum(count for at, count in transactions if start <= at < start + 0.999)
@@ -79,7 +63,7 @@ def test_no_more_orders_than_the_rate_are_deleted_in_any_second(rate: float) -> 
 
 def test_a_stop_ends_it_between_two_transactions() -> None:
     stop, clock = ShutdownEvent(), FakeClock()
-    orders = FakeOrders(3, clock)
+    orders = FakeExpiredOrders(3, clock)
     deleted = prune(orders, 0.001, stop, clock)
     assert next(deleted) == 1
     stop.set()
@@ -91,7 +75,7 @@ def test_a_stop_ends_it_between_two_transactions() -> None:
 def test_nothing_is_deleted_after_a_stop() -> None:
     stop, clock = ShutdownEvent(), FakeClock()
     stop.set()
-    orders = FakeOrders(500, clock)
+    orders = FakeExpiredOrders(500, clock)
     with pytest.raises(Stopped):
         next(prune(orders, 0, stop, clock))
     assert orders.count() == 500

@@ -1,6 +1,5 @@
 """A batch is committed only after all of its messages are on disk."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,62 +7,40 @@ import pytest
 from service.errors import CommandError
 from service.usecases.ports import UnreadableBatch
 from service.usecases.skip_batch import preview, skip
+from tests.kit.fakes import FakeBatchSource
 
 BATCH = UnreadableBatch(1, 10, 13)
 
 
-class FakeSource:
-    def __init__(self, lines: int = 3, *, is_compacted: bool = False, error: Exception | None = None) -> None:
-        self._lines = lines
-        self._is_compacted = is_compacted
-        self._error = error
-        self.committed: list[UnreadableBatch] = []
-
-    def find(self, partition: int, offset: int) -> UnreadableBatch:
-        assert (partition, offset) == (1, 10)
-        return BATCH
-
-    def lines(self, _: UnreadableBatch) -> Iterator[bytes]:
-        yield from (b"line\n" for _ in range(self._lines))
-        if self._error:
-            raise self._error
-
-    def is_compacted(self) -> bool:
-        return self._is_compacted
-
-    def commit(self, batch: UnreadableBatch) -> None:
-        self.committed.append(batch)
-
-
 def test_the_messages_are_saved_and_the_offset_after_them_is_committed(tmp_path: Path) -> None:
-    source, path = FakeSource(), tmp_path / "saved"
+    source, path = FakeBatchSource(BATCH, 3), tmp_path / "saved"
     assert skip(source, 1, 10, path) == (BATCH, 3)
-    assert path.read_bytes() == b"line\n" * 3
+    assert path.read_bytes() == b'{"offset":10}\n{"offset":11}\n{"offset":12}\n'
     assert path.stat().st_mode & 0o777 == 0o600
     assert source.committed == [BATCH]
 
 
 def test_a_preview_changes_nothing() -> None:
-    source = FakeSource()
+    source = FakeBatchSource(BATCH, 3)
     assert preview(source, 1, 10) == (BATCH, 3)
     assert source.committed == []
 
 
 def test_a_batch_with_missing_messages_is_not_committed(tmp_path: Path) -> None:
-    source = FakeSource(2)
+    source = FakeBatchSource(BATCH, 2)
     with pytest.raises(CommandError, match="only 2 messages were read"):
         skip(source, 1, 10, tmp_path / "saved")
     assert source.committed == []
 
 
 def test_a_batch_of_a_compacted_topic_may_have_gaps(tmp_path: Path) -> None:
-    source = FakeSource(2, is_compacted=True)
+    source = FakeBatchSource(BATCH, 2, is_compacted=True)
     assert skip(source, 1, 10, tmp_path / "saved") == (BATCH, 2)
     assert source.committed == [BATCH]
 
 
 def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
-    source, path = FakeSource(error=CommandError("the batch cannot be decompressed")), tmp_path / "saved"
+    source, path = FakeBatchSource(BATCH, 3, error=CommandError("the batch cannot be decompressed")), tmp_path / "saved"
     with pytest.raises(CommandError, match="decompressed"):
         skip(source, 1, 10, path)
     assert not path.exists()
@@ -71,7 +48,7 @@ def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
-    source, path = FakeSource(), tmp_path / "saved"
+    source, path = FakeBatchSource(BATCH, 3), tmp_path / "saved"
     path.write_bytes(b"before")
     with pytest.raises(CommandError, match="file exists"):
         skip(source, 1, 10, path)
