@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from generator.stream import Plan, stream
 from tests.faults.workload import MIX
 from tests.kit.harness import metric
+from tests.kit.temporary import configure_topic
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_the_dead_letter_topic_is_not_writable(workload: Workload) -> None:
 
 
 def test_the_dead_letter_topic_rejects_large_messages(workload: Workload) -> None:
-    workload.topics.configure(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    configure_topic(workload.kafka.bootstrap_servers, workload.dead_letter_topic, {"max.message.bytes": SMALL_BYTES})
     workload.members()
     workload.send()
     workload.assert_exact()

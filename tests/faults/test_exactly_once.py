@@ -11,6 +11,7 @@ from tests.faults.test_consumers import is_suspended, partitions_of, send_until_
 from tests.faults.test_kafka import group_of, on_cluster
 from tests.faults.topics import PARTITIONS
 from tests.faults.workload import INVALID, RATE, STREAM_SECONDS, wait_assigned
+from tests.kit.temporary import configure_topic
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_members_join_and_leave_with_exactly_once(workload: Workload) -> None:
 
 
 def test_dead_letters_are_too_large_with_exactly_once(workload: Workload) -> None:
-    workload.topics.configure(workload.dead_letter_topic, "max.message.bytes", SMALL_BYTES)
+    configure_topic(workload.kafka.bootstrap_servers, workload.dead_letter_topic, {"max.message.bytes": SMALL_BYTES})
     workload.members(**EXACTLY_ONCE)
     workload.send(2)
     workload.assert_exact(exactly_once=True)

@@ -12,9 +12,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclOperation,
     AclPermissionType,
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     OffsetSpec,
     ResourcePatternType,
     ResourceType,
@@ -58,12 +55,6 @@ class Topics:
         """Return whether messages of the topic cannot be read yet because a producer's transaction is open."""
         admin = self._admin()
         return _ends(admin, name, IsolationLevel.READ_COMMITTED) != _ends(admin, name, IsolationLevel.READ_UNCOMMITTED)
-
-    def configure(self, name: str, option: str, value: int) -> None:
-        entry = ConfigEntry(option, str(value), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
-        admin = self._admin()
-        admin.incremental_alter_configs([resource])[resource].result(ADMIN_SECONDS)
 
     @contextmanager
     def write_denied(self, name: str) -> Iterator[None]:

@@ -195,7 +195,7 @@ def delete_topic(harness: Harness, name: str) -> None:
 
 
 def test_bad_messages_among_good_orders_are_dead_lettered_once_and_unchanged(harness: Harness) -> None:
-    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
+    harness.configure(harness.dead_letter_topic, max_message_bytes=MAX_MESSAGE_BYTES)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     harness.produce(*interleaved(good, bad))
     harness.consumer()
@@ -222,7 +222,7 @@ def assert_in_order(dead_letters: Sequence[Message]) -> None:
 
 def test_bad_messages_do_not_delay_their_neighbors(harness: Harness) -> None:
     """Each message is a batch of its own, so that the times of its neighbors bound its processing time."""
-    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
+    harness.configure(harness.dead_letter_topic, max_message_bytes=MAX_MESSAGE_BYTES)
     good, bad = good_orders(len(BAD) + 1), bad_messages()
     harness.produce(*interleaved(good, bad))
     harness.consumer(ORDERS_BATCH__MAX_MESSAGES="1")
@@ -320,7 +320,7 @@ FORGED_HEADERS = [
 
 
 def test_a_forged_origin_is_ignored_and_delays_nothing(harness: Harness) -> None:
-    harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
+    harness.configure(harness.dead_letter_topic, max_message_bytes=20_000)
     origins = [[*dict(EARLIER_HEADERS, **{name: value}).items()] for name, value in FORGED_HEADERS]
     good = [sent._replace(headers=each) for sent, each in zip(good_orders(len(origins)), origins, strict=True)]
     bad = [Sent(b"hello", b"key", headers=each) for each in origins]
@@ -350,7 +350,7 @@ def test_a_header_name_that_is_not_utf_8_drops_only_the_headers(harness: Harness
 
 
 def test_a_message_too_large_for_the_dead_letter_topic_becomes_a_stub(harness: Harness) -> None:
-    harness.set_max_message_bytes(harness.dead_letter_topic, 20_000)
+    harness.configure(harness.dead_letter_topic, max_message_bytes=20_000)
     noise = Random(3).randbytes(30_000)  # noqa: S311 - incompressible
     large = [
         Sent(document(sm_id=-1, extra=noise.hex()), b"key", headers=ORIGINAL_HEADERS),

@@ -8,17 +8,11 @@ from itertools import repeat
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 from msgspec.json import decode, encode
 
 from service.entities.dead_letter import Header
 from tests.kit.factories import order_document
-from tests.kit.harness import TIMEOUT_SECONDS, Harness, headers, metric, orders
+from tests.kit.harness import Harness, headers, metric, orders
 from tests.kit.waiting import eventually
 
 MIB = 2**20
@@ -110,18 +104,10 @@ def test_a_batch_above_the_decompression_limit_stalls_its_partition_and_is_logge
 
 
 def test_an_uncompressed_topic_rejects_batches_by_uncompressed_size(harness: Harness) -> None:
-    set_uncompressed(harness)
+    harness.configure(harness.topic, compression_type="uncompressed")  # what docs/delivery.md recommends
     error = produce_compressed(harness, "gzip", padded(MIB, 64))
     assert error is not None
     assert error.code() == KafkaError.MSG_SIZE_TOO_LARGE
     after = produce_order(harness)
     harness.consumer()
     harness.wait_stored({after})
-
-
-def set_uncompressed(harness: Harness) -> None:
-    """Apply what docs/delivery.md recommends for untrusted producers."""
-    entry = ConfigEntry("compression.type", "uncompressed", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, harness.topic, incremental_configs=[entry])
-    admin = harness.admin()  # must outlive its request
-    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)

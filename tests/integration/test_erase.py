@@ -10,13 +10,6 @@ import httpx2
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 from msgspec.json import encode
 
 from service.app.commands import erase
@@ -30,6 +23,7 @@ from service.repo.operations.erasures import Erasures
 from tests.kit import servers, stores
 from tests.kit.factories import order_document, versioned
 from tests.kit.harness import MAX_STALE_SECONDS, TIMEOUT_SECONDS, Harness, Sent, metric, order_status, orders
+from tests.kit.temporary import configure_topic
 from tests.kit.waiting import eventually
 
 DAY = 86_400
@@ -343,17 +337,12 @@ def settings_of(harness: Harness) -> Settings:
 
 def set_retention(settings: Settings, **seconds: float) -> None:
     """Set the retention of each topic, with segments of an hour; -1 is unlimited."""
-    admin = AdminClient(properties.common(settings.kafka))
     for topic, retention in (
         (settings.kafka.topic, seconds["orders"]),
         (f"{settings.kafka.topic}.dlq", seconds["dlq"]),
     ):
         config = {"segment.ms": 3_600_000, "retention.ms": round(retention * 1_000) if retention >= 0 else -1}
-        entries = [
-            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
-        ]
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
+        configure_topic(settings.kafka.bootstrap_servers, topic, config)
 
 
 @pytest.mark.parametrize(

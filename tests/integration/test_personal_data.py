@@ -201,7 +201,7 @@ def run(harness: Harness, *arguments: str, **variables: str) -> bytes:
 def test_consumer_and_commands_output_no_order_data(harness: Harness) -> None:
     output = Output()
     harness.query(REJECT_MARKED)
-    harness.set_max_message_bytes(harness.dead_letter_topic, MAX_MESSAGE_BYTES)
+    harness.configure(harness.dead_letter_topic, max_message_bytes=MAX_MESSAGE_BYTES)
     with collecting() as collector, proxied(harness.database) as (proxy, dsn), listening(harness) as notifications:
         bad = sent([*generated_faults(), *invalid_orders(), *rejected_orders()])
         good = sent(encode(marked()) for _ in range(5))

@@ -212,7 +212,7 @@ def fake_group(*, is_compacted: bool) -> Iterator[BlockedGroup]:
 def kafka_group(harness: Harness, kafka: KafkaSettings, *, is_compacted: bool) -> Iterator[BlockedGroup]:
     produce_batch(harness)
     if is_compacted:
-        harness.configure(harness.topic, "cleanup.policy", "compact")
+        harness.configure(harness.topic, cleanup_policy="compact")
     with open_batches(kafka, 512 * MIB) as source:
         yield BlockedGroup(source, harness.committed)
 

@@ -88,7 +88,7 @@ class KafkaTransactions(Transactions):
         self._harness = harness
         self._consumer = consumer
         self._kafka = kafka
-        harness.set_max_message_bytes(self.topic, MAX_BYTES)
+        harness.configure(self.topic, max_message_bytes=MAX_BYTES)
         super().__init__()
 
     @property

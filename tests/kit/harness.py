@@ -8,20 +8,14 @@ from urllib.request import urlopen
 import httpx2
 import psycopg
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 from msgspec.json import encode
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.entities.dead_letter import Header, Headers
 from tests.kit.factories import Document
 from tests.kit.processes import Service, Spawn
-from tests.kit.temporary import PARTITIONS
+from tests.kit.temporary import PARTITIONS, configure_topic
 from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 10.0
@@ -138,15 +132,10 @@ class Harness:
     def wait_stored(self, uids: set[str], timeout_seconds: float = 30.0) -> None:
         eventually(lambda: self.stored() == uids, timeout_seconds, f"{len(uids)} orders are stored")
 
-    def set_max_message_bytes(self, topic: str, size: int) -> None:
-        self.configure(topic, "max.message.bytes", str(size))
-
-    def configure(self, topic: str, name: str, value: str) -> None:
-        """Set a property of a topic."""
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        admin = self.admin()  # must outlive its request
-        admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
+    def configure(self, topic: str, **config: object) -> None:
+        """Set properties of a topic: `cleanup_policy` is `cleanup.policy`."""
+        dotted = {name.replace("_", "."): value for name, value in config.items()}
+        configure_topic(self.bootstrap_servers, topic, dotted)
 
 
 def order_status(api: Service, uid: str) -> int:

@@ -9,7 +9,14 @@ from uuid import uuid4
 
 import psycopg
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -31,6 +38,15 @@ def topic(bootstrap_servers: str) -> Iterator[str]:
     eventually(lambda: _are_led(admin, both), ADMIN_SECONDS, name)
     yield name
     _done(admin.delete_topics(both))
+
+
+def configure_topic(bootstrap_servers: str, name: str, config: Mapping[str, object]) -> None:
+    """Set these properties of a topic."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    entries = [
+        ConfigEntry(option, str(value), incremental_operation=AlterConfigOpType.SET) for option, value in config.items()
+    ]
+    _done(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)]))
 
 
 def _are_led(admin: AdminClient, topics: list[str]) -> bool:
