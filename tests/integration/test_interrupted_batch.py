@@ -1,8 +1,9 @@
 """After a shutdown interrupts a batch, no later offset may be committed, so that the next member processes it again."""
 
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -13,74 +14,83 @@ from prometheus_client import CollectorRegistry
 
 from service.app.consumer_loop import LoopDependencies, build_consumer
 from service.config import KafkaSettings
-from service.errors import Stopped
+from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
+from service.handler.kafka.consumer.retry_report import RetryReport
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.batch import Batch
-from service.usecases.ingest import Outcome
-from service.usecases.ports import Stored
+from service.usecases.circuit_breaker import CircuitBreaker
+from service.usecases.ingest import Ingest, Outcome, Write
 from tests.kit.factories import order_document
+from tests.kit.fakes import FakeDeadLetters, FakeStore
 from tests.kit.harness import Harness, Sent, orders
-from tests.kit.policies import consumer_settings, decoding_rules
+from tests.kit.policies import circuit_breaker_policy, consumer_settings, decoding_rules, retry_backoff
 from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 30.0
 
 
-@dataclass
-class InterruptedIngest:
-    """A fake Ingest whose second batch is interrupted by a shutdown while partitions are being revoked."""
+class ObservedConsumer(Consumer):
+    """A member that sets an event when partitions are being revoked."""
 
-    stop: ShutdownEvent
-    first_may_finish: Event = field(default_factory=Event)
-    revoked: Event = field(default_factory=Event)
-    sizes: list[int] = field(default_factory=list)
+    def __init__(self, revoked: Event, properties: dict[str, Any]) -> None:
+        super().__init__(properties)
+        self._revoked = revoked
 
-    @property
-    def is_waiting_to_retry(self) -> "InterruptedIngest":
-        return self
+    def subscribe(self, topics: list[str], *, on_revoke: Callable[..., None], **callbacks: Any) -> None:  # type: ignore[override]
+        def observed(*arguments: Any) -> None:
+            self._revoked.set()
+            on_revoke(*arguments)
 
-    def is_set(self) -> bool:
-        """Called through `is_waiting_to_retry` when partitions are revoked during a batch."""
-        self.revoked.set()
-        return False
+        super().subscribe(topics, on_revoke=observed, **callbacks)
 
-    def __call__(self, batch: Batch) -> Outcome:
-        self.sizes.append(len(batch))
-        if len(self.sizes) == 1:
-            assert self.first_may_finish.wait(TIMEOUT_SECONDS)
-        elif len(self.sizes) == 2:
-            assert self.revoked.wait(TIMEOUT_SECONDS)
-            self.stop.set()
-            raise Stopped
-        return Outcome(Stored(new=len(batch)))
+
+class Interruption:
+    """Middleware of Ingest. A shutdown interrupts the second batch while partitions are being revoked."""
+
+    def __init__(self) -> None:
+        self.stop = ShutdownEvent()
+        self.store = FakeStore()
+        self.first_may_finish, self.revoked = Event(), Event()
+        self.sizes: list[int] = []
+
+    def __call__(self, write: Write) -> Write:
+        def interrupted(batch: Batch) -> Outcome:
+            self.sizes.append(len(batch))
+            if len(self.sizes) == 1:
+                assert self.first_may_finish.wait(TIMEOUT_SECONDS)
+            elif len(self.sizes) == 2:
+                assert self.revoked.wait(TIMEOUT_SECONDS)
+                self.stop.set()
+                self.store.failures.append(StorageUnavailable("unreachable"))
+            return write(batch)
+
+        return interrupted
 
 
 def test_after_an_interrupted_batch_nothing_is_written_or_committed(harness: Harness) -> None:
-    stop, decoded = ShutdownEvent(), list[datetime]()
-    ingest = InterruptedIngest(stop)
-    consumer = Thread(target=consumer_of(harness, ingest, stop, decoded).run)
+    batches, decoded = Interruption(), list[datetime]()
+    consumer = Thread(target=consumer_of(harness, batches, decoded).run)
     consumer.start()
     harness.produce(*orders([order_document()]))
-    eventually(lambda: ingest.sizes == [1], TIMEOUT_SECONDS, "the first batch is running")
+    eventually(lambda: batches.sizes == [1], TIMEOUT_SECONDS, "the first batch is running")
     harness.produce(*one_per_partition())
     eventually(lambda: len(decoded) == 1 + PARTITIONS, TIMEOUT_SECONDS, "the second batch is decoded")
-    ingest.first_may_finish.set()
-    eventually(lambda: len(ingest.sizes) == 2, TIMEOUT_SECONDS, "the second batch is running")
+    batches.first_may_finish.set()
+    eventually(lambda: len(batches.sizes) == 2, TIMEOUT_SECONDS, "the second batch is running")
     harness.produce(*one_per_partition())
     eventually(lambda: len(decoded) == 1 + 2 * PARTITIONS, TIMEOUT_SECONDS, "the third batch is decoded")
     with closing(another_member(harness)) as other:
         eventually(lambda: other.poll(0.1) or not consumer.is_alive(), TIMEOUT_SECONDS, "the consumer stops")
         consumer.join(TIMEOUT_SECONDS)
     assert not consumer.is_alive()
-    assert (ingest.sizes, harness.committed()) == ([1, PARTITIONS], {0: 1})
+    assert (batches.sizes, harness.committed()) == ([1, PARTITIONS], {0: 1})
 
 
 def one_per_partition() -> list[Sent]:
@@ -97,23 +107,28 @@ def kafka_of(harness: Harness) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
 
 
-def consumer_of(harness: Harness, ingest: Any, stop: ShutdownEvent, decoded: list[datetime]) -> OrderConsumer:
+def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]) -> OrderConsumer:
     def now() -> datetime:
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
     group, metrics = ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic), Metrics(CollectorRegistry())
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
+    log = structlog.get_logger("test")
+    ingest = Ingest(
+        batches.store, FakeDeadLetters(), CircuitBreaker(circuit_breaker_policy()), retry_backoff(), batches.stop,
+        RetryReport(metrics, log), batches,
+    )  # fmt: skip
     return build_consumer(
         LoopDependencies(
             group=group,
-            connect=Consumer,
+            connect=partial(ObservedConsumer, batches.revoked),
             admin=AdminClient(group.properties | QUIET_PROPERTIES),
-            builder=BatchBuilder(decoder, PostgresOrderStore.prepare, metrics),
+            builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
             ingest=ingest,
             settings=consumer_settings(),
             metrics=metrics,
-            log=structlog.get_logger("test"),
-            stop=stop,
+            log=log,
+            stop=batches.stop,
         )
     )
