@@ -59,7 +59,7 @@ def is_accepted(finding: Finding, release: str) -> bool:
 
 
 @pytest.mark.parametrize("release", LINTED)
-def test_every_finding_is_accepted(release: str) -> None:
+def test_every_finding_of_the_linters_is_accepted(release: str) -> None:
     assert [each for each in sorted(found(release)) if not is_accepted(each, release)] == []
 
 

@@ -164,7 +164,7 @@ def test_an_excerpt_of_headers_gives_the_same_dead_letter(given_headers: list[tu
 
 @fuzzed
 @given(notifications)
-def test_a_notification_has_valid_ids_or_is_ignored(payload: bytes) -> None:
+def test_a_notification_has_valid_uids_or_is_ignored(payload: bytes) -> None:
     notification = parse(payload.decode(errors="replace"))
     if notification is not None:
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", uid) for uid in notification.new + notification.changed)

@@ -231,7 +231,7 @@ def delete(harness: Harness, condition: LiteralString) -> None:
         assert connection.execute(f"DELETE FROM orders WHERE {condition}").rowcount  # noqa: S608
 
 
-def test_lag_fails(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lag_fails_the_check(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     harness.commit(left=1)
     assert harness.check() == 1
     assert cells(capsys.readouterr().out, "messages")["lag"] == "3"

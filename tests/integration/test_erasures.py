@@ -46,14 +46,14 @@ def test_an_erased_order_is_deleted_from_every_table(
         assert admin.execute(f"SELECT count(DISTINCT order_id) FROM {table}").fetchone() == (2,)  # noqa: S608
 
 
-def test_only_the_hash_of_an_erased_id_is_kept(erasures: Erasures, admin: psycopg.Connection) -> None:
+def test_only_the_hash_of_an_erased_uid_is_kept(erasures: Erasures, admin: psycopg.Connection) -> None:
     erasures.erase(["a"])
     assert admin.execute("SELECT order_uid_hash, erased_at <= now() FROM erased").fetchall() == [
         (sha256(b"a").digest(), True)
     ]
 
 
-def test_readers_are_notified_of_every_erased_id(database: str, erasures: Erasures) -> None:
+def test_readers_are_notified_of_every_erased_uid(database: str, erasures: Erasures) -> None:
     with psycopg.connect(database, autocommit=True) as listener:
         listen(listener)
         erasures.erase(["a", "b"])

@@ -70,7 +70,7 @@ def test_every_documented_command_exists() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_command_runs(ran: list[str], name: str) -> None:
+def test_each_command_runs_its_module(ran: list[str], name: str) -> None:
     assert main.main([name]) == 0
     assert ran == [name]
 

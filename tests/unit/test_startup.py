@@ -50,7 +50,7 @@ def test_a_command_loads_only_what_it_runs_on(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", OUTSIDE)
-def test_what_runs_beside_the_service_loads_no_database_schema(command: str) -> None:
+def test_commands_outside_the_service_load_no_database_schema(command: str) -> None:
     loaded = modules(LOADED, command)
     assert loaded & {"local", "bench"} == OUTSIDE[command]
     assert "sqlalchemy" not in loaded

@@ -24,7 +24,7 @@ def test_nothing_is_newer_than_itself() -> None:
     assert not any(at(*version).is_newer_than(at(*version)) for version in ASCENDING)
 
 
-def test_the_topic_decides_nothing() -> None:
+def test_the_topic_does_not_affect_which_version_is_newer() -> None:
     assert not at(1, 0, 0, "z").is_newer_than(at(1, 0, 0, "a"))
 
 

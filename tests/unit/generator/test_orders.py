@@ -64,7 +64,7 @@ def test_an_order_has_three_items_and_1_3_kilobytes_on_average(drawn: list[Docum
     assert mean(len(encode(order)) for order in drawn) == pytest.approx(1_300, abs=100)
 
 
-def test_ids_are_unique(drawn: list[Document]) -> None:
+def test_uids_are_unique(drawn: list[Document]) -> None:
     assert len({order["order_uid"] for order in drawn}) == ORDERS
 
 

@@ -53,7 +53,7 @@ def test_kinds_occur_in_their_shares() -> None:
     assert shares == pytest.approx(expected, abs=0.02)
 
 
-def test_the_key_of_every_readable_order_is_its_id() -> None:
+def test_the_key_of_every_readable_order_is_its_uid() -> None:
     for message in stream(MIXED):
         if message.reason is None and message.kind != TOMBSTONE:
             assert message.key.decode() == json.loads(message.value or b"")["order_uid"]

@@ -122,7 +122,7 @@ def test_a_failed_run_is_an_error(log: Path) -> None:
         shell("exit 4", log).run(10, ShutdownEvent())
 
 
-def test_a_successful_run_returns(log: Path) -> None:
+def test_a_successful_program_raises_no_error(log: Path) -> None:
     shell("echo done", log).run(10, ShutdownEvent())
     assert log.read_text() == "done\n"
 

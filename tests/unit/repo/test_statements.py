@@ -105,5 +105,5 @@ def test_statements_are_found() -> None:
         "UPDATE orders o SET entry = n.entry FROM json_populate_recordset(NULL::orders, %s) n WHERE o.id = n.id",
     ],
 )
-def test_what_it_rejects_is_noticed(rejected: str) -> None:
+def test_a_statement_that_a_distributed_planner_rejects_is_reported(rejected: str) -> None:
     assert problems(rejected)

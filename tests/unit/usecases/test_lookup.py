@@ -83,7 +83,7 @@ def test_concurrent_misses_of_one_id_are_one_query() -> None:
     asyncio.run(play())
 
 
-def test_misses_during_two_queries_share_the_next_queries_of_16_ids() -> None:
+def test_misses_during_two_queries_share_the_next_queries_of_16_uids() -> None:
     async def play() -> None:
         scene = Scene()
         scene.reader.gate.clear()
@@ -243,7 +243,7 @@ def test_everything_is_a_miss_after_invalidate_all() -> None:
     asyncio.run(play())
 
 
-def test_an_unknown_id_is_remembered_for_a_short_time() -> None:
+def test_an_unknown_uid_is_remembered_for_a_short_time() -> None:
     async def play() -> None:
         scene = Scene()
         assert [await scene.locale() for _ in range(3)] == [None] * 3
@@ -255,7 +255,7 @@ def test_an_unknown_id_is_remembered_for_a_short_time() -> None:
     asyncio.run(play())
 
 
-def test_an_unknown_id_is_found_as_soon_as_it_was_notified() -> None:
+def test_an_unknown_uid_is_found_as_soon_as_it_was_notified() -> None:
     async def play() -> None:
         scene = Scene()
         assert await scene.locale() is None
@@ -267,7 +267,7 @@ def test_an_unknown_id_is_found_as_soon_as_it_was_notified() -> None:
 
 
 @pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-def test_an_unknown_id_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
+def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
     async def play() -> None:
         scene = Scene()
         scene.reader.gate.clear()

@@ -113,12 +113,12 @@ def test_head_has_the_headers_of_get_without_a_body(api_fixture: ApiFixture) -> 
     assert api_fixture.client.head("/orders/unknown").status_code == 404
 
 
-def test_an_unknown_id_is_not_found(api_fixture: ApiFixture) -> None:
+def test_an_unknown_uid_is_not_found(api_fixture: ApiFixture) -> None:
     assert problem_of(api_fixture.client.get("/orders/unknown"), 404)["title"] == "Not Found"
 
 
 @pytest.mark.parametrize("uid", [f"{CLIENT_VALUE}!", "a.b", "%00", "%0A", "a%20b", "x" * 65, "%C3%A9", "%ff"])
-def test_a_malformed_id_is_reported_without_its_value(api_fixture: ApiFixture, uid: str) -> None:
+def test_a_malformed_uid_is_reported_without_its_value(api_fixture: ApiFixture, uid: str) -> None:
     document = problem_of(api_fixture.client.get(f"/orders/{uid}"), 422)
     assert [(each["in"], each["name"]) for each in document["errors"]] == [("path", "order_uid")]
     assert api_fixture.reader.queries == []

@@ -42,7 +42,7 @@ def test_each_line_has_a_key_and_its_scopes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", KEY[1:], KEY + "k", KEY.upper(), f" {KEY}", "é" * MIN_KEY_LENGTH])
-def test_other_keys_are_unknown(path: Path, key: str) -> None:
+def test_a_key_that_is_not_listed_has_no_scopes(path: Path, key: str) -> None:
     assert keys_of(path, f"read {KEY}").scopes(key) is None
 
 

@@ -33,7 +33,7 @@ def test_every_id_is_taken_once_and_blocks_are_used_up() -> None:
     assert sequence.reserved == [1, 1, 2]
 
 
-def test_no_order_needs_no_id() -> None:
+def test_without_orders_no_id_is_taken() -> None:
     sequence = Sequence()
     assert Ids().take(cursor(sequence), 0) == []
     assert sequence.reserved == []

@@ -136,7 +136,7 @@ def test_the_responses_that_are_sent(steps: list[Step], transitions: list[Transi
         ([send(make_request("connection: upgrade", "upgrade: h2c")), send(INVALID)], []),
     ],
 )
-def test_the_connection(steps: list[Step], transitions: list[Transition]) -> None:
+def test_a_connection_changes_its_state_as_documented(steps: list[Step], transitions: list[Transition]) -> None:
     assert [change for change in transitions_of(*steps) if change[0] in ConnectionState] == transitions
 
 

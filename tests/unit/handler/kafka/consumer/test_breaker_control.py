@@ -58,7 +58,7 @@ def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metr
     assert "fix the producer" in logged[0]["hint"]
 
 
-def test_what_the_client_had_prefetched_is_read_again_too(control: BreakerControl) -> None:
+def test_prefetched_messages_are_read_again_too(control: BreakerControl) -> None:
     assert control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
     assert control.reread_offsets == {0: 5, 1: 3}
     assert control.end_pause() == {0: 5, 1: 3}
@@ -103,7 +103,7 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(control: Break
     assert not control.must_reread
 
 
-def test_what_was_tried_counts_until_it_is_committed(control: BreakerControl) -> None:
+def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
     control.end_pause()

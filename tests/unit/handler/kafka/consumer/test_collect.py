@@ -46,7 +46,7 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbfnull", b"\0null"]
 )
-def test_what_only_resembles_a_tombstone_is_a_dead_letter(value: bytes) -> None:
+def test_a_value_that_only_resembles_a_tombstone_is_dead_lettered(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
     assert (batch.tombstones, len(batch.dead_letters)) == (0, 1)

@@ -196,7 +196,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("value", "reason", "path"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_what_is_no_order_is_rejected_with_reason_and_field(
+def test_a_document_that_is_not_an_order_is_rejected_with_reason_and_field(
     decoder: Counted, value: bytes, reason: Reason, path: str
 ) -> None:
     rejection = decoder.rejection(value)

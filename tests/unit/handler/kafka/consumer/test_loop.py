@@ -410,7 +410,7 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
     assert {"fetching is paused", "fetching is resumed"} <= {*events(setup.run(script()))}
 
 
-def test_what_the_open_circuit_breaker_holds_back_is_read_again(make: Make) -> None:
+def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: Make) -> None:
     setup = make(policy=OPEN_AFTER_TWO, breaker_retry_after=0, limits=batch_limits(messages=2))
     setup.commit(0, 0)
 

@@ -51,7 +51,7 @@ def test_it_grows_to_a_full_batch() -> None:
     assert sizes == [20, 35, 35]
 
 
-def test_what_is_taken_away_is_the_next_owners() -> None:
+def test_messages_of_a_revoked_partition_are_not_probed() -> None:
     probe = Probe.before(batch((0, 5), (1, 5)), Batch(), 10)
     taken = batch((0, 5), (1, 5))
     taken.drop(frozenset({1}))

@@ -70,7 +70,7 @@ def bootstrap_servers() -> Iterator[str]:
         yield cluster.bootstrap_servers
 
 
-def test_librdkafka_reports_these_figures(bootstrap_servers: str) -> None:
+def test_librdkafka_reports_the_figures_that_are_read(bootstrap_servers: str) -> None:
     producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     producer.produce("orders", b"{}", partition=0)
     assert producer.flush(SECONDS) == 0

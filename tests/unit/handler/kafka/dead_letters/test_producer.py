@@ -20,7 +20,7 @@ LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Rea
 NO_BROKER = "127.0.0.1:1"
 
 
-def test_a_producer_that_gets_nothing_through_is_replaced_and_its_dead_letters_are_kept(
+def test_a_producer_whose_messages_time_out_is_replaced_and_its_dead_letters_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dead_letters, "_DELIVERY_TIMEOUT_MS", 200)

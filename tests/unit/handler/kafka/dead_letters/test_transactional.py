@@ -128,7 +128,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
 
 
 @pytest.mark.parametrize("call", ["begin", "offsets", "commit"])
-def test_what_fails_is_aborted_and_begun_again(
+def test_a_failed_transaction_is_aborted_and_repeated(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, call: str
 ) -> None:
     kafka.failures[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
@@ -188,7 +188,7 @@ def test_a_commit_of_the_deleted_topic_does_not_stand_for_one_of_the_recreated_t
     assert (len(kafka.visible), kafka.calls[-1]) == (1, "commit")
 
 
-def test_a_call_that_never_returns_is_left_behind_with_its_producer(
+def test_a_call_that_never_returns_is_abandoned_with_its_producer(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "_CALL_TIMEOUT_SECONDS", -0.99)
@@ -203,14 +203,14 @@ def test_a_call_that_never_returns_is_left_behind_with_its_producer(
     assert (len(kafka.visible), committed(kafka)) == (1, {0: 8})
 
 
-def test_an_abort_that_fails_costs_the_producer(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
+def test_a_producer_whose_abort_fails_is_replaced(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     kafka.failures |= {"offsets": KafkaError(KafkaError.UNKNOWN_MEMBER_ID), "abort": KafkaError(UNANSWERED)}
     send(dead_letters, batch(0))
     assert kafka.calls.count("init") == 2
     assert len(kafka.visible) == 1
 
 
-def test_a_producer_that_gets_nothing_through_is_replaced(
+def test_a_producer_whose_messages_time_out_is_replaced(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     kafka.failures["produce"] = KafkaError(KafkaError._MSG_TIMED_OUT)
@@ -218,9 +218,7 @@ def test_a_producer_that_gets_nothing_through_is_replaced(
     assert (kafka.calls.count("init"), len(kafka.visible)) == (2, 1)
 
 
-def test_a_producer_that_has_failed_for_good_is_replaced(
-    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
-) -> None:
+def test_a_producer_with_a_fatal_error_is_replaced(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     fatal = KafkaError(KafkaError.INVALID_TXN_STATE, "invalid state", True)  # noqa: FBT003 - its third: fatal
     kafka.failures |= {"commit": fatal, "purge": fatal}
     send(dead_letters, batch(0))
@@ -228,7 +226,7 @@ def test_a_producer_that_has_failed_for_good_is_replaced(
     assert (len(kafka.visible), committed(kafka)) == (1, {0: 8})
 
 
-def test_what_was_taken_away_is_left_to_its_next_owner(
+def test_messages_of_revoked_partitions_are_left_to_their_next_owner(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     both = batch(0, 1)
@@ -276,7 +274,7 @@ def test_the_mock_broker_is_refused(group: ObservedGroup, dead_letters: Transact
         dead_letters.send_and_commit(batch(0), [])
 
 
-def test_without_a_membership_nothing_is_begun(
+def test_without_a_membership_no_transaction_begins(
     kafka: FakeKafka, group: ObservedGroup, dead_letters: TransactionalDeadLetters
 ) -> None:
     send(dead_letters, batch(0))
@@ -286,9 +284,7 @@ def test_without_a_membership_nothing_is_begun(
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
 
 
-def test_what_is_not_committed_is_forgotten_at_the_end(
-    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
-) -> None:
+def test_a_closed_producer_is_replaced(kafka: FakeKafka, dead_letters: TransactionalDeadLetters) -> None:
     send(dead_letters, batch(0))
     dead_letters.close()
     dead_letters.close()
