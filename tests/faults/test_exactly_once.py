@@ -90,7 +90,7 @@ def test_the_response_to_a_transaction_commit_is_lost(workload: Workload) -> Non
     proxy.refuses_after_reset, proxy.reset_after = True, END_TRANSACTION
     eventually(lambda: proxy.reset_after is None, what="a commit is sent")
     with proxy.unreachable():
-        workload.wait_seconds(UNANSWERED_SECONDS)
+        workload.outlast(UNANSWERED_SECONDS)
     workload.fault_ended()
     proxy.refuses_after_reset = False
     sender.stop()

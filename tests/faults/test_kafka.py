@@ -57,7 +57,7 @@ def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: W
     workload.send()
     workload.wait_stored()
     with suspended(workload.kafka):
-        workload.wait_seconds(30 if workload.is_extended else 1.5 * workload.session_seconds)
+        workload.outlast(30 if workload.is_extended else 1.5 * workload.session_seconds)
     workload.fault_ended()
     workload.assert_exact()
 

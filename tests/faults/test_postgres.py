@@ -66,7 +66,7 @@ def test_postgresql_is_down_for_longer_than_max_poll_interval(workload: Workload
     workload.wait_stored()
     assigned = sum(metric(member, "orders_rebalances_total") for member in members)
     with stopped(workload.postgres):
-        workload.wait_seconds((1.2 if workload.is_extended else 1.6) * interval)
+        workload.outlast((1.2 if workload.is_extended else 1.6) * interval)
     workload.fault_ended()
     assert workload.assert_exact().repeated == 0
     assert sum(metric(member, "orders_rebalances_total") for member in members) == assigned

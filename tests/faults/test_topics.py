@@ -80,7 +80,7 @@ def recreate(workload: Workload, gap_seconds: float = 0) -> None:
     """Delete and create the topic, and ignore everything sent before."""
     workload.topics.delete(workload.topic)
     if gap_seconds:
-        workload.wait_seconds(gap_seconds)
+        workload.outlast(gap_seconds)
     create_topics(workload.kafka.bootstrap_servers, workload.topic)
     workload.forget_history()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from tests.faults.recovery import RecoveryTimer
 from tests.faults.table import Line, Recovery
 from tests.faults.topics import Topics
 from tests.kit.harness import metric
-from tests.kit.waiting import eventually
+from tests.kit.waiting import eventually, throughout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -182,10 +181,9 @@ class Workload:
         before = self.stored()
         eventually(lambda: self.stored() > before + more, PROGRESS_TIMEOUT_SECONDS, f"{more} more orders are stored")
 
-    def wait_seconds(self, seconds: float) -> None:
-        """Block for the duration of a fault."""
-        until = monotonic() + seconds
-        eventually(lambda: monotonic() > until, 2 * seconds, "the time passes")
+    def outlast(self, seconds: float) -> None:
+        """Block for the duration of a fault, which every process must survive."""
+        throughout(lambda: self._exited() == [], seconds, "every process runs")
 
     def run(self, *arguments: str) -> None:
         """Run a command; it must exit with 0."""
@@ -241,7 +239,7 @@ class Workload:
         assert result.produced >= sum(producer.tally.delivered for producer in self._producers)
         assert result.is_exact, result
         assert result.accounted == result.produced, result
-        assert [service.tail() for service in self._running if service.process.poll() is not None] == []
+        assert self._exited() == []
         return result
 
     def close(self) -> None:
@@ -250,6 +248,10 @@ class Workload:
             producer.stop()
         for service in self._running:
             service.kill()
+
+    def _exited(self) -> list[str]:
+        """Return the end of the log of each process that has exited by itself."""
+        return [service.tail() for service in self._running if service.process.poll() is not None]
 
     def planned_reason(self, message: confluent_kafka.Message) -> Reason | None:
         """Return why the stream made this message invalid; None if it is valid."""

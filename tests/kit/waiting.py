@@ -26,6 +26,16 @@ def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the co
         Event().wait(POLL_INTERVAL_SECONDS)
 
 
+def throughout(check: Callable[[], bool], seconds: float, what: str = "the condition") -> None:
+    """Block for `seconds`, in which `check()` must stay true. Raises AssertionError as soon as it is not."""
+    deadline = monotonic() + seconds
+    while True:
+        assert check(), f"{what}: no longer true, {deadline - monotonic():.1f} s too early"
+        if (left := deadline - monotonic()) <= 0:
+            return
+        Event().wait(min(left, POLL_INTERVAL_SECONDS))
+
+
 class _Iteration:
     def __await__(self) -> Generator[None, None, None]:
         yield

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -12,8 +11,10 @@ from confluent_kafka import TopicPartition as Partition
 from local import broker
 from service.handler.kafka.client.consumer_group import has_generation
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.waiting import eventually, throughout
 
 SECONDS = 10.0
+POLL_SECONDS = 0.05
 QUIET_SECONDS = 0.3
 """How long nothing must arrive."""
 PROPERTIES = {
@@ -45,27 +46,22 @@ class Subject:
     def receive(self, count: int) -> list[tuple[int, int, bytes | str | None]]:
         """Return partition, offset, and value or error name of `count` messages; AssertionError if they do not come."""
         received: list[tuple[int, int, bytes | str | None]] = []
-        deadline = monotonic() + SECONDS
-        while len(received) < count:
-            assert monotonic() < deadline, received
-            received += map(_summary, self.consumer.consume(count - len(received), 0.05))
+
+        def are_received() -> bool:
+            received.extend(map(_summary, self.consumer.consume(count - len(received), POLL_SECONDS)))
+            return len(received) == count
+
+        eventually(are_received, SECONDS, f"{count} messages")
         return received
 
     def receive_values(self, count: int) -> list[bytes | str | None]:
         return [value for _, _, value in self.receive(count)]
 
     def assert_quiet(self) -> None:
-        deadline = monotonic() + self._quiet_seconds
-        while True:
-            assert [*map(_summary, self.consumer.consume(1, 0.05))] == []
-            if monotonic() >= deadline:
-                return
+        throughout(lambda: self.consumer.consume(1, POLL_SECONDS) == [], self._quiet_seconds, "no message arrives")
 
     def wait_for_answers(self, count: int) -> None:
-        deadline = monotonic() + SECONDS
-        while len(self.answers) < count:
-            assert monotonic() < deadline
-            self.consumer.consume(1, 0.05)
+        eventually(lambda: self.consumer.consume(1, POLL_SECONDS) == [] and len(self.answers) >= count, SECONDS)
 
 
 def _summary(message: Any) -> tuple[int, int, bytes | str | None]:
