@@ -16,6 +16,8 @@ from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
 from tests.kit.waiting import turns
 
+pytestmark = pytest.mark.anyio
+
 OLD = order(order_uid="uid", locale="old")
 NEW = replace(OLD, locale="new")
 
@@ -58,257 +60,203 @@ def locale_of(found: LookupResult | None) -> str | None:
     return "old" if b'"locale":"old"' in bytes(found.body) else "new"
 
 
-def test_the_second_request_is_a_hit_with_the_same_bytes_and_tag() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        first, second = await scene.lookup.find("uid"), await scene.lookup.find("uid")
-        assert first
-        assert second
-        assert (first.is_hit, second.is_hit) == (False, True)
-        assert first[:2] == second[:2]
-        assert (scene.lookup.hits, scene.lookup.misses) == (1, 1)
-
-    asyncio.run(play())
+async def test_the_second_request_is_a_hit_with_the_same_bytes_and_tag() -> None:
+    scene = Scene(OLD)
+    first, second = await scene.lookup.find("uid"), await scene.lookup.find("uid")
+    assert first
+    assert second
+    assert (first.is_hit, second.is_hit) == (False, True)
+    assert first[:2] == second[:2]
+    assert (scene.lookup.hits, scene.lookup.misses) == (1, 1)
 
 
-def test_concurrent_misses_of_one_id_are_one_query() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        requests = [await scene.ask() for _ in range(20)]
-        scene.reader.gate.set()
-        assert [locale_of(await request) for request in requests] == ["old"] * 20
-        assert scene.reader.queries == ["uid"]
-
-    asyncio.run(play())
+async def test_concurrent_misses_of_one_id_are_one_query() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    requests = [await scene.ask() for _ in range(20)]
+    scene.reader.gate.set()
+    assert [locale_of(await request) for request in requests] == ["old"] * 20
+    assert scene.reader.queries == ["uid"]
 
 
-def test_misses_during_two_queries_share_the_next_queries_of_16_uids() -> None:
-    async def play() -> None:
-        scene = Scene()
-        scene.reader.gate.clear()
-        requests = [await scene.ask(f"{number}") for number in range(2 + 16 + 4)]
-        assert scene.reader.batches == [["0"], ["1"]]
-        scene.reader.gate.set()
-        assert await asyncio.gather(*requests) == [None] * 22
-        assert [len(batch) for batch in scene.reader.batches] == [1, 1, 16, 4]
-
-    asyncio.run(play())
+async def test_misses_during_two_queries_share_the_next_queries_of_16_uids() -> None:
+    scene = Scene()
+    scene.reader.gate.clear()
+    requests = [await scene.ask(f"{number}") for number in range(2 + 16 + 4)]
+    assert scene.reader.batches == [["0"], ["1"]]
+    scene.reader.gate.set()
+    assert await asyncio.gather(*requests) == [None] * 22
+    assert [len(batch) for batch in scene.reader.batches] == [1, 1, 16, 4]
 
 
-def test_a_canceled_request_does_not_cancel_the_shared_query() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        first, second = await scene.ask(), await scene.ask()
-        first.cancel()
-        await steps()
-        scene.reader.gate.set()
-        assert locale_of(await second) == "old"
-        assert scene.reader.queries == ["uid"]
-
-    asyncio.run(play())
+async def test_a_canceled_request_does_not_cancel_the_shared_query() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    first, second = await scene.ask(), await scene.ask()
+    first.cancel()
+    await steps()
+    scene.reader.gate.set()
+    assert locale_of(await second) == "old"
+    assert scene.reader.queries == ["uid"]
 
 
-def test_a_result_is_not_cached_if_its_id_was_notified_after_the_query_started() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        request = await scene.ask()
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        scene.reader.gate.set()
-        assert locale_of(await request) == "old"  # it was requested before the notification
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_a_result_is_not_cached_if_its_id_was_notified_after_the_query_started() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    request = await scene.ask()
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    scene.reader.gate.set()
+    assert locale_of(await request) == "old"  # it was requested before the notification
+    assert await scene.locale() == "new"
 
 
-def test_a_result_is_not_cached_if_its_id_was_notified_before_the_query_was_sent() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        request = asyncio.create_task(scene.lookup.find("uid"))
-        await turns()  # the query is in flight, but not sent
-        assert scene.reader.queries == []
-        scene.lookup.invalidate(["uid"])
-        assert locale_of(await request) == "old"
-        assert not await scene.is_hit()
-
-    asyncio.run(play())
+async def test_a_result_is_not_cached_if_its_id_was_notified_before_the_query_was_sent() -> None:
+    scene = Scene(OLD)
+    request = asyncio.create_task(scene.lookup.find("uid"))
+    await turns()  # the query is in flight, but not sent
+    assert scene.reader.queries == []
+    scene.lookup.invalidate(["uid"])
+    assert locale_of(await request) == "old"
+    assert not await scene.is_hit()
 
 
-def test_a_result_is_cached_if_another_id_was_notified() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        request = await scene.ask()
-        scene.lookup.invalidate(["another"])
-        scene.reader.gate.set()
-        await request
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+async def test_a_result_is_cached_if_another_id_was_notified() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    request = await scene.ask()
+    scene.lookup.invalidate(["another"])
+    scene.reader.gate.set()
+    await request
+    assert await scene.is_hit()
 
 
-def test_a_result_is_not_cached_if_the_cache_was_invalidated_after_the_query_started() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        request = await scene.ask()
-        scene.reader.store(NEW)
-        scene.lookup.invalidate_all()
-        scene.reader.gate.set()
-        await request
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_a_result_is_not_cached_if_the_cache_was_invalidated_after_the_query_started() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    request = await scene.ask()
+    scene.reader.store(NEW)
+    scene.lookup.invalidate_all()
+    scene.reader.gate.set()
+    await request
+    assert await scene.locale() == "new"
 
 
 @pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-def test_a_request_after_an_invalidation_never_joins_an_earlier_query(
+async def test_a_request_after_an_invalidation_never_joins_an_earlier_query(
     event: Callable[[Lookup], None],
 ) -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        before = await scene.ask()
-        scene.reader.store(NEW)
-        event(scene.lookup)
-        after = await scene.ask()
-        scene.reader.gate.set()
-        assert (locale_of(await before), locale_of(await after)) == ("old", "new")
-        assert scene.reader.queries == ["uid", "uid"]
-
-    asyncio.run(play())
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    before = await scene.ask()
+    scene.reader.store(NEW)
+    event(scene.lookup)
+    after = await scene.ask()
+    scene.reader.gate.set()
+    assert (locale_of(await before), locale_of(await after)) == ("old", "new")
+    assert scene.reader.queries == ["uid", "uid"]
 
 
-def test_an_earlier_query_that_ends_last_does_not_overwrite_the_later_result() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        slow, quick = asyncio.Event(), asyncio.Event()
-        scene.reader.gate = slow
-        before = await scene.ask()
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        scene.reader.gate = quick
-        after = await scene.ask()
-        quick.set()
-        assert locale_of(await after) == "new"
-        slow.set()
-        assert locale_of(await before) == "old"
-        assert await scene.locale() == "new"
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+async def test_an_earlier_query_that_ends_last_does_not_overwrite_the_later_result() -> None:
+    scene = Scene(OLD)
+    slow, quick = asyncio.Event(), asyncio.Event()
+    scene.reader.gate = slow
+    before = await scene.ask()
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    scene.reader.gate = quick
+    after = await scene.ask()
+    quick.set()
+    assert locale_of(await after) == "new"
+    slow.set()
+    assert locale_of(await before) == "old"
+    assert await scene.locale() == "new"
+    assert await scene.is_hit()
 
 
-def test_an_earlier_query_that_ends_leaves_the_later_one_in_flight() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        quick, slow = asyncio.Event(), asyncio.Event()
-        scene.reader.gate = quick
-        before = await scene.ask()
-        scene.lookup.invalidate(["uid"])
-        scene.reader.gate = slow
-        await scene.ask()
-        quick.set()
-        await before
-        await scene.ask()
-        assert scene.reader.queries == ["uid", "uid"]  # the third request joined the second query
-
-    asyncio.run(play())
+async def test_an_earlier_query_that_ends_leaves_the_later_one_in_flight() -> None:
+    scene = Scene(OLD)
+    quick, slow = asyncio.Event(), asyncio.Event()
+    scene.reader.gate = quick
+    before = await scene.ask()
+    scene.lookup.invalidate(["uid"])
+    scene.reader.gate = slow
+    await scene.ask()
+    quick.set()
+    await before
+    await scene.ask()
+    assert scene.reader.queries == ["uid", "uid"]  # the third request joined the second query
 
 
-def test_a_cached_order_is_a_miss_after_its_notification() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        await scene.locale()
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_a_cached_order_is_a_miss_after_its_notification() -> None:
+    scene = Scene(OLD)
+    await scene.locale()
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    assert await scene.locale() == "new"
 
 
-def test_everything_is_a_miss_after_invalidate_all() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        await scene.locale()
-        await scene.locale("unknown")
-        scene.reader.store(NEW, order(order_uid="unknown"))
-        scene.lookup.invalidate_all()
-        assert await scene.locale() == "new"
-        assert await scene.locale("unknown") == "new"
-
-    asyncio.run(play())
+async def test_everything_is_a_miss_after_invalidate_all() -> None:
+    scene = Scene(OLD)
+    await scene.locale()
+    await scene.locale("unknown")
+    scene.reader.store(NEW, order(order_uid="unknown"))
+    scene.lookup.invalidate_all()
+    assert await scene.locale() == "new"
+    assert await scene.locale("unknown") == "new"
 
 
-def test_an_unknown_uid_is_remembered_for_a_short_time() -> None:
-    async def play() -> None:
-        scene = Scene()
-        assert [await scene.locale() for _ in range(3)] == [None] * 3
-        assert scene.reader.queries == ["uid"]
-        scene.now += 2
-        await scene.locale()
-        assert scene.reader.queries == ["uid", "uid"]
-
-    asyncio.run(play())
+async def test_an_unknown_uid_is_remembered_for_a_short_time() -> None:
+    scene = Scene()
+    assert [await scene.locale() for _ in range(3)] == [None] * 3
+    assert scene.reader.queries == ["uid"]
+    scene.now += 2
+    await scene.locale()
+    assert scene.reader.queries == ["uid", "uid"]
 
 
-def test_an_unknown_uid_is_found_as_soon_as_it_was_notified() -> None:
-    async def play() -> None:
-        scene = Scene()
-        assert await scene.locale() is None
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_an_unknown_uid_is_found_as_soon_as_it_was_notified() -> None:
+    scene = Scene()
+    assert await scene.locale() is None
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    assert await scene.locale() == "new"
 
 
 @pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
-    async def play() -> None:
-        scene = Scene()
-        scene.reader.gate.clear()
-        request = await scene.ask()
-        scene.reader.store(NEW)
-        event(scene.lookup)
-        scene.reader.gate.set()
-        assert await request is None
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
+    scene = Scene()
+    scene.reader.gate.clear()
+    request = await scene.ask()
+    scene.reader.store(NEW)
+    event(scene.lookup)
+    scene.reader.gate.set()
+    assert await request is None
+    assert await scene.locale() == "new"
 
 
-def test_hits_are_served_and_misses_fail_while_the_database_is_unreachable() -> None:
-    async def play() -> None:
-        scene = Scene(OLD, order(order_uid="other"))
-        await scene.locale()
-        scene.reader.is_unreachable = True
-        assert await scene.locale() == "old"
+async def test_hits_are_served_and_misses_fail_while_the_database_is_unreachable() -> None:
+    scene = Scene(OLD, order(order_uid="other"))
+    await scene.locale()
+    scene.reader.is_unreachable = True
+    assert await scene.locale() == "old"
+    with pytest.raises(StorageUnavailable):
+        await scene.locale("other")
+    scene.reader.is_unreachable = False
+    assert await scene.locale("other") == "new"
+
+
+async def test_an_error_is_raised_in_every_waiting_request_and_is_not_cached() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    requests = [await scene.ask() for _ in range(3)]
+    scene.reader.is_unreachable = True
+    scene.reader.gate.set()
+    for request in requests:
         with pytest.raises(StorageUnavailable):
-            await scene.locale("other")
-        scene.reader.is_unreachable = False
-        assert await scene.locale("other") == "new"
-
-    asyncio.run(play())
-
-
-def test_an_error_is_raised_in_every_waiting_request_and_is_not_cached() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        requests = [await scene.ask() for _ in range(3)]
-        scene.reader.is_unreachable = True
-        scene.reader.gate.set()
-        for request in requests:
-            with pytest.raises(StorageUnavailable):
-                await request
-        scene.reader.is_unreachable = False
-        assert await scene.locale() == "old"
-
-    asyncio.run(play())
+            await request
+    scene.reader.is_unreachable = False
+    assert await scene.locale() == "old"
 
 
 def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -> None:
@@ -328,44 +276,35 @@ def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -
     assert reports == []
 
 
-def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only() -> None:
-    async def play() -> None:
-        scene = Scene(OLD, max_stale=10)
-        scene.lookup.mark_verified(scene.now)
+async def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only() -> None:
+    scene = Scene(OLD, max_stale=10)
+    scene.lookup.mark_verified(scene.now)
+    await scene.locale()
+    scene.now += 10
+    assert await scene.is_hit()
+    scene.now += 0.1
+    assert not await scene.is_hit()
+    scene.reader.is_unreachable = True
+    with pytest.raises(StorageUnavailable):
         await scene.locale()
-        scene.now += 10
-        assert await scene.is_hit()
-        scene.now += 0.1
-        assert not await scene.is_hit()
-        scene.reader.is_unreachable = True
-        with pytest.raises(StorageUnavailable):
-            await scene.locale()
-        scene.lookup.mark_verified(scene.now)
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+    scene.lookup.mark_verified(scene.now)
+    assert await scene.is_hit()
 
 
-def test_the_warm_up_makes_the_newest_orders_hits() -> None:
-    async def play() -> None:
-        orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
-        scene = Scene(*orders)
-        assert await scene.lookup.warm(3) == 3
-        assert [await scene.is_hit(f"o{day}") for day in (9, 8, 7, 6)] == [True, True, True, False]
-
-    asyncio.run(play())
+async def test_the_warm_up_makes_the_newest_orders_hits() -> None:
+    orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
+    scene = Scene(*orders)
+    assert await scene.lookup.warm(3) == 3
+    assert [await scene.is_hit(f"o{day}") for day in (9, 8, 7, 6)] == [True, True, True, False]
 
 
-def test_a_warmed_up_order_has_the_same_bytes_and_etag_as_a_queried_one() -> None:
-    async def play() -> None:
-        warm, cold = Scene(OLD), Scene(OLD)
-        await warm.lookup.warm(1)
-        warmed, queried = await warm.lookup.find("uid"), await cold.lookup.find("uid")
-        assert warmed
-        assert queried
-        assert warmed[:2] == queried[:2]
-
-    asyncio.run(play())
+async def test_a_warmed_up_order_has_the_same_bytes_and_etag_as_a_queried_one() -> None:
+    warm, cold = Scene(OLD), Scene(OLD)
+    await warm.lookup.warm(1)
+    warmed, queried = await warm.lookup.find("uid"), await cold.lookup.find("uid")
+    assert warmed
+    assert queried
+    assert warmed[:2] == queried[:2]
 
 
 async def warming(scene: Scene) -> "asyncio.Task[int | None]":
@@ -376,174 +315,138 @@ async def warming(scene: Scene) -> "asyncio.Task[int | None]":
     return warm_up
 
 
-def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snapshot() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        warm_up = await warming(scene)
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        scene.reader.gate.set()
-        assert await warm_up == 0
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snapshot() -> None:
+    scene = Scene(OLD)
+    warm_up = await warming(scene)
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    scene.reader.gate.set()
+    assert await warm_up == 0
+    assert await scene.locale() == "new"
 
 
-def test_an_order_loaded_during_the_warm_up_is_not_overwritten_from_its_snapshot() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        warm_up = await warming(scene)
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
-        scene.reader.gate.set()
-        assert await scene.locale() == "new"
-        cached.set()
-        await warm_up
-        assert await scene.locale() == "new"
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+async def test_an_order_loaded_during_the_warm_up_is_not_overwritten_from_its_snapshot() -> None:
+    scene = Scene(OLD)
+    warm_up = await warming(scene)
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
+    scene.reader.gate.set()
+    assert await scene.locale() == "new"
+    cached.set()
+    await warm_up
+    assert await scene.locale() == "new"
+    assert await scene.is_hit()
 
 
-def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() -> None:
-    async def play() -> None:
-        scene = Scene(OLD, order(order_uid="older", date_created="2020-01-01T00:00:00Z"))
-        warm_up = await warming(scene)
-        cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
-        cached.set()
-        await steps()
-        assert scene.cache.get("uid")  # filled, while the next order is still to come
-        scene.reader.store(NEW)
-        scene.lookup.invalidate(["uid"])
-        scene.reader.gate.set()
-        await warm_up
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() -> None:
+    scene = Scene(OLD, order(order_uid="older", date_created="2020-01-01T00:00:00Z"))
+    warm_up = await warming(scene)
+    cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
+    cached.set()
+    await steps()
+    assert scene.cache.get("uid")  # filled, while the next order is still to come
+    scene.reader.store(NEW)
+    scene.lookup.invalidate(["uid"])
+    scene.reader.gate.set()
+    await warm_up
+    assert await scene.locale() == "new"
 
 
-def test_invalidate_all_ends_a_running_warm_up() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        warm_up = await warming(scene)
-        scene.reader.store(NEW)
-        scene.lookup.invalidate_all()
-        scene.reader.gate.set()
-        assert await warm_up is None
-        assert len(scene.cache) == 0
-        assert await scene.lookup.warm(100) == 1
-        assert await scene.locale() == "new"
-
-    asyncio.run(play())
+async def test_invalidate_all_ends_a_running_warm_up() -> None:
+    scene = Scene(OLD)
+    warm_up = await warming(scene)
+    scene.reader.store(NEW)
+    scene.lookup.invalidate_all()
+    scene.reader.gate.set()
+    assert await warm_up is None
+    assert len(scene.cache) == 0
+    assert await scene.lookup.warm(100) == 1
+    assert await scene.locale() == "new"
 
 
-def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() -> None:
-    async def play() -> None:
-        orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
-        reader, cache = FakeReader(*orders), Lru(2, 2**30)
-        lookup = Lookup(reader, cache, TTLSet(10, 2))
-        assert await lookup.warm(9) == 2
-        assert cache.get("o9")
-        assert cache.get("o8")
-
-    asyncio.run(play())
+async def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() -> None:
+    orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
+    reader, cache = FakeReader(*orders), Lru(2, 2**30)
+    lookup = Lookup(reader, cache, TTLSet(10, 2))
+    assert await lookup.warm(9) == 2
+    assert cache.get("o9")
+    assert cache.get("o8")
 
 
-def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.is_unreachable = True
-        with pytest.raises(StorageUnavailable):
-            await scene.lookup.warm(10)
-        scene.lookup.invalidate(["uid"])
-        scene.reader.is_unreachable = False
-        assert await scene.lookup.warm(10) == 1
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+async def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
+    scene = Scene(OLD)
+    scene.reader.is_unreachable = True
+    with pytest.raises(StorageUnavailable):
+        await scene.lookup.warm(10)
+    scene.lookup.invalidate(["uid"])
+    scene.reader.is_unreachable = False
+    assert await scene.lookup.warm(10) == 1
+    assert await scene.is_hit()
 
 
-def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
-    async def play() -> None:
-        scene = Scene()
-        scene.lookup.invalidate_all(100)
-        scene.reader.replay_lsn = 99
-        with pytest.raises(StorageUnavailable):
-            await scene.lookup.warm(10)
-
-    asyncio.run(play())
+async def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
+    scene = Scene()
+    scene.lookup.invalidate_all(100)
+    scene.reader.replay_lsn = 99
+    with pytest.raises(StorageUnavailable):
+        await scene.lookup.warm(10)
 
 
-def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_cached() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        await scene.locale()
-        await scene.locale("unknown")
-        for _ in range(2):
-            scene.lookup.suspend_caching(can_read=True)
-        scene.reader.store(NEW, order(order_uid="unknown"))
-        assert await scene.locale() == "new"
-        assert await scene.locale("unknown") == "new"
-        assert not await scene.is_hit()
-        assert len(scene.cache) == 0
-        scene.lookup.invalidate_all()
-        await scene.locale()
-        assert await scene.is_hit()
-
-    asyncio.run(play())
-
-
-def test_without_a_listener_and_a_database_the_cache_is_served_and_does_not_grow() -> None:
-    async def play() -> None:
-        scene = Scene(OLD, order(order_uid="other"))
-        await scene.locale()
-        scene.lookup.suspend_caching(can_read=False)
-        assert await scene.is_hit()
-        assert not await scene.is_hit("other")  # notifications may have been missed
-        assert not await scene.is_hit("other")
-
-    asyncio.run(play())
-
-
-def test_orders_cached_before_an_outage_are_not_served_in_the_next_one() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        await scene.locale()
-        for can_read in (False, True, True, False):
-            scene.lookup.suspend_caching(can_read=can_read)
-        scene.reader.is_unreachable = True
-        with pytest.raises(StorageUnavailable):
-            await scene.locale()
-
-    asyncio.run(play())
-
-
-def test_a_single_successful_read_during_a_shutdown_does_not_clear_the_cache() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        await scene.locale()
+async def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_cached() -> None:
+    scene = Scene(OLD)
+    await scene.locale()
+    await scene.locale("unknown")
+    for _ in range(2):
         scene.lookup.suspend_caching(can_read=True)
-        assert not await scene.is_hit()
-        scene.lookup.suspend_caching(can_read=False)
-        assert await scene.is_hit()
+    scene.reader.store(NEW, order(order_uid="unknown"))
+    assert await scene.locale() == "new"
+    assert await scene.locale("unknown") == "new"
+    assert not await scene.is_hit()
+    assert len(scene.cache) == 0
+    scene.lookup.invalidate_all()
+    await scene.locale()
+    assert await scene.is_hit()
 
-    asyncio.run(play())
+
+async def test_without_a_listener_and_a_database_the_cache_is_served_and_does_not_grow() -> None:
+    scene = Scene(OLD, order(order_uid="other"))
+    await scene.locale()
+    scene.lookup.suspend_caching(can_read=False)
+    assert await scene.is_hit()
+    assert not await scene.is_hit("other")  # notifications may have been missed
+    assert not await scene.is_hit("other")
 
 
-def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.reader.gate.clear()
-        request = await scene.ask()
-        scene.lookup.suspend_caching(can_read=True)
-        scene.reader.store(NEW)
-        scene.lookup.invalidate_all()
-        scene.reader.gate.set()
-        await request
-        assert await scene.locale() == "new"
+async def test_orders_cached_before_an_outage_are_not_served_in_the_next_one() -> None:
+    scene = Scene(OLD)
+    await scene.locale()
+    for can_read in (False, True, True, False):
+        scene.lookup.suspend_caching(can_read=can_read)
+    scene.reader.is_unreachable = True
+    with pytest.raises(StorageUnavailable):
+        await scene.locale()
 
-    asyncio.run(play())
+
+async def test_a_single_successful_read_during_a_shutdown_does_not_clear_the_cache() -> None:
+    scene = Scene(OLD)
+    await scene.locale()
+    scene.lookup.suspend_caching(can_read=True)
+    assert not await scene.is_hit()
+    scene.lookup.suspend_caching(can_read=False)
+    assert await scene.is_hit()
+
+
+async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> None:
+    scene = Scene(OLD)
+    scene.reader.gate.clear()
+    request = await scene.ask()
+    scene.lookup.suspend_caching(can_read=True)
+    scene.reader.store(NEW)
+    scene.lookup.invalidate_all()
+    scene.reader.gate.set()
+    await request
+    assert await scene.locale() == "new"
 
 
 async def is_cached_at(scene: Scene, replay_lsn: int | None, uid: str = "uid") -> bool:
@@ -553,40 +456,31 @@ async def is_cached_at(scene: Scene, replay_lsn: int | None, uid: str = "uid") -
 
 
 @pytest.mark.parametrize("uid", ["uid", "unknown"])
-def test_a_standbys_result_is_cached_only_if_it_replayed_the_notified_commit(uid: str) -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.lookup.invalidate_all(100)
-        scene.lookup.advance(200)
-        scene.lookup.invalidate([uid])
-        assert not await is_cached_at(scene, 2**64 - 1, uid)  # its minimum LSN is not known yet
-        scene.lookup.advance(300)
-        assert not await is_cached_at(scene, 299, uid)
-        assert await is_cached_at(scene, 300, uid)
-
-    asyncio.run(play())
+async def test_a_standbys_result_is_cached_only_if_it_replayed_the_notified_commit(uid: str) -> None:
+    scene = Scene(OLD)
+    scene.lookup.invalidate_all(100)
+    scene.lookup.advance(200)
+    scene.lookup.invalidate([uid])
+    assert not await is_cached_at(scene, 2**64 - 1, uid)  # its minimum LSN is not known yet
+    scene.lookup.advance(300)
+    assert not await is_cached_at(scene, 299, uid)
+    assert await is_cached_at(scene, 300, uid)
 
 
-def test_an_order_without_notification_is_cached_from_a_standby_beyond_the_shared_minimum() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.lookup.invalidate_all(100)
-        scene.lookup.invalidate(["other"])
-        scene.lookup.advance(500)
-        assert not await is_cached_at(scene, 99)
-        assert await is_cached_at(scene, 100)
-
-    asyncio.run(play())
+async def test_an_order_without_notification_is_cached_from_a_standby_beyond_the_shared_minimum() -> None:
+    scene = Scene(OLD)
+    scene.lookup.invalidate_all(100)
+    scene.lookup.invalidate(["other"])
+    scene.lookup.advance(500)
+    assert not await is_cached_at(scene, 99)
+    assert await is_cached_at(scene, 100)
 
 
-def test_a_primarys_result_is_always_cached() -> None:
-    async def play() -> None:
-        scene = Scene(OLD)
-        scene.lookup.invalidate_all(100)
-        scene.lookup.invalidate(["uid"])
-        assert await is_cached_at(scene, None)
-
-    asyncio.run(play())
+async def test_a_primarys_result_is_always_cached() -> None:
+    scene = Scene(OLD)
+    scene.lookup.invalidate_all(100)
+    scene.lookup.invalidate(["uid"])
+    assert await is_cached_at(scene, None)
 
 
 def test_beyond_the_limit_the_oldest_minimum_becomes_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -605,17 +499,14 @@ def test_beyond_the_limit_the_oldest_minimum_becomes_the_shared_one(monkeypatch:
     asyncio.run(play())
 
 
-def test_the_warm_up_from_a_standby_skips_outdated_orders_and_fails_if_all_are() -> None:
-    async def play() -> None:
-        scene = Scene(OLD, order(order_uid="notified"))
-        scene.lookup.invalidate_all(100)
-        scene.reader.replay_lsn = 99
-        with pytest.raises(StorageUnavailable):
-            await scene.lookup.warm(10)
-        scene.lookup.invalidate(["notified"])
-        scene.lookup.advance(200)
-        scene.reader.replay_lsn = 100
-        assert await scene.lookup.warm(10) == 1
-        assert await scene.is_hit()
-
-    asyncio.run(play())
+async def test_the_warm_up_from_a_standby_skips_outdated_orders_and_fails_if_all_are() -> None:
+    scene = Scene(OLD, order(order_uid="notified"))
+    scene.lookup.invalidate_all(100)
+    scene.reader.replay_lsn = 99
+    with pytest.raises(StorageUnavailable):
+        await scene.lookup.warm(10)
+    scene.lookup.invalidate(["notified"])
+    scene.lookup.advance(200)
+    scene.reader.replay_lsn = 100
+    assert await scene.lookup.warm(10) == 1
+    assert await scene.is_hit()

@@ -13,6 +13,8 @@ from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
 from service.handler.http.problems import Problem
 from tests.kit.waiting import turns, until
 
+pytestmark = pytest.mark.anyio
+
 Message = MutableMapping[str, Any]
 AT = r',?"at":"[-0-9]{10}T[:0-9]{8}\.[0-9]{3}Z"'
 
@@ -57,217 +59,175 @@ async def connect(broadcaster: EventBroadcaster, last_event_id: str | None = Non
     return client
 
 
-def test_a_client_gets_events_from_now_on() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
-        broadcaster.publish("stored", ["before"])
-        client = await connect(broadcaster)
-        broadcaster.publish("stored", ["a", "b"])
-        broadcaster.publish("replaced", ["a"])
-        await client.read()
-        assert client.summaries == [
-            'stored {"order_uid":"a"}',
-            'stored {"order_uid":"b"}',
-            'replaced {"order_uid":"a"}',
-        ]
-        numbers = [int(event["id"].rpartition("-")[2]) for event in client.events]
-        assert numbers == [2, 3, 4]
-
-    asyncio.run(scenario())
+async def test_a_client_gets_events_from_now_on() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+    broadcaster.publish("stored", ["before"])
+    client = await connect(broadcaster)
+    broadcaster.publish("stored", ["a", "b"])
+    broadcaster.publish("replaced", ["a"])
+    await client.read()
+    assert client.summaries == [
+        'stored {"order_uid":"a"}',
+        'stored {"order_uid":"b"}',
+        'replaced {"order_uid":"a"}',
+    ]
+    numbers = [int(event["id"].rpartition("-")[2]) for event in client.events]
+    assert numbers == [2, 3, 4]
 
 
-def test_a_reconnecting_client_continues_after_its_last_event() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
-        first = await connect(broadcaster)
-        broadcaster.publish("stored", ["a", "b", "c"])
-        await first.read()
-        second = await connect(broadcaster, first.events[0]["id"])
-        assert second.summaries == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
-
-    asyncio.run(scenario())
+async def test_a_reconnecting_client_continues_after_its_last_event() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+    first = await connect(broadcaster)
+    broadcaster.publish("stored", ["a", "b", "c"])
+    await first.read()
+    second = await connect(broadcaster, first.events[0]["id"])
+    assert second.summaries == ['stored {"order_uid":"b"}', 'stored {"order_uid":"c"}']
 
 
-def test_replayed_events_keep_their_times() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
-        first = await connect(broadcaster)
-        broadcaster.publish("stored", ["a", "b"])
-        broadcaster.reset()
-        await first.read()
-        then = [datetime.fromisoformat(json.loads(event["data"])["at"]) for event in first.events]
-        assert len(then) == 3
-        assert all(timedelta(0) <= datetime.now(UTC) - at < timedelta(seconds=60) for at in then)
-        second = await connect(broadcaster, first.events[0]["id"])
-        assert second.events == first.events[1:]
-
-    asyncio.run(scenario())
+async def test_replayed_events_keep_their_times() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+    first = await connect(broadcaster)
+    broadcaster.publish("stored", ["a", "b"])
+    broadcaster.reset()
+    await first.read()
+    then = [datetime.fromisoformat(json.loads(event["data"])["at"]) for event in first.events]
+    assert len(then) == 3
+    assert all(timedelta(0) <= datetime.now(UTC) - at < timedelta(seconds=60) for at in then)
+    second = await connect(broadcaster, first.events[0]["id"])
+    assert second.events == first.events[1:]
 
 
 @pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
-def test_an_unknown_event_id_gets_a_reset_and_then_new_events(last: str) -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=2, max_clients=10)
-        broadcaster.publish("stored", ["a", "b", "c"])
-        client = await connect(broadcaster, last.format(process=broadcaster._process_id))
-        assert client.summaries == ["reset {}"]
-        broadcaster.publish("stored", ["d"])
-        await client.read()
-        assert client.summaries == ["reset {}", 'stored {"order_uid":"d"}']
-        again = await connect(broadcaster, client.events[0]["id"])
-        assert again.summaries == ['stored {"order_uid":"d"}']
-
-    asyncio.run(scenario())
+async def test_an_unknown_event_id_gets_a_reset_and_then_new_events(last: str) -> None:
+    broadcaster = EventBroadcaster(buffer_size=2, max_clients=10)
+    broadcaster.publish("stored", ["a", "b", "c"])
+    client = await connect(broadcaster, last.format(process=broadcaster._process_id))
+    assert client.summaries == ["reset {}"]
+    broadcaster.publish("stored", ["d"])
+    await client.read()
+    assert client.summaries == ["reset {}", 'stored {"order_uid":"d"}']
+    again = await connect(broadcaster, client.events[0]["id"])
+    assert again.summaries == ['stored {"order_uid":"d"}']
 
 
-def test_a_reset_reaches_all_clients() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
-        client = await connect(broadcaster)
-        broadcaster.reset()
-        await client.read()
-        assert client.summaries == ["reset {}"]
-
-    asyncio.run(scenario())
+async def test_a_reset_reaches_all_clients() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+    client = await connect(broadcaster)
+    broadcaster.reset()
+    await client.read()
+    assert client.summaries == ["reset {}"]
 
 
-def test_a_client_that_stalls_is_disconnected_during_a_write(
+async def test_a_client_that_stalls_is_disconnected_during_a_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scenario() -> None:
-        monkeypatch.setattr(event_broadcaster, "STALL_SECONDS", 0.2)
-        dropped: list[bool] = []
-        broadcaster = EventBroadcaster(buffer_size=100, max_clients=10, on_drop=lambda: dropped.append(True))
-        slow, quick = await connect(broadcaster), await connect(broadcaster)
-        slow.may_read.clear()
-        for number in range(6):
-            broadcaster.publish("stored", [str(number)])
-            await quick.read()
-        assert not slow.response.done()
-        await asyncio.wait_for(slow.response, 5)
-        assert dropped == [True]
-        assert broadcaster.clients == 1
-        assert not slow.is_ended  # no final chunk was sent
-        assert len(quick.summaries) == 6
-
-    asyncio.run(scenario())
+    monkeypatch.setattr(event_broadcaster, "STALL_SECONDS", 0.2)
+    dropped: list[bool] = []
+    broadcaster = EventBroadcaster(buffer_size=100, max_clients=10, on_drop=lambda: dropped.append(True))
+    slow, quick = await connect(broadcaster), await connect(broadcaster)
+    slow.may_read.clear()
+    for number in range(6):
+        broadcaster.publish("stored", [str(number)])
+        await quick.read()
+    assert not slow.response.done()
+    await asyncio.wait_for(slow.response, 5)
+    assert dropped == [True]
+    assert broadcaster.clients == 1
+    assert not slow.is_ended  # no final chunk was sent
+    assert len(quick.summaries) == 6
 
 
 @pytest.mark.parametrize("count", [4_000, 50_000])
-def test_a_reading_client_gets_all_events_however_many_are_published_at_once(count: int) -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=count, max_clients=10)
-        clients = [await connect(broadcaster) for _ in range(2)]
-        broadcaster.publish("stored", [*map(str, range(count))])
-        for client in clients:
-            await until(partial(has, client, count))
-            assert client.summaries == [f'stored {{"order_uid":"{number}"}}' for number in range(count)]
-            assert not client.response.done()
-
-    asyncio.run(scenario())
+async def test_a_reading_client_gets_all_events_however_many_are_published_at_once(count: int) -> None:
+    broadcaster = EventBroadcaster(buffer_size=count, max_clients=10)
+    clients = [await connect(broadcaster) for _ in range(2)]
+    broadcaster.publish("stored", [*map(str, range(count))])
+    for client in clients:
+        await until(partial(has, client, count))
+        assert client.summaries == [f'stored {{"order_uid":"{number}"}}' for number in range(count)]
+        assert not client.response.done()
 
 
 def has(client: Client, count: int) -> bool:
     return client.text.count("event: ") >= count
 
 
-def test_a_client_that_pauses_gets_all_events() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10_000, max_clients=10)
-        client = await connect(broadcaster)
-        for _ in range(4):
-            client.may_read.clear()
-            broadcaster.publish("stored", [*map(str, range(2_500))])
-            await client.read()
-            client.may_read.set()
-        await until(partial(has, client, 10_000))
-        assert not client.response.done()
-
-    asyncio.run(scenario())
+async def test_a_client_that_pauses_gets_all_events() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10_000, max_clients=10)
+    client = await connect(broadcaster)
+    for _ in range(4):
+        client.may_read.clear()
+        broadcaster.publish("stored", [*map(str, range(2_500))])
+        await client.read()
+        client.may_read.set()
+    await until(partial(has, client, 10_000))
+    assert not client.response.done()
 
 
-def test_a_client_that_replays_many_events_is_not_disconnected() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=2_000, max_clients=10)
-        first = await connect(broadcaster)
-        for number in range(1_500):
-            broadcaster.publish("stored", [str(number)])
-            await turns(2)
-        await first.read()
-        second = Client(broadcaster.open(first.events[0]["id"]))
-        broadcaster.publish("stored", ["newest"])
-        await second.read()
-        assert len(second.summaries) == 1_500
-
-    asyncio.run(scenario())
+async def test_a_client_that_replays_many_events_is_not_disconnected() -> None:
+    broadcaster = EventBroadcaster(buffer_size=2_000, max_clients=10)
+    first = await connect(broadcaster)
+    for number in range(1_500):
+        broadcaster.publish("stored", [str(number)])
+        await turns(2)
+    await first.read()
+    second = Client(broadcaster.open(first.events[0]["id"]))
+    broadcaster.publish("stored", ["newest"])
+    await second.read()
+    assert len(second.summaries) == 1_500
 
 
-def test_a_client_that_falls_behind_the_buffer_gets_a_reset_and_continues_at_the_newest() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=3, max_clients=10)
-        slow = await connect(broadcaster)
-        slow.may_read.clear()
-        broadcaster.publish("stored", ["a"])
-        await slow.read()
-        broadcaster.publish("stored", ["b", "c", "d", "e", "f"])
-        slow.may_read.set()
-        await slow.read()
-        broadcaster.publish("stored", ["g"])
-        await slow.read()
-        assert slow.summaries == ['stored {"order_uid":"a"}', "reset {}", 'stored {"order_uid":"g"}']
-        assert slow.events[1]["id"].endswith("-6")
-        assert broadcaster.clients == 1
-
-    asyncio.run(scenario())
+async def test_a_client_that_falls_behind_the_buffer_gets_a_reset_and_continues_at_the_newest() -> None:
+    broadcaster = EventBroadcaster(buffer_size=3, max_clients=10)
+    slow = await connect(broadcaster)
+    slow.may_read.clear()
+    broadcaster.publish("stored", ["a"])
+    await slow.read()
+    broadcaster.publish("stored", ["b", "c", "d", "e", "f"])
+    slow.may_read.set()
+    await slow.read()
+    broadcaster.publish("stored", ["g"])
+    await slow.read()
+    assert slow.summaries == ['stored {"order_uid":"a"}', "reset {}", 'stored {"order_uid":"g"}']
+    assert slow.events[1]["id"].endswith("-6")
+    assert broadcaster.clients == 1
 
 
-def test_a_disconnected_client_no_longer_counts() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=1)
-        client = await connect(broadcaster)
-        with pytest.raises(Problem) as refused:
-            broadcaster.open(None)
-        assert refused.value.status_code == 503
-        client.disconnected.set()
-        await asyncio.wait_for(client.response, 5)
-        await connect(broadcaster)
-
-    asyncio.run(scenario())
+async def test_a_disconnected_client_no_longer_counts() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=1)
+    client = await connect(broadcaster)
+    with pytest.raises(Problem) as refused:
+        broadcaster.open(None)
+    assert refused.value.status_code == 503
+    client.disconnected.set()
+    await asyncio.wait_for(client.response, 5)
+    await connect(broadcaster)
 
 
-def test_errors_of_a_stream_are_raised() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+async def test_errors_of_a_stream_are_raised() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
 
-        async def fail(_: Message) -> None:
-            raise ValueError
+    async def fail(_: Message) -> None:
+        raise ValueError
 
-        with pytest.raises(ValueError):  # noqa: PT011 - it has no text
-            await broadcaster.open(None)({"type": "http"}, asyncio.Event().wait, fail)  # type: ignore[arg-type]
-        assert broadcaster.clients == 0
-
-    asyncio.run(scenario())
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+        await broadcaster.open(None)({"type": "http"}, asyncio.Event().wait, fail)  # type: ignore[arg-type]
+    assert broadcaster.clients == 0
 
 
-def test_closing_ends_all_streams_and_refuses_new_ones() -> None:
-    async def scenario() -> None:
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
-        client = await connect(broadcaster)
-        broadcaster.close()
-        await asyncio.wait_for(client.response, 5)
-        assert client.is_ended
-        with pytest.raises(Problem):
-            broadcaster.open(None)
-
-    asyncio.run(scenario())
+async def test_closing_ends_all_streams_and_refuses_new_ones() -> None:
+    broadcaster = EventBroadcaster(buffer_size=10, max_clients=10)
+    client = await connect(broadcaster)
+    broadcaster.close()
+    await asyncio.wait_for(client.response, 5)
+    assert client.is_ended
+    with pytest.raises(Problem):
+        broadcaster.open(None)
 
 
-def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
-        client = await connect(EventBroadcaster(buffer_size=10, max_clients=10))
-        assert ": heartbeat\n\n" in client.text
-        client.disconnected.set()
-        await asyncio.wait_for(client.response, 5)
-
-    asyncio.run(scenario())
+async def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
+    client = await connect(EventBroadcaster(buffer_size=10, max_clients=10))
+    assert ": heartbeat\n\n" in client.text
+    client.disconnected.set()
+    await asyncio.wait_for(client.response, 5)
