@@ -1,0 +1,56 @@
+"""A lookup of orders with a fake reader and a fake clock."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from service.entities.order import Order
+from service.pkg.lru import Lru
+from service.pkg.ttl_set import TTLSet
+from service.usecases.lookup import Lookup, LookupResult
+from tests.kit.factories import order
+from tests.kit.fake_reader import FakeReader
+from tests.kit.waiting import turns
+
+OLD = order(order_uid="uid", locale="old")
+
+
+NEW = replace(OLD, locale="new")
+
+
+class Scene:
+    """A lookup with a fake reader and a fake clock."""
+
+    def __init__(self, *orders: Order, max_stale: float | None = None) -> None:
+        self.now = 100.0
+        self.reader = FakeReader(*orders)
+        self.cache = Lru(1_000, 2**30)
+        unknown = TTLSet(1_000, 2, self._clock)
+        self.lookup = Lookup(self.reader, self.cache, unknown, max_stale=max_stale, now=self._clock)
+
+    def _clock(self) -> float:
+        return self.now
+
+    async def ask(self, uid: str = "uid") -> "asyncio.Task[LookupResult | None]":
+        """Start a request, and let it send its query."""
+        request = asyncio.create_task(self.lookup.find(uid))
+        await steps()
+        return request
+
+    async def locale(self, uid: str = "uid") -> str | None:
+        return locale_of(await self.lookup.find(uid))
+
+    async def is_hit(self, uid: str = "uid") -> bool:
+        found = await self.lookup.find(uid)
+        return found is not None and found.is_hit
+
+
+async def steps() -> None:
+    for _ in range(10):
+        await turns()
+
+
+def locale_of(found: LookupResult | None) -> str | None:
+    if found is None:
+        return None
+    return "old" if b'"locale":"old"' in bytes(found.body) else "new"
