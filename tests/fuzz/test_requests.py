@@ -28,15 +28,8 @@ from service.repo.reader.statements import page_values
 from service.usecases.ports import Page, PageCursor, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
-from tests.unit.handler.http.fastpath.test_fastpath import (
-    BODIES,
-    HEADERS,
-    LINES,
-    PLAIN,
-    READ_KEY,
-    FakeServer,
-    ServerPair,
-)
+from tests.kit.http_requests import BODIES, HEADERS, LINES, PLAIN, READ_KEY
+from tests.kit.in_memory_server import InMemoryServer, ServerPair
 
 T = TypeVar("T")
 
@@ -152,10 +145,10 @@ raw_queries = (
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
+def application(tmp_path_factory: pytest.TempPathFactory) -> InMemoryServer:
     path = tmp_path_factory.mktemp("keys") / "keys"
     path.write_text(f"read,dead-letters {READ_KEY}\n")
-    server = FakeServer(has_fast_path=False, keys=Keys.load(path))
+    server = InMemoryServer(has_fast_path=False, keys=Keys.load(path))
     page = server.reader.page
 
     async def page_of_sql(query: PageQuery) -> Page:
@@ -169,7 +162,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> FakeServer:
 @fuzzed
 @given(target=st.sampled_from(["/orders", "/dead-letters"]), query=raw_queries)
 def test_any_query_returns_a_page_or_names_the_invalid_parameter(
-    application: FakeServer, target: str, query: str
+    application: InMemoryServer, target: str, query: str
 ) -> None:
     request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READ_KEY}\r\n\r\n".encode()
     head, _, body = asyncio.run(application.exchange([request], waits_for_responses=True)).written.partition(

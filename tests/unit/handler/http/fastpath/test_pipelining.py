@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.handler.http.fastpath.test_fastpath import FakeServer, serving
+from tests.kit.in_memory_server import InMemoryServer, serving
 
 TIMEOUT_SECONDS = 10
 
@@ -79,7 +79,7 @@ class Response(NamedTuple):
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = FakeServer(has_fast_path=True)
+    server = InMemoryServer(has_fast_path=True)
     with serving(server) as port:
         yield port
 

@@ -15,8 +15,9 @@ from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.request_head import MAX_HEADERS
 from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
 from service.pkg.etag import with_etag
+from tests.kit.http_requests import MISS, PLAIN, make_request
+from tests.kit.in_memory_server import InMemoryServer, ServerPair, serving
 from tests.kit.waiting import eventually, turns
-from tests.unit.handler.http.fastpath.test_fastpath import MISS, PLAIN, FakeServer, ServerPair, make_request, serving
 
 LARGE = b"x" * 10**6
 """More than a socket's buffers take."""
@@ -67,15 +68,15 @@ def test_a_single_connection_may_exceed_the_budget() -> None:
 
 
 @pytest.fixture
-def large_order_server() -> FakeServer:
+def large_order_server() -> InMemoryServer:
     """A server with a large cached order."""
-    server = FakeServer(has_fast_path=True, limits=ConnectionLimits(max_buffered_bytes=MAX_BYTES))
+    server = InMemoryServer(has_fast_path=True, limits=ConnectionLimits(max_buffered_bytes=MAX_BYTES))
     server.cache.put("large", with_etag(LARGE))
     assert server.cache.get("large")
     return server
 
 
-def buffers_of(server: FakeServer) -> BufferBudget:
+def buffers_of(server: InMemoryServer) -> BufferBudget:
     return server.uvicorn.context.buffers
 
 
@@ -110,7 +111,7 @@ def is_disconnected(client: socket.socket) -> bool:
 
 @pytest.mark.parametrize("request_", [GET_LARGE, GET_LARGE_FROM_APPLICATION])
 def test_unsent_responses_of_all_connections_are_bounded_and_other_clients_served(
-    large_order_server: FakeServer, request_: bytes
+    large_order_server: InMemoryServer, request_: bytes
 ) -> None:
     with serving(large_order_server) as port, ExitStack() as stack:
         clients = [stack.enter_context(client_that_does_not_read(port, request_ * 8)) for _ in range(CLIENTS)]
@@ -124,7 +125,7 @@ def test_unsent_responses_of_all_connections_are_bounded_and_other_clients_serve
 
 
 @pytest.mark.parametrize("request_", [GET_LARGE, GET_LARGE_FROM_APPLICATION])
-def test_a_client_that_reads_late_gets_all_responses(large_order_server: FakeServer, request_: bytes) -> None:
+def test_a_client_that_reads_late_gets_all_responses(large_order_server: InMemoryServer, request_: bytes) -> None:
     with (
         serving(large_order_server) as port,
         client_that_does_not_read(port, request_ * 5 + PLAIN + GET_LARGE_FROM_APPLICATION) as client,
@@ -143,7 +144,7 @@ def test_a_client_that_reads_late_gets_all_responses(large_order_server: FakeSer
 
 
 def test_a_response_that_is_not_read_in_time_is_dropped(
-    large_order_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    large_order_server: InMemoryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "SEND_TIMEOUT_SECONDS", 0.2)
     with serving(large_order_server) as port, client_that_does_not_read(port, GET_LARGE):
@@ -152,7 +153,7 @@ def test_a_response_that_is_not_read_in_time_is_dropped(
         assert is_served(port)
 
 
-def test_a_large_cached_document_is_not_copied(large_order_server: FakeServer) -> None:
+def test_a_large_cached_document_is_not_copied(large_order_server: InMemoryServer) -> None:
     value = with_etag(b"x" * MIN_ZERO_COPY_BYTES)
     large_order_server.cache.put("large", value)
     head = GET_LARGE[:-2]
@@ -184,14 +185,14 @@ def test_pipelined_requests_and_incomplete_heads_are_counted() -> None:
             each.connection_lost(None)
         assert buffers.size == 0
 
-    server = FakeServer(has_fast_path=True)
+    server = InMemoryServer(has_fast_path=True)
     buffers = buffers_of(server)
     asyncio.run(play())
 
 
 def test_an_endless_header_after_a_hit_is_refused() -> None:
     async def play() -> None:
-        server = FakeServer(has_fast_path=True)
+        server = InMemoryServer(has_fast_path=True)
         protocol_, transport = server.connect()
         protocol_.data_received(PLAIN + b"GET / HTTP/1.1\r\nx: " + b"a" * 200_000)
         assert re.findall(rb"HTTP/1\.1 (\d+)", transport.written) == [b"200", b"431"]
@@ -225,5 +226,5 @@ def test_concurrent_requests_in_the_application_are_limited() -> None:
         for each, _ in [*connections, (protocol_, transport)]:
             each.connection_lost(None)
 
-    server = FakeServer(has_fast_path=True, limits=ConnectionLimits(max_requests=2))
+    server = InMemoryServer(has_fast_path=True, limits=ConnectionLimits(max_requests=2))
     asyncio.run(play())

@@ -10,15 +10,8 @@ import pytest
 
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.states import ConnectionState, ReceiveState, SendState
-from tests.unit.handler.http.fastpath.test_fastpath import (
-    MALFORMED,
-    MISS,
-    OTHER_REQUESTS,
-    PLAIN,
-    PLAIN_REQUESTS,
-    FakeServer,
-    make_request,
-)
+from tests.kit.http_requests import MALFORMED, MISS, OTHER_REQUESTS, PLAIN, PLAIN_REQUESTS, make_request
+from tests.kit.in_memory_server import InMemoryServer
 
 Transition = tuple[Enum, Enum]
 Step = Callable[[Any], None]
@@ -51,7 +44,7 @@ class Recorder:
 
     def __init__(self, limits: ConnectionLimits | None = None) -> None:
         self.transitions: list[Transition] = []
-        self.server = FakeServer(has_fast_path=True, limits=limits)
+        self.server = InMemoryServer(has_fast_path=True, limits=limits)
 
         def record(protocol: Any, name: str, value: Any) -> None:
             before = protocol.__dict__.get(name)
