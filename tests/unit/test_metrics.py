@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
 from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, MetricFactory, Metrics
-from tests.unit.handler.http.test_api import ApiFixture
+from tests.kit.in_memory_api import InMemoryApi
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "metrics.md"
@@ -116,7 +116,7 @@ def test_each_reason_of_a_dead_letter_has_a_series() -> None:
     assert set(REASONS) == set(Reason)
 
 
-HOSTILE = ApiFixture()
+HOSTILE = InMemoryApi()
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,7 +9,7 @@ import pytest
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
 from service.usecases.ports import DeadLetterQuery
-from tests.unit.handler.http.test_api import ORDER, URL, ApiFixture, problem_of
+from tests.kit.in_memory_api import ORDER, URL, InMemoryApi, problem_of
 
 READ_KEY, DEAD_LETTERS_KEY, ALL_SCOPES_KEY = "r" * 20, "d" * 20, "a" * 20
 DEAD_LETTERS_URL = "/dead-letters"
@@ -18,10 +18,10 @@ OPEN_ROUTES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/startupz"]
 
 
 @pytest.fixture
-def api_with_keys(tmp_path: Path) -> Iterator[ApiFixture]:
+def api_with_keys(tmp_path: Path) -> Iterator[InMemoryApi]:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}\nread,dead-letters {ALL_SCOPES_KEY}\n")
-    with (made := ApiFixture(keys=Keys.load(path))).client:
+    with (made := InMemoryApi(keys=Keys.load(path))).client:
         yield made
 
 
@@ -29,7 +29,7 @@ def api_with_keys(tmp_path: Path) -> Iterator[ApiFixture]:
     "header", [("Authorization", "Bearer {}"), ("authorization", "bearer {}"), ("X-API-Key", "{}")]
 )
 @pytest.mark.parametrize("key", [READ_KEY, ALL_SCOPES_KEY])
-def test_a_key_allows_the_routes_of_its_scopes(api_with_keys: ApiFixture, header: tuple[str, str], key: str) -> None:
+def test_a_key_allows_the_routes_of_its_scopes(api_with_keys: InMemoryApi, header: tuple[str, str], key: str) -> None:
     for path in ORDER_ROUTES:
         assert api_with_keys.client.get(path, headers={header[0]: header[1].format(key)}).status_code == 200
 
@@ -48,7 +48,7 @@ def test_a_key_allows_the_routes_of_its_scopes(api_with_keys: ApiFixture, header
     ],
 )
 def test_without_a_known_key_every_route_answers_401(
-    api_with_keys: ApiFixture, path: str, headers: dict[str, str]
+    api_with_keys: InMemoryApi, path: str, headers: dict[str, str]
 ) -> None:
     response = api_with_keys.client.get(path, headers=headers)
     document = problem_of(response, 401)
@@ -58,7 +58,7 @@ def test_without_a_known_key_every_route_answers_401(
     assert api_with_keys.client.head(URL, headers=headers).status_code == 401
 
 
-def test_a_key_in_the_url_is_ignored(api_with_keys: ApiFixture) -> None:
+def test_a_key_in_the_url_is_ignored(api_with_keys: InMemoryApi) -> None:
     for name in ("key", "api_key", "access_token", "X-API-Key"):
         assert api_with_keys.client.get(f"{URL}?{name}={READ_KEY}").status_code == 401
 
@@ -66,36 +66,36 @@ def test_a_key_in_the_url_is_ignored(api_with_keys: ApiFixture) -> None:
 @pytest.mark.parametrize(
     ("path", "key", "scope"), [(URL, DEAD_LETTERS_KEY, "read"), (DEAD_LETTERS_URL, READ_KEY, "dead-letters")]
 )
-def test_a_403_names_the_missing_scope(api_with_keys: ApiFixture, path: str, key: str, scope: str) -> None:
+def test_a_403_names_the_missing_scope(api_with_keys: InMemoryApi, path: str, key: str, scope: str) -> None:
     document = problem_of(api_with_keys.client.get(path, headers={"X-API-Key": key}), 403)
     assert document["detail"] == f"the API key lacks the scope {scope}"
 
 
 @pytest.mark.parametrize("path", OPEN_ROUTES)
-def test_pages_and_probes_require_no_key(api_with_keys: ApiFixture, path: str) -> None:
+def test_pages_and_probes_require_no_key(api_with_keys: InMemoryApi, path: str) -> None:
     assert api_with_keys.client.get(path).status_code == 200
 
 
-def test_errors_are_counted_by_route_template(api_with_keys: ApiFixture) -> None:
+def test_errors_are_counted_by_route_template(api_with_keys: InMemoryApi) -> None:
     api_with_keys.client.get(URL)
     assert api_with_keys.count("/orders/{order_uid}", "GET", "401") == 1
 
 
 def test_without_keys_dead_letters_are_disabled_and_kafka_is_not_queried() -> None:
-    with (api_fixture := ApiFixture()).client:
-        document = problem_of(api_fixture.client.get(DEAD_LETTERS_URL), 404)
+    with (api := InMemoryApi()).client:
+        document = problem_of(api.client.get(DEAD_LETTERS_URL), 404)
     assert "API keys" in document["detail"]
-    assert api_fixture.dead_letters.queries == []
+    assert api.dead_letters.queries == []
 
 
 def test_cors_allows_keys_from_listed_origins(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"read {READ_KEY}")
     origin = "https://shop.example"
-    with (api_fixture := ApiFixture(keys=Keys.load(path), cors_origins=[origin])).client:
+    with (api := InMemoryApi(keys=Keys.load(path), cors_origins=[origin])).client:
         preflight = {"origin": origin, "access-control-request-method": "GET"}
         for name in ("authorization", "x-api-key"):
-            response = api_fixture.client.options(URL, headers={**preflight, "access-control-request-headers": name})
+            response = api.client.options(URL, headers={**preflight, "access-control-request-headers": name})
             assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, origin)
 
 
@@ -116,14 +116,14 @@ OLDER = [(0, 11), (3, 6), (3, 7)]
 """Partition and offset of dead letters on later pages."""
 
 
-def dead_letters_page(api_fixture: ApiFixture, query: str = "") -> dict[str, object]:
-    response = api_fixture.client.get(f"{DEAD_LETTERS_URL}{query}", headers={"X-API-Key": DEAD_LETTERS_KEY})
+def dead_letters_page(api: InMemoryApi, query: str = "") -> dict[str, object]:
+    response = api.client.get(f"{DEAD_LETTERS_URL}{query}", headers={"X-API-Key": DEAD_LETTERS_KEY})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
     document: dict[str, object] = response.json()
     return document
 
 
-def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None:
+def test_a_dead_letter_has_its_original_bytes(api_with_keys: InMemoryApi) -> None:
     dead_letter = DeadLetterRecord(0, 12, 1_764_064_800_123, b"\x00key", b"\xff\xfe" * 20, [*ORIGINAL])
     older = [dead_letter._replace(partition=partition, offset=offset, timestamp_ms=0) for partition, offset in OLDER]
     api_with_keys.dead_letters.store(*older, dead_letter)
@@ -155,14 +155,14 @@ def test_a_dead_letter_has_its_original_bytes(api_with_keys: ApiFixture) -> None
     [[], [("dlq-reason", None)], [("dlq-replays", b"x")], [*ORIGINAL[:5], ("dlq-original-timestamp", b"9" * 18)]],
 )
 def test_malformed_dead_letter_headers_are_tolerated(
-    api_with_keys: ApiFixture, headers: list[tuple[str, bytes | None]]
+    api_with_keys: InMemoryApi, headers: list[tuple[str, bytes | None]]
 ) -> None:
     api_with_keys.dead_letters.store(DeadLetterRecord(0, 0, -1, None, None, headers))
     document = dead_letters_page(api_with_keys)
     assert document["next_cursor"] is None
 
 
-def test_the_query_is_passed_on(api_with_keys: ApiFixture) -> None:
+def test_the_query_is_passed_on(api_with_keys: InMemoryApi) -> None:
     dead_letters_page(api_with_keys)
     dead_letters_page(api_with_keys, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
     first, second = api_with_keys.dead_letters.queries
@@ -173,17 +173,17 @@ def test_the_query_is_passed_on(api_with_keys: ApiFixture) -> None:
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=51", "?reason=other", "?cursor=0", "?cursor=0.1-", "?cursor=a.b", "?cursor=0.-1"]
 )
-def test_a_malformed_parameter_is_reported_by_name(api_with_keys: ApiFixture, query: str) -> None:
+def test_a_malformed_parameter_is_reported_by_name(api_with_keys: InMemoryApi, query: str) -> None:
     document = problem_of(
         api_with_keys.client.get(DEAD_LETTERS_URL + query, headers={"X-API-Key": ALL_SCOPES_KEY}), 422
     )
     assert [error["name"] for error in document["errors"]] == [query[1:].partition("=")[0]]
 
 
-def test_unreachable_kafka_is_a_503(api_with_keys: ApiFixture) -> None:
+def test_unreachable_kafka_is_a_503(api_with_keys: InMemoryApi) -> None:
     api_with_keys.dead_letters.is_unreachable = True
     problem_of(api_with_keys.client.get(DEAD_LETTERS_URL, headers={"X-API-Key": ALL_SCOPES_KEY}), 503)
 
 
-def test_a_401_has_no_data_of_the_order(api_with_keys: ApiFixture) -> None:
+def test_a_401_has_no_data_of_the_order(api_with_keys: InMemoryApi) -> None:
     assert ORDER.delivery.name not in api_with_keys.client.get(URL).text

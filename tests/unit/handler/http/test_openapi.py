@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
 from service.handler.http.keys import MIN_KEY_LENGTH, Keys
-from tests.unit.handler.http.test_api import ApiFixture
+from tests.kit.in_memory_api import InMemoryApi
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,8 +23,8 @@ def published() -> str:
     with NamedTemporaryFile("w") as file:
         file.write(f"read {'x' * MIN_KEY_LENGTH}")
         file.flush()
-        api_fixture = ApiFixture(version=version("orders"), keys=Keys.load(Path(file.name)))
-    return json.dumps(cast("FastAPI", api_fixture.client.app).openapi(), indent=1) + "\n"
+        api = InMemoryApi(version=version("orders"), keys=Keys.load(Path(file.name)))
+    return json.dumps(cast("FastAPI", api.client.app).openapi(), indent=1) + "\n"
 
 
 def test_every_reference_exists_in_the_document() -> None:

@@ -1,0 +1,67 @@
+"""The API on a test client, with fakes of PostgreSQL and Kafka."""
+
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from service.entities.order import Order
+from service.handler.http.api import Backends, create_app
+from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.routes.probes import Health
+from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats
+from service.metrics import Metrics
+from service.pkg.lru import Lru
+from service.pkg.ttl_set import TTLSet
+from service.usecases.lookup import Lookup
+from tests.kit.factories import order
+from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
+from tests.kit.fake_reader import FakeReader
+
+ORDER: Order = order(order_uid="b563feb7b2b84b6test")
+CLIENT_VALUE = "sent-by-a-client"
+URL = "/orders/b563feb7b2b84b6test"
+
+
+class InMemoryApi:
+    def __init__(self, **options: Any) -> None:
+        self.reader = FakeReader(ORDER)
+        self.is_ready = True
+        self.metrics = Metrics(CollectorRegistry())
+        lookup = Lookup(self.reader, Lru(10, 2**20), TTLSet(10, 2))
+        self.lookup = lookup
+        ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
+        health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
+        self.dead_letters = FakeDeadLetterReader()
+        backends = Backends(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
+        app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
+        self.client = TestClient(app, raise_server_exceptions=False)
+
+    async def figures(self) -> Stats:
+        return Stats(
+            cache=CacheStats(1, 2, 3, 4, 0.5),
+            warm_up=WarmUpStats(is_over=True, orders=1, seconds=0.1),
+            stored=None,
+            stored_is_estimate=False,
+            stored_per_second=0.5,
+            event_clients=0,
+            lag=None,
+            dead_letters=None,
+            dependencies=Dependencies(None, None, None),
+        )
+
+    def count(self, handler: str, method: str, status: str) -> float | None:
+        labels = {"handler": handler, "method": method, "status": status}
+        return self.metrics.registry.get_sample_value("orders_http_requests_total", labels)
+
+
+def problem_of(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert document["status"] == status
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert (status == 503) == ("retry-after" in response.headers)
+    assert CLIENT_VALUE not in response.text
+    return document
