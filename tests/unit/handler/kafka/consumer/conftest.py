@@ -19,6 +19,7 @@ from service.handler.kafka.consumer import progress as progress_module
 from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
+from tests.kit.consumer_loop import LoopSetup, Make
 from tests.kit.fake_consumer import FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -47,3 +48,16 @@ def progress() -> Progress:
 @pytest.fixture
 def kafka() -> FakeConsumer:
     return FakeConsumer()
+
+
+@pytest.fixture
+def make(metrics: Metrics) -> Make:
+    return lambda **settings: LoopSetup(metrics, **settings)
+
+
+@pytest.fixture
+def setup(make: Make) -> LoopSetup:
+    """A consumer whose group has committed offset 0 of partitions 0 and 1."""
+    made = make()
+    made.commit(0, 0, 1)
+    return made
