@@ -230,20 +230,24 @@ class FakeConsumer:
 
 
 class FakeAdmin:
-    """Answers lookups of the topic with `answers`, in order, then with `topic_id`; without one, not at all."""
+    """Answers lookups of TOPIC with `answers`, in order, then with `topic_id`; without one, not at all."""
 
     def __init__(self, topic_id: str | None = None) -> None:
         self.topic_id = topic_id
         self.answers: deque[str | KafkaError] = deque()
         self.lookups = 0
 
-    def describe_topics(self, _: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
         assert request_timeout > 0
         self.lookups += 1
         future: Future[Any] = Future()
-        answer = self.answers.popleft() if self.answers else self.topic_id
+        (name,) = topics.topic_names
+        answer = self._answer() if name == TOPIC else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
         if isinstance(answer, KafkaError):
             future.set_exception(KafkaException(answer))
         elif answer is not None:
             future.set_result(SimpleNamespace(topic_id=answer))
-        return {TOPIC: future}
+        return {name: future}
+
+    def _answer(self) -> str | KafkaError | None:
+        return self.answers.popleft() if self.answers else self.topic_id

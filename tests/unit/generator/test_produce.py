@@ -7,18 +7,11 @@ import pytest
 from generator.produce import Clock, RateLimiter, Tally
 from generator.progress import ProgressLine
 from generator.stream import STALE_BY_MS, Message
+from tests.kit.fakes import FakeClock
 
 ORDER = Message(b"uid", b"{}", "valid")
 LIMIT = 1_000_000
 STALE = ORDER._replace(timestamp_offset_ms=-STALE_BY_MS)
-
-
-class FakeTime:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Terminal(io.StringIO):
@@ -26,7 +19,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def sent_within(limiter: RateLimiter, time: FakeTime, seconds: float) -> int:
+def sent_within(limiter: RateLimiter, time: FakeClock, seconds: float) -> int:
     """Return the number of messages that the limiter allows within `seconds`."""
     end, sent = time.now + seconds, 0
     while (due := time.now + limiter.delay()) < end and sent < LIMIT:
@@ -39,18 +32,18 @@ def sent_within(limiter: RateLimiter, time: FakeTime, seconds: float) -> int:
 
 @pytest.mark.parametrize("rate", [1, 7, 1_000, 20_000])
 def test_the_rate_is_exact(rate: int) -> None:
-    time = FakeTime()
+    time = FakeClock()
     assert sent_within(RateLimiter(rate, time), time, 10) == pytest.approx(10 * rate, rel=0.01, abs=1)
 
 
 def test_messages_are_spread_evenly() -> None:
-    time = FakeTime()
+    time = FakeClock()
     limiter = RateLimiter(100, time)
     assert [sent_within(limiter, time, 0.1) for _ in range(10)] == pytest.approx([10] * 10, abs=1)
 
 
 def test_at_most_a_second_of_delay_is_caught_up() -> None:
-    time = FakeTime()
+    time = FakeClock()
     limiter = RateLimiter(100, time)
     time.now += 60
     burst = 0
@@ -61,21 +54,21 @@ def test_at_most_a_second_of_delay_is_caught_up() -> None:
 
 
 def test_without_a_rate_there_is_no_delay() -> None:
-    limiter = RateLimiter(0, FakeTime())
+    limiter = RateLimiter(0, FakeClock())
     for _ in range(1_000):
         assert limiter.delay() == 0
         limiter.advance()
 
 
 def test_messages_have_the_time_of_sending() -> None:
-    time = FakeTime()
+    time = FakeClock()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 2.5
     assert clock.timestamp_ms(ORDER) == 5_002_500
 
 
 def test_a_stale_message_is_older_than_the_start_of_the_run() -> None:
-    time = FakeTime()
+    time = FakeClock()
     clock = Clock(wall=lambda: 5_000.0, now=time)
     time.now += 86_400
     assert clock.timestamp_ms(STALE) == 5_000_000 - STALE_BY_MS
