@@ -1,4 +1,4 @@
-"""A real browser without access to other machines, and what it requests and reports."""
+"""A real browser without access to other machines, and the APIs that it visits."""
 
 import os
 import shutil
@@ -10,6 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+
+from tests.browser.page import READS, READS_ALL, UID, Store
+from tests.kit import servers, stores, temporary
+from tests.kit.factories import versioned
+from tests.kit.processes import Service, Spawn, started
+from tests.kit.stores import writing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Error
@@ -93,3 +99,46 @@ def visit(unchecked_visit: Visit) -> Iterator[Visit]:
     """A page that must not request anything from other machines or cause console problems."""
     yield unchecked_visit
     assert (unchecked_visit.external, unchecked_visit.console_problems) == ([], [])
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """`store("a", "b", customer_id="c")` stores orders with these uids."""
+    offsets = iter(range(10**6))
+    with writing(database) as writer:
+        yield lambda *uids, **overrides: writer.store(
+            [versioned(next(offsets), order_uid=uid, **overrides) for uid in uids]
+        )
+
+
+@pytest.fixture
+def service(spawn: Spawn, settings: dict[str, str], store: Store) -> Service:
+    store(UID)
+    return spawn("api", settings=settings).ready()
+
+
+@pytest.fixture(scope="module")
+def shared_service(
+    kafka_server: servers.Kafka,
+    postgres_server: servers.Postgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """An API with one order, shared by tests that only read: starting one takes longer than most of these tests."""
+    with (
+        temporary.topic(kafka_server.bootstrap_servers) as topic,
+        temporary.database(postgres_server.dsn, migrated_template) as (_, dsn),
+    ):
+        stores.store(dsn, versioned(0, order_uid=UID))
+        log = tmp_path_factory.mktemp("shared") / "api.log"
+        with started(("api",), servers.settings(kafka_server, topic, dsn), log) as service:
+            yield service.ready()
+
+
+@pytest.fixture
+def service_with_keys(spawn: Spawn, settings: dict[str, str], store: Store, tmp_path: Path) -> Service:
+    """An API with keys: READS for orders, READS_ALL for dead letters too."""
+    store(UID)
+    keys = tmp_path / "keys"
+    keys.write_text(f"read {READS}\nread,dead-letters {READS_ALL}\n")
+    return spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()

@@ -1,124 +1,24 @@
 """The page in a real browser, on a real API, Kafka and PostgreSQL."""
 
-import gzip
-import os
 import re
-import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from local.ports import HOST, free_port, is_free
-from local.process import Process
-from service.handler.http.routes.page import page_folder
-from service.pkg.shutdown_event import ShutdownEvent
-from tests.kit import servers, stores, temporary
-from tests.kit.factories import SAMPLE, versioned
+from tests.browser.page import READS, READS_ALL, UID, Store, enter_key, events, figure, look_up, look_up_status, rows
 from tests.kit.harness import Harness, Sent
-from tests.kit.processes import Service, Spawn, started
-from tests.kit.stores import writing
+from tests.kit.processes import Service, Spawn
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
-    from local.broker import Broker
     from local.postgres import Postgres
     from tests.browser.conftest import Visit
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-UID = SAMPLE["order_uid"]
 MARKUP = "<img src=x onerror=alert(1)>"
-READS, READS_ALL = "r" * 24, "a" * 24
-MAX_SCRIPT_BYTES = 100_000
-MAX_FIRST_PAINT_MS = 1_000
 EVENTS = 100_000
 MAX_ROWS = 200
-
-Store = Callable[..., object]
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    """`store("a", "b", customer_id="c")` stores orders with these ids."""
-    offsets = iter(range(10**6))
-    with writing(database) as writer:
-        yield lambda *uids, **overrides: writer.store(
-            [versioned(next(offsets), order_uid=uid, **overrides) for uid in uids]
-        )
-
-
-@pytest.fixture
-def service(spawn: Spawn, settings: dict[str, str], store: Store) -> Service:
-    store(UID)
-    return spawn("api", settings=settings).ready()
-
-
-@pytest.fixture(scope="module")
-def shared_service(
-    kafka_server: servers.Kafka,
-    postgres_server: servers.Postgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Service]:
-    """An API with one order, shared by tests that only read: starting one takes longer than most of these tests."""
-    with (
-        temporary.topic(kafka_server.bootstrap_servers) as topic,
-        temporary.database(postgres_server.dsn, migrated_template) as (_, dsn),
-    ):
-        stores.store(dsn, versioned(0, order_uid=UID))
-        log = tmp_path_factory.mktemp("shared") / "api.log"
-        with started(("api",), servers.settings(kafka_server, topic, dsn), log) as service:
-            yield service.ready()
-
-
-@pytest.fixture
-def service_with_keys(spawn: Spawn, settings: dict[str, str], store: Store, tmp_path: Path) -> Service:
-    """An API with keys: READS for orders, READS_ALL for dead letters too."""
-    store(UID)
-    keys = tmp_path / "keys"
-    keys.write_text(f"read {READS}\nread,dead-letters {READS_ALL}\n")
-    return spawn("api", settings=settings | {"ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
-
-
-@pytest.fixture
-def dev_server(service: Service, tmp_path: Path) -> Iterator[str]:
-    """The URL of the page served by `npm run dev`, in front of the API."""
-    port = free_port()
-    command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", "--host", HOST, "--port", str(port)]
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ORDERS_API": service.url}
-    with Process("vite", command, tmp_path / "vite.log", environment=environment) as vite:
-        vite.wait_until(lambda: not is_free(port), 30, ShutdownEvent())
-        yield f"http://{HOST}:{port}"
-
-
-def look_up(page: Page, uid: str) -> None:
-    page.get_by_label("Order UID").fill(uid)
-    page.get_by_label("Order UID").press("Enter")
-
-
-def look_up_status(page: Page) -> Locator:
-    return page.get_by_role("status", name="Look-up")
-
-
-def figure(page: Page, name: str) -> Locator:
-    return page.get_by_label("System").locator("div", has=page.locator(f"dt:text-is('{name}')")).locator("dd")
-
-
-def rows(page: Page) -> Locator:
-    return page.get_by_role("group", name="Recent orders").locator("tbody tr")
-
-
-def events(page: Page) -> Locator:
-    return page.get_by_role("group", name="Events").get_by_role("listitem")
-
-
-def enter_key(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Use this key").click()
 
 
 # Looking up an order
@@ -341,83 +241,6 @@ def _heap_bytes(page: Page) -> float:
     return float(metrics["JSHeapUsedSize"])
 
 
-# The system
-
-
-def test_figures_are_shown(visit: "Visit", service: Service) -> None:
-    page = visit.page
-    page.goto(service.url)
-    look_up(page, UID)
-    expect(figure(page, "Readiness")).to_contain_text("ready")
-    expect(figure(page, "Warm-up")).to_contain_text("1 orders in")
-    expect(figure(page, "Lag")).to_contain_text("0", timeout=15_000)
-    expect(figure(page, "Dead letters")).to_contain_text("0")
-    expect(figure(page, "Cache hit ratio")).to_contain_text("100%", timeout=15_000)
-
-
-def test_without_kafka_its_figures_are_missing_with_the_reason(
-    visit: "Visit", spawn: Spawn, settings: dict[str, str]
-) -> None:
-    service = spawn("api", settings=settings | {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}).ready()
-    visit.page.goto(service.url)
-    expect(figure(visit.page, "Lag")).to_have_text("\N{EN DASH} (Kafka is unreachable)", timeout=15_000)
-    expect(figure(visit.page, "Readiness")).to_contain_text("ready")
-
-
-def test_an_outage_of_postgresql_is_shown_with_what_still_works_until_it_recovers(
-    visit: "Visit", spawn: Spawn, settings: dict[str, str], own_postgres: "Postgres"
-) -> None:
-    page = visit.page
-    stores.store(own_postgres.dsn, versioned(1, order_uid=UID))
-    service = spawn("api", settings=settings | {"ORDERS_POSTGRES__DSN": own_postgres.dsn}).ready()
-    page.goto(service.url)
-    outages, connection = page.get_by_role("status", name="Outages"), page.get_by_role("status", name="Connection")
-    expect(connection).to_have_text("Connected")
-    expect(outages).to_have_text("")
-    own_postgres.stop()
-    expect(outages).to_have_text(
-        re.compile(
-            r"^PostgreSQL has been unreachable since \d+:\d\d:\d\d.[AP]M: only cached orders are served.*Kafka\.$"
-        ),
-        timeout=15_000,
-    )
-    expect(connection).to_have_text("Connected, but no events arrive: PostgreSQL is unreachable.")
-    expect(connection).to_have_class("bad")
-    expect(figure(page, "Readiness")).to_contain_text("ready, but limited", timeout=10_000)
-    expect(page.get_by_role("status", name="Recent orders")).to_contain_text("Temporarily unavailable", timeout=10_000)
-    expect(rows(page)).to_have_count(1)
-    expect(figure(page, "Stored/s")).to_have_text("\N{EN DASH} (No notifications from PostgreSQL)")
-    look_up(page, UID)
-    expect(look_up_status(page)).to_have_text(re.compile(r"^Found in memory"))
-    assert visit.axe_violations() == []
-    page.go_back()
-    own_postgres.start()
-    expect(outages).to_have_text("", timeout=30_000)
-    expect(connection).to_have_text("Connected")
-    expect(connection).to_have_class("good")
-    expect(events(page).first).to_contain_text("events may be missing here")
-    expect(figure(page, "Readiness")).to_have_text("ready (All checks pass)", timeout=10_000)
-
-
-def test_an_outage_of_kafka_is_shown_until_it_recovers(
-    visit: "Visit", spawn: Spawn, settings: dict[str, str], own_kafka: "Broker"
-) -> None:
-    page = visit.page
-    with temporary.topic(own_kafka.bootstrap_servers) as topic:
-        here = {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers, "ORDERS_KAFKA__TOPIC": topic}
-        service = spawn("api", settings=settings | here).ready()
-        page.goto(service.url)
-        outages, connection = page.get_by_role("status", name="Outages"), page.get_by_role("status", name="Connection")
-        expect(figure(page, "Lag")).to_have_text("0", timeout=15_000)
-        expect(connection).to_have_class("good")
-        own_kafka.kill()
-        expect(outages).to_have_text(re.compile("^Kafka has been unreachable since .*: stored orders"), timeout=20_000)
-        expect(connection).to_have_text("Connected, but no events arrive: Kafka is unreachable.")
-        own_kafka.start()
-        expect(outages).to_have_text("", timeout=30_000)
-        expect(connection).to_have_text("Connected")
-
-
 # Keys
 
 
@@ -518,91 +341,3 @@ def test_dead_letters_are_shown_as_text_or_hex_and_never_as_markup(
     page.get_by_label("Reason").select_option("rejected")
     expect(page.get_by_role("status", name="Dead letters")).to_have_text("No dead letters match.")
     assert visit.axe_violations() == []
-
-
-# Accessibility and size
-
-
-schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
-
-
-@schemes
-@pytest.mark.parametrize("path", [f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
-def test_views_pass_axe(visit: "Visit", shared_service: Service, path: str, scheme: Any) -> None:
-    visit.page.emulate_media(color_scheme=scheme)
-    visit.page.goto(f"{shared_service.url}/{path}")
-    expect(figure(visit.page, "Readiness")).to_contain_text("ready")
-    assert visit.axe_violations() == []
-
-
-@schemes
-def test_the_live_feed_passes_axe(visit: "Visit", service: Service, store: Store, scheme: Any) -> None:
-    visit.page.emulate_media(color_scheme=scheme)
-    visit.page.goto(service.url)
-    expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")
-    store("stored-later")
-    expect(events(visit.page)).to_have_count(1)
-    assert visit.axe_violations() == []
-
-
-def test_the_key_form_passes_axe(visit: "Visit", service_with_keys: Service) -> None:
-    visit.page.goto(service_with_keys.url)
-    expect(visit.page.get_by_label("API key")).to_be_visible()
-    assert visit.axe_violations() == []
-
-
-def test_axe_reports_a_missing_label(unchecked_visit: "Visit", shared_service: Service) -> None:
-    unchecked_visit.page.goto(shared_service.url)
-    unchecked_visit.page.evaluate("document.body.append(document.createElement('input'))")
-    assert [rule for rule, _ in unchecked_visit.axe_violations() if rule == "label"] == ["label"]
-
-
-def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
-    page = visit.page
-    page.goto(service.url)
-    expect(rows(page)).to_have_count(1)
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Order UID")).to_be_focused()
-    page.keyboard.type(UID)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name=UID)).to_be_visible()
-    page.get_by_label("Order UID").focus()
-    seen = set()
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        seen.add(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
-    assert {"Link to this order", "Copy link", "JSON document"} <= seen
-
-
-@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/dead-letters"])
-def test_a_narrow_screen_scrolls_only_vertically(visit: "Visit", service: Service, store: Store, path: str) -> None:
-    page = visit.page
-    page.set_viewport_size({"width": 320, "height": 640})
-    store("x" * 64)
-    page.goto(f"{service.url}/{path}")
-    expect(figure(page, "Readiness")).to_contain_text("ready")
-    if not path:
-        expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
-        store("y" * 64)
-        expect(events(page)).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") == 320
-
-
-def test_the_page_is_small_and_paints_quickly(visit: "Visit", service: Service) -> None:
-    scripts = [*(page_folder() / "assets").glob("*.js")]
-    assert scripts
-    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) < MAX_SCRIPT_BYTES
-    visit.page.goto(service.url)
-    expect(rows(visit.page)).to_have_count(1)
-    paint = visit.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert paint < MAX_FIRST_PAINT_MS
-
-
-def test_the_development_server_uses_the_api_of_another_address(visit: "Visit", dev_server: str) -> None:
-    visit.page.goto(f"{dev_server}/#/orders/{UID}")
-    expect(visit.page.get_by_role("heading", name=UID)).to_be_visible(timeout=30_000)
-    visit.page.get_by_role("link", name="Orders").click()
-    expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")

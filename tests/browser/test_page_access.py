@@ -1,0 +1,123 @@
+"""Accessibility and size of the page."""
+
+import gzip
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from local.ports import HOST, free_port, is_free
+from local.process import Process
+from service.handler.http.routes.page import page_folder
+from service.pkg.shutdown_event import ShutdownEvent
+from tests.browser.page import UID, Store, events, figure, rows
+from tests.kit.processes import Service
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
+
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+MAX_SCRIPT_BYTES = 100_000
+MAX_FIRST_PAINT_MS = 1_000
+
+
+@pytest.fixture
+def dev_server(service: Service, tmp_path: Path) -> Iterator[str]:
+    """The URL of the page served by `npm run dev`, in front of the API."""
+    port = free_port()
+    command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", "--host", HOST, "--port", str(port)]
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ORDERS_API": service.url}
+    with Process("vite", command, tmp_path / "vite.log", environment=environment) as vite:
+        vite.wait_until(lambda: not is_free(port), 30, ShutdownEvent())
+        yield f"http://{HOST}:{port}"
+
+
+schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+@schemes
+@pytest.mark.parametrize("path", [f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
+def test_views_pass_axe(visit: "Visit", shared_service: Service, path: str, scheme: Any) -> None:
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.page.goto(f"{shared_service.url}/{path}")
+    expect(figure(visit.page, "Readiness")).to_contain_text("ready")
+    assert visit.axe_violations() == []
+
+
+@schemes
+def test_the_live_feed_passes_axe(visit: "Visit", service: Service, store: Store, scheme: Any) -> None:
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.page.goto(service.url)
+    expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")
+    store("stored-later")
+    expect(events(visit.page)).to_have_count(1)
+    assert visit.axe_violations() == []
+
+
+def test_the_key_form_passes_axe(visit: "Visit", service_with_keys: Service) -> None:
+    visit.page.goto(service_with_keys.url)
+    expect(visit.page.get_by_label("API key")).to_be_visible()
+    assert visit.axe_violations() == []
+
+
+def test_axe_reports_a_missing_label(unchecked_visit: "Visit", shared_service: Service) -> None:
+    unchecked_visit.page.goto(shared_service.url)
+    unchecked_visit.page.evaluate("document.body.append(document.createElement('input'))")
+    assert [rule for rule, _ in unchecked_visit.axe_violations() if rule == "label"] == ["label"]
+
+
+def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
+    page = visit.page
+    page.goto(service.url)
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Order UID")).to_be_focused()
+    page.keyboard.type(UID)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    page.get_by_label("Order UID").focus()
+    seen = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
+    assert {"Link to this order", "Copy link", "JSON document"} <= seen
+
+
+@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/dead-letters"])
+def test_a_narrow_screen_scrolls_only_vertically(visit: "Visit", service: Service, store: Store, path: str) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": 320, "height": 640})
+    store("x" * 64)
+    page.goto(f"{service.url}/{path}")
+    expect(figure(page, "Readiness")).to_contain_text("ready")
+    if not path:
+        expect(page.get_by_role("status", name="Connection")).to_have_text("Connected")
+        store("y" * 64)
+        expect(events(page)).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_the_page_is_small_and_paints_quickly(visit: "Visit", service: Service) -> None:
+    scripts = [*(page_folder() / "assets").glob("*.js")]
+    assert scripts
+    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) < MAX_SCRIPT_BYTES
+    visit.page.goto(service.url)
+    expect(rows(visit.page)).to_have_count(1)
+    paint = visit.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < MAX_FIRST_PAINT_MS
+
+
+def test_the_development_server_uses_the_api_of_another_address(visit: "Visit", dev_server: str) -> None:
+    visit.page.goto(f"{dev_server}/#/orders/{UID}")
+    expect(visit.page.get_by_role("heading", name=UID)).to_be_visible(timeout=30_000)
+    visit.page.get_by_role("link", name="Orders").click()
+    expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")
