@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service.config import KafkaSettings
 from service.repo.writer.order_store import PostgresOrderStore
+from tests.kit import servers
 from tests.kit.blocked import Background
 from tests.kit.stores import writing
 
@@ -21,3 +23,14 @@ def background() -> Iterator[Background]:
 def writer(database: str) -> Iterator[PostgresOrderStore]:
     with writing(database) as opened:
         yield opened
+
+
+@pytest.fixture
+def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
+    """The test's topic, its dead-letter topic, and a group."""
+    return KafkaSettings(
+        bootstrap_servers=kafka_server.bootstrap_servers,
+        topic=topic,
+        dead_letter_topic=f"{topic}.dlq",
+        group_id=topic,
+    )

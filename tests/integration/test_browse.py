@@ -16,7 +16,6 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery, DeadLetterReader
-from tests.kit import servers
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 
 NOON_MS = 1_764_072_000_000
@@ -99,10 +98,8 @@ def timestamp_of(minute: int) -> int:
 
 
 @pytest.fixture
-def kafka_topic(kafka_server: servers.Kafka, topic: str) -> KafkaTopic:
-    return KafkaTopic(
-        KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq")
-    )
+def kafka_topic(kafka: KafkaSettings) -> KafkaTopic:
+    return KafkaTopic(kafka)
 
 
 @pytest.fixture(params=["kafka", "fake"])

@@ -29,10 +29,7 @@ OurSettings = dict[str, str]
 
 
 @pytest.fixture
-def healthy(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
-    kafka = KafkaSettings(
-        bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, dead_letter_topic=f"{topic}.dlq"
-    )
+def healthy(kafka: KafkaSettings, database: str) -> Settings:
     return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
 
 

@@ -20,7 +20,7 @@ from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
-from tests.kit import servers, stores
+from tests.kit import stores
 from tests.kit.factories import order_document, versioned
 from tests.kit.harness import MAX_STALE_SECONDS, TIMEOUT_SECONDS, Harness, Sent, metric, order_status, orders
 from tests.kit.temporary import configure_topic
@@ -35,13 +35,7 @@ def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def both_settings(kafka_server: servers.Kafka, topic: str, database: str) -> Settings:
-    kafka = KafkaSettings(
-        bootstrap_servers=kafka_server.bootstrap_servers,
-        topic=topic,
-        dead_letter_topic=f"{topic}.dlq",
-        group_id=topic,
-    )
+def both_settings(kafka: KafkaSettings, database: str) -> Settings:
     return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
 
 

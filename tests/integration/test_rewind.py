@@ -10,15 +10,9 @@ from service.app.commands import rewind
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
-from tests.kit import servers
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FAR = 10.0
-
-
-@pytest.fixture
-def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=topic, group_id=topic)
 
 
 def run_rewind(kafka: KafkaSettings, to: datetime, *options: str) -> dict[int, int]:
