@@ -20,6 +20,7 @@ from service.handler.kafka.consumer.progress import Progress
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.consumer_loop import LoopSetup, Make
+from tests.kit.decoding import CountingDecoder
 from tests.kit.fake_consumer import FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -61,3 +62,8 @@ def setup(make: Make) -> LoopSetup:
     made = make()
     made.commit(0, 0, 1)
     return made
+
+
+@pytest.fixture
+def decoder() -> CountingDecoder:
+    return CountingDecoder()
