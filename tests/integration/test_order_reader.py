@@ -1,27 +1,19 @@
-"""The contract of OrderReader, on PostgreSQL and on the fake, and behavior that only the real one has."""
+"""The contract of OrderReader, on PostgreSQL and on FakeReader, and behavior that only PostgreSQL shows."""
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, KeysView, Sequence
+from collections.abc import KeysView, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from itertools import count
-from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import psycopg
 import pytest
 
 from service.entities.order import Order
-from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import StorageUnavailable
 from service.pkg.etag import with_etag
-from service.repo.reader import order_reader
-from service.repo.reader.order_reader import PostgresOrderReader
 from service.repo.reader.statements import (
     DOCUMENTS_OF,
-    ESTIMATE,
     PLANNER_SETTINGS,
     document_values,
     newest_statement,
@@ -29,80 +21,28 @@ from service.repo.reader.statements import (
     page_values,
 )
 from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
-from tests.kit.factories import connection_settings, order
-from tests.kit.fake_reader import FakeReader
+from tests.kit.factories import order
 from tests.kit.partitions import partition
-from tests.kit.stores import writing
+from tests.kit.readers import MemoryReads, RealReads, Store, document
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from local.postgres import Postgres
-
-T = TypeVar("T")
-Read = Callable[[OrderReader], Awaitable[T]]
 
 AWKWARD = 'tab\t, quote ", backslash \\ and \\n, line\nbreak, {brace}, %s, é, 漢字, 🦊, \u2028, \x7f'
 
 
-class Real:
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._settings = connection_settings(dsn, "tests", connect_timeout=2, statement_timeout=2)
-        self._offsets = count()
-
-    def store(self, *orders: Order) -> None:
-        with writing(self._dsn) as writer:
-            writer.store(
-                [VersionedOrder(each, RecordCoordinates(1_000, 0, next(self._offsets), "orders")) for each in orders]
-            )
-
-    def read(self, read: Read[T]) -> T:
-        async def run() -> T:
-            reads = PostgresOrderReader(self._settings, 3)
-            await reads.open()
-            try:
-                return await read(reads)
-            finally:
-                await reads.close()
-
-        return asyncio.run(run())
-
-
-class Fake:
-    def __init__(self) -> None:
-        self._reader = FakeReader()
-
-    def store(self, *orders: Order) -> None:
-        self._reader.store(*orders)
-
-    def read(self, read: Read[T]) -> T:
-        async def run() -> T:
-            return await read(self._reader)
-
-        return asyncio.run(run())
-
-
-Store = Real | Fake
-
-
 @pytest.fixture
-def real(database: str) -> Real:
-    return Real(database)
+def real(database: str) -> RealReads:
+    return RealReads(database)
 
 
 @pytest.fixture(params=["real", "partitioned", "fake"])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "fake":
-        return Fake()
-    real: Real = request.getfixturevalue("real")
+        return MemoryReads()
+    real: RealReads = request.getfixturevalue("real")
     if request.param == "partitioned":
         with psycopg.connect(request.getfixturevalue("database"), autocommit=True) as admin:
             partition(admin, 4)
     return real
-
-
-async def document(reader: OrderReader, uid: str) -> bytes | None:
-    return (await reader.documents([uid]))[uid].document
 
 
 async def newest(reader: OrderReader, number: int) -> list[tuple[str, bytes]]:
@@ -181,7 +121,7 @@ def test_an_unknown_id_has_no_document(store: Store) -> None:
         ("2021-11-26T00:22:00+03:00", "2021-11-25T21:22:00Z"),
     ],
 )
-def test_times_are_served_in_utc_without_zero_fractions(real: Real, sent: str, served: str) -> None:
+def test_times_are_served_in_utc_without_zero_fractions(real: RealReads, sent: str, served: str) -> None:
     real.store(order(order_uid="uid", date_created=sent))
     queried = real.read(lambda reader: document(reader, "uid"))
     summary = real.read(lambda reader: reader.page(PageQuery(1))).summaries[0]
@@ -284,7 +224,7 @@ MULTIPLY = """INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_ob
 FROM orders o, generate_series(1, %s) n WHERE o.order_uid = 'uid'"""
 
 
-def test_many_orders_are_estimated_from_the_current_size(real: Real, database: str) -> None:
+def test_many_orders_are_estimated_from_the_current_size(real: RealReads, database: str) -> None:
     real.store(order(order_uid="uid"))
     with psycopg.connect(database, autocommit=True) as connection:
         # An ANALYZE in the middle of so large an insert would count pages whose rows are not visible yet.
@@ -303,7 +243,7 @@ def test_many_orders_are_estimated_from_the_current_size(real: Real, database: s
         eventually(is_near, what=f"an estimate near {stored:,}")  # statistics are updated shortly after a commit
 
 
-def test_each_list_uses_its_index(real: Real, database: str) -> None:
+def test_each_list_uses_its_index(real: RealReads, database: str) -> None:
     begin = datetime(2024, 1, 1, tzinfo=UTC)
     real.store(
         *(
@@ -349,7 +289,7 @@ def _scans(connection: psycopg.Connection) -> tuple[int, int]:
     return sequential, by_index
 
 
-def test_reads_use_indexes_while_a_database_fills_that_was_never_analyzed(real: Real, database: str) -> None:
+def test_reads_use_indexes_while_a_database_fills_that_was_never_analyzed(real: RealReads, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         for table in ("orders", "deliveries", "payments", "items"):
             connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
@@ -368,7 +308,7 @@ def test_reads_use_indexes_while_a_database_fills_that_was_never_analyzed(real: 
         assert _scans(connection)[0] == 0
 
 
-def test_a_read_of_one_order_is_not_planned_each_time(real: Real, database: str) -> None:
+def test_a_read_of_one_order_is_not_planned_each_time(real: RealReads, database: str) -> None:
     for start in range(0, 20_000, 2_000):
         real.store(*(order(order_uid=f"o{start + n}") for n in range(2_000)))
     with psycopg.connect(database, autocommit=True) as connection:
@@ -378,112 +318,3 @@ def test_a_read_of_one_order_is_not_planned_each_time(real: Real, database: str)
             connection.execute(DOCUMENTS_OF, document_values([f"o{number}"]), prepare=True)
         ((generic, custom),) = connection.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements")
     assert (generic, custom) == (15, 5)
-
-
-def test_reader_fails_soon_without_postgresql_and_recovers_after_its_restart(own_postgres: "Postgres") -> None:
-    store = Real(own_postgres.dsn)
-    store.store(order(order_uid="uid"))
-
-    async def read(reader: OrderReader) -> bool:
-        before = [await document(reader, "uid") for _ in range(3)]
-        await asyncio.to_thread(own_postgres.stop)
-        began = monotonic()
-        for _ in range(2):
-            with pytest.raises(StorageUnavailable):
-                await document(reader, "uid")
-        assert monotonic() - began < 10
-        await asyncio.to_thread(own_postgres.start)
-        return [await document(reader, "uid") for _ in range(3)] == before
-
-    assert store.read(read)
-
-
-def test_terminated_idle_connections_are_replaced_without_an_error(real: Real, database: str) -> None:
-    real.store(order(order_uid="uid"))
-
-    async def read(reader: OrderReader) -> bytes | None:
-        await asyncio.gather(*(document(reader, "uid") for _ in range(50)))  # fills the pool
-        with psycopg.connect(database, autocommit=True) as admin:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
-        return await document(reader, "uid")
-
-    assert real.read(read)
-
-
-def test_the_pool_recovers_as_soon_as_the_server_is_reachable(own_postgres: "Postgres") -> None:
-    """The pool's own exponential backoff would delay the recovery."""
-    store = Real(own_postgres.dsn)
-    store.store(order(order_uid="uid"))
-    own_postgres.stop()
-
-    async def read(reader: OrderReader) -> float:
-        for _ in range(6):
-            with pytest.raises(StorageUnavailable):
-                await document(reader, "uid")
-        await asyncio.to_thread(own_postgres.start)
-        began = monotonic()
-        assert await document(reader, "uid")
-        return monotonic() - began
-
-    assert store.read(read) < 1
-
-
-def test_reads_from_a_frozen_server_time_out(own_postgres: "Postgres") -> None:
-    store = Real(own_postgres.dsn)
-    store.store(order(order_uid="uid"))
-
-    async def read(reader: OrderReader) -> float:
-        await document(reader, "uid")
-        await asyncio.to_thread(own_postgres.freeze)
-        began = monotonic()
-        try:
-            with pytest.raises(StorageUnavailable):
-                await document(reader, "uid")
-            took = monotonic() - began
-        finally:
-            await asyncio.to_thread(own_postgres.thaw)
-        assert await _retried(reader)
-        return took
-
-    assert store.read(read) < 2 + 5 + 1  # statement timeout, time to cancel, margin for a slow machine
-
-
-async def _retried(reader: OrderReader) -> bytes | None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await document(reader, "uid")
-            except StorageUnavailable:
-                continue
-
-
-def test_a_read_that_the_server_cancels_makes_the_database_unavailable(
-    real: Real, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(order_reader, "ESTIMATE", "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
-
-    async def read(reader: OrderReader) -> str:
-        with pytest.raises(StorageUnavailable) as failure:
-            await reader.estimate()
-        return failure.value.sqlstate
-
-    assert real.read(read) == "57014"
-
-
-def test_a_statement_that_times_out_is_canceled_on_the_server(
-    real: Real, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(order_reader, "ESTIMATE", "SELECT pg_sleep(60)")
-    assert ESTIMATE != "SELECT pg_sleep(60)"
-
-    async def read(reader: OrderReader) -> list[Any]:
-        began = monotonic()
-        with pytest.raises(StorageUnavailable, match="timed out"):
-            await reader.estimate()
-        assert 2 <= monotonic() - began < 7
-        with psycopg.connect(database, autocommit=True) as admin:
-            return admin.execute(
-                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND state = 'active'"
-            ).fetchall()
-
-    assert real.read(read) == []
