@@ -229,7 +229,7 @@ def test_a_stored_document_that_violates_a_newer_rule_is_replaced(
 # Plans
 
 
-def test_a_batch_looks_up_its_ids_while_the_tables_were_never_analyzed(
+def test_a_batch_looks_up_its_uids_while_the_tables_were_never_analyzed(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
     for table in ("orders", "deliveries", "payments", "items"):
@@ -237,9 +237,9 @@ def test_a_batch_looks_up_its_ids_while_the_tables_were_never_analyzed(
     uids = [f"uid-{number}" for number in range(8_000)]
     for start in range(0, len(uids), 2_000):
         writer.store([versioned(1, order_uid=uid) for uid in uids[start : start + 2_000]])
-    ids = ",".join(uids[::4])
+    batch = ",".join(uids[::4])
     with closing(Transactions(connection_settings(database, "tests"))) as reading, reading.begin() as connection:
-        plan = str(connection.execute(f"EXPLAIN {VERSIONS_AND_ERASED}", {"ids": ids}).fetchall())
+        plan = str(connection.execute(f"EXPLAIN {VERSIONS_AND_ERASED}", {"uids": batch}).fetchall())
     assert "orders_order_uid_shard_key" in plan
     assert "orders_pkey" not in plan
 

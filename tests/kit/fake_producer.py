@@ -81,12 +81,12 @@ class FakeProducer:
         self._messages.append((key, value))
 
     def flush(self, _: float) -> int:
-        """Report the messages one by one. After a rejected one, the client reports none of the others."""
-        while self._reports and not self._must_abort:
+        """Report the messages one by one. After a rejected one, the client drops the others."""
+        while self._reports:
             report, error = self._reports.pop(0)
-            self._must_abort = error is not None
-            report(error, None)
-        return len(self._reports)
+            report(KafkaError(KafkaError._PURGE_QUEUE) if self._must_abort else error, None)
+            self._must_abort |= error is not None
+        return 0
 
     def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes, _: float) -> None:
         assert metadata == self._kafka.group.consumer_group_metadata()

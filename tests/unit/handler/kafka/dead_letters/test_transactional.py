@@ -260,7 +260,7 @@ def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
 def test_a_batch_of_too_large_dead_letters_is_delivered_as_stubs(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
-    """After a rejected message, the client reports no other message of the transaction."""
+    """After a rejected message, the client drops the others of the transaction."""
     kafka.max_message_bytes = 500
     large = batch(*range(8), value=b"x" * 1_000)
     dead_letters.send_and_commit(large, large.dead_letters)
