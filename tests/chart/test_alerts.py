@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from service.handler.http.fastpath.responder import ROUTE
-from service.metrics import STAGES, Metrics
+from service.metrics import STAGES
 from tests.chart.helm import ROOT, Manifest, of_kind, one, rejection, render
 from tests.chart.test_pods import RELEASES, RETENTION
+from tests.kit import metrics
 
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 CASES: Final = Path(__file__).parent / "alerts"
@@ -77,7 +77,9 @@ def groups(*settings: str, name: str = "orders") -> Manifest:
 
 
 def rules(*settings: str, name: str = "orders") -> list[Manifest]:
-    return [rule for group in groups(*settings, name=name)["groups"] for rule in group["rules"]]
+    found = [rule for group in groups(*settings, name=name)["groups"] for rule in group["rules"]]
+    assert found
+    return found
 
 
 def named(alert: str, *settings: str) -> list[Manifest]:
@@ -236,9 +238,8 @@ def test_annotations_use_only_labels_of_their_alert() -> None:
 
 def test_expressions_use_declared_metrics_and_labels() -> None:
     declared: dict[str, set[str]] = {}
-    for name, value in vars(Metrics(CollectorRegistry())).items():
-        if name != "registry":
-            declared |= series_of(value)
+    for each in (each for group in metrics.groups().values() for each in metrics.collectors(group)):
+        declared |= series_of(each)
     for name, matchers in selectors():
         labels = set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', matchers)) - TARGET_LABELS
         assert labels <= (declared | KUBE_STATE_METRICS)[name], name

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
-from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, MetricFactory, Metrics
+from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, MetricFactory
 from tests.kit.in_memory_api import InMemoryApi
+from tests.kit.metrics import collectors, groups
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "metrics.md"
@@ -51,12 +52,7 @@ class Declared(NamedTuple):
 
 def catalog() -> list[Declared]:
     """Return what every process declares, in the order of `service/metrics.py`."""
-    groups = {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
-    return [_declared(each, _mode(name)) for name, group in groups.items() for each in _collectors(group)]
-
-
-def _collectors(group: Any) -> list[Any]:
-    return [group] if hasattr(group, "describe") else [*vars(group).values()]
+    return [_declared(each, _mode(name)) for name, group in groups().items() for each in collectors(group)]
 
 
 def _mode(group: str) -> str:
