@@ -3,7 +3,6 @@
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,8 +16,10 @@ UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
 each_release = pytest.mark.parametrize("release", RELEASES)
 
 
-def pods(release: str) -> Iterator[Manifest]:
-    return pod_templates(render(RELEASES[release]))
+def pods(release: str) -> list[Manifest]:
+    found = [*pod_templates(render(RELEASES[release]))]
+    assert found
+    return found
 
 
 @each_release

@@ -98,8 +98,9 @@ def test_the_service_merges_values_over_the_properties_of_the_secret(
 
 
 def test_no_config_map_contains_a_password(objects: list[Manifest]) -> None:
-    for each in of_kind(objects, "ConfigMap"):
-        assert not {name for name in each["data"] if "password" in name.lower()}
+    names = {name for each in of_kind(objects, "ConfigMap") for name in each["data"]}
+    assert f"{PROPERTIES}__security.protocol" in names
+    assert not {name for name in names if "password" in name.lower()}
 
 
 def test_without_tls_values_there_are_no_tls_settings_or_files() -> None:
