@@ -13,10 +13,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
+from service.app.command_clients import unreadable_batches
 from service.app.commands import skip_batch
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
-from service.handler.kafka.operations.unreadable_batches import open_batches
 from service.usecases.ports import BatchSource, UnreadableBatch
 from tests.kit.factories import Document, order_document
 from tests.kit.fakes import FakeBatchSource
@@ -213,7 +213,7 @@ def kafka_group(harness: Harness, kafka: KafkaSettings, *, is_compacted: bool) -
     produce_batch(harness)
     if is_compacted:
         harness.configure(harness.topic, cleanup_policy="compact")
-    with open_batches(kafka, 512 * MIB) as source:
+    with unreadable_batches(kafka, 512 * MIB) as source:
         yield BlockedGroup(source, harness.committed)
 
 
