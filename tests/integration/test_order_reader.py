@@ -269,7 +269,7 @@ def test_each_list_uses_its_index(real: RealReads, database: str) -> None:
             assert plan.count("Sort") == plan.count("Incremental Sort") + plan.count("Sort Key")
 
 
-def test_the_warm_up_sorts_no_documents(real: Real, database: str) -> None:
+def test_the_warm_up_sorts_no_documents(real: RealReads, database: str) -> None:
     real.store(*(order(order_uid=f"o{number}") for number in range(2_000)))
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ANALYZE")
