@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,6 +20,7 @@ from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings
 from tests.kit.harness import MAX_STALE_SECONDS
 from tests.kit.notifications import NOTIFY
+from tests.kit.pooler import pgbouncer
 from tests.kit.proxy import Proxy, proxied
 from tests.kit.waiting import until
 
@@ -185,10 +187,8 @@ def test_each_disconnect_is_logged_once_regardless_of_the_number_of_attempts(
     assert [line["event"] for line in log] == [connected, lost, connected, lost, connected]
 
 
-def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
+def test_a_pooler_that_drops_notifications_is_detected(database: str, tmp_path: Path) -> None:
     """LISTEN succeeds, but no notification ever arrives."""
-    recorded = RecordedListener(database, database)
-    recorded.listener.members[0]._heartbeat_channel = "x; UNLISTEN *"
 
     async def run() -> None:
         async with running(recorded):
@@ -196,7 +196,9 @@ def test_a_server_that_drops_notifications_is_detected(database: str) -> None:
             assert not recorded.listener.is_verified
             assert recorded.calls == ["repeated timeouts"] * recorded.calls.count("repeated timeouts")
 
-    asyncio.run(run())
+    with pgbouncer(database, tmp_path / "pgbouncer.txt") as pooled:
+        recorded = RecordedListener(pooled, database, reading=database)
+        asyncio.run(run())
 
 
 def test_a_frozen_server_counts_as_disconnected_until_it_is_thawed(own_postgres: "Postgres") -> None:
