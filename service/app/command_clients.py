@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic
+from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic, partitions_of
 from service.handler.kafka.operations.stopped_group import StoppedGroup, require_no_members
 from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableBatches
 
@@ -44,6 +44,7 @@ def dead_letter_topic(kafka: "KafkaSettings") -> Iterator[TopicReader]:
 
 def committable(kafka: "KafkaSettings", topic: str, consumer: Consumer) -> TopicReader:
     """Return a reader that can commit for the consumer's group. Raises KafkaException, CommandError."""
+    partitions_of(topic, consumer, "read")  # explains that the topic is missing, as fetching its id does not
     return open_topic(consumer, topic, fetch_topic_id(admin_client(kafka), topic, CALL_TIMEOUT_SECONDS))
 
 

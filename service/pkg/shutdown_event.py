@@ -2,7 +2,8 @@
 
 import signal
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from service.errors import Stopped
@@ -49,6 +50,21 @@ def stop_at_signals() -> ShutdownEvent:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     return stop
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block, let Ctrl-C raise KeyboardInterrupt: for calls that block and do not check a ShutdownEvent."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        _signals[number] += 1
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def was_interrupted() -> bool:

@@ -26,7 +26,9 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="list at most N (default: %(default)s)",
     )
-    either.add_argument("--order", metavar="ORDER_UID", help="list all dead letters of this order, by key and content")
+    either.add_argument(
+        "--order", type=_not_empty, metavar="ORDER_UID", help="list all dead letters of this order, by key and content"
+    )
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,9 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="offsets in that partition")
     _add_filters(parser)
-    parser.add_argument("--order", metavar="ORDER_UID", help="send only dead letters of this order, by key and content")
+    parser.add_argument(
+        "--order", type=_not_empty, metavar="ORDER_UID", help="send only dead letters of this order, by key and content"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
     parser.add_argument(
         "--max", type=non_negative_int, default=0, metavar="N", help="send at most N; the next run continues"
@@ -77,6 +81,13 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
     )
+
+
+def _not_empty(text: str) -> str:
+    """Not only a valid `order_uid`, because messages without one are dead-lettered, too."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 _COMMANDS: Final = {

@@ -14,9 +14,10 @@ from confluent_kafka import KafkaException
 
 from service.app import command_stores
 from service.app.command_clients import admin_client, connected_consumer, dead_letter_topic
+from service.app.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandError, InvalidSettings, StorageError
+from service.errors import CommandError, InvalidSettings
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
 from service.handler.kafka.client.order_records import KafkaOrderRecords
@@ -25,7 +26,7 @@ from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.prompt import confirms
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
 from service.repo.operations.erasures import Erasures
 from service.usecases.erase import UndoResult, require_no_older_records, undo
 
@@ -85,7 +86,7 @@ def _confirm(uids: Sequence[str], settings: Settings) -> None:
 
 
 def _preview(uids: Sequence[str], settings: Settings) -> None:
-    with _erasures(settings) as erasures:
+    with interruptible(), _erasures(settings) as erasures:
         stored, erased = erasures.status(uids)
     for uid in uids:
         if uid in stored:
@@ -97,7 +98,7 @@ def _preview(uids: Sequence[str], settings: Settings) -> None:
 
 
 def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    with _erasures(settings) as erasures:
+    with interruptible(), _erasures(settings) as erasures:
         stored = erasures.erase(uids)
     for uid in uids:
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
@@ -148,20 +149,15 @@ def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
     require_kafka(properties.common(kafka))
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     require_no_older_records(older_than, ages)
-    with _erasures(settings) as erasures:
+    with interruptible(), _erasures(settings) as erasures:
         count = erasures.count_older_than(older_than) if dry_run else erasures.forget_older_than(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
-    with closing(command_stores.erasures(settings.postgres)) as erasures:
-        try:
-            yield erasures
-        except StorageError as error:
-            raise CommandError(
-                f"{error}; it is unknown whether the change was committed: run the command again"
-            ) from None
+    with explained(), closing(command_stores.erasures(settings.postgres)) as erasures:
+        yield erasures
 
 
 def _order_uid(text: str) -> str:

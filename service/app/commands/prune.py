@@ -8,13 +8,14 @@ from typing import Final
 import structlog
 
 from service.app.command_stores import expired_orders
+from service.app.storage_failures import explained
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
-from service.errors import CommandError, InvalidSettings, Stopped, StorageError
+from service.errors import CommandError, InvalidSettings, Stopped
 from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import ExpiredOrders
 from service.usecases.retention import RetentionPolicy, prune
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings, StorageError."""
+    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings."""
     stop = stop_at_signals()
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
@@ -44,10 +45,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with closing(expired_orders(settings.postgres, cutoff)) as orders:
         if settings.retention.max_age is None or max_age < settings.retention.max_age:
             echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
-        if args.dry_run:
-            echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
-        else:
-            _prune(orders, args.rate, cutoff, stop)
+        with interruptible(), explained():
+            if args.dry_run:
+                echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
+            else:
+                _prune(orders, args.rate, cutoff, stop)
     return ExitCode.DONE
 
 
@@ -58,8 +60,6 @@ def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: Shu
             deleted += count
     except Stopped:
         raise CommandError("stopped before the end: run the same command to continue") from None
-    except StorageError as error:
-        raise CommandError(f"{error}; the last transaction may be committed: run the command again") from None
     finally:
         echo(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
         log = structlog.get_logger("orders.prune")

@@ -8,9 +8,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from service.errors import MigrationError, TryAgain
+from service.errors import CommandError, MigrationError, TryAgain
 from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.pkg.output import Echo
 
 if TYPE_CHECKING:
@@ -83,12 +83,17 @@ def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[s
 
 
 def max_record_ages(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, float]:
-    """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaException.
+    """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaException, CommandError.
 
     Kafka deletes whole segments, once their newest record exceeds the retention: the age is `retention.ms` plus
     `segment.ms`.
     """
-    return {name: _max_record_age(config) for name, config in _configs(names, admin).items()}
+    try:
+        return {name: _max_record_age(config) for name, config in _configs(names, admin).items()}
+    except KafkaException as error:
+        if (problem := error.args[0]).code() < 0:  # of the client
+            raise
+        raise CommandError(topic_problem("read the retention of", " and ".join(names), problem)) from None
 
 
 def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:

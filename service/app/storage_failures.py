@@ -1,0 +1,27 @@
+"""Explains a failure of PostgreSQL to the user of a command that changes orders. Every command is safe to repeat."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from service.errors import CommandError, StorageError
+
+_MAY_BE_COMMITTED: Final = "the last change may be committed: run the command again"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise CommandError for a StorageError or a KeyboardInterrupt of the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandError(f"interrupted: {_MAY_BE_COMMITTED}") from None
+    except StorageError as error:
+        raise CommandError(f"{error}{_advice(error)}") from None
+
+
+def _advice(error: StorageError) -> str:
+    """Without an SQLSTATE, the connection failed, possibly during COMMIT."""
+    if error.sqlstate.startswith("42"):
+        return ": run `orders migrate`, or check the role's privileges with `orders doctor`"
+    return ": run the command again" if error.sqlstate else f"; {_MAY_BE_COMMITTED}"
