@@ -24,7 +24,7 @@ FROM orders""")
 _INDEX_BATCHES: Final = SQL("CREATE INDEX ON numbered (batch)")
 _COPY_OUT: Final = SQL("""\
 COPY (
-    SELECT {columns} FROM {table} t JOIN numbered n ON n.id = t.{id}
+    SELECT {values} FROM {table} t JOIN numbered n ON n.id = t.{id}
     WHERE batch = {number} ORDER BY n.id
 ) TO STDOUT (FORMAT binary)""")
 _COPY_IN: Final = SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
@@ -35,6 +35,19 @@ class Block(NamedTuple):
 
     statement: str
     data: bytes
+
+
+class _Rows(NamedTuple):
+    """The rows of a table, with `after_id` added to each id."""
+
+    table: str
+    columns: Sequence[str]
+    after_id: int
+
+    @property
+    def values(self) -> Composed:
+        new = {ID_COLUMNS[self.table]: SQL("n.id + {}").format(self.after_id)}
+        return SQL(", ").join(new.get(column, Identifier("t", column)) for column in self.columns)
 
 
 class _Entry(msgspec.Struct):
@@ -48,8 +61,11 @@ class Manifest(msgspec.Struct):
     transactions: list[list[_Entry]]
 
 
-def prepare(database: Database, folder: Path) -> None:
-    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by uid as the consumer writes them."""
+def prepare(database: Database, folder: Path, after_id: int = 0) -> None:
+    """Write the orders of `database` to `folder`: 2,000 per transaction, sorted by uid as the consumer writes them.
+
+    `after_id` is added to each id.
+    """
     folder.mkdir()
     columns = {table: database.columns(table) for table in TABLES}
     with psycopg.connect(database.dsn) as connection:
@@ -58,7 +74,7 @@ def prepare(database: Database, folder: Path) -> None:
         counts = connection.execute("SELECT count(*) FROM numbered GROUP BY batch ORDER BY batch")
         orders = [count for (count,) in counts]
         transactions = [
-            [_write(connection, folder, table, columns[table], number) for table in TABLES]
+            [_write(connection, folder, _Rows(table, columns[table], after_id), number) for table in TABLES]
             for number in range(len(orders))
         ]
     (folder / _MANIFEST).write_bytes(msgspec.json.encode(Manifest(orders, transactions)))
@@ -88,16 +104,12 @@ def _copy_in(connection: psycopg.Connection, block: Block) -> None:
         copy.write(block.data)
 
 
-def _write(connection: psycopg.Connection, folder: Path, table: str, columns: Sequence[str], number: int) -> _Entry:
-    file = f"{number}-{table}"
-    listed = SQL(", ").join(Identifier("t", column) for column in columns)
-    (folder / file).write_bytes(
-        _copy_out(
-            connection,
-            _COPY_OUT.format(columns=listed, table=Identifier(table), id=Identifier(ID_COLUMNS[table]), number=number),
-        )
-    )
-    statement = _COPY_IN.format(table=Identifier(table), columns=SQL(", ").join(map(Identifier, columns)))
+def _write(connection: psycopg.Connection, folder: Path, rows: _Rows, number: int) -> _Entry:
+    file = f"{number}-{rows.table}"
+    key, table = Identifier(ID_COLUMNS[rows.table]), Identifier(rows.table)
+    select = _COPY_OUT.format(values=rows.values, table=table, id=key, number=number)
+    (folder / file).write_bytes(_copy_out(connection, select))
+    statement = _COPY_IN.format(table=table, columns=SQL(", ").join(map(Identifier, rows.columns)))
     return _Entry(statement.as_string(connection), file)
 
 

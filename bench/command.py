@@ -52,7 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help=f"one round at scale {QUICK_SCALE}, to check that the benchmark works"
     )
-    parser.add_argument("--long", action="store_true", help="add a backlog of 10^6 orders and a table of 10^7")
+    parser.add_argument(
+        "--stored",
+        type=positive_int,
+        default=ingest.LARGE_TABLE,
+        help="orders in the large table (default: %(default)s; 10^7 need 15 GB of disk)",
+    )
+    parser.add_argument("--long", action="store_true", help="add a backlog of 10^6 orders")
     parser.add_argument("--only", action="append", choices=[*MEASURES], help="run only this group; can be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures and ratios to this file")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with an earlier run's --json file")
@@ -118,7 +124,10 @@ def _report(context: Context, args: argparse.Namespace, versions: dict[str, str]
 
 
 def _samples(context: Context, args: argparse.Namespace) -> Iterator[Sample]:
-    measures: Mapping[str, Measure] = {**MEASURES, "ingest": partial(ingest.measure, long=args.long)}
+    measures: Mapping[str, Measure] = {
+        **MEASURES,
+        "ingest": partial(ingest.measure, stored=args.stored, long=args.long),
+    }
     for name in args.only or measures:
         yield from measures[name](context)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -20,7 +20,8 @@ ID_COLUMNS: Final = {"orders": "id", "deliveries": "order_id", "payments": "orde
 TABLES: Final = tuple(ID_COLUMNS)
 
 _MIGRATION_TIMEOUT_SECONDS: Final = 60.0
-_COUNT_ORDERS: Final = SQL("SELECT count(*) FROM orders")
+_COUNT_ORDERS: Final = "SELECT count(*) FROM orders"
+_GREATEST_ID: Final = "SELECT max(id) FROM orders"
 _COLUMNS: Final = """\
 SELECT column_name FROM information_schema.columns
 WHERE table_schema = current_schema AND table_name = %s AND (column_default IS NULL OR column_name = 'id')
@@ -43,14 +44,21 @@ class Database:
 
     def stored(self) -> int:
         """Return the number of orders."""
-        with psycopg.connect(self.dsn) as connection:
-            row = connection.execute(_COUNT_ORDERS).fetchone()
-        return row[0] if row else 0
+        return self._number(_COUNT_ORDERS)
+
+    def greatest_id(self) -> int:
+        """Return the greatest id of an order; there must be one."""
+        return self._number(_GREATEST_ID)
 
     def columns(self, table: str) -> list[str]:
         """Return the columns that the consumer writes: the id, and those without a default."""
         with psycopg.connect(self.dsn) as connection:
             return [name for (name,) in connection.execute(_COLUMNS, [table])]
+
+    def _number(self, query: LiteralString) -> int:
+        with psycopg.connect(self.dsn) as connection:
+            [(number,)] = connection.execute(query).fetchall()
+        return int(number)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ CPU time is measured from the first allowed connection until the last offset is 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,14 +35,16 @@ _MIN_BACKLOG: Final = 10_000
 """A smaller backlog has too few batches to be timed."""
 _BASELINE_MESSAGES: Final = 2_000
 _GROWTH_ORDERS: Final = 50_000
+_STEADY_ORDERS: Final = 100_000
 LARGE_TABLE: Final = 1_000_000
-LONG_LARGE_TABLE: Final = 10_000_000
 _SMALL_TABLE_TRANSACTIONS: Final = 5
 """10^4 orders."""
 
 _RUN_TIMEOUT_SECONDS: Final = 600.0
 
-_CLEAN_SEED, _DIRTY_SEED, _LONG_SEED, _GROWTH_SEED = 1, 2, 3, 1_000
+_CLEAN_SEED, _DIRTY_SEED, _LONG_SEED = 1, 2, 3
+_GROWTH_SEED, _COPY_SEED, _STEADY_SEED = 1_000, 2_000, 3_000
+"""Plus the number of the round."""
 
 
 class Run(NamedTuple):
@@ -87,9 +89,12 @@ class Setup:
     """Contains many orders; more are added in each round."""
 
 
-def measure(context: Context, *, long: bool = False) -> Iterator[Sample]:
-    """Yield the samples of each round, variant by variant. `long` adds a backlog of 10^6 and a table of 10^7."""
-    with _setup(context, LONG_LARGE_TABLE if long else LARGE_TABLE) as setup:
+def measure(context: Context, *, stored: int = LARGE_TABLE, long: bool = False) -> Iterator[Sample]:
+    """Yield the samples of each round, variant by variant.
+
+    `stored` is the number of orders in the large table. `long` adds a backlog of 10^6.
+    """
+    with _setup(context, context.scaled(stored)) as setup:
         yield Sample("ingest.large.stored", "orders", setup.large.stored())
         for number in range(context.rounds):
             context.echo(f"ingest: round {number + 1} of {context.rounds}")
@@ -121,7 +126,7 @@ def _setup(context: Context, large: int) -> Iterator[Setup]:
     usage, prepared = PostgresUsage(context.dsn), context.folder / "blocks"
     count = context.scaled(BACKLOG, _MIN_BACKLOG)
     dirty_plan = dated_now(count=count, seed=_DIRTY_SEED, duplicates=0.05, invalid=0.01)
-    context.echo(f"ingest: creating topics of {count} orders, and databases of up to {context.scaled(large)} orders")
+    context.echo(f"ingest: creating topics of {count} orders, and databases of up to {large} orders")
     with (
         migrated(context) as template,
         filled(context, dated_now(count=count, seed=_CLEAN_SEED)) as clean,
@@ -133,7 +138,7 @@ def _setup(context: Context, large: int) -> Iterator[Setup]:
         blocks.prepare(stored, prepared)
         _load(small, prepared, _SMALL_TABLE_TRANSACTIONS)
         with copied(context, stored.name) as grown:
-            _multiply(grown, context.scaled(large) // clean.orders)
+            _multiply(grown, max(large // clean.orders, 1))
             yield Setup(context, usage, template, clean, dirty, stored, prepared, small, grown)
 
 
@@ -192,42 +197,73 @@ def _redelivery(setup: Setup) -> Run:
 
 
 def _copy_blocks(setup: Setup) -> Run:
-    return _run_baseline(setup, "copy_blocks", str(setup.blocks))
+    with copied(setup.context, setup.template.name) as database:
+        return _run_baseline(setup, database, "copy_blocks", str(setup.blocks))
 
 
 def _baseline(setup: Setup) -> Run:
     count = setup.context.scaled(_BASELINE_MESSAGES, 200)
-    return _run_baseline(setup, "message_at_a_time", setup.clean.name, str(count))
+    with copied(setup.context, setup.template.name) as database:
+        return _run_baseline(setup, database, "message_at_a_time", setup.clean.name, str(count))
 
 
 def _consume(setup: Setup) -> Run:
-    run = _run_baseline(setup, "consume_only", setup.clean.name, str(setup.clean.messages), stores=False)
+    with copied(setup.context, setup.template.name) as database:
+        run = _run_baseline(setup, database, "consume_only", setup.clean.name, str(setup.clean.messages), stores=False)
     return run._replace(postgresql=None)
 
 
-def _run_baseline(setup: Setup, module: str, *arguments: str, stores: bool = True) -> Run:
-    """Run a module of bench.baselines on a new database, and verify the number of stored orders."""
-    with copied(setup.context, setup.template.name) as database:
-        settings = {
-            "ORDERS_KAFKA__BOOTSTRAP_SERVERS": setup.context.bootstrap_servers,
-            "ORDERS_POSTGRES__DSN": database.dsn,
-        }
-        process = child(setup.context, module, [f"bench.baselines.{module}", *arguments], settings)
-        before = setup.usage.cpu_seconds()
-        result = run_for_result(process, IngestResult, _RUN_TIMEOUT_SECONDS)
-        after = setup.usage.cpu_seconds()
-        _require_stored(database, result.all_messages if stores else 0)
+def _run_baseline(setup: Setup, database: Database, module: str, *arguments: str, stores: bool = True) -> Run:
+    """Run a module of bench.baselines, and verify the number of orders that it stored."""
+    settings = {
+        "ORDERS_KAFKA__BOOTSTRAP_SERVERS": setup.context.bootstrap_servers,
+        "ORDERS_POSTGRES__DSN": database.dsn,
+    }
+    process = child(setup.context, module, [f"bench.baselines.{module}", *arguments], settings)
+    stored, before = database.stored(), setup.usage.cpu_seconds()
+    result = run_for_result(process, IngestResult, _RUN_TIMEOUT_SECONDS)
+    after = setup.usage.cpu_seconds()
+    _require_stored(database, stored + (result.all_messages if stores else 0))
     return Run(result.rate, result.cpu_microseconds, _microseconds_each(before, after, result.all_messages))
 
 
 def _growth(setup: Setup, number: int) -> Iterator[Sample]:
-    """Store the same orders in a small and in a large table."""
+    """Store new orders in a small and in a large table.
+
+    Right after a checkpoint PostgreSQL logs each page as a whole at its first change. `large_steady` begins when as
+    many orders as those of `large` have been stored since the checkpoint.
+    """
     context = setup.context
-    plan = dated_now(count=context.scaled(_GROWTH_ORDERS, _MIN_BACKLOG), seed=_GROWTH_SEED + number)
-    with filled(context, plan) as topic, copied(context, setup.small.name) as small:
+    with (
+        _new_orders(context, _GROWTH_ORDERS, _GROWTH_SEED + number) as topic,
+        copied(context, setup.small.name) as small,
+    ):
         yield from consume(context, setup.usage, topic, small).samples("ingest.small")
         checkpoint(context)
         yield from consume(context, setup.usage, topic, setup.large).samples("ingest.large")
+    yield from _copy_into_large(setup, number).samples("ingest.large_copy")
+    with _new_orders(context, _STEADY_ORDERS, _STEADY_SEED + number) as topic:
+        yield from consume(context, setup.usage, topic, setup.large).samples("ingest.large_steady")
+
+
+def _new_orders(context: Context, count: int, seed: int) -> AbstractContextManager[Topic]:
+    return filled(context, dated_now(count=context.scaled(count, _MIN_BACKLOG), seed=seed))
+
+
+def _copy_into_large(setup: Setup, number: int) -> Run:
+    """Copy orders that the large table does not have, with ids that follow its own."""
+    context, prepared = setup.context, setup.context.folder / f"blocks-{number}"
+    with (
+        _new_orders(context, _GROWTH_ORDERS, _COPY_SEED + number) as topic,
+        copied(context, setup.template.name) as source,
+    ):
+        consume(context, setup.usage, topic, source)
+        blocks.prepare(source, prepared, after_id=setup.large.greatest_id())
+    checkpoint(context)
+    run = _run_baseline(setup, setup.large, "copy_blocks", str(prepared))
+    with psycopg.connect(setup.large.dsn, autocommit=True) as connection:
+        connection.execute(_SKIP_STORED_IDS)
+    return run
 
 
 def _long_backlog(context: Context) -> Iterator[Sample]:
@@ -258,15 +294,13 @@ SELECT {values} FROM {table} CROSS JOIN generate_series(1, {copies}) AS number""
 _NEW_UID: Final = SQL("left(md5(order_uid || number), 19)")
 """Random, with the length of generated ones."""
 _NEW_ID: Final = SQL("{column} + number * {step}")
-_GREATEST_ID: Final = "SELECT max(id) FROM orders"
-_SKIP_STORED_IDS: Final = f"SELECT setval('orders_id_seq', ({_GREATEST_ID}))"
+_SKIP_STORED_IDS: Final = "SELECT setval('orders_id_seq', (SELECT max(id) FROM orders))"
 
 
 def _multiply(database: Database, factor: int) -> None:
     """Copy each order `factor` - 1 times on the server, with new ids and uids. The copies keep the original's shard."""
-    columns = {table: database.columns(table) for table in TABLES}
+    columns, greatest = {table: database.columns(table) for table in TABLES}, database.greatest_id()
     with psycopg.connect(database.dsn) as connection:
-        [(greatest,)] = connection.execute(_GREATEST_ID).fetchall()
         connection.execute(_DISABLE_CONSTRAINTS)
         for table in TABLES:
             connection.execute(_multiply_statement(table, columns[table], factor - 1, greatest))

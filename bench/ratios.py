@@ -45,8 +45,10 @@ RATIOS: Final = (
     Ratio(13, "warm-up / bare COPY of the same statement", "warm_up.orders", "warm_up.copy", ">=", 0.8),
     Ratio(14, "memory of a cached order / its bytes", "memory.entry", "memory.document", "<=", 1.4),
     Ratio(15, "ingest into a large table / into 10^4 orders", "ingest.large", "ingest.small", ">=", 0.6),
+    Ratio(15, "the same, without a recent checkpoint", "ingest.large_steady", "ingest.small", ">=", 0.6),
     Ratio(16, "consumer's memory, this backlog", "ingest.orders.memory", None, "<=", 256 * _MIB),
     Ratio(16, "consumer's memory, backlog of 10^6", "ingest.backlog.memory", None, "<=", 256 * _MIB),
+    Ratio(17, "one consumer / COPY, into a large table", "ingest.large", "ingest.large_copy", ">=", 0.9),
 )
 
 
