@@ -11,8 +11,8 @@ from service.repo.scope import CHANNEL
 
 MAX_PAYLOAD_BYTES: Final = 7_999
 """PostgreSQL rejects 8,000."""
-NOTIFY: Final = f"SELECT pg_notify({CHANNEL}, payload) FROM unnest(%s::text[]) payload"
-"""Few payloads per transaction, because NOTIFY takes a global lock at commit."""
+NOTIFY: Final = rf"SELECT pg_notify({CHANNEL}, payload) FROM unnest(string_to_array(%s, E'\n')) payload"
+"""The parameter is `payload_lines`. Few payloads per transaction, because NOTIFY takes a global lock at commit."""
 _ENVELOPE_BYTES: Final = len('{"new":[],"changed":[]}')
 _SEPARATOR_BYTES: Final = 3
 
@@ -32,6 +32,11 @@ def payloads(new: Sequence[str], changed: Sequence[str]) -> Iterator[str]:
     for field, uids in (("new", new), ("changed", changed)):
         for chunk in _chunks(uids):
             yield encode({field: chunk}).decode()
+
+
+def payload_lines(new: Sequence[str], changed: Sequence[str]) -> str:
+    """Return the payloads as lines of one text: psycopg would escape each quote of an array of texts in Python code."""
+    return "\n".join(payloads(new, changed))
 
 
 def parse(payload: str) -> Notification | None:

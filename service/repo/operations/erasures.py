@@ -15,7 +15,7 @@ from psycopg.errors import LockNotAvailable
 
 from service.errors import StorageUnavailable
 from service.repo.connection import BoundedConnection
-from service.repo.notifications import NOTIFY, payloads
+from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
 from service.repo.writer.erased import ERASED_AMONG, EXCLUSIVE_ERASURE_LOCK, HASH, IS_CITUS, WAIT_FOR_ALL_NODES
@@ -103,7 +103,7 @@ class Erasures:
         removed = {uid for (uid,) in connection.execute(DELETE_ORDERS, [[*uids]])}
         # All of them, because a reader may have cached a row that was deleted by hand. As "changed", which earlier
         # releases know.
-        connection.execute(NOTIFY, [[*payloads([], uids)]])
+        connection.execute(NOTIFY, [payload_lines([], uids)])
         return removed
 
 

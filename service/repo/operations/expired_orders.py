@@ -10,7 +10,7 @@ from typing import Final
 
 from service.repo.connection import BoundedConnection
 from service.repo.document import CREATED_US, created_at
-from service.repo.notifications import NOTIFY, payloads
+from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.operations.erasures import exclusively
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
@@ -66,5 +66,5 @@ class PostgresExpiredOrders:
         keys = {"ids": [*ids], "shards": [*shards]}
         for statement in (*DELETE_CHILDREN, DELETE_BY_ID):
             connection.execute(statement, keys)
-        connection.execute(NOTIFY, [[*payloads([], uids)]])
+        connection.execute(NOTIFY, [payload_lines([], uids)])
         return len(uids), created_at(created_us[-1])

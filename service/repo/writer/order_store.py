@@ -22,7 +22,7 @@ from service.entities.order import Order
 from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
-from service.repo.notifications import NOTIFY, payloads
+from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
@@ -222,8 +222,8 @@ def _copy_rows(versioned: VersionedOrder) -> CopyRows:
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
     new = [versioned.order.order_uid for versioned in plan.new]
     changed = [update.new.order.order_uid for update in plan.replaced]
-    if messages := list(payloads(new, changed)):
-        cursor.execute(NOTIFY, [messages])
+    if lines := payload_lines(new, changed):
+        cursor.execute(NOTIFY, [lines])
 
 
 def _rejected_index(
