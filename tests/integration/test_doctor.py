@@ -30,7 +30,7 @@ OurSettings = dict[str, str]
 
 @pytest.fixture
 def healthy(kafka: KafkaSettings, database: str) -> Settings:
-    return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
+    return Settings(kafka=kafka.model_copy(update={"group_id": "orders"}), postgres=PostgresSettings(dsn=database))
 
 
 @pytest.fixture
