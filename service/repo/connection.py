@@ -20,6 +20,7 @@ _PREPARE_THRESHOLD: Final = 5
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
 """Through a pooler, its result differs from the process id that the client received on connecting."""
 SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
+"""BACKEND_PID, and whether the server is a standby."""
 PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
 """SQLSTATEs of prepared statements that are missing or exist already: a pooler has switched server connections."""
 _POLL_INTERVAL_SECONDS: Final = 0.1

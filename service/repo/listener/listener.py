@@ -32,6 +32,7 @@ LAST_READ_SECONDS: Final = 0.02
 CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
 """Greater than the LSN of everything committed so far."""
 HEARTBEAT: Final = "SELECT pg_notify(%s, %s), {lsn}"
+"""Sends a notification to this listener, and returns an LSN."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 _MIN_CONNECT_TIMEOUT_SECONDS: Final = 2
 
 CLOCK: Final = "SELECT clock_timestamp()"
+"""The time of the statement, not of the transaction."""
 
 
 def hosts(dsn: str) -> list[str]:

@@ -20,19 +20,24 @@ CITUS: Final = """\
 SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
 """Whether the server has loaded the library, and whether the database has the extension."""
 IS_COORDINATOR: Final = "SELECT groupid = 0 FROM pg_dist_local_group"
+"""Whether this node is the coordinator of Citus, and not a worker."""
 _OURS: Final = "(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) name)"
 SIZES: Final = f"SELECT relname, pg_relation_size(oid) FROM pg_class WHERE oid IN {_OURS}"
+"""The bytes of each table, without indexes: what its distribution copies."""
 DISTRIBUTIONS: Final = f"""\
 SELECT relname, CASE repmodel WHEN 't' THEN NULL ELSE coalesce(column_to_column_name(logicalrelid, partkey), '') END,
   colocationid
 FROM pg_dist_partition JOIN pg_class ON pg_class.oid = logicalrelid
 WHERE logicalrelid IN {_OURS} AND colocationid <> 0"""
-"""Without local tables that Citus tracks. The column is NULL for a reference table. A colocationid is a group."""
+"""The column and group by which each table is distributed, without local tables that Citus tracks. The
+column is NULL for a reference table. A colocationid is a group."""
 FOREIGN_KEYS_OF_OTHERS: Final = f"""\
 SELECT format('%%s.%%I', conrelid::regclass, conname) FROM pg_constraint
 WHERE contype = 'f' AND (conrelid IN {_OURS}) <> (confrelid IN {_OURS}) ORDER BY 1"""
+"""The foreign keys between our tables and others, which Citus would reject or drop."""
 CONNECTED: Final = """\
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application)s"""
+"""The number of the writers' sessions."""
 
 
 class PostgresTableDistributor:

@@ -24,19 +24,22 @@ from service.usecases.ports import ErasureStatus
 INSERT_ERASED: Final = f"""\
 INSERT INTO erased (order_uid_hash) SELECT {HASH} FROM unnest(%s::text[]) uid
 ON CONFLICT (order_uid_hash) DO UPDATE SET erased_at = excluded.erased_at"""
-"""A repeated erasure renews `erased_at`."""
+"""Records erasures; a repeated one renews `erased_at`. Uses the primary key."""
 
 DELETE_ORDERS: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING order_uid"
-"""Cascades to the child rows."""
+"""Deletes the orders to erase, and by cascade their child rows. Uses the unique key of `order_uid`."""
 
 STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
+"""The stored ones among these orders, for the status. Uses the unique key of `order_uid`."""
 
 DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {HASH} FROM unnest(%s::text[]) uid)"
+"""Undoes erasures. Uses the primary key."""
 
 _OLD_ERASURES: Final = "FROM erased WHERE erased_at < now() - %s * interval '1 second'"
 COUNT_OLD_ERASURES: Final = f"SELECT count(*) {_OLD_ERASURES}"
+"""Counts what DELETE_OLD_ERASURES would delete. Needs no index either."""
 DELETE_OLD_ERASURES: Final = f"DELETE {_OLD_ERASURES}"
-"""Erasures older than this many seconds. No index: the table is small."""
+"""Forgets erasures older than this many seconds. Needs no index: the table is small."""
 
 _Result = TypeVar("_Result")
 

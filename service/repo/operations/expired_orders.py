@@ -21,13 +21,14 @@ OLDEST_EXPIRED: Final = f"""\
 SELECT o.id, o.shard, o.order_uid, {CREATED_US} FROM orders o
 WHERE o.date_created >= %(start)s AND o.date_created < %(cutoff)s
 ORDER BY o.date_created LIMIT %(limit)s"""
-"""Uses orders_newest_idx, from where the previous transaction ended: before it, the index has entries of deleted orders
-until VACUUM removes them."""
+"""The next orders to delete. Uses orders_newest_idx, from where the previous transaction ended: before it, the index
+has entries of deleted orders until VACUUM removes them."""
 COUNT_EXPIRED: Final = "SELECT count(*) FROM orders WHERE date_created < %(cutoff)s"
+"""Counts the orders to delete. Uses orders_newest_idx."""
 DELETE_BY_ID: Final = """\
 DELETE FROM orders o USING unnest(%(ids)s::bigint[], %(shards)s::smallint[]) k (id, shard)
 WHERE o.id = k.id AND o.shard = k.shard"""
-"""After DELETE_CHILDREN, so that the cascade of each order finds no row."""
+"""Deletes orders after DELETE_CHILDREN, so that the cascade of each order finds no row. Uses the primary key."""
 
 
 class PostgresExpiredOrders:

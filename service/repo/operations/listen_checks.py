@@ -21,6 +21,7 @@ DATABASE_AND_ROLE: Final = f"SELECT {DATABASE}, pg_is_in_recovery()"
 LISTEN: Final = "LISTEN orders_doctor"
 """Fails on a standby."""
 NOTIFY: Final = "NOTIFY orders_doctor"
+"""Sends the notification that LISTEN waits for."""
 
 
 def all_listeners(postgres: "PostgresSettings") -> str:

@@ -27,14 +27,16 @@ REPLAY_LSN: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_repl
 """A snapshot taken after this statement sees every commit up to this LSN. NULL on a primary."""
 
 DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} {BY_ORDER_UID}"
-"""Uses the unique index of `order_uid` and the primary keys of the others."""
+"""The documents of some orders. Uses the unique key of `order_uid` and the primary keys of the child tables."""
 
 DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {DOCUMENTS_OF}; COMMIT"
-"""The same from a possible standby, in one round trip. The transaction pins a pooler to one server."""
+"""DOCUMENTS_OF from a possible standby, in one round trip, with the same indexes. The transaction pins a pooler to one
+server."""
 
 _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
+"""The fields of Identity, and the encoding of the database."""
 
 PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
 """The planner prefers sequential scans of tables that were never analyzed. A pooler passes a session's settings on to
@@ -61,7 +63,7 @@ FILTERS: Final[dict[str, LiteralString]] = {
     "track_number": "o.track_number = %(track_number)s",
     "after": "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)",
 }
-"""By field of PageQuery. They use orders_newest_idx, orders_customer_idx and orders_track_idx."""
+"""By field of PageQuery."""
 
 ESTIMATE: Final = f"""\
 SELECT CASE WHEN sample.counted < {MAX_EXACT_COUNT} THEN sample.counted
@@ -74,8 +76,9 @@ FROM (SELECT count(*) AS counted FROM (SELECT 1 FROM orders LIMIT {MAX_EXACT_COU
         FROM pg_class
        WHERE relkind = 'r'
          AND (oid = 'orders'::regclass OR oid IN (SELECT relid FROM pg_partition_tree('orders')))) estimated"""
-"""Exact below MAX_EXACT_COUNT. Above, estimated like the planner does: rows per page at the last ANALYZE, times the
-current number of pages; before the first ANALYZE, the live rows of the statistics. Partitions are summed."""
+"""The number of stored orders: exact below MAX_EXACT_COUNT. Above, estimated like the planner does: rows per page at
+the last ANALYZE, times the current number of pages; before the first ANALYZE, the live rows of the statistics.
+Partitions are summed. Needs no index in particular: any one serves the sample."""
 
 
 def newest_statement(count: int) -> str:
@@ -97,7 +100,10 @@ def document_values(uids: Sequence[str]) -> dict[str, Any]:
 
 
 def page_statement(query: PageQuery) -> LiteralString:
-    """Return the statement with the filters of the query. It reads one order more than the page has."""
+    """Return the statement with the filters of the query. It reads one order more than the page has.
+
+    It uses orders_customer_idx or orders_track_idx, according to the filter, or without one orders_newest_idx.
+    """
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"""\

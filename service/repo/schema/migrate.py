@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 LOCK_KEY: Final = "hashtextextended('orders migration ' || coalesce(current_schema(), ''), 0)"
 """Key of the advisory lock that a migration holds."""
 TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
+"""Keeps migrations from running at the same time."""
 NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"
+"""The number of the schema's revision. Uses the primary key."""
 CONNECT_TIMEOUT_SECONDS: Final = 5
 
 

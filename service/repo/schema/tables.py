@@ -126,7 +126,7 @@ schema_releases = Table(
 # Lists are sorted by date and uid. The indexes leave out the uid: PostgreSQL sorts the few orders of one date itself,
 # and an index without a unique column has duplicates, which take less space and WAL.
 Index("orders_newest_idx", orders.c.date_created)
-"""Serves `newest_statement`, and `page_statement` without a filter."""
+"""Serves `newest_statement`, `page_statement` without a filter, `OLDEST_EXPIRED` and `COUNT_EXPIRED`."""
 Index("orders_customer_idx", orders.c.customer_id, orders.c.date_created)
 """Serves `page_statement` with the filter `customer_id`."""
 Index("orders_track_idx", orders.c.track_number, orders.c.date_created)

@@ -14,6 +14,7 @@ EXCLUSIVE_ERASURE_LOCK: Final = f"SELECT pg_advisory_xact_lock({_LOCK_KEYS})"
 """Taken by an erasure and by `orders prune`: waits for running batches, and blocks new ones."""
 
 IS_CITUS: Final = "SELECT to_regclass('pg_dist_partition') IS NOT NULL"
+"""Whether the database has the extension, so that other nodes may have writers."""
 WAIT_FOR_ALL_NODES: Final = f"""\
 SELECT nodeid FROM run_command_on_all_nodes(format(
   'SELECT pg_advisory_xact_lock({_LOCK_CLASS}, %L::regclass::oid::int)', {SCHEMA} || '.erased'

@@ -22,10 +22,12 @@ VERSIONS_AND_ERASED: Final = f"""\
 SELECT {_VERSION} FROM orders o
 WHERE o.order_uid = ANY(string_to_array(%(uids)s, ','))
 UNION ALL SELECT uid, NULL, NULL, NULL, NULL, NULL, NULL FROM ({ERASED_AMONG}) e"""
-"""The stored orders among these comma-separated ones, and a row of NULLs for each that was erased. Uses the index of
-`order_uid`."""
+"""The stored orders among these comma-separated ones, and a row of NULLs for each that was erased. Uses the
+unique key of `order_uid`, and the primary key of `erased`."""
 
 STORED_DOCUMENTS: Final = f"SELECT {_VERSION}, {DOCUMENT} {FROM_ORDERS} WHERE o.order_uid = ANY(%s)"
+"""Versions and documents to compare with newer ones. Uses the unique key of `order_uid` and the primary keys of the
+child tables."""
 
 
 class StoredVersion(NamedTuple):

@@ -23,14 +23,15 @@ FROM json_to_recordset(%s::json) AS n(
 WHERE o.id = n.id AND o.shard = n.shard
   AND o.source_topic = n.read_topic AND o.source_partition = n.read_partition
   AND o.source_offset = n.read_offset AND o.source_timestamp = n.read_timestamp"""
-"""Gives orders a greater version, unless the stored one is not the one that was read. Locks them until the commit."""
+"""Gives orders a greater version, unless the stored one is not the one that was read. Locks them until the commit.
+Uses the primary key."""
 
 REPLACE: Final = f"""\
 UPDATE orders o
 SET {", ".join(f"{name} = n.{name}" for name in fields(Order))}, stored_at = now()
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.id = n.id AND o.shard = n.shard"""
-"""For a different document, after UPDATE_VERSION: its child rows are deleted and copied again."""
+"""For a different document, after UPDATE_VERSION: its child rows are deleted and copied again. Uses the primary key."""
 
 DELETE_CHILDREN: Final = [
     f"""\
