@@ -28,6 +28,8 @@ from service.pkg.exit_codes import ExitCode
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
 """Concurrent requests of the application, without event streams and cache hits on the fast path."""
+ADMIN_DRAIN_SECONDS: Final = 1.0
+"""How long running requests of the admin port may take to finish."""
 KEYS_POLL_INTERVAL_SECONDS: Final = 1.0
 """How often the file of API keys is checked for changes."""
 
@@ -64,7 +66,7 @@ class Lifecycle:
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             admin = admin_app(health, parts.metrics.registry, build_info("api"), log)
-            await start(self._serving(admin, admin_port, 1, ConnectionLimits()))
+            await start(self._serving(admin, admin_port, ADMIN_DRAIN_SECONDS, ConnectionLimits()))
             await parts.reader.open()
             running.push_async_callback(parts.reader.close)
             await start(self._in_background(parts.listeners.run()))

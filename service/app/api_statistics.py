@@ -11,6 +11,7 @@ from service.errors import StorageUnavailable
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
 from service.handler.kafka.client.group_lag import TopicDepths
 from service.pkg.refreshing_value import RefreshingValue
+from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.usecases.ports import OrderCount
 
 REFRESH_INTERVAL_SECONDS: Final = 5.0
@@ -59,7 +60,7 @@ class ApiStatistics:
             return None
 
     async def _read_topic_depths(self) -> TopicDepths | None:
-        depths = await asyncio.to_thread(self._parts.group_lag.read_if_available)
+        depths = await run_in_daemon_thread(self._parts.group_lag.read_if_available)
         self._kafka.set_state(is_up=depths is not None)
         return depths
 

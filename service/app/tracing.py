@@ -23,7 +23,7 @@ _HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEAD
 _HEADER: Final = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-:<-\[\]-~]*")
 """One header of a list, as OpenTelemetry accepts it."""
 
-_FLUSH_TIMEOUT_SECONDS: Final = 3.0
+FLUSH_TIMEOUT_SECONDS: Final = 3.0
 """How long shutdown waits for the remaining spans to be exported."""
 
 
@@ -50,7 +50,7 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
         yield partial(traced, provider.get_tracer("orders", version))
     finally:
         with suppress(TimeoutError):
-            run_with_timeout(_FLUSH_TIMEOUT_SECONDS, provider.shutdown)
+            run_with_timeout(FLUSH_TIMEOUT_SECONDS, provider.shutdown)
 
 
 def _validate(endpoints: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """A timeout for blocking calls that have none, or exceed it."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -22,8 +23,14 @@ def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
 def start(work: Callable[[], T]) -> "Future[T]":
     """Run `work` in a new thread. The caller may abandon it: the process ends without waiting for it."""
     call: Future[T] = Future()
+    call.set_running_or_notify_cancel()  # so that it cannot be canceled
     threading.Thread(target=_settle, args=(call, work), daemon=True).start()
     return call
+
+
+async def run_in_daemon_thread(work: Callable[[], T]) -> T:
+    """Like `asyncio.to_thread`, but neither the event loop nor the process waits for the thread when they end."""
+    return await asyncio.wrap_future(start(work))
 
 
 def _settle(call: "Future[T]", work: Callable[[], T]) -> None:

@@ -1,5 +1,6 @@
 """Connections with a timeout for every call, their settings, and the check of the database's encoding."""
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -9,6 +10,7 @@ from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
+from psycopg.waiting import wait_async
 
 from service.errors import UnsupportedEncoding
 
@@ -93,7 +95,10 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A call that waits for more than `call_timeout` seconds raises psycopg.OperationalError."""
+    """A call that waits for more than `call_timeout` seconds raises psycopg.OperationalError.
+
+    A canceled call closes the connection at once. psycopg would wait up to 10 s for the server, which may be frozen.
+    """
 
     call_timeout: float = 30
     may_be_behind = False
@@ -105,7 +110,12 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         interval: float = _POLL_INTERVAL_SECONDS,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> _Result:
-        return await super().wait(gen, interval, self.call_timeout if timeout is None else timeout)
+        timeout = self.call_timeout if timeout is None else timeout
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except asyncio.CancelledError:
+            self.pgconn.finish()
+            raise
 
     @property
     def has_timed_out(self) -> bool:

@@ -3,14 +3,22 @@
 import json
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 
 import pytest
 
+from service.app.api import ADMIN_DRAIN_SECONDS
+from service.app.tracing import FLUSH_TIMEOUT_SECONDS
 from service.config import Settings
+from service.handler.http.serve import CANCEL_TIMEOUT_SECONDS
+from service.handler.kafka.consumer import shutdown
 from service.pkg.units import parse_seconds
+from service.repo.reader import order_reader
 from tests.chart.helm import CHART, Manifest, containers, of_kind, one, parse, pod_templates, render, render_yaml
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
+SHUTDOWN_MARGIN_SECONDS = 5
+"""For what ends without waiting for a server, on a busy node."""
 UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
 
 each_release = pytest.mark.parametrize("release", RELEASES)
@@ -235,12 +243,29 @@ def test_the_startup_probe_allows_the_warm_up_deadline_plus_30_seconds() -> None
 
 
 @pytest.mark.parametrize("settings", [(), ("api.preStopSeconds=30", "api.drainSeconds=120")])
-def test_the_termination_grace_period_exceeds_pre_stop_and_drain(settings: tuple[str, ...]) -> None:
+def test_the_termination_grace_period_of_the_api_exceeds_its_waits(settings: tuple[str, ...]) -> None:
     objects = render(settings=settings)
-    deployment = one(objects, "Deployment", "orders-api")
     pre_stop = main_container(objects, "api")["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain = float(one(objects, "ConfigMap", "orders")["data"]["ORDERS_HTTP__DRAIN_TIMEOUT"])
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > pre_stop + drain
+    waits = (pre_stop, drain, CANCEL_TIMEOUT_SECONDS, order_reader.CLOSE_TIMEOUT_SECONDS, ADMIN_DRAIN_SECONDS)
+    assert grace_period(objects, "api") >= sum(waits) + SHUTDOWN_MARGIN_SECONDS
+
+
+def test_the_termination_grace_period_of_the_consumer_exceeds_its_waits() -> None:
+    waits = (
+        shutdown.DRAIN_TIMEOUT_SECONDS,
+        shutdown.LAST_COMMIT_TIMEOUT_SECONDS,
+        shutdown.WORKER_CLOSE_TIMEOUT_SECONDS,
+        shutdown.LEAVE_TIMEOUT_SECONDS,
+        FLUSH_TIMEOUT_SECONDS,
+    )
+    assert grace_period(render(), "consumer") >= sum(waits) + SHUTDOWN_MARGIN_SECONDS
+
+
+def grace_period(objects: Sequence[Manifest], mode: str) -> float:
+    return float(
+        one(objects, "Deployment", f"orders-{mode}")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    )
 
 
 @pytest.mark.parametrize("component", ["api", "consumer"])

@@ -1,5 +1,6 @@
 """The outermost middleware: request ids, the headers of every response, and a problem document for unhandled errors."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -31,7 +32,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class ResponseHeadersMiddleware:
-    """Adds the standard headers, refuses request bodies, and answers 500 when the application raises."""
+    """Adds the standard headers, refuses request bodies, and answers when the application raises or is canceled."""
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
         self._app = app
@@ -54,6 +55,10 @@ class ResponseHeadersMiddleware:
 
         try:
             await self._handle(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # at the drain timeout
+            if is_started:
+                raise
+            await _shutting_down(request_id)(scope, receive, send_with_headers)
         except Exception as error:
             self._log.error("request failed", exc_info=error, request_id=request_id.decode())
             if is_started:
@@ -76,6 +81,10 @@ class ResponseHeadersMiddleware:
 def _internal_error(request_id: bytes) -> ASGIApp:
     detail = "internal error; the server's log has the details under this request id"
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id.decode())
+
+
+def _shutting_down(request_id: bytes) -> ASGIApp:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the API is shutting down", request_id.decode())
 
 
 def request_id_from(headers: RawHeaders) -> bytes:

@@ -1,5 +1,6 @@
 """Runs ASGI applications with uvicorn, on sockets that the caller has opened."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ LISTEN_BACKLOG: Final = 2_048
 """Connections that the kernel accepts before the server does."""
 TCP_USER_TIMEOUT_MS: Final = 60_000
 """The kernel closes a connection whose client has acknowledged no data for this long, and frees its send buffer."""
+
+CANCEL_TIMEOUT_SECONDS: Final = 1.0
+"""How long requests that are canceled at the drain timeout may take to answer 503."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,6 +73,8 @@ class Server(uvicorn.Server):
 
     async def serve(self, listener: socket.socket | list[socket.socket] | None = None) -> None:
         await super().serve([listener] if isinstance(listener, socket.socket) else listener)
+        if canceled := [*self.server_state.tasks]:  # at the drain timeout
+            await asyncio.wait(canceled, timeout=CANCEL_TIMEOUT_SECONDS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

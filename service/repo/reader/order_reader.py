@@ -48,6 +48,8 @@ POOL_TIMEOUT_SECONDS: Final = 2.0
 """How long a read waits for a connection of the pool."""
 UNREACHABLE_POOL_TIMEOUT_SECONDS: Final = 0.5
 """The same while PostgreSQL is unreachable: enough to establish a connection."""
+CLOSE_TIMEOUT_SECONDS: Final = 0.5
+"""How long closing waits for connections that are being established."""
 MAX_STREAMED_ROWS: Final = 16
 """Rows that the warm-up receives at once: few, because a document may have 1 MiB, but many compared with the cost of an
 await."""
@@ -81,7 +83,7 @@ class PostgresOrderReader:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self._pool.close(CLOSE_TIMEOUT_SECONDS)
 
     def mark_unreachable(self) -> None:
         """Record that the database cannot be read, until a read succeeds."""

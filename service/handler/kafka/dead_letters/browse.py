@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Final
@@ -13,6 +14,7 @@ from service.entities.dead_letter_record import Excerpt
 from service.errors import CommandError, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
+from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 SHOWN_BYTES: Final = 16 * 2**10
@@ -35,7 +37,7 @@ class Browser:
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         """Return a page. Raises KafkaUnavailable."""
         async with self._lock:  # the client has one position in each partition
-            return await asyncio.to_thread(self._page, query)
+            return await run_in_daemon_thread(partial(self._page, query))
 
     def _page(self, query: DeadLetterQuery) -> DeadLetterPage:
         if self._consumer is None:
