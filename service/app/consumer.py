@@ -10,7 +10,7 @@ from service.app.build_info import build_info
 from service.app.consumer_parts import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
-from service.handler.kafka.consumer.topics_report import report_topics
+from service.handler.kafka.consumer.topic.report import report_topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
 

@@ -21,10 +21,10 @@ from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
-from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
 from service.handler.kafka.consumer.loop import OrderConsumer
-from service.handler.kafka.consumer.retry_report import RetryReport
+from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer

@@ -44,7 +44,7 @@ def tracing(mode: str, version: str) -> Iterator[BatchMiddleware]:
     except ValueError:
         names = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
         raise InvalidSettings(f"OpenTelemetry rejects the value of one of {names}") from None
-    from service.handler.kafka.consumer.tracing import traced  # noqa: PLC0415
+    from service.handler.kafka.consumer.reports.tracing import traced  # noqa: PLC0415
 
     try:
         yield partial(traced, provider.get_tracer("orders", version))

@@ -27,11 +27,11 @@ ATTEMPTS: Final = 3
 """Some faults hit the vulnerable moment only in most runs."""
 
 PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
-PROGRESS: Final = "service/handler/kafka/consumer/progress.py"
+PROGRESS: Final = "service/handler/kafka/consumer/partitions/progress.py"
 SHUTDOWN: Final = "service/handler/kafka/consumer/shutdown.py"
-OFFSETS: Final = "service/handler/kafka/consumer/offsets.py"
-CLIENT_ERRORS: Final = "service/handler/kafka/consumer/client_errors.py"
-TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic_identity.py"
+OFFSETS: Final = "service/handler/kafka/consumer/partitions/offsets.py"
+CLIENT_ERRORS: Final = "service/handler/kafka/consumer/reports/client_errors.py"
+TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic/identity.py"
 PROPERTIES: Final = "service/handler/kafka/client/properties.py"
 ENCODER: Final = "service/handler/kafka/dead_letters/encoder.py"
 TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
@@ -224,7 +224,7 @@ MUTATIONS: Final = (
     Mutation(
         "each probe reads past the previous one",
         Replacement(
-            "service/handler/kafka/consumer/breaker_control.py",
+            "service/handler/kafka/consumer/breaker/breaker_control.py",
             "BreakerControl._extended_probe",
             "self._probe.add(batch, next_batch)\nself._probe.grow(self._settings.limits.messages)",
             "",

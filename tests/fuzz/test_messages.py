@@ -15,7 +15,7 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.notifications import parse
 from service.repo.reader.statements import DOCUMENTS_OF, document_values
 from service.repo.writer.rows import CopyRows, copy_rows

@@ -17,10 +17,10 @@ from service.config import KafkaSettings
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
-from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
-from service.handler.kafka.consumer.retry_report import RetryReport
+from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch

@@ -77,4 +77,4 @@ def test_without_a_collector_the_sdk_is_not_imported(harness: Harness) -> None:
     loaded = consumer.log.read_text(errors="replace")
     assert "import 'service.app.consumer'" in loaded
     assert "opentelemetry.sdk" not in loaded
-    assert "service.handler.kafka.consumer.tracing'" not in loaded
+    assert "service.handler.kafka.consumer.reports.tracing'" not in loaded

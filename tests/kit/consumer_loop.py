@@ -14,9 +14,9 @@ from structlog.typing import EventDict
 
 from service.app.consumer_loop import LoopDependencies, build_consumer
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decode import Decoder
-from service.handler.kafka.consumer.retry_report import RetryReport
+from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import Metrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch

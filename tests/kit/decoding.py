@@ -10,7 +10,7 @@ import pytest
 
 from service.entities.order import Order
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decode import Decoder, Rules
+from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules
 

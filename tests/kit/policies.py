@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from service.handler.kafka.consumer.decode import Rules
+from service.handler.kafka.consumer.decoding.decode import Rules
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.pkg.retry import Backoff
 from service.usecases.batch import BatchLimits

@@ -5,7 +5,7 @@ It stands for a busy broker or process: meanwhile the consumer may read on in a 
 
 import sys
 
-from service.handler.kafka.consumer import topic_lookup
+from service.handler.kafka.consumer.topic import lookup as topic_lookup
 from service.main import main
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, DateTime, SmallInteger, String, UniqueConstra
 
 from service.entities.order import MAX_BIGINT, json_schema
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.schema import tables
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules

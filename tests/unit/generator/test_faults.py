@@ -10,8 +10,8 @@ from generator.orders import Orders
 from generator.stream import Plan
 from service.entities.dead_letter import Reason
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.collect import is_tombstone
-from service.handler.kafka.consumer.decode import Decoder
+from service.handler.kafka.consumer.decoding.collect import is_tombstone
+from service.handler.kafka.consumer.decoding.decode import Decoder
 from tests.kit.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ from time import monotonic
 
 from confluent_kafka import KafkaException
 
-from service.handler.kafka.consumer.client_errors import ClientErrors
+from service.handler.kafka.consumer.partitions.rebalance import Rebalance
 from service.handler.kafka.consumer.poll_cycle import PollCycle
-from service.handler.kafka.consumer.rebalance import Rebalance
+from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from service.errors import Stopped
-from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.breaker_control import BreakerControl
-from service.handler.kafka.consumer.outcome_report import OutcomeReport
-from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker, Finished
 from service.pkg.shutdown_event import ShutdownEvent

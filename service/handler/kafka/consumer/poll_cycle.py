@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer.assignment import Assignment
-from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.partitions.assignment import Assignment
+from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reader import Reader
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from service.handler.kafka.consumer.assignment import Assignment
-from service.handler.kafka.consumer.breaker_control import BreakerControl
+from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.partitions.assignment import Assignment
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.receive import Receiver
+from service.handler.kafka.consumer.receiver import Receiver
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
 

@@ -7,9 +7,9 @@ from typing import Final
 from confluent_kafka import Consumer
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.offsets import OffsetCommitter
+from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
+from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.progress import Progress
 from service.pkg.run_with_timeout import run_with_timeout
 
 DRAIN_TIMEOUT_SECONDS: Final = 20.0

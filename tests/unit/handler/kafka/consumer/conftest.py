@@ -5,18 +5,12 @@ from functools import partial
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.handler.kafka.consumer import (
-    client_errors,
-    fetch,
-    lag,
-    offsets,
-    partition_ends,
-    topic_check,
-    topic_identity,
-    topic_lookup,
-)
-from service.handler.kafka.consumer import progress as progress_module
-from service.handler.kafka.consumer.progress import Progress
+from service.handler.kafka.consumer import fetch
+from service.handler.kafka.consumer.partitions import lag, offsets, partition_ends
+from service.handler.kafka.consumer.partitions import progress as progress_module
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.handler.kafka.consumer.reports import client_errors
+from service.handler.kafka.consumer.topic import check, identity, lookup
 from service.metrics import Metrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.consumer_loop import LoopSetup, Make
@@ -30,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the modules of the consumer."""
     fake = FakeClock()
     monkeypatch.setattr(client_errors, "LogThrottle", partial(LogThrottle, now=fake))
-    for module in (fetch, lag, offsets, partition_ends, progress_module, topic_check, topic_identity, topic_lookup):
+    for module in (fetch, lag, offsets, partition_ends, progress_module, check, identity, lookup):
         for name in {"monotonic", "time"} & vars(module).keys():
             monkeypatch.setattr(module, name, fake)
     return fake

@@ -1,0 +1,145 @@
+"""The reading thread's side of the circuit breaker: where to pause, what to probe, and where to read again."""
+
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Message
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.consumer.breaker.probe import Probe
+from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.consumer.state import ConsumerState
+from service.usecases.batch import Batch, BatchLimits
+from service.usecases.circuit_breaker import BreakerState
+from service.usecases.ingest import Decision, Outcome
+
+if TYPE_CHECKING:
+    from service.metrics import ConsumptionMetrics
+
+FIX_PRODUCER: Final = "fix the producer"
+FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes PostgreSQL reject orders"
+
+
+class BreakerControl:
+    """For the reading thread. Learns the state of the writing thread's circuit breaker from each batch's outcome."""
+
+    def __init__(self, settings: ConsumerSettings, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._log = log
+        self._breaker_state = BreakerState.CLOSED
+        self._probe: Probe | None = None
+        self.paused_until = 0.0
+        """Of time.monotonic(). At the end of a pause, reading continues at `reread_offsets`."""
+        self.reread_offsets: dict[int, int] = {}
+        """By partition, from the start of a pause to its end."""
+        self.probed_offsets: dict[int, int] = {}
+        """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next batch is a probe."""
+        return self._breaker_state is not BreakerState.CLOSED
+
+    @property
+    def reading_state(self) -> ConsumerState:
+        """The state in which the next batch is read."""
+        return ConsumerState.PROBING if self.is_open else ConsumerState.RUNNING
+
+    @property
+    def must_reread(self) -> bool:
+        """Whether messages before the position of a partition have yet to be read again."""
+        return self.is_open or bool(self.reread_offsets) or self._probe is not None
+
+    @property
+    def limits(self) -> BatchLimits:
+        if not self.is_open:
+            return self._settings.limits
+        size = self._probe.size if self._probe else self._settings.breaker_probe_messages
+        return replace(self._settings.limits, messages=size)
+
+    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> bool:
+        """Return whether a pause must follow this batch. If so, the caller discards `next_batch`.
+
+        The pause ends immediately if all messages that were held back must be read again.
+        """
+        was_open, self._breaker_state = self.is_open, outcome.breaker
+        if outcome.decision is Decision.COMMIT:
+            self._on_commit(batch, next_batch)
+        elif outcome.decision is Decision.REREAD:
+            self._on_reread(batch, next_batch)
+        elif outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
+            self._open(outcome.problem, FIX_PRODUCER, next_batch.start_offsets | batch.start_offsets)
+        else:
+            self._probe = self._extended_probe(batch, next_batch)
+            self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
+        if was_open and not self.is_open:
+            self._close()
+        return self.is_open or outcome.decision is not Decision.COMMIT
+
+    def skip(self, messages: list[Message]) -> None:
+        """Ignore messages that the client had prefetched before the pause: they are read again."""
+        for message in messages:
+            self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
+
+    def end_pause(self) -> dict[int, int]:
+        """Return where to read from now on."""
+        offsets, self.reread_offsets = self.reread_offsets, {}
+        if self._probe is not None:
+            self._probe.started_at = monotonic()
+        return offsets
+
+    def restart_probe(self) -> dict[int, int]:
+        """Return where to probe from if the last probe reached the end of the topic, otherwise nothing."""
+        if self._probe is None or not self._probe.is_at_end(monotonic()):
+            return {}
+        return self._probe.rewind()
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        for partition in partitions:
+            self.reread_offsets.pop(partition, None)
+        if self._probe is not None:
+            self._probe.forget(partitions)
+        self.probed_offsets = {
+            partition: offset for partition, offset in self.probed_offsets.items() if partition not in partitions
+        }
+
+    def _on_commit(self, batch: Batch, next_batch: Batch) -> None:
+        committed = batch.commit_offsets
+        self.probed_offsets = {
+            partition: offset
+            for partition, offset in self.probed_offsets.items()
+            if committed.get(partition, 0) < offset
+        }
+        if self.is_open:
+            self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
+
+    def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
+        """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
+        probe, self._probe = self._extended_probe(batch, next_batch), None
+        self.probed_offsets = probe.tried_until
+        self.paused_until, self.reread_offsets = monotonic(), probe.held_back
+
+    def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
+        if self._probe is None:
+            return Probe.before(batch, next_batch, self._settings.breaker_probe_messages)
+        self._probe.add(batch, next_batch)
+        self._probe.grow(self._settings.limits.messages)
+        return self._probe
+
+    def _close(self) -> None:
+        self._metrics.circuit_breaker_open.set(0)
+        self._log.info("the circuit breaker is closed: consumption continues")
+
+    def _open(self, problem: str, hint: str, offsets: dict[int, int]) -> None:
+        """Pause at these offsets: nothing from there on was committed or dead-lettered."""
+        retry_after = self._settings.breaker_retry_after
+        self._metrics.circuit_breaker_open.set(1)
+        self._log.error(
+            "the circuit breaker is open: consumption is paused",
+            problem=problem,
+            retry_after_seconds=retry_after,
+            hint=f"{hint}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
+        )
+        self.paused_until, self.reread_offsets = monotonic() + retry_after, offsets

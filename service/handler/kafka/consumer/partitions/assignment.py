@@ -1,0 +1,84 @@
+"""The partitions that are assigned to this member, and the positions from which the client reads them."""
+
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, TopicPartition
+
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.partitions.lag import Lag
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.handler.kafka.consumer.partitions.resets import OffsetResets
+from service.handler.kafka.consumer.partitions.statistics import Statistics
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.topic.check import TopicCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Belongs to the reading thread."""
+
+    client: Consumer
+    topic: str
+    progress: Progress
+    pipeline: BatchPipeline
+    topic_check: TopicCheck
+    resets: OffsetResets
+    fetch: FetchControl
+    lag: Lag
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        return partition_numbers(self.client.assignment())
+
+    def add(self, partitions: list[TopicPartition]) -> None:
+        self.client.incremental_assign(partitions)
+        self.progress.on_assign()
+        self.topic_check.add(partition_numbers(partitions))
+        self.fetch.apply(partitions)
+
+    def remove(self, partitions: list[TopicPartition]) -> None:
+        self._forget(partition_numbers(partitions))
+        self.client.incremental_unassign(partitions)
+
+    def verify_positions(self) -> None:
+        """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
+        if topic_id := self.topic_check.fetch_new_topic_id():
+            partitions = self.partitions
+            self._forget(partitions)
+            self.topic_check.switch_topic(topic_id, partitions)
+        moved = self.topic_check.verify()
+        if not self.topic_check.awaits_topic_id:
+            moved += self.resets.reset(self.topic_check.unverified)
+        if moved:
+            self.fetch.apply(moved)
+            self.progress.forget_ends(partition_numbers(moved))
+
+    def on_out_of_range(self, partition: int) -> None:
+        self.topic_check.on_out_of_range(partition)
+        self.resets.add(partition)
+
+    def on_statistics(self, statistics: Statistics) -> None:
+        assigned, fetched = self.partitions, statistics.fetched(self.topic)
+        committed = statistics.committed(self.topic)
+        self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
+        self.topic_check.mark_position_known(fetched)
+        self.lag.ends.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
+
+    def seek(self, offsets: dict[int, int]) -> None:
+        for partition, offset in offsets.items():
+            self.client.seek(TopicPartition(self.topic, partition, offset))
+
+    def update_gauges(self) -> None:
+        self.fetch.count_paused_time()
+        self.lag.update(paused=self.partitions if self.fetch.is_paused else ())
+
+    def _forget(self, partitions: frozenset[int]) -> None:
+        """Drop partitions that were revoked or recreated."""
+        self.pipeline.forget(partitions)
+        self.topic_check.forget(partitions)
+        self.resets.forget(partitions)
+        self.lag.forget(partitions)
+
+
+def partition_numbers(partitions: list[TopicPartition]) -> frozenset[int]:
+    return frozenset(each.partition for each in partitions)

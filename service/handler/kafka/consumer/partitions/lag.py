@@ -1,0 +1,64 @@
+"""Lag by partition, in messages and seconds."""
+
+from collections.abc import Collection
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
+from service.handler.kafka.consumer.partitions.progress import PartitionProgress, Progress, now_ms
+
+if TYPE_CHECKING:
+    from service.metrics import PartitionMetrics
+
+_UPDATE_INTERVAL_SECONDS: Final = 1.0
+"""Between two updates of the gauges."""
+_MS_PER_SECOND: Final = 1_000
+
+
+class Lag:
+    """Compares offsets that are done with the ends of partitions. Belongs to the reading thread.
+
+    The lag counts what can be read: up to the last stable offset, where the first open transaction begins. Messages
+    after it have a separate metric.
+    """
+
+    def __init__(self, ends: PartitionEnds, progress: Progress, metrics: "PartitionMetrics") -> None:
+        self.ends = ends
+        self._progress = progress
+        self._metrics = metrics
+        self._gauges = (
+            metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages, metrics.stalled_seconds,
+        )  # fmt: skip
+        self._updated_at = 0.0
+
+    def forget(self, partitions: frozenset[int]) -> None:
+        """Remove the gauges of these partitions."""
+        for partition in partitions:
+            for gauge in self._gauges:
+                with suppress(KeyError):
+                    gauge.remove(str(partition))
+
+    def update(self, paused: Collection[int] = ()) -> None:
+        """Update the gauges, at most once a second. Blocks for at most half a second if partitions are not fetched."""
+        if monotonic() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
+            return
+        self._updated_at = monotonic()
+        self.ends.query(self._progress.partitions, paused)
+        for partition, progress in self._progress.partitions.items():
+            self._set(partition, progress)
+
+    def _set(self, partition: int, progress: PartitionProgress) -> None:
+        start, end = self.ends.readable(partition)
+        behind, locked = max(end - max(progress.offset, start), 0), self.ends.locked(partition)
+        now, waits = monotonic(), bool(behind or locked)
+        if not behind:
+            progress.caught_up()
+        if not waits:
+            progress.moved_at = now
+        self._metrics.lag_messages.labels(partition).set(behind)
+        self._metrics.lag_seconds.labels(partition).set(
+            max(now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
+        )
+        self._metrics.open_transaction_messages.labels(partition).set(locked)
+        self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)

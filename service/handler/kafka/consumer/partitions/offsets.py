@@ -1,0 +1,65 @@
+"""Commits offsets of finished batches without blocking."""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.partitions.progress import Progress
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+_RETRY_INTERVAL_SECONDS: Final = 0.5
+
+
+class OffsetCommitter:
+    """Belongs to the reading thread."""
+
+    def __init__(self, group: ConsumerGroup, progress: Progress, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+        self._group = group
+        self._progress = progress
+        self._metrics = metrics
+        self._log = log
+        self._in_flight = False
+        self._committed_at = 0.0
+        self._retry_at = 0.0
+
+    def commit(self, client: Consumer) -> None:
+        """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
+        if self._progress.uncommitted and not self._in_flight and monotonic() >= self._retry_at:
+            self._send(client)
+
+    def commit_now(self, client: Consumer) -> None:
+        """Send a commit before partitions are revoked, which the client delays until the commit is answered.
+
+        Does not block, because a frozen broker never answers.
+        """
+        if self._progress.uncommitted:
+            try:
+                self._send(client)
+            except KafkaException as error:
+                self._metrics.consumption.commit_failures.inc()
+                self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
+
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Handle the broker's answer to a commit: a callback of the client."""
+        self._metrics.batches.seconds.labels("commit").observe(monotonic() - self._committed_at)
+        self._in_flight = False
+        for answer in partitions:
+            if error is None and answer.error is None:
+                self._progress.on_committed(answer.partition, answer.offset)
+        succeeded = error is None and all(answer.error is None for answer in partitions)
+        self._retry_at = 0.0 if succeeded else monotonic() + _RETRY_INTERVAL_SECONDS
+        if not succeeded:
+            self._metrics.consumption.commit_failures.inc()
+            self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
+
+    def _send(self, client: Consumer) -> None:
+        client.commit(offsets=self._to_commit(), asynchronous=True)
+        self._in_flight, self._committed_at = True, monotonic()
+
+    def _to_commit(self) -> list[TopicPartition]:
+        return self._group.offsets_to_commit(self._progress.uncommitted, self._group.topic_id)

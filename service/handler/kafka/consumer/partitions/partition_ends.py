@@ -1,0 +1,73 @@
+"""How far each partition can be read, as of the last fetch or query."""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+if TYPE_CHECKING:
+    from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
+
+_QUERY_INTERVAL_SECONDS: Final = 5.0
+"""Between two queries for the ends of partitions that are not fetched."""
+_QUERY_TIMEOUT_SECONDS: Final = 0.5
+"""For all partitions together."""
+
+
+class PartitionEnds:
+    """Belongs to the reading thread.
+
+    The client learns the ends of partitions by fetching, so the ends of the others are queried.
+    """
+
+    def __init__(self, client: Consumer, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._ends: Mapping[int, PartitionEnd] = {}
+        self._unfetched: frozenset[int] = frozenset()
+        self._queried: dict[int, tuple[int, int]] = {}
+        self._to_query: deque[int] = deque()
+        self._queried_at = 0.0
+
+    def on_statistics(self, ends: "Mapping[int, PartitionEnd]", unfetched: frozenset[int]) -> None:
+        """Record the ends of partitions, and the assigned partitions without a position, which are not fetched."""
+        self._ends, self._unfetched = ends, unfetched
+
+    def query(self, partitions: Collection[int], paused: Collection[int]) -> None:
+        """Query the end of each of these partitions that is not fetched, as paused ones are not.
+
+        Blocks for at most half a second; the rest is left for the next call.
+        """
+        unfetched = self._unfetched.union(paused)
+        for partition in self._queried.keys() - unfetched:
+            del self._queried[partition]
+        if not unfetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
+            return
+        self._to_query = self._to_query or deque(partition for partition in partitions if partition in unfetched)
+        deadline = monotonic() + _QUERY_TIMEOUT_SECONDS
+        while self._to_query and (left := deadline - monotonic()) > 0:
+            partition = self._to_query.popleft()
+            with suppress(KafkaException):
+                self._queried[partition] = self._client.get_watermark_offsets(self._topic_partition(partition), left)
+        self._queried_at = monotonic()
+
+    def locked(self, partition: int) -> int:
+        """Return the number of messages from the first open transaction on, which cannot be read yet."""
+        ends = self._ends.get(partition)
+        return ends.locked if ends else 0
+
+    def readable(self, partition: int) -> tuple[int, int]:
+        """Return the first and the last stable offset."""
+        if queried := self._queried.get(partition):
+            return queried
+        start = end = 0
+        with suppress(KafkaException):
+            start, end = self._client.get_watermark_offsets(self._topic_partition(partition), cached=True)
+        ends = self._ends.get(partition)
+        return start, ends.stable if ends and ends.locked else end  # `end` includes open transactions
+
+    def _topic_partition(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)

@@ -1,0 +1,61 @@
+"""Receives what a poll of the client delivers: messages, errors, ends of partitions and statistics."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, Message
+
+from service.handler.kafka.client import error_codes
+from service.handler.kafka.consumer.partitions.assignment import Assignment
+from service.handler.kafka.consumer.partitions.statistics import Statistics
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.reports.client_errors import ClientErrors
+from service.handler.kafka.consumer.topic.check import TopicCheck
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Belongs to the reading thread."""
+
+    client: Consumer
+    pipeline: BatchPipeline
+    assignment: Assignment
+    topic_check: TopicCheck
+    errors: ClientErrors
+    statistics: deque[str]
+    """The client's last statistics, which its callback appends."""
+    metrics: "Metrics"
+
+    def add_messages(self, count: int, seconds: float) -> bool:
+        """Add at most `count` messages that arrive within `seconds` to the batch; return whether there were any."""
+        messages = []
+        for message in self.client.consume(count, seconds):
+            if (error := message.error()) is not None:
+                self._on_error(message, error)
+            else:
+                messages.append(message)
+        if self.statistics:
+            self._on_statistics(Statistics.read(self.statistics.pop()))
+        messages = self.topic_check.drop_unverified(messages)
+        self.pipeline.add(messages)
+        return bool(messages)
+
+    def _on_error(self, message: Message, error: KafkaError) -> None:
+        partition, offset = message.partition() or 0, message.offset() or 0
+        if error.code() == error_codes.PARTITION_EOF:
+            if not self.topic_check.withhold(partition, offset):  # otherwise messages before the end are read again
+                self.pipeline.reach_end(partition, offset)
+        elif error.code() == error_codes.AUTO_OFFSET_RESET:
+            self.assignment.on_out_of_range(partition)
+        else:
+            self.errors.on_message_error(message, error)
+
+    def _on_statistics(self, statistics: Statistics) -> None:
+        self.metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
+        self.assignment.on_statistics(statistics)
+        topic, assigned = self.assignment.topic, self.assignment.partitions
+        self.errors.on_statistics(statistics.ends(topic), assigned, statistics.fetched(topic))

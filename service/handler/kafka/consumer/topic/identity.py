@@ -1,0 +1,106 @@
+"""The id of the topic, by which it is noticed that the topic was deleted and recreated."""
+
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.mock_cluster import is_mock_cluster
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
+from service.handler.kafka.consumer.topic.lookup import TopicLookup
+
+_LOOKUP_DEADLINE_SECONDS: Final = 10.0
+_MOCK_TIMEOUT_SECONDS: Final = 1.0
+_SETTLE_SECONDS: Final = 1.0
+"""How long an id must be known before the topic is read: brokers know the id shortly before they serve the topic."""
+
+
+class TopicIdentity:
+    """Belongs to the reading thread, which alone sets the group's topic id."""
+
+    def __init__(self, client: Consumer, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger) -> None:
+        self._client = client
+        self._lookup = lookup
+        self._group = group
+        self._log = log
+        self._known_since = 0.0
+        self._failed_since = 0.0
+        self._must_refetch = False
+        self._is_mock: bool | None = None
+
+    def __str__(self) -> str:
+        return str(self._group.topic_id or NO_TOPIC_ID)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the topic has an id, or is known to have none."""
+        return self._group.topic_id is not None
+
+    @property
+    def exists(self) -> bool:
+        return self._group.topic_id is not None and self._group.topic_id.exists
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a refetch has not been answered yet."""
+        return self._must_refetch and self._group.topic_id != NO_TOPIC_ID
+
+    @property
+    def is_settled(self) -> bool:
+        return monotonic() - self._known_since >= _SETTLE_SECONDS
+
+    def contradicts(self, committed: TopicPartition) -> bool:
+        """Return whether the offset was committed for another topic."""
+        return self._group.topic_id is not None and self._group.topic_id.contradicts(committed)
+
+    def refetch(self) -> None:
+        """Start a lookup at the next call of `fetch_new`, and ignore the answer to the current one."""
+        self._must_refetch = True
+        self._lookup.restart()
+
+    def fetch_new(self, *, is_delivering: bool) -> TopicId | None:
+        """Return the id of a recreated topic; None if the topic is still the same. Never blocks.
+
+        `is_delivering`: whether the broker delivers messages, although it may never return an id.
+        """
+        found = self._take_answer(is_delivering=is_delivering)
+        if found is None or found == self._group.topic_id:
+            return None
+        if self.exists:
+            return found
+        self.switch(found)
+        return None
+
+    def switch(self, topic_id: TopicId) -> None:
+        self._group.topic_id, self._known_since = topic_id, monotonic()
+
+    def give_up_on_mock(self) -> None:
+        """Wait for no id of a mock cluster, which never answers. Blocks for a second if Kafka is slow."""
+        if self._is_mock is None:
+            self._is_mock = is_mock_cluster(self._client, _MOCK_TIMEOUT_SECONDS)
+            if self._is_mock and not self.is_known:
+                self._group.topic_id = NO_TOPIC_ID
+
+    def _take_answer(self, *, is_delivering: bool) -> TopicId | None:
+        try:
+            found = self._lookup.take_answer()
+        except KafkaException as error:
+            self._on_failed_lookup(error, is_delivering=is_delivering)
+            return None
+        if found is not None:
+            self._must_refetch = False
+        return found
+
+    def _on_failed_lookup(self, error: KafkaException, *, is_delivering: bool) -> None:
+        """Stop waiting for the topic id if the broker delivers messages but never returns the id."""
+        if self.is_known or not is_delivering:
+            return
+        self._failed_since = self._failed_since or monotonic()
+        if monotonic() - self._failed_since >= _LOOKUP_DEADLINE_SECONDS:
+            self._group.topic_id = NO_TOPIC_ID
+            self._log.warning(
+                "Kafka does not return the topic's id: a recreated topic will not be detected",
+                topic=self._group.topic, code=error.args[0].name(),
+            )  # fmt: skip

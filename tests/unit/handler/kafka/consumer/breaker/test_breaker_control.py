@@ -1,0 +1,122 @@
+"""What the reading thread does with each outcome of a batch: where it pauses, what it probes, where it reads again."""
+
+from time import monotonic
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.metrics import Metrics
+from service.usecases.batch import Batch
+from service.usecases.circuit_breaker import BreakerState
+from service.usecases.ingest import Decision, Outcome
+from service.usecases.ports import Stored
+from tests.kit.policies import batch_limits, consumer_settings
+
+RETRY_AFTER_SECONDS = 60.0
+SETTINGS = consumer_settings(
+    limits=batch_limits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
+)
+DONE = Outcome(Stored(new=1))
+PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
+FLOOD = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
+REJECTING = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
+STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REREAD)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def control(metrics: Metrics) -> BreakerControl:
+    return BreakerControl(SETTINGS, metrics.consumption, structlog.get_logger())
+
+
+def batch_of(*offsets: int, partition: int = 0) -> Batch:
+    batch = Batch()
+    for offset in offsets:
+        batch.track(partition, offset, 1_000, 10)
+    return batch
+
+
+def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl) -> None:
+    assert not control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
+    assert (control.is_open, control.must_reread, control.limits.messages) == (False, False, 1_000)
+
+
+def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: Metrics) -> None:
+    with capture_logs() as logged:
+        assert control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
+    assert control.reread_offsets == {0: 5}
+    assert RETRY_AFTER_SECONDS - 1 < control.paused_until - monotonic() <= RETRY_AFTER_SECONDS
+    assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
+    assert metrics.consumption.circuit_breaker_open._value.get() == 1
+    assert "fix the producer" in logged[0]["hint"]
+
+
+def test_prefetched_messages_are_read_again_too(control: BreakerControl) -> None:
+    assert control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
+    assert control.reread_offsets == {0: 5, 1: 3}
+    assert control.end_pause() == {0: 5, 1: 3}
+    assert control.reread_offsets == {}
+
+
+def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl) -> None:
+    control.on_outcome(batch_of(5), FLOOD, batch_of(6))
+    control.end_pause()
+    assert control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
+    assert control.reread_offsets == {0: 6}
+
+
+def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: Metrics) -> None:
+    control.on_outcome(batch_of(5), FLOOD, batch_of(6))
+    control.end_pause()
+    with capture_logs() as logged:
+        assert not control.on_outcome(batch_of(5), DONE, batch_of(6))
+        assert not control.on_outcome(batch_of(6), DONE, batch_of(7))
+    assert (control.is_open, control.must_reread) == (False, False)
+    assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
+    assert metrics.consumption.circuit_breaker_open._value.get() == 0
+
+
+def test_probes_of_orders_go_on_behind_the_last_one_and_grow(control: BreakerControl) -> None:
+    assert control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    assert control.end_pause() == {0: 0}
+    assert control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
+    assert control.end_pause() == {0: 2}
+    assert control.limits.messages == 20
+
+
+def test_once_an_order_is_stored_everything_is_read_again_at_once(control: BreakerControl, metrics: Metrics) -> None:
+    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
+    assert control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
+    assert (control.reread_offsets, control.paused_until <= monotonic()) == ({0: 0}, True)
+    assert control.probed_offsets == {0: 4}
+    assert (control.is_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
+    assert control.must_reread
+    control.end_pause()
+    assert not control.must_reread
+
+
+def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl) -> None:
+    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
+    control.end_pause()
+    control.on_outcome(batch_of(0), DONE, batch_of(1))
+    assert control.probed_offsets == {0: 2}
+    control.on_outcome(batch_of(1), DONE, batch_of(2))
+    assert control.probed_offsets == {}
+
+
+def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerControl) -> None:
+    assert control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
+    control.forget(frozenset({0}))
+    assert control.reread_offsets == {1: 3}
+    control.on_outcome(Batch(), STORED_AGAIN, Batch())
+    assert control.end_pause() == {1: 3}
+    assert 0 not in control.probed_offsets

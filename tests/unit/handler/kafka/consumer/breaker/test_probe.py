@@ -1,0 +1,60 @@
+"""Trials read on from each other, and forget nothing of what is held back."""
+
+from service.handler.kafka.consumer.breaker.probe import Probe
+from service.usecases.batch import Batch
+
+
+def batch(*places: tuple[int, int]) -> Batch:
+    """Return one that took these partitions' offsets."""
+    made = Batch()
+    for partition, offset in places:
+        made.track(partition, offset, timestamp_ms=1_000, size=10)
+    return made
+
+
+def test_the_first_trial_begins_where_the_refused_batch_did() -> None:
+    probe = Probe.before(batch((0, 5), (0, 6)), batch((0, 7), (1, 3)), 10)
+    assert (probe.next, probe.held_back, probe.size) == ({0: 5, 1: 3}, {0: 5, 1: 3}, 10)
+
+
+def test_each_probe_continues_after_the_last_and_holds_back_untried_messages() -> None:
+    probe = Probe.before(batch((0, 5)), Batch(), 10)
+    probe.add(batch((0, 5), (0, 6)), batch((0, 7), (2, 1)))
+    assert (probe.next, probe.held_back, probe.tried_until) == ({0: 7, 2: 1}, {0: 5, 2: 1}, {0: 7})
+    probe.add(batch((2, 1), (3, 8)), Batch())
+    assert (probe.next, probe.held_back, probe.tried_until) == (
+        {0: 7, 2: 2, 3: 9},
+        {0: 5, 2: 1, 3: 8},
+        {0: 7, 2: 2, 3: 9},
+    )
+
+
+def test_at_the_end_of_the_topic_the_next_begins_at_the_first_message_again() -> None:
+    probe = Probe.before(batch((0, 5)), Batch(), 10)
+    assert not probe.is_at_end(100)
+    probe.add(batch((0, 5)), Batch())
+    probe.started_at = 99
+    assert not probe.is_at_end(100)
+    assert probe.is_at_end(102)
+    assert probe.rewind() == {0: 5}
+    assert not probe.is_at_end(200)
+    probe.add(batch((0, 5)), Batch())
+    assert (probe.next, probe.held_back) == ({0: 6}, {0: 5})
+
+
+def test_it_grows_to_a_full_batch() -> None:
+    probe = Probe.before(batch((0, 5)), Batch(), 10)
+    sizes = []
+    for _ in range(3):
+        probe.grow(35)
+        sizes.append(probe.size)
+    assert sizes == [20, 35, 35]
+
+
+def test_messages_of_a_revoked_partition_are_not_probed() -> None:
+    probe = Probe.before(batch((0, 5), (1, 5)), Batch(), 10)
+    taken = batch((0, 5), (1, 5))
+    taken.drop(frozenset({1}))
+    probe.add(taken, Batch())
+    probe.forget(frozenset({1}))
+    assert (probe.next, probe.held_back, probe.tried_until) == ({0: 6}, {0: 5}, {0: 6})

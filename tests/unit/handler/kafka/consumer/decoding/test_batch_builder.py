@@ -1,0 +1,99 @@
+"""Messages become a batch; how many are taken at once depends on what is left of its limits."""
+
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import pytest
+from confluent_kafka import Message
+from msgspec.json import encode
+
+from service.handler.kafka.consumer.decoding.batch_builder import MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGES, BatchBuilder
+from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.metrics import Metrics
+from tests.kit.factories import order_document
+from tests.kit.fake_consumer import message
+from tests.kit.fakes import FakeStore
+from tests.kit.policies import batch_limits, decoding_rules
+
+ORDER = encode(order_document())
+
+
+@pytest.fixture
+def builder(metrics: Metrics) -> BatchBuilder:
+    decoder = Decoder(
+        decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
+    )
+    return BatchBuilder(decoder, FakeStore.prepare, metrics)
+
+
+class UnreadableMessage(Message):
+    """A message with a header name that is not UTF-8."""
+
+    def headers(self) -> NoReturn:
+        raise SystemError
+
+
+def messages(*values: bytes | None) -> list[Message]:
+    return [message(0, offset, value) for offset, value in enumerate(values)]
+
+
+def add(builder: BatchBuilder, *values: bytes | None) -> None:
+    builder.add(messages(*values))
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"orders_{name}", labels)
+
+
+def test_messages_become_orders_dead_letters_and_tombstones(builder: BatchBuilder) -> None:
+    add(builder, ORDER, b"{", None)
+    assert (len(builder.batch.orders), len(builder.batch.dead_letters), builder.batch.tombstones) == (1, 1, 1)
+    assert builder.batch.commit_offsets == {0: 3}
+
+
+def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder, metrics: Metrics) -> None:
+    add(builder, ORDER, b"{")
+    filled = builder.batch
+    assert builder.take({0: 7}) is filled
+    assert (len(builder.batch), builder.batch.probed_offsets, filled.probed_offsets) == (0, {0: 7}, {})
+    assert sample(metrics, "consumed_total") == 2
+    assert sample(metrics, "batch_messages_sum") == 2
+    assert sample(metrics, "batch_seconds_count", stage="decode") == 1
+    assert 0 < (sample(metrics, "batch_seconds_sum", stage="decode") or 0) < 60
+
+
+def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: Metrics) -> None:
+    add(builder, ORDER)
+    builder.discard({0: 7})
+    assert (len(builder.batch), builder.batch.probed_offsets) == (0, {0: 7})
+    assert (sample(metrics, "consumed_total"), sample(metrics, "batch_messages_count")) == (0, 0)
+
+
+def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Metrics) -> None:
+    builder.add([UnreadableMessage("orders", 0, 0, None, ORDER), *messages(ORDER, ORDER)])
+    assert (sample(metrics, "unreadable_headers_total"), len(builder.batch.orders)) == (1, 3)
+
+
+def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:
+    assert builder.room(batch_limits()) == MAX_CHUNK_MESSAGES
+    assert builder.room(batch_limits(messages=3)) == 3
+    add(builder, None)
+    assert builder.room(batch_limits(messages=3)) == 2
+
+
+def test_messages_as_large_as_the_last_ones_fit_into_a_chunk(builder: BatchBuilder) -> None:
+    add(builder, bytes(MAX_CHUNK_BYTES // 4), bytes(MAX_CHUNK_BYTES // 4))
+    assert builder.room(batch_limits()) == 4
+    add(builder, bytes(MAX_CHUNK_BYTES // 8))
+    assert builder.room(batch_limits()) == 8
+
+
+def test_messages_as_large_as_the_last_ones_fit_into_the_batch(builder: BatchBuilder) -> None:
+    add(builder, bytes(1_000), bytes(1_000))
+    assert builder.room(batch_limits(bytes=5_500)) == 3
+
+
+def test_at_least_one_message_is_taken(builder: BatchBuilder) -> None:
+    add(builder, bytes(2 * MAX_CHUNK_BYTES))
+    assert builder.room(batch_limits()) == 1
+    assert builder.room(batch_limits(bytes=1)) == 1

@@ -1,0 +1,187 @@
+"""Offsets are committed after their batch is written, one commit at a time, until the broker has acknowledged them."""
+
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError, TopicPartition
+from structlog.testing import capture_logs
+
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.topic_id import TopicId
+from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.metrics import Metrics
+from service.usecases.batch import Batch
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.fakes import FakeClock
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+
+
+class FailedPartition(TopicPartition):
+    """The broker's answer to a commit that failed for this partition."""
+
+    error = FAILED
+
+
+class Committer:
+    """Offsets, and the client that commits them and reports the answers."""
+
+    def __init__(self, progress: Progress, metrics: Metrics) -> None:
+        self.progress = progress
+        self.group = ConsumerGroup({}, TOPIC)
+        self.metrics = metrics
+        self.offsets = OffsetCommitter(self.group, progress, metrics, structlog.get_logger())
+        self.succeeded: list[bool] = []
+        self.kafka = FakeConsumer({"on_commit": self.answer})
+
+    def answer(self, error: KafkaError | None, partitions: list[Any]) -> None:
+        failures = self.failures
+        with capture_logs() as logged:
+            self.offsets.on_commit(error, partitions)
+        self.succeeded.append(self.failures == failures)
+        assert [each["event"] for each in logged] == ["a commit failed and will be retried"] * (not self.succeeded[-1])
+
+    def advance(self, offsets: dict[int, int]) -> None:
+        self.progress.advance(Batch(next_offsets=offsets, last_timestamps_ms=offsets))
+
+    def commit(self) -> None:
+        self.offsets.commit(self.kafka)  # type: ignore[arg-type]
+
+    def commit_now(self) -> None:
+        self.offsets.commit_now(self.kafka)  # type: ignore[arg-type]
+
+    def poll(self) -> None:
+        self.kafka.consume(1, 0)
+
+    @property
+    def failures(self) -> float | None:
+        return self.metrics.registry.get_sample_value("orders_commit_failures_total")
+
+    @property
+    def committed(self) -> dict[int, int]:
+        return self.kafka.committed_by_partition
+
+
+@pytest.fixture
+def committer(progress: Progress, metrics: Metrics) -> Committer:
+    return Committer(progress, metrics)
+
+
+def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: Committer) -> None:
+    committer.advance({0: 5, 1: 7})
+    committer.commit()
+    assert (bool(committer.progress.uncommitted), committer.committed) == (True, {})
+    committer.poll()
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, True)
+    assert (committer.committed, committer.succeeded) == ({0: 5, 1: 7}, [True])
+
+
+def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
+    committer.group.topic_id = TopicId("abc")
+    committer.advance({0: 5})
+    committer.commit()
+    committer.poll()
+    assert committer.kafka.committed_offsets[0].metadata == "topic-id=abc"
+
+
+def test_without_pending_offsets_nothing_is_sent(committer: Committer) -> None:
+    committer.commit()
+    committer.commit_now()
+    committer.poll()
+    assert committer.succeeded == []
+
+
+def test_only_one_commit_is_in_flight(committer: Committer) -> None:
+    committer.advance({0: 5})
+    committer.commit()
+    committer.advance({0: 9})
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {0: 5}
+    assert committer.progress.uncommitted == {0: 9}
+    committer.commit()
+    committer.poll()
+    assert (committer.committed, committer.progress.is_committed) == ({0: 9}, True)
+
+
+def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: FakeClock) -> None:
+    committer.kafka.commit_errors.append(FAILED)
+    committer.advance({0: 5})
+    committer.commit()
+    committer.poll()
+    assert (committer.succeeded, bool(committer.progress.uncommitted)) == ([False], True)
+    committer.commit()
+    committer.poll()
+    assert committer.succeeded == [False]
+    clock.advance(0.5)
+    committer.commit()
+    committer.poll()
+    assert (committer.succeeded, committer.committed) == ([False, True], {0: 5})
+
+
+def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
+    committer.advance({0: 5, 1: 7})
+    committer.answer(None, [TopicPartition(TOPIC, 0, 5), FailedPartition(TOPIC, 1, 7)])
+    assert committer.succeeded == [False]
+    clock.advance(0.5)
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {1: 7}
+
+
+def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:
+    committer.kafka.commit_errors.append(FAILED)
+    committer.advance({0: 5})
+    committer.commit()
+    committer.advance({1: 7})
+    committer.commit_now()
+    committer.poll()
+    assert committer.committed == {0: 5, 1: 7}
+
+
+def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_logged(committer: Committer) -> None:
+    committer.kafka.failures["commit"] = FAILED
+    committer.advance({0: 5})
+    with capture_logs() as logged:
+        committer.commit_now()
+    assert [(each["event"], each["code"]) for each in logged] == [
+        ("a commit failed while partitions were revoked", "REBALANCE_IN_PROGRESS")
+    ]
+    assert committer.failures == 1
+
+
+def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
+    committer.advance({0: 5, 1: 7})
+    committer.progress.forget(frozenset({1, 2}))
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {0: 5}
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, False)
+
+
+def test_abandoned_offsets_are_never_committed(committer: Committer) -> None:
+    committer.advance({0: 5, 1: 7})
+    committer.progress.abandon()
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {}
+    assert (bool(committer.progress.uncommitted), committer.progress.is_committed) == (False, False)
+
+
+def test_the_answer_to_a_commit_of_an_older_offset_does_not_end_the_wait(committer: Committer) -> None:
+    committer.advance({0: 9})
+    committer.answer(None, [TopicPartition(TOPIC, 0, 5)])
+    assert (committer.succeeded, bool(committer.progress.uncommitted)) == ([True], True)
+
+
+def test_the_duration_of_a_commit_is_measured(committer: Committer, clock: FakeClock) -> None:
+    committer.advance({0: 5})
+    committer.commit()
+    clock.advance(1.5)
+    committer.poll()
+    sample = committer.metrics.registry.get_sample_value
+    assert sample("orders_batch_seconds_sum", {"stage": "commit"}) == 1.5

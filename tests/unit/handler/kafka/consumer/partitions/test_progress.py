@@ -1,0 +1,106 @@
+"""What is done, uncommitted or abandoned, and when the end of a partition is committed."""
+
+import pytest
+
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.usecases.batch import Batch
+
+
+def batch(**next_offsets: int) -> Batch:
+    """Return a batch whose last records precede these offsets, by partition: `p0=5`."""
+    offsets = {int(name[1:]): offset for name, offset in next_offsets.items()}
+    return Batch(next_offsets=offsets, last_timestamps_ms=dict.fromkeys(offsets, 0))
+
+
+@pytest.fixture
+def read(progress: Progress) -> Progress:
+    """The progress of a consumer that has read partition 0 up to 10 and partition 1 up to 20."""
+    progress.reach_end(0, 10)
+    progress.reach_end(1, 20)
+    return progress
+
+
+def done_until(progress: Progress, **next_offsets: int) -> None:
+    """Process messages whose offsets are committed already."""
+    progress.advance(batch(**next_offsets), is_committed=True)
+
+
+def test_offsets_are_uncommitted_until_the_broker_acknowledges_the_last_ones(progress: Progress) -> None:
+    progress.advance(batch(p0=5, p1=7))
+    progress.advance(batch(p0=9))
+    progress.on_committed(0, 5)
+    progress.on_committed(1, 7)
+    assert (progress.uncommitted, progress.is_committed) == ({0: 9}, False)
+    progress.on_committed(0, 9)
+    assert (progress.uncommitted, progress.is_committed) == ({}, True)
+
+
+def test_offsets_that_were_committed_with_the_dead_letters_are_done_and_committed(progress: Progress) -> None:
+    progress.advance(batch(p0=5), is_committed=True)
+    assert (progress.next_offset(0), progress.is_committed) == (5, True)
+
+
+def test_the_committed_offset_counts_until_a_batch_is_done(progress: Progress) -> None:
+    progress.start_at({0: 4})
+    assert (progress.partitions[0].offset, progress.next_offset(0)) == (4, None)
+    progress.advance(batch(p0=9))
+    progress.start_at({0: 4})
+    assert (progress.partitions[0].offset, progress.next_offset(0)) == (9, 9)
+
+
+def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_next_assignment(
+    progress: Progress,
+) -> None:
+    progress.advance(batch(p0=5, p1=7))
+    progress.forget(frozenset({1, 2}))
+    progress.on_committed(0, 5)
+    assert (progress.uncommitted, progress.is_committed, progress.next_offset(1)) == ({}, False, None)
+    progress.on_assign()
+    assert progress.is_committed
+
+
+def test_an_end_after_the_last_record_is_committed_once(read: Progress) -> None:
+    done_until(read, p0=8, p1=20)
+    read.advance_to_ends([])
+    assert (read.uncommitted, read.next_offset(0)) == ({0: 10}, 10)
+    read.on_committed(0, 10)
+    read.advance_to_ends([])
+    assert read.uncommitted == {}
+
+
+def test_a_partition_with_messages_in_an_unfinished_batch_waits_for_them(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.advance_to_ends([Batch(), batch(p0=9)])
+    assert read.uncommitted == {1: 20}
+    read.advance_to_ends([Batch()])
+    assert read.uncommitted == {0: 10, 1: 20}
+
+
+def test_a_partition_without_a_known_offset_waits_for_it(read: Progress) -> None:
+    done_until(read, p1=15)
+    read.advance_to_ends([])
+    assert read.uncommitted == {1: 20}
+    read.start_at({0: 3})
+    read.advance_to_ends([])
+    assert read.uncommitted == {0: 10, 1: 20}
+
+
+def test_the_last_end_of_a_partition_counts(read: Progress) -> None:
+    done_until(read, p0=8)
+    read.reach_end(0, 12)
+    read.advance_to_ends([])
+    assert read.uncommitted == {0: 12}
+
+
+def test_the_end_of_a_partition_that_moved_is_forgotten(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.forget_ends([0, 7])
+    read.advance_to_ends([])
+    assert read.uncommitted == {1: 20}
+
+
+def test_all_ends_are_forgotten_when_messages_are_read_again(read: Progress) -> None:
+    done_until(read, p0=8, p1=15)
+    read.forget_all_ends()
+    read.advance_to_ends([])
+    assert read.uncommitted == {}

@@ -1,0 +1,100 @@
+"""Positions that are out of range are reset one by one; one that cannot be reset blocks no other."""
+
+import pytest
+import structlog
+from confluent_kafka import KafkaError, TopicPartition
+from structlog.testing import capture_logs
+
+from service.handler.kafka.consumer.partitions.progress import Progress
+from service.handler.kafka.consumer.partitions.resets import OffsetResets
+from service.metrics import Metrics
+from service.usecases.batch import Batch
+from tests.kit.fake_consumer import TOPIC, FakeConsumer
+
+
+@pytest.fixture
+def resets(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> OffsetResets:
+    """The resets of a client with partitions 0 and 1, which still have the offsets 5 to 9."""
+    for partition in (0, 1):
+        kafka.logs[partition].start = 5
+        kafka.append(partition, *[b""] * 5)
+        kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
+    return OffsetResets(kafka, TOPIC, progress, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
+
+
+def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:
+    return [(each.partition, each.offset) for each in resets.reset(unverified)]
+
+
+def skipped(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("orders_offsets_skipped_total")
+
+
+def test_a_position_out_of_range_is_moved_to_the_earliest_offset_once(
+    resets: OffsetResets, kafka: FakeConsumer
+) -> None:
+    resets.add(1)
+    assert (moved(resets), moved(resets)) == ([(1, 5)], [])
+    assert kafka.positions == {0: 99, 1: 5}
+
+
+def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    kafka.incremental_unassign([TopicPartition(TOPIC, 0)])
+    resets.add(0)
+    resets.add(1)
+    assert (moved(resets), moved(resets)) == ([(1, 5)], [])
+
+
+@pytest.mark.parametrize(("offset", "count"), [(2, 3), (12, 2), (7, 0)])
+def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
+    resets: OffsetResets, progress: Progress, metrics: Metrics, offset: int, count: int
+) -> None:
+    progress.advance(Batch(next_offsets={0: offset}, last_timestamps_ms={0: 0}))
+    resets.add(0)
+    with capture_logs() as logs:
+        assert moved(resets) == [(0, 5)]
+    assert skipped(metrics) == count
+    assert [(each["log_level"], each["offset"], each["earliest"], each["end"], each["skipped"]) for each in logs] == [
+        ("error", offset, 5, 10, count)
+    ]
+
+
+def test_before_a_batch_is_written_the_committed_offset_is_expected(
+    resets: OffsetResets, kafka: FakeConsumer, metrics: Metrics
+) -> None:
+    kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
+    resets.add(0)
+    assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
+
+
+def test_a_group_that_never_committed_skips_nothing(resets: OffsetResets, progress: Progress, metrics: Metrics) -> None:
+    progress.start_at({0: 2})  # the beginning of the topic, at the last statistics
+    resets.add(0)
+    with capture_logs() as logs:
+        assert moved(resets) == [(0, 5)]
+    assert (skipped(metrics), logs) == (0, [])
+
+
+def test_a_revoked_partition_is_forgotten(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    resets.add(0)
+    resets.forget(frozenset({0}))
+    assert moved(resets) == []
+    assert kafka.positions == {0: 99, 1: 99}
+
+
+def test_an_unverified_partition_waits(resets: OffsetResets) -> None:
+    resets.add(0)
+    resets.add(1)
+    assert (moved(resets, 0), moved(resets)) == ([(1, 5)], [(0, 5)])
+
+
+def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    resets.add(0)
+    resets.add(1)
+    kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
+    with capture_logs() as logs:
+        assert moved(resets) == []
+    assert [(each["event"], each["partition"], each["code"]) for each in logs] == [
+        ("cannot find the earliest offset yet", 0, "_TIMED_OUT")
+    ]
+    assert moved(resets) == [(0, 5), (1, 5)]

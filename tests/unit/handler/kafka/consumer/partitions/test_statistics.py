@@ -1,0 +1,91 @@
+"""The figures that the consumer reads from librdkafka's statistics."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from local import broker
+from service.handler.kafka.consumer.partitions.statistics import PartitionEnd, Statistics
+from tests.kit.waiting import eventually
+
+SECONDS = 10.0
+
+
+def partition(**changes: Any) -> dict[str, Any]:
+    figures = {"committed_offset": -1001, "lo_offset": -1001, "fetch_state": "none", "hi_offset": -1001}
+    return figures | {"ls_offset": -1001, "unused": 1} | changes
+
+
+def statistics(*states: str, **partitions: dict[str, Any]) -> Statistics:
+    brokers = {str(number): {"state": state, "rtt": {}} for number, state in enumerate(states)}
+    numbered = {name.removeprefix("p"): figures for name, figures in partitions.items()}
+    return Statistics.read(json.dumps({"ts": 1, "brokers": brokers, "topics": {"orders": {"partitions": numbered}}}))
+
+
+@pytest.mark.parametrize(
+    ("states", "is_up"),
+    [((), False), (("INIT", "DOWN"), False), (("DOWN", "UP"), True), (("AUTH_REQ",), False)],
+)
+def test_kafka_is_up_if_any_broker_is(states: tuple[str, ...], is_up: bool) -> None:  # noqa: FBT001 - a parameter
+    assert statistics(*states).any_broker_is_up is is_up
+
+
+def test_only_active_partitions_are_fetched() -> None:
+    found = statistics(p0=partition(fetch_state="active"), p1=partition(fetch_state="offset-query"), p2=partition())
+    assert found.fetched("orders") == {0}
+
+
+def test_a_partition_without_a_commit_starts_at_its_first_offset() -> None:
+    found = statistics(
+        p0=partition(committed_offset=7, lo_offset=3),
+        p1=partition(lo_offset=3),
+        p2=partition(),
+        p3=partition(committed_offset=2, lo_offset=5),
+    )
+    assert found.committed("orders") == {0: 7, 1: 3, 2: 0, 3: 5}
+
+
+def test_a_partition_has_no_end_before_its_first_fetch() -> None:
+    found = statistics(p0=partition(hi_offset=9, ls_offset=6), p1=partition(hi_offset=9))
+    assert found.ends("orders") == {0: PartitionEnd(9, 6)}
+
+
+@pytest.mark.parametrize(("end", "stable", "locked"), [(9, 6, 3), (9, 9, 0), (5, 6, 0)])
+def test_messages_from_the_first_open_transaction_on_are_locked(end: int, stable: int, locked: int) -> None:
+    assert PartitionEnd(end, stable).locked == locked
+
+
+def test_an_unknown_topic_has_no_partitions() -> None:
+    found = statistics("UP", p0=partition(fetch_state="active"))
+    assert (found.fetched("other"), found.committed("other"), found.ends("other")) == (set(), {}, {})
+    assert Statistics.read('{"brokers": {}}').fetched("orders") == set()
+
+
+@pytest.fixture
+def bootstrap_servers() -> Iterator[str]:
+    with broker.mock(["orders"]) as cluster:
+        yield cluster.bootstrap_servers
+
+
+def test_librdkafka_reports_the_figures_that_are_read(bootstrap_servers: str) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    producer.produce("orders", b"{}", partition=0)
+    assert producer.flush(SECONDS) == 0
+    texts: list[str] = []
+    properties: dict[str, Any] = {
+        "bootstrap.servers": bootstrap_servers, "group.id": "orders", "statistics.interval.ms": 50,
+        "stats_cb": texts.append, "log_level": 0,
+    }  # fmt: skip
+    consumer = Consumer(properties)
+    consumer.assign([TopicPartition("orders", 0, 0)])
+
+    def are_read() -> bool:
+        consumer.consume(10, 0.05)
+        found = Statistics.read(texts[-1]) if texts else Statistics({})
+        return found.any_broker_is_up and found.fetched("orders") == {0} and found.ends("orders") == {0: (1, 1)}
+
+    eventually(are_read, SECONDS, "the statistics have the end of the partition")
+    consumer.close()
