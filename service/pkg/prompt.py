@@ -1,13 +1,25 @@
 """A question to the user at the terminal."""
 
+import sys
+
+from service.errors import CommandError, InvalidSettings
 from service.pkg.shutdown_event import interruptible
 
 
-def confirms(question: str) -> bool:
-    """Return whether the user answers yes. Raises KeyboardInterrupt on Ctrl-C."""
+def require_terminal(command: str) -> None:
+    """Raise InvalidSettings if the user of the command cannot be asked."""
+    if not sys.stdin.isatty():
+        raise InvalidSettings(
+            f"{command}: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
+        )
+
+
+def require_confirmation(question: str, refusal: str) -> None:
+    """Ask the user. Raises CommandError(refusal) unless the answer is yes, KeyboardInterrupt on Ctrl-C."""
     try:
         with interruptible():
-            answer = input(question)
+            answer = input(f"{question} [y/N] ")
     except EOFError:
-        return False
-    return answer.strip().lower() in {"y", "yes"}
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise CommandError(refusal)

@@ -99,7 +99,7 @@ def test_the_retention_is_for_consumers_and_for_a_cron_job_that_never_overlaps_i
     job = spec["jobTemplate"]["spec"]
     assert job["activeDeadlineSeconds"] < DAY_SECONDS  # so that the next run is not skipped
     (prune,) = job["template"]["spec"]["containers"]
-    assert (prune["args"], prune["envFrom"]) == (["prune"], [{"configMapRef": {"name": "orders"}}])
+    assert (prune["args"], prune["envFrom"]) == (["prune", "--yes"], [{"configMapRef": {"name": "orders"}}])
     (rule,) = job["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"] == {"containerName": prune["name"], "operator": "In", "values": [ExitCode.USAGE]}
     assert one(objects, "ConfigMap", "orders")["data"]["ORDERS_RETENTION__MAX_AGE"] == "400d"

@@ -60,7 +60,7 @@ def test_a_missing_schema_is_reported_with_the_command_that_creates_it(
     )
 
 
-@pytest.mark.parametrize("command", [["erase", "--yes", "a"], ["prune", "--older-than", "400d"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["erase", "--yes", "a"], ["prune", "--older-than", "400d", "--yes"]], ids=" ".join)
 def test_ctrl_c_ends_a_command_that_waits_for_a_batch(
     harness: Harness, admin: psycopg.Connection, command: list[str]
 ) -> None:

@@ -1,10 +1,7 @@
 """`orders erase` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import httpx2
 import psycopg
@@ -24,6 +21,7 @@ from tests.kit import stores
 from tests.kit.factories import order_document, versioned
 from tests.kit.harness import MAX_STALE_SECONDS, TIMEOUT_SECONDS, Harness, Sent, metric, order_status, orders
 from tests.kit.temporary import configure_topic
+from tests.kit.terminal import terminal_input
 from tests.kit.waiting import eventually
 
 DAY = 86_400
@@ -186,16 +184,6 @@ def test_either_orders_or_an_age_is_required(both_settings: Settings, arguments:
 
 
 # Confirmation, dry run and undo
-
-
-@contextmanager
-def terminal_input(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> Iterator[None]:
-    """Replace standard input by a terminal on which `answer` is typed."""
-    master, slave = os.openpty()
-    with os.fdopen(master, "wb", buffering=0) as keyboard, os.fdopen(slave) as terminal:
-        keyboard.write(answer)
-        monkeypatch.setattr(sys, "stdin", terminal)
-        yield
 
 
 def test_the_user_is_asked_for_confirmation_after_a_preview(

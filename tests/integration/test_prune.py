@@ -1,6 +1,7 @@
 """`orders prune` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
+import re
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -16,6 +17,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit import stores
 from tests.kit.factories import Document, order_document, versioned
 from tests.kit.harness import MAX_STALE_SECONDS, Harness, metric, order_status, orders
+from tests.kit.terminal import terminal_input
 from tests.kit.waiting import eventually
 
 DAY = 86_400
@@ -59,7 +61,7 @@ def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harn
     assert consumer.stop() == 0
     consumer = harness.consumer(ORDERS_RETENTION__MAX_AGE="400d")
 
-    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d")
+    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d", "--yes")
     eventually(lambda: order_status(api, "a") == 404, MAX_STALE_SECONDS)
     assert order_status(api, "b") == 200
 
@@ -84,14 +86,14 @@ def test_a_pruned_order_returns_404_within_a_second_and_is_not_stored_again(harn
 
 def test_sigterm_ends_it_between_two_transactions_and_the_next_run_continues(harness: Harness) -> None:
     store(harness.database, a=402, b=401, new=0)
-    command = harness.spawn("prune", "--older-than", "400d", "--rate", "0.01", settings=harness.settings)
+    command = harness.spawn("prune", "--older-than", "400d", "--yes", "--rate", "0.01", settings=harness.settings)
     eventually(lambda: len(harness.stored()) == 2, 30, "the first transaction")
     assert command.stop() == 1
     (logged,) = command.logged("orders pruned")
     assert logged["orders"] == 1
     assert command.tail(1) == "orders: stopped before the end: run the same command to continue"
     assert harness.stored() == {"b", "new"}
-    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d")
+    assert "Z: 1 deleted" in harness.output_of("prune", "--older-than", "400d", "--yes")
     assert harness.stored() == {"new"}
 
 
@@ -109,10 +111,43 @@ def test_a_dry_run_prints_how_many_would_be_deleted_and_deletes_none(
         assert line.endswith("Z: 2 would be deleted")
 
 
+def test_the_user_is_asked_for_confirmation_with_the_number_of_orders(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(database, a=401, b=402, c=399)
+    with terminal_input(monkeypatch, b"y\n"):
+        assert run(database, "--older-than", "400d", max_age=400 * DAY) == 0
+    preview, result, _logged = capsys.readouterr().out.splitlines()
+    assert preview.endswith("Z: 2 would be deleted")
+    assert re.fullmatch(r"Delete them permanently\? \[y/N\] orders created before .+Z: 2 deleted", result)
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n", b"4d\n", b"\x04"], ids=["nothing", "no", "other", "end"])
+def test_without_confirmation_nothing_is_deleted(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: bytes
+) -> None:
+    store(database, a=401)
+    with terminal_input(monkeypatch, answer), pytest.raises(CommandError, match="nothing was deleted"):
+        run(database, "--older-than", "4d")
+    capsys.readouterr()
+    run(database, "--older-than", "4d", "--dry-run", max_age=4 * DAY)
+    assert capsys.readouterr().out.endswith("Z: 1 would be deleted\n")
+
+
+def test_without_a_terminal_yes_is_required_and_the_exit_code_is_2(harness: Harness) -> None:
+    store(harness.database, a=401)
+    command = harness.spawn("prune", "--older-than", "400d", settings=harness.settings)
+    assert command.process.wait(60) == 2
+    assert command.tail().splitlines() == [
+        "orders: prune: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
+    ]
+    assert harness.stored() == {"a"}
+
+
 def test_the_age_is_by_default_that_of_the_setting(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     store(database, a=401, b=399)
     with capture_logs() as logs:
-        assert run(database, max_age=400 * DAY) == 0
+        assert run(database, "--yes", max_age=400 * DAY) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.endswith("Z: 1 deleted")
     (logged,) = logs
@@ -124,7 +159,7 @@ def test_the_age_is_by_default_that_of_the_setting(database: str, capsys: pytest
 def test_it_says_if_consumers_store_the_pruned_orders_again(
     database: str, capsys: pytest.CaptureFixture[str], max_age: float | None
 ) -> None:
-    run(database, "--older-than", "400d", max_age=max_age)
+    run(database, "--older-than", "400d", "--yes", max_age=max_age)
     assert capsys.readouterr().out.startswith(
         "ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered"
     )
@@ -150,7 +185,7 @@ def test_a_failure_is_reported_with_the_number_of_deleted_orders(
     store(database, a=401)
     readonly = f"{database}?options=-cdefault_transaction_read_only%3Don"
     with pytest.raises(CommandError, match=r"PostgreSQL is read-only .*: run the command again"):
-        run(readonly, "--older-than", "400d")
+        run(readonly, "--older-than", "400d", "--yes")
     assert "Z: 0 deleted\n" in capsys.readouterr().out
 
 

@@ -30,9 +30,16 @@ OF_KAFKA = [
     ["check"],
     ["smoke", "--url", "http://127.0.0.1:1"],
     ["erase", "--forget-older-than", "400d"],
+    ["erase", "--undo", "abc"],
 ]
 
-OF_POSTGRESQL = [["erase", "--yes", "abc"], ["prune", "--older-than", "400d"], ["distribute"]]
+OF_POSTGRESQL = [
+    ["erase", "--yes", "abc"],
+    ["erase", "--dry-run", "abc"],
+    ["prune", "--older-than", "400d", "--yes"],
+    ["prune", "--older-than", "400d", "--dry-run"],
+    ["distribute"],
+]
 
 End = Callable[..., str]
 

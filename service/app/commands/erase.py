@@ -5,7 +5,6 @@ confirmation, and `--undo` lets such an order be stored again.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
@@ -25,7 +24,7 @@ from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
-from service.pkg.prompt import confirms
+from service.pkg.prompt import require_confirmation, require_terminal
 from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
 from service.repo.operations.erasures import Erasures
 from service.usecases.erase import UndoResult, require_no_older_records, undo
@@ -75,14 +74,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _confirm(uids: Sequence[str], settings: Settings) -> None:
     """Return if the user confirms. Raises CommandError otherwise, InvalidSettings if there is no terminal."""
-    if not sys.stdin.isatty():
-        raise InvalidSettings(
-            "erase: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
-        )
+    require_terminal("erase")
     _preview(uids, settings)
     echo("Stored orders are deleted permanently; --undo does not restore them.")
-    if not confirms(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}? [y/N] "):
-        raise CommandError("nothing was erased")
+    require_confirmation(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}?", "nothing was erased")
 
 
 def _preview(uids: Sequence[str], settings: Settings) -> None:

@@ -15,6 +15,7 @@ from service.errors import CommandError, InvalidSettings, Stopped
 from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
+from service.pkg.prompt import require_confirmation, require_terminal
 from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import ExpiredOrders
@@ -28,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--older-than", type=duration_up_to(MAX_AGE_SECONDS), metavar="TIME",
         help="delete orders whose date_created is older than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="print how many would be deleted, and delete none")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="print how many would be deleted, and delete none")
+    how.add_argument(
+        "--yes", action="store_true", help="delete without confirmation; required if standard input is not a terminal"
+    )
     parser.add_argument(
         "--rate", type=rate, default=_DEFAULT_RATE, metavar="ORDERS_PER_SECOND",
         help="delete at most this many orders per second; 0 for no limit (default: %(default)g)",
@@ -41,14 +46,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
         raise InvalidSettings("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
+    if not (args.dry_run or args.yes):
+        require_terminal("prune")
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
     with closing(expired_orders(settings.postgres, cutoff)) as orders:
         if settings.retention.max_age is None or max_age < settings.retention.max_age:
             echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
         with interruptible(), explained():
-            if args.dry_run:
+            if not args.yes:
                 echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
-            else:
+            if not (args.yes or args.dry_run):
+                require_confirmation("Delete them permanently?", "nothing was deleted")
+            if not args.dry_run:
                 _prune(orders, args.rate, cutoff, stop)
     return ExitCode.DONE
 

@@ -99,7 +99,7 @@ def silent_server() -> Iterator[socket.socket]:
         ["rewind", "--to-timestamp", "2026-11-23T10:00:00Z"],
         ["skip-batch", "0", "0", "--dry-run"],
         ["erase", "--yes", "abc"],
-        ["prune", "--older-than", "400d"],
+        ["prune", "--older-than", "400d", "--yes"],
         ["distribute"],
         ["migrate"],
         ["wait-for-migrations"],
