@@ -171,6 +171,27 @@ def test_a_terminated_connection_is_replaced(writer: PostgresOrderStore, admin: 
     assert writer.store([versioned(2)]) == Stored(new=1)
 
 
+def connections(admin: psycopg.Connection) -> list[int]:
+    """Return the process ids of the writer's connections."""
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
+    return [pid for (pid,) in admin.execute(query, [WRITER])]
+
+
+def test_every_error_but_a_rejection_ends_the_connection(database: str, admin: psycopg.Connection) -> None:
+    """After a failover, the old connection may lead to a demoted server."""
+    add_check(admin, "orders", "customer_id")
+    with writing(database, lock_timeout=0.2) as writer, psycopg.connect(database) as other:
+        writer.store([versioned(1, order_uid="a")])
+        (first,) = connections(admin)
+        rejection(writer, [versioned(1, customer_id="poison")])
+        assert connections(admin) == [first]
+        other.execute("SELECT FROM orders FOR UPDATE")
+        assert failure(writer, versioned(2, order_uid="a", entry="other")).sqlstate == "55P03"
+        eventually(lambda: first not in connections(admin), what="the connection ends")
+        other.rollback()
+        assert writer.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+
+
 def test_an_unreachable_server_is_a_temporary_error() -> None:
     with writing("postgresql://127.0.0.1:1/orders", connect_timeout=1) as writer:
         failed = "the connection to PostgreSQL failed: connection refused"
