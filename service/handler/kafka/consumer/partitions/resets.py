@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.partitions.progress import Progress
+from service.handler.kafka.consumer.partitions.reassign import reassign
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics
@@ -67,10 +68,8 @@ class OffsetResets:
                 "the offset is no longer in the topic: reading continues at the earliest one",
                 partition=partition, offset=offset, earliest=earliest, end=end, skipped=skipped,
             )  # fmt: skip
-        # The client cannot seek from a position that is out of range: assign the partition again.
-        self._client.incremental_unassign([topic_partition])
         topic_partition.offset = earliest
-        self._client.incremental_assign([topic_partition])
+        reassign(self._client, [topic_partition])
         return topic_partition
 
     def _expected_offset(self, topic_partition: TopicPartition) -> int | None:

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.topic_id import TopicId
+from service.handler.kafka.consumer.partitions.reassign import reassign
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 
 if TYPE_CHECKING:
@@ -180,8 +181,7 @@ class TopicCheck:
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
         moved = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
         if moved:
-            self._client.incremental_unassign(moved)
-            self._client.incremental_assign(moved)
+            reassign(self._client, moved)
         return moved
 
     def _committed(self, partitions: list[int]) -> list[TopicPartition]:
