@@ -84,14 +84,17 @@ def classify(error: psycopg.Error) -> Failure:
     return Failure.TEMPORARY if state.startswith(_TEMPORARY) else Failure.OTHER
 
 
-def translate(error: psycopg.Error) -> StorageError:
-    """Return OrderRejected (permanent), StatementTimedOut (half may succeed) or StorageUnavailable (temporary)."""
+def translate(error: psycopg.Error, rejected: int | None = None) -> StorageError:
+    """Return OrderRejected (permanent), StatementTimedOut (half may succeed) or StorageUnavailable (temporary).
+
+    `rejected` is the index of the order that caused the error, if it is known.
+    """
     state = error.sqlstate or ""
     match classify(error):
         case Failure.NO_RESPONSE:
             return StorageUnavailable(describe(error))
         case Failure.DATA_REJECTED:
-            return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error))
+            return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error), index=rejected)
         case Failure.STATEMENT_TIMEOUT:
             return StatementTimedOut("the statement timed out", sqlstate=state)
     kind = ConcurrentChange if state in _LOST_RACE else StorageUnavailable

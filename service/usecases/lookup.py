@@ -93,6 +93,7 @@ class Lookup:
         self._notified_during_warm_up: set[str] | None = None
         self.hits = 0
         self.misses = 0
+        """For `/stats`. The callbacks count the same for Prometheus, which use cases do not know."""
 
     async def find(self, uid: str) -> LookupResult | None:
         """Return the order, or None if there is none. Raises StorageUnavailable on a miss without a database."""

@@ -93,10 +93,8 @@ class PostgresOrderStore:
                 return duplicates + self._write(connection.cursor(), newest, copied)
         except psycopg.Error as error:
             self._ids.discard()
-            failure = translate(error)
-            if isinstance(failure, OrderRejected):
-                failure.index = _rejected_index(error, copied, orders)
-            else:
+            failure = translate(error, _rejected_index(error, copied, orders))
+            if not isinstance(failure, OrderRejected):
                 self._transactions.close()  # or after a failover it stays connected to the demoted server
             if error.sqlstate == LOCK_NOT_AVAILABLE:
                 with suppress(psycopg.Error):  # the next attempt reports it
