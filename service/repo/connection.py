@@ -21,6 +21,8 @@ _PREPARE_THRESHOLD: Final = 5
 """Executions of a statement on a connection after which it is prepared."""
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
 """Through a pooler, its result differs from the process id that the client received on connecting."""
+PLANNER_SETTINGS: Final = ("enable_seqscan", "jit")
+"""Turned off: the planner prefers sequential scans of tables that were never analyzed, and would compile each read."""
 SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
 """BACKEND_PID, and whether the server is a standby."""
 PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
@@ -70,8 +72,14 @@ class ConnectionSettings:
             f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
             f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE_SECONDS * 1000)}; "
-            "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; SET LOCAL join_collapse_limit = 1"
+            + "".join(f"SET LOCAL {name} = off; " for name in PLANNER_SETTINGS)
+            + "SET LOCAL join_collapse_limit = 1"
         )
+
+
+def is_pooled(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], backend_pid: int) -> bool:
+    """Return whether the result of BACKEND_PID shows that the connection leads through a pooler."""
+    return backend_pid != connection.info.backend_pid
 
 
 def require_utf8(connection: Connection) -> Connection:

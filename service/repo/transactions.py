@@ -15,6 +15,7 @@ from service.repo.connection import (
     BoundedConnection,
     ConnectionSettings,
     ignore_notify,
+    is_pooled,
 )
 
 TERMINATE_FROZEN: Final = """\
@@ -83,8 +84,10 @@ class Transactions:
         connection = self._accept(BoundedConnection.connect(self._settings.dsn, **self._settings.parameters))
         connection.call_timeout = self._settings.statement_timeout + GRACE_SECONDS
         connection.add_notify_handler(ignore_notify)
-        if self._settings.prepared_statements is None and _is_pooled(connection):
-            connection.prepare_threshold = None
+        if self._settings.prepared_statements is None:
+            ((backend_pid,),) = connection.execute(BACKEND_PID).fetchall()
+            if is_pooled(connection, backend_pid):
+                connection.prepare_threshold = None
         return connection
 
     def _roll_back(self, connection: BoundedConnection) -> None:
@@ -96,7 +99,3 @@ class Transactions:
                 self.close()
         except psycopg.Error:
             self.close()
-
-
-def _is_pooled(connection: BoundedConnection) -> bool:
-    return connection.execute(BACKEND_PID).fetchone() != (connection.info.backend_pid,)

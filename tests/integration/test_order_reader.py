@@ -14,7 +14,7 @@ from service.entities.order import Order
 from service.pkg.etag import with_etag
 from service.repo.reader.statements import (
     DOCUMENTS_OF,
-    PLANNER_SETTINGS,
+    SET_PLANNER,
     document_values,
     newest_statement,
     page_statement,
@@ -313,7 +313,7 @@ def test_a_read_of_one_order_is_not_planned_each_time(real: RealReads, database:
         real.store(*(order(order_uid=f"o{start + n}") for n in range(2_000)))
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ANALYZE")
-        connection.execute(PLANNER_SETTINGS)
+        connection.execute(SET_PLANNER)
         for number in range(20):
             connection.execute(DOCUMENTS_OF, document_values([f"o{number}"]), prepare=True)
         ((generic, custom),) = connection.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements")

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
-from service.repo.connection import SERVER, require_utf8
+from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
@@ -40,7 +40,7 @@ def server(postgres: "PostgresSettings") -> str:
         major, minor = divmod(connection.info.server_version, 10_000)
         row = connection.execute(SERVER).fetchone()
         backend, is_standby = row or (0, False)
-        route = ["standby"] * is_standby + ["through a pooler"] * (backend != connection.info.backend_pid)
+        route = ["standby"] * is_standby + ["through a pooler"] * is_pooled(connection, backend)
         return ", ".join([f"{major}.{minor}", *route, f"{'with' if connection.pgconn.ssl_in_use else 'without'} TLS"])
 
 

@@ -21,6 +21,7 @@ from service.repo.connection import (
     BoundedAsyncConnection,
     ConnectionSettings,
     ignore_notify,
+    is_pooled,
     load_text_as_bytes,
 )
 from service.repo.connection_errors import CONNECTION_FAILED
@@ -29,8 +30,8 @@ from service.repo.reader.statements import (
     DOCUMENTS_WITH_LSN,
     ESTIMATE,
     IDENTITY,
-    PLANNER_SETTINGS,
     REPLAY_LSN,
+    SET_PLANNER,
     document_values,
     newest_statement,
     page_statement,
@@ -197,12 +198,12 @@ class PostgresOrderReader:
         load_text_as_bytes(connection)
         connection.add_notify_handler(ignore_notify)
         [(backend_pid, is_standby)] = await (await connection.execute(SERVER)).fetchall()
-        is_pooled = backend_pid != connection.info.backend_pid
-        connection.may_be_behind = is_standby or is_pooled  # a pooler may switch servers
-        if is_pooled and self._settings.prepared_statements is None:
+        through_pooler = is_pooled(connection, backend_pid)
+        connection.may_be_behind = is_standby or through_pooler  # a pooler may switch servers
+        if through_pooler and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
-        if not is_pooled:
-            await connection.execute(PLANNER_SETTINGS)
+        if not through_pooler:
+            await connection.execute(SET_PLANNER)
 
 
 async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:

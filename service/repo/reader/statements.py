@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
+from service.repo.connection import PLANNER_SETTINGS
 from service.repo.document import (
     BY_ORDER_UID,
     CREATED_US,
@@ -38,9 +39,8 @@ _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
 """The fields of Identity, and the encoding of the database."""
 
-PLANNER_SETTINGS: Final = "SET enable_seqscan = off; SET jit = off"
-"""The planner prefers sequential scans of tables that were never analyzed. A pooler passes a session's settings on to
-other clients, so behind a pooler the role must have these settings (roles.sql)."""
+SET_PLANNER: Final = "; ".join(f"SET {name} = off" for name in PLANNER_SETTINGS)
+"""For a session. A pooler would pass it on to other clients: behind one, the role must have it (roles.sql)."""
 
 MIN_UIDS: Final = 16
 """Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a
