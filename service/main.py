@@ -30,8 +30,8 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "consumer": Command("read orders from Kafka and store them", "service.app.consumer"),
-    "api": Command("serve orders over HTTP from memory", "service.app.api"),
+    "consumer": Command("read orders from Kafka and store them", "service.app.consumer.command"),
+    "api": Command("serve orders over HTTP from memory", "service.app.api.command"),
     "migrate": Command("create or upgrade the schema, and create missing topics", "service.app.commands.migrate"),
     "wait-for-migrations": Command("block until the schema is up to date", "service.app.commands.wait_for_migrations"),
     "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.generate"),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from service.app import doctor_checks
 from service.app.commands import doctor
+from service.app.commands.parts import doctor_checks
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY
 from service.repo.operations import checks, listen_checks

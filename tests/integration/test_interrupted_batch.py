@@ -12,7 +12,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from service.app.consumer_loop import LoopDependencies, build_consumer
+from service.app.consumer.loop import LoopDependencies, build_consumer
 from service.config import KafkaSettings
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties

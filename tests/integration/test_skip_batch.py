@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
-from service.app.command_clients import unreadable_batches
 from service.app.commands import skip_batch
+from service.app.commands.parts.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.usecases.ports import BatchSource, UnreadableBatch

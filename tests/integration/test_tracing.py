@@ -75,6 +75,6 @@ def test_without_a_collector_the_sdk_is_not_imported(harness: Harness) -> None:
     consumer = harness.consumer(PYTHONVERBOSE="1")
     assert consumer.stop() == 0
     loaded = consumer.log.read_text(errors="replace")
-    assert "import 'service.app.consumer'" in loaded
+    assert "import 'service.app.consumer.command'" in loaded
     assert "opentelemetry.sdk" not in loaded
     assert "service.handler.kafka.consumer.reports.tracing'" not in loaded

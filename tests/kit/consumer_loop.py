@@ -12,7 +12,7 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.app.consumer_loop import LoopDependencies, build_consumer
+from service.app.consumer.loop import LoopDependencies, build_consumer
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder

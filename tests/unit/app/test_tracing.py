@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from service import main
-from service.app import consumer
+from service.app.consumer import command as consumer
 from service.app.tracing import tracing
 from service.errors import InvalidSettings
 

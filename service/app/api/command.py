@@ -11,8 +11,8 @@ from typing import Final
 import uvloop
 from starlette.types import ASGIApp
 
-from service.app.api_parts import ApiParts, build
-from service.app.api_statistics import ApiStatistics, register_gauges
+from service.app.api.parts import ApiParts, build
+from service.app.api.statistics import ApiStatistics, register_gauges
 from service.app.build_info import build_info
 from service.config import Settings
 from service.errors import InvalidSettings

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.app.dependencies import Dependency
+from service.app.api.dependencies import Dependency
 from service.handler.http.routes.stats import DependencyStatus
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
