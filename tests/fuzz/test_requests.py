@@ -102,9 +102,7 @@ def open_pair() -> ServerPair:
 
 @pytest.fixture(scope="module")
 def locked_pair(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(f"read {READ_KEY}\n")
-    return ServerPair(keys=Keys.load(path))
+    return ServerPair.with_keys(tmp_path_factory.mktemp("keys"), f"read {READ_KEY}")
 
 
 @fuzzed

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -152,6 +153,13 @@ class ServerPair:
     def __init__(self, limits: ConnectionLimits | None = None, keys: Keys | None = None) -> None:
         self.fast = InMemoryServer(has_fast_path=True, limits=limits, keys=keys)
         self.slow = InMemoryServer(has_fast_path=False, limits=limits, keys=keys)
+
+    @classmethod
+    def with_keys(cls, folder: Path, *lines: str) -> "ServerPair":
+        """Return a pair that requires one of these API keys."""
+        path = folder / "keys"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return cls(keys=Keys.load(path))
 
     def compare(self, *pieces: bytes, waits_for_responses: bool = True) -> bytes:
         """Compare responses, the state of the connection, and metrics."""

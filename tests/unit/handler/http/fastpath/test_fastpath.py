@@ -45,9 +45,8 @@ def shared_pair() -> ServerPair:
 @pytest.fixture(scope="module")
 def pair_with_keys(tmp_path_factory: pytest.TempPathFactory) -> ServerPair:
     """A pair that requires API keys."""
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(f"read {READ_KEY}\ndead-letters {DEAD_LETTERS_KEY}\n")
-    return ServerPair(keys=Keys.load(path))
+    keys = (f"read {READ_KEY}", f"dead-letters {DEAD_LETTERS_KEY}")
+    return ServerPair.with_keys(tmp_path_factory.mktemp("keys"), *keys)
 
 
 @pytest.fixture
