@@ -17,6 +17,7 @@ OrdersError
 ├── Stopped                      shutdown was requested during a wait: return, and commit nothing
 ├── InvalidSettings              a setting or an argument is invalid: start nothing
 ├── CommandError                 a command failed for a reason that its user can act on: fail
+│   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail; the API answers 503
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
 ├── CheckWarning                 a check found a problem that only costs speed: report it; the check passes
 ├── UnsupportedEncoding          the database is not UTF8: start nothing
@@ -126,6 +127,10 @@ class InvalidSettings(OrdersError):
 
 class CommandError(OrdersError):
     """The text is one line for the user of the command."""
+
+
+class DecompressionFailed(CommandError):
+    """A batch of messages exceeds the limit of the client. The text is also sent to clients of the API."""
 
 
 class CheckFailed(OrdersError):

@@ -5,9 +5,9 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
-from service.errors import CommandError
+from service.errors import CommandError, DecompressionFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.record import Record, record_of
@@ -70,10 +70,24 @@ class TopicReader:
             received_at = monotonic()
             partition = message.partition() or 0
             end = ends[partition]
-            if _is_end(message.error()) or (message.offset() or 0) >= end - 1:
+            if self._is_end(message) or (message.offset() or 0) >= end - 1:
                 remaining.discard(partition)
             if message.error() is None and (message.offset() or 0) < end:
                 yield record_of(message)
+
+    def _is_end(self, message: Message) -> bool:
+        """Return whether this is an end-of-partition event. Raises CommandError or KafkaException for other errors."""
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() == error_codes.BAD_COMPRESSION:
+            raise DecompressionFailed(
+                f"cannot read {self.name}, partition {message.partition()}, offset {message.offset()}: "
+                "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
+            )
+        if error.code() != error_codes.PARTITION_EOF:
+            raise KafkaException(error)
+        return True
 
 
 def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> TopicReader:
@@ -93,15 +107,6 @@ def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
     if metadata.error is not None:
         raise CommandError(topic_problem(action, topic, metadata.error))
     return sorted(metadata.partitions)
-
-
-def _is_end(error: KafkaError | None) -> bool:
-    """Return whether this is an end-of-partition event. Raises KafkaException for any other error."""
-    if error is None:
-        return False
-    if error.code() != error_codes.PARTITION_EOF:
-        raise KafkaException(error)
-    return True
 
 
 def _check_idle_timeout(received_at: float) -> None:

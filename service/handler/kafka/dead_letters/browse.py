@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException
 
 from service.entities.dead_letter_record import Excerpt
-from service.errors import CommandError, KafkaUnavailable
+from service.errors import CommandError, DecompressionFailed, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.run_with_timeout import run_in_daemon_thread
@@ -44,6 +44,8 @@ class Browser:
             self._consumer = self._connect()
         try:
             return _page(self._consumer, open_topic(self._consumer, self._topic), query)
+        except DecompressionFailed as error:
+            raise KafkaUnavailable(str(error)) from error
         except (KafkaException, CommandError) as error:
             raise KafkaUnavailable("the dead-letter topic is unreachable") from error
 
