@@ -30,7 +30,7 @@ UNUSUAL_SETTINGS = {
 """Settings of a database that could affect COPY, JSON or comparisons."""
 
 
-@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+@pytest.fixture(params=["LATIN1", "SQL_ASCII", "WIN1251"])
 def encoding(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
