@@ -11,7 +11,6 @@ These rules keep old versions out of the cache:
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
 from enum import Enum, auto
 from time import monotonic
 from typing import Final, NamedTuple
@@ -159,22 +158,24 @@ class Lookup:
         generation, loaded = self._generation, 0
         notified = self._notified_during_warm_up = set[str]()
         try:
-            async with aclosing(self._reader.newest(count)) as orders:
-                async for uid, read in orders:
+            async with self._reader.newest(count) as (orders, replay_lsn):
+                self._require_replayed(replay_lsn)
+                async for uid, document in orders:
                     if generation != self._generation:
                         return None
-                    if self._minimum_lsn.is_behind(read.replay_lsn):
-                        raise StorageUnavailable(
-                            "the standby lags behind: it has not replayed the WAL up to the last invalidation"
-                        )
-                    if read.document is None or uid in notified or not self._minimum_lsn.allows(uid, read.replay_lsn):
+                    self._require_replayed(replay_lsn)
+                    if document is None or uid in notified or not self._minimum_lsn.allows(uid, replay_lsn):
                         continue
-                    if not self._cache.fill(uid, with_etag(read.document)):
+                    if not self._cache.fill(uid, with_etag(document)):
                         break
                     loaded += 1
         finally:
             self._notified_during_warm_up = None
         return loaded
+
+    def _require_replayed(self, replay_lsn: int | None) -> None:
+        if self._minimum_lsn.is_behind(replay_lsn):
+            raise StorageUnavailable("the standby lags behind: it has not replayed the WAL up to the last invalidation")
 
     def _is_cache_usable(self) -> bool:
         if self._use is _BYPASSED:

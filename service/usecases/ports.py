@@ -3,7 +3,8 @@
 Each is here with the values that its methods exchange. `repo` and `handler` implement them.
 """
 
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
@@ -109,17 +110,24 @@ class ReadResult(NamedTuple):
     replay_lsn: int | None = None
 
 
+class Snapshot(NamedTuple):
+    """Uids and documents, which are read one after the other, and the `replay_lsn` of ReadResult for all of them.
+
+    A document is None if rows of the order are missing.
+    """
+
+    orders: AsyncIterator[tuple[str, bytes | None]]
+    replay_lsn: int | None = None
+
+
 class OrderReader(Protocol):
     """The API's reads. Every call returns within little more than the statement timeout. Raises StorageUnavailable."""
 
     async def documents(self, uids: Sequence[str]) -> Mapping[str, ReadResult]:
         """Read each of these orders in one query."""
 
-    def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
-        """Yield uids and documents, newest first, from one snapshot that is taken at the first step.
-
-        A standby's `replay_lsn` is yielded first, with an empty uid and no document, because there may be no order.
-        """
+    def newest(self, count: int) -> AbstractAsyncContextManager[Snapshot]:
+        """Take a snapshot of this many orders, newest first. The block may end before the last one is read."""
 
     async def page(self, query: PageQuery) -> Page: ...
 

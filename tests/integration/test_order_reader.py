@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import KeysView, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -46,7 +45,8 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 async def newest(reader: OrderReader, number: int) -> list[tuple[str, bytes]]:
-    return [(uid, read.document or b"") async for uid, read in reader.newest(number)]
+    async with reader.newest(number) as snapshot:
+        return [(uid, document or b"") async for uid, document in snapshot.orders]
 
 
 async def pages(reader: OrderReader, query: PageQuery) -> list[Page]:
@@ -153,8 +153,8 @@ def test_newest_may_be_closed_before_its_end(store: Store) -> None:
     store.store(*(order(order_uid=f"o{number}") for number in range(500)))
 
     async def read(reader: OrderReader) -> bytes | None:
-        async with aclosing(reader.newest(500)) as orders:
-            async for _ in orders:
+        async with reader.newest(500) as snapshot:
+            async for _ in snapshot.orders:
                 break
         return await document(reader, "o1")
 

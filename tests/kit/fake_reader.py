@@ -1,13 +1,14 @@
 """A fake OrderReader; `tests/integration/test_order_reader.py` runs the same contract on it and on the real one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 
 from service.entities.order import Order
 from service.errors import StorageUnavailable
-from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
+from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult, Snapshot
 
 
 class FakeReader:
@@ -42,13 +43,10 @@ class FakeReader:
         self._snapshot()
         return {uid: ReadResult(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
-        replay_lsn = self.replay_lsn
-        if replay_lsn is not None:
-            yield "", ReadResult(None, replay_lsn)
-        for order in sorted(self._snapshot().values(), key=_age, reverse=True)[:count]:
-            await self.gate.wait()
-            yield order.order_uid, ReadResult(_document(order), replay_lsn)
+    @asynccontextmanager
+    async def newest(self, count: int) -> AsyncIterator[Snapshot]:
+        orders = sorted(self._snapshot().values(), key=_age, reverse=True)[:count]
+        yield Snapshot(self._stream(orders), self.replay_lsn)
 
     async def page(self, query: PageQuery) -> Page:
         found = [order for order in sorted(self._snapshot().values(), key=_age, reverse=True) if _matches(order, query)]
@@ -58,6 +56,11 @@ class FakeReader:
 
     async def estimate(self) -> OrderCount:
         return OrderCount(len(self._snapshot()), is_estimate=False)
+
+    async def _stream(self, orders: Sequence[Order]) -> AsyncIterator[tuple[str, bytes]]:
+        for order in orders:
+            await self.gate.wait()
+            yield order.order_uid, _document(order)
 
     def _snapshot(self) -> Mapping[str, Order]:
         if self.is_unreachable:

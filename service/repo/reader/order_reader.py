@@ -39,7 +39,7 @@ from service.repo.reader.statements import (
 )
 from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
-from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult
+from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult, Snapshot
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -114,16 +114,14 @@ class PostgresOrderReader:
             uid.decode(): ReadResult(found, replay_lsn) for uid, found in rows
         }
 
-    async def newest(self, count: int) -> AsyncGenerator[tuple[str, ReadResult], None]:
+    @asynccontextmanager
+    async def newest(self, count: int) -> AsyncIterator[Snapshot]:
         async with self._connection() as connection:
             await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
             [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
-            if replay_lsn is not None:
-                yield "", ReadResult(None, replay_lsn)
             rows = connection.cursor().stream(newest_statement(count), binary=True, size=MAX_STREAMED_ROWS)
             async with aclosing(cast("AsyncGenerator[Row, None]", rows)):  # otherwise the query runs on after a break
-                async for uid, document in rows:
-                    yield uid.decode(), ReadResult(document, replay_lsn)
+                yield Snapshot(((uid.decode(), document) async for uid, document in rows), replay_lsn)
             await connection.execute("COMMIT")
 
     async def page(self, query: PageQuery) -> Page:
