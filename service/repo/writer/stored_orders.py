@@ -44,11 +44,11 @@ class StoredVersion(NamedTuple):
     @property
     def version(self) -> tuple[int, int, int]:
         """As in RecordCoordinates."""
-        return self[3:6]
+        return (self.timestamp_ms, self.partition, self.offset)
 
     @property
     def source(self) -> RecordCoordinates:
-        return RecordCoordinates(*self[3:])
+        return RecordCoordinates(self.timestamp_ms, self.partition, self.offset, self.topic)
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:
