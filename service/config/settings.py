@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from service.config import addresses, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
 from service.entities.order import MAX_AGE_SECONDS
-from service.pkg.units import Bytes, Seconds
+from service.pkg.units import Age, Bytes, Seconds
 
 
 def _topic_name(value: str) -> str:
@@ -237,7 +237,7 @@ class VersionSettings(SettingsGroup):
 
 
 class RetentionSettings(SettingsGroup):
-    max_age: Annotated[Seconds, Field(gt=0, le=MAX_AGE_SECONDS)] | None = None
+    max_age: Annotated[Age, Field(gt=0, le=MAX_AGE_SECONDS)] | None = None
     """The consumer does not store new orders whose `date_created` is older than this. Default of
     `orders prune --older-than`. Empty: orders are kept forever."""
 

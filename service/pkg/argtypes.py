@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Final
 
-from service.pkg.units import parse_seconds
+from service.pkg.units import parse_age
 
 _MAX_PORT: Final = 65_535
 
@@ -48,11 +48,9 @@ def fraction(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Return the seconds of a duration such as `90m` or `40d`. A number alone is rejected: it could mean days."""
-    if not text.strip()[-1:].isalpha():
-        raise ArgumentTypeError("must be a number with a unit (s, m, h or d), such as 40d")
+    """Return the seconds of a duration such as `90m` or `40d`."""
     try:
-        return float(parse_seconds(text))
+        return float(parse_age(text))
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
 

@@ -16,6 +16,13 @@ def parse_seconds(value: Any) -> Any:
     return _scaled(value, _SECONDS_BY_UNIT, "a duration such as 500ms, 10s, 5m, 2h or 1d")
 
 
+def parse_age(value: Any) -> Any:
+    """Parse a duration such as `90m` or `40d` as seconds. A text without a unit is rejected: it could mean days."""
+    if isinstance(value, str) and not value.strip()[-1:].isalpha():
+        raise ValueError("must be a number with a unit (s, m, h or d), such as 40d")
+    return parse_seconds(value)
+
+
 def parse_bytes(value: Any) -> Any:
     """Parse `1048576`, `512KiB`, `256MiB` or `1GiB` as bytes."""
     scaled = _scaled(value, _BYTES_BY_UNIT, "a size such as 1048576, 512KiB, 256MiB or 1GiB")
@@ -32,4 +39,5 @@ def _scaled(value: Any, units: Mapping[str, float], expected: str) -> Any:
 
 
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
+Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from service.config import Settings, SettingsGroup, load
 from service.config.kafka_properties import RESERVED
 from service.config.sources import DELIMITER, PREFIX
-from service.pkg.units import parse_bytes, parse_seconds
+from service.pkg.units import parse_age, parse_bytes, parse_seconds
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "configuration.md"
 INTRODUCTION = f"""\
@@ -78,8 +78,10 @@ class Unit(NamedTuple):
     """Largest first."""
 
 
+_DURATIONS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 UNITS = {
-    "duration": Unit(parse_seconds, Ge(0), {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}),
+    "duration": Unit(parse_seconds, Ge(0), _DURATIONS),
+    "duration with a unit": Unit(parse_age, Ge(0), _DURATIONS),
     "size": Unit(parse_bytes, Ge(1), {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}),
 }
 TYPES = {

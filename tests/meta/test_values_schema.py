@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from service.config import Settings, SettingsGroup, load
 from service.config.sources import DELIMITER, PREFIX
 from service.errors import InvalidSettings
-from tests.meta.test_configuration import UNITS, plain_type
+from tests.meta.test_configuration import UNITS, Unit, plain_type
 
 SCHEMA: Final = Path(__file__).parents[2] / "chart" / "values.schema.json"
 PROPERTY: Final = "^ORDERS_KAFKA__PROPERTIES__[A-Za-z][A-Za-z0-9._]*$"
@@ -72,7 +72,7 @@ def written(kind: object, facts: list[Any]) -> dict[str, Any]:
     """Return the types of a variable, and the pattern of its text."""
     unit = next((each for each in UNITS.values() if BeforeValidator(each.parse) in facts), None)
     if unit:
-        return {"type": ["number", "string"], "pattern": rf"^(\s*\d+(\.\d+)?\s*({'|'.join(unit.factors)})?\s*)?$"}
+        return _written_with(unit)
     if kind is int:
         return {"type": ["integer", "string"], "pattern": "^(-?[0-9]+)?$"}
     if kind is float:
@@ -83,6 +83,13 @@ def written(kind: object, facts: list[Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": rf"^(\s*\{{{ANY_SIZE}\}}\s*)?$"}
     (pattern,) = [each.pattern for each in facts if getattr(each, "pattern", None)] or [None]
     return {"type": TEXT} | ({"pattern": f"^({pattern.strip('^$')})?$"} if pattern else {})
+
+
+def _written_with(unit: Unit) -> dict[str, Any]:
+    number = rf"\s*\d+(\.\d+)?\s*({'|'.join(unit.factors)})"
+    if unit is UNITS["duration with a unit"]:
+        return {"type": "string", "pattern": rf"^({number}\s*)?$"}
+    return {"type": ["number", "string"], "pattern": rf"^({number}?\s*)?$"}
 
 
 def bounds(facts: list[Any]) -> Iterator[tuple[str, float]]:

@@ -203,3 +203,9 @@ def test_a_file_with_an_unknown_group_is_rejected(tmp_path: Path, monkeypatch: p
 def test_a_missing_directory_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = str(tmp_path / "missing")
     assert refusal(monkeypatch, ORDERS_SECRETS_DIR=missing) == "ORDERS_SECRETS_DIR: not a directory"
+
+
+def test_a_retention_without_a_unit_is_rejected_because_it_could_mean_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = refusal(monkeypatch, ORDERS_RETENTION__MAX_AGE="400")
+    assert "ORDERS_RETENTION__MAX_AGE: must be a number with a unit" in refused
+    assert load_with(monkeypatch, ORDERS_RETENTION__MAX_AGE="400d").retention.max_age == 400 * 86_400
