@@ -57,7 +57,7 @@ function statusMessage(result: Result<OrderPage> | null): string {
   return result.body.orders.length > 0 ? "" : ORDERS.missing;
 }
 
-function OrdersTable({ orders }: { orders: Summary[] }): JSX.Element {
+export function OrdersTable({ orders }: { orders: Summary[] }): JSX.Element {
   return (
     <Scroll label="Recent orders">
       <table>
