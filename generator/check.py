@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
 from service.entities.order import MAX_AGE_SECONDS
-from service.errors import InvalidSettings
+from service.errors import UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.argtypes import duration_up_to, positive_float
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the counts; return DONE if all are exact and the group has no lag, else FAILED. Raises OrdersError."""
     plan = plan_from(args)
     if not plan.count:
-        raise InvalidSettings("check: cannot check an unlimited run: set --count to more than 0")
+        raise UsageError("check: cannot check an unlimited run: set --count to more than 0")
     require_kafka(properties.common(settings.kafka))
     require_postgres(settings.postgres.dsn)
     verification = verify(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from generator.stream import Plan
-from service.errors import InvalidSettings
+from service.errors import UsageError
 from service.pkg.argtypes import fraction, non_negative_int
 from service.pkg.timestamps import parse_timestamp
 
@@ -48,10 +48,10 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_from(args: argparse.Namespace) -> Plan:
-    """Return the plan for the options. Raises InvalidSettings if the shares add up to more than 1."""
+    """Return the plan for the options. Raises UsageError if the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
     until = args.until or Plan.until
     try:
         return Plan(count=args.count, seed=args.seed, too_large=args.too_large, until=until, **shares)
     except ValueError as error:
-        raise InvalidSettings(str(error)) from None
+        raise UsageError(str(error)) from None

@@ -15,7 +15,8 @@ OrdersError
 ├── TryAgain                     an attempt failed: the Poller repeats it
 ├── DeadlineExceeded             no attempt of a Poller succeeded in time: fail
 ├── Stopped                      shutdown was requested during a wait: return, and commit nothing
-├── InvalidSettings              a setting or an argument is invalid: start nothing
+├── InvalidSettings              a setting is invalid: start nothing
+├── UsageError                   the arguments of a command contradict each other, or one is missing: start nothing
 ├── CommandError                 a command failed for a reason that its user can act on: fail
 │   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail; the API answers 503
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
@@ -122,7 +123,11 @@ class Stopped(OrdersError):
 
 
 class InvalidSettings(OrdersError):
-    """The text is one line that names the setting or the argument, never a secret."""
+    """The text is one line that names the setting, never a secret."""
+
+
+class UsageError(OrdersError):
+    """The text is one line that names the command and the argument. argparse rejects those that are invalid alone."""
 
 
 class CommandError(OrdersError):

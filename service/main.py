@@ -10,7 +10,7 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from service.errors import CommandError, InvalidSettings, OrdersError
+from service.errors import CommandError, InvalidSettings, OrdersError, UsageError
 from service.pkg import output
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import was_interrupted
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output.open_missing_streams()
     try:
         return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)])
-    except InvalidSettings as error:
+    except (InvalidSettings, UsageError) as error:
         print(f"orders: {error}", file=sys.stderr)
         return ExitCode.USAGE
     except OrdersError as error:

@@ -2,14 +2,14 @@
 
 import sys
 
-from service.errors import CommandError, InvalidSettings
+from service.errors import CommandError, UsageError
 from service.pkg.shutdown_event import interruptible
 
 
 def require_terminal(command: str) -> None:
-    """Raise InvalidSettings if the user of the command cannot be asked."""
+    """Raise UsageError if the user of the command cannot be asked."""
     if not sys.stdin.isatty():
-        raise InvalidSettings(
+        raise UsageError(
             f"{command}: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."
         )
 

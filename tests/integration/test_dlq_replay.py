@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 from service.app.commands import dlq as commands
 from service.config import KafkaSettings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
-from service.errors import CommandError
+from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
@@ -217,24 +217,23 @@ def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_lin
     ]  # the others were sent by this replay before
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["0"],
-        ["0", "x"],
-        ["0", "-1"],
-        ["0", "1", "--order", "a"],
-        ["0", "1", "--reason", "invalid"],
-        ["0", "1", "--max", "1"],
-    ],
-    ids=" ".join,
-)
-def test_partition_and_offsets_cannot_be_combined_with_filters(
-    kafka: KafkaSettings, arguments: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("offset", ["x", "-1"])
+def test_an_invalid_offset_is_a_usage_error(
+    kafka: KafkaSettings, offset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        dlq(kafka, "replay", *arguments)
+        dlq(kafka, "replay", "0", offset)
     assert "OFFSET" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["0"], ["0", "1", "--order", "a"], ["0", "1", "--reason", "invalid"], ["0", "1", "--max", "1"]],
+    ids=" ".join,
+)
+def test_partition_and_offsets_cannot_be_combined_with_filters(kafka: KafkaSettings, arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="OFFSET"):
+        dlq(kafka, "replay", *arguments)
 
 
 # Rejected dead letters and failures

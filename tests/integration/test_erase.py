@@ -12,7 +12,7 @@ from msgspec.json import encode
 from service.app.commands import erase
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header
-from service.errors import CommandError, InvalidSettings
+from service.errors import CommandError, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
@@ -297,7 +297,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
 
 
 def test_undo_requires_uids(both_settings: Settings) -> None:
-    with pytest.raises(InvalidSettings, match="--undo needs the order_uids"):
+    with pytest.raises(UsageError, match="--undo needs the order_uids"):
         run(both_settings, "--undo", "--forget-older-than", "40d")
 
 

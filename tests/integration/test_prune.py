@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from service.app.commands import prune
 from service.config import PostgresSettings, Settings
 from service.config.settings import RetentionSettings
-from service.errors import CommandError, InvalidSettings
+from service.errors import CommandError, UsageError
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit import stores
 from tests.kit.factories import Document, order_document, versioned
@@ -166,7 +166,7 @@ def test_it_says_if_consumers_store_the_pruned_orders_again(
 
 
 def test_without_an_age_nothing_is_deleted(database: str) -> None:
-    with pytest.raises(InvalidSettings, match="--older-than is required, because ORDERS_RETENTION__MAX_AGE is not set"):
+    with pytest.raises(UsageError, match="--older-than is required, because ORDERS_RETENTION__MAX_AGE is not set"):
         run(database)
 
 

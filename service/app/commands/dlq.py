@@ -9,7 +9,7 @@ from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
 from service.app.commands.parts.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
-from service.errors import CommandError
+from service.errors import CommandError, UsageError
 from service.handler.kafka.client.mock_cluster import require_real_kafka
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, partitions_of
 from service.handler.kafka.dead_letters import listing, search
@@ -74,13 +74,15 @@ def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEven
 
 
 def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
-    """Exit with 2 if dead letters are named by partition and offset and also by filters."""
+    """Raise UsageError if dead letters are named by partition and offset and also by filters."""
     named = None
     if args.partition is not None:
         if not args.offset:
-            args.usage_error("OFFSET is missing: name dead letters as PARTITION OFFSET…")
+            raise UsageError("dlq replay: OFFSET is missing: name dead letters as PARTITION OFFSET…")
         if args.reason or args.since or args.order is not None or args.max:
-            args.usage_error("PARTITION OFFSET… cannot be combined with --reason, --since, --order or --max")
+            raise UsageError(
+                "dlq replay: PARTITION OFFSET… cannot be combined with --reason, --since, --order or --max"
+            )
         named = NamedDeadLetters(args.partition, tuple(dict.fromkeys(args.offset)))
     filters = _filters(args)._replace(order=args.order)
     return ReplayPlan(target_topic, filters, args.max_replays, args.max, args.rate, named)

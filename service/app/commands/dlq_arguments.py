@@ -42,7 +42,6 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(usage_error=parser.error)
     parser.add_argument(
         "partition", type=non_negative_int, nargs="?", metavar="PARTITION",
         help="partition of the dead-letter topic: send only the dead letters at OFFSET…, even if already sent",

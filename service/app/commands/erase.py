@@ -16,7 +16,7 @@ from service.app.commands.parts.kafka_clients import admin_client, connected_con
 from service.app.commands.parts.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandError, InvalidSettings
+from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
 from service.handler.kafka.client.order_records import KafkaOrderRecords
@@ -52,13 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandError, InvalidSettings."""
+    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandError, UsageError."""
     stop = stop_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
     uids = [*dict.fromkeys(args.order_uid)]
     if args.forget_older_than is not None:
         if args.undo:
-            raise InvalidSettings("erase: --undo needs the order_uids and cannot be combined with --forget-older-than")
+            raise UsageError("erase: --undo needs the order_uids and cannot be combined with --forget-older-than")
         _forget(args.forget_older_than, settings, dry_run=args.dry_run)
     elif args.undo:
         _undo(uids, settings, stop)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _confirm(uids: Sequence[str], settings: Settings) -> None:
-    """Return if the user confirms. Raises CommandError otherwise, InvalidSettings if there is no terminal."""
+    """Return if the user confirms. Raises CommandError otherwise, UsageError if there is no terminal."""
     require_terminal("erase")
     _preview(uids, settings)
     echo("Stored orders are deleted permanently; --undo does not restore them.")

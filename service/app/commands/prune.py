@@ -11,7 +11,7 @@ from service.app.commands.parts.storage_failures import explained
 from service.app.commands.parts.stores import expired_orders
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
-from service.errors import CommandError, InvalidSettings, Stopped
+from service.errors import CommandError, Stopped, UsageError
 from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Delete or count expired orders; return the exit code. Raises CommandError, InvalidSettings."""
+    """Delete or count expired orders; return the exit code. Raises CommandError, UsageError."""
     stop = stop_at_signals()
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
-        raise InvalidSettings("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
+        raise UsageError("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
     if not (args.dry_run or args.yes):
         require_terminal("prune")
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))

@@ -10,7 +10,7 @@ from generator.faults import FULL_CATALOG
 from generator.options import plan_from
 from generator.stream import Plan
 from service.config import Settings
-from service.errors import InvalidSettings
+from service.errors import UsageError
 from tests.kit.generate_arguments import parse
 
 
@@ -58,7 +58,7 @@ def test_an_invalid_value_is_rejected_with_the_valid_form(
 
 
 def test_shares_with_a_sum_above_1_are_rejected() -> None:
-    with pytest.raises(InvalidSettings, match="and their sum at most 1"):
+    with pytest.raises(UsageError, match="and their sum at most 1"):
         generate.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings())
 
 
@@ -71,5 +71,5 @@ def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[s
 def test_check_rejects_an_endless_stream() -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
-    with pytest.raises(InvalidSettings, match="cannot check an unlimited run"):
+    with pytest.raises(UsageError, match="cannot check an unlimited run"):
         check.run(parser.parse_args(["--count", "0"]), Settings())
