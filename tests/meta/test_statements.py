@@ -11,6 +11,7 @@ import pytest
 
 from service import repo
 from service.repo.columns import TABLES
+from service.repo.connection import PLANNER_SETTINGS
 
 FOLDER: Final = Path(repo.__path__[0])
 SQL: Final = re.compile(r"""f?['"]+(BEGIN|SELECT|UPDATE|INSERT|DELETE|LISTEN|NOTIFY)\b""")
@@ -92,3 +93,8 @@ def test_statements_are_found() -> None:
         "newest_statement",
         "page_statement",
     }
+
+
+def test_the_role_of_the_api_has_the_settings_of_its_sessions() -> None:
+    roles = (FOLDER.parents[1] / "chart" / "files" / "roles.sql").read_text(encoding="utf-8")
+    assert re.findall(r"SET (\w+) = off', read_role", roles) == [*PLANNER_SETTINGS]
