@@ -10,9 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).relative_to(ROOT)
-HISTORY = Path("CHANGELOG.md")
-"""Contains earlier names."""
-
 JARS = Path("local/kafka-jars.txt")
 """Checksums."""
 
@@ -102,5 +99,5 @@ def _tracked() -> Iterator[Path]:
     for name in filter(None, listing.split("\0")):
         path = Path(name)
         generated = path.suffix in {".png", ".lock", ".sum", ".json", ".mod"} or path.name == "licenses.md"
-        if (ROOT / path).is_file() and path not in {HERE, HISTORY, JARS} and not generated:
+        if (ROOT / path).is_file() and path not in {HERE, JARS} and not generated:
             yield path
