@@ -10,10 +10,14 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from service import main
 from service.app.database import ApplicationName
+from service.errors import StorageError
+from service.repo.operations.distribution import PostgresTableDistributor
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
+from service.usecases.ports import CitusState, Placement, TableDistributor
 from tests.kit import citus
 from tests.kit.factories import connection_settings, versioned
+from tests.kit.fakes import FakeTableDistributor
 
 STATEMENTS = [
     "SELECT create_reference_table('erased')",
@@ -103,6 +107,34 @@ def test_a_worker_is_refused(distribute: Distribute, coordinator: psycopg.Connec
 
 
 # With stand-ins
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def distributor(request: pytest.FixtureRequest) -> Iterator[TableDistributor]:
+    if request.param == "fake":
+        yield FakeTableDistributor()
+        return
+    request.getfixturevalue("coordinator")
+    settings = connection_settings(request.getfixturevalue("database"), "distributor")
+    with closing(PostgresTableDistributor(settings, ApplicationName.CONSUMER, 32)) as opened:
+        yield opened
+
+
+def test_each_table_is_distributed_once_and_after_those_that_it_references(distributor: TableDistributor) -> None:
+    """The contract of TableDistributor."""
+    assert distributor.citus() is CitusState.COORDINATOR
+    assert len({*distributor.schema_version()}) == 1
+    assert ([*distributor.foreign_keys_of_others()], distributor.connected_writers()) == ([], 0)
+    tables = distributor.tables()
+    with pytest.raises(StorageError):
+        distributor.distribute(tables[-1])
+    for number, table in enumerate(tables):
+        found = [each.placement for each in distributor.tables()]
+        assert found == [Placement.DISTRIBUTED] * number + [Placement.LOCAL] * (len(tables) - number)
+        distributor.distribute(table)
+    assert {each.placement for each in distributor.tables()} == {Placement.DISTRIBUTED}
+    with pytest.raises(StorageError):
+        distributor.distribute(tables[0])
 
 
 def test_all_tables_are_distributed_orders_first_and_the_children_in_its_group(

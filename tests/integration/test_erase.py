@@ -1,7 +1,8 @@
 """`orders erase` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import httpx2
 import psycopg
@@ -10,15 +11,19 @@ from confluent_kafka import Producer
 from msgspec.json import encode
 
 from service.app.commands import erase
+from service.app.commands.parts.kafka_clients import connected_consumer
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties
+from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
+from service.usecases.ports import OrderRecords
 from tests.kit import stores
 from tests.kit.factories import order_document, versioned
+from tests.kit.fakes import FakeOrderRecords
 from tests.kit.harness import MAX_STALE_SECONDS, TIMEOUT_SECONDS, Harness, Sent, metric, order_status, orders
 from tests.kit.temporary import configure_topic
 from tests.kit.terminal import terminal_input
@@ -312,6 +317,45 @@ def stored(dsn: str) -> set[str]:
 
 def settings_of(harness: Harness) -> Settings:
     return Settings(postgres=PostgresSettings(dsn=harness.database))
+
+
+class OrderTopic(NamedTuple):
+    """An empty topic, a search for its records, and what appends the record of an order to partition 0."""
+
+    records: OrderRecords
+    produce: Callable[[str], None]
+
+
+@pytest.fixture(params=["fake", "kafka"])
+def order_topic(request: pytest.FixtureRequest) -> Iterator[OrderTopic]:
+    if request.param == "fake":
+        yield OrderTopic(fake := FakeOrderRecords(), fake.produce)
+        return
+    settings: Settings = request.getfixturevalue("both_settings")
+    topic = settings.kafka.topic
+    with connected_consumer(settings.kafka, {}) as consumer:
+        yield OrderTopic(
+            KafkaOrderRecords(consumer, topic, lambda: False),
+            lambda uid: produce(settings, orders([order_document(order_uid=uid)]), topic),
+        )
+
+
+def test_each_search_returns_the_first_record_after_the_previous_search(order_topic: OrderTopic) -> None:
+    """The contract of OrderRecords."""
+    for uid in "aba":
+        order_topic.produce(uid)
+    assert offsets(order_topic.records.find({"a", "c"})) == {"a": "0"}
+    assert order_topic.records.find(["a", "b"]) == {}
+    for uid in "abb":
+        order_topic.produce(uid)
+    assert offsets(order_topic.records.find(["b"])) == {"b": "4"}
+    order_topic.produce("a")
+    assert order_topic.records.find([]) == {}
+    assert order_topic.records.find(["a"]) == {}
+
+
+def offsets(found: dict[str, str]) -> dict[str, str]:
+    return {uid: coordinates.partition(", partition 0, offset ")[2] for uid, coordinates in found.items()}
 
 
 # Expiry of erasures

@@ -12,10 +12,11 @@ from service.repo.notifications import Notification, parse
 from service.repo.operations.erasures import Erasures
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import Stored
+from service.usecases.ports import ErasureStatus, ErasureStore, Stored
 from tests.kit import citus
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import versioned
+from tests.kit.fakes import FakeErasureStore
 from tests.kit.notifications import listen
 from tests.kit.stores import erasing, writing
 
@@ -118,6 +119,30 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     erasures.erase(["recent"])
     assert erasures.forget_older_than(86_400) == 1
     assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == Stored(new=1, erased=1)
+
+
+# Undo
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def erasure_store(request: pytest.FixtureRequest) -> ErasureStore:
+    """Orders `a` and `b` are erased, `c` is stored."""
+    if request.param == "fake":
+        return FakeErasureStore(stored="c", erased="ab")
+    writer: PostgresOrderStore = request.getfixturevalue("writer")
+    writer.store([versioned(1, order_uid="c")])
+    erasures: Erasures = request.getfixturevalue("erasures")
+    erasures.erase(["a", "b"])
+    return erasures
+
+
+def test_undo_removes_the_erasures_of_these_orders_only(erasure_store: ErasureStore) -> None:
+    """The contract of ErasureStore."""
+    assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus({"c"}, {"a", "b"})
+    erasure_store.undo([])
+    erasure_store.undo(["a", "c", "d"])
+    assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus({"c"}, {"b"})
+    assert erasure_store.status(["a"]) == ErasureStatus(set(), set())
 
 
 # Concurrent writers

@@ -1,17 +1,25 @@
 """Fakes of ports of the use cases, and of a clock.
 
 A contract runs on each fake of a port and on what it replaces: tests/integration/test_order_store.py,
-test_dead_letters_contract.py, test_expired_orders.py and test_skip_batch.py.
+test_dead_letters_contract.py, test_expired_orders.py, test_skip_batch.py, test_erasures.py, test_erase.py and
+test_distribute.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import CommandError, DeadLettersUnavailable, OrderRejected
+from service.errors import CommandError, DeadLettersUnavailable, OrderRejected, StorageUnavailable
 from service.usecases.batch import Batch
-from service.usecases.ports import Stored, UnreadableBatch
+from service.usecases.ports import (
+    CitusState,
+    ErasureStatus,
+    Placement,
+    Stored,
+    TableDistribution,
+    UnreadableBatch,
+)
 
 POISON = "poison"
 """The customer_id of orders that a fake store rejects."""
@@ -126,6 +134,67 @@ class FakeBatchSource:
 
     def commit(self, batch: UnreadableBatch) -> None:
         self.committed.append(batch)
+
+
+class FakeErasureStore:
+    def __init__(self, stored: Collection[str] = (), erased: Collection[str] = ()) -> None:
+        self.stored = {*stored}
+        self.erased = {*erased}
+
+    def status(self, uids: Sequence[str]) -> ErasureStatus:
+        return ErasureStatus(self.stored & {*uids}, self.erased & {*uids})
+
+    def undo(self, uids: Sequence[str]) -> None:
+        self.erased -= {*uids}
+
+
+class FakeOrderRecords:
+    """An order topic of one partition, with one record for each of these uids."""
+
+    def __init__(self, *uids: str) -> None:
+        self._records = [*uids]
+        self._next = 0
+
+    def produce(self, uid: str) -> None:
+        self._records.append(uid)
+
+    def find(self, uids: Collection[str]) -> dict[str, str]:
+        start, self._next = self._next, len(self._records)
+        unread = range(start, self._next)
+        offsets = {self._records[offset]: offset for offset in reversed(unread)}
+        return {uid: f"orders, partition 0, offset {offsets[uid]}" for uid in uids if uid in offsets}
+
+
+class FakeTableDistributor:
+    """A table and another one that references it, by default on the coordinator of Citus and not distributed."""
+
+    def __init__(self) -> None:
+        self.state = CitusState.COORDINATOR
+        self.version = (2, 2)
+        self.placements = {"orders": Placement.LOCAL, "items": Placement.LOCAL}
+        self.foreign_keys: list[str] = []
+        self.writers = 0
+
+    def citus(self) -> CitusState:
+        return self.state
+
+    def schema_version(self) -> tuple[int, int]:
+        return self.version
+
+    def tables(self) -> Sequence[TableDistribution]:
+        return [TableDistribution(name, placement, 0, "SELECT") for name, placement in self.placements.items()]
+
+    def foreign_keys_of_others(self) -> Sequence[str]:
+        return self.foreign_keys
+
+    def connected_writers(self) -> int:
+        return self.writers
+
+    def distribute(self, table: TableDistribution) -> None:
+        remaining = [name for name, placement in self.placements.items() if placement is Placement.LOCAL]
+        if remaining[:1] != [table.name]:
+            raise StorageUnavailable("it is already distributed, or a table that it references is not")
+        self.placements[table.name] = Placement.DISTRIBUTED
 
 
 class FakeClock:

@@ -1,13 +1,57 @@
-"""An erasure is forgotten only if no record would restore the order. tests/integration/test_erase.py undoes some."""
+"""An erasure is undone or forgotten only if that neither loses nor restores an order by mistake."""
 
+from collections.abc import Sequence
 from math import inf
 
 import pytest
 
 from service.errors import CommandError
-from service.usecases.erase import require_no_older_records
+from service.usecases.erase import UndoResult, require_no_older_records, undo
+from tests.kit.fakes import FakeErasureStore, FakeOrderRecords
 
 DAY_SECONDS = 86_400
+
+
+class BusyErasureStore(FakeErasureStore):
+    """Records of `arriving` arrive while erasures are undone."""
+
+    def __init__(self, records: FakeOrderRecords, arriving: str, *, erased: str) -> None:
+        super().__init__(erased=erased)
+        self._records = records
+        self._arriving = arriving
+
+    def undo(self, uids: Sequence[str]) -> None:
+        super().undo(uids)
+        for uid in self._arriving:
+            self._records.produce(uid)
+
+
+def test_an_erasure_of_an_order_without_records_is_undone() -> None:
+    store = FakeErasureStore(erased="ab")
+    assert undo(["a"], store, FakeOrderRecords("b", "c")) == UndoResult({"a"}, {}, {})
+    assert store.erased == {"b"}
+
+
+def test_an_order_with_existing_records_remains_erased_and_the_first_one_is_returned() -> None:
+    store = FakeErasureStore(erased="ab")
+    existing = {"a": "orders, partition 0, offset 1"}
+    assert undo(["a", "b"], store, FakeOrderRecords("c", "a", "a")) == UndoResult({"a", "b"}, existing, {})
+    assert store.erased == {"a"}
+
+
+def test_the_record_of_an_undone_order_that_arrived_during_the_undo_is_returned() -> None:
+    records = FakeOrderRecords("b")
+    store = BusyErasureStore(records, arriving="abc", erased="ab")
+    arrived = {"a": "orders, partition 0, offset 1"}
+    existing = {"b": "orders, partition 0, offset 0"}
+    assert undo(["a", "b", "c"], store, records) == UndoResult({"a", "b"}, existing, arrived)
+    assert store.erased == {"b"}
+
+
+def test_records_of_an_order_that_is_not_erased_prevent_nothing() -> None:
+    store = FakeErasureStore(stored="a", erased="b")
+    assert undo(["a"], store, FakeOrderRecords("a")) == UndoResult(set(), {}, {})
+    assert (store.stored, store.erased) == ({"a"}, {"b"})
 
 
 @pytest.mark.parametrize("max_age", [41 * DAY_SECONDS, inf])
