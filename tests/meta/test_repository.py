@@ -34,6 +34,13 @@ def test_every_test_that_ci_names_exists() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_workflows_pin_actions_by_commit_and_name_the_version() -> None:
+    files = [path for path in _tracked() if path.parent.name == "workflows"]
+    actions = [action for path in files for action in re.findall(r"uses: *(.+)", _text(path))]
+    assert actions
+    assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action)] == []
+
+
 def _braces(path: str) -> Iterator[tuple[str, str, str]]:
     """Expand the braces of a path as the shell does."""
     before, _, rest = path.partition("{")
