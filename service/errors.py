@@ -7,6 +7,8 @@ OrdersError
 │   ├── StatementTimedOut            the batch took too long: retry it in halves
 │   └── StorageUnavailable           any other cause: retry; the API answers 503
 │       ├── ConcurrentChange             another writer changed the same data first: retry, and never give up
+│       ├── SchemaMismatch               a table, column or privilege is missing: retry; a command says what to run
+│       ├── InternalError                a fault inside PostgreSQL, perhaps of one order: retry, and find that order
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
@@ -87,6 +89,14 @@ class ConcurrentChange(StorageUnavailable):
 
 class ReadInterrupted(StorageUnavailable):
     """The same read is likely to succeed on another connection."""
+
+
+class SchemaMismatch(StorageUnavailable):
+    """`orders migrate` or roles.sql was not run for this release (SQLSTATE class 42)."""
+
+
+class InternalError(StorageUnavailable):
+    """A bug or damaged data (SQLSTATE class XX), or a row that a worker of Citus rejected."""
 
 
 class DeadLettersUnavailable(OrdersError):

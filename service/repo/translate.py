@@ -11,7 +11,15 @@ from typing import Final
 
 import psycopg
 
-from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import (
+    ConcurrentChange,
+    InternalError,
+    OrderRejected,
+    SchemaMismatch,
+    StatementTimedOut,
+    StorageError,
+    StorageUnavailable,
+)
 from service.repo.columns import ORDER_UID_KEY, ORDERS, TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, describe
 
@@ -22,8 +30,16 @@ _DATA_EXCEPTION_CLASS: Final = "22"
 _TEMPORARY: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """Connection lost, standby, serialization failure, deadlock, insufficient resources, lock timeout, shutdown."""
 
-_LOST_RACE: Final = frozenset({UNIQUE_VIOLATION, "40001", "40P01"})
-"""Key inserted by another writer, serialization failure, deadlock."""
+_DUPLICATE_PREPARED_STATEMENT: Final = "42P05"
+_KINDS: Final[dict[str, type[StorageUnavailable]]] = {
+    UNIQUE_VIOLATION: ConcurrentChange,
+    "40001": ConcurrentChange,  # serialization failure
+    "40P01": ConcurrentChange,  # deadlock
+    "42": SchemaMismatch,
+    _DUPLICATE_PREPARED_STATEMENT: StorageUnavailable,
+    "XX": InternalError,
+}
+"""By SQLSTATE or its class."""
 
 _KEYS: Final = frozenset(", ".join(key) for key in [ORDER_UID_KEY, *(table.key for table in TABLES)])
 """By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
@@ -48,7 +64,7 @@ PROBLEMS: Final = {
     "25": "PostgreSQL is read-only",
     "26": _WRONG_CONNECTION,
     "40": "the transaction was rolled back (deadlock or serialization failure)",
-    "42P05": _WRONG_CONNECTION,
+    _DUPLICATE_PREPARED_STATEMENT: _WRONG_CONNECTION,
     "42": "the schema or the role's privileges do not match this release",
     "53": "PostgreSQL has insufficient resources",
     "54": "a PostgreSQL limit is exceeded",
@@ -97,7 +113,7 @@ def translate(error: psycopg.Error, rejected: int | None = None) -> StorageError
             return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error), index=rejected)
         case Failure.STATEMENT_TIMEOUT:
             return StatementTimedOut("the statement timed out", sqlstate=state)
-    kind = ConcurrentChange if state in _LOST_RACE else StorageUnavailable
+    kind = _KINDS.get(state) or _KINDS.get(state[:2], StorageUnavailable)
     return kind(PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 
 

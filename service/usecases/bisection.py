@@ -1,6 +1,6 @@
 """Finds the order on which PostgreSQL fails with an internal error, by bisecting the batch.
 
-Such an error (SQLSTATE class XX) does not say which order caused it, if one did: it can be a row that a worker of Citus
+Such an error does not say which order caused it, if one did: it can be a row that a worker of Citus
 rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried like in any outage, so
 the log has to tell the operator which order to look at.
 """
@@ -8,13 +8,10 @@ the log has to tell the operator which order to look at.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from time import monotonic
-from typing import Final
 
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import StorageError, StorageUnavailable
+from service.errors import InternalError, StorageError
 from service.usecases.ports import OrderStore, Stored
-
-_INTERNAL_ERROR_CLASS: Final = "XX"
 
 OpenTrialStore = Callable[[], AbstractContextManager[OrderStore]]
 """Opens a store whose transactions are all rolled back."""
@@ -49,9 +46,8 @@ class BisectingStore:
     def store(self, orders: Sequence[VersionedOrder]) -> Stored:
         try:
             return self._store.store(orders)
-        except StorageUnavailable as error:
-            if _is_internal(error):
-                self._on_internal_error(orders)
+        except InternalError:
+            self._on_internal_error(orders)
             raise
 
     def _on_internal_error(self, orders: Sequence[VersionedOrder]) -> None:
@@ -76,12 +72,6 @@ class BisectingStore:
             raise TimeoutError
         try:
             trial.store(orders)
-        except StorageUnavailable as error:
-            if not _is_internal(error):
-                raise
+        except InternalError:
             return True
         return False
-
-
-def _is_internal(error: StorageError) -> bool:
-    return error.sqlstate.startswith(_INTERNAL_ERROR_CLASS)

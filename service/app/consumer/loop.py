@@ -1,6 +1,5 @@
 """Connects the parts of the consumer's loop. Nothing is started here."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +20,7 @@ from service.handler.kafka.consumer.partitions.partition_ends import PartitionEn
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.rebalance import Rebalance
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
+from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.poll_cycle import PollCycle
 from service.handler.kafka.consumer.reader import Reader
@@ -60,9 +60,9 @@ class LoopDependencies:
 def build_consumer(given: LoopDependencies) -> OrderConsumer:
     """Return a consumer whose loop `run` starts."""
     topic, metrics, log = given.group.topic, given.metrics, given.log
-    progress, errors, statistics = Progress(), ClientErrors(topic, log), deque[str](maxlen=1)
+    progress, errors, statistics = Progress(), ClientErrors(topic, log), LatestStatistics()
     offsets = OffsetCommitter(given.group, progress, metrics, log)
-    callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.append, "error_cb": errors.on_error}
+    callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
     client = given.connect(given.group.properties | _PROPERTIES | callbacks)
     fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)

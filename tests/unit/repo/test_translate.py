@@ -6,7 +6,15 @@ import psycopg
 import pytest
 from psycopg.errors import lookup
 
-from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import (
+    ConcurrentChange,
+    InternalError,
+    OrderRejected,
+    SchemaMismatch,
+    StatementTimedOut,
+    StorageError,
+    StorageUnavailable,
+)
 from service.repo import translate as module
 from service.repo.translate import Failure, classify, copy_line, location, translate
 
@@ -28,19 +36,26 @@ PASSING = [
     "08000", "08001", "08003", "08006", "08P01",  # connection
     "25006",  # read-only transaction: a standby
     "26000", "42P05",  # a prepared statement is gone, or exists already: a pooler
-    "42501", "42703", "42P01",  # rights, column, table: a migration is missing
     "53000", "53100", "53200", "53300",  # disk full, memory, connections
     "54000",  # the NOTIFY queue is full
     "55000", "55006", "55P03",  # lock not available
     "57P01", "57P02", "57P03", "57P05",  # shutdown, crash, starting up
-    "XX000", "XX001",  # internal
     "23001", "23503", "23P01",  # a foreign key or an exclusion constraint that someone added
     "0A000",  # cached plan must not change result type
     "28P01", "3D000",  # password, database: an operator has to act
 ]  # fmt: skip
 
 
-LOST_RACES = ["40001", "40P01"]  # serialization failure, deadlock
+OUTAGES = {
+    "40001": ConcurrentChange,  # serialization failure
+    "40P01": ConcurrentChange,  # deadlock
+    "42501": SchemaMismatch,  # privileges
+    "42703": SchemaMismatch,  # column
+    "42P01": SchemaMismatch,  # table
+    "XX000": InternalError,
+    "XX001": InternalError,  # damaged data
+}
+"""Kinds of StorageUnavailable, by SQLSTATE."""
 
 
 class Diagnostics:
@@ -79,10 +94,10 @@ def test_other_errors_are_temporary(state: str) -> None:
     assert failure.sqlstate == state
 
 
-@pytest.mark.parametrize("state", LOST_RACES)
-def test_a_lost_race_is_a_concurrent_change(state: str) -> None:
+@pytest.mark.parametrize(("state", "kind"), OUTAGES.items())
+def test_a_lost_race_a_missing_migration_and_an_internal_error_have_types(state: str, kind: type[StorageError]) -> None:
     failure = translate(error(state))
-    assert type(failure) is ConcurrentChange
+    assert type(failure) is kind
     assert failure.sqlstate == state
 
 
@@ -211,7 +226,7 @@ def test_a_violated_constraint_of_the_operator_is_permanent(diagnostics: dict[st
     assert isinstance(translate(error("23505", **diagnostics)), OrderRejected)
 
 
-@pytest.mark.parametrize("state", [*PERMANENT, *PASSING, *LOST_RACES, "57014", "23505", None])
+@pytest.mark.parametrize("state", [*PERMANENT, *PASSING, *OUTAGES, "57014", "23505", None])
 def test_the_text_names_the_sqlstate_and_no_value(state: str | None) -> None:
     failure = translate(error(state, table_name="orders", column_name="entry", constraint_name="orders_check"))
     assert isinstance(failure, StorageError)
@@ -225,7 +240,7 @@ def test_a_prepared_statement_that_exists_already_has_the_cause_of_one_that_is_m
 
 
 def test_every_temporary_sqlstate_class_has_its_own_text() -> None:
-    for state in [*PASSING, *LOST_RACES]:
+    for state in [*PASSING, *OUTAGES]:
         if state[:2] not in {"0A", "28", "3D"}:
             assert state[:2] in module.PROBLEMS
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from service.entities.version import VersionedOrder
-from service.errors import OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import InternalError, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.usecases.bisection import BisectingStore
 from service.usecases.ports import OrderStore, Stored
 from tests.kit.factories import versioned
 from tests.kit.fakes import FakeStore
 
-INTERNAL_ERROR = StorageUnavailable("internal error", sqlstate="XX000")
+INTERNAL_ERROR = InternalError("internal error", sqlstate="XX000")
 
 
 class FailingStore(FakeStore):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from service.errors import CommandError, StorageError
+from service.errors import CommandError, SchemaMismatch, StorageError
 
 _MAY_BE_COMMITTED: Final = "the last change may be committed: run the command again"
 
@@ -22,6 +22,6 @@ def explained() -> Iterator[None]:
 
 def _advice(error: StorageError) -> str:
     """Without an SQLSTATE, the connection failed, possibly during COMMIT."""
-    if error.sqlstate.startswith("42"):
+    if isinstance(error, SchemaMismatch):
         return ": run `orders migrate`, or check the role's privileges with `orders doctor`"
     return ": run the command again" if error.sqlstate else f"; {_MAY_BE_COMMITTED}"

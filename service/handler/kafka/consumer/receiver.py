@@ -1,6 +1,5 @@
 """Receives what a poll of the client delivers: messages, errors, ends of partitions and statistics."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.consumer.partitions.assignment import Assignment
-from service.handler.kafka.consumer.partitions.statistics import Statistics
+from service.handler.kafka.consumer.partitions.statistics import LatestStatistics, Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.topic.check import TopicCheck
@@ -26,8 +25,7 @@ class Receiver:
     assignment: Assignment
     topic_check: TopicCheck
     errors: ClientErrors
-    statistics: deque[str]
-    """The client's last statistics, which its callback appends."""
+    statistics: LatestStatistics
     metrics: "Metrics"
 
     def add_messages(self, count: int, seconds: float) -> bool:
@@ -38,8 +36,8 @@ class Receiver:
                 self._on_error(message, error)
             else:
                 messages.append(message)
-        if self.statistics:
-            self._on_statistics(Statistics.read(self.statistics.pop()))
+        if statistics := self.statistics.take():
+            self._on_statistics(statistics)
         messages = self.topic_check.drop_unverified(messages)
         self.pipeline.add(messages)
         return bool(messages)

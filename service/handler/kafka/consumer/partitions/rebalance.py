@@ -1,6 +1,5 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.partitions.assignment import Assignment, partition_numbers
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
+from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ class Rebalance:
     assignment: Assignment
     pipeline: BatchPipeline
     offsets: OffsetCommitter
-    statistics: deque[str]
-    """The client's last statistics, until they are read."""
+    statistics: LatestStatistics
     revoke_timeout: float
     """Seconds."""
     metrics: "ConsumptionMetrics"
@@ -35,7 +34,7 @@ class Rebalance:
 
     def _on_assign(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         self.assignment.add(partitions)
-        self.statistics.clear()  # older than the assignment: they have other offsets of these partitions
+        self.statistics.discard()  # older than the assignment: they have other offsets of these partitions
         self._report("assigned", partitions)
 
     def _on_revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:

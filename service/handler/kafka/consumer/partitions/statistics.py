@@ -37,6 +37,23 @@ class _Topic(msgspec.Struct, frozen=True):
     partitions: dict[str, _Partition]
 
 
+class LatestStatistics:
+    """The client's last statistics, until they are read. Belongs to the reading thread, which runs the callback."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+
+    def put(self, text: str) -> None:
+        self._text = text
+
+    def take(self) -> "Statistics | None":
+        text, self._text = self._text, None
+        return None if text is None else Statistics.read(text)
+
+    def discard(self) -> None:
+        self._text = None
+
+
 class Statistics(msgspec.Struct, frozen=True):
     brokers: dict[str, _Broker]
     topics: dict[str, _Topic] = {}
