@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.app.api.command import ADMIN_DRAIN_SECONDS
+from service.app.api.servers import ADMIN_DRAIN_SECONDS
 from service.app.tracing import FLUSH_TIMEOUT_SECONDS
 from service.config import Settings
 from service.handler.http.serve import CANCEL_TIMEOUT_SECONDS

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from service.app.commands import doctor
-from service.app.commands.parts import doctor_checks
+from service.app.commands.support import doctor_checks
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY
 from service.repo.operations import checks, listen_checks

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
 from service.app.commands import skip_batch
-from service.app.commands.parts.kafka_clients import unreadable_batches
+from service.app.commands.support.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.usecases.ports import BatchSource, UnreadableBatch

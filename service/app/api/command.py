@@ -9,27 +9,17 @@ from socket import socket
 from typing import Final
 
 import uvloop
-from starlette.types import ASGIApp
 
-from service.app.api.parts import ApiParts, build
+from service.app.api.servers import admin_server, health_of, public_server
 from service.app.api.statistics import ApiStatistics, register_gauges
-from service.app.build_info import build_info
+from service.app.api.wiring import ApiParts, build
 from service.config import Settings
 from service.errors import InvalidSettings
-from service.handler.http.admin import admin_app
-from service.handler.http.api import Backends, create_app
-from service.handler.http.fastpath.protocol import ConnectionLimits
-from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.keys import KeyReloader, Keys
-from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.pkg.exit_codes import ExitCode
 
-MAX_CONCURRENT_REQUESTS: Final = 1_000
-"""Concurrent requests of the application, without event streams and cache hits on the fast path."""
-ADMIN_DRAIN_SECONDS: Final = 1.0
-"""How long running requests of the admin port may take to finish."""
 KEYS_POLL_INTERVAL_SECONDS: Final = 1.0
 """How often the file of API keys is checked for changes."""
 
@@ -62,11 +52,11 @@ class Lifecycle:
     async def run(self, api_port: socket, admin_port: socket) -> None:
         """Start everything, wait for a stop signal, drain."""
         self._stop_at_signals()
-        parts, log, health = self._parts, self._parts.log, self._health()
+        parts, log = self._parts, self._parts.log
+        health = health_of(parts, lambda: self._is_draining)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
-            admin = admin_app(health, parts.metrics.registry, build_info("api"), log)
-            await start(self._serving(admin, admin_port, ADMIN_DRAIN_SECONDS, ConnectionLimits()))
+            await start(self._serving(admin_server(parts, health), admin_port))
             await parts.reader.open()
             running.push_async_callback(parts.reader.close)
             await start(self._in_background(parts.listeners.run()))
@@ -75,35 +65,12 @@ class Lifecycle:
             if parts.keys:
                 await start(self._in_background(self._reload_keys(parts.keys)))
             await start(self._in_background(parts.warm_up.run(parts.changes.listening)))
-            limits = _connection_limits(parts.settings)
-            responder = CacheResponder(parts.lookup, parts.metrics, limits.max_head_bytes, parts.keys)
-            drain_timeout = parts.settings.http.drain_timeout
-            await start(self._serving(self._app(health), api_port, drain_timeout, limits, responder))
+            await start(self._serving(public_server(parts, health, self._statistics.read), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()
             log.info("draining")
             self._is_draining = True
             parts.broadcaster.close()
-
-    def _app(self, health: Health) -> ASGIApp:
-        parts = self._parts
-        return create_app(
-            Backends(parts.lookup, parts.reader, parts.dead_letters, parts.broadcaster, self._statistics.read, health),
-            parts.metrics,
-            parts.log,
-            version=build_info("api")["version"],
-            cors_origins=parts.settings.http.cors_origins,
-            keys=parts.keys,
-        )
-
-    def _health(self) -> Health:
-        parts = self._parts
-        informative = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
-        ready = {"warm-up": lambda: parts.warm_up.is_over, "not draining": lambda: not self._is_draining}
-        if not parts.settings.cache.ready_without_database:
-            ready["database"] = parts.has_database
-        alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
-        return Health(alive, ready, {"warm-up": lambda: parts.warm_up.is_over}, informative)
 
     async def _reload_keys(self, keys: Keys) -> None:
         """Poll the file of API keys. On a change disconnect all event streams, because their keys may be revoked."""
@@ -128,17 +95,8 @@ class Lifecycle:
             self._stop.set()
 
     @asynccontextmanager
-    async def _serving(
-        self,
-        app: ASGIApp,
-        port: socket,
-        drain_seconds: float,
-        limits: ConnectionLimits,
-        responder: CacheResponder | None = None,
-    ) -> AsyncIterator[None]:
+    async def _serving(self, server: Server, port: socket) -> AsyncIterator[None]:
         """Serve until the block ends, then drain. A failed server stops the API."""
-        on_drop = self._parts.metrics.http.clients_dropped.inc
-        server = Server(app, drain_seconds=drain_seconds, limits=limits, responder=responder, on_drop=on_drop)
         task = self._start_task(server.serve(port))
         try:
             yield
@@ -156,14 +114,3 @@ class Lifecycle:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def _connection_limits(settings: Settings) -> ConnectionLimits:
-    http = settings.http
-    return ConnectionLimits(
-        http.max_header_bytes,
-        http.max_connections,
-        http.keep_alive,
-        http.max_buffered_bytes,
-        http.max_event_clients + MAX_CONCURRENT_REQUESTS,
-    )

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from service.app.api.dependencies import Dependency
-from service.app.api.parts import ApiParts
+from service.app.api.wiring import ApiParts
 from service.errors import StorageUnavailable
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
 from service.handler.kafka.client.group_lag import TopicDepths

@@ -4,7 +4,7 @@ import argparse
 from contextlib import closing
 from typing import Final
 
-from service.app.commands.parts.distribution import table_distributor
+from service.app.commands.support.distribution import table_distributor
 from service.config import Settings
 from service.errors import CommandError, StatementTimedOut, StorageError
 from service.pkg.argtypes import positive_int

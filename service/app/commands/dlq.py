@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
-from service.app.commands.parts.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
+from service.app.commands.support.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client.mock_cluster import require_real_kafka
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, partitions_of

@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 import msgspec
 from confluent_kafka import KafkaException
 
-from service.app.commands.parts import stores as command_stores
-from service.app.commands.parts.kafka_clients import admin_client, connected_consumer, dead_letter_topic
-from service.app.commands.parts.storage_failures import explained
+from service.app.commands.support import stores as command_stores
+from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
+from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, UsageError

@@ -2,7 +2,7 @@
 
 import argparse
 
-from service.app.commands.parts.kafka_clients import admin_client
+from service.app.commands.support.kafka_clients import admin_client
 from service.config import Settings
 from service.handler.kafka.client import topics
 from service.pkg.exit_codes import ExitCode

@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Final
 
 from service.app.build_info import build_info
-from service.app.consumer.parts import ConsumerParts, build
+from service.app.consumer.wiring import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
 from service.handler.kafka.consumer.topic.report import report_topics

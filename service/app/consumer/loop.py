@@ -1,4 +1,4 @@
-"""Connects the parts of the consumer's loop. Nothing is started here."""
+"""Creates the parts of the consumer's loop and connects them; `command.py` starts it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -28,7 +28,9 @@ from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 LOG_INTERVAL_SECONDS: Final = 30.0
+"""Minimum time between two log records of failed attempts to connect."""
 LAST_READ_SECONDS: Final = 0.02
+"""How long a heartbeat is read for once more after its deadline."""
 CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
 """Greater than the LSN of everything committed so far."""
 HEARTBEAT: Final = "SELECT pg_notify(%s, %s), {lsn}"

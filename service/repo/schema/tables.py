@@ -87,8 +87,8 @@ def _child(name: str, document: type[msgspec.Struct], *position: Column[int]) ->
 
 
 _ids = Sequence("orders_id_seq", increment=ID_BLOCK, metadata=metadata)
-"""Consumers take ids from it themselves. It is a default as well, because Citus copies to its nodes only sequences that
-are."""
+"""Consumers take ids from it themselves. It is the column's default only because Citus copies no other sequences to its
+nodes."""
 orders = Table(
     "orders",
     metadata,

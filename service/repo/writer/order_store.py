@@ -5,8 +5,8 @@ replaces it as a whole. An update names the version that was read: if another wr
 transaction fails, and is retried. Erased orders are not stored again. Rows are written sorted by `order_uid`, stored
 orders before new ones, so that concurrent writers do not deadlock.
 
-An order that is older than the retention is not inserted. If it is stored, a greater version replaces it all the same,
-so that readers never get an older version; `orders prune` deletes it.
+An order that is older than the retention is not inserted. If it is stored, a greater version still replaces it, so
+that readers never get an older version; `orders prune` deletes it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

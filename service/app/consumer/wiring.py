@@ -1,4 +1,4 @@
-"""Creates the parts of the consumer and connects them. Nothing is started here."""
+"""Creates the parts of the consumer and connects them; `command.py` starts them."""
 
 from contextlib import closing
 from dataclasses import dataclass

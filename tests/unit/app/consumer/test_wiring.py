@@ -5,7 +5,7 @@ import threading
 import pytest
 from confluent_kafka import KafkaException
 
-from service.app.consumer.parts import build
+from service.app.consumer.wiring import build
 from service.config import KafkaSettings, Settings
 from service.config.settings import DeadLetterSettings
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer

@@ -1,4 +1,4 @@
-"""Creates the parts of the API and connects them. Nothing is started here."""
+"""Creates the parts of the API and connects them; `command.py` starts them."""
 
 import gc
 from dataclasses import dataclass

@@ -1,0 +1,61 @@
+"""Creates the two servers of the API, for the public and the admin port."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from service.app.api.wiring import ApiParts
+from service.app.build_info import build_info
+from service.config import Settings
+from service.handler.http.admin import admin_app
+from service.handler.http.api import Backends, create_app
+from service.handler.http.fastpath.protocol import ConnectionLimits
+from service.handler.http.fastpath.responder import CacheResponder
+from service.handler.http.routes.probes import Health
+from service.handler.http.routes.stats import Stats
+from service.handler.http.serve import Server
+
+MAX_CONCURRENT_REQUESTS: Final = 1_000
+"""Concurrent requests of the application, without event streams and cache hits on the fast path."""
+ADMIN_DRAIN_SECONDS: Final = 1.0
+"""How long running requests of the admin port may take to finish."""
+
+
+def public_server(parts: ApiParts, health: Health, read_statistics: Callable[[], Awaitable[Stats]]) -> Server:
+    http, limits = parts.settings.http, _connection_limits(parts.settings)
+    app = create_app(
+        Backends(parts.lookup, parts.reader, parts.dead_letters, parts.broadcaster, read_statistics, health),
+        parts.metrics,
+        parts.log,
+        version=build_info("api")["version"],
+        cors_origins=http.cors_origins,
+        keys=parts.keys,
+    )
+    responder = CacheResponder(parts.lookup, parts.metrics, limits.max_head_bytes, parts.keys)
+    on_drop = parts.metrics.http.clients_dropped.inc
+    return Server(app, drain_seconds=http.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
+
+
+def admin_server(parts: ApiParts, health: Health) -> Server:
+    app = admin_app(health, parts.metrics.registry, build_info("api"), parts.log)
+    on_drop = parts.metrics.http.clients_dropped.inc
+    return Server(app, drain_seconds=ADMIN_DRAIN_SECONDS, limits=ConnectionLimits(), on_drop=on_drop)
+
+
+def health_of(parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
+    informative = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
+    ready = {"warm-up": lambda: parts.warm_up.is_over, "not draining": lambda: not is_draining()}
+    if not parts.settings.cache.ready_without_database:
+        ready["database"] = parts.has_database
+    alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
+    return Health(alive, ready, {"warm-up": lambda: parts.warm_up.is_over}, informative)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    http = settings.http
+    return ConnectionLimits(
+        http.max_header_bytes,
+        http.max_connections,
+        http.keep_alive,
+        http.max_buffered_bytes,
+        http.max_event_clients + MAX_CONCURRENT_REQUESTS,
+    )
