@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from msgspec.json import encode
 
 from service.app.commands import erase
-from service.app.commands.parts.kafka_clients import connected_consumer
+from service.app.commands.support.kafka_clients import connected_consumer
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter import Header
 from service.errors import CommandError, UsageError
