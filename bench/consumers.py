@@ -8,7 +8,7 @@ from typing import Final
 from bench.context import Context
 from bench.databases import Database
 from bench.groups import Group
-from bench.processes import Service, wait_until
+from bench.processes import MeasuredService, wait_until
 from bench.topics import Topic
 from bench.usage import cpu_seconds, peak_bytes
 
@@ -20,7 +20,7 @@ _FAST_REBALANCE: Final = '{"heartbeat.interval.ms": 300}'
 class Consumers:
     """Running consumers."""
 
-    def __init__(self, consumers: Sequence[Service]) -> None:
+    def __init__(self, consumers: Sequence[MeasuredService]) -> None:
         self._consumers = consumers
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
@@ -56,7 +56,7 @@ def started(context: Context, topic: Topic, database: Database, group: Group, me
         yield consumers
 
 
-def _consumer(context: Context, topic: Topic, database: Database, group: Group) -> Service:
+def _consumer(context: Context, topic: Topic, database: Database, group: Group) -> MeasuredService:
     settings = {
         "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers,
         "ORDERS_KAFKA__TOPIC": topic.name,
@@ -67,4 +67,4 @@ def _consumer(context: Context, topic: Topic, database: Database, group: Group) 
         "ORDERS_RETRY__MAX_BACKOFF": "0.1",  # the longest delay after the database allows connections
         "ORDERS_LOG__LEVEL": "error",  # no warnings about refused connections
     }
-    return Service(context, "consumer", settings)
+    return MeasuredService(context, "consumer", settings)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from bench import baselines, usage
 from bench.context import Context
 from bench.fixtures import PATH, FixtureFiles
-from bench.processes import Service, child
+from bench.processes import MeasuredService, child
 from local.ports import HOST, free_port
 from local.process import Process
 from service.errors import ServerUnavailable
@@ -73,7 +73,7 @@ Create = Callable[[Context, FixtureFiles, int], Process]
 def orders_api(context: Context, dsn: str, settings: Mapping[str, str]) -> Iterator[HttpServer]:
     """Run `orders api` until the block ends. Its warm-up is finished. Raises ServerUnavailable."""
     servers = {"ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__BOOTSTRAP_SERVERS": context.bootstrap_servers}
-    api = Service(context, "api", {**servers, **_LARGE_CACHE, **settings})
+    api = MeasuredService(context, "api", {**servers, **_LARGE_CACHE, **settings})
     with api.process:
         api.wait_until_ready()
         yield _server("orders", api.port, api.process)._replace(admin_port=api.admin_port)

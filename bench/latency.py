@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from bench.context import Context
 from bench.databases import Database, copied, migrated
 from bench.figures import Sample, percentile
-from bench.processes import Service, child, wait_until
+from bench.processes import MeasuredService, child, wait_until
 from bench.topics import QUIET, Topic, dated_now, filled
 from generator.stream import Message, stream
 from local.ports import HOST
@@ -44,7 +44,7 @@ class System(NamedTuple):
     context: Context
     topic: Topic
     database: Database
-    api: Service
+    api: MeasuredService
 
 
 def measure(context: Context) -> Iterator[Sample]:
@@ -81,7 +81,7 @@ def _system(context: Context, template: Database) -> Iterator[System]:
             "ORDERS_KAFKA__GROUP_ID": topic.name,
             "ORDERS_POSTGRES__DSN": database.dsn,
         }
-        services = [Service(context, mode, settings) for mode in ("consumer", "api")]
+        services = [MeasuredService(context, mode, settings) for mode in ("consumer", "api")]
         for each in services:
             running.enter_context(each.process)
         for each in services:

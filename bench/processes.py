@@ -1,6 +1,5 @@
 """The processes of a measurement, run as users run them, such as `python -m service consumer`."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,7 +11,7 @@ import msgspec
 
 from bench.context import Context
 from local.ports import HOST, free_port
-from local.process import Process
+from local.process import Process, environment_without_settings
 from local.ready import is_ready
 from service.errors import ServerUnavailable
 from service.pkg.polling import poll
@@ -27,8 +26,7 @@ _Result = TypeVar("_Result")
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which Python imports this checkout, with no other settings of Orders."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
-    return {**inherited, "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
+    return {**environment_without_settings(), "PYTHONPATH": str(_ROOT), "ORDERS_LOG__LEVEL": "warning", **settings}
 
 
 def child(context: Context, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> Process:
@@ -38,7 +36,7 @@ def child(context: Context, name: str, arguments: Sequence[str], settings: Mappi
     return Process(name, command, log, environment=_environment(settings))
 
 
-class Service:
+class MeasuredService:
     """`orders consumer` or `orders api`, on free ports."""
 
     def __init__(self, context: Context, mode: str, settings: Mapping[str, str]) -> None:

@@ -39,6 +39,11 @@ class Server(Protocol):
 _Server = TypeVar("_Server", bound=Server)
 
 
+def environment_without_settings() -> dict[str, str]:
+    """Return the environment of this process without settings of Orders."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
+
+
 @contextmanager
 def running(server: _Server) -> Iterator[_Server]:
     """Start a server, and stop it at the end, even if it does not become ready."""

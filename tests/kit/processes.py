@@ -1,7 +1,6 @@
 """Runs `python -m service` as a separate process, with its settings in the environment."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 from urllib.request import urlopen
 
 from local.ports import free_port
+from local.process import environment_without_settings
 from tests.kit.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def started(
     Does not wait until it is ready: see `Service.ready`.
     """
     ports = {"ORDERS_ADMIN__PORT": str(free_port()), "ORDERS_HTTP__PORT": str(free_port())}
-    environment = {**_without_settings(os.environ), **ports, **settings}
+    environment = {**environment_without_settings(), **ports, **settings}
     command = [sys.executable, "-m", module, *arguments]
     with (
         log.open("wb") as output,
@@ -108,8 +108,3 @@ def started(
             yield service
         finally:
             service.stop_or_kill()
-
-
-def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Remove settings of the developer's shell."""
-    return {name: value for name, value in environ.items() if not name.startswith("ORDERS_")}

@@ -1,11 +1,11 @@
 """A command imports what it runs on, and nothing of the others: what is not loaded costs no time and no memory."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
+from local.process import environment_without_settings
 from service.main import COMMANDS
 
 LOADED = """
@@ -31,9 +31,12 @@ OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
 
 def modules(program: str, *arguments: str) -> set[str]:
     """Return the top-level packages that a fresh interpreter has loaded after this program."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERS_")}
     ended = subprocess.run(  # noqa: S603 our own program
-        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments],
+        env=environment_without_settings(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(ended.stdout.splitlines()[-1].split())
 

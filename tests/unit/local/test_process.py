@@ -10,7 +10,7 @@ import pytest
 
 from local import process
 from local.ports import HOST, free_port, require_free
-from local.process import Process
+from local.process import Process, environment_without_settings
 from service.errors import ServerUnavailable, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.waiting import eventually
@@ -49,6 +49,14 @@ def is_open(path: Path) -> bool:
     except OSError:  # ENXIO: no process has it open for reading
         return False
     return True
+
+
+def test_a_service_inherits_the_environment_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_HTTP__PORT", "1")
+    monkeypatch.setenv("LANG", "C")
+    environment = environment_without_settings()
+    assert "ORDERS_HTTP__PORT" not in environment
+    assert environment["LANG"] == "C"
 
 
 def test_the_process_id_is_known_while_the_process_runs(log: Path) -> None:
