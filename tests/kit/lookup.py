@@ -18,7 +18,7 @@ OLD = order(order_uid="uid", locale="old")
 NEW = replace(OLD, locale="new")
 
 
-class Scene:
+class LookupSetup:
     """A lookup with a fake reader and a fake clock."""
 
     def __init__(self, *orders: Order, max_stale: float | None = None) -> None:

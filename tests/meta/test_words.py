@@ -15,11 +15,12 @@ JARS = Path("local/kafka-jars.txt")
 
 TERMS = {
     r"brakes?|braked": "circuit breaker",
-    r"[Pp]atience|OutOfPatience|NotYet": "polling: Poller, TryAgain, DeadlineExceeded",
+    r"[Pp]atience|[Pp]atient|OutOfPatience|NotYet": "polling: Poller, TryAgain, DeadlineExceeded",
     r"[Ss]eldom": "LogThrottle",
     r"gathered(?=\[)|Gathered": "BatchLoader",
-    r"told|verdicts?|judged?": "report, result, evaluate",
+    r"[Tt]old|verdicts?|judged?": "report, result, evaluate",
     r"told_to": "client_logger",
+    r"[Ss]cenes?": "harness, setup",
     r"turn_off|turn_on": "pause, resume",
     r"Ears|[Dd]eaf": "ListenerCallbacks, HeartbeatTimeout",
     r"[Cc]ontest|contenders?|rivals?": "write plan; baseline",

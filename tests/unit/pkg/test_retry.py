@@ -11,8 +11,8 @@ from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.policies import retry_backoff
 
 
-class Patient(ShutdownEvent):
-    """Notes the waits instead of waiting."""
+class RecordedWaits(ShutdownEvent):
+    """Records the waits instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def repeat(
 
 
 def waits(attempts: int, backoff: Backoff) -> list[float]:
-    stop = Patient()
+    stop = RecordedWaits()
     assert repeat(failing(attempts), backoff, stop) == "done"
     return stop.waits
 
@@ -66,14 +66,14 @@ def test_an_outage_of_any_length_overflows_nothing() -> None:
 
 
 def test_a_permanent_error_is_raised_at_once() -> None:
-    stop = Patient()
+    stop = RecordedWaits()
     with pytest.raises(KeyError):
         repeat(failing(1, KeyError), retry_backoff(), stop)
     assert stop.waits == []
 
 
 def test_each_failed_attempt_is_reported_with_its_number_and_its_wait() -> None:
-    stop = Patient()
+    stop = RecordedWaits()
     reported: list[tuple[int, float]] = []
 
     def note(state: RetryCallState) -> None:
@@ -99,7 +99,7 @@ def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
 
 
 def test_no_time_at_all_is_one_attempt() -> None:
-    stop = Patient()
+    stop = RecordedWaits()
     with pytest.raises(TimeoutError):
         repeat(failing(2), retry_backoff(give_up_after=0), stop)
     assert stop.waits == []

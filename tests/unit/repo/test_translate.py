@@ -72,10 +72,10 @@ def error(state: str | None, **diagnostics: str) -> psycopg.Error:
     """Return the error that psycopg raises for that SQLSTATE, holding a value in its text."""
     kind: type[psycopg.Error] = lookup(state) if state else psycopg.OperationalError
 
-    class Told(kind):  # type: ignore[misc,valid-type]
+    class ErrorWithDiagnostics(kind):  # type: ignore[misc,valid-type]
         diag: Any = Diagnostics(**diagnostics)
 
-    made: psycopg.Error = Told("Failing row contains (Test Testov, +9720000000)")
+    made: psycopg.Error = ErrorWithDiagnostics("Failing row contains (Test Testov, +9720000000)")
     made.sqlstate = state
     return made
 

@@ -10,20 +10,20 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
-from tests.kit.lookup import NEW, OLD, Scene, steps
+from tests.kit.lookup import NEW, OLD, LookupSetup, steps
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_the_warm_up_makes_the_newest_orders_hits() -> None:
     orders = [order(order_uid=f"o{day}", date_created=f"2026-01-{day:02}T00:00:00Z") for day in range(1, 10)]
-    scene = Scene(*orders)
-    assert await scene.lookup.warm(3) == 3
-    assert [await scene.is_hit(f"o{day}") for day in (9, 8, 7, 6)] == [True, True, True, False]
+    setup = LookupSetup(*orders)
+    assert await setup.lookup.warm(3) == 3
+    assert [await setup.is_hit(f"o{day}") for day in (9, 8, 7, 6)] == [True, True, True, False]
 
 
 async def test_a_warmed_up_order_has_the_same_bytes_and_etag_as_a_queried_one() -> None:
-    warm, cold = Scene(OLD), Scene(OLD)
+    warm, cold = LookupSetup(OLD), LookupSetup(OLD)
     await warm.lookup.warm(1)
     warmed, queried = await warm.lookup.find("uid"), await cold.lookup.find("uid")
     assert warmed
@@ -31,62 +31,62 @@ async def test_a_warmed_up_order_has_the_same_bytes_and_etag_as_a_queried_one() 
     assert warmed[:2] == queried[:2]
 
 
-async def warming(scene: Scene) -> "asyncio.Task[int | None]":
+async def warming(setup: LookupSetup) -> "asyncio.Task[int | None]":
     """Start a warm-up, and block it between its snapshot and the first order."""
-    scene.reader.gate.clear()
-    warm_up = asyncio.create_task(scene.lookup.warm(100))
+    setup.reader.gate.clear()
+    warm_up = asyncio.create_task(setup.lookup.warm(100))
     await steps()
     return warm_up
 
 
 async def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snapshot() -> None:
-    scene = Scene(OLD)
-    warm_up = await warming(scene)
-    scene.reader.store(NEW)
-    scene.lookup.invalidate(["uid"])
-    scene.reader.gate.set()
+    setup = LookupSetup(OLD)
+    warm_up = await warming(setup)
+    setup.reader.store(NEW)
+    setup.lookup.invalidate(["uid"])
+    setup.reader.gate.set()
     assert await warm_up == 0
-    assert await scene.locale() == "new"
+    assert await setup.locale() == "new"
 
 
 async def test_an_order_loaded_during_the_warm_up_is_not_overwritten_from_its_snapshot() -> None:
-    scene = Scene(OLD)
-    warm_up = await warming(scene)
-    scene.reader.store(NEW)
-    scene.lookup.invalidate(["uid"])
-    cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
-    scene.reader.gate.set()
-    assert await scene.locale() == "new"
+    setup = LookupSetup(OLD)
+    warm_up = await warming(setup)
+    setup.reader.store(NEW)
+    setup.lookup.invalidate(["uid"])
+    cached, setup.reader.gate = setup.reader.gate, asyncio.Event()
+    setup.reader.gate.set()
+    assert await setup.locale() == "new"
     cached.set()
     await warm_up
-    assert await scene.locale() == "new"
-    assert await scene.is_hit()
+    assert await setup.locale() == "new"
+    assert await setup.is_hit()
 
 
 async def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() -> None:
-    scene = Scene(OLD, order(order_uid="older", date_created="2020-01-01T00:00:00Z"))
-    warm_up = await warming(scene)
-    cached, scene.reader.gate = scene.reader.gate, asyncio.Event()
+    setup = LookupSetup(OLD, order(order_uid="older", date_created="2020-01-01T00:00:00Z"))
+    warm_up = await warming(setup)
+    cached, setup.reader.gate = setup.reader.gate, asyncio.Event()
     cached.set()
     await steps()
-    assert scene.cache.get("uid")  # filled, while the next order is still to come
-    scene.reader.store(NEW)
-    scene.lookup.invalidate(["uid"])
-    scene.reader.gate.set()
+    assert setup.cache.get("uid")  # filled, while the next order is still to come
+    setup.reader.store(NEW)
+    setup.lookup.invalidate(["uid"])
+    setup.reader.gate.set()
     await warm_up
-    assert await scene.locale() == "new"
+    assert await setup.locale() == "new"
 
 
 async def test_invalidate_all_ends_a_running_warm_up() -> None:
-    scene = Scene(OLD)
-    warm_up = await warming(scene)
-    scene.reader.store(NEW)
-    scene.lookup.invalidate_all()
-    scene.reader.gate.set()
+    setup = LookupSetup(OLD)
+    warm_up = await warming(setup)
+    setup.reader.store(NEW)
+    setup.lookup.invalidate_all()
+    setup.reader.gate.set()
     assert await warm_up is None
-    assert len(scene.cache) == 0
-    assert await scene.lookup.warm(100) == 1
-    assert await scene.locale() == "new"
+    assert len(setup.cache) == 0
+    assert await setup.lookup.warm(100) == 1
+    assert await setup.locale() == "new"
 
 
 async def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() -> None:
@@ -99,32 +99,32 @@ async def test_the_warm_up_ends_when_the_cache_is_full_and_keeps_the_newest() ->
 
 
 async def test_a_warm_up_that_failed_leaves_nothing_behind() -> None:
-    scene = Scene(OLD)
-    scene.reader.is_unreachable = True
+    setup = LookupSetup(OLD)
+    setup.reader.is_unreachable = True
     with pytest.raises(StorageUnavailable):
-        await scene.lookup.warm(10)
-    scene.lookup.invalidate(["uid"])
-    scene.reader.is_unreachable = False
-    assert await scene.lookup.warm(10) == 1
-    assert await scene.is_hit()
+        await setup.lookup.warm(10)
+    setup.lookup.invalidate(["uid"])
+    setup.reader.is_unreachable = False
+    assert await setup.lookup.warm(10) == 1
+    assert await setup.is_hit()
 
 
 async def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> None:
-    scene = Scene()
-    scene.lookup.invalidate_all(100)
-    scene.reader.replay_lsn = 99
+    setup = LookupSetup()
+    setup.lookup.invalidate_all(100)
+    setup.reader.replay_lsn = 99
     with pytest.raises(StorageUnavailable):
-        await scene.lookup.warm(10)
+        await setup.lookup.warm(10)
 
 
 async def test_the_warm_up_from_a_standby_skips_outdated_orders_and_fails_if_all_are() -> None:
-    scene = Scene(OLD, order(order_uid="notified"))
-    scene.lookup.invalidate_all(100)
-    scene.reader.replay_lsn = 99
+    setup = LookupSetup(OLD, order(order_uid="notified"))
+    setup.lookup.invalidate_all(100)
+    setup.reader.replay_lsn = 99
     with pytest.raises(StorageUnavailable):
-        await scene.lookup.warm(10)
-    scene.lookup.invalidate(["notified"])
-    scene.lookup.advance(200)
-    scene.reader.replay_lsn = 100
-    assert await scene.lookup.warm(10) == 1
-    assert await scene.is_hit()
+        await setup.lookup.warm(10)
+    setup.lookup.invalidate(["notified"])
+    setup.lookup.advance(200)
+    setup.reader.replay_lsn = 100
+    assert await setup.lookup.warm(10) == 1
+    assert await setup.is_hit()

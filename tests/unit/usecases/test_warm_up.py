@@ -15,7 +15,7 @@ from tests.kit.waiting import turns, until
 pytestmark = pytest.mark.anyio
 
 
-class Scene:
+class WarmUpSetup:
     def __init__(self, count: int = 10, deadline: float = 60) -> None:
         self.reader = FakeReader(order(order_uid="uid"))
         self.cache = Lru(100, 2**30)
@@ -29,55 +29,55 @@ class Scene:
 
 
 async def test_nothing_is_read_before_notifications_arrive() -> None:
-    scene = Scene()
-    run = scene.start()
+    setup = WarmUpSetup()
+    run = setup.start()
     for _ in range(10):
         await turns()
-    assert len(scene.cache) == 0
-    assert not scene.warm_up.is_over
-    scene.listening.set()
+    assert len(setup.cache) == 0
+    assert not setup.warm_up.is_over
+    setup.listening.set()
     await run
-    assert (len(scene.cache), scene.warm_up.orders, scene.warm_up.is_over) == (1, 1, True)
-    assert scene.done == [True]
+    assert (len(setup.cache), setup.warm_up.orders, setup.warm_up.is_over) == (1, 1, True)
+    assert setup.done == [True]
 
 
 async def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> None:
-    scene = Scene(deadline=0.01)
-    run = scene.start()
-    await until(lambda: scene.warm_up.is_over)
-    assert scene.warm_up.seconds is None
-    scene.listening.set()
+    setup = WarmUpSetup(deadline=0.01)
+    run = setup.start()
+    await until(lambda: setup.warm_up.is_over)
+    assert setup.warm_up.seconds is None
+    setup.listening.set()
     await run
-    assert scene.warm_up.orders == 1
+    assert setup.warm_up.orders == 1
 
 
 async def test_it_retries_until_the_database_is_reachable() -> None:
     warm_up.RETRY_SECONDS = 0.0  # type: ignore[misc]
-    scene = Scene()
-    scene.reader.is_unreachable = True
-    scene.listening.set()
-    run = scene.start()
+    setup = WarmUpSetup()
+    setup.reader.is_unreachable = True
+    setup.listening.set()
+    run = setup.start()
     for _ in range(50):
         await turns()
-    assert not scene.warm_up.is_over
-    scene.reader.is_unreachable = False
+    assert not setup.warm_up.is_over
+    setup.reader.is_unreachable = False
     await run
-    assert scene.warm_up.orders == 1
+    assert setup.warm_up.orders == 1
 
 
 async def test_it_restarts_if_the_cache_is_invalidated() -> None:
-    scene = Scene()
-    scene.listening.set()
-    scene.reader.gate.clear()
-    run = scene.start()
+    setup = WarmUpSetup()
+    setup.listening.set()
+    setup.reader.gate.clear()
+    run = setup.start()
     await turns()
-    scene.lookup.invalidate_all()
-    scene.reader.gate.set()
+    setup.lookup.invalidate_all()
+    setup.reader.gate.set()
     await run
-    assert len(scene.cache) == 1
+    assert len(setup.cache) == 1
 
 
 async def test_without_orders_to_load_it_is_over_at_once() -> None:
-    scene = Scene(count=0)
-    await scene.start()
-    assert scene.warm_up.is_over
+    setup = WarmUpSetup(count=0)
+    await setup.start()
+    assert setup.warm_up.is_over
