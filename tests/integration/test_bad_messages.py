@@ -270,7 +270,7 @@ def test_without_a_dead_letter_topic_the_consumer_waits_until_it_is_created(harn
     harness.produce(bad, *good)
     service = harness.consumer(ORDERS_RETRY__MAX_BACKOFF="200ms")
     (failed, *_) = eventually(lambda: service.logged("producing dead letters failed"), 20, "a failed attempt")
-    assert service.logged("topic is missing")[0]["topic"] == harness.dead_letter_topic
+    assert service.logged("the topic does not exist")[0]["topic"] == harness.dead_letter_topic
     assert f"cannot produce to {harness.dead_letter_topic}: unknown" in failed["problem"]
     assert harness.committed() == {}
     assert metric(service, "orders_dead_letter_retries_total") >= 1

@@ -449,8 +449,8 @@ def test_a_topic_created_after_the_consumer_started_is_read_without_a_restart(ha
         lambda: harness.topic not in admin.list_topics(timeout=TIMEOUT_SECONDS).topics, what="the topic is deleted"
     )
     service = harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol)
-    eventually(lambda: service.logged("topic is missing"), what="topic is missing")
-    assert service.logged("topic is missing")[0]["topic"] == harness.topic
+    eventually(lambda: service.logged("the topic does not exist"), what="the missing topic is logged")
+    assert service.logged("the topic does not exist")[0]["topic"] == harness.topic
     admin.create_topics([NewTopic(harness.topic, PARTITIONS, 1)])[harness.topic].result(TIMEOUT_SECONDS)
     sent = spread([order_document() for _ in range(9)])
     harness.produce(*sent)

@@ -55,7 +55,7 @@ class ClientErrors:
         elif error.code() == error_codes.BAD_COMPRESSION:
             self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            self._log.error("the topic does not exist: `orders migrate` creates it", topic=self._topic)
+            self._log.error("the topic does not exist: run `orders migrate`", topic=self._topic)
         elif problem := explanation(error):
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)

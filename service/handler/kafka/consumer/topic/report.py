@@ -38,7 +38,7 @@ def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, l
     except MigrationError as error:
         missing, problem = set(), str(error)
     for name in sorted(missing):
-        log.error("topic is missing: run `orders migrate`", topic=name)
+        log.error("the topic does not exist: run `orders migrate`", topic=name)
     if problem:
         log.warning("problem with the topics", problem=problem)
 

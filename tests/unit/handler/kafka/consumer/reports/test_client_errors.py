@@ -103,7 +103,7 @@ def test_a_batch_that_cannot_be_decompressed_is_logged_with_the_commands_that_he
 
 def test_a_missing_topic_is_logged_with_the_command_that_creates_it(errors: ClientErrors) -> None:
     (logged,) = on_message_error(errors, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
-    assert (logged["event"], logged["topic"]) == ("the topic does not exist: `orders migrate` creates it", TOPIC)
+    assert (logged["event"], logged["topic"]) == ("the topic does not exist: run `orders migrate`", TOPIC)
 
 
 def test_the_reason_why_the_group_refuses_the_member_is_logged_repeatedly_but_throttled(
