@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException
-
 from generator.faults import FULL_CATALOG
 from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
@@ -18,7 +16,7 @@ from generator.stream import stream
 from service.config.addresses import bootstrap_servers
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
-from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
+from service.handler.kafka.client.diagnostics import require_kafka, translated
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
@@ -53,10 +51,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     kafka = _kafka(args, settings)
     client, setting = properties.common(kafka), "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
     require_kafka(client, setting=setting)
-    try:
+    with translated(client, setting):
         tally = _produce(plan, kafka, args.rate)
-    except KafkaException as error:
-        raise to_command_error(error, client, setting=setting) from None
     if plan.until:
         echo(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
     return ExitCode.DONE if tally.complete else ExitCode.FAILED

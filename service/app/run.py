@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 
 from service.errors import InvalidSettings
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.diagnostics import to_command_error
+from service.handler.kafka.client.diagnostics import translated
 
 if TYPE_CHECKING:
     from service.config import Settings
@@ -18,9 +18,10 @@ Run = Callable[[argparse.Namespace, "Settings"], int]
 
 def run_command(run: Run, args: argparse.Namespace, settings: "Settings") -> int:
     """Return the exit code of the command. Raises OrdersError."""
-    try:
-        return run(args, settings)
-    except KafkaException as error:
-        if (problem := properties.invalid_property(error, settings.kafka.properties)) is None:
-            raise to_command_error(error, properties.common(settings.kafka)) from None
-        raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None
+    with translated(properties.common(settings.kafka)):
+        try:
+            return run(args, settings)
+        except KafkaException as error:
+            if (problem := properties.invalid_property(error, settings.kafka.properties)) is None:
+                raise
+            raise InvalidSettings(f"ORDERS_KAFKA__PROPERTIES: {problem}") from None

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from service.app.commands.support import stores as command_stores
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
@@ -18,7 +17,7 @@ from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.diagnostics import require_kafka, to_command_error
+from service.handler.kafka.client.diagnostics import require_kafka, translated
 from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.handler.kafka.dead_letters import search
 from service.pkg.argtypes import duration
@@ -98,15 +97,10 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
     for uid in uids:
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
     try:
-        _list_dead_letters(uids, settings.kafka, stop)
-    except KafkaException as error:
-        raise _listing_failed(to_command_error(error, properties.common(settings.kafka))) from None
+        with translated(properties.common(settings.kafka)):
+            _list_dead_letters(uids, settings.kafka, stop)
     except CommandError as error:
-        raise _listing_failed(error) from None
-
-
-def _listing_failed(error: CommandError) -> CommandError:
-    return CommandError(f"erased, but listing the dead letters failed: {error}")
+        raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
 
 
 def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:

@@ -1,6 +1,8 @@
 """An AdminClient that explains why Kafka is unreachable."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -69,10 +71,17 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
         )
 
 
-def to_command_error(
-    error: KafkaException, properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS
-) -> CommandError:
-    """Return the error message for a failed call. If the client itself failed, connect again to find out why."""
+@contextmanager
+def translated(properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS) -> Iterator[None]:
+    """Raise a CommandError for each KafkaException of the block."""
+    try:
+        yield
+    except KafkaException as error:
+        raise _to_command_error(error, properties, setting) from None
+
+
+def _to_command_error(error: KafkaException, properties: dict[str, Any], setting: str) -> CommandError:
+    """If the client itself failed, connect again to find out why."""
     problem = error.args[0]
     if problem.code() < 0:  # an error of the client; errors that a broker returns explain themselves
         try:
