@@ -68,8 +68,8 @@ class WarmUp:
             self._log.warning("cache warm-up failed and will be retried", sqlstate=error.sqlstate)
             raise
 
-    def stop_waiting(self, reason: str) -> None:
+    def stop_waiting(self, problem: str) -> None:
         """Let the API become ready. Loading continues in the background."""
         if not self.is_over:
-            self._log.warning("serving before cache warm-up has finished", reason=reason)
+            self._log.warning("serving before cache warm-up has finished", problem=problem)
         self.is_over = True

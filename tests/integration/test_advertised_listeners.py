@@ -59,7 +59,7 @@ def test_a_consumer_logs_the_advertised_address(settings: dict[str, str], port: 
     assert (line["broker"], line["address"]) == (1, f"kafka.invalid:{port}")
     (line, *_) = consumer.logged("cannot reach Kafka")
     assert (line["address"], line["problem"]) == (f"kafka.invalid:{port}", "host name does not resolve")
-    assert line["check"] == "advertised.listeners of broker 1"
+    assert line["hint"] == "check advertised.listeners of broker 1"
 
 
 def test_doctor_shows_a_reachable_advertised_address(kafka_server: servers.Kafka, spawn: Spawn, database: str) -> None:

@@ -289,7 +289,7 @@ def test_the_servers_must_include_the_one_that_is_read(
 
 
 def refused_database(*dsns: str, reading: str) -> set[str]:
-    """Return the reasons that are logged until one of the listeners is refused."""
+    """Return the problems that are logged until one of the listeners is refused."""
 
     async def run() -> None:
         async with running(recorded):
@@ -300,4 +300,4 @@ def refused_database(*dsns: str, reading: str) -> set[str]:
     with capture_logs() as log:
         recorded = RecordedListener(first, reading, *more, reading=reading)
         asyncio.run(run())
-    return {line["reason"] for line in log if line["event"] == "not receiving notifications"}
+    return {line["problem"] for line in log if line["event"] == "not receiving notifications"}

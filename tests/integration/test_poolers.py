@@ -88,7 +88,7 @@ def reports_notifications(api: Service, *, directly: bool) -> bool:
     expected = "receiving notifications" if directly else "not receiving notifications"
     eventually(lambda: api.logged(expected), 10, expected)
     assert metric(api, "orders_dependency_up", dependency="notifications") == directly
-    return directly or "ORDERS_POSTGRES__LISTEN_DSN" in api.logged(expected)[0]["reason"]
+    return directly or "ORDERS_POSTGRES__LISTEN_DSN" in api.logged(expected)[0]["problem"]
 
 
 @pytest.mark.parametrize("statements", [None, True], ids=["detected", "enabled"])

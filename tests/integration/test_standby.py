@@ -79,7 +79,7 @@ def test_an_api_that_listens_on_a_standby_logs_it_and_caches_nothing(
         eventually(lambda: responses(client) == {(HTTPStatus.OK.value, 1, "miss")}, TIMEOUT_SECONDS, "version 1")
         store(writer, 2)
         eventually(lambda: responses(client) == {(HTTPStatus.OK.value, 2, "miss")}, TIMEOUT_SECONDS, "version 2")
-    assert "(a standby)" in api.logged("not receiving notifications")[0]["reason"]
+    assert "(a standby)" in api.logged("not receiving notifications")[0]["problem"]
 
 
 def test_the_warm_up_waits_until_the_standby_has_replayed_earlier_changes(

@@ -268,7 +268,7 @@ def test_tls_and_authentication_errors_of_postgresql_are_reported_and_retried(
     consumer, api, doctor, migration = (start(faulty, name) for name in ("consumer", "api", "doctor", "migrate"))
     eventually(lambda: failed in store_problems(consumer), TIMEOUT_SECONDS, "the consumer logs it")
     eventually(lambda: events(api, "not receiving notifications"), TIMEOUT_SECONDS, "the API logs it")
-    assert {line["reason"] for line in events(api, "not receiving notifications")} == {failed}
+    assert {line["problem"] for line in events(api, "not receiving notifications")} == {failed}
     assert re.search(rf"✗ PostgreSQL +\S+:\d+: {re.escape(POSTGRES_ERRORS[fault])}", output_at_exit(doctor, code=1))
     assert re.search(
         rf"for PostgreSQL at \S+:\d+: {re.escape(POSTGRES_ERRORS[fault])}", output_at_exit(migration, code=1)

@@ -211,7 +211,7 @@ class Listener:
         if self._lifecycle.has_repeated_timeouts:
             self._callbacks.on_repeated_timeouts()
         if self._log_throttle.is_due("not receiving notifications"):
-            self._log.warning("not receiving notifications", server=self.server, reason=_reason(error))
+            self._log.warning("not receiving notifications", server=self.server, problem=_problem(error))
         return delay_seconds
 
 
@@ -220,8 +220,8 @@ async def _close(connection: BoundedAsyncConnection) -> None:
         await connection.close()
 
 
-def _reason(error: Exception) -> str:
-    """Return the reason without the driver's text, which may hold personal data."""
+def _problem(error: Exception) -> str:
+    """Return the cause without the driver's text, which may hold personal data."""
     match error:
         case _HeartbeatTimeout():
             return (

@@ -37,7 +37,8 @@ class _ExplainingHandler(logging.Handler):
         if (failure := explain([record.getMessage()])) is None:
             _forward(record)
         elif self._throttle.is_due(str(failure)):
-            self._log.warning("cannot reach Kafka", address=failure.address, problem=failure.cause, check=failure.check)
+            hint = f"check {failure.check}"
+            self._log.warning("cannot reach Kafka", address=failure.address, problem=failure.cause, hint=hint)
 
 
 def _forward(record: logging.LogRecord) -> None:

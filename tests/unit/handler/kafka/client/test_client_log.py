@@ -23,4 +23,5 @@ def test_a_failure_is_logged_once_and_other_lines_are_forwarded(caplog: pytest.L
         ("host name does not resolve", "localhost:9093"),
         ("connection refused", "localhost:9093"),
     ]
+    assert {line["hint"] for line in records} == {"check ORDERS_KAFKA__BOOTSTRAP_SERVERS"}
     assert caplog.messages == [OTHER]
