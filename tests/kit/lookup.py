@@ -10,7 +10,7 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup, LookupResult
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
-from tests.kit.waiting import turns
+from tests.kit.waiting import until_idle
 
 OLD = order(order_uid="uid", locale="old")
 
@@ -34,7 +34,7 @@ class LookupSetup:
     async def ask(self, uid: str = "uid") -> "asyncio.Task[LookupResult | None]":
         """Start a request, and let it send its query."""
         request = asyncio.create_task(self.lookup.find(uid))
-        await steps()
+        await until_idle()
         return request
 
     async def locale(self, uid: str = "uid") -> str | None:
@@ -43,11 +43,6 @@ class LookupSetup:
     async def is_hit(self, uid: str = "uid") -> bool:
         found = await self.lookup.find(uid)
         return found is not None and found.is_hit
-
-
-async def steps() -> None:
-    for _ in range(10):
-        await turns()
 
 
 def locale_of(found: LookupResult | None) -> str | None:

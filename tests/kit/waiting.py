@@ -9,6 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_INTERVAL_SECONDS = 0.05
+MAX_ITERATIONS = 10_000
 
 
 def eventually(check: Callable[[], T], within: float = 10.0, what: str = "the condition") -> T:
@@ -41,10 +42,22 @@ class _Iteration:
         yield
 
 
-async def turns(count: int = 1) -> None:
-    """Return after this many iterations of the event loop, without waiting for time to pass."""
-    for _ in range(count):
+async def one_iteration() -> None:
+    """Return in the next iteration of the event loop."""
+    await _Iteration()
+
+
+async def until_idle() -> None:
+    """Run asyncio's event loop until every other task waits for an event, I/O or time to pass.
+
+    Raises AssertionError if a task never waits.
+    """
+    loop = asyncio.get_running_loop()
+    for _ in range(MAX_ITERATIONS):
         await _Iteration()
+        if not loop._ready:  # type: ignore[attr-defined]  # the callbacks of the next iteration; no public API has them
+            return
+    raise AssertionError(f"the event loop was not idle after {MAX_ITERATIONS:,} iterations")
 
 
 async def until(check: Callable[[], bool], within: float = 10.0) -> float:

@@ -1,10 +1,11 @@
 """Waiting for conditions."""
 
+import asyncio
 from itertools import count
 
 import pytest
 
-from tests.kit.waiting import eventually, throughout
+from tests.kit.waiting import eventually, one_iteration, throughout, until_idle
 
 
 def test_the_first_true_result_is_returned() -> None:
@@ -42,3 +43,40 @@ def test_a_condition_that_ends_too_early_fails(results: list[bool], seconds: flo
     with pytest.raises(AssertionError, match="the fault: no longer true"):
         throughout(lambda: next(remaining), seconds, "the fault")
     assert next(remaining, None) is None
+
+
+def test_the_event_loop_is_idle_once_every_task_waits() -> None:
+    steps: list[str] = []
+
+    async def work(gate: asyncio.Event) -> None:
+        for _ in range(50):
+            await one_iteration()
+        steps.append("waiting")
+        await gate.wait()
+        steps.append("done")
+
+    async def play() -> None:
+        gate = asyncio.Event()
+        task = asyncio.create_task(work(gate))
+        await until_idle()
+        assert steps == ["waiting"]
+        gate.set()
+        await until_idle()
+        assert steps == ["waiting", "done"]
+        assert task.done()
+
+    asyncio.run(play())
+
+
+def test_an_event_loop_that_never_becomes_idle_is_an_error() -> None:
+    async def work() -> None:
+        while True:
+            await one_iteration()
+
+    async def play() -> None:
+        task = asyncio.create_task(work())
+        with pytest.raises(AssertionError, match="was not idle after"):
+            await until_idle()
+        task.cancel()
+
+    asyncio.run(play())

@@ -17,7 +17,7 @@ from bench.context import Context
 from bench.fixtures import FixtureFiles
 from bench.load import LoadResult, Target, UnexpectedResponse, is_complete, load
 from local.ports import HOST
-from tests.kit.waiting import turns
+from tests.kit.waiting import one_iteration
 
 BODY = b'{"order_uid":"1"}'
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Cache: hit\r\nContent-Length: 17\r\nETag: x\r\n\r\n" + BODY
@@ -70,7 +70,7 @@ class Server:
                     break
                 for piece in self.pieces:
                     writer.write(piece)
-                    await turns()  # lets the client read the piece separately
+                    await one_iteration()  # lets the client read the piece separately
 
 
 def loaded(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.pkg.batch_loader import BatchLoader
-from tests.kit.waiting import turns, until
+from tests.kit.waiting import one_iteration, until
 
 MAX_KEYS = 3
 
@@ -117,7 +117,7 @@ async def test_a_key_detached_before_its_load_started_is_in_the_batch_once() -> 
     loads = loading(loader, "a")
     await until(lambda: source.batches == [["a"]])
     loads += loading(loader, "b")
-    await turns()
+    await one_iteration()
     loader.detach("b")
     loads += loading(loader, "b")
     for _ in range(2):

@@ -1,7 +1,7 @@
 import asyncio
 
 from service.pkg.refreshing_value import RefreshingValue
-from tests.kit.waiting import turns
+from tests.kit.waiting import until_idle
 
 
 class Source:
@@ -44,8 +44,7 @@ def test_a_caller_waits_for_a_slow_value_no_longer_than_the_timeout() -> None:
         assert await value.get() is None
         assert source.loads == 1
         source.gate.set()
-        for _ in range(5):
-            await turns()
+        await until_idle()
         assert await value.get() == 1
 
     asyncio.run(play())

@@ -9,8 +9,8 @@ import pytest
 from service.errors import StorageUnavailable
 from service.usecases.lookup import Lookup
 from tests.kit.factories import order
-from tests.kit.lookup import NEW, OLD, LookupSetup, locale_of, steps
-from tests.kit.waiting import turns
+from tests.kit.lookup import NEW, OLD, LookupSetup, locale_of
+from tests.kit.waiting import one_iteration, until_idle
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ async def test_a_canceled_request_does_not_cancel_the_shared_query() -> None:
     setup.reader.gate.clear()
     first, second = await setup.ask(), await setup.ask()
     first.cancel()
-    await steps()
+    await until_idle()
     setup.reader.gate.set()
     assert locale_of(await second) == "old"
     assert setup.reader.queries == ["uid"]
@@ -69,7 +69,7 @@ async def test_a_result_is_not_cached_if_its_id_was_notified_after_the_query_sta
 async def test_a_result_is_not_cached_if_its_id_was_notified_before_the_query_was_sent() -> None:
     setup = LookupSetup(OLD)
     request = asyncio.create_task(setup.lookup.find("uid"))
-    await turns()  # the query is in flight, but not sent
+    await one_iteration()  # the query is in flight, but not sent
     assert setup.reader.queries == []
     setup.lookup.invalidate(["uid"])
     assert locale_of(await request) == "old"
@@ -225,7 +225,7 @@ def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -
         request.cancel()
         setup.reader.is_unreachable = True
         setup.reader.gate.set()
-        await steps()
+        await until_idle()
 
     asyncio.run(play())
     assert reports == []

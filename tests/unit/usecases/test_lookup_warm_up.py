@@ -10,7 +10,8 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
-from tests.kit.lookup import NEW, OLD, LookupSetup, steps
+from tests.kit.lookup import NEW, OLD, LookupSetup
+from tests.kit.waiting import until_idle
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def warming(setup: LookupSetup) -> "asyncio.Task[int | None]":
     """Start a warm-up, and block it between its snapshot and the first order."""
     setup.reader.gate.clear()
     warm_up = asyncio.create_task(setup.lookup.warm(100))
-    await steps()
+    await until_idle()
     return warm_up
 
 
@@ -68,7 +69,7 @@ async def test_an_order_filled_by_the_warm_up_is_a_miss_once_it_is_notified() ->
     warm_up = await warming(setup)
     cached, setup.reader.gate = setup.reader.gate, asyncio.Event()
     cached.set()
-    await steps()
+    await until_idle()
     assert setup.cache.get("uid")  # filled, while the next order is still to come
     setup.reader.store(NEW)
     setup.lookup.invalidate(["uid"])

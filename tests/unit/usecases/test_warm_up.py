@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
@@ -10,7 +11,7 @@ from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
-from tests.kit.waiting import turns, until
+from tests.kit.waiting import until, until_idle
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +32,7 @@ class WarmUpSetup:
 async def test_nothing_is_read_before_notifications_arrive() -> None:
     setup = WarmUpSetup()
     run = setup.start()
-    for _ in range(10):
-        await turns()
+    await until_idle()
     assert len(setup.cache) == 0
     assert not setup.warm_up.is_over
     setup.listening.set()
@@ -51,14 +51,15 @@ async def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> N
     assert setup.warm_up.orders == 1
 
 
-async def test_it_retries_until_the_database_is_reachable() -> None:
-    warm_up.RETRY_SECONDS = 0.0  # type: ignore[misc]
+async def test_it_retries_until_the_database_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_up, "RETRY_SECONDS", 0.0)
     setup = WarmUpSetup()
     setup.reader.is_unreachable = True
     setup.listening.set()
-    run = setup.start()
-    for _ in range(50):
-        await turns()
+    with capture_logs() as logged:
+        run = setup.start()
+        await until(lambda: len(logged) > 2)
+    assert {each["event"] for each in logged} == {"cache warm-up failed and will be retried"}
     assert not setup.warm_up.is_over
     setup.reader.is_unreachable = False
     await run
@@ -70,7 +71,7 @@ async def test_it_restarts_if_the_cache_is_invalidated() -> None:
     setup.listening.set()
     setup.reader.gate.clear()
     run = setup.start()
-    await turns()
+    await until_idle()
     setup.lookup.invalidate_all()
     setup.reader.gate.set()
     await run

@@ -11,7 +11,7 @@ import pytest
 from service.handler.http import event_broadcaster
 from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
 from service.handler.http.problems import Problem
-from tests.kit.waiting import turns, until
+from tests.kit.waiting import until, until_idle
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ class Client:
         return [f"{event['event']} {re.sub(AT, '', event['data'])}" for event in self.events]
 
     async def read(self) -> None:
-        await turns(20)
+        await until_idle()
 
 
 async def connect(broadcaster: EventBroadcaster, last_event_id: str | None = None) -> Client:
@@ -169,7 +169,7 @@ async def test_a_client_that_replays_many_events_is_not_disconnected() -> None:
     first = await connect(broadcaster)
     for number in range(1_500):
         broadcaster.publish("stored", [str(number)])
-        await turns(2)
+        await until_idle()
     await first.read()
     second = Client(broadcaster.open(first.events[0]["id"]))
     broadcaster.publish("stored", ["newest"])
@@ -227,7 +227,7 @@ async def test_closing_ends_all_streams_and_refuses_new_ones() -> None:
 
 async def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
-    client = await connect(EventBroadcaster(buffer_size=10, max_clients=10))
-    assert ": heartbeat\n\n" in client.text
+    client = Client(EventBroadcaster(buffer_size=10, max_clients=10).open(None))
+    await until(lambda: ": heartbeat\n\n" in client.text)
     client.disconnected.set()
     await asyncio.wait_for(client.response, 5)

@@ -15,7 +15,7 @@ from service.handler.http.admin import AdminServer
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.serve import Server
-from tests.kit.waiting import eventually, turns
+from tests.kit.waiting import eventually, one_iteration
 
 LIMITS = ConnectionLimits(max_head_bytes=2_000, max_connections=3, keep_alive_seconds=1)
 LARGE_BYTES = 2**22
@@ -37,10 +37,10 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def slow_port() -> Iterator[int]:
-    """The port of a server whose application answers after some turns of the event loop."""
+    """The port of a server whose application does not answer at once."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await turns()
+        await one_iteration()
         await PlainTextResponse("")(scope, receive, send)
 
     server = AdminServer(app, "127.0.0.1", 0)

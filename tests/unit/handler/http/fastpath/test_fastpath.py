@@ -32,7 +32,7 @@ from tests.kit.http_requests import (
     make_request,
 )
 from tests.kit.in_memory_server import RANDOM_IDS, InMemoryServer, ServerPair, run_server, serving
-from tests.kit.waiting import eventually, turns
+from tests.kit.waiting import eventually, until_idle
 
 CLOSING_REQUEST = b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"
 
@@ -257,7 +257,7 @@ def test_a_client_that_does_not_read_gets_no_more_responses_until_it_does() -> N
         protocol, transport = server.connect()
         protocol.pause_writing()
         protocol.data_received(PLAIN * 3)
-        await turns()
+        await until_idle()
         assert transport.written == b""
         protocol.resume_writing()
         await server.settle()

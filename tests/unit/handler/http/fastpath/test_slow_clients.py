@@ -17,7 +17,7 @@ from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
 from service.pkg.etag import with_etag
 from tests.kit.http_requests import MISS, PLAIN, make_request
 from tests.kit.in_memory_server import InMemoryServer, ServerPair, serving
-from tests.kit.waiting import eventually, turns
+from tests.kit.waiting import eventually, until_idle
 
 LARGE = b"x" * 10**6
 """More than a socket's buffers take."""
@@ -175,7 +175,7 @@ def test_pipelined_requests_and_incomplete_heads_are_counted() -> None:
         assert buffers.size > 50 * 2_000 + 10_000
         server.reader.gate.set()
         await server.settle()
-        await turns(10)
+        await until_idle()
         await server.settle()
         unfinished.data_received(b"\r\n\r\n")
         await server.settle()
@@ -214,7 +214,7 @@ def test_concurrent_requests_in_the_application_are_limited() -> None:
         connections = [server.connect() for _ in range(3)]
         for protocol_, _ in connections:
             protocol_.data_received(MISS)
-        await turns(20)
+        await until_idle()
         assert [transport.written[:12] for _, transport in connections] == [b"", b"", b"HTTP/1.1 503"]
         assert b"retry-after: " in connections[2][1].written
         protocol_, transport = server.connect()
