@@ -44,7 +44,7 @@ class DeadLetterTopic(ABC):
         return pages
 
 
-class FakeTopic(DeadLetterTopic):
+class InMemoryTopic(DeadLetterTopic):
     def __init__(self) -> None:
         self.reader = self._fake = FakeDeadLetterReader(SHOWN_BYTES)
 
@@ -104,7 +104,7 @@ def kafka_topic(kafka: KafkaSettings) -> KafkaTopic:
 
 @pytest.fixture(params=["kafka", "fake"])
 def dead_letters(request: pytest.FixtureRequest) -> DeadLetterTopic:
-    topic: DeadLetterTopic = request.getfixturevalue("kafka_topic") if request.param == "kafka" else FakeTopic()
+    topic: DeadLetterTopic = request.getfixturevalue("kafka_topic") if request.param == "kafka" else InMemoryTopic()
     return topic
 
 
@@ -113,7 +113,7 @@ def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param == "kafka":
         monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
         return KafkaTopic(KafkaSettings(bootstrap_servers="127.0.0.1:9"))
-    fake = FakeTopic()
+    fake = InMemoryTopic()
     fake.disconnect()
     return fake
 

@@ -48,7 +48,7 @@ class Setup(ABC):
         """Return the offsets that `send_and_commit` committed by partition."""
 
 
-class FakeSetup(Setup):
+class InMemorySetup(Setup):
     def __init__(self, *, commits: bool) -> None:
         self.dead_letters = self._fake = FakeDeadLetters(commits=commits)
         self._fake.refusals = 1
@@ -86,7 +86,7 @@ class KafkaSetup(Setup):
 @pytest.fixture(params=["fake", "fake that commits", "at least once", "exactly once"])
 def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setup]:
     if request.param.startswith("fake"):
-        yield FakeSetup(commits=request.param == "fake that commits")
+        yield InMemorySetup(commits=request.param == "fake that commits")
         return
     harness: Harness = request.getfixturevalue("harness")
     kafka = KafkaSettings(

@@ -64,7 +64,7 @@ class Transactions(ABC):
     def committed(self) -> dict[int, int]: ...
 
 
-class FakeTransactions(Transactions):
+class InMemoryTransactions(Transactions):
     topic = group_topic = TOPIC
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class KafkaTransactions(Transactions):
 @pytest.fixture(params=["fake", "kafka"])
 def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions]:
     if request.param == "fake":
-        yield FakeTransactions()
+        yield InMemoryTransactions()
         return
     harness: Harness = request.getfixturevalue("harness")
     kafka = KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)

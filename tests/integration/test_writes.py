@@ -16,14 +16,17 @@ from msgspec.structs import replace
 from service.entities.order import MAX_BIGINT, MAX_ITEMS
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange, OrderRejected
+from service.repo.columns import ID_BLOCK
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
+from service.repo.writer.ids import NEXT_BLOCKS
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
 from service.usecases.ports import Stored
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
+from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen
 from tests.kit.stores import stored_order, writing
 
@@ -244,7 +247,22 @@ def test_a_batch_looks_up_its_uids_while_the_tables_were_never_analyzed(
     assert "orders_pkey" not in plan
 
 
-# A sequence that hands out ids again, after a restore or a failover
+# The sequence of ids, and one that hands out ids again, after a restore or a failover
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def sequence(request: pytest.FixtureRequest) -> Any:
+    """A cursor."""
+    if request.param == "fake":
+        return FakeSequence()
+    admin: psycopg.Connection = request.getfixturevalue("admin")
+    return admin.cursor()
+
+
+def test_each_value_of_the_sequence_is_the_first_id_of_its_own_block(sequence: Any) -> None:
+    """The contract of a cursor that executes NEXT_BLOCKS."""
+    values = [row for count in (1, 3) for row in sequence.execute(NEXT_BLOCKS, [count])]
+    assert values == [(1 + block * ID_BLOCK,) for block in range(4)]
 
 
 def uids_of_shard(shard: int, count: int) -> list[str]:

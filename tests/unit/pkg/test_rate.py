@@ -3,23 +3,16 @@
 import pytest
 
 from service.pkg.rate import Rate
+from tests.kit.fakes import FakeClock
 
 WINDOW = 10.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Steady:
     """Adds `per_second` evenly, in sixteen steps, and observes twice a second."""
 
     def __init__(self, per_second: int) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.rate = Rate(WINDOW, self.clock)
         self._step = per_second // 16
 
@@ -81,7 +74,7 @@ def test_time_before_a_restart_is_not_measured() -> None:
 
 
 def test_there_is_no_rate_without_measured_time() -> None:
-    clock = Clock()
+    clock = FakeClock()
     rate = Rate(WINDOW, clock)
     rate.add(5)
     assert rate.per_second is None

@@ -1,21 +1,14 @@
 from service.pkg.ttl_set import TTLSet
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.kit.fakes import FakeClock
 
 
 def test_a_key_expires() -> None:
-    clock = Clock()
+    clock = FakeClock()
     keys = TTLSet(10, 2, clock)
     keys.add("key")
-    clock.now += 1.9
+    clock.advance(1.75)
     assert "key" in keys
-    clock.now += 0.1
+    clock.advance(0.25)
     assert "key" not in keys
 
 

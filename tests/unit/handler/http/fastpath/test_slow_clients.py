@@ -28,11 +28,11 @@ CLIENTS = 20
 
 
 @dataclass(eq=False)
-class FakeConnection:
-    """A connection with this many buffered bytes."""
+class SizedConnection:
+    """Just a number of buffered bytes, and a log of aborts. The other tests have real connections."""
 
     size: int
-    log: list["FakeConnection"] = field(default_factory=list)
+    log: list["SizedConnection"] = field(default_factory=list)
 
     def buffered_bytes(self) -> int:
         return self.size
@@ -42,13 +42,13 @@ class FakeConnection:
 
 
 def test_over_budget_the_connections_longest_without_progress_are_closed() -> None:
-    dropped: list[FakeConnection] = []
+    dropped: list[SizedConnection] = []
     buffers = BufferBudget(80_000)
-    first, second, third, fourth = (FakeConnection(20_000, dropped) for _ in range(4))
+    first, second, third, fourth = (SizedConnection(20_000, dropped) for _ in range(4))
     for connection in (first, second, third, fourth):
         buffers.update(connection)
     first.size = 19_000  # it reads
-    buffers.update(last := FakeConnection(20_000, dropped))
+    buffers.update(last := SizedConnection(20_000, dropped))
     assert dropped == [second, third]
     assert (len(buffers), buffers.size) == (3, 59_000)
     for connection in (first, fourth, last):
@@ -57,10 +57,10 @@ def test_over_budget_the_connections_longest_without_progress_are_closed() -> No
 
 
 def test_a_single_connection_may_exceed_the_budget() -> None:
-    dropped: list[FakeConnection] = []
+    dropped: list[SizedConnection] = []
     buffers = BufferBudget(80_000)
-    buffers.update(FakeConnection(20_000, dropped))
-    buffers.update(large := FakeConnection(100_000, dropped))
+    buffers.update(SizedConnection(20_000, dropped))
+    buffers.update(large := SizedConnection(100_000, dropped))
     assert len(dropped) == 1
     large.size = UNCOUNTED_BYTES
     buffers.update(large)
