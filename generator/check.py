@@ -11,7 +11,7 @@ from service.entities.order import MAX_AGE_SECONDS
 from service.errors import UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
-from service.pkg.argtypes import duration_up_to, positive_float
+from service.pkg.argtypes import duration_up_to, non_negative_float
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.repo.connection_errors import require_postgres
@@ -33,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument(
         "--wait",
-        type=positive_float,
+        type=non_negative_float,
         default=DEFAULT_LAG_TIMEOUT_SECONDS,
         metavar="SECONDS",
-        help=f"how long to wait until the consumer has no lag (default: {DEFAULT_LAG_TIMEOUT_SECONDS:.0f})",
+        help="how long to wait until the consumer has no lag; 0 does not wait "
+        f"(default: {DEFAULT_LAG_TIMEOUT_SECONDS:.0f})",
     )
     parser.add_argument(
         "--after-crash",

@@ -34,6 +34,12 @@ def positive_float(text: str) -> float:
     return number
 
 
+def non_negative_float(text: str) -> float:
+    if not 0 <= (number := _number(text)) < math.inf:
+        raise ArgumentTypeError("must be a number, 0 or greater")
+    return number
+
+
 def rate(text: str) -> float:
     """Return a number per second; 0 means unlimited."""
     if not 0 <= (number := _number(text)) < math.inf:

@@ -115,9 +115,9 @@ def test_the_user_is_asked_for_confirmation_with_the_number_of_orders(
     database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store(database, a=401, b=402, c=399)
-    with terminal_input(monkeypatch, b"y\n"):
+    with terminal_input(monkeypatch, b"y\n"), capture_logs():
         assert run(database, "--older-than", "400d", max_age=400 * DAY) == 0
-    preview, result, _logged = capsys.readouterr().out.splitlines()
+    preview, result = capsys.readouterr().out.splitlines()
     assert preview.endswith("Z: 2 would be deleted")
     assert re.fullmatch(r"Delete them permanently\? \[y/N\] orders created before .+Z: 2 deleted", result)
 
