@@ -1,5 +1,6 @@
 """Settings that are loaded from the environment and from files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,13 @@ from service.config import Settings, load
 from service.errors import InvalidSettings
 
 SECRET = "hunter2-and-more"  # noqa: S105 - must never appear in any output
+
+
+def unset_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the settings of the developer's shell."""
+    for name in [*os.environ]:
+        if name.startswith("ORDERS_"):
+            monkeypatch.delenv(name)
 
 
 def load_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:

@@ -1,6 +1,5 @@
 """The command line: which command runs, and its exit code."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from service.app.commands import wait_for_migrations
 from service.app.run import Run
 from service.config import Settings
 from service.errors import StorageUnavailable
+from tests.kit.config import unset_all
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",
@@ -26,9 +26,7 @@ NAMES = [
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [*os.environ]:
-        if name.startswith("ORDERS_"):
-            monkeypatch.delenv(name)
+    unset_all(monkeypatch)
     monkeypatch.setattr(logs, "configure", lambda *_: None)
 
 

@@ -26,28 +26,14 @@ def test_the_end_of_a_partition_is_committed_if_nothing_before_it_is_pending(set
 
 def test_without_a_committed_offset_reading_starts_at_the_earliest_one(make: Make) -> None:
     setup = make()
-
-    def script() -> Script:
-        setup.kafka.logs[0].start = 5
-        setup.kafka.append(0, ORDER)
-        setup.kafka.rebalance("on_assign", 0)
-        yield setup.is_committed({0: 6})
-
-    setup.run(script())
+    _read_the_order_at_offset_5(setup)
     assert setup.sample("offsets_skipped_total") == 0
 
 
 def test_an_offset_that_was_deleted_from_the_topic_is_reset_and_counted(make: Make) -> None:
     setup = make()
     setup.commit(2, 0)
-
-    def script() -> Script:
-        setup.kafka.logs[0].start = 5
-        setup.kafka.append(0, ORDER)
-        setup.kafka.rebalance("on_assign", 0)
-        yield setup.is_committed({0: 6})
-
-    setup.run(script())
+    _read_the_order_at_offset_5(setup)
     assert setup.sample("offsets_skipped_total") == 3
 
 
@@ -74,3 +60,15 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
     assert setup.batches.finished == [{0: 1}, {}, {0: 1}]
     assert setup.committed == {0: 1}
     assert setup.sample("topic_recreations_total") == 1
+
+
+def _read_the_order_at_offset_5(setup: LoopSetup) -> None:
+    """The log begins there: earlier messages were deleted."""
+
+    def script() -> Script:
+        setup.kafka.logs[0].start = 5
+        setup.kafka.append(0, ORDER)
+        setup.kafka.rebalance("on_assign", 0)
+        yield setup.is_committed({0: 6})
+
+    setup.run(script())
