@@ -54,6 +54,7 @@ def produce_batch(harness: Harness) -> list[Document]:
         "bootstrap.servers": harness.bootstrap_servers, "compression.type": "zstd", "linger.ms": 60_000,
         "message.max.bytes": 10**9, "batch.size": 10**9,
     })  # fmt: skip
+    producer.list_topics(harness.topic, timeout=TIMEOUT_SECONDS)  # while partitions are unknown, a flush splits batches
     documents = [order_document(extra="x" * SIZE) for _ in range(COUNT)]
     for document in documents:
         producer.produce(

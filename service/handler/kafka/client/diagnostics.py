@@ -1,13 +1,13 @@
 """An AdminClient that explains why Kafka is unreachable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, BrokerMetadata  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata  # type: ignore[attr-defined]
 
 from service.errors import CommandError
 from service.handler.kafka.client.client_log import LineBuffer, new_logger
@@ -47,9 +47,7 @@ class DiagnosticAdminClient(AdminClient):
 
     def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:
         """Connect to the address that each broker advertises. Raises KafkaException."""
-        brokers = sorted(self.list_topics(timeout=timeout).brokers.values(), key=lambda broker: broker.id)
-        with ThreadPoolExecutor(max(1, len(brokers))) as pool:
-            return [*pool.map(_check_advertised, brokers)]
+        return _connect_to(self.list_topics(timeout=timeout).brokers.values())
 
 
 def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVERS) -> None:
@@ -59,11 +57,8 @@ def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVER
     KafkaException if librdkafka rejects the properties.
     """
     admin, began = DiagnosticAdminClient(properties), monotonic()
-    _require_answer(admin, properties["bootstrap.servers"], setting, began)
-    try:
-        brokers = admin.check_advertised(_ATTEMPT_TIMEOUT_SECONDS)
-    except KafkaException as error:
-        raise CommandError(f"cannot list the brokers of Kafka: {phrase(error.args[0])}") from None
+    metadata = _await_metadata(admin, properties["bootstrap.servers"], setting, began)
+    brokers = _connect_to(metadata.brokers.values())
     if brokers and all(broker.problem for broker in brokers):
         raise CommandError(
             f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
@@ -91,19 +86,23 @@ def _to_command_error(error: KafkaException, properties: dict[str, Any], setting
     return CommandError(f"Kafka: {phrase(problem)}")
 
 
-def _require_answer(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> None:
+def _await_metadata(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> ClusterMetadata:
     failure = ConnectionFailure("timed out", servers)
     while True:
         try:
-            admin.list_topics(timeout=_ATTEMPT_TIMEOUT_SECONDS)
+            return admin.list_topics(timeout=_ATTEMPT_TIMEOUT_SECONDS)
         except KafkaException:
             failure = admin.last_failure() or failure
-        else:
-            return
         seconds = monotonic() - began
         if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
             raise CommandError(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
+
+
+def _connect_to(brokers: Iterable[BrokerMetadata]) -> list[AdvertisedBroker]:
+    ordered = sorted(brokers, key=lambda broker: broker.id)
+    with ThreadPoolExecutor(max(1, len(ordered))) as pool:
+        return [*pool.map(_check_advertised, ordered)]
 
 
 def _check_advertised(broker: BrokerMetadata) -> AdvertisedBroker:
