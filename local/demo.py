@@ -186,7 +186,9 @@ class Demo:
         echo(f"started {server.kind} instead of Kafka: {broker.MOCK_LIMITS}")
         return {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers,
-            "ORDERS_KAFKA__CREATE_TOPICS": "false",  # the mock cluster does not support it
+            # The mock cluster supports neither.
+            "ORDERS_KAFKA__CREATE_TOPICS": "false",
+            "ORDERS_KAFKA__TOPIC_ID_TIMEOUT": "0",
         }
 
     def _commands(self, environment: Mapping[str, str]) -> Commands:

@@ -55,6 +55,9 @@ class KafkaSettings(SettingsGroup):
     session_timeout: Seconds = Field(6, ge=0.001, le=3_600)
     """`session.timeout.ms`: how long a crashed consumer keeps its partitions. Classic protocol only; the brokers'
     default minimum is 6 s."""
+    topic_id_timeout: Seconds = 10
+    """How long the consumer waits for the topic's id if a broker delivers messages but does not return the id. Then it
+    reads the topic, but cannot detect that the topic was deleted and recreated."""
     prefetch: Bytes = Field(8 * 2**20, le=2_097_151 * 1_024)
     """`queued.max.messages.kbytes`: how much librdkafka prefetches, in bytes."""
     partitions: Count = 6

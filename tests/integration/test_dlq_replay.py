@@ -5,7 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -295,14 +295,6 @@ def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1))
     with pytest.raises(CommandError, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
         dlq(missing, "replay")
-
-
-def test_the_mock_cluster_is_refused(kafka: KafkaSettings) -> None:
-    mock = Producer({"test.mock.num.brokers": 1})
-    (broker,) = mock.list_topics(timeout=FAR).brokers.values()
-    mock.list_topics(kafka.dead_letter_topic, timeout=FAR)
-    with pytest.raises(CommandError, match="replay needs a real Kafka"):
-        dlq(kafka.model_copy(update={"bootstrap_servers": f"{broker.host}:{broker.port}"}), "replay")
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)

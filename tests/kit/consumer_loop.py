@@ -14,6 +14,7 @@ from structlog.typing import EventDict
 
 from service.app.consumer.loop import LoopDependencies, build_consumer
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
@@ -81,7 +82,7 @@ class BatchGate:
 
 
 class LoopSetup:
-    """A consumer of a topic on librdkafka's mock cluster, which has no topic ids, and what surrounds it."""
+    """A consumer of a topic without an id, and what surrounds it."""
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class LoopSetup:
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []
         self.group = ConsumerGroup({"enable.partition.eof": True}, TOPIC)
+        self.group.topic_id = NO_TOPIC_ID
         decoder = Decoder(
             decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
         )
@@ -122,7 +124,6 @@ class LoopSetup:
 
     def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:
         made = ScriptedConsumer(properties)
-        made.cluster = "mockCluster"
         self.created.append(made)
         return made
 

@@ -59,7 +59,6 @@ class FakeConsumer:
         self.failures: dict[str, KafkaError] = {}
         self.commit_errors: deque[KafkaError] = deque()
         """Answers of the broker to the next commits."""
-        self.cluster = "a-cluster"
         self.generation = -1
         """Of the group; positive while this is a member."""
         self.is_closed = False
@@ -184,10 +183,6 @@ class FakeConsumer:
 
     def consumer_group_metadata(self) -> bytes:
         return b"CGMDv2:" + pack("=i", self.generation)
-
-    def cluster_id(self, timeout: float) -> str:
-        assert timeout > 0
-        return self.cluster
 
     def close(self) -> None:
         self.is_closed = True

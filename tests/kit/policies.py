@@ -25,7 +25,8 @@ def circuit_breaker_policy(**overrides: Any) -> CircuitBreakerPolicy:
 
 def consumer_settings(**overrides: Any) -> ConsumerSettings:
     defaults: dict[str, Any] = {
-        "limits": batch_limits(), "revoke_timeout": 5, "breaker_retry_after": 60, "breaker_probe_messages": 10,
+        "limits": batch_limits(), "revoke_timeout": 5, "topic_id_timeout": 10, "breaker_retry_after": 60,
+        "breaker_probe_messages": 10,
     }  # fmt: skip
     return ConsumerSettings(**defaults | overrides)
 

@@ -10,8 +10,7 @@ from confluent_kafka import Consumer
 from service.app.commands.dlq_arguments import add_arguments
 from service.app.commands.support.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
 from service.errors import CommandError, UsageError
-from service.handler.kafka.client.mock_cluster import require_real_kafka
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, partitions_of
+from service.handler.kafka.client.topic_reader import TopicReader, partitions_of
 from service.handler.kafka.dead_letters import listing, search
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, Replay
@@ -63,7 +62,6 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
 def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     plan = _plan(args, kafka.topic)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
-        require_real_kafka(consumer, CALL_TIMEOUT_SECONDS)
         topic = committable(kafka, kafka.dead_letter_topic, consumer)
         if args.dry_run:
             counts = preview(topic, plan, stop, echo)

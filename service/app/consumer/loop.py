@@ -70,7 +70,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     breaker = BreakerControl(given.settings, metrics.consumption, log)
     report = OutcomeReport(metrics, log)
     pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
-    identity = TopicIdentity(client, TopicLookup(given.admin, topic), given.group, log)
+    identity = TopicIdentity(TopicLookup(given.admin, topic), given.group, given.settings.topic_id_timeout, log)
     topic_check = TopicCheck(client, topic, identity, metrics.consumption, log)
     resets = OffsetResets(client, topic, progress, metrics.consumption, log)
     lag = Lag(PartitionEnds(client, topic), progress, metrics.partitions)

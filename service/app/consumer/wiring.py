@@ -136,6 +136,7 @@ def _consumer_settings(settings: Settings) -> ConsumerSettings:
     return ConsumerSettings(
         BatchLimits(settings.batch.max_messages, settings.batch.max_bytes, settings.batch.max_items),
         revoke_timeout=settings.rebalance.revoke_timeout,
+        topic_id_timeout=settings.kafka.topic_id_timeout,
         breaker_retry_after=settings.circuit_breaker.retry_after,
         breaker_probe_messages=settings.circuit_breaker.probe_messages,
     )

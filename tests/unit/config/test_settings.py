@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ORDERS_KAFKA__PROPERTIES": {},
     "ORDERS_KAFKA__GROUP_PROTOCOL": "classic",
     "ORDERS_KAFKA__SESSION_TIMEOUT": 6,
+    "ORDERS_KAFKA__TOPIC_ID_TIMEOUT": 10,
     "ORDERS_POSTGRES__DSN": "postgresql://localhost/orders",
     "ORDERS_HTTP__HOST": "0.0.0.0",  # noqa: S104 - a default, not an address to bind
     "ORDERS_HTTP__PORT": 8000,

@@ -9,8 +9,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from service.errors import CommandError, GroupChanged
-from service.handler.kafka.client.mock_cluster import is_mock_cluster
+from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 
 QUIET_PROPERTIES: Final = {"log_level": 0, "statistics.interval.ms": 0}
@@ -71,12 +70,6 @@ class ConsumerGroup:
             return
         if fetch_topic_id(self._admin_client(), self.topic, _CALL_TIMEOUT_SECONDS) != topic_id:
             raise GroupChanged(f"the topic {self.topic} was deleted and created again: it will be read again")
-
-    def reject_mock(self) -> None:
-        """Raise CommandError for librdkafka's mock cluster, which delivers aborted messages. For the writing thread."""
-        with closing(self._client()) as client:
-            if is_mock_cluster(client, _CALL_TIMEOUT_SECONDS):
-                raise CommandError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE needs a real Kafka, not the mock")
 
     def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: TopicId | None = None) -> list[TopicPartition]:
         """Return the offsets with the topic id as metadata. For any thread."""

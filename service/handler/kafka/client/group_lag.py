@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from service.handler.kafka.client.mock_cluster import is_mock_cluster
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id
+from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,14 +112,13 @@ class GroupLag:
         own = [each for each in partitions if each.topic == self._topic]
         if not own:
             return {}
-        topic_id = self._topic_id()
-        return {
-            (each.topic, each.partition): each.offset
-            for each in self._group.committed(own, timeout=self._call_timeout)
-            if each.offset >= 0 and not topic_id.contradicts(each)
-        }
+        committed = self._group.committed(own, timeout=self._call_timeout)
+        valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
+        return {(each.topic, each.partition): each.offset for each in valid}
 
-    def _topic_id(self) -> TopicId:
-        if is_mock_cluster(self._group, self._call_timeout):  # it does not answer
-            return NO_TOPIC_ID
-        return fetch_topic_id(self._admin, self._topic, self._call_timeout)
+    def _without_deleted_topic(self, committed: list[TopicPartition]) -> list[TopicPartition]:
+        """Query the topic's id only if it is needed, because not every broker returns one."""
+        if not any(map(names_topic_id, committed)):
+            return committed
+        topic_id = fetch_topic_id(self._admin, self._topic, self._call_timeout)
+        return [each for each in committed if not topic_id.contradicts(each)]

@@ -40,8 +40,7 @@ class TopicId:
 
     def contradicts(self, committed: TopicPartition) -> bool:
         """Return whether a commit names another id. A commit without an id, such as a tool's, is trusted."""
-        metadata = committed.metadata or ""
-        return self.exists and metadata.startswith(_PREFIX) and metadata != self.commit_metadata
+        return self.exists and names_topic_id(committed) and committed.metadata != self.commit_metadata
 
 
 NO_TOPIC_ID: Final = TopicId("")
@@ -51,6 +50,10 @@ NO_TOPIC_ID: Final = TopicId("")
 def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: TopicId) -> list[TopicPartition]:
     """Return the offsets as arguments of a commit, with the topic's id as metadata."""
     return [TopicPartition(topic, partition, offset, topic_id.commit_metadata) for partition, offset in offsets.items()]
+
+
+def names_topic_id(committed: TopicPartition) -> bool:
+    return (committed.metadata or "").startswith(_PREFIX)
 
 
 def describe_topic(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicDescription]":

@@ -11,5 +11,6 @@ class ConsumerSettings:
 
     limits: BatchLimits
     revoke_timeout: float
+    topic_id_timeout: float
     breaker_retry_after: float
     breaker_probe_messages: int

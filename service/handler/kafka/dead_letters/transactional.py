@@ -118,7 +118,6 @@ class TransactionalDeadLetters:
         """
         if self._state is _State.READY:
             return False
-        self._group.reject_mock()
         producer.init_transactions(_CALL_TIMEOUT_SECONDS)
         is_outcome_unknown = bool(offsets) and self._state is _State.LOST
         was_committed = is_outcome_unknown and self._group.have_committed(offsets, topic_id)

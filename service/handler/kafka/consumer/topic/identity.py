@@ -3,32 +3,31 @@
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.mock_cluster import is_mock_cluster
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic.lookup import TopicLookup
 
-_LOOKUP_DEADLINE_SECONDS: Final = 10.0
-_MOCK_TIMEOUT_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 1.0
 """How long an id must be known before the topic is read: brokers know the id shortly before they serve the topic."""
 
 
 class TopicIdentity:
-    """Belongs to the reading thread, which alone sets the group's topic id."""
+    """Belongs to the reading thread, which alone sets the group's topic id.
 
-    def __init__(self, client: Consumer, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger) -> None:
-        self._client = client
+    `timeout`: for how many seconds lookups may fail while the broker delivers messages.
+    """
+
+    def __init__(self, lookup: TopicLookup, group: ConsumerGroup, timeout: float, log: FilteringBoundLogger) -> None:
         self._lookup = lookup
         self._group = group
+        self._timeout = timeout
         self._log = log
         self._known_since = 0.0
         self._failed_since = 0.0
         self._must_refetch = False
-        self._is_mock: bool | None = None
 
     def __str__(self) -> str:
         return str(self._group.topic_id or NO_TOPIC_ID)
@@ -76,13 +75,6 @@ class TopicIdentity:
     def switch(self, topic_id: TopicId) -> None:
         self._group.topic_id, self._known_since = topic_id, monotonic()
 
-    def give_up_on_mock(self) -> None:
-        """Wait for no id of a mock cluster, which never answers. Blocks for a second if Kafka is slow."""
-        if self._is_mock is None:
-            self._is_mock = is_mock_cluster(self._client, _MOCK_TIMEOUT_SECONDS)
-            if self._is_mock and not self.is_known:
-                self._group.topic_id = NO_TOPIC_ID
-
     def _take_answer(self, *, is_delivering: bool) -> TopicId | None:
         try:
             found = self._lookup.take_answer()
@@ -98,7 +90,7 @@ class TopicIdentity:
         if self.is_known or not is_delivering:
             return
         self._failed_since = self._failed_since or monotonic()
-        if monotonic() - self._failed_since >= _LOOKUP_DEADLINE_SECONDS:
+        if monotonic() - self._failed_since >= self._timeout:
             self._group.topic_id = NO_TOPIC_ID
             self._log.warning(
                 "Kafka does not return the topic's id: a recreated topic will not be detected",

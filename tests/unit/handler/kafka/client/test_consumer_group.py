@@ -5,10 +5,7 @@ import struct
 import pytest
 from confluent_kafka import Consumer
 
-from local import broker
-from service.config import KafkaSettings
-from service.errors import CommandError, GroupChanged
-from service.handler.kafka.client import properties
+from service.errors import GroupChanged
 from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 
@@ -38,10 +35,3 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
 def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: TopicId | None, metadata: str) -> None:
     (topic_partition,) = ConsumerGroup({}, "orders").offsets_to_commit({3: 7}, topic_id)
     assert (topic_partition.partition, topic_partition.offset, topic_partition.metadata or "") == (3, 7, metadata)
-
-
-def test_the_mock_broker_is_refused() -> None:
-    with broker.mock() as mock:
-        kafka = KafkaSettings(bootstrap_servers=mock.bootstrap_servers)
-        with pytest.raises(CommandError, match="EXACTLY_ONCE needs a real Kafka"):
-            ConsumerGroup(properties.consumer(kafka), "orders").reject_mock()

@@ -39,7 +39,6 @@ def test_an_offset_that_was_deleted_from_the_topic_is_reset_and_counted(make: Ma
 
 def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make) -> None:
     setup = make()
-    setup.kafka.cluster = "a-broker"
     setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 0, "topic-id=old")
     setup.group.topic_id = TopicId("old")
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.errors import CommandError, DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.client.topic_id import TopicId
@@ -266,12 +266,6 @@ def test_a_batch_of_too_large_dead_letters_is_delivered_as_stubs(
     dead_letters.send_and_commit(large, large.dead_letters)
     assert len(kafka.visible) == 8
     assert all(b'"size":1000' in (value or b"") for _, value in kafka.visible)
-
-
-def test_the_mock_broker_is_refused(group: ObservedGroup, dead_letters: TransactionalDeadLetters) -> None:
-    group.client.cluster = "mockCluster"
-    with pytest.raises(CommandError, match="not the mock"):
-        dead_letters.send_and_commit(batch(0), [])
 
 
 def test_without_a_membership_no_transaction_begins(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OLD, NEW = "old-topic-id", "new-topic-id"
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 SETTLED_SECONDS = 1.0
+ID_TIMEOUT_SECONDS = 10
 
 
 class Setup:
@@ -35,7 +36,7 @@ class Setup:
         self.clock = clock
         self.group = ConsumerGroup({}, TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        identity = TopicIdentity(consumer, TopicLookup(cast("AdminClient", admin), TOPIC), self.group, log)
+        identity = TopicIdentity(TopicLookup(cast("AdminClient", admin), TOPIC), self.group, ID_TIMEOUT_SECONDS, log)
         self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
@@ -188,45 +189,21 @@ def test_without_topic_ids_nothing_is_awaited_or_withheld(setup: Setup) -> None:
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
 
 
-def test_the_mock_cluster_has_no_topic_ids(setup: Setup) -> None:
-    setup.kafka.cluster = "mockCluster123"
-    setup.commit(7, OLD, 0)
-    setup.assign(0)
-    assert setup.receive(1) == []
-    assert setup.check.verify() == []
-    assert (setup.group.topic_id, setup.receive(1)) == (NO_TOPIC_ID, [(0, 7)])
-
-
-def test_the_cluster_is_identified_once_and_only_for_a_position_to_verify(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[float] = []
-
-    def cluster_id(seconds: float) -> str:
-        calls.append(seconds)
-        return "a-cluster"
-
-    monkeypatch.setattr(setup.kafka, "cluster_id", cluster_id)
-    setup.check.verify()
-    assert calls == []
-    setup.assign(0)
-    setup.check.verify()
-    setup.check.verify()
-    assert len(calls) == 1
-
-
 def test_a_broker_that_delivers_messages_but_never_its_topic_id_is_read_without(setup: Setup) -> None:
     refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    setup.commit(7, OLD, 0)
     setup.assign(0)
     setup.check.mark_position_known([0])
     with capture_logs() as logs:
-        for _ in range(10):
+        for _ in range(ID_TIMEOUT_SECONDS):
             setup.admin.answers.append(refused)
             setup.look_up()
         before = setup.group.topic_id
         setup.admin.answers.append(refused)
         setup.look_up()
     assert (before, setup.group.topic_id) == (None, NO_TOPIC_ID)
+    assert setup.check.verify() == []
+    assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
     assert [(each["event"], each["code"]) for each in logs] == [
         ("Kafka does not return the topic's id: a recreated topic will not be detected", "TOPIC_AUTHORIZATION_FAILED")
     ]
