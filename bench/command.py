@@ -75,7 +75,7 @@ def scale_of(args: argparse.Namespace) -> float:
     return args.scale or (QUICK_SCALE if args.quick else 1.0)
 
 
-def run(args: argparse.Namespace, _settings: object = None) -> int:
+def run(args: argparse.Namespace, _settings: object, _stop: object) -> int:
     """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
 
     Raises ServerUnavailable, and CommandError if the earlier report cannot be read or the system is not Linux.

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Print the counts; return DONE if all are exact and the group has no lag, else FAILED. Raises OrdersError."""
     plan = plan_from(args)
     if not plan.count:

@@ -20,7 +20,6 @@ from service.handler.kafka.client.diagnostics import require_kafka, translated
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
-from service.pkg.shutdown_event import stop_at_signals
 from service.pkg.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from generator.stream import Plan
     from service.config import KafkaSettings, Settings
+    from service.pkg.shutdown_event import ShutdownEvent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list-faults", action="store_true", help="list all faults and exit")
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Produce the messages of the plan; return FAILED if one was not acknowledged. Raises OrdersError.
 
     SIGINT and SIGTERM stop the run, and are no failure, because nothing else ends an unlimited one.
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     client, setting = properties.common(kafka), "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
     require_kafka(client, setting=setting)
     with translated(client, setting):
-        tally = _produce(plan, kafka, args.rate)
+        tally = _produce(plan, kafka, args.rate, stop)
     if plan.until:
         echo(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
     return ExitCode.DONE if tally.complete else ExitCode.FAILED
@@ -74,10 +74,10 @@ def _kafka(args: argparse.Namespace, settings: Settings) -> KafkaSettings:
     return settings.kafka.model_copy(update={name: value for name, value in given.items() if value})
 
 
-def _produce(plan: Plan, kafka: KafkaSettings, per_second: float) -> Tally:
+def _produce(plan: Plan, kafka: KafkaSettings, per_second: float, stop: ShutdownEvent) -> Tally:
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, kafka.properties, compress=plan.too_large)
-    limiter, stop = RateLimiter(per_second), stop_at_signals()
-    progress, started = ProgressLine(sys.stderr, plan.count), time.monotonic()
+    stop.set_at_signals()
+    limiter, progress, started = RateLimiter(per_second), ProgressLine(sys.stderr, plan.count), time.monotonic()
     tally = produce(stream(plan), producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)
     progress.close()
     echo(_summary(tally, time.monotonic() - started))

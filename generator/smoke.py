@@ -25,7 +25,7 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase
 from service.pkg.output import echo
 from service.pkg.polling import Poller, poll
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 
 DEADLINE_SECONDS: Final = 60.0
 RESPONSE_TIMEOUT_SECONDS: Final = 5.0
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded."""
-    stop = stop_at_signals()
+    stop.set_at_signals()
     poller = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
     require_kafka(properties.common(settings.kafka))

@@ -26,7 +26,7 @@ from local.sources import Sources
 from service.errors import ServerUnavailable, Stopped
 from service.pkg.argtypes import port, positive_float
 from service.pkg.exit_codes import ExitCode
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 
 _HTTP_TIMEOUT_SECONDS: Final = 2.0
 _PRINT_INTERVAL_SECONDS: Final = 1.0
@@ -68,9 +68,9 @@ def echo(line: str) -> None:
         raise Stopped from None
 
 
-def run(args: argparse.Namespace, _settings: object = None) -> int:
+def run(args: argparse.Namespace, _settings: object, stop: ShutdownEvent) -> int:
     """Start everything, print statistics every second, stop; return the exit code. Raises ServerUnavailable."""
-    stop = stop_at_signals()
+    stop.set_at_signals()
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
     require_free(args.port, "the API (--port)")

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 from service.errors import CommandError, InvalidSettings, OrdersError, UsageError
 from service.pkg import output
 from service.pkg.exit_codes import ExitCode
-from service.pkg.shutdown_event import was_interrupted
+from service.pkg.shutdown_event import ShutdownEvent
 
 if TYPE_CHECKING:
     from service.config import Settings
 
 
 class Command(NamedTuple):
-    """A command is a module with `run(args, settings)` and optionally `add_arguments(parser)`, imported when it runs.
+    """A command is a module with a `run` (`app/run.py`) and optionally `add_arguments(parser)`, imported when it runs.
 
-    `run` returns its ExitCode; settings are loaded and logging is configured before it is called.
+    Settings are loaded and logging is configured before `run` is called.
     """
 
     summary: str
@@ -73,24 +73,25 @@ def run() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     output.open_missing_streams()
+    stop = ShutdownEvent()
     try:
-        return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)])
+        return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)], stop)
     except (InvalidSettings, UsageError) as error:
         print(f"orders: {error}", file=sys.stderr)
         return ExitCode.USAGE
     except OrdersError as error:
         print(f"orders: {error}", file=sys.stderr)
-        return ExitCode.INTERRUPTED if was_interrupted() else ExitCode.FAILED
+        return ExitCode.INTERRUPTED if stop.was_interrupted() else ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback could contain personal data
         return _exit_code(error)
 
 
-def _run_and_flush(arguments: list[str]) -> int:
+def _run_and_flush(arguments: list[str], stop: ShutdownEvent) -> int:
     """Run the command and flush its output: at interpreter exit a write error could no longer be reported."""
     try:
-        return _run(arguments)
+        return _run(arguments, stop)
     finally:
         sys.stdout.flush()
 
@@ -122,7 +123,7 @@ def _log_unhandled(error: Exception) -> None:
     structlog.get_logger("orders").error("unhandled error (this is a bug)", exc_info=error)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], stop: ShutdownEvent) -> int:
     """Run the command; without one, the mode that `ORDERS_MODE` selects."""
     name = next((each for each in arguments if each in COMMANDS), None)
     module = _import(name) if name else None
@@ -136,7 +137,7 @@ def _run(arguments: list[str]) -> int:
     logs.configure(settings.log.level, options.log_format or settings.log.format)
     if module is None:
         module = _import(_mode(settings))
-    return run_command(module.run, options, settings)
+    return run_command(module.run, options, settings, stop)
 
 
 def _import(name: str) -> ModuleType:

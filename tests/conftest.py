@@ -65,6 +65,15 @@ def _summary(choice: servers.Choice) -> list[str]:
     return lines
 
 
+@pytest.fixture(autouse=True)
+def _restored_signal_handlers() -> Iterator[None]:
+    """Restores the handlers of SIGINT and SIGTERM, which commands that run in this process replace."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def server_source(pytestconfig: pytest.Config) -> servers.Source:
     return pytestconfig.stash[CHOICE].source

@@ -3,7 +3,6 @@
 import sys
 
 from service.errors import CommandError, UsageError
-from service.pkg.shutdown_event import interruptible
 
 
 def require_terminal(command: str) -> None:
@@ -15,10 +14,9 @@ def require_terminal(command: str) -> None:
 
 
 def require_confirmation(question: str, refusal: str) -> None:
-    """Ask the user. Raises CommandError(refusal) unless the answer is yes, KeyboardInterrupt on Ctrl-C."""
+    """Ask the user. Raises CommandError(refusal) unless the answer is yes."""
     try:
-        with interruptible():
-            answer = input(f"{question} [y/N] ")
+        answer = input(f"{question} [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() not in {"y", "yes"}:

@@ -1,15 +1,11 @@
 """An event that requests shutdown."""
 
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from service.errors import Stopped
-
-_signals: Counter[int] = Counter()
-"""Signals received by this process, counted."""
 
 
 class ShutdownEvent:
@@ -17,6 +13,7 @@ class ShutdownEvent:
 
     def __init__(self) -> None:
         self._is_set = False
+        self._was_interrupted = False
         # Not a threading.Event: it deadlocks if a signal handler calls set() in the thread that is inside wait().
         self._wake: SimpleQueue[None] = SimpleQueue()
 
@@ -26,6 +23,10 @@ class ShutdownEvent:
 
     def is_set(self) -> bool:
         return self._is_set
+
+    def was_interrupted(self) -> bool:
+        """Return whether SIGINT (Ctrl-C) was received."""
+        return self._was_interrupted
 
     def wait(self, seconds: float) -> bool:
         """Block for at most `seconds`; return whether shutdown was requested."""
@@ -38,35 +39,24 @@ class ShutdownEvent:
         if self.wait(seconds):
             raise Stopped
 
+    def set_at_signals(self) -> None:
+        """From now on, SIGTERM and SIGINT set the event. Without a handler, PID 1 of a container ignores SIGTERM."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
 
-def stop_at_signals() -> ShutdownEvent:
-    """Return an event that SIGTERM and SIGINT set. Without a handler, PID 1 of a container ignores SIGTERM."""
-    stop = ShutdownEvent()
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Within the block, let Ctrl-C raise KeyboardInterrupt: for calls that block and do not check the event."""
+        previous = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
-    def handle(number: int, _frame: object) -> None:
-        _signals[number] += 1
-        stop.set()
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._was_interrupted |= number == signal.SIGINT
+        self.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return stop
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within the block, let Ctrl-C raise KeyboardInterrupt: for calls that block and do not check a ShutdownEvent."""
-
-    def interrupt(number: int, _frame: object) -> None:
-        _signals[number] += 1
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self._was_interrupted = True
         raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def was_interrupted() -> bool:
-    """Return whether SIGINT (Ctrl-C) was received."""
-    return _signals[signal.SIGINT] > 0

@@ -110,7 +110,7 @@ class Harness:
     def check(self, *options: str) -> int:
         parser = argparse.ArgumentParser()
         check.add_arguments(parser)
-        return check.run(parser.parse_args([*OPTIONS, "--wait", "0", *options]), self.settings)
+        return check.run(parser.parse_args([*OPTIONS, "--wait", "0", *options]), self.settings, ShutdownEvent())
 
 
 @pytest.fixture

@@ -4,17 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.app.commands import dlq as commands
 from service.config import KafkaSettings
 from service.entities.dead_letter import Header
 from service.errors import CommandError
-from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.dlq import dead_letter, dlq, produce
-
-
-@pytest.fixture(autouse=True)
-def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "stop_at_signals", ShutdownEvent)
 
 
 def test_the_list_shows_coordinates_reason_and_origin_and_no_value(

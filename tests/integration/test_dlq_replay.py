@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from service.app.commands import dlq as commands
 from service.config import KafkaSettings
 from service.entities.dead_letter import Header, Headers, read_origin, read_replays
 from service.errors import CommandError, UsageError
@@ -24,11 +23,6 @@ from tests.kit.dlq import FAR, ORIGIN_MS, dead_letter, dlq, produce
 from tests.kit.processes import Spawn
 from tests.kit.raw_producer import produce_with_header
 from tests.kit.waiting import eventually
-
-
-@pytest.fixture(autouse=True)
-def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "stop_at_signals", ShutdownEvent)
 
 
 def read_all(kafka: KafkaSettings, topic: str) -> list[Message]:
@@ -298,15 +292,12 @@ def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "0", "0"], ["replay", "--dry-run"]], ids=" ".join)
-def test_an_interrupted_command_fails(
-    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
+def test_an_interrupted_command_fails(kafka: KafkaSettings, command: list[str]) -> None:
     produce(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
-    monkeypatch.setattr(commands, "stop_at_signals", lambda: stopped)
     with pytest.raises(CommandError, match=r"(stopped|interrupted) before the end"):
-        dlq(kafka, *command)
+        dlq(kafka, *command, stop=stopped)
 
 
 def test_an_interrupted_replay_continues_where_it_ended(

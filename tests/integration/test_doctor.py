@@ -13,6 +13,7 @@ import pytest
 from service.app.commands import doctor
 from service.app.commands.support import doctor_checks
 from service.config import KafkaSettings, PostgresSettings, Settings
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY
 from service.repo.operations import checks, listen_checks
 from service.repo.schema.migrate import head_number
@@ -51,7 +52,7 @@ class Results:
 
     def of(self, settings: Settings, *, code: int) -> dict[str, str]:
         """Run the doctor; return the failed checks or, if `code` is 0, the passed ones: result by name."""
-        assert doctor.run(argparse.Namespace(), settings) == code
+        assert doctor.run(argparse.Namespace(), settings, ShutdownEvent()) == code
         sign = "✗" if code else "✓"
         lines = [line for line in self._capsys.readouterr().out.splitlines() if line.startswith(sign)]
         return {line[2:24].strip(): line[25:] for line in lines}
@@ -114,7 +115,7 @@ def test_unreachable_servers_are_reported_separately_and_without_passwords(
 ) -> None:
     kafka = healthy.kafka.model_copy(update={"bootstrap_servers": "nowhere.invalid:9092"})
     postgres = PostgresSettings(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
-    assert doctor.run(argparse.Namespace(), Settings(kafka=kafka, postgres=postgres)) == 1
+    assert doctor.run(argparse.Namespace(), Settings(kafka=kafka, postgres=postgres), ShutdownEvent()) == 1
     output = capsys.readouterr().out
     assert "nowhere.invalid: host name does not resolve" in output
     assert "127.0.0.1:1: connection refused" in output

@@ -32,21 +32,16 @@ from tests.kit.waiting import eventually
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erase, "stop_at_signals", ShutdownEvent)
-
-
 @pytest.fixture
 def both_settings(kafka: KafkaSettings, database: str) -> Settings:
     return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
 
 
-def run(settings: Settings, *arguments: str) -> int:
+def run(settings: Settings, *arguments: str, stop: ShutdownEvent | None = None) -> int:
     """Run `orders erase ARGUMENTS` in this process and return its exit code."""
     parser = argparse.ArgumentParser()
     erase.add_arguments(parser)
-    return erase.run(parser.parse_args(arguments), settings)
+    return erase.run(parser.parse_args(arguments), settings, stop or ShutdownEvent())
 
 
 def erased(dsn: str) -> int:
@@ -141,14 +136,13 @@ def test_without_kafka_the_order_is_erased_and_the_missing_list_is_reported(
     assert erased(both_settings.postgres.dsn) == 1
 
 
-def test_an_interrupted_list_is_reported(both_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_list_is_reported(both_settings: Settings) -> None:
     stop = ShutdownEvent()
     stop.set()
-    monkeypatch.setattr(erase, "stop_at_signals", lambda: stop)
     with pytest.raises(
         CommandError, match="listing the dead letters failed: stopped before the end of the dead letters"
     ):
-        run(both_settings, "--yes", "a")
+        run(both_settings, "--yes", "a", stop=stop)
     assert erased(both_settings.postgres.dsn) == 1
 
 

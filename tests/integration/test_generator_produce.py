@@ -19,22 +19,13 @@ from generator.options import plan_from
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.generate_arguments import parse
 from tests.kit.servers import Kafka
 from tests.kit.waiting import eventually
 
 READ_TIMEOUT_SECONDS = 30.0
 UNTIL = "2025-01-01T00:00:00Z"  # the default of Plan
-
-
-@pytest.fixture(autouse=True)
-def restored_signal_handlers() -> Iterator[None]:
-    """Restore the handlers of SIGINT and SIGTERM, which `orders generate` replaces."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def reader(kafka_server: Kafka, topic: str) -> Iterator[Consumer]:
 
 
 def run(server: Kafka, topic: str, *options: str) -> int:
-    return generate.run(parse("--until", UNTIL, *options), settings(server, topic))
+    return generate.run(parse("--until", UNTIL, *options), settings(server, topic), ShutdownEvent())
 
 
 def settings(server: Kafka, topic: str, **properties: str) -> Settings:
@@ -87,7 +78,7 @@ def test_dates_end_at_the_start_of_the_run_and_until_reproduces_it(
 ) -> None:
     args = parse("--count", "2000", "--seed", "7")
     before = datetime.now(UTC)
-    assert generate.run(args, settings(kafka_server, topic)) == 0
+    assert generate.run(args, settings(kafka_server, topic), ShutdownEvent()) == 0
     produced = {message.value() for message in consume(reader, 2_000)}
     newest = max(datetime.fromisoformat(json.loads(value)["date_created"]) for value in produced if value)
     assert timedelta(hours=-6) < newest - before < timedelta(seconds=READ_TIMEOUT_SECONDS)  # 30 days of 2,000 orders
@@ -136,7 +127,8 @@ def test_rejected_messages_are_counted_and_fail_the_run(
     kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = parse("--count", "120", "--invalid", "1", "--too-large")
-    assert generate.run(args, settings(kafka_server, topic, **{"compression.type": "none"})) == 1
+    uncompressed = settings(kafka_server, topic, **{"compression.type": "none"})
+    assert generate.run(args, uncompressed, ShutdownEvent()) == 1
     assert "MSG_SIZE_TOO_LARGE" in capsys.readouterr().out
 
 
@@ -153,9 +145,10 @@ def test_a_signal_ends_an_endless_run_after_all_acknowledgements(
     options = ["--count", "0", "--rate", "500", "--topic", topic, "--bootstrap-servers", kafka_server.bootstrap_servers]
     program = (
         "import argparse, sys; from generator import generate; from service.config import Settings;"
+        "from service.pkg.shutdown_event import ShutdownEvent;"
         "parser = argparse.ArgumentParser();"
         "generate.add_arguments(parser);"
-        "sys.exit(generate.run(parser.parse_args(), Settings()))"
+        "sys.exit(generate.run(parser.parse_args(), Settings(), ShutdownEvent()))"
     )
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(  # noqa: S603 - a fixed program

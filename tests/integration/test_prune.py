@@ -23,11 +23,6 @@ from tests.kit.waiting import eventually
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def _keep_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune, "stop_at_signals", ShutdownEvent)
-
-
 def date(days_ago: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days_ago)).isoformat().replace("+00:00", "Z")
 
@@ -45,7 +40,7 @@ def run(dsn: str, *arguments: str, max_age: float | None = None) -> int:
     parser = argparse.ArgumentParser()
     prune.add_arguments(parser)
     settings = Settings(postgres=PostgresSettings(dsn=dsn), retention=RetentionSettings(max_age=max_age))
-    return prune.run(parser.parse_args(arguments), settings)
+    return prune.run(parser.parse_args(arguments), settings, ShutdownEvent())
 
 
 # With a running consumer and API

@@ -10,6 +10,7 @@ from service.app.commands import rewind
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
+from service.pkg.shutdown_event import ShutdownEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FAR = 10.0
@@ -20,7 +21,7 @@ def run_rewind(kafka: KafkaSettings, to: datetime, *options: str) -> dict[int, i
     parser = argparse.ArgumentParser()
     rewind.add_arguments(parser)
     arguments = parser.parse_args(["--to-timestamp", to.isoformat(), *options])
-    assert rewind.run(arguments, Settings(kafka=kafka)) == 0
+    assert rewind.run(arguments, Settings(kafka=kafka), ShutdownEvent()) == 0
     return committed(kafka)
 
 

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from service.app.commands import doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
 from service.errors import DeadlineExceeded
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.schema.migrate import migrate, wait_for_migrations
 from service.repo.schema.rights import READING, WRITING
 from service.repo.transactions import Transactions
@@ -320,5 +321,9 @@ def test_doctor_lists_the_missing_privileges(
         ("consumer", migrated.write, "✓ privileges             can read and write orders\n"),
         ("consumer", migrated.read, f"✗ privileges             permission denied: {missing}"),
     ):
-        doctor.run(argparse.Namespace(), Settings(mode=mode, kafka=kafka, postgres=PostgresSettings(dsn=login)))
+        doctor.run(
+            argparse.Namespace(),
+            Settings(mode=mode, kafka=kafka, postgres=PostgresSettings(dsn=login)),
+            ShutdownEvent(),
+        )
         assert line in capsys.readouterr().out

@@ -17,6 +17,7 @@ from service.app.commands import skip_batch
 from service.app.commands.support.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError
+from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports import BatchSource, UnreadableBatch
 from tests.kit.factories import Document, order_document
 from tests.kit.fakes import FakeBatchSource
@@ -45,7 +46,7 @@ def skip(kafka: KafkaSettings, offset: int, *options: object, partition: int = 0
     parser = argparse.ArgumentParser()
     skip_batch.add_arguments(parser)
     arguments = parser.parse_args([str(partition), str(offset), *map(str, options)])
-    assert skip_batch.run(arguments, Settings(kafka=kafka)) == 0
+    assert skip_batch.run(arguments, Settings(kafka=kafka), ShutdownEvent()) == 0
 
 
 def produce_batch(harness: Harness) -> list[Document]:

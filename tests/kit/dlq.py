@@ -9,6 +9,7 @@ from service.app.commands import dlq as commands
 from service.config import KafkaSettings, Settings
 from service.entities.dead_letter import Header, Headers
 from service.handler.kafka.client import properties
+from service.pkg.shutdown_event import ShutdownEvent
 
 ORIGIN_MS = 1_700_000_000_000
 FAR = 10.0
@@ -20,11 +21,11 @@ class Sent(NamedTuple):
     headers: Headers
 
 
-def dlq(kafka: KafkaSettings, *arguments: str) -> int:
+def dlq(kafka: KafkaSettings, *arguments: str, stop: ShutdownEvent | None = None) -> int:
     """Run `orders dlq ARGUMENTS` in this process and return its exit code."""
     parser = argparse.ArgumentParser()
     commands.add_arguments(parser)
-    return commands.run(parser.parse_args(arguments), Settings(kafka=kafka))
+    return commands.run(parser.parse_args(arguments), Settings(kafka=kafka), stop or ShutdownEvent())
 
 
 def dead_letter(

@@ -1,5 +1,6 @@
 """The command line: which command runs, and its exit code."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from service import logs, main
 from service.app.commands import wait_for_migrations
 from service.app.run import Run
 from service.config import Settings
-from service.errors import StorageUnavailable
+from service.errors import CommandError, InvalidSettings, StorageUnavailable
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.config import unset_all
 
 NAMES = [
@@ -39,7 +41,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def recorder(name: str, names: list[str]) -> Run:
-    def run(_options: Any, _settings: Settings) -> int:
+    def run(_options: Any, _settings: Settings, _stop: ShutdownEvent) -> int:
         names.append(name)
         return 0
 
@@ -229,11 +231,47 @@ def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.Mon
     assert main.main(["doctor"]) == 130
 
 
+@pytest.mark.parametrize(
+    ("number", "error", "code"),
+    [
+        (signal.SIGINT, CommandError("stopped before the end"), 130),
+        (signal.SIGTERM, CommandError("stopped before the end"), 1),
+        (signal.SIGINT, InvalidSettings("ORDERS_MODE: not set"), 2),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C and invalid settings"],
+)
+def test_a_command_that_fails_after_a_signal_says_whether_it_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    error: Exception,
+    code: int,
+) -> None:
+    def fail(_options: Any, _settings: Settings, stop: ShutdownEvent) -> int:
+        stop.set_at_signals()
+        signal.raise_signal(number)
+        raise error
+
+    run_with(monkeypatch, fail)
+    assert main.main(["doctor"]) == code
+    assert only_line(capsys) == f"orders: {error}"
+
+
+def test_a_command_that_succeeds_after_a_signal_exits_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drain(_options: Any, _settings: Settings, stop: ShutdownEvent) -> int:
+        stop.set_at_signals()
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    run_with(monkeypatch, drain)
+    assert main.main(["doctor"]) == 0
+
+
 CRASHES_DURING_CLEANUP = """
 import ctypes
 from service import main
 
-def command(_):
+def command(*_):
     print("done")
     return 1
 

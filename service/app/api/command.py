@@ -24,7 +24,7 @@ KEYS_POLL_INTERVAL_SECONDS: Final = 1.0
 """How often the file of API keys is checked for changes."""
 
 
-def run(_args: argparse.Namespace, settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable or InvalidSettings."""
     properties.verify(settings.kafka)
     if settings.http.port == settings.admin.port != 0 and settings.http.host == settings.admin.host:

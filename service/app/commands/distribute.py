@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Distribute the tables that are not yet distributed; return the exit code. Raises CommandError, StorageError."""
     with closing(table_distributor(settings, args.shard_count)) as distributor:
         planned = plan(distributor)

@@ -22,7 +22,7 @@ from service.handler.kafka.dead_letters.replay_plan import (
 )
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings, Settings
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
-def run(args: argparse.Namespace, settings: "Settings") -> int:
+def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> int:
     """Run the parsed command; return the exit code. Raises CommandError, KafkaException."""
     commands = {"list": _list, "show": _show, "replay": _replay}
-    commands[args.dlq_command](args, settings.kafka, stop_at_signals())
+    stop.set_at_signals()
+    commands[args.dlq_command](args, settings.kafka, stop)
     return ExitCode.DONE
 
 

@@ -30,7 +30,7 @@ _SIGNS: Final = {
 }
 
 
-def run(_args: argparse.Namespace, settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Print the settings without secrets and the result of each check; return DONE if all checks pass, else FAILED.
 
     A warning counts as passed.

@@ -24,7 +24,7 @@ from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation, require_terminal
-from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
 from service.usecases.erase import UndoResult, require_no_older_records, undo
 
@@ -50,37 +50,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Erase orders, or undo or forget erasures; return the exit code. Raises CommandError, UsageError."""
-    stop = stop_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
+    stop.set_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
     uids = [*dict.fromkeys(args.order_uid)]
     if args.forget_older_than is not None:
         if args.undo:
             raise UsageError("erase: --undo needs the order_uids and cannot be combined with --forget-older-than")
-        _forget(args.forget_older_than, settings, dry_run=args.dry_run)
+        _forget(args.forget_older_than, settings, stop, dry_run=args.dry_run)
     elif args.undo:
         _undo(uids, settings, stop)
     elif args.dry_run:
-        _preview(uids, settings)
+        _preview(uids, settings, stop)
         _list_dead_letters(uids, settings.kafka, stop)
     else:
         if not args.yes:
-            _confirm(uids, settings)
+            _confirm(uids, settings, stop)
         _erase(uids, settings, stop)
     return ExitCode.DONE
 
 
-def _confirm(uids: Sequence[str], settings: Settings) -> None:
+def _confirm(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
     """Return if the user confirms. Raises CommandError otherwise, UsageError if there is no terminal."""
     require_terminal("erase")
-    _preview(uids, settings)
+    _preview(uids, settings, stop)
     echo("Stored orders are deleted permanently; --undo does not restore them.")
-    require_confirmation(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}?", "nothing was erased")
+    with stop.interruptible():
+        require_confirmation(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}?", "nothing was erased")
 
 
-def _preview(uids: Sequence[str], settings: Settings) -> None:
-    with interruptible(), _erasures(settings) as erasures:
+def _preview(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
+    with stop.interruptible(), _erasures(settings) as erasures:
         stored, erased = erasures.status(uids)
     for uid in uids:
         if uid in stored:
@@ -92,7 +93,7 @@ def _preview(uids: Sequence[str], settings: Settings) -> None:
 
 
 def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    with interruptible(), _erasures(settings) as erasures:
+    with stop.interruptible(), _erasures(settings) as erasures:
         stored = erasures.erase(uids)
     for uid in uids:
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
@@ -133,12 +134,12 @@ def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: Shutdown
     echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
 
 
-def _forget(older_than: float, settings: Settings, *, dry_run: bool) -> None:
+def _forget(older_than: float, settings: Settings, stop: ShutdownEvent, *, dry_run: bool) -> None:
     kafka = settings.kafka
     require_kafka(properties.common(kafka))
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     require_no_older_records(older_than, ages)
-    with interruptible(), _erasures(settings) as erasures:
+    with stop.interruptible(), _erasures(settings) as erasures:
         count = erasures.count_older_than(older_than) if dry_run else erasures.forget_older_than(older_than)
     echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 

@@ -8,13 +8,13 @@ from service.handler.kafka.client import topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
-from service.pkg.shutdown_event import stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.schema.migrate import migrate
 
 
-def run(_args: argparse.Namespace, settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Create or upgrade schema and topics; return the exit code. Raises MigrationError, DeadlineExceeded."""
-    stop = stop_at_signals()
+    stop.set_at_signals()
     # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
     migrate(settings.postgres.listen_dsns[0], settings.migration, echo=echo, stop=stop)
     if settings.kafka.create_topics:

@@ -16,7 +16,7 @@ from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation, require_terminal
-from service.pkg.shutdown_event import ShutdownEvent, interruptible, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import ExpiredOrders
 from service.usecases.retention import RetentionPolicy, prune
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Delete or count expired orders; return the exit code. Raises CommandError, UsageError."""
-    stop = stop_at_signals()
+    stop.set_at_signals()
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:
         raise UsageError("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with closing(expired_orders(settings.postgres, cutoff)) as orders:
         if settings.retention.max_age is None or max_age < settings.retention.max_age:
             echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
-        with interruptible(), explained():
+        with stop.interruptible(), explained():
             if not args.yes:
                 echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
             if not (args.yes or args.dry_run):

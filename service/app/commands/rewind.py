@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would be reread, and change nothing")
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Set the group's offsets back, never forward; return the exit code. Raises CommandError, KafkaException."""
     with stopped_group(settings.kafka, {}) as group:
         wanted = group.topic.offsets_at(to_milliseconds(args.to_timestamp))

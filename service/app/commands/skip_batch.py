@@ -47,7 +47,7 @@ def _size(text: str) -> int:
     return size
 
 
-def run(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises CommandError, KafkaException."""
     with unreadable_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:

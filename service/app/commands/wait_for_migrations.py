@@ -8,16 +8,16 @@ from service.handler.kafka.client import topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
-from service.pkg.shutdown_event import stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.schema.migrate import wait_for_migrations
 
 
-def run(_args: argparse.Namespace, settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Block until the schema, and Kafka if needed, are ready; return the exit code.
 
     Raises MigrationError, DeadlineExceeded.
     """
-    stop = stop_at_signals()
+    stop.set_at_signals()
     wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
     if settings.mode != "api":
         topics.wait_for_broker(admin_client(settings.kafka), Poller(settings.migration.timeout, echo, stop))

@@ -12,7 +12,7 @@ from service.app.tracing import tracing
 from service.config import Settings
 from service.handler.kafka.consumer.topic.report import report_topics
 from service.pkg.exit_codes import ExitCode
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+from service.pkg.shutdown_event import ShutdownEvent
 
 _GC_THRESHOLD: Final = 200_000
 """Net allocations that start a garbage collection of generation 0. Two batches allocate fewer."""
@@ -20,12 +20,12 @@ _SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long the reading thread may hold the GIL while the writing thread waits; 5 ms by default."""
 
 
-def run(_args: argparse.Namespace, settings: Settings) -> int:
+def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code.
 
     Raises PortUnavailable or InvalidSettings.
     """
-    stop = stop_at_signals()
+    stop.set_at_signals()
     with tracing(**build_info("consumer")) as middleware:
         _run_until_stopped(build(settings, stop, middleware), stop)
     return ExitCode.DONE

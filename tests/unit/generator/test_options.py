@@ -11,6 +11,7 @@ from generator.options import plan_from
 from generator.stream import Plan
 from service.config import Settings
 from service.errors import UsageError
+from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.generate_arguments import parse
 
 
@@ -59,11 +60,11 @@ def test_an_invalid_value_is_rejected_with_the_valid_form(
 
 def test_shares_with_a_sum_above_1_are_rejected() -> None:
     with pytest.raises(UsageError, match="and their sum at most 1"):
-        generate.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings())
+        generate.run(parse("--invalid", "0.6", "--stale", "0.6"), Settings(), ShutdownEvent())
 
 
 def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate.run(parse("--list-faults"), Settings()) == 0
+    assert generate.run(parse("--list-faults"), Settings(), ShutdownEvent()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOG]
 
@@ -72,4 +73,4 @@ def test_check_rejects_an_endless_stream() -> None:
     parser = argparse.ArgumentParser()
     check.add_arguments(parser)
     with pytest.raises(UsageError, match="cannot check an unlimited run"):
-        check.run(parser.parse_args(["--count", "0"]), Settings())
+        check.run(parser.parse_args(["--count", "0"]), Settings(), ShutdownEvent())

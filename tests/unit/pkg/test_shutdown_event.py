@@ -1,12 +1,13 @@
 """A stop that a signal asks for while its own thread waits."""
 
-import os
 import signal
 import subprocess
 import sys
 from threading import Thread
 
-from service.pkg.shutdown_event import ShutdownEvent, stop_at_signals
+import pytest
+
+from service.pkg.shutdown_event import ShutdownEvent
 
 STORM = """
 import random, signal
@@ -40,12 +41,35 @@ def test_a_wait_that_times_out_returns_false() -> None:
     assert not ShutdownEvent().wait(0.01)
 
 
-def test_sigterm_sets_it() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stop = stop_at_signals()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(10)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+@pytest.mark.parametrize(("number", "was_interrupted"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_signals_set_it(number: signal.Signals, *, was_interrupted: bool) -> None:
+    stop = ShutdownEvent()
+    stop.set_at_signals()
+    signal.raise_signal(number)
+    assert stop.wait(10)
+    assert stop.was_interrupted() is was_interrupted
+
+
+def test_a_second_signal_is_harmless() -> None:
+    stop = ShutdownEvent()
+    stop.set_at_signals()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        signal.raise_signal(number)
+    assert (stop.is_set(), stop.was_interrupted()) == (True, True)
+
+
+def test_ctrl_c_interrupts_a_block_that_does_not_check_the_event() -> None:
+    stop = ShutdownEvent()
+    stop.set_at_signals()
+    with pytest.raises(KeyboardInterrupt), stop.interruptible():
+        signal.raise_signal(signal.SIGINT)
+    assert (stop.is_set(), stop.was_interrupted()) == (False, True)
+
+
+def test_after_an_interruptible_block_ctrl_c_sets_the_event() -> None:
+    stop = ShutdownEvent()
+    stop.set_at_signals()
+    with stop.interruptible():
+        pass
+    signal.raise_signal(signal.SIGINT)
+    assert stop.is_set()
