@@ -83,7 +83,7 @@ FORBIDDEN = {
     "service.handler.kafka.client.record": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.consumer.decoding.collect": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.dead_letters.encoder": "from service.handler.kafka.consumer.decoding import decode",
-    "service.handler.kafka.operations.rewind": "from service.handler.kafka.consumer.partitions import progress",
+    "service.handler.kafka.operations.checks": "from service.handler.kafka.consumer.partitions import progress",
     "service.entities.order": "import psycopg.errors",
     "service.pkg.network": "import psycopg",
     "service.app.api.command": "from service.main import main",

@@ -7,10 +7,10 @@ import argparse
 
 from service.app.commands.support.kafka_clients import stopped_group
 from service.config import Settings
-from service.handler.kafka.operations import rewind
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.timestamps import parse_timestamp, to_milliseconds
+from service.usecases import rewind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.handler.kafka.client.topic_reader import Offsets
-from service.handler.kafka.operations import rewind
+from service.usecases import rewind
 
 
 @pytest.mark.parametrize(
@@ -18,7 +17,7 @@ from service.handler.kafka.operations import rewind
     ],
 )
 def test_only_earlier_offsets_are_committed(
-    committed: Offsets, at_noon: Offsets, changes: list[Any], repeated: int
+    committed: dict[int, int], at_noon: dict[int, int], changes: list[Any], repeated: int
 ) -> None:
     plan = rewind.plan(committed, at_noon)
     assert ([*plan.changes()], plan.repeated) == (changes, repeated)

@@ -1,16 +1,14 @@
-"""`orders rewind`: where the group would be set back to."""
+"""Rereads the order topic from a point in time: which offsets the consumer group commits for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
-
-from service.handler.kafka.client.topic_reader import Offsets
 
 
 class Rewind(NamedTuple):
-    """The group's committed offsets, and the earlier ones to commit instead."""
+    """By partition: the group's committed offsets, and the earlier ones to commit instead."""
 
-    committed: Offsets
-    targets: Offsets
+    committed: Mapping[int, int]
+    targets: Mapping[int, int]
 
     @property
     def repeated(self) -> int:
@@ -23,7 +21,7 @@ class Rewind(NamedTuple):
             yield partition, offset, self.targets.get(partition, offset)
 
 
-def plan(committed: Offsets, wanted: Offsets) -> Rewind:
-    """Return how to read again from the wanted offsets. Moving forward would skip messages."""
+def plan(committed: Mapping[int, int], wanted: Mapping[int, int]) -> Rewind:
+    """Return how to read again from the wanted offsets, by partition. Moving forward would skip messages."""
     earlier = {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
     return Rewind(committed, earlier)
