@@ -11,9 +11,7 @@ import psycopg
 import pytest
 
 from local import broker, postgres
-from service.config import MigrationSettings
-from service.repo.schema.migrate import migrate
-from tests.kit import pooler, processes, servers, temporary
+from tests.kit import partitions, pooler, processes, servers, temporary
 from tests.kit.harness import Harness
 
 CHOICE = pytest.StashKey[servers.Choice]()
@@ -105,7 +103,7 @@ def topic(kafka_server: servers.Kafka) -> Iterator[str]:
 def migrated_template(postgres_server: servers.Postgres) -> Iterator[str]:
     """Name of a migrated database without connections. A copy takes a tenth of the time of a migration."""
     with temporary.database(postgres_server.dsn) as (name, dsn):
-        migrate(dsn, MigrationSettings())
+        partitions.create_tables(dsn, partitions.REQUESTED)
         yield name
 
 
@@ -135,7 +133,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broke
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgres]:
     """A migrated PostgreSQL that the test may stop and kill: always a local process."""
     with postgres.postgres(tmp_path_factory.mktemp("own-postgres")) as server:
-        migrate(server.dsn, MigrationSettings())
+        partitions.create_tables(server.dsn, partitions.REQUESTED)
         yield server
 
 

@@ -15,13 +15,12 @@ import pytest
 
 from local import broker, postgres
 from local.ports import HOST, free_port
-from service.config import MigrationSettings
-from service.repo.schema.migrate import migrate
-from tests.faults.rotation import are_named, commit_of, third, turn_of
+from tests.faults.rotation import are_named, commit_of, seed_of, third, turn_of
 from tests.faults.table import Line, rendered, write_into
 from tests.faults.topics import create_topics, delete_topics
 from tests.faults.workload import Workload
 from tests.kit import servers, temporary
+from tests.kit.partitions import create_tables
 from tests.kit.proxy import Proxy, proxied
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
     from tests.kit.processes import Spawn
 
-RUNS_ALL = "ORDERS_CHAOS_SEEDS" in os.environ
-SEEDS = os.environ.get("ORDERS_CHAOS_SEEDS", "1").split()
+SEEDS = [int(seed) for seed in os.environ.get("ORDERS_CHAOS_SEEDS", "").split()]
 IS_EXTENDED = os.environ.get("ORDERS_CHAOS_LONG") == "1"
 TABLE = os.environ.get("ORDERS_CHAOS_TABLE")
 SESSION_SECONDS = 6.0 if IS_EXTENDED else 3.0
@@ -53,6 +51,8 @@ WITH_ACLS = {
 }
 LINES = pytest.StashKey[list[Line]]()
 ROTATION = pytest.StashKey[str]()
+PARTITIONS = 4
+"""Number of partitions of each table for even seeds."""
 HERE = Path(__file__).parent
 
 
@@ -64,19 +64,24 @@ class Servers(NamedTuple):
     kafka_proxy: Proxy
     postgres_proxy: Proxy
     template: str
-    """Name of the migrated database that each scenario copies."""
+    """Name of the migrated database that scenarios copy."""
+    partitioned_template: str
+    """The same with partitioned tables."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", _seeds(metafunc.config), ids=lambda seed: f"seed-{seed}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect two thirds of the scenarios, unless all are requested or some are named."""
-    if RUNS_ALL or are_named(config.args, config.option.keyword):
-        return
     scenarios = [item for item in items if item.path.parent == HERE]
-    commit = commit_of(HERE)
+    commit = _rotates_by(config)
     if commit is None or not scenarios:
         return
     chosen = third(scenarios, turn_of(commit))
@@ -84,9 +89,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]
     config.stash[ROTATION] = (
-        f"third {turn_of(commit) + 1} of 3, selected by commit {commit[:12]}: {len(chosen)} of {len(scenarios)}"
-        f" scenarios run, {len(deselected)} are deselected (make chaos runs all)"
+        f"third {turn_of(commit) + 1} of 3 and seed {seed_of(commit)}, selected by commit {commit[:12]}: "
+        f"{len(chosen)} of {len(scenarios)} scenarios run, {len(deselected)} are deselected (make chaos runs all)"
     )
+
+
+def _seeds(config: pytest.Config) -> list[int]:
+    commit = _rotates_by(config)
+    return SEEDS or [seed_of(commit) if commit else 1]
+
+
+def _rotates_by(config: pytest.Config) -> str | None:
+    """Return the commit that selects scenarios and seed; None if all are requested or some are named."""
+    return None if SEEDS or are_named(config.args, config.option.keyword) else commit_of(HERE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -101,11 +116,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             write_into(Path(TABLE), table, "chaos")
 
 
-@pytest.fixture(params=SEEDS, ids=lambda seed: f"seed-{seed}")
-def seed(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.fixture(scope="session")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Local processes, always."""
@@ -117,10 +127,12 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         postgres.postgres(tmp_path_factory.mktemp("postgres")) as database,
         proxied(database.dsn) as (postgres_proxy, _),
         temporary.database(database.dsn) as (template, dsn),
+        temporary.database(database.dsn) as (partitioned_template, partitioned_dsn),
     ):
         servers.warm_up_kafka(kafka.bootstrap_servers)
-        migrate(dsn, MigrationSettings())
-        yield Servers(kafka, database, kafka_proxy, postgres_proxy, template)
+        create_tables(dsn, partitions=0)
+        create_tables(partitioned_dsn, PARTITIONS)
+        yield Servers(kafka, database, kafka_proxy, postgres_proxy, template, partitioned_template)
     kafka_proxy.close()
 
 
@@ -163,10 +175,14 @@ def two_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[brok
 def workload(
     breakable: Servers, seed: int, spawn: Spawn, request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> Iterator[Workload]:
-    """A topic of six partitions, a dead-letter topic, a group and a migrated database for one scenario."""
+    """A topic of six partitions, a dead-letter topic, a group and a migrated database for one scenario.
+
+    Even seeds run on partitioned tables.
+    """
     name = f"orders-{uuid4().hex[:12]}"
     create_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
-    with temporary.database(breakable.postgres.dsn, breakable.template) as (_, dsn):
+    template = breakable.template if seed % 2 else breakable.partitioned_template
+    with temporary.database(breakable.postgres.dsn, template) as (_, dsn):
         settings = {
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": breakable.kafka.bootstrap_servers,
             "ORDERS_KAFKA__TOPIC": name,

@@ -1,4 +1,7 @@
-"""Selects a third of the scenarios by the commit, for runs that neither name scenarios nor set ORDERS_CHAOS_SEEDS."""
+"""Selects a third of the scenarios and their seed by the commit.
+
+Applies to runs that neither name scenarios nor set ORDERS_CHAOS_SEEDS.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,11 @@ def commit_of(folder: Path) -> str | None:
 def turn_of(commit: str) -> int:
     """Return 0, 1 or 2. Hashes are effectively random, so that every third runs sooner or later."""
     return int(commit, 16) % THIRDS
+
+
+def seed_of(commit: str) -> int:
+    """Return 1 or 2, whatever the turn is."""
+    return 1 + int(commit, 16) // THIRDS % 2
 
 
 def third(scenarios: Sequence[T], turn: int) -> list[T]:

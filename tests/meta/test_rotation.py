@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rotation import are_named, commit_of, third, turn_of
+from tests.faults.rotation import are_named, commit_of, seed_of, third, turn_of
 
 SCENARIOS = [f"scenario-{number}" for number in range(61)]
 
@@ -19,6 +19,11 @@ def test_the_commit_decides_the_turn() -> None:
     commits = [f"{number:040x}" for number in range(9)]
     assert [turn_of(commit) for commit in commits] == [turn_of(commit) for commit in commits]
     assert {turn_of(commit) for commit in commits} == {0, 1, 2}
+
+
+def test_the_commit_decides_the_seed_of_each_turn() -> None:
+    chosen = {(turn_of(f"{number:040x}"), seed_of(f"{number:040x}")) for number in range(6)}
+    assert chosen == {(turn, seed) for turn in range(3) for seed in (1, 2)}
 
 
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path) -> None:
