@@ -17,6 +17,7 @@ FOLDERS = {
     "unit": "unit",  # and the folders in WITH_UNIT
     "containers": "integration",
     "processes": "integration",
+    "partitioned": "integration",
     "own_servers": "integration",
     "chart": "chart",
     "cluster": "cluster",

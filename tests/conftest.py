@@ -32,7 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if partitions.REQUESTED:
+        plain = [item for item in items if item.get_closest_marker("plain_tables")]
+        config.hook.pytest_deselected(items=plain)
+        items[:] = [item for item in items if item not in plain]
     for item in items:
         names = getattr(item, "fixturenames", ())
         if SERVER_FIXTURES.intersection(names):

@@ -140,6 +140,7 @@ def test_readers_are_notified_of_every_deleted_order(
     assert parse(notification.payload) == Notification(changed=["a", "b"])
 
 
+@pytest.mark.plain_tables
 def test_each_statement_uses_its_index(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([created(EXPIRED - timedelta(seconds=number), f"o{number}") for number in range(2_000)])
     admin.execute("ANALYZE")

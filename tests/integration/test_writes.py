@@ -28,6 +28,7 @@ from service.usecases.ports import Stored
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen
+from tests.kit.partitions import TABLES, disable_autovacuum
 from tests.kit.stores import stored_order, writing
 
 ITEM = SAMPLE["items"][0]
@@ -232,11 +233,11 @@ def test_a_stored_document_that_violates_a_newer_rule_is_replaced(
 # Plans
 
 
+@pytest.mark.plain_tables
 def test_a_batch_looks_up_its_uids_while_the_tables_were_never_analyzed(
     database: str, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
-    for table in ("orders", "deliveries", "payments", "items"):
-        admin.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+    disable_autovacuum(admin, *TABLES)
     uids = [f"uid-{number}" for number in range(8_000)]
     for start in range(0, len(uids), 2_000):
         writer.store([versioned(1, order_uid=uid) for uid in uids[start : start + 2_000]])

@@ -1,6 +1,6 @@
 """Tables that are partitioned by their shard, as an operator may partition them and as Citus distributes them.
 
-ORDERS_TEST_PARTITIONS=N runs the integration tests on tables with N partitions each.
+ORDERS_TEST_PARTITIONS=N runs the integration tests on tables with N partitions each, without those marked plain_tables.
 """
 
 import os
@@ -10,6 +10,7 @@ import psycopg
 from service.config import MigrationSettings
 from service.repo.schema.migrate import migrate
 
+TABLES = ("orders", "deliveries", "payments", "items")
 REQUESTED = int(os.environ.get("ORDERS_TEST_PARTITIONS", "0"))
 
 
@@ -25,9 +26,9 @@ def partition(admin: psycopg.Connection, count: int) -> None:
     if not count or _is_partitioned(admin):
         return
     admin.execute("CREATE SCHEMA plain")
-    for table in ("items", "payments", "deliveries", "orders"):
+    for table in reversed(TABLES):
         admin.execute(f"ALTER TABLE {table} SET SCHEMA plain".encode())
-    for table in ("orders", "deliveries", "payments", "items"):
+    for table in TABLES:
         like = f"CREATE TABLE {table} (LIKE plain.{table} INCLUDING ALL) PARTITION BY HASH (shard)"
         admin.execute(like.encode())
         for number in range(count):
@@ -36,6 +37,16 @@ def partition(admin: psycopg.Connection, count: int) -> None:
         if table != "orders":
             key = "FOREIGN KEY (order_id, shard) REFERENCES orders ON DELETE CASCADE"
             admin.execute(f"ALTER TABLE {table} ADD {key}".encode())
+
+
+def disable_autovacuum(admin: psycopg.Connection, *tables: str) -> None:
+    """Keep the tables, or all of their partitions, from being vacuumed and analyzed."""
+    for table in tables:
+        partitions = admin.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [table]
+        )
+        for name in [name for (name,) in partitions] or [table]:
+            admin.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)".encode())
 
 
 def _is_partitioned(admin: psycopg.Connection) -> bool:

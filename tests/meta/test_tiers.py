@@ -20,6 +20,7 @@ TIERS = (
     "unit",
     "containers",
     "processes",
+    "partitioned",
     "own_servers",
     "chart",
     "cluster",
