@@ -13,10 +13,11 @@ import yaml
 
 from service.handler.http.fastpath.responder import ROUTE
 from service.metrics import STAGES
-from tests.chart.helm import ROOT, Manifest, of_kind, one, rejection, render
+from tests.chart.helm import CHART, ROOT, Manifest, of_kind, one, rejection, render
 from tests.chart.test_pods import RELEASES, RETENTION
 from tests.kit import metrics
 
+RULES: Final = CHART / "alerts"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 CASES: Final = Path(__file__).parent / "alerts"
 ON: Final = ",".join(["metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true", *RETENTION])
@@ -186,8 +187,9 @@ def test_the_chart_has_these_alerts() -> None:
     assert [*dict.fromkeys(rule["alert"] for rule in rules())] == [*ALERTS]
 
 
-def test_each_alert_has_a_runbook_and_a_file_of_cases() -> None:
+def test_each_alert_has_a_rule_a_runbook_and_cases_in_files_of_its_name() -> None:
     files = {file_of(alert) for alert in ALERTS}
+    assert {file.stem for file in RULES.iterdir()} == files
     assert {file.stem for file in RUNBOOKS.glob("*.md")} - {"README"} == files
     assert {file.stem for file in CASES.iterdir()} == files
 
