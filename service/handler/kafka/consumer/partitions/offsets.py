@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.consumer.partitions.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class OffsetCommitter:
                 self._send(client)
             except KafkaException as error:
                 self._metrics.consumption.commit_failures.inc()
-                self._log.warning("a commit failed while partitions were revoked", code=error.args[0].name())
+                problem = error.args[0]
+                self._log.warning(
+                    "a commit failed while partitions were revoked", code=problem.name(), problem=phrase(problem)
+                )
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Handle the broker's answer to a commit: a callback of the client."""
@@ -51,11 +55,15 @@ class OffsetCommitter:
         for answer in partitions:
             if error is None and answer.error is None:
                 self._progress.on_committed(answer.partition, answer.offset)
-        succeeded = error is None and all(answer.error is None for answer in partitions)
-        self._retry_at = 0.0 if succeeded else monotonic() + _RETRY_INTERVAL_SECONDS
-        if not succeeded:
+        failed = next((answer for answer in partitions if answer.error is not None), None)
+        problem = failed.error if failed else error
+        self._retry_at = 0.0 if problem is None else monotonic() + _RETRY_INTERVAL_SECONDS
+        if problem is not None:
             self._metrics.consumption.commit_failures.inc()
-            self._log.warning("a commit failed and will be retried", code=error.name() if error else "partition")
+            self._log.warning(
+                "a commit failed and will be retried",
+                partition=failed and failed.partition, code=problem.name(), problem=phrase(problem),
+            )  # fmt: skip
 
     def _send(self, client: Consumer) -> None:
         client.commit(offsets=self._to_commit(), asynchronous=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.reassign import reassign
 
@@ -53,7 +54,11 @@ class OffsetResets:
             try:
                 moved.append(self._reset_position(partition))
             except KafkaException as error:
-                self._log.warning("cannot find the earliest offset yet", partition=partition, code=error.args[0].name())
+                problem = error.args[0]
+                self._log.warning(
+                    "cannot find the earliest offset yet",
+                    partition=partition, code=problem.name(), problem=phrase(problem),
+                )  # fmt: skip
                 break
             self._out_of_range.remove(partition)
         return moved

@@ -46,7 +46,7 @@ class ClientErrors:
         if is_fatal(error):
             self._fatal = error
         elif self._throttle.is_due(error.name()):
-            self._log.warning("Kafka reports a problem", code=error.name())
+            self._log.warning("Kafka reports a problem", code=error.name(), problem=phrase(error))
 
     def on_message_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error that the client returned instead of a message."""
@@ -60,7 +60,7 @@ class ClientErrors:
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)
         else:
-            self._log.warning("Kafka reports a problem", code=error.name(), topic=self._topic)
+            self._log.warning("Kafka reports a problem", code=error.name(), problem=phrase(error), topic=self._topic)
 
     def on_statistics(
         self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"

@@ -6,9 +6,10 @@ from enum import Enum, auto
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.partitions.reassign import reassign
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
@@ -135,7 +136,7 @@ class TopicCheck:
             answers = self._committed(queried)
         except KafkaException as error:
             self._next_query_at = monotonic() + _RETRY_INTERVAL_SECONDS
-            self._log.warning("cannot find the group's offsets yet", partitions=queried, code=error.args[0].name())
+            self._log_failed_query(queried, error.args[0])
             return {}
         positions = {}
         for answer in answers:
@@ -147,6 +148,11 @@ class TopicCheck:
             if unverified.resume_at is not None:
                 positions[answer.partition] = unverified.resume_at
         return positions
+
+    def _log_failed_query(self, partitions: list[int], error: KafkaError) -> None:
+        self._log.warning(
+            "cannot find the group's offsets yet", partitions=partitions, code=error.name(), problem=phrase(error)
+        )
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
         return unverified.position is _Position.FOUND or (

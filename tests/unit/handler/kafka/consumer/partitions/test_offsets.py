@@ -19,6 +19,7 @@ from tests.kit.fakes import FakeClock
 pytestmark = pytest.mark.usefixtures("clock")
 
 FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+PROBLEM = "group rebalance in progress (REBALANCE_IN_PROGRESS)"
 
 
 class FailedPartition(TopicPartition):
@@ -133,6 +134,21 @@ def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer
     assert committer.committed == {1: 7}
 
 
+@pytest.mark.parametrize(("error", "partitions", "partition"), [
+    (FAILED, [], None),
+    (None, [TopicPartition(TOPIC, 0, 5), FailedPartition(TOPIC, 2, 7), FailedPartition(TOPIC, 1, 7)], 2),
+    (KafkaError(KafkaError._FAIL), [FailedPartition(TOPIC, 1, 7)], 1),
+])  # fmt: skip
+def test_a_failed_commit_is_logged_with_the_first_partition_that_failed_and_why(
+    committer: Committer, error: KafkaError | None, partitions: list[TopicPartition], partition: int | None
+) -> None:
+    with capture_logs() as logged:
+        committer.offsets.on_commit(error, partitions)
+    assert [(each["partition"], each["code"], each["problem"]) for each in logged] == [
+        (partition, "REBALANCE_IN_PROGRESS", PROBLEM)
+    ]
+
+
 def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:
     committer.kafka.commit_errors.append(FAILED)
     committer.advance({0: 5})
@@ -148,8 +164,8 @@ def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_log
     committer.advance({0: 5})
     with capture_logs() as logged:
         committer.commit_now()
-    assert [(each["event"], each["code"]) for each in logged] == [
-        ("a commit failed while partitions were revoked", "REBALANCE_IN_PROGRESS")
+    assert [(each["event"], each["code"], each["problem"]) for each in logged] == [
+        ("a commit failed while partitions were revoked", "REBALANCE_IN_PROGRESS", PROBLEM)
     ]
     assert committer.failures == 1
 

@@ -94,7 +94,7 @@ def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, ka
     kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
     with capture_logs() as logs:
         assert moved(resets) == []
-    assert [(each["event"], each["partition"], each["code"]) for each in logs] == [
-        ("cannot find the earliest offset yet", 0, "_TIMED_OUT")
+    assert [(each["event"], each["partition"], each["problem"]) for each in logs] == [
+        ("cannot find the earliest offset yet", 0, "timed out (_TIMED_OUT)")
     ]
     assert moved(resets) == [(0, 5), (1, 5)]

@@ -86,6 +86,7 @@ def test_other_errors_of_the_client_are_logged_once_in_a_while(errors: ClientErr
         clock.advance(LOG_INTERVAL_SECONDS)
         errors.on_error(BROKER_DOWN)
     assert [each["code"] for each in logs] == ["_TRANSPORT", "_ALL_BROKERS_DOWN", "_TRANSPORT"]
+    assert logs[0]["problem"] == "broker transport failure (_TRANSPORT)"
     errors.raise_fatal()
 
 
@@ -118,9 +119,10 @@ def test_the_reason_why_the_group_refuses_the_member_is_logged_repeatedly_but_th
     assert len(on_message_error(errors, error)) == 1
 
 
-def test_an_error_without_an_explanation_is_logged_with_its_code(errors: ClientErrors) -> None:
+def test_an_error_without_an_explanation_is_logged_with_the_phrase_of_its_code(errors: ClientErrors) -> None:
     (logged,) = on_message_error(errors, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     assert (logged["log_level"], logged["code"], logged["topic"]) == ("warning", "TOPIC_AUTHORIZATION_FAILED", TOPIC)
+    assert logged["problem"] == "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)"
     errors.raise_fatal()
 
 

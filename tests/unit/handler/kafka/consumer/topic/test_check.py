@@ -204,9 +204,9 @@ def test_a_broker_that_delivers_messages_but_never_its_topic_id_is_read_without(
     assert (before, setup.group.topic_id) == (None, NO_TOPIC_ID)
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
-    assert [(each["event"], each["code"]) for each in logs] == [
-        ("Kafka does not return the topic's id: a recreated topic will not be detected", "TOPIC_AUTHORIZATION_FAILED")
-    ]
+    (logged,) = logs
+    assert logged["event"] == "Kafka does not return the topic's id: a recreated topic will not be detected"
+    assert logged["problem"] == "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)"
 
 
 def test_lookups_of_an_unreachable_broker_never_end(setup: Setup) -> None:
@@ -226,7 +226,9 @@ def test_a_failed_query_of_offsets_is_repeated_after_a_second(setup: Setup) -> N
     with capture_logs() as logs:
         setup.check.verify()
         setup.check.verify()
-    assert [(each["event"], each["partitions"]) for each in logs] == [("cannot find the group's offsets yet", [0])]
+    assert [(each["event"], each["partitions"], each["problem"]) for each in logs] == [
+        ("cannot find the group's offsets yet", [0], "timed out (_TIMED_OUT)")
+    ]
     assert [*setup.check.unverified] == [0]
     setup.clock.advance(1)
     setup.check.verify()
