@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
+from service.app.commands.support.dead_letter_text import description, table, table_by_order
 from service.app.commands.support.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client.topic_reader import TopicReader, partitions_of
-from service.handler.kafka.dead_letters import listing, search
+from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, Replay
 from service.handler.kafka.dead_letters.replay_plan import (
@@ -46,18 +47,18 @@ def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
 
 def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) -> Iterable[str]:
     if args.order is None:
-        return listing.table(topic, _filters(args), args.max, stop)
-    return search.table(topic, [args.order], stop, _filters(args))
+        return table(reading.read(topic, stop, _filters(args)), args.max)
+    return table_by_order(reading.search(topic, [args.order], stop, _filters(args)), [args.order], topic.name)
 
 
 def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with dead_letter_topic(kafka) as topic:
-        dead_letter = listing.require_dead_letter(topic, args.partition, args.offset, stop)
+        dead_letter = reading.require_dead_letter(topic, args.partition, args.offset, stop)
     if args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
         sys.stdout.buffer.flush()
     else:
-        echo("\n".join(listing.description(dead_letter)))
+        echo("\n".join(description(dead_letter)))
 
 
 def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 import msgspec
 
 from service.app.commands.support import stores as command_stores
+from service.app.commands.support.dead_letter_text import table_by_order
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
@@ -19,7 +20,7 @@ from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import require_kafka, translated
 from service.handler.kafka.client.order_records import KafkaOrderRecords
-from service.handler.kafka.dead_letters import search
+from service.handler.kafka.dead_letters import reading
 from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
@@ -129,7 +130,7 @@ def _undo_message(uid: str, result: UndoResult) -> str:
 
 def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: ShutdownEvent) -> None:
     with dead_letter_topic(kafka) as topic:
-        for line in search.table(topic, uids, stop):
+        for line in table_by_order(reading.search(topic, uids, stop), uids, topic.name):
             echo(line)
     echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
 

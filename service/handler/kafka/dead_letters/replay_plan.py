@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.client.topic_reader import TopicReader
-from service.handler.kafka.dead_letters import listing
+from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
@@ -86,7 +86,7 @@ def read_dead_letters(
 def _named(topic: TopicReader, named: NamedDeadLetters, stop: ShutdownEvent, echo: Echo) -> Iterator[DeadLetterRecord]:
     """Print a line for each offset without a dead letter."""
     for offset in named.offsets:
-        dead_letter = listing.find_dead_letter(topic, named.partition, offset, stop)
+        dead_letter = reading.find_dead_letter(topic, named.partition, offset, stop)
         if dead_letter is not None:
             yield dead_letter
         elif not stop.is_set():
