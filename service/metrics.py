@@ -1,4 +1,4 @@
-"""All metrics: names with units, bounded labels, descriptions, and the mode that updates them.
+"""All metrics: names with units, bounded labels, descriptions, and the mode that has them.
 
 Each group of metrics is a class. The order of the groups and their metrics is that of `docs/metrics.md`.
 
@@ -214,10 +214,22 @@ class ApiKeyMetrics:
         )
 
 
-class ConsumerMetrics:
-    """Updated in mode `consumer`."""
+class CommonMetrics:
+    """Of both modes."""
 
     def __init__(self, create: MetricFactory) -> None:
+        self.registry = create.registry
+        self.dependency_up = create.gauge(
+            "dependency_up", "1 if the last call to the dependency succeeded, else 0.", "dependency"
+        )
+        self.build_info = create.gauge("build_info", "Always 1.", "version", "mode")
+
+
+class ConsumerMetrics(CommonMetrics):
+    """Of mode `consumer`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(create := MetricFactory(registry))
         self.ingest = IngestMetrics(create)
         self.dead_letters = DeadLetterMetrics(create)
         self.anomalies = AnomalyMetrics(create)
@@ -227,26 +239,13 @@ class ConsumerMetrics:
         self.partitions = PartitionMetrics(create)
 
 
-class ApiMetrics:
-    """Updated in mode `api`."""
+class ApiMetrics(CommonMetrics):
+    """Of mode `api`."""
 
-    def __init__(self, create: MetricFactory) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(create := MetricFactory(registry))
         self.cache = CacheMetrics(create)
         self.postgresql = PostgresqlMetrics(create)
         self.events = EventMetrics(create)
         self.http = HttpMetrics(create)
         self.api_keys = ApiKeyMetrics(create)
-
-
-class Metrics(ConsumerMetrics, ApiMetrics):
-    """All metrics, which each process exports. Those created here are updated in both modes."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        create = MetricFactory(registry)
-        ConsumerMetrics.__init__(self, create)
-        ApiMetrics.__init__(self, create)
-        self.registry = registry
-        self.dependency_up = create.gauge(
-            "dependency_up", "1 if the last call to the dependency succeeded, else 0.", "dependency"
-        )
-        self.build_info = create.gauge("build_info", "Always 1.", "version", "mode")

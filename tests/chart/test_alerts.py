@@ -15,7 +15,7 @@ from service.handler.http.fastpath.responder import ROUTE
 from service.metrics import STAGES
 from tests.chart.helm import CHART, ROOT, Manifest, of_kind, one, rejection, render
 from tests.chart.test_pods import RELEASES, RETENTION
-from tests.kit import metrics
+from tests.kit.metrics import declared
 
 RULES: Final = CHART / "alerts"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
@@ -242,12 +242,18 @@ def test_annotations_use_only_labels_of_their_alert() -> None:
 
 
 def test_expressions_use_declared_metrics_and_labels() -> None:
-    declared: dict[str, set[str]] = {}
-    for each in (each for group in metrics.groups().values() for each in metrics.collectors(group)):
-        declared |= series_of(each)
+    series = {name: labels for metric, _ in declared() for name, labels in series_of(metric).items()}
     for name, matchers in selectors():
         labels = set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', matchers)) - TARGET_LABELS
-        assert labels <= (declared | KUBE_STATE_METRICS)[name], name
+        assert labels <= (series | KUBE_STATE_METRICS)[name], name
+
+
+def test_expressions_select_pods_that_export_the_metric() -> None:
+    modes = {name: mode for metric, mode in declared() for name in series_of(metric)}
+    for name, matchers in selectors():
+        if name not in KUBE_STATE_METRICS:
+            (job,) = re.findall(r'job=~?"[^"]*orders-([^"]+)-metrics"', matchers)
+            assert modes[name] in {job, "both"}, name
 
 
 def series_of(metric: Any) -> dict[str, set[str]]:

@@ -21,7 +21,7 @@ from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker
@@ -112,7 +112,10 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
-    group, metrics = ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic), Metrics(CollectorRegistry())
+    group, metrics = (
+        ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic),
+        ConsumerMetrics(CollectorRegistry()),
+    )
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     log = structlog.get_logger("test")
     ingest = Ingest(

@@ -18,7 +18,7 @@ from service.handler.kafka.client.topic_id import NO_TOPIC_ID
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
@@ -86,7 +86,7 @@ class LoopSetup:
 
     def __init__(
         self,
-        metrics: Metrics,
+        metrics: ConsumerMetrics,
         *,
         dead_letters: FakeDeadLetters | None = None,
         policy: CircuitBreakerPolicy | None = None,

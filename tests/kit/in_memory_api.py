@@ -11,7 +11,7 @@ from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats
-from service.metrics import Metrics
+from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
@@ -28,7 +28,7 @@ class InMemoryApi:
     def __init__(self, **options: Any) -> None:
         self.reader = FakeReader(ORDER)
         self.is_ready = True
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = ApiMetrics(CollectorRegistry())
         lookup = Lookup(self.reader, Lru(10, 2**20), TTLSet(10, 2))
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}

@@ -20,7 +20,7 @@ from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.keys import Keys
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server, listen
-from service.metrics import Metrics
+from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
@@ -87,7 +87,7 @@ class InMemoryServer:
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.reader = FakeReader(order(order_uid="missed"))
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = ApiMetrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
         self.lookup = Lookup(
             self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache.hits.labels().inc

@@ -1,16 +1,21 @@
-"""The metrics that a process declares."""
+"""The metrics that each mode declares."""
 
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from service.metrics import Metrics
+from service.metrics import ApiMetrics, CommonMetrics, ConsumerMetrics, MetricFactory
 
 
-def groups() -> dict[str, Any]:
-    """Return each attribute of Metrics: a metric, or a group of metrics."""
-    return {name: each for name, each in vars(Metrics(CollectorRegistry())).items() if name != "registry"}
+def declared() -> list[tuple[Any, str]]:
+    """Return each metric, and the mode that exports it: consumer, api or both. In the order of `service/metrics.py`."""
+    common = vars(CommonMetrics(MetricFactory(CollectorRegistry())))
+    modes = {"consumer": ConsumerMetrics, "api": ApiMetrics}
+    return [
+        *((metric, mode) for mode, create in modes.items() for metric in _own(create(CollectorRegistry()), common)),
+        *((metric, "both") for name, metric in common.items() if name != "registry"),
+    ]
 
 
-def collectors(group: Any) -> list[Any]:
-    return [group] if hasattr(group, "describe") else [*vars(group).values()]
+def _own(metrics: CommonMetrics, common: dict[str, Any]) -> list[Any]:
+    return [metric for name, group in vars(metrics).items() if name not in common for metric in vars(group).values()]

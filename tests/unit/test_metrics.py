@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
-from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics, MetricFactory
+from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics
 from tests.kit.in_memory_api import InMemoryApi
-from tests.kit.metrics import collectors, groups
+from tests.kit.metrics import declared
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "metrics.md"
@@ -25,9 +25,9 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 INTRODUCTION = """\
 # Metrics
 
-Consumer and API serve `/metrics` on their admin port (9000). Both export all metrics; the column
-"mode" says which process updates a metric. Names contain the unit. `service/metrics.py` declares
-every metric, and prometheus_client adds `process_*` and `python_gc_*`.
+Consumer and API serve `/metrics` on their admin port (9000). The column "mode" says which of them
+exports a metric. Names contain the unit. `service/metrics.py` declares every metric, and
+prometheus_client adds `process_*` and `python_gc_*`.
 
 | metric | kind | labels | mode | meaning | alerts (linked) and dashboard panels |
 |---|---|---|---|---|---|
@@ -51,15 +51,7 @@ class Declared(NamedTuple):
 
 
 def catalog() -> list[Declared]:
-    """Return what every process declares, in the order of `service/metrics.py`."""
-    return [_declared(each, _mode(name)) for name, group in groups().items() for each in collectors(group)]
-
-
-def _mode(group: str) -> str:
-    """Return the mode that updates the metrics of a group."""
-    if group in vars(ConsumerMetrics(MetricFactory(CollectorRegistry()))):
-        return "consumer"
-    return "api" if group in vars(ApiMetrics(MetricFactory(CollectorRegistry()))) else "both"
+    return [_declared(metric, mode) for metric, mode in declared()]
 
 
 def _declared(collector: Any, mode: str) -> Declared:
@@ -106,6 +98,16 @@ def test_every_metric_has_the_prefix_a_description_and_documented_labels() -> No
 
 def test_every_metric_is_read_by_an_alert_or_a_panel() -> None:
     assert [each.name for each in catalog() if not each.readers] == []
+
+
+def test_a_mode_exports_no_metric_of_the_other_one() -> None:
+    consumer, api = ConsumerMetrics(CollectorRegistry()), ApiMetrics(CollectorRegistry())
+    both = exported(consumer.registry) & exported(api.registry)
+    assert both == {"orders_dependency_up", "orders_build_info"}
+
+
+def exported(registry: CollectorRegistry) -> set[str]:
+    return {family.name for family in registry.collect()}
 
 
 def test_each_reason_of_a_dead_letter_has_a_series() -> None:

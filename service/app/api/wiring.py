@@ -18,7 +18,7 @@ from service.handler.http.keys import Keys
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.dead_letters.browse import Browser
-from service.metrics import Metrics
+from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.repo.listener.listeners import Listeners
@@ -33,7 +33,7 @@ from service.usecases.warm_up import WarmUp
 class ApiParts:
     settings: Settings
     log: FilteringBoundLogger
-    metrics: Metrics
+    metrics: ApiMetrics
     keys: Keys | None
     reader: PostgresOrderReader
     cache: Lru
@@ -51,7 +51,7 @@ class ApiParts:
 
 def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
-    log, metrics = structlog.get_logger("orders.api"), new_metrics("api")
+    log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
     keys, reader = _keys(settings), _reader(settings)
     cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache.evictions.inc)
     lookup = _lookup(settings, reader, cache, metrics)
@@ -88,12 +88,12 @@ def _reader(settings: Settings) -> PostgresOrderReader:
     return PostgresOrderReader(connection, settings.postgres.pool_size)
 
 
-def _broadcaster(settings: Settings, metrics: Metrics) -> EventBroadcaster:
+def _broadcaster(settings: Settings, metrics: ApiMetrics) -> EventBroadcaster:
     http = settings.http
     return EventBroadcaster(http.event_buffer_size, http.max_event_clients, metrics.events.clients_dropped.inc)
 
 
-def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: Metrics) -> Lookup:
+def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: ApiMetrics) -> Lookup:
     lookup = Lookup(
         reader,
         cache,
@@ -132,7 +132,7 @@ def _listeners(
     )
 
 
-def _on_warm(metrics: Metrics, orders: int, seconds: float) -> None:
+def _on_warm(metrics: ApiMetrics, orders: int, seconds: float) -> None:
     """Record the warm-up, and exempt the objects that exist now from garbage collection."""
     metrics.cache.warm_up_orders.set(orders)
     metrics.cache.warm_up_seconds.set(seconds)

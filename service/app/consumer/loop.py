@@ -34,7 +34,7 @@ from service.handler.kafka.consumer.topic.check import TopicCheck
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 from service.handler.kafka.consumer.topic.lookup import TopicLookup
 from service.handler.kafka.consumer.worker import BatchWorker
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ingest import Ingest
 
@@ -52,7 +52,7 @@ class LoopDependencies:
     builder: BatchBuilder
     ingest: Ingest
     settings: ConsumerSettings
-    metrics: Metrics
+    metrics: ConsumerMetrics
     log: FilteringBoundLogger
     stop: ShutdownEvent
 

@@ -29,7 +29,7 @@ from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
@@ -57,7 +57,7 @@ class ConsumerParts:
 def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> ConsumerParts:
     """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
-    log, metrics = structlog.get_logger("orders.consumer"), new_metrics("consumer")
+    log, metrics = structlog.get_logger("orders.consumer"), new_metrics(ConsumerMetrics, "consumer")
     group, report = _group(settings), RetryReport(metrics, log)
     store, dead_letters = _store(settings), _dead_letters(settings, stop, group)
     bisecting = _bisecting_store(settings, store, report)
@@ -106,7 +106,7 @@ def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup)
     return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
 
 
-def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
+def _decoder(settings: Settings, metrics: ConsumerMetrics) -> Decoder:
     rules = Rules(
         max_bytes=settings.document.max_message_bytes,
         max_nesting=settings.document.max_nesting,
@@ -142,7 +142,9 @@ def _consumer_settings(settings: Settings) -> ConsumerSettings:
     )
 
 
-def _admin(settings: Settings, consumer: OrderConsumer, metrics: Metrics, log: FilteringBoundLogger) -> AdminServer:
+def _admin(
+    settings: Settings, consumer: OrderConsumer, metrics: ConsumerMetrics, log: FilteringBoundLogger
+) -> AdminServer:
     app = admin_app(_health(consumer, settings), metrics.registry, build_info("consumer"), log)
     return AdminServer(app, settings.admin.host, settings.admin.port)
 

@@ -21,7 +21,7 @@ from service.usecases.lookup import Lookup
 from service.usecases.ports import DeadLetterReader, OrderReader
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ApiMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Backends:
 
 def create_app(
     backends: Backends,
-    metrics: "Metrics",
+    metrics: "ApiMetrics",
     log: FilteringBoundLogger,
     *,
     version: str,
@@ -78,7 +78,7 @@ def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None
     app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
 
 
-def _instrument(app: FastAPI, metrics: "Metrics") -> None:
+def _instrument(app: FastAPI, metrics: "ApiMetrics") -> None:
     """Count requests by route template. All paths without a route share one label."""
 
     def count(info: Info) -> None:

@@ -24,7 +24,7 @@ from service.pkg.etag import ETAG_BYTES
 from service.usecases.lookup import Lookup, LookupResult
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ApiMetrics
 
 ROUTE: Final = "/orders/{order_uid}"
 HEAD_END: Final = b"\r\n\r\n"
@@ -79,7 +79,7 @@ class PlainRequest(NamedTuple):
 class CacheResponder:
     """Answers from the cache, for one server and its event loop. Sends no errors: these come from the application."""
 
-    def __init__(self, lookup: Lookup, metrics: "Metrics", max_head_bytes: int, keys: Keys | None = None) -> None:
+    def __init__(self, lookup: Lookup, metrics: "ApiMetrics", max_head_bytes: int, keys: Keys | None = None) -> None:
         self._lookup = lookup
         self._keys = keys
         self._max_block_bytes = min(MAX_HEADER_BLOCK_BYTES, max_head_bytes - MAX_REQUEST_LINE_BYTES)

@@ -13,7 +13,7 @@ from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.topic.check import TopicCheck
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumerMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Receiver:
     topic_check: TopicCheck
     errors: ClientErrors
     statistics: LatestStatistics
-    metrics: "Metrics"
+    metrics: "ConsumerMetrics"
 
     def add_messages(self, count: int, seconds: float) -> bool:
         """Add at most `count` messages that arrive within `seconds` to the batch; return whether there were any."""

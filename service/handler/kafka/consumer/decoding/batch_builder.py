@@ -13,7 +13,7 @@ from service.usecases.batch import Batch, BatchLimits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.metrics import Metrics
+    from service.metrics import ConsumerMetrics
 
 MAX_CHUNK_MESSAGES: Final = 200
 """Messages taken from the client in one call: few, so that the loop soon notices the end of a write."""
@@ -24,7 +24,7 @@ MAX_CHUNK_BYTES: Final = 2**21
 class BatchBuilder:
     """Holds the batch that is being filled. Belongs to the reading thread."""
 
-    def __init__(self, decoder: Decoder, prepare: Prepare, metrics: "Metrics") -> None:
+    def __init__(self, decoder: Decoder, prepare: Prepare, metrics: "ConsumerMetrics") -> None:
         self._decoder = decoder
         self._prepare = prepare
         self._metrics = metrics

@@ -11,7 +11,7 @@ from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.consumer.partitions.progress import Progress
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumerMetrics
 
 _RETRY_INTERVAL_SECONDS: Final = 0.5
 
@@ -19,7 +19,9 @@ _RETRY_INTERVAL_SECONDS: Final = 0.5
 class OffsetCommitter:
     """Belongs to the reading thread."""
 
-    def __init__(self, group: ConsumerGroup, progress: Progress, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, group: ConsumerGroup, progress: Progress, metrics: "ConsumerMetrics", log: FilteringBoundLogger
+    ) -> None:
         self._group = group
         self._progress = progress
         self._metrics = metrics

@@ -10,12 +10,12 @@ from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumerMetrics
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReport:
-    metrics: "Metrics"
+    metrics: "ConsumerMetrics"
     log: FilteringBoundLogger
 
     def __call__(self, batch: Batch, outcome: Outcome, write_seconds: float) -> None:

@@ -8,7 +8,7 @@ from service.entities.version import VersionedOrder
 from service.errors import ConcurrentChange, StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from service.metrics import Metrics
+    from service.metrics import ConsumerMetrics
 
 _HINTS: Final = {
     "25": "point ORDERS_POSTGRES__DSN to the primary",
@@ -33,7 +33,7 @@ _CHECK_DEAD_LETTER_TOPIC: Final = (
 class RetryReport:
     """Logs only a fixed phrase and the SQLSTATE of a database error, and only the uid of an order."""
 
-    def __init__(self, metrics: "Metrics", log: FilteringBoundLogger) -> None:
+    def __init__(self, metrics: "ConsumerMetrics", log: FilteringBoundLogger) -> None:
         self._metrics = metrics
         self._log = log
 

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.partitions import progress as progress_modul
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports import client_errors
 from service.handler.kafka.consumer.topic import check, identity, lookup
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.consumer_loop import LoopSetup, Make
 from tests.kit.decoding import CountingDecoder
@@ -31,8 +31,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
+def metrics() -> ConsumerMetrics:
+    return ConsumerMetrics(CollectorRegistry())
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def kafka() -> FakeConsumer:
 
 
 @pytest.fixture
-def make(metrics: Metrics) -> Make:
+def make(metrics: ConsumerMetrics) -> Make:
     return lambda **settings: LoopSetup(metrics, **settings)
 
 

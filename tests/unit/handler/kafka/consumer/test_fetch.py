@@ -6,7 +6,7 @@ from confluent_kafka import TopicPartition
 from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.fetch import FetchControl
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
-def fetch(kafka: FakeConsumer, metrics: Metrics) -> FetchControl:
+def fetch(kafka: FakeConsumer, metrics: ConsumerMetrics) -> FetchControl:
     kafka.incremental_assign(partitions(0, 1))
     return FetchControl(kafka, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
 
@@ -23,7 +23,7 @@ def partitions(*numbers: int) -> list[TopicPartition]:
     return [TopicPartition(TOPIC, number, 0) for number in numbers]
 
 
-def paused_seconds(metrics: Metrics) -> float | None:
+def paused_seconds(metrics: ConsumerMetrics) -> float | None:
     return metrics.registry.get_sample_value("orders_paused_seconds_total")
 
 
@@ -52,7 +52,7 @@ def test_a_partition_revoked_during_a_pause_and_assigned_after_it_is_resumed(
     assert kafka.paused == set()
 
 
-def test_the_time_of_a_pause_is_counted_once(fetch: FetchControl, metrics: Metrics, clock: FakeClock) -> None:
+def test_the_time_of_a_pause_is_counted_once(fetch: FetchControl, metrics: ConsumerMetrics, clock: FakeClock) -> None:
     fetch.count_paused_time()
     fetch.pause()
     clock.advance(3)

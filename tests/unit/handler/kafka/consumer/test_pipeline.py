@@ -16,7 +16,7 @@ from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
@@ -27,7 +27,7 @@ from tests.kit.policies import consumer_settings, decoding_rules
 
 
 @pytest.fixture
-def pipeline(kafka: FakeConsumer, metrics: Metrics, progress: Progress) -> BatchPipeline:
+def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) -> BatchPipeline:
     """The pipeline of a consumer that has read partition 0 up to 10. Its writing thread is not started."""
     log = structlog.get_logger()
     decoder = Decoder(

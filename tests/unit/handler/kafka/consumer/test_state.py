@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import FakeConsumer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def in_state(state: ConsumerState) -> ConsumerStateMachine:
 
 def fetch_control() -> FetchControl:
     return FetchControl(
-        cast("Consumer", FakeConsumer()), Metrics(CollectorRegistry()).consumption, structlog.get_logger()
+        cast("Consumer", FakeConsumer()), ConsumerMetrics(CollectorRegistry()).consumption, structlog.get_logger()
     )
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
@@ -27,12 +27,12 @@ STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REREAD)
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
+def metrics() -> ConsumerMetrics:
+    return ConsumerMetrics(CollectorRegistry())
 
 
 @pytest.fixture
-def control(metrics: Metrics) -> BreakerControl:
+def control(metrics: ConsumerMetrics) -> BreakerControl:
     return BreakerControl(SETTINGS, metrics.consumption, structlog.get_logger())
 
 
@@ -48,7 +48,7 @@ def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl) -> None:
     assert (control.is_open, control.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
-def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: Metrics) -> None:
+def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: ConsumerMetrics) -> None:
     with capture_logs() as logged:
         assert control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
     assert control.reread_offsets == {0: 5}
@@ -72,7 +72,7 @@ def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl
     assert control.reread_offsets == {0: 6}
 
 
-def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: Metrics) -> None:
+def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: ConsumerMetrics) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     control.end_pause()
     with capture_logs() as logged:
@@ -91,7 +91,9 @@ def test_probes_of_orders_go_on_behind_the_last_one_and_grow(control: BreakerCon
     assert control.limits.messages == 20
 
 
-def test_once_an_order_is_stored_everything_is_read_again_at_once(control: BreakerControl, metrics: Metrics) -> None:
+def test_once_an_order_is_stored_everything_is_read_again_at_once(
+    control: BreakerControl, metrics: ConsumerMetrics
+) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     assert control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))

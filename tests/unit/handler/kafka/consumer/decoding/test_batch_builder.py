@@ -9,7 +9,7 @@ from msgspec.json import encode
 
 from service.handler.kafka.consumer.decoding.batch_builder import MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGES, BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import message
 from tests.kit.fakes import FakeStore
@@ -19,7 +19,7 @@ ORDER = encode(order_document())
 
 
 @pytest.fixture
-def builder(metrics: Metrics) -> BatchBuilder:
+def builder(metrics: ConsumerMetrics) -> BatchBuilder:
     decoder = Decoder(
         decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
     )
@@ -41,7 +41,7 @@ def add(builder: BatchBuilder, *values: bytes | None) -> None:
     builder.add(messages(*values))
 
 
-def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+def sample(metrics: ConsumerMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"orders_{name}", labels)
 
 
@@ -51,7 +51,7 @@ def test_messages_become_orders_dead_letters_and_tombstones(builder: BatchBuilde
     assert builder.batch.commit_offsets == {0: 3}
 
 
-def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder, metrics: Metrics) -> None:
+def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     add(builder, ORDER, b"{")
     filled = builder.batch
     assert builder.take({0: 7}) is filled
@@ -62,14 +62,14 @@ def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder,
     assert 0 < (sample(metrics, "batch_seconds_sum", stage="decode") or 0) < 60
 
 
-def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: Metrics) -> None:
+def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     add(builder, ORDER)
     builder.discard({0: 7})
     assert (len(builder.batch), builder.batch.probed_offsets) == (0, {0: 7})
     assert (sample(metrics, "consumed_total"), sample(metrics, "batch_messages_count")) == (0, 0)
 
 
-def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Metrics) -> None:
+def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     builder.add([UnreadableMessage("orders", 0, 0, None, ORDER), *messages(ORDER, ORDER)])
     assert (sample(metrics, "unreadable_headers_total"), len(builder.batch.orders)) == (1, 3)
 

@@ -7,7 +7,7 @@ from service.handler.kafka.consumer.partitions.lag import Lag
 from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
@@ -36,7 +36,7 @@ class SlowConsumer(FakeConsumer):
 class ObservedLag(Lag):
     """The lag of a consumer, together with its progress."""
 
-    def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> None:
+    def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> None:
         super().__init__(PartitionEnds(kafka, TOPIC), progress, metrics.partitions)  # type: ignore[arg-type]
         self.progress = progress
 
@@ -46,7 +46,7 @@ class ObservedLag(Lag):
 
 
 @pytest.fixture
-def lag(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> ObservedLag:
+def lag(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> ObservedLag:
     """The lag of a client that has fetched ten records of partition 0, and five of partition 1."""
     kafka.append(0, *[b""] * 10)
     kafka.append(1, *[b""] * 5)
@@ -55,7 +55,7 @@ def lag(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> ObservedLa
     return ObservedLag(kafka, progress, metrics)
 
 
-def gauge(metrics: Metrics, name: str, partition: int = 0) -> float | None:
+def gauge(metrics: ConsumerMetrics, name: str, partition: int = 0) -> float | None:
     return metrics.registry.get_sample_value(f"orders_{name}", {"partition": str(partition)})
 
 
@@ -63,14 +63,14 @@ def now_ms(clock: FakeClock) -> int:
     return round(clock() * 1_000)
 
 
-def test_the_lag_counts_messages_behind_the_last_written_one(lag: ObservedLag, metrics: Metrics) -> None:
+def test_the_lag_counts_messages_behind_the_last_written_one(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
     lag.advance({0: 7, 1: 5})
     lag.update()
     assert [gauge(metrics, "lag_messages", partition) for partition in (0, 1)] == [3, 0]
 
 
 def test_the_lag_in_seconds_is_the_age_of_the_last_written_record(
-    lag: ObservedLag, metrics: Metrics, clock: FakeClock
+    lag: ObservedLag, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 7, 1: 5}, {0: now_ms(clock) - 4_000, 1: now_ms(clock) - 4_000})
     lag.update()
@@ -78,7 +78,7 @@ def test_the_lag_in_seconds_is_the_age_of_the_last_written_record(
 
 
 def test_after_a_gap_the_lag_in_seconds_starts_when_the_backlog_was_last_empty(
-    lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics, clock: FakeClock
+    lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 10}, {0: now_ms(clock) - 3_600_000})
     lag.update()
@@ -89,7 +89,7 @@ def test_after_a_gap_the_lag_in_seconds_starts_when_the_backlog_was_last_empty(
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "lag_seconds")) == (1, 2)
 
 
-def test_deleted_records_are_no_lag(lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics) -> None:
+def test_deleted_records_are_no_lag(lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics) -> None:
     lag.advance({0: 2})
     kafka.logs[0].start, kafka.logs[0].values = 8, [b"", b""]
     kafka.append(0, b"new")
@@ -98,13 +98,13 @@ def test_deleted_records_are_no_lag(lag: ObservedLag, kafka: FakeConsumer, metri
     assert gauge(metrics, "lag_messages") == 3
 
 
-def test_before_a_batch_is_written_the_committed_offset_counts(lag: ObservedLag, metrics: Metrics) -> None:
+def test_before_a_batch_is_written_the_committed_offset_counts(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
     lag.progress.start_at({0: 4})
     lag.update()
     assert gauge(metrics, "lag_messages") == 6
 
 
-def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, metrics: Metrics) -> None:
+def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
     lag.progress.start_at({0: 4})
     lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
     lag.update()
@@ -112,7 +112,7 @@ def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, met
 
 
 def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
-    lag: ObservedLag, metrics: Metrics, clock: FakeClock
+    lag: ObservedLag, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 7, 1: 5})
     clock.advance(30)
@@ -124,7 +124,9 @@ def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
     assert gauge(metrics, "partition_stalled_seconds") == 1
 
 
-def test_a_partition_stalls_behind_an_open_transaction(lag: ObservedLag, metrics: Metrics, clock: FakeClock) -> None:
+def test_a_partition_stalls_behind_an_open_transaction(
+    lag: ObservedLag, metrics: ConsumerMetrics, clock: FakeClock
+) -> None:
     lag.progress.start_at({0: 7})
     lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
     clock.advance(30)
@@ -132,7 +134,7 @@ def test_a_partition_stalls_behind_an_open_transaction(lag: ObservedLag, metrics
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "partition_stalled_seconds")) == (0, 30)
 
 
-def test_the_gauges_are_updated_once_a_second(lag: ObservedLag, metrics: Metrics, clock: FakeClock) -> None:
+def test_the_gauges_are_updated_once_a_second(lag: ObservedLag, metrics: ConsumerMetrics, clock: FakeClock) -> None:
     lag.advance({0: 7})
     lag.update()
     lag.advance({0: 10})
@@ -144,7 +146,7 @@ def test_the_gauges_are_updated_once_a_second(lag: ObservedLag, metrics: Metrics
     assert gauge(metrics, "lag_messages") == 0
 
 
-def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: Metrics) -> None:
+def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
     lag.advance({0: 7, 1: 5})
     lag.update()
     for revoked in ({0, 2}, {1}):
@@ -155,7 +157,7 @@ def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: Metrics) -
 
 
 def test_the_end_of_a_partition_that_is_not_fetched_is_queried(
-    lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics, clock: FakeClock
+    lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 10, 1: 5})
     kafka.append(0, b"new", b"new")
@@ -178,7 +180,7 @@ def test_the_end_of_a_partition_without_a_position_is_queried(lag: ObservedLag, 
 
 
 def test_a_partition_that_is_fetched_again_needs_no_query(
-    lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics, clock: FakeClock
+    lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     lag.advance({0: 10})
     kafka.append(0, b"new")
@@ -190,7 +192,9 @@ def test_a_partition_that_is_fetched_again_needs_no_query(
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (2, [0])
 
 
-def test_a_failed_query_leaves_the_last_known_end(lag: ObservedLag, kafka: FakeConsumer, metrics: Metrics) -> None:
+def test_a_failed_query_leaves_the_last_known_end(
+    lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics
+) -> None:
     lag.advance({0: 7})
     kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
     lag.update([0])
@@ -198,7 +202,7 @@ def test_a_failed_query_leaves_the_last_known_end(lag: ObservedLag, kafka: FakeC
 
 
 def test_queries_take_half_a_second_at_most_and_the_next_ones_continue(
-    progress: Progress, metrics: Metrics, clock: FakeClock
+    progress: Progress, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     kafka = SlowConsumer(clock, 0.2)
     lag = ObservedLag(kafka, progress, metrics)

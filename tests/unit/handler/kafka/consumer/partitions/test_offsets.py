@@ -11,7 +11,7 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
@@ -31,7 +31,7 @@ class FailedPartition(TopicPartition):
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
-    def __init__(self, progress: Progress, metrics: Metrics) -> None:
+    def __init__(self, progress: Progress, metrics: ConsumerMetrics) -> None:
         self.progress = progress
         self.group = ConsumerGroup({}, TOPIC)
         self.metrics = metrics
@@ -68,7 +68,7 @@ class Committer:
 
 
 @pytest.fixture
-def committer(progress: Progress, metrics: Metrics) -> Committer:
+def committer(progress: Progress, metrics: ConsumerMetrics) -> Committer:
     return Committer(progress, metrics)
 
 

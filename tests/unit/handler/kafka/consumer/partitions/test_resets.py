@@ -7,13 +7,13 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
 
 @pytest.fixture
-def resets(kafka: FakeConsumer, progress: Progress, metrics: Metrics) -> OffsetResets:
+def resets(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> OffsetResets:
     """The resets of a client with partitions 0 and 1, which still have the offsets 5 to 9."""
     for partition in (0, 1):
         kafka.logs[partition].start = 5
@@ -26,7 +26,7 @@ def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:
     return [(each.partition, each.offset) for each in resets.reset(unverified)]
 
 
-def skipped(metrics: Metrics) -> float | None:
+def skipped(metrics: ConsumerMetrics) -> float | None:
     return metrics.registry.get_sample_value("orders_offsets_skipped_total")
 
 
@@ -47,7 +47,7 @@ def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetRe
 
 @pytest.mark.parametrize(("offset", "count"), [(2, 3), (12, 2), (7, 0)])
 def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
-    resets: OffsetResets, progress: Progress, metrics: Metrics, offset: int, count: int
+    resets: OffsetResets, progress: Progress, metrics: ConsumerMetrics, offset: int, count: int
 ) -> None:
     progress.advance(Batch(next_offsets={0: offset}, last_timestamps_ms={0: 0}))
     resets.add(0)
@@ -60,14 +60,16 @@ def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
 
 
 def test_before_a_batch_is_written_the_committed_offset_is_expected(
-    resets: OffsetResets, kafka: FakeConsumer, metrics: Metrics
+    resets: OffsetResets, kafka: FakeConsumer, metrics: ConsumerMetrics
 ) -> None:
     kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
     resets.add(0)
     assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
 
 
-def test_a_group_that_never_committed_skips_nothing(resets: OffsetResets, progress: Progress, metrics: Metrics) -> None:
+def test_a_group_that_never_committed_skips_nothing(
+    resets: OffsetResets, progress: Progress, metrics: ConsumerMetrics
+) -> None:
     progress.start_at({0: 2})  # the beginning of the topic, at the last statistics
     resets.add(0)
     with capture_logs() as logs:

@@ -8,7 +8,7 @@ from structlog.typing import EventDict
 from service.entities.dead_letter import DeadLetter, Reason
 from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import Stored
@@ -18,7 +18,7 @@ RECORD = Record("orders", 2, 7, 1_000, b"key", b"a secret", [])
 DEAD_LETTER = DeadLetter(RECORD, 2, Reason.INVALID, "sm_id: is missing")
 
 
-def report(metrics: Metrics, outcome: Outcome) -> list[EventDict]:
+def report(metrics: ConsumerMetrics, outcome: Outcome) -> list[EventDict]:
     """Report the outcome of a batch with one tombstone that took 1.5 s; return the logged events."""
     batch = Batch()
     batch.add_tombstone()
@@ -27,11 +27,11 @@ def report(metrics: Metrics, outcome: Outcome) -> list[EventDict]:
     return [*logs]
 
 
-def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+def sample(metrics: ConsumerMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"orders_{name}", labels)
 
 
-def test_stored_orders_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
+def test_stored_orders_are_counted_by_what_became_of_them(metrics: ConsumerMetrics) -> None:
     report(metrics, Outcome(STORED))
     names = ("stored", "replaced", "unchanged", "stale", "erased_skipped", "expired_skipped", "tombstones")
     assert [sample(metrics, f"{name}_total") for name in names] == [1, 2, 3, 4, 5, 6, 1]
@@ -39,7 +39,7 @@ def test_stored_orders_are_counted_by_what_became_of_them(metrics: Metrics) -> N
 
 
 @pytest.mark.parametrize("decision", Decision)
-def test_postgresql_is_up_as_its_last_call_found_it(metrics: Metrics, decision: Decision) -> None:
+def test_postgresql_is_up_as_its_last_call_found_it(metrics: ConsumerMetrics, decision: Decision) -> None:
     found = []
     for is_available in (None, True, None, False, None):
         report(metrics, Outcome(Stored(), decision=decision, is_store_available=is_available))
@@ -47,7 +47,9 @@ def test_postgresql_is_up_as_its_last_call_found_it(metrics: Metrics, decision: 
     assert found == [None, 1, 1, 0, 0]
 
 
-def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_its_value(metrics: Metrics) -> None:
+def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_its_value(
+    metrics: ConsumerMetrics,
+) -> None:
     (logged,) = report(metrics, Outcome(STORED, [DEAD_LETTER]))
     assert logged == {
         "event": "dead letter", "log_level": "warning", "reason": "invalid", "detail": "sm_id: is missing",
@@ -56,7 +58,7 @@ def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_it
     assert sample(metrics, "dead_letters_total", reason="invalid") == 1
 
 
-def test_a_batch_that_is_read_again_counts_its_dead_letters_and_tombstones_only_then(metrics: Metrics) -> None:
+def test_a_batch_that_is_read_again_counts_its_dead_letters_and_tombstones_only_then(metrics: ConsumerMetrics) -> None:
     for decision in (Decision.PAUSE, Decision.REREAD):
         assert report(metrics, Outcome(STORED, [DEAD_LETTER], decision=decision)) == []
     assert (sample(metrics, "stored_total"), sample(metrics, "tombstones_total")) == (2, 0)

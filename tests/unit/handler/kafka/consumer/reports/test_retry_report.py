@@ -12,20 +12,22 @@ from service.errors import (
     StorageUnavailable,
 )
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from tests.kit.factories import versioned
 
 
 @pytest.fixture
-def report(metrics: Metrics) -> RetryReport:
+def report(metrics: ConsumerMetrics) -> RetryReport:
     return RetryReport(metrics, structlog.get_logger())
 
 
-def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+def sample(metrics: ConsumerMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"orders_{name}_total", labels)
 
 
-def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(report: RetryReport, metrics: Metrics) -> None:
+def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(
+    report: RetryReport, metrics: ConsumerMetrics
+) -> None:
     error = StorageUnavailable("connection to PostgreSQL failed", sqlstate="08006")
     with capture_logs() as logs:
         report.on_retry(error, attempts=3, wait_seconds=0.12345)
@@ -43,7 +45,7 @@ def test_a_failed_transaction_is_logged_without_more_than_its_sqlstate(report: R
     assert metrics.registry.get_sample_value("orders_dependency_up", {"dependency": "postgresql"}) == 0
 
 
-def test_a_lost_race_is_no_outage(report: RetryReport, metrics: Metrics) -> None:
+def test_a_lost_race_is_no_outage(report: RetryReport, metrics: ConsumerMetrics) -> None:
     metrics.dependency_up.labels("postgresql").set(1)
     with capture_logs() as logs:
         report.on_retry(ConcurrentChange("another writer changed an order"), attempts=2, wait_seconds=0.12345)
@@ -100,7 +102,7 @@ def test_an_internal_error_that_no_single_order_causes_is_logged_as_such(report:
     assert [(each["log_level"], "no single order" in each["event"]) for each in logs] == [("warning", True)]
 
 
-def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, metrics: Metrics) -> None:
+def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, metrics: ConsumerMetrics) -> None:
     problem = "cannot produce to orders.dlq: unknown topic or partition (UNKNOWN_TOPIC_OR_PART)"
     with capture_logs() as logs:
         report.on_retry(DeadLettersUnavailable(problem, []), attempts=1, wait_seconds=0.1)
@@ -111,7 +113,7 @@ def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, me
     assert sample(metrics, "dead_letter_retries") == 1
 
 
-def test_recoveries_and_give_ups_are_counted_by_cause(report: RetryReport, metrics: Metrics) -> None:
+def test_recoveries_and_give_ups_are_counted_by_cause(report: RetryReport, metrics: ConsumerMetrics) -> None:
     unreachable = StorageUnavailable("")
     with capture_logs() as logs:
         report.on_recovery(unreachable)

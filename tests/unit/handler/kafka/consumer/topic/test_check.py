@@ -12,7 +12,7 @@ from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic.check import TopicCheck
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 from service.handler.kafka.consumer.topic.lookup import TopicLookup
-from service.metrics import Metrics
+from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -29,7 +29,7 @@ ID_TIMEOUT_SECONDS = 10
 class Setup:
     """The identity of a topic with ten records in partitions 0 and 1, and what it uses."""
 
-    def __init__(self, kafka: FakeConsumer, admin: FakeAdmin, metrics: Metrics, clock: FakeClock) -> None:
+    def __init__(self, kafka: FakeConsumer, admin: FakeAdmin, metrics: ConsumerMetrics, clock: FakeClock) -> None:
         self.kafka = kafka
         self.admin = admin
         self.metrics = metrics
@@ -72,7 +72,7 @@ class Setup:
 
 
 @pytest.fixture
-def setup(kafka: FakeConsumer, metrics: Metrics, clock: FakeClock) -> Setup:
+def setup(kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock) -> Setup:
     return Setup(kafka, FakeAdmin(), metrics, clock)
 
 
