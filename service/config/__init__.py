@@ -4,6 +4,21 @@ Variables take precedence over files. Unknown names and unsafe values are reject
 """
 
 from service.config.loading import load
-from service.config.settings import KafkaSettings, MigrationSettings, PostgresSettings, Settings, SettingsGroup
+from service.config.settings import (
+    CacheSettings,
+    KafkaSettings,
+    MigrationSettings,
+    PostgresSettings,
+    Settings,
+    SettingsGroup,
+)
 
-__all__ = ["KafkaSettings", "MigrationSettings", "PostgresSettings", "Settings", "SettingsGroup", "load"]
+__all__ = [
+    "CacheSettings",
+    "KafkaSettings",
+    "MigrationSettings",
+    "PostgresSettings",
+    "Settings",
+    "SettingsGroup",
+    "load",
+]

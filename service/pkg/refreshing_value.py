@@ -15,7 +15,7 @@ class RefreshingValue(Generic[T]):
     """
 
     def __init__(
-        self, load: Callable[[], Awaitable[T | None]], interval_seconds: float, timeout_seconds: float
+        self, load: Callable[[], Awaitable[T | None]], *, interval_seconds: float, timeout_seconds: float
     ) -> None:
         self._load = load
         self._interval_seconds = interval_seconds

@@ -8,7 +8,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from service.pkg.shutdown_event import ShutdownEvent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """The n-th wait is random between 0 and `initial_backoff` * 2^(n-1) seconds, at most `max_backoff`."""
 

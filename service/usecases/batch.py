@@ -20,7 +20,7 @@ class ConsumedOrder(NamedTuple):
 _Message = TypeVar("_Message", ConsumedOrder, DeadLetter)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
     """A batch that reaches one of these limits is submitted."""
 

@@ -30,6 +30,7 @@ class BisectingStore:
         store: OrderStore,
         open_trial_store: OpenTrialStore,
         on_bisected: Callable[[VersionedOrder | None], None],
+        *,
         max_seconds: float,
         now: Callable[[], float] = monotonic,
     ) -> None:

@@ -23,10 +23,11 @@ class WarmUp:
     def __init__(
         self,
         lookup: Lookup,
-        count: int,
-        timeout_seconds: float,
         log: FilteringBoundLogger,
         on_done: Callable[[int, float], None],
+        *,
+        count: int,
+        timeout_seconds: float,
     ) -> None:
         self._lookup = lookup
         self._count = count

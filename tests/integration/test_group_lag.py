@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def group_lag(bootstrap_servers: str, topic: str) -> GroupLag:
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": topic})
-    return GroupLag(partial(AdminClient, quiet), group, topic, f"{topic}.dlq")
+    return GroupLag(partial(AdminClient, quiet), group, topic=topic, dead_letter_topic=f"{topic}.dlq")
 
 
 def produce(bootstrap_servers: str, topic: str, count: int) -> None:

@@ -69,7 +69,9 @@ def lag_of_api(harness: Harness) -> int | None:
     """Return the lag that the API reports."""
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": harness.bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": harness.topic})
-    group_lag = GroupLag(partial(AdminClient, quiet), group, harness.topic, harness.dead_letter_topic)
+    group_lag = GroupLag(
+        partial(AdminClient, quiet), group, topic=harness.topic, dead_letter_topic=harness.dead_letter_topic
+    )
     depths = group_lag.read_if_available()
     return depths.lag if depths else None
 

@@ -32,15 +32,21 @@ class InMemoryApi:
         lookup = Lookup(self.reader, Lru(10, 2**20), TTLSet(10, 2))
         self.lookup = lookup
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
-        health = Health({"loop": lambda: True}, ready, {"warm-up": lambda: True}, {"database": lambda: False})
+        health = Health(
+            live={"loop": lambda: True},
+            ready=ready,
+            started={"warm-up": lambda: True},
+            informational={"database": lambda: False},
+        )
         self.dead_letters = FakeDeadLetterReader()
-        backends = Backends(lookup, self.reader, self.dead_letters, EventBroadcaster(10, 0), self.figures, health)
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
+        backends = Backends(lookup, self.reader, self.dead_letters, broadcaster, self.figures, health)
         app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def figures(self) -> Stats:
         return Stats(
-            cache=CacheStats(1, 2, 3, 4, 0.5),
+            cache=CacheStats(entries=1, bytes=2, hits=3, misses=4, hit_ratio=0.5),
             warm_up=WarmUpStats(is_over=True, orders=1, seconds=0.1),
             stored=None,
             stored_is_estimate=False,
@@ -48,7 +54,7 @@ class InMemoryApi:
             event_clients=0,
             lag=None,
             dead_letters=None,
-            dependencies=Dependencies(None, None, None),
+            dependencies=Dependencies(postgresql=None, notifications=None, kafka=None),
         )
 
     def count(self, handler: str, method: str, status: str) -> float | None:

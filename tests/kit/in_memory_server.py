@@ -92,8 +92,9 @@ class InMemoryServer:
         self.lookup = Lookup(
             self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache.hits.labels().inc
         )
-        health = Health({}, {}, {}, {})
-        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), EventBroadcaster(10, 0), Any, health)  # type: ignore[arg-type]
+        health = Health(live={}, ready={}, started={})
+        broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
+        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), broadcaster, Any, health)  # type: ignore[arg-type]
         self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()

@@ -42,20 +42,21 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
 
 
 def health_of(parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
-    informative = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
-    ready = {"warm-up": lambda: parts.warm_up.is_over, "not draining": lambda: not is_draining()}
+    informational = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
+    started = {"warm-up": lambda: parts.warm_up.is_over}
+    ready = started | {"not draining": lambda: not is_draining()}
     if not parts.settings.cache.ready_without_database:
         ready["database"] = parts.has_database
     alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
-    return Health(alive, ready, {"warm-up": lambda: parts.warm_up.is_over}, informative)
+    return Health(live=alive, ready=ready, started=started, informational=informational)
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
     http = settings.http
     return ConnectionLimits(
-        http.max_header_bytes,
-        http.max_connections,
-        http.keep_alive,
-        http.max_buffered_bytes,
-        http.max_event_clients + MAX_CONCURRENT_REQUESTS,
+        max_head_bytes=http.max_header_bytes,
+        max_connections=http.max_connections,
+        keep_alive_seconds=http.keep_alive,
+        max_buffered_bytes=http.max_buffered_bytes,
+        max_requests=http.max_event_clients + MAX_CONCURRENT_REQUESTS,
     )

@@ -1,18 +1,24 @@
 """The numbers of `/stats`, and the gauges that are computed on each scrape."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 from service.app.api.dependencies import Dependency
 from service.app.api.wiring import ApiParts
 from service.errors import StorageUnavailable
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
 from service.handler.kafka.client.group_lag import TopicDepths
+from service.pkg.lru import Lru
 from service.pkg.refreshing_value import RefreshingValue
 from service.pkg.run_with_timeout import run_in_daemon_thread
+from service.usecases.lookup import Lookup
 from service.usecases.ports import OrderCount
+from service.usecases.warm_up import WarmUp
+
+T = TypeVar("T")
 
 REFRESH_INTERVAL_SECONDS: Final = 5.0
 """Interval at which the numbers are read from PostgreSQL and Kafka."""
@@ -25,25 +31,24 @@ class ApiStatistics:
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
-        self._order_count = RefreshingValue(self._estimate_orders, REFRESH_INTERVAL_SECONDS, TIMEOUT_SECONDS)
-        self._topic_depths = RefreshingValue(self._read_topic_depths, REFRESH_INTERVAL_SECONDS, TIMEOUT_SECONDS)
+        self._order_count = _refreshing(self._estimate_orders)
+        self._topic_depths = _refreshing(self._read_topic_depths)
         self._postgresql, self._notifications, self._kafka = Dependency(), Dependency(), Dependency()
 
     async def read(self) -> Stats:
         parts = self._parts
-        lookup, cache, warm_up = parts.lookup, parts.cache, parts.warm_up
         order_count, topic_depths = await asyncio.gather(self._order_count.get(), self._topic_depths.get())
         lag, dead_letters = topic_depths or (None, None)
         return Stats(
-            CacheStats(len(cache), cache.size, lookup.hits, lookup.misses, hit_ratio(lookup.hits, lookup.misses)),
-            WarmUpStats(warm_up.is_over, warm_up.orders, warm_up.seconds),
-            order_count.orders if order_count else None,
-            order_count is not None and order_count.is_estimate,
-            parts.broadcaster.rate.per_second,
-            parts.broadcaster.clients,
-            lag,
-            dead_letters,
-            Dependencies(self._postgresql.status, self._notifications.status, self._kafka.status),
+            cache=_cache_stats(parts.cache, parts.lookup),
+            warm_up=_warm_up_stats(parts.warm_up),
+            stored=order_count.orders if order_count else None,
+            stored_is_estimate=order_count is not None and order_count.is_estimate,
+            stored_per_second=parts.broadcaster.rate.per_second,
+            event_clients=parts.broadcaster.clients,
+            lag=lag,
+            dead_letters=dead_letters,
+            dependencies=self._dependencies(),
         )
 
     async def poll_dependencies(self) -> None:
@@ -52,6 +57,13 @@ class ApiStatistics:
             self._postgresql.set_state(is_up=self._parts.has_database())
             self._notifications.set_state(is_up=self._parts.listeners.is_verified)
             await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
+
+    def _dependencies(self) -> Dependencies:
+        return Dependencies(
+            postgresql=self._postgresql.status,
+            notifications=self._notifications.status,
+            kafka=self._kafka.status,
+        )
 
     async def _estimate_orders(self) -> OrderCount | None:
         try:
@@ -63,6 +75,24 @@ class ApiStatistics:
         depths = await run_in_daemon_thread(self._parts.group_lag.read_if_available)
         self._kafka.set_state(is_up=depths is not None)
         return depths
+
+
+def _refreshing(load: Callable[[], Awaitable[T | None]]) -> RefreshingValue[T]:
+    return RefreshingValue(load, interval_seconds=REFRESH_INTERVAL_SECONDS, timeout_seconds=TIMEOUT_SECONDS)
+
+
+def _cache_stats(cache: Lru, lookup: Lookup) -> CacheStats:
+    return CacheStats(
+        entries=len(cache),
+        bytes=cache.size,
+        hits=lookup.hits,
+        misses=lookup.misses,
+        hit_ratio=hit_ratio(lookup.hits, lookup.misses),
+    )
+
+
+def _warm_up_stats(warm_up: WarmUp) -> WarmUpStats:
+    return WarmUpStats(is_over=warm_up.is_over, orders=warm_up.orders, seconds=warm_up.seconds)
 
 
 def register_gauges(parts: ApiParts) -> None:

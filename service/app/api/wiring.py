@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
-from service.config import KafkaSettings, Settings
+from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys
@@ -53,11 +53,11 @@ def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
     keys, reader = _keys(settings), _reader(settings)
-    cache = Lru(settings.cache.max_entries, settings.cache.max_bytes, metrics.cache.evictions.inc)
+    cache = _cache(settings.cache, metrics)
     lookup = _lookup(settings, reader, cache, metrics)
     broadcaster = _broadcaster(settings, metrics)
     changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache.invalidations.inc)
-    warm_up = WarmUp(lookup, settings.cache.warm_up_size, settings.cache.warm_deadline, log, partial(_on_warm, metrics))
+    warm_up = _warm_up(settings.cache, lookup, metrics, log)
     return ApiParts(
         settings=settings,
         log=log,
@@ -88,16 +88,29 @@ def _reader(settings: Settings) -> PostgresOrderReader:
     return PostgresOrderReader(connection, settings.postgres.pool_size)
 
 
+def _cache(cache: CacheSettings, metrics: ApiMetrics) -> Lru:
+    return Lru(max_entries=cache.max_entries, max_bytes=cache.max_bytes, on_evict=metrics.cache.evictions.inc)
+
+
+def _warm_up(cache: CacheSettings, lookup: Lookup, metrics: ApiMetrics, log: FilteringBoundLogger) -> WarmUp:
+    on_done = partial(_on_warm, metrics)
+    return WarmUp(lookup, log, on_done, count=cache.warm_up_size, timeout_seconds=cache.warm_deadline)
+
+
 def _broadcaster(settings: Settings, metrics: ApiMetrics) -> EventBroadcaster:
     http = settings.http
-    return EventBroadcaster(http.event_buffer_size, http.max_event_clients, metrics.events.clients_dropped.inc)
+    return EventBroadcaster(
+        buffer_size=http.event_buffer_size,
+        max_clients=http.max_event_clients,
+        on_drop=metrics.events.clients_dropped.inc,
+    )
 
 
 def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: ApiMetrics) -> Lookup:
     lookup = Lookup(
         reader,
         cache,
-        TTLSet(settings.cache.max_negative_entries, settings.cache.negative_ttl),
+        TTLSet(max_entries=settings.cache.max_negative_entries, seconds=settings.cache.negative_ttl),
         max_stale=settings.cache.max_stale,
         on_hit=metrics.cache.hits.labels().inc,
         on_miss=metrics.cache.misses.inc,
@@ -144,7 +157,7 @@ def _group_lag(kafka: KafkaSettings) -> GroupLag:
     # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
     client = properties.common(kafka) | {"log_level": 0}
     group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
-    return GroupLag(partial(AdminClient, client), group, kafka.topic, kafka.dead_letter_topic)
+    return GroupLag(partial(AdminClient, client), group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic)
 
 
 def _dead_letter_consumer(kafka: KafkaSettings) -> Consumer:

@@ -85,7 +85,7 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
             )
         named = NamedDeadLetters(args.partition, tuple(dict.fromkeys(args.offset)))
     filters = _filters(args)._replace(order=args.order)
-    return ReplayPlan(target_topic, filters, args.max_replays, args.max, args.rate, named)
+    return ReplayPlan(target_topic, filters, max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named)
 
 
 def _new_replay(kafka: "KafkaSettings", plan: ReplayPlan, consumer: Consumer, stop: ShutdownEvent) -> Replay:

@@ -91,7 +91,7 @@ def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderS
 
 def _bisecting_store(settings: Settings, store: PostgresOrderStore, report: RetryReport) -> BisectingStore:
     trial_store = partial(_trial_store, settings)
-    return BisectingStore(store, trial_store, report.on_bisected, settings.postgres.statement_timeout)
+    return BisectingStore(store, trial_store, report.on_bisected, max_seconds=settings.postgres.statement_timeout)
 
 
 def _trial_store(settings: Settings) -> closing[PostgresOrderStore]:
@@ -124,17 +124,27 @@ def _decoder(settings: Settings, metrics: ConsumerMetrics) -> Decoder:
 def _circuit_breaker(settings: Settings) -> CircuitBreaker:
     policy = settings.circuit_breaker
     return CircuitBreaker(
-        CircuitBreakerPolicy(policy.enabled, policy.ratio, policy.window, policy.max_consecutive, policy.min_rejected)
+        CircuitBreakerPolicy(
+            enabled=policy.enabled,
+            ratio=policy.ratio,
+            window=policy.window,
+            max_consecutive=policy.max_consecutive,
+            min_rejected=policy.min_rejected,
+        )
     )
 
 
 def _backoff(settings: Settings) -> Backoff:
-    return Backoff(settings.retry.initial_backoff, settings.retry.max_backoff, settings.retry.give_up_after)
+    retry = settings.retry
+    return Backoff(
+        initial_backoff=retry.initial_backoff, max_backoff=retry.max_backoff, give_up_after=retry.give_up_after
+    )
 
 
 def _consumer_settings(settings: Settings) -> ConsumerSettings:
+    batch = settings.batch
     return ConsumerSettings(
-        BatchLimits(settings.batch.max_messages, settings.batch.max_bytes, settings.batch.max_items),
+        limits=BatchLimits(messages=batch.max_messages, bytes=batch.max_bytes, items=batch.max_items),
         revoke_timeout=settings.rebalance.revoke_timeout,
         topic_id_timeout=settings.kafka.topic_id_timeout,
         breaker_retry_after=settings.circuit_breaker.retry_after,

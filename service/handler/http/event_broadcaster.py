@@ -37,7 +37,7 @@ class EventBroadcaster:
     `on_drop` is called for each client that is disconnected because it does not read.
     """
 
-    def __init__(self, buffer_size: int, max_clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *, buffer_size: int, max_clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
         self._buffer = [b""] * buffer_size
         self._max_clients = max_clients
         self.on_drop = on_drop

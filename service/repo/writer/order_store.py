@@ -153,8 +153,15 @@ class PostgresOrderStore:
             elif self._is_newer(newest[uid], found):
                 older.append(Update(newest[uid], found))
         unchanged, replaced = self._compare(cursor, older) if older else ([], [])
-        stale = len(stored) - len(unchanged) - len(replaced) - redelivered
-        return WritePlan(new, replaced, unchanged, redelivered, stale, len(erased), len(absent) - len(new))
+        return WritePlan(
+            new=new,
+            replaced=replaced,
+            unchanged=unchanged,
+            redelivered=redelivered,
+            stale=len(stored) - len(unchanged) - len(replaced) - redelivered,
+            erased=len(erased),
+            expired=len(absent) - len(new),
+        )
 
     def _compare(self, cursor: Cursor, updates: Sequence[Update]) -> tuple[list[Update], list[Update]]:
         """Return those that are stored with an equal document and with a different one, at the version just read."""

@@ -43,7 +43,9 @@ class Setup:
 
     def __post_init__(self) -> None:
         self.trials = FailingStore(self.failing.faulty, self.failing.error)
-        self.store = BisectingStore(self.failing, self.open_trial, self.found.append, self.max_seconds, self.now)
+        self.store = BisectingStore(
+            self.failing, self.open_trial, self.found.append, max_seconds=self.max_seconds, now=self.now
+        )
 
     @contextmanager
     def open_trial(self) -> Iterator[OrderStore]:

@@ -23,7 +23,13 @@ class WarmUpSetup:
         self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2))
         self.done: list[bool] = []
         self.listening = asyncio.Event()
-        self.warm_up = WarmUp(self.lookup, count, deadline, structlog.get_logger(), lambda *_: self.done.append(True))
+        self.warm_up = WarmUp(
+            self.lookup,
+            structlog.get_logger(),
+            lambda *_: self.done.append(True),
+            count=count,
+            timeout_seconds=deadline,
+        )
 
     def start(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self.warm_up.run(self.listening))

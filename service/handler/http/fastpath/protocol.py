@@ -50,7 +50,7 @@ _REFUSAL_DETAILS: Final = {
 """Details of the errors that are sent without the application."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """Limits of one server."""
 

@@ -38,7 +38,7 @@ DeadLettersCursor = Annotated[
 ]
 
 
-class Original(Struct, frozen=True):
+class Original(Struct, frozen=True, kw_only=True):
     """The record that could not be stored."""
 
     topic: str
@@ -47,7 +47,7 @@ class Original(Struct, frozen=True):
     timestamp: str
 
 
-class DeadLetterView(Struct, frozen=True):
+class DeadLetterView(Struct, frozen=True, kw_only=True):
     """`reason`, `detail`, `failed_at` and `attempts` are the dead letter's headers; empty if a header is missing."""
 
     partition: int
@@ -115,24 +115,29 @@ def _format_cursor(before: Mapping[int, int] | None) -> str | None:
 def _view(excerpt: Excerpt) -> DeadLetterView:
     dead_letter = excerpt.dead_letter
     return DeadLetterView(
-        dead_letter.partition,
-        dead_letter.offset,
-        _timestamp(dead_letter.timestamp_ms),
-        dead_letter.reason,
-        dead_letter.text(Header.DETAIL),
-        dead_letter.text(Header.FAILED_AT),
-        dead_letter.text(Header.ATTEMPTS),
-        dead_letter.replays,
-        dead_letter.is_stub,
-        dead_letter.origin and _original(dead_letter.origin),
-        _base64(dead_letter.key),
-        _base64(dead_letter.value),
-        excerpt.size,
+        partition=dead_letter.partition,
+        offset=dead_letter.offset,
+        timestamp=_timestamp(dead_letter.timestamp_ms),
+        reason=dead_letter.reason,
+        detail=dead_letter.text(Header.DETAIL),
+        failed_at=dead_letter.text(Header.FAILED_AT),
+        attempts=dead_letter.text(Header.ATTEMPTS),
+        replays=dead_letter.replays,
+        is_stub=dead_letter.is_stub,
+        original=dead_letter.origin and _original(dead_letter.origin),
+        key=_base64(dead_letter.key),
+        value=_base64(dead_letter.value),
+        size=excerpt.size,
     )
 
 
 def _original(origin: RecordCoordinates) -> Original:
-    return Original(origin.topic, origin.partition, origin.offset, _timestamp(origin.timestamp_ms))
+    return Original(
+        topic=origin.topic,
+        partition=origin.partition,
+        offset=origin.offset,
+        timestamp=_timestamp(origin.timestamp_ms),
+    )
 
 
 def _base64(content: bytes | None) -> str | None:

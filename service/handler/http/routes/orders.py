@@ -100,7 +100,7 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
         customer_id: FilterText = None,
         track_number: FilterText = None,
     ) -> Response:
-        query = PageQuery(limit, _parse_cursor(cursor), customer_id, track_number)
+        query = PageQuery(limit, _parse_cursor(cursor), customer_id=customer_id, track_number=track_number)
         return await _list(reader, query)
 
     return routes

@@ -13,7 +13,7 @@ from service.handler.http.problems import problem, request_id_of
 Checks = Mapping[str, Callable[[], bool]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Named checks of each probe, true while healthy. `informational` ones are shown by `/readyz?verbose` only."""
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
 
 
-class CacheStats(Struct, frozen=True):
+class CacheStats(Struct, frozen=True, kw_only=True):
     entries: int
     bytes: int
     hits: int
@@ -19,7 +19,7 @@ class CacheStats(Struct, frozen=True):
     """Hits per lookup since the process started; null before the first lookup."""
 
 
-class WarmUpStats(Struct, frozen=True):
+class WarmUpStats(Struct, frozen=True, kw_only=True):
     is_over: bool
     orders: int
     seconds: float | None
@@ -31,7 +31,7 @@ class DependencyStatus(Struct, frozen=True):
     """When this process detected the change, in RFC 3339."""
 
 
-class Dependencies(Struct, frozen=True):
+class Dependencies(Struct, frozen=True, kw_only=True):
     """Each is null until it is first checked."""
 
     postgresql: DependencyStatus | None
@@ -40,7 +40,7 @@ class Dependencies(Struct, frozen=True):
     kafka: DependencyStatus | None
 
 
-class Stats(Struct, frozen=True):
+class Stats(Struct, frozen=True, kw_only=True):
     cache: CacheStats
     warm_up: WarmUpStats
     stored: int | None

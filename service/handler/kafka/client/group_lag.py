@@ -33,6 +33,7 @@ class GroupLag:
         self,
         connect: "Callable[[], AdminClient]",
         group: "Callable[[], Consumer]",
+        *,
         topic: str,
         dead_letter_topic: str,
         call_timeout: float = CALL_TIMEOUT_SECONDS,

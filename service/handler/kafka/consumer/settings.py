@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from service.usecases.batch import BatchLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
     """Limits of batches, and durations in seconds."""
 

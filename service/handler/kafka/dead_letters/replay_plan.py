@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterRecord
@@ -25,6 +25,7 @@ class ReplayPlan:
     target_topic: str
     """The order topic."""
     filters: Filters
+    _: KW_ONLY
     max_replays: int = 3
     limit: int = 0
     rate: float = 0

@@ -64,7 +64,11 @@ def group(kafka: "KafkaSettings") -> str:
     description = described.result(CALL_TIMEOUT_SECONDS)
     with closing(Consumer(properties.command_consumer(kafka))) as consumer:
         group_lag = GroupLag(
-            lambda: admin, lambda: consumer, kafka.topic, kafka.dead_letter_topic, CALL_TIMEOUT_SECONDS
+            lambda: admin,
+            lambda: consumer,
+            topic=kafka.topic,
+            dead_letter_topic=kafka.dead_letter_topic,
+            call_timeout=CALL_TIMEOUT_SECONDS,
         )
         lag, blocked = group_lag.read().lag, group_lag.open_transaction_messages()
     summary = f"{description.state.name.lower()}, {len(description.members)} members, lag {lag:,}"

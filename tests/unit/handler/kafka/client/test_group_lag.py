@@ -40,5 +40,5 @@ def test_commits_without_a_topic_id_count_although_the_broker_does_not_return_th
     produce(client, "orders.dlq", 2)
     commit(client, offsets_to_commit(TOPIC, {0: 3}, NO_TOPIC_ID))
     group = partial(Consumer, client | {"group.id": "orders", "enable.auto.commit": False})
-    lag = GroupLag(partial(AdminClient, client), group, TOPIC, "orders.dlq")
+    lag = GroupLag(partial(AdminClient, client), group, topic=TOPIC, dead_letter_topic="orders.dlq")
     assert lag.read() == TopicDepths(lag=2, dead_letters=2)
