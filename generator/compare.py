@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.expected import dead_letter_digest, order_digest
-from service.entities.dead_letter import Header, Reason, read_origin
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header, read_origin
 from service.handler.kafka.client.headers import headers_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from service.entities.dead_letter import Headers
+    from service.entities.dead_letter_headers import Headers
     from service.entities.version import RecordCoordinates
 
 

@@ -1,10 +1,9 @@
-"""Dead letters: their reasons and their headers."""
+"""Messages to dead-letter, and their reasons."""
 
-import re
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
-from service.entities.version import MAX_TOPIC_LENGTH, RecordCoordinates
+from service.entities.record import Record
 
 
 class Reason(StrEnum):
@@ -33,95 +32,7 @@ class Violation(NamedTuple):
 class DeadLetter(NamedTuple):
     """A message to dead-letter. `detail` names fields and rules, never values."""
 
-    message: Any
-    partition: int
+    record: Record
     reason: Reason
     detail: str
     attempts: int = 1
-
-
-class Header:
-    """Names of the headers that are added to the original ones. All values are UTF-8 text."""
-
-    REASON: Final = "dlq-reason"
-    DETAIL: Final = "dlq-detail"
-    TOPIC: Final = "dlq-original-topic"
-    PARTITION: Final = "dlq-original-partition"
-    OFFSET: Final = "dlq-original-offset"
-    TIMESTAMP: Final = "dlq-original-timestamp"
-    GROUP: Final = "dlq-consumer-group"
-    FAILED_AT: Final = "dlq-failed-at"
-    ATTEMPTS: Final = "dlq-attempts"
-    REPLAYS: Final = "dlq-replays"
-    STUB: Final = "dlq-stub"
-
-    PREFIX: Final = "dlq-"
-
-
-Headers = list[tuple[str, bytes | None]]
-"""Kafka headers: ordered; names may repeat, and values may be null."""
-
-
-def read_origin(headers: Headers | None) -> RecordCoordinates | None:
-    """Return the first record of a dead-lettered or replayed message; None if it is absent or malformed.
-
-    Any producer can set these headers, and they are copied to columns and headers, so values invalid in Kafka are
-    rejected.
-    """
-    if not headers:
-        return None
-    values = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
-    try:
-        return RecordCoordinates(
-            _parse_int(values[Header.TIMESTAMP]),
-            _parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
-            _parse_int(values[Header.OFFSET]),
-            _parse_topic(values[Header.TOPIC]),
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def read_replays(headers: Headers | None) -> int:
-    """Return the number of replays; 0 if the header is absent or malformed."""
-    values = [value for name, value in headers or () if name == Header.REPLAYS and value is not None]
-    try:
-        return _parse_int(values[-1]) if values else 0
-    except ValueError:
-        return 0
-
-
-def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
-    """Return only the headers of `Header`, each value truncated to `max_value_bytes`.
-
-    To bound their number, only the last null and the last other value of each name are kept.
-    """
-    found: dict[tuple[str, bool], bytes | None] = {}
-    for name, value in reversed(headers or ()):
-        if name in _NAMES:
-            found.setdefault((name, value is None), value and value[:max_value_bytes])
-    return [(name, value) for (name, _), value in reversed(found.items())]
-
-
-def without_dlq_headers(headers: Headers | None) -> Headers:
-    """Return the original headers: those of a dead letter replace older `dlq-*` headers."""
-    return [(name, value) for name, value in headers or () if not name.startswith(Header.PREFIX)]
-
-
-_NAMES: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
-_TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC_LENGTH)
-_MAX_PARTITION: Final = 2**31 - 1
-_MAX_DIGITS: Final = 18
-"""Enough for any offset or timestamp, and below 2^63."""
-
-
-def _parse_topic(name: bytes) -> str:
-    if not _TOPIC_PATTERN.fullmatch(name):
-        raise ValueError("invalid topic name")
-    return name.decode()
-
-
-def _parse_int(text: bytes, maximum: int = 10**_MAX_DIGITS) -> int:
-    if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > maximum:
-        raise ValueError("invalid integer")
-    return int(text)

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from service.entities.dead_letter import Header, Headers, known_headers, read_origin, read_replays
+from service.entities.dead_letter_headers import Header, Headers, known_headers, read_origin, read_replays
 from service.entities.version import RecordCoordinates
 
 UNKNOWN_REASON: Final = "unknown"

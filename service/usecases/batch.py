@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from service.entities.dead_letter import DeadLetter
+from service.entities.record import Record
 from service.entities.version import VersionedOrder
 
 
 class ConsumedOrder(NamedTuple):
-    """A valid order, and its message for the dead-letter producer (opaque to the use cases)."""
+    """A valid order, and its record, which is dead-lettered if the order is rejected."""
 
     versioned: VersionedOrder
-    message: Any
-    partition: int
-    offset: int
+    record: Record
 
 
 _Message = TypeVar("_Message", ConsumedOrder, DeadLetter)
@@ -104,14 +103,14 @@ class Batch:
 
     def is_already_probed(self, rejected: ConsumedOrder) -> bool:
         """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
-        return rejected.offset < self.probed_offsets.get(rejected.partition, 0)
+        return rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()
 
     def owned(self, messages: list[_Message]) -> list[_Message]:
         """Return the messages of owned partitions."""
-        return [message for message in messages if self.owns(message.partition)] if self.dropped else messages
+        return [message for message in messages if self.owns(message.record.partition)] if self.dropped else messages
 
     def owns(self, partition: int) -> bool:
         return partition not in self.dropped

@@ -183,7 +183,7 @@ class Ingest:
 
     def _dead_letter(self, order: ConsumedOrder, error: StorageError) -> DeadLetter:
         where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
-        return DeadLetter(order.message, order.partition, Reason.REJECTED, f"{error}{where}", self._attempts)
+        return DeadLetter(order.record, Reason.REJECTED, f"{error}{where}", self._attempts)
 
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""

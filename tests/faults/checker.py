@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from generator.expected import dead_letter_digest, order_digest
-from service.entities.dead_letter import Header, Reason, read_origin
+from service.entities.dead_letter_headers import Header, read_origin
 from service.handler.kafka.client.headers import headers_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from service.entities.dead_letter import Headers
+    from service.entities.dead_letter import Reason
+    from service.entities.dead_letter_headers import Headers
 
 Position = tuple[int, int]
 """Partition and offset."""

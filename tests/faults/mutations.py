@@ -131,7 +131,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a dead letter names its origin",
-        Replacement(ENCODER, "_origin", "record.offset", "... + 1"),
+        Replacement(ENCODER, "DeadLetterEncoder._dlq_headers", "origin.offset", "... + 1"),
         ("test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-after-dead-letters]",),
     ),
     Mutation(
@@ -236,7 +236,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/usecases/batch.py",
             "Batch.is_already_probed",
-            "rejected.offset < self.probed_offsets.get(rejected.partition, 0)",
+            "rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)",
             "False",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),
@@ -445,7 +445,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a replayed order keeps its original version",
-        Replacement("service/handler/kafka/client/record.py", "Record.source", "read_origin(self.headers)", "None"),
+        Replacement("service/entities/record.py", "Record.source", "read_origin(self.headers)", "None"),
         ("test_replay.py::test_a_replay_of_dead_letters_is_killed_and_repeated[seed-1]",),
     ),
     Mutation(

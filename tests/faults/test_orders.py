@@ -11,7 +11,8 @@ import pytest
 
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
-from service.entities.dead_letter import Reason, read_origin
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import read_origin
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
 from tests.faults.workload import MIX

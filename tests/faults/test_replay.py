@@ -9,7 +9,7 @@ import msgspec
 
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
-from service.entities.dead_letter import read_replays
+from service.entities.dead_letter_headers import read_replays
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
 from tests.faults.test_orders import IS_POISON, poisoned

@@ -10,7 +10,8 @@ import psycopg
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.entities.dead_letter import Header, Reason, read_origin, read_replays, without_dlq_headers
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header, read_origin, read_replays, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder

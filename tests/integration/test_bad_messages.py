@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Message
 from confluent_kafka.cimpl import NewTopic
 
-from service.entities.dead_letter import Header, Headers
+from service.entities.dead_letter_headers import Header, Headers
 from tests.kit.bad_messages import (
     BAD,
     MARK,

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from service.config import KafkaSettings
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
 from service.handler.kafka.client import properties

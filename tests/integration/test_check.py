@@ -19,7 +19,7 @@ from generator.produce import RateLimiter, open_producer, produce
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from generator.verify import verify
 from service.config import KafkaSettings, PostgresSettings, Settings
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.errors import CommandError, ReadFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.shards import shard_of

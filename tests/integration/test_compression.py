@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from msgspec.json import decode, encode
 
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, headers, metric, orders
 from tests.kit.waiting import eventually

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 from msgspec.json import decode, encode
 
-from service.entities.dead_letter import read_origin
+from service.entities.dead_letter_headers import read_origin
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, headers, metric, orders, samples
 from tests.kit.processes import DRAIN_TIMEOUT_SECONDS, Service

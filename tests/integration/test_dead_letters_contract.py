@@ -10,10 +10,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.record import Record
 from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import producer
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
@@ -58,7 +58,7 @@ class InMemorySetup(Setup):
         self._fake.refusals = 0
 
     def delivered(self) -> list[bytes]:
-        return sorted(each.message.key or b"" for each in self._fake.sent)
+        return sorted(each.record.key or b"" for each in self._fake.sent)
 
     def committed(self) -> dict[int, int]:
         return {partition: offset for each in self._fake.committed for partition, offset in each.items()}
@@ -153,4 +153,4 @@ def _batch() -> Batch:
 
 def _dead_letters() -> list[DeadLetter]:
     records = [Record("orders", 0, offset, 1_000, key, b"faulty", []) for offset, key in enumerate(KEYS)]
-    return [DeadLetter(record, 0, Reason.INVALID, "sm_id: is missing") for record in records]
+    return [DeadLetter(record, Reason.INVALID, "sm_id: is missing") for record in records]

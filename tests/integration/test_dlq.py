@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.config import KafkaSettings
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.errors import CommandError
 from tests.kit.dlq import dead_letter, dlq, produce
 

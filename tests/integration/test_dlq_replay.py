@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
-from service.entities.dead_letter import Header, Headers, read_origin, read_replays
+from service.entities.dead_letter_headers import Header, Headers, read_origin, read_replays
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id

@@ -13,7 +13,7 @@ from msgspec.json import encode
 from service.app.commands import erase
 from service.app.commands.support.kafka_clients import connected_consumer
 from service.config import KafkaSettings, PostgresSettings, Settings
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.handler.kafka.client import properties

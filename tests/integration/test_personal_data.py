@@ -22,7 +22,7 @@ from msgspec.json import encode
 from generator.faults import FULL_CATALOG
 from local import postgres
 from service.config import MigrationSettings
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected

@@ -2,7 +2,7 @@
 
 import re
 
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from tests.kit.bad_messages import ITEM, MARK, dlq_headers, document, good_orders, original_offset, uids
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, Sent, metric, orders

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.entities.dead_letter import Header, Headers
+from service.entities.dead_letter_headers import Header, Headers
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.harness import Sent, headers, orders
 

@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 
 from service.app.commands import dlq as commands
 from service.config import KafkaSettings, Settings
-from service.entities.dead_letter import Header, Headers
+from service.entities.dead_letter_headers import Header, Headers
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
 

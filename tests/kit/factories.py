@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from service.entities.order import Order
+from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
 
@@ -79,6 +80,11 @@ def order_document(**overrides: Any) -> Document:
 def order(**overrides: Any) -> Order:
     """Return the order of `order_document(…)`."""
     return msgspec.convert(order_document(**overrides), Order)
+
+
+def record(offset: int = 0, *, partition: int = 0) -> Record:
+    """Return a record of the topic `orders` at that offset."""
+    return Record("orders", partition, offset, 1_000, b"key", b"{}", [])
 
 
 def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec.json import encode
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.entities.dead_letter import Header, Headers
+from service.entities.dead_letter_headers import Header, Headers
 from tests.kit.factories import Document
 from tests.kit.processes import Service, Spawn
 from tests.kit.temporary import PARTITIONS, configure_topic

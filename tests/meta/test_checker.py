@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.entities.dead_letter import Header, Reason
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header
 from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.kit.factories import order_document
 

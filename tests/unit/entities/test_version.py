@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from service.entities.record import Record
 from service.entities.version import CompareBy, RecordCoordinates
-from service.handler.kafka.client.record import Record
 
 ASCENDING = [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0), (2, 0, 7)]
 

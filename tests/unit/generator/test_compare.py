@@ -12,7 +12,8 @@ from confluent_kafka import Message
 from generator.compare import DeadLetterCounts, OrderCounts, compare_dead_letters, compare_orders
 from generator.expected import dead_letter_digest, expected_result, infer_until, order_digest
 from generator.stream import UPDATE, VALID, Plan, stream
-from service.entities.dead_letter import Header, Reason
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header
 from tests.kit.factories import order_document
 
 ORDER = order_document(order_uid="one")

@@ -4,7 +4,7 @@ import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.usecases.batch import Batch, BatchLimits, ConsumedOrder
-from tests.kit.factories import SAMPLE, versioned
+from tests.kit.factories import SAMPLE, record, versioned
 from tests.kit.policies import batch_limits
 
 ITEM = SAMPLE["items"][0]
@@ -12,14 +12,13 @@ ITEM = SAMPLE["items"][0]
 
 def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
     batch.track(partition, offset, timestamp_ms=1_000 + offset, size=size)
-    batch.add_order(
-        ConsumedOrder(versioned(offset, partition=partition, items=[ITEM] * items), None, partition, offset)
-    )
+    order = versioned(offset, partition=partition, items=[ITEM] * items)
+    batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
     batch.track(partition, offset, timestamp_ms=1_000 + offset, size=10)
-    batch.add_dead_letter(DeadLetter(None, partition, Reason.INVALID, ""))
+    batch.add_dead_letter(DeadLetter(record(offset, partition=partition), Reason.INVALID, ""))
 
 
 def skip(batch: Batch, offset: int) -> None:

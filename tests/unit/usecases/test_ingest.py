@@ -13,7 +13,7 @@ from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Decision, Ingest, Outcome, split_around
 from service.usecases.ports import Stored
-from tests.kit.factories import versioned
+from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
 from tests.kit.policies import circuit_breaker_policy, retry_backoff
 
@@ -67,10 +67,10 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         customer = POISON if offset in poison else "test"
         order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
         batch.track(partition, offset, timestamp_ms=1_000, size=10)
-        batch.add_order(ConsumedOrder(order, offset, partition, offset))
+        batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
     for offset in range(count, count + bad):
         batch.track(0, offset, timestamp_ms=1_000, size=10)
-        batch.add_dead_letter(DeadLetter(offset, 0, Reason.INVALID, "sm_id: is missing"))
+        batch.add_dead_letter(DeadLetter(record(offset), Reason.INVALID, "sm_id: is missing"))
     return batch
 
 
@@ -85,20 +85,20 @@ def too_slow(times: int) -> list[StorageUnavailable | StatementTimedOut]:
 # Memory
 
 
-class Message:
-    """A message that can be weakly referenced."""
+class ObservedHeaders(list[tuple[str, bytes | None]]):
+    """Headers of a record, which, unlike the record, can be weakly referenced."""
 
 
 def test_a_finished_batch_is_freed_without_the_garbage_collector() -> None:
-    setup, batch, message = Setup(), batch_of(1), Message()
-    batch.orders[0] = batch.orders[0]._replace(message=message)
-    carried = weakref.ref(message)
+    setup, batch, headers = Setup(), batch_of(1), ObservedHeaders()
+    batch.orders[0] = batch.orders[0]._replace(record=record()._replace(headers=headers))
+    reference = weakref.ref(headers)
     gc.collect()
     gc.disable()
     try:
         setup.ingest(batch)
-        del batch, message
-        assert carried() is None
+        del batch, headers
+        assert reference() is None
     finally:
         gc.enable()
 
@@ -137,7 +137,7 @@ def test_only_the_poison_order_is_dead_lettered(reports_index: bool) -> None:  #
     outcome = setup.ingest(batch_of(100, poison=(42,)))
     assert outcome.stored == Stored(new=99)
     (dead_letter,) = setup.dead_letters.sent
-    assert (dead_letter.message, dead_letter.reason, dead_letter.attempts) == (42, Reason.REJECTED, 1)
+    assert (dead_letter.record.offset, dead_letter.reason, dead_letter.attempts) == (42, Reason.REJECTED, 1)
     assert dead_letter.detail == "rejected (SQLSTATE 23514) at orders no_poison"
 
 
@@ -147,7 +147,7 @@ def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(reports_inde
     setup = Setup(FakeStore(reports_index=reports_index))
     outcome = setup.ingest(batch_of(2_000, poison=poison))
     assert outcome.stored == Stored(new=1_950)
-    assert {dead_letter.message for dead_letter in setup.dead_letters.sent} == set(poison)
+    assert {dead_letter.record.offset for dead_letter in setup.dead_letters.sent} == set(poison)
     assert len(setup.store.calls) < (300 if reports_index else 800)
     assert sum(setup.store.calls) < 30_000
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
 
 _COLUMNS: Final = "{:>9} {:>10}  {:<12} {:<32} {:<25} {:>7}  {}"

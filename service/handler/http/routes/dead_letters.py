@@ -10,7 +10,8 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from msgspec import Struct
 
-from service.entities.dead_letter import Header, Reason
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import Excerpt
 from service.entities.version import RecordCoordinates
 from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response

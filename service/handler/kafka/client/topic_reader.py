@@ -7,10 +7,11 @@ from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
+from service.entities.record import Record
 from service.errors import CommandError, DecompressionFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import topic_problem
-from service.handler.kafka.client.record import Record, record_of
+from service.handler.kafka.client.record import record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from service.entities.dead_letter import Headers
+from service.entities.dead_letter_headers import Headers
 from service.handler.kafka.client import error_codes
 
 ANY_PARTITION: Final = -1

@@ -7,16 +7,9 @@ from typing import Final
 
 from msgspec.json import encode
 
-from service.entities.dead_letter import (
-    DeadLetter,
-    Header,
-    Headers,
-    read_origin,
-    read_replays,
-    without_dlq_headers,
-)
-from service.entities.version import RecordCoordinates
-from service.handler.kafka.client.record import Record
+from service.entities.dead_letter import DeadLetter
+from service.entities.dead_letter_headers import Header, Headers, read_origin, read_replays, without_dlq_headers
+from service.entities.record import Record
 from service.handler.kafka.dead_letters.delivery import Payload
 from service.pkg.timestamps import rfc3339
 
@@ -30,9 +23,9 @@ class DeadLetterEncoder:
         self._group_id = group_id
 
     def encode(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
-        message = dead_letter.message
-        headers = [*without_dlq_headers(message.headers), *self._dlq_headers(dead_letter)]
-        return Payload(dead_letter, headers, message.key, message.value)
+        record = dead_letter.record
+        headers = [*without_dlq_headers(record.headers), *self._dlq_headers(dead_letter)]
+        return Payload(dead_letter, headers, record.key, record.value)
 
     @property
     def fallbacks(self) -> tuple[Callable[[DeadLetter], Payload[DeadLetter]], ...]:
@@ -41,14 +34,14 @@ class DeadLetterEncoder:
 
     def _as_stub(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
         whole = self.encode(dead_letter)
-        return whole._replace(headers=[*whole.headers, _IS_STUB], value=_stub(dead_letter.message))
+        return whole._replace(headers=[*whole.headers, _IS_STUB], value=_stub(dead_letter.record))
 
     def _as_bare_stub(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
-        return Payload(dead_letter, [*self._dlq_headers(dead_letter), _IS_STUB], None, _stub(dead_letter.message))
+        return Payload(dead_letter, [*self._dlq_headers(dead_letter), _IS_STUB], None, _stub(dead_letter.record))
 
     def _dlq_headers(self, dead_letter: DeadLetter) -> Headers:
-        headers: Headers | None = dead_letter.message.headers
-        origin = read_origin(headers) or _origin(dead_letter.message)
+        record = dead_letter.record
+        origin = read_origin(record.headers) or record.coordinates
         added = {
             Header.REASON: dead_letter.reason,
             Header.DETAIL: dead_letter.detail,
@@ -59,13 +52,9 @@ class DeadLetterEncoder:
             Header.GROUP: self._group_id,
             Header.FAILED_AT: rfc3339(datetime.now(UTC)),
             Header.ATTEMPTS: dead_letter.attempts,
-            Header.REPLAYS: read_replays(headers),
+            Header.REPLAYS: read_replays(record.headers),
         }
         return [(name, str(value).encode()) for name, value in added.items()]
-
-
-def _origin(record: Record) -> RecordCoordinates:
-    return RecordCoordinates(max(record.timestamp_ms, 0), record.partition, record.offset, record.topic)
 
 
 def _stub(record: Record) -> bytes:

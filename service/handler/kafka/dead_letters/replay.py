@@ -10,7 +10,7 @@ from typing import Final
 
 from confluent_kafka import Producer
 
-from service.entities.dead_letter import Header, Headers, without_dlq_headers
+from service.entities.dead_letter_headers import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import CommandError
 from service.handler.kafka.client.error_codes import TOO_LARGE

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -23,6 +23,9 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.usecases.batch import Batch
+
+if TYPE_CHECKING:
+    from service.entities.version import RecordCoordinates
 
 _CALL_TIMEOUT_SECONDS: Final = 5.0
 """How long a call may take: three of them fit into the time of a stop."""
@@ -55,8 +58,8 @@ class TransactionalDeadLetters:
         self._encoder = encoder
         self._group = group
         self._state = _State.CLOSED
-        self._fallbacks_used: Counter[tuple[int, int]] = Counter()
-        """By partition and offset of a dead letter: how many of its encodings were too large."""
+        self._fallbacks_used: Counter[RecordCoordinates] = Counter()
+        """By coordinates of a dead letter's record: how many of its encodings were too large."""
 
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         while True:
@@ -94,7 +97,7 @@ class TransactionalDeadLetters:
         offsets = batch.commit_offsets
         if self._initialize(producer, offsets, topic_id) or not offsets:
             return
-        owned = [dead_letter for dead_letter in dead_letters if dead_letter.partition in offsets]
+        owned = [dead_letter for dead_letter in dead_letters if dead_letter.record.partition in offsets]
         if owned:
             # The reading thread looks the id up once a second: it may have read on in a recreated topic, which it will
             # read again from its beginning.
@@ -143,11 +146,11 @@ class TransactionalDeadLetters:
 
     def _encoded(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:
         encodings = [self._encoder.encode, *self._encoder.fallbacks]
-        return encodings[self._fallbacks_used[_coordinates(dead_letter)]](dead_letter)
+        return encodings[self._fallbacks_used[dead_letter.record.coordinates]](dead_letter)
 
     def _use_fallback(self, dead_letter: DeadLetter) -> None:
-        if self._fallbacks_used[_coordinates(dead_letter)] < len(self._encoder.fallbacks):
-            self._fallbacks_used[_coordinates(dead_letter)] += 1
+        if self._fallbacks_used[dead_letter.record.coordinates] < len(self._encoder.fallbacks):
+            self._fallbacks_used[dead_letter.record.coordinates] += 1
 
     def _abort_or_close(self, producer: Producer, error: KafkaError) -> None:
         """Abort the transaction. If that is impossible, close the producer: the next one aborts what is still open."""
@@ -160,10 +163,6 @@ class TransactionalDeadLetters:
 
 def _is_unanswered(error: KafkaError) -> bool:
     return bool(error.code() == error_codes.TIMED_OUT)
-
-
-def _coordinates(dead_letter: DeadLetter) -> tuple[int, int]:
-    return dead_letter.partition, dead_letter.message.offset
 
 
 def _flush_all(producer: Producer, failures: list[DeliveryFailure[DeadLetter]]) -> bool:

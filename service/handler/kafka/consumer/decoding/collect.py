@@ -5,9 +5,9 @@ from typing import Final
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
+from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
-from service.handler.kafka.client.record import Record
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.usecases.batch import Batch, ConsumedOrder
 
@@ -29,10 +29,10 @@ def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare)
         order = decoder.decode(value)
     except DocumentRejected as rejection:
         detail = "; ".join(map(str, rejection.violations))
-        batch.add_dead_letter(DeadLetter(record, record.partition, rejection.reason, detail))
+        batch.add_dead_letter(DeadLetter(record, rejection.reason, detail))
     else:
         versioned = prepare(order, record.source, value)
-        batch.add_order(ConsumedOrder(versioned, record, record.partition, record.offset))
+        batch.add_order(ConsumedOrder(versioned, record))
 
 
 def is_tombstone(value: bytes) -> bool:

@@ -31,7 +31,7 @@ class OutcomeReport:
             self.metrics.dead_letters.sent.labels(dead_letter.reason).inc()
             self.log.warning(
                 "dead letter", reason=dead_letter.reason, detail=dead_letter.detail,
-                partition=dead_letter.partition, offset=dead_letter.message.offset,
+                partition=dead_letter.record.partition, offset=dead_letter.record.offset,
             )  # fmt: skip
 
     def _count_stored(self, stored: Stored) -> None:

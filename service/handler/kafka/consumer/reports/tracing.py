@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_cu
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.entities.dead_letter import DeadLetter
-from service.handler.kafka.client.record import Record
+from service.entities.record import Record
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome, Write
 
@@ -48,10 +48,9 @@ def traced(tracer: Tracer, write: Write) -> Write:
 
 def _sampled(batch: Batch) -> Iterator[_Sampled]:
     for message in batch.orders + batch.dead_letters:
-        record: Record = message.message
-        context = _context(record)
+        context = _context(message.record)
         if context is not None:
-            yield _Sampled(record, context)
+            yield _Sampled(message.record, context)
 
 
 def _context(record: Record) -> Context | None:
@@ -80,12 +79,12 @@ def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
 
 
 def _trace_messages(tracer: Tracer, messages: list[_Sampled], outcome: Outcome, started_ns: int, batch: Span) -> None:
-    dead_letters = {_coordinates(dead_letter.message): dead_letter for dead_letter in outcome.dead_letters}
+    dead_letters = {dead_letter.record.coordinates: dead_letter for dead_letter in outcome.dead_letters}
     for record, context in messages:
         span = tracer.start_span(
             "process order", context, SpanKind.CONSUMER, _where(record), [Link(batch.get_span_context())], started_ns
         )
-        dead_letter = dead_letters.get(_coordinates(record))
+        dead_letter = dead_letters.get(record.coordinates)
         if dead_letter is not None:
             _trace_dead_letter(tracer, dead_letter, _where(record), span)
         span.end()
@@ -95,10 +94,6 @@ def _trace_dead_letter(tracer: Tracer, dead_letter: DeadLetter, where: Mapping[s
     parent.set_status(StatusCode.ERROR, dead_letter.reason)
     attributes = {**where, "orders.reason": dead_letter.reason, "orders.detail": dead_letter.detail}
     tracer.start_span("dead-letter order", set_span_in_context(parent), SpanKind.PRODUCER, attributes).end()
-
-
-def _coordinates(record: Record) -> tuple[int, int]:
-    return record.partition, record.offset
 
 
 def _where(record: Record) -> dict[str, int | str]:

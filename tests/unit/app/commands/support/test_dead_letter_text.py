@@ -1,7 +1,7 @@
 """Dead letters in the terminal: their coordinates and headers, but not their values."""
 
 from service.app.commands.support.dead_letter_text import description, table, table_by_order
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 
 HEADINGS = ["PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED", "AT", "REPLAYS", "DETAIL"]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from service.entities.dead_letter import DeadLetter, Header, Headers, Reason, read_origin
-from service.handler.kafka.client.record import Record
+from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.dead_letter_headers import Header, Headers, read_origin
+from service.entities.record import Record
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 
 ENCODER = DeadLetterEncoder("group")
@@ -14,7 +15,7 @@ FIRST: Headers = [
 
 def dead_letter(headers: Headers, attempts: int = 1) -> DeadLetter:
     record = Record("orders", 2, 7, 1_000, b"key", b"faulty", headers)
-    return DeadLetter(record, 2, Reason.REJECTED, "sm_id: is missing", attempts)
+    return DeadLetter(record, Reason.REJECTED, "sm_id: is missing", attempts)
 
 
 def test_key_value_and_original_headers_are_unchanged() -> None:

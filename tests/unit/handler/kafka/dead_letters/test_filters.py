@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.entities.dead_letter import Header
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import replay_headers

@@ -7,8 +7,8 @@ from confluent_kafka import Producer
 
 from local.broker import mock
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.record import Record
 from service.errors import DeadLettersUnavailable
-from service.handler.kafka.client.record import Record
 from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import producer as dead_letters
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
@@ -16,7 +16,7 @@ from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
-LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), 0, Reason.INVALID, "sm_id: is missing")
+LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
 NO_BROKER = "127.0.0.1:1"
 
 

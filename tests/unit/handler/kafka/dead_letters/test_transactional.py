@@ -7,9 +7,9 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.record import Record
 from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.record import Record
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import transactional as transactions
@@ -90,7 +90,7 @@ def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
     for partition in partitions:
         record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
         filled.track(partition, 7, 1_000, 10)
-        filled.add_dead_letter(DeadLetter(record, partition, Reason.INVALID, "sm_id: is missing"))
+        filled.add_dead_letter(DeadLetter(record, Reason.INVALID, "sm_id: is missing"))
     return filled
 
 

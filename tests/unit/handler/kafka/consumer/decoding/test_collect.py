@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.json import encode
 
-from service.entities.dead_letter import Headers
-from service.handler.kafka.client.record import HEADER_BYTES, Record
+from service.entities.dead_letter_headers import Headers
+from service.entities.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.decoding.collect import add_record
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.writer.order_store import PostgresOrderStore

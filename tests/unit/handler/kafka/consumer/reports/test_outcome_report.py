@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.handler.kafka.client.record import Record
+from service.entities.record import Record
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
@@ -15,7 +15,7 @@ from service.usecases.ports import Stored
 
 STORED = Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6)
 RECORD = Record("orders", 2, 7, 1_000, b"key", b"a secret", [])
-DEAD_LETTER = DeadLetter(RECORD, 2, Reason.INVALID, "sm_id: is missing")
+DEAD_LETTER = DeadLetter(RECORD, Reason.INVALID, "sm_id: is missing")
 
 
 def report(metrics: ConsumerMetrics, outcome: Outcome) -> list[EventDict]:

@@ -8,8 +8,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from service.entities.dead_letter import DeadLetter, Headers, Reason
-from service.handler.kafka.client.record import Record
+from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.dead_letter_headers import Headers
+from service.entities.record import Record
 from service.handler.kafka.consumer.reports.tracing import MAX_MESSAGES, traced
 from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.ingest import Outcome
@@ -48,12 +49,12 @@ def batch_of(*headers: Headers | None) -> Batch:
     for offset, each in enumerate(headers):
         record = Record("orders", 2, offset, 1_000, None, b"{}", each)
         batch.track(2, offset, 1_000, record.size)
-        batch.add_order(ConsumedOrder(versioned(offset), record, 2, offset))
+        batch.add_order(ConsumedOrder(versioned(offset), record))
     return batch
 
 
 def dead_letter(batch: Batch, offset: int) -> DeadLetter:
-    return DeadLetter(batch.orders[offset].message, 2, Reason.REJECTED, "23514 at orders")
+    return DeadLetter(batch.orders[offset].record, Reason.REJECTED, "23514 at orders")
 
 
 def hex_ids(span: ReadableSpan) -> tuple[str, str]:
@@ -123,7 +124,7 @@ def test_a_dead_letter_has_a_span_with_its_reason_inside_that_of_its_message(spa
 def test_a_message_rejected_by_the_decoder_is_traced_too(spans: Spans) -> None:
     batch = Batch()
     record = Record("orders", 2, 0, 1_000, None, b"{", SAMPLED)
-    batch.add_dead_letter(DeadLetter(record, 2, Reason.UNDECODABLE, "malformed JSON"))
+    batch.add_dead_letter(DeadLetter(record, Reason.UNDECODABLE, "malformed JSON"))
     spans.write(batch, lambda each: Outcome(Stored(), each.dead_letters))
     assert len(spans.named("dead-letter order")) == 1
 

@@ -1,0 +1,43 @@
+"""A Kafka record as plain values."""
+
+from typing import Final, NamedTuple
+
+from service.entities.dead_letter_headers import Headers, read_origin
+from service.entities.version import RecordCoordinates
+
+HEADER_BYTES: Final = 150
+"""Python's memory overhead per header: a tuple, two objects and a list slot."""
+
+
+class Record(NamedTuple):
+    """One record of a topic; `timestamp_ms` is -1 if it has no timestamp.
+
+    `headers` is None if a header's name is not UTF-8: the message is treated as one without headers.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+
+    @property
+    def size(self) -> int:
+        """Size in memory: a message with many small headers takes many times its size on the wire."""
+        headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers or ())
+        return len(self.value or b"") + len(self.key or b"") + headers
+
+    @property
+    def coordinates(self) -> RecordCoordinates:
+        """Its own coordinates; the timestamp is 0 if it has none."""
+        return RecordCoordinates(max(self.timestamp_ms, 0), self.partition, self.offset, self.topic)
+
+    @property
+    def source(self) -> RecordCoordinates:
+        """The coordinates that version the order; for a replayed message those of the original record."""
+        origin = read_origin(self.headers)
+        if origin is None:
+            return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)
+        return RecordCoordinates.of(*origin)
