@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.client_failure import ClientFailure
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.loop import OrderConsumer
@@ -27,6 +28,7 @@ from service.handler.kafka.consumer.reader import Reader
 from service.handler.kafka.consumer.receiver import Receiver
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
+from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.state import ConsumerStateMachine
@@ -60,7 +62,8 @@ class LoopDependencies:
 def build_consumer(given: LoopDependencies) -> OrderConsumer:
     """Return a consumer whose loop `run` starts."""
     topic, metrics, log = given.group.topic, given.metrics, given.log
-    progress, errors, statistics = Progress(), ClientErrors(topic, log), LatestStatistics()
+    progress, failure, statistics = Progress(), ClientFailure(log), LatestStatistics()
+    errors = ClientErrors(topic, failure, log)
     offsets = OffsetCommitter(given.group, progress, metrics, log)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
     client = given.connect(given.group.properties | _PROPERTIES | callbacks)
@@ -75,10 +78,10 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     resets = OffsetResets(client, topic, progress, metrics.consumption, log)
     lag = Lag(PartitionEnds(client, topic), progress, metrics.partitions)
     assignment = Assignment(client, topic, progress, pipeline, topic_check, resets, fetch, lag)
-    receiver = Receiver(client, pipeline, assignment, topic_check, errors, statistics, metrics)
+    receiver = Receiver(client, pipeline, assignment, topic_check, errors, StalledPartitions(log), statistics, metrics)
     reader = Reader(receiver, pipeline, worker, breaker, state, assignment)
     cycle = PollCycle(client, given.group, pipeline, reader, assignment, offsets)
     revoke_timeout = given.settings.revoke_timeout
     rebalance = Rebalance(assignment, pipeline, offsets, statistics, revoke_timeout, metrics.consumption, log)
     shutdown = Shutdown(client, pipeline, progress, offsets, log)
-    return OrderConsumer(cycle, worker, rebalance, shutdown, errors, given.stop)
+    return OrderConsumer(cycle, worker, rebalance, shutdown, failure, given.stop)

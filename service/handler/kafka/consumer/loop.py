@@ -8,9 +8,9 @@ from time import monotonic
 
 from confluent_kafka import KafkaException
 
+from service.handler.kafka.consumer.client_failure import ClientFailure
 from service.handler.kafka.consumer.partitions.rebalance import Rebalance
 from service.handler.kafka.consumer.poll_cycle import PollCycle
-from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
@@ -24,7 +24,7 @@ class OrderConsumer:
     worker: BatchWorker
     rebalance: Rebalance
     shutdown: Shutdown
-    errors: ClientErrors
+    failure: ClientFailure
     stop: ShutdownEvent
     has_started: bool = field(init=False, default=False)
     _polled_at: float = field(init=False, default_factory=monotonic)
@@ -44,11 +44,11 @@ class OrderConsumer:
         try:
             while not self.stop.is_set():
                 self._polled_at, self.has_started = monotonic(), True
-                self.errors.raise_fatal()
+                self.failure.raise_recorded()
                 self.cycle.run_once()
             self.shutdown.drain()
         except KafkaException as error:
-            raise self.errors.log_failure(error.args[0]) from error
+            raise self.failure.log(error.args[0]) from error
         finally:
             self.stop.set()
             self.shutdown.leave()

@@ -10,6 +10,7 @@ from service.handler.kafka.consumer.partitions.assignment import Assignment
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics, Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
+from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
 from service.handler.kafka.consumer.topic.check import TopicCheck
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Receiver:
     assignment: Assignment
     topic_check: TopicCheck
     errors: ClientErrors
+    stalled: StalledPartitions
     statistics: LatestStatistics
     metrics: "ConsumerMetrics"
 
@@ -56,4 +58,4 @@ class Receiver:
         self.metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
         self.assignment.on_statistics(statistics)
         topic, assigned = self.assignment.topic, self.assignment.partitions
-        self.errors.on_statistics(statistics.ends(topic), assigned, statistics.fetched(topic))
+        self.stalled.on_statistics(statistics.ends(topic), assigned, statistics.fetched(topic))

@@ -9,7 +9,7 @@ from service.handler.kafka.consumer import fetch
 from service.handler.kafka.consumer.partitions import lag, offsets, partition_ends
 from service.handler.kafka.consumer.partitions import progress as progress_module
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.handler.kafka.consumer.reports import client_errors
+from service.handler.kafka.consumer.reports import client_errors, stalled_partitions
 from service.handler.kafka.consumer.topic import check, identity, lookup
 from service.metrics import ConsumerMetrics
 from service.pkg.log_throttle import LogThrottle
@@ -23,7 +23,8 @@ from tests.kit.fakes import FakeClock
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock of the modules of the consumer."""
     fake = FakeClock()
-    monkeypatch.setattr(client_errors, "LogThrottle", partial(LogThrottle, now=fake))
+    for module in (client_errors, stalled_partitions):
+        monkeypatch.setattr(module, "LogThrottle", partial(LogThrottle, now=fake))
     for module in (fetch, lag, offsets, partition_ends, progress_module, check, identity, lookup):
         for name in {"monotonic", "time"} & vars(module).keys():
             monkeypatch.setattr(module, name, fake)

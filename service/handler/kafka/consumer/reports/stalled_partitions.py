@@ -1,0 +1,49 @@
+"""Logs partitions that are stalled without an error: behind a transaction, or without an offset."""
+
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
+from service.pkg.log_throttle import LogThrottle
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
+
+
+class StalledPartitions:
+    """Compares the client's statistics with the previous ones. Belongs to the reading thread."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._open_transactions: dict[int, int] = {}
+        self._without_offset: frozenset[int] = frozenset()
+
+    def on_statistics(
+        self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"
+    ) -> None:
+        self._warn_of_transactions({p: end for p, end in ends.items() if end.locked and p in assigned})
+        self._warn_of_missing_offsets(assigned.difference(fetched))
+
+    def _warn_of_transactions(self, ends: "dict[int, PartitionEnd]") -> None:
+        """Log transactions that were already open at the previous statistics."""
+        open_transactions = {partition: end.stable for partition, end in ends.items()}
+        lasting = {p for p, offset in open_transactions.items() if self._open_transactions.get(p) == offset}
+        self._open_transactions = open_transactions
+        if lasting and self._throttle.is_due("open transactions"):
+            self._log.warning(
+                "a producer's open transaction blocks the messages behind it",
+                partitions=sorted(lasting), messages=sum(ends[p].locked for p in lasting),
+            )  # fmt: skip
+
+    def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:
+        """Log partitions that already had no offset at the previous statistics. The client retries silently."""
+        if lasting := self._without_offset & partitions:
+            self._log.warning(
+                "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
+                partitions=sorted(lasting),
+            )
+        self._without_offset = partitions

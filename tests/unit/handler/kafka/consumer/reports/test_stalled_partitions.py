@@ -1,0 +1,46 @@
+"""Partitions that are stalled without an error are logged."""
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
+from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def stalled() -> StalledPartitions:
+    return StalledPartitions(structlog.get_logger())
+
+
+def on_statistics(
+    stalled: StalledPartitions, ends: dict[int, PartitionEnd], assigned: set[int], fetched: set[int]
+) -> list[tuple[str, list[int]]]:
+    """Return the events and partitions that these statistics cause."""
+    with capture_logs() as logs:
+        stalled.on_statistics(ends, frozenset(assigned), fetched)
+    return [(each["event"], each["partitions"]) for each in logs]
+
+
+def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions) -> None:
+    ends = {0: PartitionEnd(10, 7), 1: PartitionEnd(10, 10), 2: PartitionEnd(10, 4)}
+    assert on_statistics(stalled, ends, assigned={0, 1}, fetched={0, 1}) == []
+    moved = ends | {1: PartitionEnd(12, 10)}
+    assert on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1}) == [
+        ("a producer's open transaction blocks the messages behind it", [0])
+    ]
+    assert on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1}) == []  # at most once per interval
+
+
+def test_transactions_that_follow_each_other_are_not_logged(stalled: StalledPartitions) -> None:
+    for stable in (7, 8, 9):
+        assert on_statistics(stalled, {0: PartitionEnd(10, stable)}, assigned={0}, fetched={0}) == []
+
+
+def test_a_partition_that_stays_without_an_offset_is_logged(stalled: StalledPartitions) -> None:
+    assert on_statistics(stalled, {}, assigned={0, 1}, fetched={1}) == []
+    ((event, partitions),) = on_statistics(stalled, {}, assigned={0, 1}, fetched=set())
+    assert (event.startswith("Kafka does not return the group's offsets"), partitions) == (True, [0])
+    assert on_statistics(stalled, {}, assigned={0, 1}, fetched={0, 1}) == []
