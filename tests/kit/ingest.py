@@ -1,0 +1,75 @@
+"""Ingest with fakes around it, and batches for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.entities.dead_letter import DeadLetter, Reason
+from service.errors import StatementTimedOut, StorageUnavailable
+from service.pkg.retry import Backoff
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch, ConsumedOrder
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.ingest import Decision, Ingest, Outcome
+from tests.kit.factories import record, versioned
+from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
+from tests.kit.policies import circuit_breaker_policy, retry_backoff
+
+SOON = retry_backoff(initial_backoff=0.001, max_backoff=0.001)
+
+
+@dataclass
+class Setup:
+    """Ingest with fakes around it, and the observer of its retries; `before_retry` is called before each of them."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    backoff: Backoff = SOON
+    policy: CircuitBreakerPolicy = field(default_factory=circuit_breaker_policy)
+    before_retry: Callable[[], None] = lambda: None
+    retried: list[tuple[str, int]] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    was_waiting_to_retry: list[bool] = field(default_factory=list)
+    stop: ShutdownEvent = field(default_factory=ShutdownEvent)
+
+    def __post_init__(self) -> None:
+        self.breaker = CircuitBreaker(self.policy)
+        self.ingest = Ingest(self.store, self.dead_letters, self.breaker, self.backoff, self.stop, self)
+
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        assert 0 <= wait_seconds <= self.backoff.max_backoff
+        self.retried.append((type(error).__name__, attempts))
+        self.was_waiting_to_retry.append(self.ingest.is_waiting_to_retry.is_set())
+        self.before_retry()
+
+    def on_recovery(self, error: BaseException) -> None:
+        self.recovered.append(type(error).__name__)
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        self.given_up.append(error.sqlstate)
+
+
+def held_back(outcome: Outcome) -> str:
+    """Return why a batch was held back, of which nothing may be committed."""
+    assert (outcome.decision, outcome.dead_letters, outcome.is_committed) == (Decision.PAUSE, (), False)
+    assert outcome.breaker is not BreakerState.CLOSED
+    return outcome.problem
+
+
+def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitions: int = 1) -> Batch:
+    """Return a batch of `count` orders, of which the store rejects those at `poison`, and of `bad` messages."""
+    batch = Batch()
+    for offset in range(count):
+        partition = offset % partitions
+        customer = POISON if offset in poison else "test"
+        order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
+        batch.track(partition, offset, timestamp_ms=1_000, size=10)
+        batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
+    for offset in range(count, count + bad):
+        batch.track(0, offset, timestamp_ms=1_000, size=10)
+        batch.add_dead_letter(DeadLetter(record(offset), Reason.INVALID, "sm_id: is missing"))
+    return batch
+
+
+def unavailable(times: int) -> list[StorageUnavailable | StatementTimedOut]:
+    return [StorageUnavailable("unreachable", sqlstate="57P01") for _ in range(times)]
