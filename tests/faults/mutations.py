@@ -269,10 +269,10 @@ MUTATIONS: Final = (
     Mutation(
         "offsets are sent with the group's generation",
         Replacement(
-            "service/handler/kafka/client/consumer_group.py",
-            "ConsumerGroup.metadata",
-            "return self._metadata",
-            "with closing(self._client()) as stranger:\n    return stranger.consumer_group_metadata()",
+            TRANSACTIONS,
+            "TransactionalDeadLetters._commit",
+            "self._group.metadata",
+            "self._group.metadata and self._checks.connect().consumer_group_metadata()",
         ),
         ("test_exactly_once.py::test_a_member_is_suspended_with_exactly_once[seed-1]",),
     ),

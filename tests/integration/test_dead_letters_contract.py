@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
@@ -17,6 +19,7 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.dead_letters import producer
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
@@ -104,7 +107,10 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     with closing(Consumer(properties.consumer(kafka))) as consumer:
         client = properties.transactional(kafka, f"{kafka.group_id}-1")
         group = _joined(consumer, kafka)
-        made_exact = TransactionalDeadLetters(client, kafka.dead_letter_topic, DeadLetterEncoder(kafka.group_id), group)
+        quiet = properties.silent_consumer(kafka)
+        checks = TransactionChecks(kafka.topic, AdminClient(quiet), partial(Consumer, quiet))
+        encoder = DeadLetterEncoder(kafka.group_id)
+        made_exact = TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
         with closing(made_exact):
             yield KafkaSetup(harness, kafka, made_exact, commits=True)
 
@@ -112,7 +118,7 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 def _joined(consumer: Consumer, kafka: KafkaSettings) -> ConsumerGroup:
     consumer.subscribe([kafka.topic])
     eventually(lambda: consumer.poll(0.1) is None and consumer.assignment(), TIMEOUT_SECONDS, "the assignment")
-    group = ConsumerGroup(properties.consumer(kafka), kafka.topic, is_transactional=True)
+    group = ConsumerGroup(kafka.topic, is_transactional=True)
     group.refresh(consumer)
     return group
 

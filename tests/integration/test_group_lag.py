@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
-from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
 from service.handler.kafka.client.topic_id import TopicId, fetch_topic_id
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from tests.kit import temporary
 from tests.kit.waiting import eventually
 
@@ -59,15 +59,15 @@ def test_lag_and_dead_letters_are_counted(kafka_server: "Kafka", topic: str) -> 
 def test_offsets_of_a_deleted_topic_are_not_committed_in_the_recreated_one(kafka_server: "Kafka", topic: str) -> None:
     servers = kafka_server.bootstrap_servers
     admin, lag = AdminClient({"bootstrap.servers": servers}), group_lag(servers, topic)
-    member = ConsumerGroup({"bootstrap.servers": servers, "group.id": topic}, topic)
+    checks = TransactionChecks(topic, admin, partial(Consumer, {"bootstrap.servers": servers, "group.id": topic}))
     topic_id = fetch_topic_id(admin, topic, 10)
     produce(servers, topic, 9)
     commit(servers, topic, 0, 2, TopicId("AAAAAAAAAAAAAAAAAAAAAQ").commit_metadata)
     assert read(lag) == TopicDepths(9, 0)
-    assert not member.have_committed({0: 2}, topic_id)
+    assert not checks.have_committed({0: 2}, topic_id)
     commit(servers, topic, 0, 2, topic_id.commit_metadata)
     assert read(lag) == TopicDepths(7, 0)
-    assert member.have_committed({0: 2}, topic_id)
+    assert checks.have_committed({0: 2}, topic_id)
 
 
 def test_a_missing_topic_has_no_messages(kafka_server: "Kafka") -> None:

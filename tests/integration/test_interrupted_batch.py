@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -16,7 +15,7 @@ from service.app.consumer.loop import LoopDependencies, build_consumer
 from service.config import KafkaSettings
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
-from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
@@ -112,10 +111,8 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
-    group, metrics = (
-        ConsumerGroup(properties.consumer(kafka_of(harness)), harness.topic),
-        ConsumerMetrics(CollectorRegistry()),
-    )
+    group, metrics = ConsumerGroup(harness.topic), ConsumerMetrics(CollectorRegistry())
+    member = properties.consumer(kafka_of(harness))
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     log = structlog.get_logger("test")
     ingest = Ingest(
@@ -125,8 +122,8 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
     return build_consumer(
         LoopDependencies(
             group=group,
-            connect=partial(ObservedConsumer, batches.revoked),
-            admin=AdminClient(group.properties | QUIET_PROPERTIES),
+            connect=lambda added: ObservedConsumer(batches.revoked, member | added),
+            admin=AdminClient(properties.without_logs(properties.common(kafka_of(harness)))),
             builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
             ingest=ingest,
             settings=consumer_settings(),

@@ -116,7 +116,7 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions]:
         return
     harness: Harness = request.getfixturevalue("harness")
     kafka = KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)
-    consumer = Consumer(properties.command_consumer(kafka))
+    consumer = Consumer(properties.silent_consumer(kafka))
     yield KafkaTransactions(harness, consumer, kafka)
     consumer.close()
 

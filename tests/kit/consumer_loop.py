@@ -103,7 +103,7 @@ class LoopSetup:
         self.admin = FakeAdmin()
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []
-        self.group = ConsumerGroup({"enable.partition.eof": True}, TOPIC)
+        self.group = ConsumerGroup(TOPIC)
         self.group.topic_id = NO_TOPIC_ID
         decoder = Decoder(
             decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
@@ -123,7 +123,7 @@ class LoopSetup:
         )
 
     def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:
-        made = ScriptedConsumer(properties)
+        made = ScriptedConsumer({"enable.partition.eof": True} | properties)
         self.created.append(made)
         return made
 

@@ -46,7 +46,7 @@ _PROPERTIES: Final = {"auto.offset.reset": "error"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDependencies:
-    """What the loop uses. `connect` creates the group's member with the given properties."""
+    """What the loop uses. `connect` creates the group's member with the given properties added."""
 
     group: ConsumerGroup
     connect: Callable[[dict[str, Any]], Consumer]
@@ -66,7 +66,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     errors = ClientErrors(topic, failure, log)
     offsets = OffsetCommitter(given.group, progress, metrics, log)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
-    client = given.connect(given.group.properties | _PROPERTIES | callbacks)
+    client = given.connect(_PROPERTIES | callbacks)
     fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
     worker = BatchWorker(given.ingest, given.ingest.is_waiting_to_retry)

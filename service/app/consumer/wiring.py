@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -15,12 +16,12 @@ from service.app.build_info import build_info
 from service.app.consumer.loop import LoopDependencies, build_consumer
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
-from service.config import Settings
+from service.config import KafkaSettings, Settings
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
-from service.handler.kafka.client.consumer_group import QUIET_PROPERTIES, ConsumerGroup
+from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
 from service.handler.kafka.consumer.loop import OrderConsumer
@@ -28,6 +29,7 @@ from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import ConsumerMetrics
 from service.pkg.retry import Backoff
@@ -58,15 +60,15 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
     log, metrics = structlog.get_logger("orders.consumer"), new_metrics(ConsumerMetrics, "consumer")
-    group, report = _group(settings), RetryReport(metrics, log)
-    store, dead_letters = _store(settings), _dead_letters(settings, stop, group)
+    group, admin, report = _group(settings), _kafka_admin(settings.kafka), RetryReport(metrics, log)
+    store, dead_letters = _store(settings), _dead_letters(settings, stop, group, admin)
     bisecting = _bisecting_store(settings, store, report)
     breaker, backoff = _circuit_breaker(settings), _backoff(settings)
     consumer = build_consumer(
         LoopDependencies(
             group=group,
-            connect=partial(Consumer, logger=client_logger(log)),
-            admin=AdminClient(group.properties | QUIET_PROPERTIES),
+            connect=partial(_member, settings.kafka, log),
+            admin=admin,
             builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
             ingest=Ingest(bisecting, dead_letters, breaker, backoff, stop, report, middleware),
             settings=_consumer_settings(settings),
@@ -79,8 +81,15 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
 
 
 def _group(settings: Settings) -> ConsumerGroup:
-    kafka, is_transactional = settings.kafka, settings.dead_letters.exactly_once
-    return ConsumerGroup(properties.consumer(kafka), kafka.topic, is_transactional=is_transactional)
+    return ConsumerGroup(settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once)
+
+
+def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, Any]) -> Consumer:
+    return Consumer(properties.consumer(kafka) | added, logger=client_logger(log))
+
+
+def _kafka_admin(kafka: KafkaSettings) -> AdminClient:
+    return AdminClient(properties.without_logs(properties.common(kafka)))  # the member logs connection errors
 
 
 def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:
@@ -98,12 +107,15 @@ def _trial_store(settings: Settings) -> closing[PostgresOrderStore]:
     return closing(_store(settings, "ROLLBACK"))
 
 
-def _dead_letters(settings: Settings, stop: ShutdownEvent, group: ConsumerGroup) -> DeadLetterSender:
+def _dead_letters(
+    settings: Settings, stop: ShutdownEvent, group: ConsumerGroup, admin: AdminClient
+) -> DeadLetterSender:
     kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
-    if settings.dead_letters.exactly_once:
-        client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-        return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group)
-    return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
+    if not settings.dead_letters.exactly_once:
+        return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
+    client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
+    checks = TransactionChecks(kafka.topic, admin, partial(Consumer, properties.silent_consumer(kafka)))
+    return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
 
 
 def _decoder(settings: Settings, metrics: ConsumerMetrics) -> Decoder:

@@ -31,7 +31,7 @@ def producer(kafka: "KafkaSettings", delivery_timeout: float) -> Producer:
 def connected_consumer(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[Consumer]:
     """Yield a consumer that never joins its group. Raises CommandError if Kafka is unreachable."""
     require_kafka(properties.common(kafka))
-    with closing(Consumer(properties.command_consumer(kafka) | dict(overrides))) as consumer:
+    with closing(Consumer(properties.silent_consumer(kafka) | dict(overrides))) as consumer:
         yield consumer
 
 
@@ -63,6 +63,6 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
 @contextmanager
 def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableBatches]:
     """`max_size` is the greater size limit in bytes. Raises CommandError, KafkaException."""
-    larger = properties.command_consumer(kafka) | GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
+    larger = properties.silent_consumer(kafka) | GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
     with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(Consumer(larger)) as large_consumer:
         yield UnreadableBatches(group.consumer, large_consumer, group.admin, group.topic)

@@ -60,8 +60,8 @@ def consumer(kafka: "KafkaSettings") -> Properties:
     }
 
 
-def command_consumer(kafka: "KafkaSettings") -> Properties:
-    """Return the properties of a command's silent consumer, which never joins the group."""
+def silent_consumer(kafka: "KafkaSettings") -> Properties:
+    """Return the properties of a silent consumer with the group's id, which never joins the group."""
     return without_logs(consumer(kafka)) | {"statistics.interval.ms": 0}
 
 

@@ -22,6 +22,7 @@ from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.usecases.batch import Batch
 
 if TYPE_CHECKING:
@@ -51,12 +52,18 @@ class TransactionalDeadLetters:
     """
 
     def __init__(
-        self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, group: ConsumerGroup
+        self,
+        properties: dict[str, Any],
+        topic: str,
+        encoder: DeadLetterEncoder,
+        group: ConsumerGroup,
+        checks: TransactionChecks,
     ) -> None:
         self._producer = ReplaceableProducer(properties)
         self._topic = topic
         self._encoder = encoder
         self._group = group
+        self._checks = checks
         self._state = _State.CLOSED
         self._fallbacks_used: Counter[RecordCoordinates] = Counter()
         """By coordinates of a dead letter's record: how many of its encodings were too large."""
@@ -101,7 +108,7 @@ class TransactionalDeadLetters:
         if owned:
             # The reading thread looks the id up once a second: it may have read on in a recreated topic, which it will
             # read again from its beginning.
-            self._group.require_topic(topic_id)
+            self._checks.require_topic(topic_id)
         self._state = _State.OPEN
         producer.begin_transaction()
         self._produce(producer, owned)
@@ -123,7 +130,7 @@ class TransactionalDeadLetters:
             return False
         producer.init_transactions(_CALL_TIMEOUT_SECONDS)
         is_outcome_unknown = bool(offsets) and self._state is _State.LOST
-        was_committed = is_outcome_unknown and self._group.have_committed(offsets, topic_id)
+        was_committed = is_outcome_unknown and self._checks.have_committed(offsets, topic_id)
         self._state = _State.READY
         return was_committed
 

@@ -62,7 +62,7 @@ def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
     described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
     description = described.result(CALL_TIMEOUT_SECONDS)
-    with closing(Consumer(properties.command_consumer(kafka))) as consumer:
+    with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
         group_lag = GroupLag(
             lambda: admin,
             lambda: consumer,

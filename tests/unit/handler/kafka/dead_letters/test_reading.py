@@ -25,7 +25,7 @@ def topic() -> Iterator[TopicReader]:
         second = dead_letter(kafka, 2, reason="rejected")._replace(value=b'{"order_uid": "key-1"}')
         produce(kafka, dead_letter(kafka, 1), second, dead_letter(kafka, 3))
         produce(kafka, dead_letter(kafka, 4), partition=1)
-        with closing(Consumer(properties.command_consumer(kafka))) as consumer:
+        with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
             yield open_topic(consumer, kafka.dead_letter_topic)
 
 

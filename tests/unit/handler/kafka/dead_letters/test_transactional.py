@@ -14,6 +14,7 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
@@ -36,10 +37,10 @@ class GroupClient(FakeConsumer):
 
 
 class ObservedGroup(ConsumerGroup):
-    """The group of a member, with the fake's clients. `on_metadata` is called whenever the metadata is read."""
+    """The group of a member, and the fake's clients. `on_metadata` is called whenever the metadata is read."""
 
     def __init__(self, kafka: FakeKafka) -> None:
-        super().__init__({}, TOPIC, is_transactional=True)
+        super().__init__(TOPIC, is_transactional=True)
         self.client = GroupClient(kafka)
         self.admin = FakeAdmin(TOPIC_ID)
         self.topic_id = TopicId(TOPIC_ID)
@@ -54,12 +55,6 @@ class ObservedGroup(ConsumerGroup):
     def metadata(self) -> bytes:
         self.on_metadata()
         return super().metadata
-
-    def _client(self) -> Any:
-        return self.client
-
-    def _admin_client(self) -> Any:
-        return self.admin
 
 
 @pytest.fixture
@@ -77,7 +72,9 @@ def group(kafka: FakeKafka) -> ObservedGroup:
 @pytest.fixture
 def dead_letters(kafka: FakeKafka, group: ObservedGroup, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
-    return TransactionalDeadLetters({}, "orders.dlq", DeadLetterEncoder("orders"), group)
+    clients: Any = group
+    checks = TransactionChecks(TOPIC, clients.admin, lambda: clients.client)
+    return TransactionalDeadLetters({}, "orders.dlq", DeadLetterEncoder("orders"), group, checks)
 
 
 def committed(kafka: FakeKafka) -> dict[int, int]:

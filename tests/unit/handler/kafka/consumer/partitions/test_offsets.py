@@ -33,7 +33,7 @@ class Committer:
 
     def __init__(self, progress: Progress, metrics: ConsumerMetrics) -> None:
         self.progress = progress
-        self.group = ConsumerGroup({}, TOPIC)
+        self.group = ConsumerGroup(TOPIC)
         self.metrics = metrics
         self.offsets = OffsetCommitter(self.group, progress, metrics, structlog.get_logger())
         self.succeeded: list[bool] = []

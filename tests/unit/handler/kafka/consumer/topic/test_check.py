@@ -34,7 +34,7 @@ class Setup:
         self.admin = admin
         self.metrics = metrics
         self.clock = clock
-        self.group = ConsumerGroup({}, TOPIC)
+        self.group = ConsumerGroup(TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
         identity = TopicIdentity(TopicLookup(cast("AdminClient", admin), TOPIC), self.group, ID_TIMEOUT_SECONDS, log)
         self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)

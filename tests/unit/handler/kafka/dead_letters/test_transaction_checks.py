@@ -1,0 +1,62 @@
+"""Whether a transaction may begin or was committed depends on the topic's current id and the group's commits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.errors import GroupChanged
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
+from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
+
+CURRENT = TopicId("current")
+
+MakeChecks = Callable[[str | None], TransactionChecks]
+
+
+@pytest.fixture
+def kafka() -> FakeConsumer:
+    return FakeConsumer()
+
+
+@pytest.fixture
+def make_checks(kafka: FakeConsumer) -> MakeChecks:
+    def make(topic_id: str | None) -> TransactionChecks:
+        admin: Any = FakeAdmin(topic_id)
+        client: Any = kafka
+        return TransactionChecks(TOPIC, admin, lambda: client)
+
+    return make
+
+
+def test_the_topic_is_required_to_have_its_id(make_checks: MakeChecks) -> None:
+    make_checks("current").require_topic(CURRENT)
+    with pytest.raises(GroupChanged, match="the topic orders was deleted and created again"):
+        make_checks("recreated").require_topic(CURRENT)
+
+
+@pytest.mark.parametrize("topic_id", [None, NO_TOPIC_ID])
+def test_a_topic_without_a_known_id_is_not_looked_up(make_checks: MakeChecks, topic_id: TopicId | None) -> None:
+    checks: Any = make_checks("recreated")
+    checks.require_topic(topic_id)
+    assert checks.admin.lookups == 0
+
+
+@pytest.mark.parametrize(
+    ("committed", "topic_id", "expected"),
+    [
+        ({0: 8, 1: 8}, CURRENT, True),
+        ({0: 9, 1: 8}, CURRENT, True),
+        ({0: 8, 1: 7}, CURRENT, False),
+        ({0: 8}, CURRENT, False),
+        ({0: 8, 1: 8}, TopicId("deleted"), False),
+        ({0: 8, 1: 8}, NO_TOPIC_ID, True),
+    ],
+)
+def test_offsets_are_committed_if_the_group_has_committed_all_of_them_in_this_topic(
+    kafka: FakeConsumer, make_checks: MakeChecks, committed: dict[int, int], topic_id: TopicId, *, expected: bool
+) -> None:
+    kafka.committed_offsets = {each.partition: each for each in offsets_to_commit(TOPIC, committed, topic_id)}
+    assert make_checks(None).have_committed({0: 8, 1: 8}, CURRENT) is expected
+    assert kafka.is_closed
