@@ -38,11 +38,11 @@ class BatchPipeline:
         return self.builder.batch.must_submit(self.breaker.limits)
 
     def add(self, messages: list[Message]) -> None:
-        """Add messages to the next batch. While the circuit breaker is open, skip them: they are read again."""
-        if self.state.current is ConsumerState.BREAKER_OPEN:
-            self.breaker.skip(messages)
-        else:
+        """Add messages to the next batch. While the circuit breaker pauses, skip them: they are read again."""
+        if self.breaker.pause is None:
             self.builder.add(messages)
+        else:
+            self.breaker.pause.skip(messages)
 
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
@@ -82,7 +82,7 @@ class BatchPipeline:
 
     def reach_end(self, partition: int, end: int) -> None:
         """Record that the client has read a partition to its end, unless messages before it are read again."""
-        if self.state.current is not ConsumerState.BREAKER_OPEN:
+        if self.breaker.pause is None:
             self.progress.reach_end(partition, end)
 
     def advance_to_ends(self) -> None:
@@ -110,7 +110,8 @@ class BatchPipeline:
         self.report(batch, outcome, finished.seconds)
         if finished.is_done:
             self.progress.advance(batch, is_committed=outcome.is_committed)
-        if self.breaker.on_outcome(batch, outcome, self.builder.batch):
+        self.breaker.on_outcome(batch, outcome, self.builder.batch)
+        if self.breaker.pause is not None:
             self._discard_and_pause()
         elif self.state.current is ConsumerState.PROBING:
             self.state.become(self.breaker.reading_state)

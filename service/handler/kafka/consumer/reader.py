@@ -1,7 +1,6 @@
 """Reads messages and submits batches, as the state of the consumer requires."""
 
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final
 
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
@@ -74,7 +73,7 @@ class Reader:
     def _wait_for_breaker(self) -> None:
         """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
         self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
-        if monotonic() >= self.breaker.paused_until:
+        if self.breaker.pause is None or self.breaker.pause.is_over:
             self.assignment.seek(self.breaker.end_pause())
             self.state.become(self.breaker.reading_state)
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Message
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.consumer.breaker.pause import Pause
 from service.handler.kafka.consumer.breaker.probe import Probe
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.state import ConsumerState
@@ -30,10 +30,8 @@ class BreakerControl:
         self._log = log
         self._breaker_state = BreakerState.CLOSED
         self._probe: Probe | None = None
-        self.paused_until = 0.0
-        """Of time.monotonic(). At the end of a pause, reading continues at `reread_offsets`."""
-        self.reread_offsets: dict[int, int] = {}
-        """By partition, from the start of a pause to its end."""
+        self.pause: Pause | None = None
+        """None while messages are read."""
         self.probed_offsets: dict[int, int] = {}
         """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
 
@@ -50,7 +48,7 @@ class BreakerControl:
     @property
     def must_reread(self) -> bool:
         """Whether messages before the position of a partition have yet to be read again."""
-        return self.is_open or bool(self.reread_offsets) or self._probe is not None
+        return self.is_open or self.pause is not None or self._probe is not None
 
     @property
     def limits(self) -> BatchLimits:
@@ -59,10 +57,10 @@ class BreakerControl:
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
 
-    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> bool:
-        """Return whether a pause must follow this batch. If so, the caller discards `next_batch`.
+    def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> None:
+        """Start a pause if one must follow this batch; the caller then discards `next_batch`.
 
-        The pause ends immediately if all messages that were held back must be read again.
+        The pause is over immediately if all messages that were held back must be read again.
         """
         was_open, self._breaker_state = self.is_open, outcome.breaker
         if outcome.decision is Decision.COMMIT:
@@ -76,19 +74,13 @@ class BreakerControl:
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
         if was_open and not self.is_open:
             self._close()
-        return self.is_open or outcome.decision is not Decision.COMMIT
-
-    def skip(self, messages: list[Message]) -> None:
-        """Ignore messages that the client had prefetched before the pause: they are read again."""
-        for message in messages:
-            self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
 
     def end_pause(self) -> dict[int, int]:
         """Return where to read from now on."""
-        offsets, self.reread_offsets = self.reread_offsets, {}
+        pause, self.pause = self.pause, None
         if self._probe is not None:
             self._probe.started_at = monotonic()
-        return offsets
+        return pause.reread_offsets if pause else {}
 
     def restart_probe(self) -> dict[int, int]:
         """Return where to probe from if the last probe reached the end of the topic, otherwise nothing."""
@@ -97,8 +89,8 @@ class BreakerControl:
         return self._probe.rewind()
 
     def forget(self, partitions: frozenset[int]) -> None:
-        for partition in partitions:
-            self.reread_offsets.pop(partition, None)
+        if self.pause is not None:
+            self.pause.forget(partitions)
         if self._probe is not None:
             self._probe.forget(partitions)
         self.probed_offsets = {
@@ -119,7 +111,7 @@ class BreakerControl:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.tried_until
-        self.paused_until, self.reread_offsets = monotonic(), probe.held_back
+        self.pause = Pause(monotonic(), probe.held_back)
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
@@ -142,4 +134,4 @@ class BreakerControl:
             retry_after_seconds=retry_after,
             hint=f"{hint}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
-        self.paused_until, self.reread_offsets = monotonic() + retry_after, offsets
+        self.pause = Pause(monotonic() + retry_after, offsets)

@@ -8,13 +8,14 @@ import pytest
 import structlog
 
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.breaker.pause import Pause
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
-from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
@@ -80,15 +81,16 @@ def test_the_end_of_a_partition_without_messages_is_committed(pipeline: BatchPip
     assert pipeline.progress.uncommitted == {0: 10}
 
 
-def test_ends_that_are_reached_while_the_circuit_breaker_is_open_do_not_count(pipeline: BatchPipeline) -> None:
-    pipeline.state.become(ConsumerState.BREAKER_OPEN)
+def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pipeline: BatchPipeline) -> None:
+    pipeline.breaker.pause = Pause(0, {})
     pipeline.reach_end(0, 20)
+    pipeline.breaker.end_pause()
     pipeline.advance_to_ends()
     assert pipeline.progress.uncommitted == {0: 10}
 
 
-def test_messages_that_arrive_while_the_circuit_breaker_is_open_are_read_again(pipeline: BatchPipeline) -> None:
-    pipeline.state.become(ConsumerState.BREAKER_OPEN)
+def test_messages_that_arrive_while_the_circuit_breaker_pauses_are_read_again(pipeline: BatchPipeline) -> None:
+    pipeline.breaker.pause = Pause(0, {})
     pipeline.add([message(0, 7), message(0, 8)])
     assert (len(pipeline.builder.batch), pipeline.breaker.end_pause()) == (0, {0: 7})
 

@@ -44,49 +44,51 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
 
 
 def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl) -> None:
-    assert not control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
+    control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
+    assert control.pause is None
     assert (control.is_open, control.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
 def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: ConsumerMetrics) -> None:
     with capture_logs() as logged:
-        assert control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
-    assert control.reread_offsets == {0: 5}
-    assert RETRY_AFTER_SECONDS - 1 < control.paused_until - monotonic() <= RETRY_AFTER_SECONDS
+        control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
+    assert control.pause is not None
+    assert control.pause.reread_offsets == {0: 5}
+    assert RETRY_AFTER_SECONDS - 1 < control.pause.until - monotonic() <= RETRY_AFTER_SECONDS
     assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
 
-def test_prefetched_messages_are_read_again_too(control: BreakerControl) -> None:
-    assert control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
-    assert control.reread_offsets == {0: 5, 1: 3}
+def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl) -> None:
+    control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
     assert control.end_pause() == {0: 5, 1: 3}
-    assert control.reread_offsets == {}
+    assert control.pause is None
 
 
 def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     control.end_pause()
-    assert control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
-    assert control.reread_offsets == {0: 6}
+    control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
+    assert control.pause is not None
+    assert control.pause.reread_offsets == {0: 6}
 
 
 def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: ConsumerMetrics) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     control.end_pause()
     with capture_logs() as logged:
-        assert not control.on_outcome(batch_of(5), DONE, batch_of(6))
-        assert not control.on_outcome(batch_of(6), DONE, batch_of(7))
-    assert (control.is_open, control.must_reread) == (False, False)
+        control.on_outcome(batch_of(5), DONE, batch_of(6))
+        control.on_outcome(batch_of(6), DONE, batch_of(7))
+    assert (control.pause, control.is_open, control.must_reread) == (None, False, False)
     assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
 
 def test_probes_of_orders_go_on_behind_the_last_one_and_grow(control: BreakerControl) -> None:
-    assert control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     assert control.end_pause() == {0: 0}
-    assert control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
+    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     assert control.end_pause() == {0: 2}
     assert control.limits.messages == 20
 
@@ -96,8 +98,9 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
 ) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
-    assert control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
-    assert (control.reread_offsets, control.paused_until <= monotonic()) == ({0: 0}, True)
+    control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
+    assert control.pause is not None
+    assert (control.pause.reread_offsets, control.pause.is_over) == ({0: 0}, True)
     assert control.probed_offsets == {0: 4}
     assert (control.is_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
     assert control.must_reread
@@ -116,9 +119,10 @@ def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerContro
 
 
 def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerControl) -> None:
-    assert control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
+    control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
     control.forget(frozenset({0}))
-    assert control.reread_offsets == {1: 3}
+    assert control.pause is not None
+    assert control.pause.reread_offsets == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert control.end_pause() == {1: 3}
     assert 0 not in control.probed_offsets
