@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.config import KafkaSettings
+from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers
 from tests.kit.blocked import Background
@@ -34,3 +34,8 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
         dead_letter_topic=f"{topic}.dlq",
         group_id=topic,
     )
+
+
+@pytest.fixture
+def both_settings(kafka: KafkaSettings, database: str) -> Settings:
+    return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))

@@ -1,7 +1,7 @@
 """Fakes of ports of the use cases, and of a clock.
 
 A contract runs on each fake of a port and on what it replaces: tests/integration/test_order_store.py,
-test_dead_letters_contract.py, test_expired_orders.py, test_skip_batch.py, test_erasures.py, test_erase.py and
+test_dead_letters_contract.py, test_expired_orders.py, test_skip_batch.py, test_erasures.py, test_erase_undo.py and
 test_distribute.py.
 """
 
