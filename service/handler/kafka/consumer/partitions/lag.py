@@ -50,8 +50,9 @@ class Lag:
 
     def _set(self, partition: int, progress: PartitionProgress) -> None:
         start, end = self.ends.readable(partition)
-        behind, locked = max(end - max(progress.offset, start), 0), self.ends.locked(partition)
-        now, waits = monotonic(), bool(behind or locked)
+        behind = max(end - max(progress.offset, start), 0)
+        in_transactions = self.ends.open_transaction_messages(partition)
+        now, waits = monotonic(), bool(behind or in_transactions)
         if not behind:
             progress.caught_up()
         if not waits:
@@ -60,5 +61,5 @@ class Lag:
         self._metrics.lag_seconds.labels(partition).set(
             max(now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
         )
-        self._metrics.open_transaction_messages.labels(partition).set(locked)
+        self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
         self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)

@@ -54,10 +54,10 @@ class PartitionEnds:
                 self._queried[partition] = self._client.get_watermark_offsets(self._topic_partition(partition), left)
         self._queried_at = monotonic()
 
-    def locked(self, partition: int) -> int:
+    def open_transaction_messages(self, partition: int) -> int:
         """Return the number of messages from the first open transaction on, which cannot be read yet."""
         ends = self._ends.get(partition)
-        return ends.locked if ends else 0
+        return ends.open_transaction_messages if ends else 0
 
     def readable(self, partition: int) -> tuple[int, int]:
         """Return the first and the last stable offset."""
@@ -67,7 +67,9 @@ class PartitionEnds:
         with suppress(KafkaException):
             start, end = self._client.get_watermark_offsets(self._topic_partition(partition), cached=True)
         ends = self._ends.get(partition)
-        return start, ends.stable if ends and ends.locked else end  # `end` includes open transactions
+        if ends and ends.open_transaction_messages:
+            end = ends.stable  # the client's end includes open transactions
+        return start, end
 
     def _topic_partition(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)

@@ -14,7 +14,7 @@ class PartitionEnd(NamedTuple):
     stable: int
 
     @property
-    def locked(self) -> int:
+    def open_transaction_messages(self) -> int:
         """Messages from the first open transaction on, which cannot be read yet."""
         return max(self.end - self.stable, 0)
 

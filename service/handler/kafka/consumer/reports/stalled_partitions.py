@@ -25,7 +25,9 @@ class StalledPartitions:
     def on_statistics(
         self, ends: "dict[int, PartitionEnd]", assigned: frozenset[int], fetched: "Collection[int]"
     ) -> None:
-        self._warn_of_transactions({p: end for p, end in ends.items() if end.locked and p in assigned})
+        self._warn_of_transactions(
+            {p: end for p, end in ends.items() if end.open_transaction_messages and p in assigned}
+        )
         self._warn_of_missing_offsets(assigned.difference(fetched))
 
     def _warn_of_transactions(self, ends: "dict[int, PartitionEnd]") -> None:
@@ -36,7 +38,7 @@ class StalledPartitions:
         if lasting and self._throttle.is_due("open transactions"):
             self._log.warning(
                 "a producer's open transaction blocks the messages behind it",
-                partitions=sorted(lasting), messages=sum(ends[p].locked for p in lasting),
+                partitions=sorted(lasting), messages=sum(ends[p].open_transaction_messages for p in lasting),
             )  # fmt: skip
 
     def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:

@@ -53,9 +53,9 @@ def test_a_partition_has_no_end_before_its_first_fetch() -> None:
     assert found.ends("orders") == {0: PartitionEnd(9, 6)}
 
 
-@pytest.mark.parametrize(("end", "stable", "locked"), [(9, 6, 3), (9, 9, 0), (5, 6, 0)])
-def test_messages_from_the_first_open_transaction_on_are_locked(end: int, stable: int, locked: int) -> None:
-    assert PartitionEnd(end, stable).locked == locked
+@pytest.mark.parametrize(("end", "stable", "messages"), [(9, 6, 3), (9, 9, 0), (5, 6, 0)])
+def test_messages_from_the_first_open_transaction_on_are_counted(end: int, stable: int, messages: int) -> None:
+    assert PartitionEnd(end, stable).open_transaction_messages == messages
 
 
 def test_an_unknown_topic_has_no_partitions() -> None:
