@@ -384,7 +384,7 @@ MUTATIONS: Final = (
         "polling continues during an outage",
         Replacement(
             "service/handler/kafka/consumer/reader.py",
-            "Reader._wait_for_room",
+            "Reader._wait_for_write",
             "self.worker.wait_finished(...)",
             "self.worker.wait_finished(1e6)",
         ),

@@ -29,9 +29,9 @@ class BatchPipeline:
     stop: ShutdownEvent
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many messages to take from the client in one call, at least 1."""
-        return self.builder.room(self.breaker.limits)
+        return self.builder.capacity(self.breaker.limits)
 
     @property
     def is_full(self) -> bool:

@@ -48,8 +48,8 @@ class Reader:
     def _fill_batch(self) -> None:
         self.pipeline.submit()  # the batch that was filled during the last write
         if self.pipeline.is_full:
-            self._wait_for_room()
-        elif not self.receiver.add_messages(self.pipeline.room, 0):
+            self._wait_for_write()
+        elif not self.receiver.add_messages(self.pipeline.capacity, 0):
             self._wait_for_messages()
         self.pipeline.submit()  # or the messages that have just arrived
 
@@ -59,7 +59,7 @@ class Reader:
         else:
             self.worker.wait_finished(WRITE_POLL_SECONDS)
 
-    def _wait_for_room(self) -> None:
+    def _wait_for_write(self) -> None:
         """Wait for the end of a write, which takes well under a second. A longer one is an outage: pause fetching."""
         if not self.worker.wait_finished(PAUSE_AFTER_SECONDS):
             self.state.become(ConsumerState.PAUSED)
@@ -79,7 +79,7 @@ class Reader:
 
     def _probe(self) -> None:
         """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""
-        any_arrived = self.receiver.add_messages(self.pipeline.room, IDLE_POLL_SECONDS)
+        any_arrived = self.receiver.add_messages(self.pipeline.capacity, IDLE_POLL_SECONDS)
         if not any_arrived or self.pipeline.is_full:
             self.pipeline.submit()
         if not any_arrived and self.worker.is_free:

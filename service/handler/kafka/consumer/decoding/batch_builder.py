@@ -32,7 +32,7 @@ class BatchBuilder:
         self._mean_message_bytes = 1
         self.batch = Batch()
 
-    def room(self, limits: BatchLimits) -> int:
+    def capacity(self, limits: BatchLimits) -> int:
         """Return how many messages to take in one call, at least 1. Assumes that they are as large as the last ones."""
         bytes_left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
         messages_left = min(MAX_CHUNK_MESSAGES, limits.messages - len(self.batch))

@@ -75,25 +75,25 @@ def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Consumer
 
 
 def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:
-    assert builder.room(batch_limits()) == MAX_CHUNK_MESSAGES
-    assert builder.room(batch_limits(messages=3)) == 3
+    assert builder.capacity(batch_limits()) == MAX_CHUNK_MESSAGES
+    assert builder.capacity(batch_limits(messages=3)) == 3
     add(builder, None)
-    assert builder.room(batch_limits(messages=3)) == 2
+    assert builder.capacity(batch_limits(messages=3)) == 2
 
 
 def test_messages_as_large_as_the_last_ones_fit_into_a_chunk(builder: BatchBuilder) -> None:
     add(builder, bytes(MAX_CHUNK_BYTES // 4), bytes(MAX_CHUNK_BYTES // 4))
-    assert builder.room(batch_limits()) == 4
+    assert builder.capacity(batch_limits()) == 4
     add(builder, bytes(MAX_CHUNK_BYTES // 8))
-    assert builder.room(batch_limits()) == 8
+    assert builder.capacity(batch_limits()) == 8
 
 
 def test_messages_as_large_as_the_last_ones_fit_into_the_batch(builder: BatchBuilder) -> None:
     add(builder, bytes(1_000), bytes(1_000))
-    assert builder.room(batch_limits(bytes=5_500)) == 3
+    assert builder.capacity(batch_limits(bytes=5_500)) == 3
 
 
 def test_at_least_one_message_is_taken(builder: BatchBuilder) -> None:
     add(builder, bytes(2 * MAX_CHUNK_BYTES))
-    assert builder.room(batch_limits()) == 1
-    assert builder.room(batch_limits(bytes=1)) == 1
+    assert builder.capacity(batch_limits()) == 1
+    assert builder.capacity(batch_limits(bytes=1)) == 1
