@@ -11,7 +11,7 @@ from time import monotonic
 
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import InternalError, StorageError
-from service.usecases.ports import OrderStore, Stored
+from service.usecases.ports import OrderStore, StoreCounts
 
 OpenTrialStore = Callable[[], AbstractContextManager[OrderStore]]
 """Opens a store whose transactions are all rolled back."""
@@ -44,7 +44,7 @@ class BisectingStore:
         """The first order of the batch that failed last."""
         self._failures = 0
 
-    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         try:
             return self._store.store(orders)
         except InternalError:

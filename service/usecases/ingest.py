@@ -25,7 +25,7 @@ from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ports import DeadLetters, OrderStore, RetryObserver, Stored
+from service.usecases.ports import DeadLetters, OrderStore, RetryObserver, StoreCounts
 
 
 class Decision(Enum):
@@ -42,7 +42,7 @@ class Decision(Enum):
 class Outcome(NamedTuple):
     """The result of a batch."""
 
-    stored: Stored
+    counts: StoreCounts
     dead_letters: Sequence[DeadLetter] = ()
     decision: Decision = Decision.COMMIT
     is_committed: bool = False
@@ -70,18 +70,18 @@ def no_middleware(write: Write) -> Write:
 class _StoreResult:
     """The results of storing a batch's orders."""
 
-    stored: Stored = field(default_factory=Stored)
+    counts: StoreCounts = field(default_factory=StoreCounts)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
     order_flags: bytearray = field(default_factory=bytearray)
     """For the circuit breaker: 1 for each rejected order, 0 for each stored one."""
     is_store_available: bool | None = None
 
-    def add_stored(self, stored: Stored) -> None:
-        if any(stored):  # otherwise the store was not called, because every partition was revoked
+    def add_stored(self, counts: StoreCounts) -> None:
+        if any(counts):  # otherwise the store was not called, because every partition was revoked
             self.is_store_available = True
-        self.stored += stored
-        self.order_flags.extend(bytes(stored.new + stored.replaced))
+        self.counts += counts
+        self.order_flags.extend(bytes(counts.new + counts.replaced))
 
     def add_rejected(self, dead_letter: DeadLetter, *, counts_for_breaker: bool) -> None:
         self.is_store_available = True
@@ -127,7 +127,7 @@ class Ingest:
         result = self._store_all(batch)
         decision, problem = self._evaluate(batch, result.order_flags)
         outcome = Outcome(
-            result.stored,
+            result.counts,
             decision=decision,
             breaker=self._breaker.state,
             problem=problem,
@@ -160,14 +160,14 @@ class Ingest:
                 result.add_given_up(self._dead_letter(order, error) for order in orders)
         return result
 
-    def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> Stored:
+    def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> StoreCounts:
         """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
 
-        def attempt() -> Stored:
+        def attempt() -> StoreCounts:
             orders[:] = batch.owned(orders)  # in place: after an error the caller splits what is left
             self.is_waiting_to_retry.clear()
             try:
-                return self._store.store([order.versioned for order in orders]) if orders else Stored()
+                return self._store.store([order.versioned for order in orders]) if orders else StoreCounts()
             except StatementTimedOut as error:
                 if len(orders) > 1:
                     raise

@@ -18,7 +18,7 @@ from service.pkg.rate import Rate
 from service.usecases.batch import Batch
 
 
-class Stored(NamedTuple):
+class StoreCounts(NamedTuple):
     """Counts of the orders of one transaction. Erased and expired orders are not stored."""
 
     new: int = 0
@@ -28,17 +28,17 @@ class Stored(NamedTuple):
     erased: int = 0
     expired: int = 0
 
-    def __add__(self, other: object) -> "Stored":
-        if not isinstance(other, Stored):
+    def __add__(self, other: object) -> "StoreCounts":
+        if not isinstance(other, StoreCounts):
             return NotImplemented
-        return Stored(*(left + right for left, right in zip(self, other, strict=True)))
+        return StoreCounts(*(left + right for left, right in zip(self, other, strict=True)))
 
 
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
 
-    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         """Store orders in one transaction; the greatest version of an order wins.
 
         Blocks for little more than the statement timeout. Raises OrderRejected, StatementTimedOut or

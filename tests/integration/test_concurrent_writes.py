@@ -12,7 +12,7 @@ from service.entities.version import VersionedOrder
 from service.errors import ConcurrentChange
 from service.repo.shards import shard_of
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.partitions import partition
@@ -69,7 +69,7 @@ def test_of_two_writers_of_a_new_order_the_second_fails_and_succeeds_on_retry(
         with pytest.raises(ConcurrentChange) as caught:
             storing.result(timeout=10)
     assert (caught.value.sqlstate, caught.value.problem) == ("23505", "another writer inserted the same key first")
-    assert writer.store([versioned(5, order_uid="a")]) == Stored(replaced=1)
+    assert writer.store([versioned(5, order_uid="a")]) == StoreCounts(replaced=1)
 
 
 def insert_uncommitted_order(
@@ -93,9 +93,9 @@ def insert_uncommitted_order(
 @pytest.mark.parametrize(
     ("change", "on_retry"),
     [
-        ("DELETE FROM orders", Stored(new=1)),
-        ("UPDATE orders SET source_offset = 9, entry = 'newer'", Stored(stale=1)),
-        ("UPDATE orders SET source_offset = 2, entry = 'newer'", Stored(replaced=1)),
+        ("DELETE FROM orders", StoreCounts(new=1)),
+        ("UPDATE orders SET source_offset = 9, entry = 'newer'", StoreCounts(stale=1)),
+        ("UPDATE orders SET source_offset = 2, entry = 'newer'", StoreCounts(replaced=1)),
     ],
 )
 def test_an_order_that_another_writer_changes_during_its_update_is_compared_again_on_retry(
@@ -104,7 +104,7 @@ def test_an_order_that_another_writer_changes_during_its_update_is_compared_agai
     admin: psycopg.Connection,
     background: Background,
     change: LiteralString,
-    on_retry: Stored,
+    on_retry: StoreCounts,
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     with psycopg.connect(database) as other:

@@ -12,7 +12,7 @@ from service.repo.notifications import Notification, parse
 from service.repo.operations.erasures import Erasures
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import ErasureStatus, ErasureStore, Stored
+from service.usecases.ports import ErasureStatus, ErasureStore, StoreCounts
 from tests.kit import citus
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import versioned
@@ -76,13 +76,13 @@ def test_no_version_of_an_erased_order_is_stored_but_the_rest_of_its_batch_is(
         versioned(6, order_uid="b"),
         versioned(6, order_uid="c", entry="x"),
     ]
-    assert writer.store(batch) == Stored(new=1, replaced=1, erased=1)
+    assert writer.store(batch) == StoreCounts(new=1, replaced=1, erased=1)
     assert stored(admin) == {"b", "c"}
 
 
 def test_an_order_can_be_erased_before_it_is_stored(erasures: Erasures, writer: PostgresOrderStore) -> None:
     assert erasures.erase(["a"]) == set()
-    assert writer.store([versioned(1, order_uid="a")]) == Stored(erased=1)
+    assert writer.store([versioned(1, order_uid="a")]) == StoreCounts(erased=1)
 
 
 def test_a_full_batch_is_stored_without_the_erased_ones(
@@ -90,7 +90,7 @@ def test_a_full_batch_is_stored_without_the_erased_ones(
 ) -> None:
     uids = [f"order-{number}" for number in range(2_000)]
     erasures.erase(uids[::2])
-    assert writer.store([versioned(1, order_uid=uid) for uid in uids]) == Stored(new=1_000, erased=1_000)
+    assert writer.store([versioned(1, order_uid=uid) for uid in uids]) == StoreCounts(new=1_000, erased=1_000)
     assert stored(admin) == {*uids[1::2]}
 
 
@@ -99,7 +99,7 @@ def test_an_order_restored_by_an_earlier_release_is_deleted_by_the_next_erasure(
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     admin.execute("INSERT INTO erased VALUES (sha256('a'))")
-    assert writer.store([versioned(2, order_uid="a", entry="x")]) == Stored(erased=1)
+    assert writer.store([versioned(2, order_uid="a", entry="x")]) == StoreCounts(erased=1)
     assert erasures.erase(["a"]) == {"a"}
     assert stored(admin) == set()
 
@@ -118,7 +118,9 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
     erasures.erase(["recent"])
     assert erasures.forget_older_than(86_400) == 1
-    assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == Stored(new=1, erased=1)
+    assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == StoreCounts(
+        new=1, erased=1
+    )
 
 
 # Undo
@@ -158,7 +160,7 @@ def test_an_erasure_waits_for_a_writer_and_then_erases_its_order(
         erased = background(lambda: erasures.erase(["a"]))
         wait_until_blocked(admin, "eraser", erased)
         other.rollback()
-        assert (storing.result(), erased.result()) == (Stored(new=2), {"a"})
+        assert (storing.result(), erased.result()) == (StoreCounts(new=2), {"a"})
     assert stored(admin) == {"b"}
 
 
@@ -174,14 +176,14 @@ def test_a_writer_waits_for_an_erasure_and_then_skips_the_erased_order(
         storing = background(lambda: writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b")]))
         wait_until_blocked(admin, "writer", storing)
         other.rollback()
-        assert (erased.result(), storing.result()) == ({"z"}, Stored(new=1, erased=1))
+        assert (erased.result(), storing.result()) == ({"z"}, StoreCounts(new=1, erased=1))
     assert stored(admin) == {"b"}
 
 
 def test_writers_do_not_block_each_other(database: str, writer: PostgresOrderStore) -> None:
     with psycopg.connect(database) as other:
         other.execute(SHARE_ERASURE_LOCK)
-        assert writer.store([versioned(1)]) == Stored(new=1)
+        assert writer.store([versioned(1)]) == StoreCounts(new=1)
 
 
 def test_a_writer_that_times_out_waiting_for_an_erasure_can_retry(
@@ -197,7 +199,7 @@ def test_a_writer_that_times_out_waiting_for_an_erasure_can_retry(
         assert caught.value.sqlstate == "55P03"
         other.rollback()
         assert erased.result() == {"z"}
-        assert writer.store([versioned(1, order_uid="b")]) == Stored(new=1)
+        assert writer.store([versioned(1, order_uid="b")]) == StoreCounts(new=1)
 
 
 def test_an_erasure_terminates_a_writer_that_hangs_in_a_copy(
@@ -223,7 +225,7 @@ def test_an_erasure_that_times_out_waiting_for_a_writer_erases_nothing(
         with pytest.raises(StorageUnavailable) as caught:
             erasures.erase(["a"])
         assert caught.value.sqlstate == "55P03"
-        assert writer.store([versioned(2, order_uid="a", entry="x")]) == Stored(replaced=1)
+        assert writer.store([versioned(2, order_uid="a", entry="x")]) == StoreCounts(replaced=1)
     assert stored(admin) == {"a"}
 
 

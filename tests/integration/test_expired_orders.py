@@ -17,7 +17,7 @@ from service.repo.transactions import Transactions
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
-from service.usecases.ports import ExpiredOrders, Stored
+from service.usecases.ports import ExpiredOrders, StoreCounts
 from service.usecases.retention import EARLIEST, RetentionPolicy
 from tests.kit import stores
 from tests.kit.blocked import Background, wait_until_blocked
@@ -220,19 +220,19 @@ def test_a_pruned_order_is_not_stored_again(
     writer.store(batch)
     assert expired.delete_oldest(LIMIT) == 1
     with retaining(database) as opened:
-        assert opened.store(batch) == Stored(unchanged=1, expired=1)
-        assert opened.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == Stored(expired=2)
+        assert opened.store(batch) == StoreCounts(unchanged=1, expired=1)
+        assert opened.store([created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "c")]) == StoreCounts(expired=2)
     assert stored(admin) == {"b"}
 
 
 def test_the_age_at_the_time_of_writing_counts(database: str) -> None:
     with retaining(database, NOW) as earlier, retaining(database, NOW + timedelta(microseconds=1)) as later:
-        assert later.store([created(KEPT, "a")]) == Stored(expired=1)
-        assert earlier.store([created(KEPT, "a")]) == Stored(new=1)
+        assert later.store([created(KEPT, "a")]) == StoreCounts(expired=1)
+        assert earlier.store([created(KEPT, "a")]) == StoreCounts(new=1)
 
 
 def test_without_a_retention_an_order_of_any_age_is_stored(writer: PostgresOrderStore) -> None:
-    assert writer.store([created(EARLIEST, "a")]) == Stored(new=1)
+    assert writer.store([created(EARLIEST, "a")]) == StoreCounts(new=1)
 
 
 def test_a_stored_order_is_replaced_whatever_its_age(database: str, writer: PostgresOrderStore) -> None:
@@ -240,11 +240,11 @@ def test_a_stored_order_is_replaced_whatever_its_age(database: str, writer: Post
     writer.store([created(NOW, "a"), created(EXPIRED, "b")])
     with retaining(database) as opened:
         newer = [created(EXPIRED, "a", 2, entry="newer"), created(EXPIRED, "b", 2, entry="newer")]
-        assert opened.store(newer) == Stored(replaced=2)
-        assert opened.store(newer) == Stored(unchanged=2)
+        assert opened.store(newer) == StoreCounts(replaced=2)
+        assert opened.store(newer) == StoreCounts(unchanged=2)
 
 
 def test_an_erased_order_counts_as_erased_whatever_its_age(database: str) -> None:
     with erasing(database) as erasures, retaining(database) as opened:
         erasures.erase(["a"])
-        assert opened.store([created(EXPIRED, "a"), created(EXPIRED, "b")]) == Stored(erased=1, expired=1)
+        assert opened.store([created(EXPIRED, "a"), created(EXPIRED, "b")]) == StoreCounts(erased=1, expired=1)

@@ -13,7 +13,7 @@ from service.errors import OrderRejected, StatementTimedOut, StorageError, Stora
 from service.repo.connection import GRACE_SECONDS
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.partitions import partition
@@ -70,7 +70,7 @@ def test_a_rejected_replacement_is_identified(
     orders = [versioned(2, order_uid=f"{9 - number}", entry="other") for number in range(10)]
     orders[7] = versioned(2, order_uid="2", **overrides)
     assert rejection(writer, [*orders, versioned(3, order_uid="new")]).index == 7
-    assert writer.store(orders[:7]) == Stored(replaced=7)
+    assert writer.store(orders[:7]) == StoreCounts(replaced=7)
 
 
 def test_a_value_too_long_for_its_column_is_identified_with_the_column(
@@ -110,7 +110,7 @@ def test_the_error_for_a_rejected_order_contains_no_value(
 def test_the_next_batch_after_a_rejection_is_stored(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     add_check(admin, *("orders", "customer_id"))
     rejection(writer, [versioned(1, customer_id="poison")])
-    assert writer.store([versioned(1)]) == Stored(new=1)
+    assert writer.store([versioned(1)]) == StoreCounts(new=1)
 
 
 def test_partitioned_tables_are_supported_and_rejected_orders_identified(
@@ -121,9 +121,9 @@ def test_partitioned_tables_are_supported_and_rejected_orders_identified(
     orders = [versioned(number, order_uid=f"uid-{number}") for number in range(20)]
     poison = versioned(20, order_uid="uid-20", items=[ITEM, ITEM | {"brand": "poison"}])
     assert rejection(writer, [*orders[:7], poison, *orders[7:]]).index == 7
-    assert writer.store(orders) == Stored(new=20)
+    assert writer.store(orders) == StoreCounts(new=20)
     changed = [versioned(30 + number, order_uid=f"uid-{number}", locale="de") for number in range(10)]
-    assert writer.store([*changed, *orders[10:]]) == Stored(replaced=10, unchanged=10)
+    assert writer.store([*changed, *orders[10:]]) == StoreCounts(replaced=10, unchanged=10)
     assert stored_order(admin, "uid-3").locale == "de"
 
 
@@ -144,7 +144,7 @@ def test_waiting_for_a_lock_ends_at_the_lock_timeout(database: str) -> None:
         assert failure(writer, versioned(2, order_uid="a", entry="other")).sqlstate == "55P03"
         assert monotonic() - began < 2
         other.rollback()
-        assert writer.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+        assert writer.store([versioned(2, order_uid="a", entry="other")]) == StoreCounts(replaced=1)
 
 
 def test_a_slow_statement_ends_at_the_statement_timeout(database: str) -> None:
@@ -154,7 +154,7 @@ def test_a_slow_statement_ends_at_the_statement_timeout(database: str) -> None:
         assert isinstance(timed_out, StatementTimedOut)
         assert timed_out.sqlstate == "57014"
         other.rollback()
-        assert writer.store([versioned(1)]) == Stored(new=1)
+        assert writer.store([versioned(1)]) == StoreCounts(new=1)
 
 
 def test_timeouts_apply_to_the_transaction_only(database: str) -> None:
@@ -170,7 +170,7 @@ def test_a_terminated_connection_is_replaced(writer: PostgresOrderStore, admin: 
     writer.store([versioned(1)])
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'writer'")
     assert failure(writer, versioned(2)).sqlstate in {"57P01", ""}
-    assert writer.store([versioned(2)]) == Stored(new=1)
+    assert writer.store([versioned(2)]) == StoreCounts(new=1)
 
 
 def connections(admin: psycopg.Connection) -> list[int]:
@@ -191,7 +191,7 @@ def test_every_error_but_a_rejection_ends_the_connection(database: str, admin: p
         assert failure(writer, versioned(2, order_uid="a", entry="other")).sqlstate == "55P03"
         eventually(lambda: first not in connections(admin), what="the connection ends")
         other.rollback()
-        assert writer.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+        assert writer.store([versioned(2, order_uid="a", entry="other")]) == StoreCounts(replaced=1)
 
 
 def test_an_unreachable_server_is_a_temporary_error() -> None:
@@ -204,7 +204,7 @@ def test_a_missing_table_is_a_temporary_error(writer: PostgresOrderStore, admin:
     admin.execute("ALTER TABLE items RENAME TO later")
     assert failure(writer, versioned(1)).sqlstate == "42P01"
     admin.execute("ALTER TABLE later RENAME TO items")
-    assert writer.store([versioned(1)]) == Stored(new=1)
+    assert writer.store([versioned(1)]) == StoreCounts(new=1)
 
 
 def test_a_read_only_server_is_a_temporary_error(database: str) -> None:
@@ -242,7 +242,7 @@ def test_a_frozen_server_times_out(own_postgres: "Postgres") -> None:
         assert failure(writer, versioned(2)).sqlstate == ""
         assert monotonic() - began < 3
         own_postgres.thaw()
-        assert writer.store([versioned(2)]) == Stored(new=1)
+        assert writer.store([versioned(2)]) == StoreCounts(new=1)
 
 
 def test_a_server_that_freezes_during_a_copy_times_out(own_postgres: "Postgres", background: Background) -> None:
@@ -272,4 +272,4 @@ def test_writer_recovers_after_postgresql_restarts(own_postgres: "Postgres") -> 
         assert not try_to_store(writer, [versioned(2)])
         own_postgres.start()
         eventually(lambda: try_to_store(writer, [versioned(2)]))
-        assert writer.store([versioned(1, order_uid="a")]) == Stored(unchanged=1)
+        assert writer.store([versioned(1, order_uid="a")]) == StoreCounts(unchanged=1)

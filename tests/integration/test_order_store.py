@@ -7,7 +7,7 @@ import pytest
 from msgspec.json import encode
 
 from service.errors import OrderRejected
-from service.usecases.ports import OrderStore, Stored
+from service.usecases.ports import OrderStore, StoreCounts
 from tests.kit.factories import order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
 from tests.kit.partitions import partition
@@ -30,32 +30,32 @@ def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
 
 
 def test_unknown_orders_are_new(store: OrderStore) -> None:
-    assert store.store([versioned(offset) for offset in range(5)]) == Stored(new=5)
+    assert store.store([versioned(offset) for offset in range(5)]) == StoreCounts(new=5)
 
 
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
 def test_a_prepared_order_is_stored_unchanged(store: OrderStore, text: str) -> None:
     order, source, _ = versioned(1, order_uid="a", entry=text)
     document = encode(order_document(order_uid="a", entry=text))
-    assert store.store([store.prepare(order, source, document)]) == Stored(new=1)
-    assert store.store([versioned(2, order_uid="a", entry=text)]) == Stored(unchanged=1)
+    assert store.store([store.prepare(order, source, document)]) == StoreCounts(new=1)
+    assert store.store([versioned(2, order_uid="a", entry=text)]) == StoreCounts(unchanged=1)
 
 
 def test_a_redelivered_order_is_unchanged(store: OrderStore) -> None:
     order = versioned(1)
     store.store([order])
-    assert store.store([order]) == Stored(unchanged=1)
+    assert store.store([order]) == StoreCounts(unchanged=1)
 
 
 def test_the_same_document_in_a_greater_version_only_updates_the_version(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
-    assert store.store([versioned(3, order_uid="a")]) == Stored(unchanged=1)
-    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(stale=1)
+    assert store.store([versioned(3, order_uid="a")]) == StoreCounts(unchanged=1)
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == StoreCounts(stale=1)
 
 
 def test_another_document_in_a_greater_version_replaces_the_order(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
-    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == StoreCounts(replaced=1)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_a_smaller_version_is_stale_by_timestamp_then_partition_then_offset(
     store: OrderStore, older: dict[str, int]
 ) -> None:
     store.store([versioned(5, timestamp_ms=1_000, partition=1, order_uid="a")])
-    assert store.store([versioned(**older, order_uid="a", entry="other")]) == Stored(stale=1)
+    assert store.store([versioned(**older, order_uid="a", entry="other")]) == StoreCounts(stale=1)
 
 
 def test_the_greatest_version_in_a_batch_wins_in_any_order(store: OrderStore) -> None:
     versions = [versioned(offset, order_uid="a", entry=f"entry-{offset}") for offset in (2, 3, 1)]
     stored = store.store(versions)
     assert (stored.new, sum(stored)) == (1, 3)
-    assert store.store([versions[1]]) == Stored(unchanged=1)
-    assert store.store([versions[0], versions[2]]) == Stored(stale=2)
+    assert store.store([versions[1]]) == StoreCounts(unchanged=1)
+    assert store.store([versions[0], versions[2]]) == StoreCounts(stale=2)
 
 
 def test_a_batch_may_contain_all_outcomes(store: OrderStore) -> None:
@@ -91,11 +91,11 @@ def test_a_batch_may_contain_all_outcomes(store: OrderStore) -> None:
         versioned(22, order_uid="c", entry="other"),
         versioned(1, order_uid="d", entry="other"),
     ]
-    assert store.store(batch) == Stored(new=1, replaced=1, unchanged=2, stale=1)
+    assert store.store(batch) == StoreCounts(new=1, replaced=1, unchanged=2, stale=1)
 
 
 def test_an_empty_batch_stores_nothing(store: OrderStore) -> None:
-    assert store.store([]) == Stored()
+    assert store.store([]) == StoreCounts()
 
 
 def test_a_rejected_order_is_identified_and_its_batch_rolled_back(store: OrderStore) -> None:
@@ -105,11 +105,11 @@ def test_a_rejected_order_is_identified_and_its_batch_rolled_back(store: OrderSt
         store.store(orders)
     assert (raised.value.index, raised.value.sqlstate) == (6, "23514")
     assert "no_poison" in raised.value.where
-    assert store.store(orders[:6]) == Stored(new=6)
+    assert store.store(orders[:6]) == StoreCounts(new=6)
 
 
 def test_an_order_that_is_rejected_alone_does_not_affect_later_ones(store: OrderStore) -> None:
     store.store([versioned(1, order_uid="a")])
     with pytest.raises(OrderRejected):
         store.store([versioned(2, order_uid="a", customer_id=POISON)])
-    assert store.store([versioned(2, order_uid="a", entry="other")]) == Stored(replaced=1)
+    assert store.store([versioned(2, order_uid="a", entry="other")]) == StoreCounts(replaced=1)

@@ -14,7 +14,7 @@ from service.entities.version import VersionedOrder
 from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.waiting import eventually
 
@@ -131,7 +131,7 @@ def test_an_order_is_not_replaced_while_its_row_is_copied(database: str, admin: 
         replaced = pool.submit(store.store, [replacement(0, 0)])
         eventually(lambda: single(admin, WAITING_FOR_LOCK) == 1, what="the writer waits")
         other.commit()
-        assert replaced.result() == Stored(replaced=1)
+        assert replaced.result() == StoreCounts(replaced=1)
     assert_copied(admin)
 
 

@@ -24,7 +24,7 @@ from service.repo.transactions import Transactions
 from service.repo.writer.ids import NEXT_BLOCKS
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen
@@ -87,10 +87,10 @@ def test_any_text_survives_an_insert_and_a_replacement(writer: PostgresOrderStor
     orders = [awkward_order(text, offset) for offset, text in enumerate(awkward_texts(100))]
     plain = [versioned(offset, timestamp_ms=1, order_uid=f"awkward-{offset}") for offset in range(0, len(orders), 2)]
     writer.store(plain)
-    assert writer.store(orders) == Stored(new=len(orders) // 2, replaced=len(plain))
+    assert writer.store(orders) == StoreCounts(new=len(orders) // 2, replaced=len(plain))
     for each in orders:
         assert stored_order(admin, each.order.order_uid) == each.order
-    assert writer.store([each._replace(source=each.source._replace(offset=9_999)) for each in orders]) == Stored(
+    assert writer.store([each._replace(source=each.source._replace(offset=9_999)) for each in orders]) == StoreCounts(
         unchanged=len(orders)
     )
 
@@ -116,7 +116,7 @@ def test_any_date_survives_a_round_trip(writer: PostgresOrderStore, admin: psyco
     writer.store([dated])
     assert stored_order(admin, "a") == dated.order
     assert column(admin, f"SELECT {DOCUMENT}::json ->> 'date_created' {FROM_ORDERS}") in {date, date.rstrip("0Z") + "Z"}
-    assert writer.store([dated._replace(source=versioned(2).source)]) == Stored(unchanged=1)
+    assert writer.store([dated._replace(source=versioned(2).source)]) == StoreCounts(unchanged=1)
 
 
 def test_the_greatest_numbers_and_most_items_survive_a_round_trip(
@@ -203,9 +203,11 @@ def test_versions_can_be_compared_by_offset_before_timestamp(database: str, admi
     with writing(database, "offset") as writer:
         writer.store([versioned(5, timestamp_ms=9_000, order_uid="a")])
         later = versioned(6, timestamp_ms=1_000, order_uid="a", entry="later")
-        assert writer.store([later]) == Stored(replaced=1)
-        assert writer.store([versioned(5, timestamp_ms=9_999, order_uid="a", entry="stale")]) == Stored(stale=1)
-        assert writer.store([versioned(1, timestamp_ms=999, partition=1, order_uid="a", entry="x")]) == Stored(stale=1)
+        assert writer.store([later]) == StoreCounts(replaced=1)
+        assert writer.store([versioned(5, timestamp_ms=9_999, order_uid="a", entry="stale")]) == StoreCounts(stale=1)
+        assert writer.store([versioned(1, timestamp_ms=999, partition=1, order_uid="a", entry="x")]) == StoreCounts(
+            stale=1
+        )
         assert stored_order(admin, "a") == later.order
         both = [versioned(9, timestamp_ms=1, order_uid="b", entry="9"), versioned(8, timestamp_ms=5, order_uid="b")]
         writer.store(both)
@@ -218,7 +220,7 @@ def test_rows_deleted_manually_are_restored_by_the_next_version(
     writer.store([versioned(1, order_uid="a")])
     admin.execute("DELETE FROM deliveries")
     again = versioned(2, order_uid="a")
-    assert writer.store([again]) == Stored(replaced=1)
+    assert writer.store([again]) == StoreCounts(replaced=1)
     assert stored_order(admin, "a") == again.order
 
 
@@ -227,7 +229,7 @@ def test_a_stored_document_that_violates_a_newer_rule_is_replaced(
 ) -> None:
     writer.store([versioned(1, order_uid="a")])
     admin.execute("UPDATE payments SET currency = 'usd'")
-    assert writer.store([versioned(2, order_uid="a")]) == Stored(replaced=1)
+    assert writer.store([versioned(2, order_uid="a")]) == StoreCounts(replaced=1)
 
 
 # Plans
@@ -283,7 +285,7 @@ def test_a_writer_takes_other_ids_after_one_that_is_in_use(
     with writing(database) as other:
         with pytest.raises(ConcurrentChange, match="23505"):
             other.store([versioned(1, order_uid=new)])
-        assert other.store([versioned(1, order_uid=new)]) == Stored(new=1)
+        assert other.store([versioned(1, order_uid=new)]) == StoreCounts(new=1)
 
 
 def test_orders_with_the_same_id_in_different_shards_keep_their_rows(
@@ -299,7 +301,7 @@ def test_orders_with_the_same_id_in_different_shards_keep_their_rows(
     ids: dict[str, int] = dict(admin.execute("SELECT order_uid, id FROM orders").fetchall())
     assert ids[first] == ids[second] != ids[third]
     replacements = [versioned(2, order_uid=uid, entry="other") for uid in (first, third)]
-    assert writer.store(replacements) == Stored(replaced=2)
+    assert writer.store(replacements) == StoreCounts(replaced=2)
     assert [stored_order(admin, uid).entry for uid in (first, second, third)] == ["other", "WBIL", "other"]
 
 

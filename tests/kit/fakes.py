@@ -16,7 +16,7 @@ from service.usecases.ports import (
     CitusState,
     ErasureStatus,
     Placement,
-    Stored,
+    StoreCounts,
     TableDistribution,
     UnreadableBatch,
 )
@@ -42,7 +42,7 @@ class FakeStore:
     def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         return VersionedOrder(order, source, document)
 
-    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         self.calls.append(len(orders))
         if self.failures:
             raise self.failures.pop(0)
@@ -50,21 +50,21 @@ class FakeStore:
             if versioned.order.customer_id == POISON:
                 reported = index if self._reports_index else None
                 raise OrderRejected("rejected", sqlstate="23514", where="orders no_poison", index=reported)
-        return sum(map(self._store_one, orders), start=Stored())
+        return sum(map(self._store_one, orders), start=StoreCounts())
 
-    def _store_one(self, versioned: VersionedOrder) -> Stored:
+    def _store_one(self, versioned: VersionedOrder) -> StoreCounts:
         uid = versioned.order.order_uid
         stored = self.orders.get(uid)
         if stored is not None and not versioned.source.is_newer_than(stored.source):
-            return Stored(unchanged=1) if versioned == stored else Stored(stale=1)
+            return StoreCounts(unchanged=1) if versioned == stored else StoreCounts(stale=1)
         self.orders[uid] = versioned
         return _change(stored and stored.order, versioned.order)
 
 
-def _change(stored: Order | None, order: Order) -> Stored:
+def _change(stored: Order | None, order: Order) -> StoreCounts:
     if stored is None:
-        return Stored(new=1)
-    return Stored(unchanged=1) if stored == order else Stored(replaced=1)
+        return StoreCounts(new=1)
+    return StoreCounts(unchanged=1) if stored == order else StoreCounts(replaced=1)
 
 
 class FakeDeadLetters:

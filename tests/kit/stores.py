@@ -14,7 +14,7 @@ from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.factories import connection_settings
 
 WRITER = "writer"
@@ -34,7 +34,7 @@ def erasing(dsn: str, **settings: Any) -> Iterator[Erasures]:
         yield opened
 
 
-def store(dsn: str, *orders: VersionedOrder) -> Stored:
+def store(dsn: str, *orders: VersionedOrder) -> StoreCounts:
     """Store orders in one transaction."""
     with writing(dsn) as writer:
         return writer.store(orders)

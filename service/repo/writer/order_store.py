@@ -30,7 +30,7 @@ from service.repo.writer.ids import Ids
 from service.repo.writer.rows import CopyRows, blocks, copy_rows, copy_statement, order_key
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.writer.updates import Update, replace, update_versions
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -85,7 +85,7 @@ class PostgresOrderStore:
             return VersionedOrder(order, source)
         return VersionedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
 
-    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         newest, duplicates = self._newest(orders)
         copied: dict[str, list[VersionedOrder]] = {}
         try:
@@ -104,11 +104,11 @@ class PostgresOrderStore:
     def close(self) -> None:
         self._transactions.close()
 
-    def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], Stored]:
+    def _newest(self, orders: Sequence[VersionedOrder]) -> tuple[dict[str, VersionedOrder], StoreCounts]:
         """Return the greatest version of each order, sorted by uid, and the counts of the others."""
         newest = {versioned.order.order_uid: versioned for versioned in orders}
         if len(newest) == len(orders):
-            return _sorted(newest), Stored()
+            return _sorted(newest), StoreCounts()
         newest.clear()
         unchanged = stale = 0
         for versioned in orders:
@@ -119,11 +119,11 @@ class PostgresOrderStore:
             if other is not None:
                 unchanged += other.order == versioned.order
                 stale += other.order != versioned.order
-        return _sorted(newest), Stored(unchanged=unchanged, stale=stale)
+        return _sorted(newest), StoreCounts(unchanged=unchanged, stale=stale)
 
     def _write(
         self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
-    ) -> Stored:
+    ) -> StoreCounts:
         plan = self._plan(cursor, newest)
         if updates := plan.unchanged + plan.replaced:
             update_versions(cursor, updates)
@@ -131,7 +131,7 @@ class PostgresOrderStore:
             replace(cursor, plan.replaced)
         self._copy(cursor, plan, copied)
         _notify(cursor, plan)
-        return Stored(
+        return StoreCounts(
             new=len(plan.new),
             replaced=len(plan.replaced),
             unchanged=len(plan.unchanged) + plan.redelivered,

@@ -9,7 +9,7 @@ import pytest
 from service.entities.version import VersionedOrder
 from service.errors import InternalError, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.usecases.bisection import BisectingStore
-from service.usecases.ports import OrderStore, Stored
+from service.usecases.ports import OrderStore, StoreCounts
 from tests.kit.factories import versioned
 from tests.kit.fakes import FakeStore
 
@@ -24,7 +24,7 @@ class FailingStore(FakeStore):
         self.faulty = [] if faulty is None else faulty
         self.error = error
 
-    def store(self, orders: Sequence[VersionedOrder]) -> Stored:
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         if any(faulty in orders for faulty in self.faulty):
             self.failures.append(self.error)
         return super().store(orders)
@@ -97,7 +97,7 @@ def test_once_the_cause_is_gone_the_batch_is_stored() -> None:
     setup = Setup(FailingStore([orders[3]]))
     setup.attempt(orders)
     setup.failing.faulty.clear()
-    assert setup.store.store(orders) == Stored(new=8)
+    assert setup.store.store(orders) == StoreCounts(new=8)
     assert setup.found == []
 
 

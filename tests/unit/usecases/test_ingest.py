@@ -3,7 +3,7 @@ import weakref
 
 import pytest
 
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fakes import FakeDeadLetters
 from tests.kit.ingest import Setup, batch_of, held_back, unavailable
@@ -35,7 +35,7 @@ def test_a_finished_batch_is_freed_without_the_garbage_collector() -> None:
 
 def test_a_batch_is_stored_in_one_call() -> None:
     setup = Setup()
-    assert setup.ingest(batch_of(100)).stored == Stored(new=100)
+    assert setup.ingest(batch_of(100)).counts == StoreCounts(new=100)
     assert setup.store.calls == [100]
     assert (setup.retried, setup.recovered, setup.given_up) == ([], [], [])
 
@@ -43,7 +43,7 @@ def test_a_batch_is_stored_in_one_call() -> None:
 def test_a_batch_without_orders_does_not_call_the_store() -> None:
     setup = Setup()
     outcome = setup.ingest(batch_of(0, bad=3))
-    assert (outcome.stored, setup.store.calls) == (Stored(), [])
+    assert (outcome.counts, setup.store.calls) == (StoreCounts(), [])
     assert setup.dead_letters.sent == outcome.dead_letters
     assert len(outcome.dead_letters) == 3
 
@@ -109,7 +109,7 @@ def test_orders_of_a_revoked_partition_are_not_retried() -> None:
     batch = batch_of(10, partitions=2)
     setup.store.failures += unavailable(1)
     setup.before_retry = lambda: batch.drop(frozenset({1}))
-    assert setup.ingest(batch).stored == Stored(new=5)
+    assert setup.ingest(batch).counts == StoreCounts(new=5)
     assert {found.source.partition for found in setup.store.orders.values()} == {0}
 
 
@@ -125,5 +125,5 @@ def test_a_batch_without_partitions_stops_retrying() -> None:
     batch = batch_of(10)
     setup.store.failures += unavailable(1)
     setup.before_retry = lambda: batch.drop(frozenset({0}))
-    assert setup.ingest(batch).stored == Stored()
+    assert setup.ingest(batch).counts == StoreCounts()
     assert setup.store.calls == [10]

@@ -4,7 +4,7 @@ import pytest
 
 from service.entities.dead_letter import Reason
 from service.usecases.ingest import Decision, split_around
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.fakes import FakeStore
 from tests.kit.ingest import Setup, batch_of, held_back
 from tests.kit.policies import circuit_breaker_policy
@@ -14,7 +14,7 @@ from tests.kit.policies import circuit_breaker_policy
 def test_only_the_poison_order_is_dead_lettered(reports_index: bool) -> None:  # noqa: FBT001
     setup = Setup(FakeStore(reports_index=reports_index))
     outcome = setup.ingest(batch_of(100, poison=(42,)))
-    assert outcome.stored == Stored(new=99)
+    assert outcome.counts == StoreCounts(new=99)
     (dead_letter,) = setup.dead_letters.sent
     assert (dead_letter.record.offset, dead_letter.reason, dead_letter.attempts) == (42, Reason.REJECTED, 1)
     assert dead_letter.detail == "rejected (SQLSTATE 23514) at orders no_poison"
@@ -25,7 +25,7 @@ def test_only_fifty_poison_orders_of_two_thousand_are_dead_lettered(reports_inde
     poison = tuple(range(7, 2_000, 40))
     setup = Setup(FakeStore(reports_index=reports_index))
     outcome = setup.ingest(batch_of(2_000, poison=poison))
-    assert outcome.stored == Stored(new=1_950)
+    assert outcome.counts == StoreCounts(new=1_950)
     assert {dead_letter.record.offset for dead_letter in setup.dead_letters.sent} == set(poison)
     assert len(setup.store.calls) < (300 if reports_index else 800)
     assert sum(setup.store.calls) < 30_000

@@ -4,7 +4,7 @@ import pytest
 
 from service.entities.dead_letter import Reason
 from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageUnavailable
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.ingest import Setup, batch_of, unavailable
 from tests.kit.policies import retry_backoff
 
@@ -18,7 +18,7 @@ def too_slow(times: int) -> list[StorageUnavailable | StatementTimedOut]:
 def test_a_temporary_error_is_retried_until_it_succeeds() -> None:
     setup = Setup()
     setup.store.failures += unavailable(5)
-    assert setup.ingest(batch_of(10)).stored == Stored(new=10)
+    assert setup.ingest(batch_of(10)).counts == StoreCounts(new=10)
     assert setup.retried == [("StorageUnavailable", attempt) for attempt in (1, 2, 3, 4, 5)]
     assert (setup.recovered, setup.given_up) == (["StorageUnavailable"], [])
     assert setup.dead_letters.sent == []
@@ -45,7 +45,7 @@ def test_a_batch_that_is_given_up_is_dead_lettered_as_a_whole() -> None:
     setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0.02))
     setup.store.failures += unavailable(10_000)
     outcome = setup.ingest(batch_of(20))
-    assert (outcome.stored, len(outcome.dead_letters)) == (Stored(), 20)
+    assert (outcome.counts, len(outcome.dead_letters)) == (StoreCounts(), 20)
     assert {dead_letter.reason for dead_letter in setup.dead_letters.sent} == {Reason.REJECTED}
     assert {dead_letter.detail for dead_letter in setup.dead_letters.sent} == {"unreachable (SQLSTATE 57P01)"}
     assert setup.dead_letters.sent[0].attempts == len(setup.retried) + 1 > 1
@@ -79,7 +79,7 @@ def test_a_lost_race_is_never_given_up() -> None:
     setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=0))
     setup.store.failures += [ConcurrentChange("another writer was first", sqlstate="40P01") for _ in range(3)]
     outcome = setup.ingest(batch_of(20))
-    assert (outcome.stored, outcome.dead_letters) == (Stored(new=20), [])
+    assert (outcome.counts, outcome.dead_letters) == (StoreCounts(new=20), [])
     assert setup.retried == [("ConcurrentChange", attempt) for attempt in (1, 2, 3)]
     assert (setup.recovered, setup.given_up) == (["ConcurrentChange"], [])
 
@@ -94,7 +94,7 @@ def test_an_outage_after_a_lost_race_is_given_up() -> None:
 def test_a_batch_that_times_out_is_halved_at_once() -> None:
     setup = Setup()
     setup.store.failures += too_slow(1)
-    assert setup.ingest(batch_of(100)).stored == Stored(new=100)
+    assert setup.ingest(batch_of(100)).counts == StoreCounts(new=100)
     assert setup.store.calls == [100, 50, 50]
     assert setup.retried == [("StatementTimedOut", 1)]
 
@@ -102,7 +102,7 @@ def test_a_batch_that_times_out_is_halved_at_once() -> None:
 def test_a_single_order_that_times_out_is_retried() -> None:
     setup = Setup()
     setup.store.failures += too_slow(3)
-    assert setup.ingest(batch_of(2)).stored == Stored(new=2)
+    assert setup.ingest(batch_of(2)).counts == StoreCounts(new=2)
     assert setup.store.calls == [2, 1, 1, 1, 1]
     assert setup.retried == [("StatementTimedOut", 1), ("StorageUnavailable", 1), ("StorageUnavailable", 2)]
 

@@ -7,7 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
@@ -20,7 +20,7 @@ class OutcomeReport:
 
     def __call__(self, batch: Batch, outcome: Outcome, write_seconds: float) -> None:
         """Count the outcome. Dead letters and tombstones count once they are final, which depends on the decision."""
-        self._count_stored(outcome.stored)
+        self._count_orders(outcome.counts)
         if outcome.is_store_available is not None:
             self.metrics.dependency_up.labels("postgresql").set(outcome.is_store_available)
         if outcome.decision is not Decision.COMMIT:
@@ -34,11 +34,11 @@ class OutcomeReport:
                 partition=dead_letter.record.partition, offset=dead_letter.record.offset,
             )  # fmt: skip
 
-    def _count_stored(self, stored: Stored) -> None:
+    def _count_orders(self, counts: StoreCounts) -> None:
         metrics = self.metrics.ingest
-        metrics.stored.inc(stored.new)
-        metrics.replaced.inc(stored.replaced)
-        metrics.unchanged.inc(stored.unchanged)
-        metrics.stale.inc(stored.stale)
-        metrics.erased_skipped.inc(stored.erased)
-        metrics.expired_skipped.inc(stored.expired)
+        metrics.stored.inc(counts.new)
+        metrics.replaced.inc(counts.replaced)
+        metrics.unchanged.inc(counts.unchanged)
+        metrics.stale.inc(counts.stale)
+        metrics.erased_skipped.inc(counts.erased)
+        metrics.expired_skipped.inc(counts.expired)

@@ -63,17 +63,17 @@ def _context(record: Record) -> Context | None:
 
 
 def _attributes(batch: Batch, outcome: Outcome) -> dict[str, int | str]:
-    stored = outcome.stored
+    counts = outcome.counts
     return {
         "messaging.system": "kafka",
         "messaging.operation.type": "process",
         "messaging.batch.message_count": len(batch),
-        "orders.new": stored.new,
-        "orders.replaced": stored.replaced,
-        "orders.unchanged": stored.unchanged,
-        "orders.stale": stored.stale,
-        "orders.erased": stored.erased,
-        "orders.expired": stored.expired,
+        "orders.new": counts.new,
+        "orders.replaced": counts.replaced,
+        "orders.unchanged": counts.unchanged,
+        "orders.stale": counts.stale,
+        "orders.erased": counts.erased,
+        "orders.expired": counts.expired,
         "orders.dead_letters": len(outcome.dead_letters),
     }
 

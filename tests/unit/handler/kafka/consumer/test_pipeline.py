@@ -21,7 +21,7 @@ from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
 from tests.kit.policies import consumer_settings, decoding_rules
@@ -38,7 +38,7 @@ def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) 
     progress.reach_end(0, 10)
     return BatchPipeline(
         BatchBuilder(decoder, FakeStore.prepare, metrics),
-        BatchWorker(lambda _: Outcome(Stored()), Event()),
+        BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
         progress,
         BreakerControl(consumer_settings(), metrics.consumption, log),
         ConsumerStateMachine(FetchControl(kafka, metrics.consumption, log)),  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import pytest
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 
 SECONDS = 10.0
-WRITTEN = Outcome(Stored())
+WRITTEN = Outcome(StoreCounts())
 
 
 class ObservedWorker(BatchWorker):

@@ -12,18 +12,18 @@ from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.policies import batch_limits, consumer_settings
 
 RETRY_AFTER_SECONDS = 60.0
 SETTINGS = consumer_settings(
     limits=batch_limits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
 )
-DONE = Outcome(Stored(new=1))
+DONE = Outcome(StoreCounts(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
-FLOOD = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
-REJECTING = Outcome(Stored(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
-STORED_AGAIN = Outcome(Stored(new=1), decision=Decision.REREAD)
+FLOOD = Outcome(StoreCounts(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
+REJECTING = Outcome(StoreCounts(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
+STORED_AGAIN = Outcome(StoreCounts(new=1), decision=Decision.REREAD)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 
-STORED = Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6)
+STORED = StoreCounts(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6)
 RECORD = Record("orders", 2, 7, 1_000, b"key", b"a secret", [])
 DEAD_LETTER = DeadLetter(RECORD, Reason.INVALID, "sm_id: is missing")
 
@@ -42,7 +42,7 @@ def test_stored_orders_are_counted_by_what_became_of_them(metrics: ConsumerMetri
 def test_postgresql_is_up_as_its_last_call_found_it(metrics: ConsumerMetrics, decision: Decision) -> None:
     found = []
     for is_available in (None, True, None, False, None):
-        report(metrics, Outcome(Stored(), decision=decision, is_store_available=is_available))
+        report(metrics, Outcome(StoreCounts(), decision=decision, is_store_available=is_available))
         found.append(sample(metrics, "dependency_up", dependency="postgresql"))
     assert found == [None, 1, 1, 0, 0]
 

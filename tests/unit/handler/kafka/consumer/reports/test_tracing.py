@@ -14,7 +14,7 @@ from service.entities.record import Record
 from service.handler.kafka.consumer.reports.tracing import MAX_MESSAGES, traced
 from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.ingest import Outcome
-from service.usecases.ports import Stored
+from service.usecases.ports import StoreCounts
 from tests.kit.factories import versioned
 
 TRACE, PARENT = "a" * 32, "b" * 16
@@ -32,7 +32,7 @@ class Spans:
         self._tracer = provider.get_tracer("test")
 
     def write(self, batch: Batch, write: Callable[[Batch], Outcome] | None = None) -> Outcome:
-        return traced(self._tracer, write or (lambda _: Outcome(Stored())))(batch)
+        return traced(self._tracer, write or (lambda _: Outcome(StoreCounts())))(batch)
 
     def named(self, name: str) -> list[ReadableSpan]:
         return [span for span in self._exporter.get_finished_spans() if span.name == name]
@@ -64,7 +64,9 @@ def hex_ids(span: ReadableSpan) -> tuple[str, str]:
 
 def test_the_span_of_a_batch_counts_what_became_of_its_messages(spans: Spans) -> None:
     batch = batch_of([], [], [])
-    outcome = Outcome(Stored(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6), [dead_letter(batch, 0)])
+    outcome = Outcome(
+        StoreCounts(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6), [dead_letter(batch, 0)]
+    )
     assert spans.write(batch, lambda _: outcome) is outcome
     (span,) = spans.named("store orders")
     assert span.attributes == {
@@ -112,7 +114,7 @@ def test_the_last_of_several_trace_headers_counts(spans: Spans) -> None:
 
 def test_a_dead_letter_has_a_span_with_its_reason_inside_that_of_its_message(spans: Spans) -> None:
     batch = batch_of(SAMPLED, SAMPLED)
-    spans.write(batch, lambda _: Outcome(Stored(new=1), [dead_letter(batch, 1)]))
+    spans.write(batch, lambda _: Outcome(StoreCounts(new=1), [dead_letter(batch, 1)]))
     (dead,) = spans.named("dead-letter order")
     (message,) = (span for span in spans.named("process order") if span.status.status_code is StatusCode.ERROR)
     assert dead.parent == message.context
@@ -125,7 +127,7 @@ def test_a_message_rejected_by_the_decoder_is_traced_too(spans: Spans) -> None:
     batch = Batch()
     record = Record("orders", 2, 0, 1_000, None, b"{", SAMPLED)
     batch.add_dead_letter(DeadLetter(record, Reason.UNDECODABLE, "malformed JSON"))
-    spans.write(batch, lambda each: Outcome(Stored(), each.dead_letters))
+    spans.write(batch, lambda each: Outcome(StoreCounts(), each.dead_letters))
     assert len(spans.named("dead-letter order")) == 1
 
 
