@@ -137,8 +137,9 @@ class InMemoryServer:
                 protocol.data_received(piece)
         await self.settle()
         written = RANDOM_IDS.sub(rb"\1?", transport.written)
-        timers = (protocol.timeout_keep_alive_task, protocol._head_timer)  # type: ignore[attr-defined]
-        outcome = Outcome(written, transport.is_closed, transport.is_closed or any(timers))
+        is_head_due = protocol._head_timer.is_running  # type: ignore[attr-defined]
+        has_timeout = transport.is_closed or is_head_due or protocol.timeout_keep_alive_task is not None
+        outcome = Outcome(written, transport.is_closed, has_timeout)
         protocol.connection_lost(None)
         protocol._unset_keepalive_if_required()
         return outcome

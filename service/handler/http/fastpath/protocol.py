@@ -12,17 +12,17 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-from starlette.types import Receive, Scope, Send
 
 from service.errors import RequestRefused
 from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
 from service.handler.http.fastpath.idle import IdleConnections
+from service.handler.http.fastpath.keep_alive import KeepAliveProtocol
+from service.handler.http.fastpath.refusal import Refusal, overloaded
 from service.handler.http.fastpath.request_head import RequestHead
 from service.handler.http.fastpath.responder import HEAD_END, CacheResponder
 from service.handler.http.fastpath.states import ConnectionState, ReceiveState, SendState
+from service.handler.http.fastpath.timer import ConnectionTimer
 from service.handler.http.fastpath.uvicorn_protocol import RequestResponseCycle, UvicornProtocol
-from service.handler.http.middleware import new_request_id, request_id_from, serialize, with_standard_headers
-from service.handler.http.problems import problem
 
 HEAD_TIMEOUT_SECONDS: Final = 15.0
 """How long a client may take to send the head of a request."""
@@ -41,13 +41,6 @@ SEND_TIMEOUT_SECONDS: Final = 60.0
 """How long a client may take to read enough of a response that the rest fits into the socket's buffers."""
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, with a timeout of 0 s: the kernel discards unsent data on close."""
-_REFUSAL_DETAILS: Final = {
-    HTTPStatus.BAD_REQUEST: "not a valid HTTP/1.1 request",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request line and headers are too large",
-    HTTPStatus.TOO_MANY_REQUESTS: "too many pipelined requests on this connection",
-    HTTPStatus.SERVICE_UNAVAILABLE: "too many connections",
-}
-"""Details of the errors that are sent without the application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +83,6 @@ def protocol_class(context: ConnectionContext) -> type[UvicornProtocol]:
     return ServerProtocol
 
 
-async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 503, as an ASGI application."""
-    request_id = request_id_from(scope["headers"])
-    response = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many concurrent requests", request_id.decode())
-    response.raw_headers = with_standard_headers(response.raw_headers, request_id)
-    await response(scope, receive, send)
-
-
 # For the hot path: Python 3.11 looks up enum members slowly.
 _OPEN: Final = ConnectionState.OPEN
 _NEW: Final = ReceiveState.NEW
@@ -106,75 +91,38 @@ _READY: Final = SendState.READY
 _IN_HEAD: Final = {ReceiveState.NEW, ReceiveState.HEAD}
 
 
-class LimitedProtocol(UvicornProtocol):
+class LimitedProtocol(KeepAliveProtocol):
     """One connection. Its `_state`, `_receiving` and `_sending` are described in states.py."""
 
     def __init__(self, context: ConnectionContext, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(context.idle, context.limits.keep_alive_seconds, *args, **kwargs)
         self._limits = context.limits
         self._responder = context.responder
-        self._idle = context.idle
         self._buffers = context.buffers
-        self.timeout_keep_alive = self._limits.keep_alive_seconds  # type: ignore[assignment]  # uvicorn declares an int
-        self.last_hit_at = 0.0
-        """Loop time."""
         self._state = _OPEN
         self._receiving = _NEW
         self._head = RequestHead(self._limits.max_head_bytes)
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_timer = ConnectionTimer(self.loop)
         self._sending = _READY
-        self._send_timer: asyncio.TimerHandle | None = None
+        self._send_timer = ConnectionTimer(self.loop)
         self._pipelined_bytes = 0
-        self._pending_error = b""
-        """The response to send in the state ERROR_PENDING."""
-
-    # Connection
+        self._refusal: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(UNCOUNTED_BYTES)
+        seconds = HEAD_TIMEOUT_SECONDS
         if self.connection_count > self._limits.max_connections and not self._idle.close_longest(self.loop.time()):
-            self._state = ConnectionState.OVER_LIMIT
-        self._start_head_timer()
+            self._state, seconds = ConnectionState.OVER_LIMIT, REFUSED_HEAD_TIMEOUT_SECONDS
+        self._head_timer.start(seconds, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_head_timer()
+        self._head_timer.cancel()
         self.cancel_keep_alive_timer()
-        self._cancel_send_timer()
+        self._send_timer.cancel()
         self.drop_pipelined_requests()
         self._buffers.discard(self)
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Stop reading from a client that does not read its responses, and start the send timeout."""
-        super().pause_writing()
-        self.pause_reading()
-        if self._sending is _READY:
-            self._sending = SendState.PAUSED
-            self._send_timer = self.loop.call_later(SEND_TIMEOUT_SECONDS, self._buffers.drop, self)
-        self._buffers.update(self)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._cancel_send_timer()
-        is_request_deferred, self._sending = self._sending is SendState.REQUEST_DEFERRED, _READY
-        if is_request_deferred:
-            self.start_pipelined_request()
-        if not self.pipelined_requests:
-            self.resume_reading()
-        self._buffers.update(self)
-
-    def buffered_bytes(self) -> int:
-        if not self.pipelined_requests:
-            self._pipelined_bytes = 0
-        incomplete_head = self._head.incomplete_bytes if self._receiving in _IN_HEAD else 0
-        unsent = self.transport.get_write_buffer_size()
-        return self._pipelined_bytes + incomplete_head + (unsent + SEND_BUFFER_BYTES if unsent else 0)
-
-    def abort(self) -> None:
-        peer = self.transport.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._state is not _OPEN:
@@ -186,84 +134,9 @@ class LimitedProtocol(UvicornProtocol):
         if data:
             self._parse(data)
 
-    # Parsing
-
-    def _parse(self, data: bytes) -> None:
-        head_before = self._head
-        self.cancel_keep_alive_timer()
-        self._feed_parser(data)
-        if self._receiving in _IN_HEAD:
-            is_new_head = self._head is not head_before
-            self._head.incomplete_bytes += len(data.rpartition(HEAD_END)[2] if is_new_head else data)
-            if self._head.incomplete_bytes > self._limits.max_head_bytes:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if self._is_idle() and self._head_timer is None and not self.is_keep_alive_timer_running:
-            self.start_keep_alive_timer(self.timeout_keep_alive)  # an empty line canceled it, and began no request
-        self._buffers.update(self)
-
-    def _feed_parser(self, data: bytes) -> None:
-        try:
-            self.feed_parser(data)
-        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser ignores all that follows
-            self._end_after_this_request()
-        except httptools.HttpParserError as error:
-            raised = error.__context__  # by a callback
-            self._refuse(raised.status if isinstance(raised, RequestRefused) else HTTPStatus.BAD_REQUEST)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._receiving = ReceiveState.HEAD
-        self._head = RequestHead(self._limits.max_head_bytes)
-        self._start_head_timer()
-
-    def on_url(self, url: bytes) -> None:
-        self._head.add_url(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head.add_header(name, value)
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if self.pipelined_requests >= MAX_PIPELINED_REQUESTS:
-            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS)
-        self._receiving = ReceiveState.BODY
-        self._cancel_head_timer()
-        super().on_headers_complete()
-        if self.pipelined_requests:
-            self._pipelined_bytes += PIPELINED_REQUEST_BYTES + self._head.parsed_bytes
-
-    def on_message_complete(self) -> None:
-        self._receiving = _BETWEEN
-        super().on_message_complete()
-
-    def _start_head_timer(self) -> None:
-        self._cancel_head_timer()
-        is_over_limit = self._state is ConnectionState.OVER_LIMIT
-        seconds = REFUSED_HEAD_TIMEOUT_SECONDS if is_over_limit else HEAD_TIMEOUT_SECONDS
-        self._head_timer = self.loop.call_later(seconds, self.transport.close)
-
-    # Responses
-
-    def start_application(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Defer the request while an earlier response is unsent, so that only one response is in memory."""
-        if self._sending is not _READY:
-            self._sending = SendState.REQUEST_DEFERRED
-            self.defer_request(cycle, app)
-            self.pause_reading()
-        else:
-            is_overloaded = self.running_requests >= self._limits.max_requests
-            super().start_application(cycle, _overloaded if is_overloaded else app)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._pipelined_bytes and not self.pipelined_requests:
-            self._buffers.update(self)
-        if self.is_keep_alive_timer_running:
-            self._idle.add(self, self.loop.time())
-        is_error_due = self._state is ConnectionState.ERROR_PENDING and self.has_answered_all()
-        if is_error_due and not self.transport.is_closing():
-            self._send_last(self._pending_error)
+    def _is_idle(self) -> bool:
+        """Return whether the next byte begins a request and all earlier requests are answered."""
+        return (self._receiving is _BETWEEN or self._receiving is _NEW) and self.has_answered_all()
 
     def _answer_hits(self, responder: CacheResponder, data: bytes) -> int:
         """Answer leading requests for cached orders, in order. Return the length of these requests."""
@@ -288,44 +161,86 @@ class LimitedProtocol(UvicornProtocol):
         """Set the state that uvicorn sets after a response."""
         if self._receiving is not _BETWEEN:
             self._receiving = _BETWEEN
-            self._cancel_head_timer()
+            self._head_timer.cancel()
         self.last_hit_at = self.loop.time()
         if not self.is_keep_alive_timer_running:
             self.start_keep_alive_timer(self.timeout_keep_alive)
 
-    # Idle connections
+    def _parse(self, data: bytes) -> None:
+        head_before = self._head
+        self.cancel_keep_alive_timer()
+        self._feed_parser(data)
+        if self._receiving in _IN_HEAD:
+            is_new_head = self._head is not head_before
+            self._head.incomplete_bytes += len(data.rpartition(HEAD_END)[2] if is_new_head else data)
+            if self._head.incomplete_bytes > self._limits.max_head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._is_idle() and not self._head_timer.is_running and not self.is_keep_alive_timer_running:
+            self.start_keep_alive_timer(self.timeout_keep_alive)  # an empty line canceled it, and began no request
+        self._buffers.update(self)
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close, unless there was a hit since the timer started: restarting the timer at each hit is slower."""
-        remaining = self.last_hit_at + self.timeout_keep_alive - self.loop.time()
-        if remaining > 0:
-            self.start_keep_alive_timer(remaining)
+    def _feed_parser(self, data: bytes) -> None:
+        try:
+            self.feed_parser(data)
+        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser ignores all that follows
+            self._end_after_this_request()
+        except httptools.HttpParserError as error:
+            raised = error.__context__  # by a callback
+            self._refuse(raised.status if isinstance(raised, RequestRefused) else HTTPStatus.BAD_REQUEST)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._receiving = ReceiveState.HEAD
+        self._head = RequestHead(self._limits.max_head_bytes)
+        self._head_timer.start(HEAD_TIMEOUT_SECONDS, self.transport.close)
+
+    def on_url(self, url: bytes) -> None:
+        self._head.add_url(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head.add_header(name, value)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.pipelined_requests >= MAX_PIPELINED_REQUESTS:
+            raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS)
+        self._receiving = ReceiveState.BODY
+        self._head_timer.cancel()
+        super().on_headers_complete()
+        if self.pipelined_requests:
+            self._pipelined_bytes += PIPELINED_REQUEST_BYTES + self._head.parsed_bytes
+
+    def on_message_complete(self) -> None:
+        self._receiving = _BETWEEN
+        super().on_message_complete()
+
+    def start_application(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Defer the request while an earlier response is unsent, so that only one response is in memory."""
+        if self._sending is not _READY:
+            self._sending = SendState.REQUEST_DEFERRED
+            self.defer_request(cycle, app)
+            self.pause_reading()
         else:
-            super().timeout_keep_alive_handler()
+            is_overloaded = self.running_requests >= self._limits.max_requests
+            super().start_application(cycle, overloaded if is_overloaded else app)
 
-    def start_keep_alive_timer(self, seconds: float) -> None:
-        super().start_keep_alive_timer(seconds)
-        self._idle.add(self, self.loop.time())
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._pipelined_bytes and not self.pipelined_requests:
+            self._buffers.update(self)
+        if self._refusal and self.has_answered_all() and not self.transport.is_closing():
+            self._refusal.send(self.transport)
 
-    def cancel_keep_alive_timer(self) -> None:
-        super().cancel_keep_alive_timer()
-        self._idle.discard(self)
-
-    def _is_idle(self) -> bool:
-        """Return whether the next byte begins a request and all earlier requests are answered."""
-        return (self._receiving is _BETWEEN or self._receiving is _NEW) and self.has_answered_all()
-
-    # End of the connection
-
-    def _cancel_send_timer(self) -> None:
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-            self._send_timer = None
-
-    def _cancel_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _refuse(self, status: HTTPStatus) -> None:
+        if self._refusal or self.transport.is_closing():
+            return
+        self._refusal = Refusal(status, self.default_headers)
+        if self.has_answered_all():
+            self._refusal.send(self.transport)
+        else:  # sent now, it would be taken for the response to an earlier request
+            self._state = ConnectionState.ERROR_PENDING
+            self.pause_reading()
 
     def _end_after_this_request(self) -> None:
         """Close when the current request is answered, and ignore all that follows it."""
@@ -335,19 +250,33 @@ class LimitedProtocol(UvicornProtocol):
         else:
             self.close_after_response()
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        if self._state is ConnectionState.ERROR_PENDING or self.transport.is_closing():
-            return  # already refused
-        request_id = new_request_id()
-        response = problem(status, _REFUSAL_DETAILS[status], request_id.decode(), headers={"connection": "close"})
-        headers = with_standard_headers([*self.default_headers, *response.raw_headers], request_id)
-        serialized = serialize(status, headers, bytes(response.body))
-        if self.has_answered_all():
-            self._send_last(serialized)
-        else:  # sent now, it would be taken for the response to an earlier request
-            self._state, self._pending_error = ConnectionState.ERROR_PENDING, serialized
-            self.pause_reading()
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read its responses, and start the send timeout."""
+        super().pause_writing()
+        self.pause_reading()
+        if self._sending is _READY:
+            self._sending = SendState.PAUSED
+            self._send_timer.start(SEND_TIMEOUT_SECONDS, self._buffers.drop, self)
+        self._buffers.update(self)
 
-    def _send_last(self, response: bytes) -> None:
-        self.transport.write(response)
-        self.transport.close()
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._send_timer.cancel()
+        is_request_deferred, self._sending = self._sending is SendState.REQUEST_DEFERRED, _READY
+        if is_request_deferred:
+            self.start_pipelined_request()
+        if not self.pipelined_requests:
+            self.resume_reading()
+        self._buffers.update(self)
+
+    def buffered_bytes(self) -> int:
+        if not self.pipelined_requests:
+            self._pipelined_bytes = 0
+        incomplete_head = self._head.incomplete_bytes if self._receiving in _IN_HEAD else 0
+        unsent = self.transport.get_write_buffer_size()
+        return self._pipelined_bytes + incomplete_head + (unsent + SEND_BUFFER_BYTES if unsent else 0)
+
+    def abort(self) -> None:
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        self.transport.abort()

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.handler.http.fastpath import uvicorn_protocol
+from service.handler.http.fastpath.keep_alive import KeepAliveProtocol
 from service.handler.http.fastpath.protocol import LimitedProtocol
 from service.handler.http.fastpath.uvicorn_protocol import (
     ATTRIBUTES,
@@ -51,7 +52,8 @@ def assigned(cls: type) -> set[str]:
 
 
 def test_every_overridden_method_is_listed() -> None:
-    overridden = {name for cls in (UvicornProtocol, LimitedProtocol) for name in vars(cls)} & {*vars(HttpToolsProtocol)}
+    ours = (UvicornProtocol, KeepAliveProtocol, LimitedProtocol)
+    overridden = {name for cls in ours for name in vars(cls)} & {*vars(HttpToolsProtocol)}
     assert {name for name in overridden if not name.startswith("__")} <= {*METHODS}
 
 
