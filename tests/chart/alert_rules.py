@@ -8,8 +8,6 @@ from tests.chart.helm import Manifest, one, render
 from tests.chart.test_pods import RETENTION
 
 ON: Final = ",".join(["metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true", *RETENTION])
-
-
 ALERTS: Final = (
     "OrdersLagGrows",
     "OrdersNoProgress",
@@ -32,11 +30,7 @@ ALERTS: Final = (
     "OrdersPruneFailed",
     "OrdersPruneOverdue",
 )
-
-
 OF_THE_CRON_JOB: Final = ("OrdersPruneFailed", "OrdersPruneOverdue")
-
-
 each_alert = pytest.mark.parametrize("alert", ALERTS)
 
 

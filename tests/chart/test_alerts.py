@@ -18,17 +18,9 @@ from tests.chart.helm import CHART, ROOT, Manifest, of_kind, one, render
 from tests.kit.metrics import declared
 
 RULES: Final = CHART / "alerts"
-
-
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
-
-
 CASES: Final = Path(__file__).parent / "alerts"
-
-
 SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-
-
 KUBE_STATE_METRICS: Final = {
     **{
         f"kube_job_status_{name}": {"job_name"}
@@ -37,20 +29,14 @@ KUBE_STATE_METRICS: Final = {
     **{f"kube_cronjob_{name}": {"cronjob"} for name in ("created", "status_last_successful_time")},
 }
 """By name, the labels besides `namespace`."""
-
-
 OF_ONE_RELEASE: Final = {
     "job": r'orders-(consumer|api|\(api\|consumer\))-metrics"',
     "job_name": "orders-(migrate|prune)-",
     "cronjob": 'orders-prune"',
 }
 """By label, a pattern of the values that select the release."""
-
-
 TARGET_LABELS: Final = {"namespace", "job", "pod"}
 """Labels that the Prometheus operator adds to the targets of a ServiceMonitor."""
-
-
 SELECTOR: Final = re.compile(r'\b([a-z_]+)\{((?:[^"{}]|"[^"]*")*)\}')
 
 

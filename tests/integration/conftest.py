@@ -8,7 +8,9 @@ import pytest
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers
+from tests.kit.api_process import NO_KAFKA
 from tests.kit.blocked import Background
+from tests.kit.processes import Service, Spawn
 from tests.kit.stores import writing
 
 
@@ -39,3 +41,14 @@ def kafka(kafka_server: servers.Kafka, topic: str) -> KafkaSettings:
 @pytest.fixture
 def both_settings(kafka: KafkaSettings, database: str) -> Settings:
     return Settings(kafka=kafka, postgres=PostgresSettings(dsn=database))
+
+
+@pytest.fixture
+def api_settings(database: str) -> dict[str, str]:
+    """Environment of an API without Kafka."""
+    return {"ORDERS_POSTGRES__DSN": database, **NO_KAFKA}
+
+
+@pytest.fixture
+def api(spawn: Spawn, api_settings: dict[str, str]) -> Service:
+    return spawn("api", settings=api_settings).ready()

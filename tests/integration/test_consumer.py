@@ -30,11 +30,7 @@ from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
 UID = SAMPLE["order_uid"]
-
-
 BACKLOG = 20_000
-
-
 PEAK_MIB = 230
 """Peak memory with a backlog: two full batches in flight, 10% below the documented limit of 256 MiB."""
 

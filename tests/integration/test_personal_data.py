@@ -43,8 +43,6 @@ from tests.kit.waiting import eventually
 
 MAX_MESSAGE_BYTES = 100_000
 """Limit of the dead-letter topic, so that some dead letters become stubs."""
-
-
 CONFIG_MAP = ROOT / "chart" / "templates" / "postgresql" / "configmap.yaml"
 
 
@@ -172,8 +170,6 @@ INVALID_SETTINGS = [
     {"ORDERS_KAFKA__PROPERTIES": f'{{"security.protocol": "nonsense", "sasl.password": "{MARK}"}}'},
     {"ORDERS_POSTGRES__CONNECT_TIMEOUT": MARK, "ORDERS_CACHE": MARK, "ORDERS_BATCH__MAX_BYTES": f"{DIGITS}{MARK}"},
 ]
-
-
 INVALID_DSNS = [
     {"ORDERS_POSTGRES__DSN": f"postgresql://me:{MARK}@127.0.0.1:1/orders"},
     {"ORDERS_POSTGRES__DSN": f"postgresql://me:{MARK}@[/orders"},

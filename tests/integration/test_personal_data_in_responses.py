@@ -16,17 +16,9 @@ from tests.kit.waiting import eventually
 
 IN_SUMMARIES = ("track_number", "delivery_service", "payment.amount")
 """Fields that a list contains."""
-
-
 KEY = f"{MARK}-a-key-that-reads"
-
-
 DEAD_LETTER_KEY = f"{MARK}-a-key-of-dead-letters"
-
-
 HAS_KEY = f"authorization: Bearer {KEY}"
-
-
 HAS_DEAD_LETTER_KEY = f"x-api-key: {DEAD_LETTER_KEY}"
 
 

@@ -15,11 +15,7 @@ from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
 TABLES = ("orders", "deliveries", "payments", "items")
-
-
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
-
-
 JOIN_SECONDS = 30.0  # 3 s on an idle machine; with the protocol `consumer` a heartbeat of 5 s more
 
 

@@ -16,33 +16,15 @@ from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.harness import Sent
 
 MARK = "Zq7mark"
-
-
 DIGITS = "7991773551"
-
-
 UID = "Uq7id"
-
-
 PERSONAL = re.compile(f"{MARK}|{DIGITS}".encode(), re.IGNORECASE)
-
-
 IDENTIFYING = re.compile(UID.encode(), re.IGNORECASE)
-
-
 PLAIN = {"delivery.phone": f"+{DIGITS}", "delivery.email": f"{MARK}@{MARK}.example", "payment.currency": "USD"}
 """Values of a valid order where the mark alone would be invalid."""
-
-
 UNMARKED = {"order_uid", "date_created", "items[0].sale", "items[0].status"}
-
-
 PARENT = f"00-{'a' * 32}-{'d' * 16}-01"
-
-
 HEADERS = [("traceparent", PARENT.encode()), ("tracestate", f"{MARK.lower()}=1".encode()), (MARK, MARK.encode())]
-
-
 PASSWORDS = f'{{"sasl.password": "{MARK}", "ssl.key.password": "{MARK}", "debug": "conf,consumer,msg"}}'
 
 
