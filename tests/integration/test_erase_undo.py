@@ -9,7 +9,7 @@ from msgspec.json import encode
 from service.app.commands.support.kafka_clients import connected_consumer
 from service.config import Settings
 from service.errors import CommandError, UsageError
-from service.handler.kafka.client.order_records import KafkaOrderRecords
+from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.repo.operations.erasures import Erasures
 from service.usecases.ports import OrderRecords
 from tests.kit.erase_command import erased, produce, run

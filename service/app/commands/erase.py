@@ -19,8 +19,8 @@ from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import require_kafka, translated
-from service.handler.kafka.client.order_records import KafkaOrderRecords
 from service.handler.kafka.dead_letters import reading
+from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo

@@ -5,8 +5,8 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.ownership import order_of
 from service.entities.record import Record
-from service.handler.kafka.client.ownership import order_of
 from service.pkg.timestamps import to_milliseconds
 
 _HASH_DIGITS: Final = 12

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.ownership import order_of
 from service.errors import CommandError
-from service.handler.kafka.client.ownership import order_of
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent

@@ -1,10 +1,10 @@
-"""Which dead letters are of an order: what came in them may be anything."""
+"""Which order a record belongs to, whatever its key and value contain."""
 
 import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.client.ownership import order_of
+from service.entities.ownership import order_of
 from tests.kit.factories import order_document
 
 ORDER = "order-1"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer
 
+from service.entities.ownership import order_of
 from service.errors import CommandError
-from service.handler.kafka.client.ownership import order_of
 from service.handler.kafka.client.topic_reader import Offsets, open_topic
 
 
