@@ -10,9 +10,10 @@ from typing import Final
 
 import uvloop
 
+from service.app.api.parts import ApiParts
 from service.app.api.servers import admin_server, health_of, public_server
 from service.app.api.statistics import ApiStatistics, register_gauges
-from service.app.api.wiring import ApiParts, build
+from service.app.api.wiring import build
 from service.config import Settings
 from service.errors import InvalidSettings
 from service.handler.http.keys import KeyReloader, Keys
@@ -52,19 +53,19 @@ class Lifecycle:
     async def run(self, api_port: socket, admin_port: socket) -> None:
         """Start everything, wait for a stop signal, drain."""
         self._stop_at_signals()
-        parts, log = self._parts, self._parts.log
+        parts, database, log = self._parts, self._parts.database, self._parts.log
         health = health_of(parts, lambda: self._is_draining)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             await start(self._serving(admin_server(parts, health), admin_port))
-            await parts.reader.open()
-            running.push_async_callback(parts.reader.close)
-            await start(self._in_background(parts.listeners.run()))
-            await start(self._in_background(parts.listeners.watch()))
+            await database.reader.open()
+            running.push_async_callback(database.reader.close)
+            await start(self._in_background(database.listeners.run()))
+            await start(self._in_background(database.listeners.watch()))
             await start(self._in_background(self._statistics.poll_dependencies()))
             if parts.keys:
                 await start(self._in_background(self._reload_keys(parts.keys)))
-            await start(self._in_background(parts.warm_up.run(parts.changes.listening)))
+            await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))
             await start(self._serving(public_server(parts, health, self._statistics.read), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()

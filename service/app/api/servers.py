@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from service.app.api.wiring import ApiParts
+from service.app.api.parts import ApiParts
 from service.app.build_info import build_info
 from service.config import Settings
 from service.handler.http.admin import admin_app
@@ -22,15 +22,16 @@ ADMIN_DRAIN_SECONDS: Final = 1.0
 
 def public_server(parts: ApiParts, health: Health, read_statistics: Callable[[], Awaitable[Stats]]) -> Server:
     http, limits = parts.settings.http, _connection_limits(parts.settings)
+    lookup, reader = parts.cache.lookup, parts.database.reader
     app = create_app(
-        Backends(parts.lookup, parts.reader, parts.dead_letters, parts.broadcaster, read_statistics, health),
+        Backends(lookup, reader, parts.kafka.dead_letters, parts.broadcaster, read_statistics, health),
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],
         cors_origins=http.cors_origins,
         keys=parts.keys,
     )
-    responder = CacheResponder(parts.lookup, parts.metrics, limits.max_head_bytes, parts.keys)
+    responder = CacheResponder(lookup, parts.metrics, limits.max_head_bytes, parts.keys)
     on_drop = parts.metrics.http.clients_dropped.inc
     return Server(app, drain_seconds=http.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
 
@@ -42,11 +43,12 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
 
 
 def health_of(parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
-    informational = {"database": parts.has_database, "notifications": lambda: parts.listeners.is_verified}
-    started = {"warm-up": lambda: parts.warm_up.is_over}
+    database, warm_up = parts.database, parts.cache.warm_up
+    informational = {"database": database.is_reachable, "notifications": lambda: database.listeners.is_verified}
+    started = {"warm-up": lambda: warm_up.is_over}
     ready = started | {"not draining": lambda: not is_draining()}
     if not parts.settings.cache.ready_without_database:
-        ready["database"] = parts.has_database
+        ready["database"] = database.is_reachable
     alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
     return Health(live=alive, ready=ready, started=started, informational=informational)
 

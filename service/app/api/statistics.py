@@ -7,14 +7,12 @@ from operator import attrgetter
 from typing import Final, TypeVar
 
 from service.app.api.dependencies import Dependency
-from service.app.api.wiring import ApiParts
+from service.app.api.parts import ApiParts, OrderCache
 from service.errors import StorageUnavailable
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats, hit_ratio
 from service.handler.kafka.client.group_lag import TopicDepths
-from service.pkg.lru import Lru
 from service.pkg.refreshing_value import RefreshingValue
 from service.pkg.run_with_timeout import run_in_daemon_thread
-from service.usecases.lookup import Lookup
 from service.usecases.ports import OrderCount
 from service.usecases.warm_up import WarmUp
 
@@ -40,8 +38,8 @@ class ApiStatistics:
         order_count, topic_depths = await asyncio.gather(self._order_count.get(), self._topic_depths.get())
         lag, dead_letters = topic_depths or (None, None)
         return Stats(
-            cache=_cache_stats(parts.cache, parts.lookup),
-            warm_up=_warm_up_stats(parts.warm_up),
+            cache=_cache_stats(parts.cache),
+            warm_up=_warm_up_stats(parts.cache.warm_up),
             stored=order_count.orders if order_count else None,
             stored_is_estimate=order_count is not None and order_count.is_estimate,
             stored_per_second=parts.broadcaster.rate.per_second,
@@ -54,8 +52,8 @@ class ApiStatistics:
     async def poll_dependencies(self) -> None:
         """Record changes of their state until canceled."""
         while True:
-            self._postgresql.set_state(is_up=self._parts.has_database())
-            self._notifications.set_state(is_up=self._parts.listeners.is_verified)
+            self._postgresql.set_state(is_up=self._parts.database.is_reachable())
+            self._notifications.set_state(is_up=self._parts.database.listeners.is_verified)
             await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
 
     def _dependencies(self) -> Dependencies:
@@ -67,12 +65,12 @@ class ApiStatistics:
 
     async def _estimate_orders(self) -> OrderCount | None:
         try:
-            return await self._parts.reader.estimate()
+            return await self._parts.database.reader.estimate()
         except StorageUnavailable:
             return None
 
     async def _read_topic_depths(self) -> TopicDepths | None:
-        depths = await run_in_daemon_thread(self._parts.group_lag.read_if_available)
+        depths = await run_in_daemon_thread(self._parts.kafka.group_lag.read_if_available)
         self._kafka.set_state(is_up=depths is not None)
         return depths
 
@@ -81,10 +79,11 @@ def _refreshing(load: Callable[[], Awaitable[T | None]]) -> RefreshingValue[T]:
     return RefreshingValue(load, interval_seconds=REFRESH_INTERVAL_SECONDS, timeout_seconds=TIMEOUT_SECONDS)
 
 
-def _cache_stats(cache: Lru, lookup: Lookup) -> CacheStats:
+def _cache_stats(cache: OrderCache) -> CacheStats:
+    lookup = cache.lookup
     return CacheStats(
-        entries=len(cache),
-        bytes=cache.size,
+        entries=len(cache.entries),
+        bytes=cache.entries.size,
         hits=lookup.hits,
         misses=lookup.misses,
         hit_ratio=hit_ratio(lookup.hits, lookup.misses),
@@ -97,17 +96,17 @@ def _warm_up_stats(warm_up: WarmUp) -> WarmUpStats:
 
 def register_gauges(parts: ApiParts) -> None:
     """Compute these gauges on each scrape."""
-    metrics = parts.metrics
-    metrics.cache.entries.set_function(lambda: len(parts.cache))
-    metrics.cache.bytes.set_function(lambda: parts.cache.size)
-    metrics.postgresql.pool_waiting.set_function(lambda: parts.reader.waiting)
+    metrics, entries, database = parts.metrics, parts.cache.entries, parts.database
+    metrics.cache.entries.set_function(lambda: len(entries))
+    metrics.cache.bytes.set_function(lambda: entries.size)
+    metrics.postgresql.pool_waiting.set_function(lambda: database.reader.waiting)
     metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
     if keys := parts.keys:
         metrics.api_keys.accepted.set_function(lambda: len(keys))
         metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
-    metrics.dependency_up.labels("postgresql").set_function(parts.has_database)
-    metrics.dependency_up.labels("notifications").set_function(lambda: parts.listeners.is_verified)
-    for listener in parts.listeners.members:
+    metrics.dependency_up.labels("postgresql").set_function(database.is_reachable)
+    metrics.dependency_up.labels("notifications").set_function(lambda: database.listeners.is_verified)
+    for listener in database.listeners.members:
         metrics.postgresql.listener_up.labels(listener.server).set_function(
             partial(attrgetter("is_verified"), listener)
         )

@@ -1,7 +1,6 @@
 """Creates the parts of the API and connects them; `command.py` starts them."""
 
 import gc
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -9,6 +8,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
+from service.app.api.parts import ApiParts, Database, KafkaReaders, OrderCache
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
@@ -29,49 +29,21 @@ from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 
 
-@dataclass(frozen=True, slots=True)
-class ApiParts:
-    settings: Settings
-    log: FilteringBoundLogger
-    metrics: ApiMetrics
-    keys: Keys | None
-    reader: PostgresOrderReader
-    cache: Lru
-    lookup: Lookup
-    broadcaster: EventBroadcaster
-    changes: ChangePropagation
-    warm_up: WarmUp
-    listeners: Listeners
-    dead_letters: Browser
-    group_lag: GroupLag
-
-    def has_database(self) -> bool:
-        return self.listeners.is_verified or self.reader.is_reachable
-
-
 def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
-    keys, reader = _keys(settings), _reader(settings)
-    cache = _cache(settings.cache, metrics)
-    lookup = _lookup(settings, reader, cache, metrics)
+    reader = _reader(settings)
     broadcaster = _broadcaster(settings, metrics)
-    changes = ChangePropagation(lookup, reader, broadcaster, metrics.cache.invalidations.inc)
-    warm_up = _warm_up(settings.cache, lookup, metrics, log)
+    cache = _cache(settings.cache, reader, broadcaster, metrics, log)
     return ApiParts(
         settings=settings,
         log=log,
         metrics=metrics,
-        keys=keys,
-        reader=reader,
+        keys=_keys(settings),
+        database=Database(reader=reader, listeners=_listeners(settings, reader, cache, log)),
         cache=cache,
-        lookup=lookup,
         broadcaster=broadcaster,
-        changes=changes,
-        warm_up=warm_up,
-        listeners=_listeners(settings, reader, lookup, changes, warm_up, log),
-        dead_letters=Browser(partial(_dead_letter_consumer, settings.kafka), settings.kafka.dead_letter_topic),
-        group_lag=_group_lag(settings.kafka),
+        kafka=KafkaReaders(dead_letters=_dead_letters(settings.kafka), group_lag=_group_lag(settings.kafka)),
     )
 
 
@@ -88,15 +60,6 @@ def _reader(settings: Settings) -> PostgresOrderReader:
     return PostgresOrderReader(connection, settings.postgres.pool_size)
 
 
-def _cache(cache: CacheSettings, metrics: ApiMetrics) -> Lru:
-    return Lru(max_entries=cache.max_entries, max_bytes=cache.max_bytes, on_evict=metrics.cache.evictions.inc)
-
-
-def _warm_up(cache: CacheSettings, lookup: Lookup, metrics: ApiMetrics, log: FilteringBoundLogger) -> WarmUp:
-    on_done = partial(_on_warm, metrics)
-    return WarmUp(lookup, log, on_done, count=cache.warm_up_size, timeout_seconds=cache.warm_deadline)
-
-
 def _broadcaster(settings: Settings, metrics: ApiMetrics) -> EventBroadcaster:
     http = settings.http
     return EventBroadcaster(
@@ -106,12 +69,30 @@ def _broadcaster(settings: Settings, metrics: ApiMetrics) -> EventBroadcaster:
     )
 
 
-def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics: ApiMetrics) -> Lookup:
+def _cache(
+    settings: CacheSettings,
+    reader: PostgresOrderReader,
+    broadcaster: EventBroadcaster,
+    metrics: ApiMetrics,
+    log: FilteringBoundLogger,
+) -> OrderCache:
+    count = metrics.cache
+    entries = Lru(max_entries=settings.max_entries, max_bytes=settings.max_bytes, on_evict=count.evictions.inc)
+    lookup = _lookup(settings, reader, entries, metrics)
+    return OrderCache(
+        entries=entries,
+        lookup=lookup,
+        changes=ChangePropagation(lookup, reader, broadcaster, count.invalidations.inc),
+        warm_up=_warm_up(settings, lookup, metrics, log),
+    )
+
+
+def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru, metrics: ApiMetrics) -> Lookup:
     lookup = Lookup(
         reader,
-        cache,
-        TTLSet(max_entries=settings.cache.max_negative_entries, seconds=settings.cache.negative_ttl),
-        max_stale=settings.cache.max_stale,
+        entries,
+        TTLSet(max_entries=settings.max_negative_entries, seconds=settings.negative_ttl),
+        max_stale=settings.max_stale,
         on_hit=metrics.cache.hits.labels().inc,
         on_miss=metrics.cache.misses.inc,
     )
@@ -119,21 +100,30 @@ def _lookup(settings: Settings, reader: PostgresOrderReader, cache: Lru, metrics
     return lookup
 
 
+def _warm_up(settings: CacheSettings, lookup: Lookup, metrics: ApiMetrics, log: FilteringBoundLogger) -> WarmUp:
+    on_done = partial(_on_warm, metrics)
+    return WarmUp(lookup, log, on_done, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
+
+
+def _on_warm(metrics: ApiMetrics, orders: int, seconds: float) -> None:
+    """Record the warm-up, and exempt the objects that exist now from garbage collection."""
+    metrics.cache.warm_up_orders.set(orders)
+    metrics.cache.warm_up_seconds.set(seconds)
+    gc.collect()
+    gc.freeze()
+
+
 def _listeners(
-    settings: Settings,
-    reader: PostgresOrderReader,
-    lookup: Lookup,
-    changes: ChangePropagation,
-    warm_up: WarmUp,
-    log: FilteringBoundLogger,
+    settings: Settings, reader: PostgresOrderReader, cache: OrderCache, log: FilteringBoundLogger
 ) -> Listeners:
+    changes = cache.changes
     callbacks = NotificationCallbacks(
         on_listen=changes.on_listen,
-        on_lsn=lookup.advance,
+        on_lsn=cache.lookup.advance,
         on_verified=changes.on_verified,
         on_notify=changes.on_notify,
         on_disconnect=changes.on_disconnect,
-        on_repeated_timeouts=partial(warm_up.stop_waiting, "not receiving notifications"),
+        on_repeated_timeouts=partial(cache.warm_up.stop_waiting, "not receiving notifications"),
     )
     return Listeners(
         settings.postgres.listen_dsns,
@@ -145,12 +135,8 @@ def _listeners(
     )
 
 
-def _on_warm(metrics: ApiMetrics, orders: int, seconds: float) -> None:
-    """Record the warm-up, and exempt the objects that exist now from garbage collection."""
-    metrics.cache.warm_up_orders.set(orders)
-    metrics.cache.warm_up_seconds.set(seconds)
-    gc.collect()
-    gc.freeze()
+def _dead_letters(kafka: KafkaSettings) -> Browser:
+    return Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), kafka.dead_letter_topic)
 
 
 def _group_lag(kafka: KafkaSettings) -> GroupLag:
@@ -158,7 +144,3 @@ def _group_lag(kafka: KafkaSettings) -> GroupLag:
     client = properties.common(kafka) | {"log_level": 0}
     group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
     return GroupLag(partial(AdminClient, client), group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic)
-
-
-def _dead_letter_consumer(kafka: KafkaSettings) -> Consumer:
-    return Consumer(properties.dead_letter_browser(kafka))

@@ -1,0 +1,33 @@
+"""The API's parts are created and connected without a server, and nothing runs yet."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.app.api.statistics import register_gauges
+from service.app.api.wiring import build
+from service.config import Settings
+from service.config.settings import AuthSettings
+from service.errors import InvalidSettings
+
+
+def test_nothing_is_started_and_no_server_is_reached() -> None:
+    threads = threading.active_count()
+    parts = build(Settings())
+    assert threading.active_count() == threads
+    assert (parts.keys, parts.database.is_reachable(), parts.cache.warm_up.is_over) == (None, False, False)
+
+
+def test_the_gauges_show_the_parts() -> None:
+    parts = build(Settings())
+    register_gauges(parts)
+    parts.cache.entries.put("a", b"{}")
+    sample = parts.metrics.registry.get_sample_value
+    assert (sample("orders_cache_entries"), sample("orders_cache_bytes")) == (1, parts.cache.entries.size)
+    assert sample("orders_dependency_up", {"dependency": "postgresql"}) == 0
+
+
+def test_an_invalid_file_of_keys_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"^ORDERS_AUTH__KEYS_FILE: "):
+        build(Settings(auth=AuthSettings(keys_file=tmp_path / "missing")))
