@@ -6,14 +6,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
-from service.handler.kafka.consumer.partitions.progress import PartitionProgress, Progress, now_ms
+from service.handler.kafka.consumer.partitions.progress import PartitionProgress, Progress
 
 if TYPE_CHECKING:
     from service.metrics import PartitionMetrics
 
 _UPDATE_INTERVAL_SECONDS: Final = 1.0
 """Between two updates of the gauges."""
-_MS_PER_SECOND: Final = 1_000
 
 
 class Lag:
@@ -58,8 +57,6 @@ class Lag:
         if not waits:
             progress.moved_at = now
         self._metrics.lag_messages.labels(partition).set(behind)
-        self._metrics.lag_seconds.labels(partition).set(
-            max(now_ms() - progress.last_ms, 0) / _MS_PER_SECOND if behind else 0
-        )
+        self._metrics.lag_seconds.labels(partition).set(progress.age_seconds if behind else 0)
         self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
         self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)

@@ -21,9 +21,14 @@ class PartitionProgress:
     is_ours: bool
     """Whether this member processed the messages before the offset; otherwise the group had committed it."""
 
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since `last_ms`."""
+        return max(_now_ms() - self.last_ms, 0) / _MS_PER_SECOND
+
     def caught_up(self) -> None:
         """Record that nothing is left to read."""
-        self.last_ms = max(self.last_ms, now_ms())
+        self.last_ms = max(self.last_ms, _now_ms())
 
 
 class Progress:
@@ -66,7 +71,7 @@ class Progress:
     def start_at(self, committed: Mapping[int, int]) -> None:
         """Record the group's committed offsets, for partitions of which no batch is done yet."""
         for partition, offset in committed.items():
-            self._partitions.setdefault(partition, PartitionProgress(offset, now_ms(), monotonic(), is_ours=False))
+            self._partitions.setdefault(partition, PartitionProgress(offset, _now_ms(), monotonic(), is_ours=False))
 
     def advance(self, batch: Batch, *, is_committed: bool = False) -> None:
         """Record that a batch is done, and whether its offsets were committed together with its dead letters."""
@@ -101,7 +106,7 @@ class Progress:
             if partition not in pending:
                 end = self._ends.pop(partition)
                 if end > self._partitions[partition].offset:
-                    self._move(partition, end, now_ms())
+                    self._move(partition, end, _now_ms())
                     self._uncommitted[partition] = end
 
     def forget_ends(self, partitions: Collection[int]) -> None:
@@ -129,5 +134,5 @@ class Progress:
         self._partitions[partition] = PartitionProgress(offset, last_ms, monotonic(), is_ours=True)
 
 
-def now_ms() -> int:
+def _now_ms() -> int:
     return round(time() * _MS_PER_SECOND)
